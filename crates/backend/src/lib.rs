@@ -1,0 +1,1 @@
+//! Servers: balancing, slots and queues, idle connections, connecting

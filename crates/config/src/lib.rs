@@ -1,0 +1,1 @@
+//! From text to a typed model: lexer, conditionals, sections, keyword rows, diagnostics

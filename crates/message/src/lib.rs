@@ -1,0 +1,1 @@
+//! The version-independent HTTP message: head, header list, status, URI, dates

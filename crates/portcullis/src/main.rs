@@ -1,0 +1,2 @@
+//! The Portcullis binary.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Sessions and streams: accept, rules, routing, forwarding, filters, applets

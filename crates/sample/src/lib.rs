@@ -1,0 +1,1 @@
+//! Typed samples, fetches, converters, conditions and log formats

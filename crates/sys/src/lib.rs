@@ -1,0 +1,1 @@
+//! System calls that the standard library and rustix do not wrap: the only unsafe code of the project

@@ -1,0 +1,1 @@
+//! Listeners, connections, buffers, timers: everything between a socket and a codec
