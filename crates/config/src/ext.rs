@@ -1,0 +1,57 @@
+//! What higher rooms keep with a section: one value a type, cloned with the section (`defaults` are inherited so).
+
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+
+trait Value: Any + Send + Sync {
+    fn copy(&self) -> Box<dyn Value>;
+    fn any(&self) -> &dyn Any;
+    fn any_mut(&mut self) -> &mut dyn Any;
+}
+
+impl<T: Clone + Any + Send + Sync> Value for T {
+    fn copy(&self) -> Box<dyn Value> {
+        Box::new(self.clone())
+    }
+    fn any(&self) -> &dyn Any {
+        self
+    }
+    fn any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+}
+
+/// A map from type to value.
+#[derive(Default)]
+pub struct Extensions(HashMap<TypeId, Box<dyn Value>>);
+
+impl Clone for Extensions {
+    fn clone(&self) -> Self {
+        Self(self.0.iter().map(|(k, v)| (*k, (**v).copy())).collect())
+    }
+}
+
+impl std::fmt::Debug for Extensions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Extensions({})", self.0.len())
+    }
+}
+
+impl Extensions {
+    /// The value of this type, if something put one there.
+    pub fn get<T: Clone + Any + Send + Sync>(&self) -> Option<&T> {
+        self.0.get(&TypeId::of::<T>()).and_then(|v| (**v).any().downcast_ref())
+    }
+    /// The value of this type, made on first use.
+    pub fn entry<T: Clone + Default + Any + Send + Sync>(&mut self) -> &mut T {
+        let slot = self.0.entry(TypeId::of::<T>()).or_insert_with(|| Box::new(T::default()));
+        match (**slot).any_mut().downcast_mut() {
+            Some(v) => v,
+            None => unreachable!("the key is the type"),
+        }
+    }
+    /// Takes the value of this type out.
+    pub fn remove<T: Clone + Any + Send + Sync>(&mut self) {
+        self.0.remove(&TypeId::of::<T>());
+    }
+}

@@ -1,0 +1,45 @@
+//! How files are reached: locally, or (later) through the master when the workers are confined.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Access to the file system, given to whoever may read files.
+pub trait Files: Send + Sync {
+    /// The whole content of a file.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+    /// The regular files of a directory, sorted by name.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>>;
+    /// Is it a directory?
+    fn is_dir(&self, path: &Path) -> bool;
+    /// Does it exist?
+    fn exists(&self, path: &Path) -> bool;
+}
+
+/// The local file system.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LocalFiles;
+
+impl Files for LocalFiles {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        std::fs::read(path)
+    }
+    fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
+        let mut all: Vec<PathBuf> =
+            std::fs::read_dir(path)?.map(|e| e.map(|e| e.path())).collect::<Result<_, _>>()?;
+        all.retain(|p| p.is_file());
+        all.sort();
+        Ok(all)
+    }
+    fn is_dir(&self, path: &Path) -> bool {
+        path.is_dir()
+    }
+    fn exists(&self, path: &Path) -> bool {
+        path.exists()
+    }
+}

@@ -1,0 +1,861 @@
+//! The typed model: what a configuration says, before anything is resolved to indexes.
+//!
+//! Times are [`Duration`]s, sizes bytes. `None` means "not said"; defaults are applied by `Plan`.
+//! Rules, conditions and formats are kept by higher rooms in `ext`.
+
+use crate::addr::Address;
+use crate::diag::Place;
+use crate::ext::Extensions;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A whole configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Model {
+    /// `global`
+    pub global: Global,
+    /// `defaults` sections in order; the first is the built-in one.
+    pub defaults: Vec<Proxy>,
+    /// `frontend`, `listen` and `backend` sections in order.
+    pub proxies: Vec<Proxy>,
+    /// `ring`, `peers`, `resolvers` … : what higher rooms keep for sections of their own.
+    pub ext: Extensions,
+    /// Which proxy section is open while parsing.
+    pub open: Open,
+    /// `default-path` in force while parsing.
+    pub default_path: DefaultPath,
+}
+
+/// Which proxy section is open while parsing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Open {
+    /// The last of `defaults`.
+    #[default]
+    Defaults,
+    /// The last of `proxies`.
+    Proxy,
+}
+
+/// `default-path`: what relative file names stand under.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum DefaultPath {
+    /// The directory that the process was started in.
+    #[default]
+    Current,
+    /// The directory of the configuration file.
+    Config,
+    /// The directory above it.
+    Parent,
+    /// This directory.
+    Origin(String),
+}
+
+impl Model {
+    /// The proxy section that is open.
+    pub fn open_proxy(&mut self) -> &mut Proxy {
+        let list = match self.open {
+            Open::Defaults => &mut self.defaults,
+            Open::Proxy => &mut self.proxies,
+        };
+        if list.is_empty() {
+            list.push(Proxy::default());
+        }
+        let last = list.len() - 1;
+        &mut list[last]
+    }
+}
+
+/// `global` (manual chapter 3).
+#[derive(Clone, Debug, Default)]
+pub struct Global {
+    /// `daemon`
+    pub daemon: bool,
+    /// `master-worker`
+    pub master_worker: bool,
+    /// `quiet`
+    pub quiet: bool,
+    /// `zero-warning`
+    pub zero_warning: bool,
+    /// `expose-experimental-directives`
+    pub experimental: bool,
+    /// `expose-deprecated-directives`
+    pub deprecated: bool,
+    /// `chroot`
+    pub chroot: Option<Chroot>,
+    /// `pidfile`
+    pub pidfile: Option<String>,
+    /// `user` or `uid`
+    pub uid: Option<u32>,
+    /// `group` or `gid`
+    pub gid: Option<u32>,
+    /// Name given with `user`, for the supplementary groups.
+    pub user: Option<String>,
+    /// `setcap`: capability names.
+    pub setcap: Vec<String>,
+    /// `set-dumpable`
+    pub dumpable: bool,
+    /// `insecure-fork-wanted`
+    pub insecure_fork: bool,
+    /// `insecure-setuid-wanted`
+    pub insecure_setuid: bool,
+    /// `ulimit-n`
+    pub ulimit_n: Option<u64>,
+    /// `fd-hard-limit`
+    pub fd_hard_limit: Option<u64>,
+    /// `strict-limits` (on unless `no`)
+    pub no_strict_limits: bool,
+    /// `node`, `description`
+    pub node: Option<String>,
+    /// `description`
+    pub description: Option<String>,
+    /// `localpeer`
+    pub localpeer: Option<String>,
+    /// `nbthread`
+    pub nbthread: Option<u16>,
+    /// `thread-groups`
+    pub thread_groups: Option<u16>,
+    /// `thread-group`: group number and its threads (first, last; from 1).
+    pub thread_group: Vec<(u16, u16, u16)>,
+    /// `thread-hard-limit`
+    pub thread_hard_limit: Option<u16>,
+    /// `max-threads-per-group`
+    pub max_threads_per_group: Option<u16>,
+    /// `cpu-map`: (thread group from 1, thread from 1 or 0 for all, CPUs), expanded.
+    pub cpu_map: Vec<CpuMap>,
+    /// `cpu-policy`
+    pub cpu_policy: Option<String>,
+    /// `cpu-affinity`
+    pub cpu_affinity: Option<String>,
+    /// `cpu-set`: directives in order, as words.
+    pub cpu_set: Vec<Vec<String>>,
+    /// `maxconn` of the process.
+    pub maxconn: Option<u32>,
+    /// `maxconnrate` a second.
+    pub maxconnrate: u32,
+    /// `maxsessrate` a second.
+    pub maxsessrate: u32,
+    /// `maxpipes`
+    pub maxpipes: Option<u32>,
+    /// `nosplice`
+    pub nosplice: bool,
+    /// `noreuseport`
+    pub noreuseport: bool,
+    /// `grace`
+    pub grace: Option<Duration>,
+    /// `hard-stop-after`
+    pub hard_stop_after: Option<Duration>,
+    /// `close-spread-time`; `Some(None)` is `infinite`.
+    pub close_spread_time: Option<Option<Duration>>,
+    /// `log` lines.
+    pub logs: Vec<LogTarget>,
+    /// `log-send-hostname`: `Some(None)` takes the system's name.
+    pub log_send_hostname: Option<Option<String>>,
+    /// `log-tag`
+    pub log_tag: Option<String>,
+    /// `unix-bind`
+    pub unix_bind: UnixBind,
+    /// `h1-case-adjust` and `h1-case-adjust-file`: the names as they shall look.
+    pub h1_case_adjust: Vec<String>,
+    /// `h1-accept-payload-with-any-method`
+    pub h1_accept_payload_with_any_method: bool,
+    /// `h1-do-not-close-on-insecure-transfer-encoding`
+    pub h1_do_not_close_on_insecure_te: bool,
+    /// `pp2-never-send-local`
+    pub pp2_never_send_local: bool,
+    /// `spread-checks` in percent.
+    pub spread_checks: u32,
+    /// `harden.reject-privileged-ports.tcp`
+    pub reject_privileged_ports_tcp: bool,
+    /// `tune.*` settings.
+    pub tune: Tune,
+    /// `stats socket`, `stats timeout`, `stats maxconn` as far as they work; kept by `admin` in `ext`.
+    pub ext: Extensions,
+}
+
+/// `chroot`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Chroot {
+    /// Into this directory.
+    Dir(String),
+    /// `auto`: into an anonymous empty directory.
+    Auto,
+}
+
+/// One expanded `cpu-map` assignment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CpuMap {
+    /// Thread group, from 1.
+    pub group: u16,
+    /// Thread in the group, from 1; 0: all threads of it.
+    pub thread: u16,
+    /// CPU numbers.
+    pub cpus: Vec<u16>,
+}
+
+/// `unix-bind`
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UnixBind {
+    /// `prefix`
+    pub prefix: Option<String>,
+    /// Ownership and mode.
+    pub perm: UnixPerm,
+}
+
+/// Ownership and mode of a Unix socket.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UnixPerm {
+    /// `mode`
+    pub mode: Option<u32>,
+    /// `user` or `uid`
+    pub uid: Option<u32>,
+    /// `group` or `gid`
+    pub gid: Option<u32>,
+}
+
+/// `tune.*` (manual section 3.2); sizes in bytes, zero or `None` for "not said".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tune {
+    /// `tune.bufsize`
+    pub bufsize: usize,
+    /// `tune.bufsize.small`
+    pub bufsize_small: usize,
+    /// `tune.bufsize.large`; 0: none.
+    pub bufsize_large: usize,
+    /// `tune.maxrewrite`
+    pub maxrewrite: usize,
+    /// `tune.http.maxhdr`
+    pub http_maxhdr: usize,
+    /// `tune.http.logurilen`
+    pub http_logurilen: usize,
+    /// `tune.http.cookielen`
+    pub http_cookielen: usize,
+    /// `tune.maxaccept`; `None`: automatic, -1: no limit.
+    pub maxaccept: Option<i32>,
+    /// `tune.pipesize`
+    pub pipesize: usize,
+    /// `tune.idletimer`
+    pub idletimer: Option<Duration>,
+    /// `tune.idle-pool.shared`
+    pub idle_pool_shared: bool,
+    /// `tune.pool-high-fd-ratio` in percent.
+    pub pool_high_fd_ratio: u32,
+    /// `tune.pool-low-fd-ratio` in percent.
+    pub pool_low_fd_ratio: u32,
+    /// `tune.rcvbuf.client` (and `.frontend` when only that is said).
+    pub rcvbuf_client: Option<usize>,
+    /// `tune.rcvbuf.server`
+    pub rcvbuf_server: Option<usize>,
+    /// `tune.sndbuf.client`
+    pub sndbuf_client: Option<usize>,
+    /// `tune.sndbuf.server`
+    pub sndbuf_server: Option<usize>,
+    /// `tune.notsent-lowat.client`
+    pub notsent_lowat_client: Option<usize>,
+    /// `tune.notsent-lowat.server`
+    pub notsent_lowat_server: Option<usize>,
+    /// `tune.h1.fe.glitches-threshold`
+    pub h1_fe_glitches: u32,
+    /// `tune.h1.be.glitches-threshold`
+    pub h1_be_glitches: u32,
+    /// `tune.max-rules-at-once`
+    pub max_rules_at_once: u32,
+    /// `tune.listener.default-shards`
+    pub default_shards: Shards,
+    /// `tune.listener.multi-queue`
+    pub multi_queue: MultiQueue,
+    /// `tune.buffers.limit` and others without a typed field yet stay `None` here and are refused by their rows.
+    pub buffers_limit: Option<usize>,
+}
+
+impl Default for Tune {
+    fn default() -> Self {
+        Self {
+            bufsize: 16384,
+            bufsize_small: 1024,
+            bufsize_large: 0,
+            maxrewrite: 1024,
+            http_maxhdr: 101,
+            http_logurilen: 1024,
+            http_cookielen: 63,
+            maxaccept: None,
+            pipesize: 0,
+            idletimer: None,
+            idle_pool_shared: true,
+            pool_high_fd_ratio: 25,
+            pool_low_fd_ratio: 20,
+            rcvbuf_client: None,
+            rcvbuf_server: None,
+            sndbuf_client: None,
+            sndbuf_server: None,
+            notsent_lowat_client: None,
+            notsent_lowat_server: None,
+            h1_fe_glitches: 0,
+            h1_be_glitches: 0,
+            max_rules_at_once: 0,
+            default_shards: Shards::ByGroup,
+            multi_queue: MultiQueue::On,
+            buffers_limit: None,
+        }
+    }
+}
+
+/// `tune.listener.multi-queue`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MultiQueue {
+    /// Connections go to the least loaded worker.
+    #[default]
+    On,
+    /// In turns.
+    Fair,
+    /// They stay where they were accepted.
+    Off,
+}
+
+/// What a proxy section can do, and `defaults`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProxyKind {
+    /// `defaults`
+    #[default]
+    Defaults,
+    /// `frontend`
+    Frontend,
+    /// `listen`
+    Listen,
+    /// `backend`
+    Backend,
+}
+
+impl ProxyKind {
+    /// Does it accept connections?
+    pub fn front(self) -> bool {
+        matches!(self, Self::Frontend | Self::Listen)
+    }
+    /// Does it have servers?
+    pub fn back(self) -> bool {
+        matches!(self, Self::Backend | Self::Listen)
+    }
+    /// The section's keyword.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Defaults => "defaults",
+            Self::Frontend => "frontend",
+            Self::Listen => "listen",
+            Self::Backend => "backend",
+        }
+    }
+}
+
+/// `mode`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// `tcp`
+    #[default]
+    Tcp,
+    /// `http`
+    Http,
+    /// `log`
+    Log,
+    /// `spop`
+    Spop,
+    /// `haterm`
+    Haterm,
+}
+
+bitflags::bitflags! {
+    /// `option …` that are either on or off.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct Opts: u64 {
+        /// `abortonclose`
+        const ABORTONCLOSE = 1;
+        /// `clitcpka`
+        const CLITCPKA = 1 << 1;
+        /// `srvtcpka`
+        const SRVTCPKA = 1 << 2;
+        /// `contstats`
+        const CONTSTATS = 1 << 3;
+        /// `dontlog-normal`
+        const DONTLOG_NORMAL = 1 << 4;
+        /// `dontlognull`
+        const DONTLOGNULL = 1 << 5;
+        /// `h1-case-adjust-bogus-client`
+        const H1_CASE_ADJUST_CLIENT = 1 << 6;
+        /// `h1-case-adjust-bogus-server`
+        const H1_CASE_ADJUST_SERVER = 1 << 7;
+        /// `http-buffer-request`
+        const HTTP_BUFFER_REQUEST = 1 << 8;
+        /// `http-drop-request-trailers`
+        const HTTP_DROP_REQUEST_TRAILERS = 1 << 9;
+        /// `http-drop-response-trailers`
+        const HTTP_DROP_RESPONSE_TRAILERS = 1 << 10;
+        /// `http-ignore-probes`
+        const HTTP_IGNORE_PROBES = 1 << 11;
+        /// `http-no-delay`
+        const HTTP_NO_DELAY = 1 << 12;
+        /// `http-pretend-keepalive`
+        const HTTP_PRETEND_KEEPALIVE = 1 << 13;
+        /// `http-use-proxy-header`
+        const HTTP_USE_PROXY_HEADER = 1 << 14;
+        /// `idle-close-on-response`
+        const IDLE_CLOSE_ON_RESPONSE = 1 << 15;
+        /// `independent-streams`
+        const INDEPENDENT_STREAMS = 1 << 16;
+        /// `log-health-checks`
+        const LOG_HEALTH_CHECKS = 1 << 17;
+        /// `log-separate-errors`
+        const LOG_SEPARATE_ERRORS = 1 << 18;
+        /// `logasap`
+        const LOGASAP = 1 << 19;
+        /// `nolinger`
+        const NOLINGER = 1 << 20;
+        /// `socket-stats`
+        const SOCKET_STATS = 1 << 21;
+        /// `splice-auto`
+        const SPLICE_AUTO = 1 << 22;
+        /// `splice-request`
+        const SPLICE_REQUEST = 1 << 23;
+        /// `splice-response`
+        const SPLICE_RESPONSE = 1 << 24;
+        /// `tcp-smart-accept` (on by default; `no` clears)
+        const TCP_SMART_ACCEPT = 1 << 25;
+        /// `tcp-smart-connect`
+        const TCP_SMART_CONNECT = 1 << 26;
+        /// `tcpka`
+        const TCPKA = 1 << 27;
+        /// `transparent` / `http_proxy`-less dispatch to the original destination
+        const TRANSPARENT = 1 << 28;
+        /// `disable-h2-upgrade`
+        const DISABLE_H2_UPGRADE = 1 << 29;
+        /// `accept-unsafe-violations-in-http-request`
+        const UNSAFE_REQUEST = 1 << 30;
+        /// `accept-unsafe-violations-in-http-response`
+        const UNSAFE_RESPONSE = 1 << 31;
+        /// `checkcache`
+        const CHECKCACHE = 1 << 32;
+        /// `persist`
+        const PERSIST = 1 << 33;
+        /// `prefer-last-server`
+        const PREFER_LAST_SERVER = 1 << 34;
+        /// `allbackups`
+        const ALLBACKUPS = 1 << 35;
+        /// `use-small-buffers` for queued requests
+        const USE_SMALL_BUFFERS = 1 << 36;
+    }
+}
+
+/// How long HTTP connections are kept (`http-keep-alive`, `http-server-close`, `httpclose`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ConnectionMode {
+    /// Both sides stay open (the default).
+    #[default]
+    KeepAlive,
+    /// The server side is closed after each answer.
+    ServerClose,
+    /// Both sides are closed.
+    Close,
+}
+
+/// `http-reuse`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reuse {
+    /// Never shared between sessions.
+    Never,
+    /// Not for the first request of a session.
+    #[default]
+    Safe,
+    /// First requests too, over connections that were reused already.
+    Aggressive,
+    /// Always.
+    Always,
+}
+
+/// `option http-restrict-req-hdr-names`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RestrictNames {
+    /// Left as they are.
+    Preserve,
+    /// Such headers are removed.
+    Delete,
+    /// Such requests get a 403.
+    Reject,
+}
+
+/// `option forwardfor` and `option originalto`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddAddress {
+    /// `except`: networks from which the header is not added.
+    pub except: Option<(IpAddr, u8)>,
+    /// `header`
+    pub header: String,
+    /// `if-none`
+    pub if_none: bool,
+}
+
+/// `timeout …`; `None`: not said, `Some(ZERO)`: none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timeouts {
+    /// `client`
+    pub client: Option<Duration>,
+    /// `client-fin`
+    pub client_fin: Option<Duration>,
+    /// `client-hs`
+    pub client_hs: Option<Duration>,
+    /// `connect`
+    pub connect: Option<Duration>,
+    /// `server`
+    pub server: Option<Duration>,
+    /// `server-fin`
+    pub server_fin: Option<Duration>,
+    /// `tunnel`
+    pub tunnel: Option<Duration>,
+    /// `queue`
+    pub queue: Option<Duration>,
+    /// `check`
+    pub check: Option<Duration>,
+    /// `tarpit`
+    pub tarpit: Option<Duration>,
+    /// `http-request`
+    pub http_request: Option<Duration>,
+    /// `http-keep-alive`
+    pub http_keep_alive: Option<Duration>,
+}
+
+/// `clitcpka-*` / `srvtcpka-*`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeepAlive {
+    /// Probes before giving up.
+    pub cnt: Option<u32>,
+    /// Idle time before the first probe.
+    pub idle: Option<Duration>,
+    /// Between probes.
+    pub intvl: Option<Duration>,
+}
+
+/// A `defaults`, `frontend`, `listen` or `backend` section.
+#[derive(Clone, Debug, Default)]
+pub struct Proxy {
+    /// Which.
+    pub kind: ProxyKind,
+    /// Its name.
+    pub name: String,
+    /// Where it begins.
+    pub place: Place,
+    /// Index in `Model::defaults` of the section that it inherits from.
+    pub from: usize,
+    /// `id`, or given in order when the model is complete.
+    pub id: u32,
+    /// `guid`
+    pub guid: Option<String>,
+    /// `description`
+    pub description: Option<String>,
+    /// `disabled`
+    pub disabled: bool,
+    /// `mode`
+    pub mode: Mode,
+    /// `bind` lines, one element an address.
+    pub binds: Vec<Bind>,
+    /// `server` lines.
+    pub servers: Vec<Server>,
+    /// What `default-server` set so far.
+    pub default_server: ServerSettings,
+    /// `default_backend`
+    pub default_backend: Option<(String, Place)>,
+    /// `maxconn`
+    pub maxconn: Option<u32>,
+    /// `fullconn`
+    pub fullconn: Option<u32>,
+    /// `backlog`
+    pub backlog: Option<u32>,
+    /// `rate-limit sessions`
+    pub rate_limit_sessions: u32,
+    /// `balance` algorithm
+    pub balance: Balance,
+    /// `retries`
+    pub retries: Option<u32>,
+    /// `option redispatch N`: `None` off; -1 only the last retry, N every Nth, -N at the Nth from the last.
+    pub redispatch: Option<i32>,
+    /// `max-keep-alive-queue`; -1: no limit.
+    pub max_keep_alive_queue: i32,
+    /// Boolean options that are on.
+    pub opts: Opts,
+    /// Boolean options that were switched off by `no`.
+    pub no_opts: Opts,
+    /// `option httpclose` and its kin; `None`: not said.
+    pub connection_mode: Option<ConnectionMode>,
+    /// `http-reuse`
+    pub reuse: Option<Reuse>,
+    /// `option http-restrict-req-hdr-names`
+    pub restrict_names: Option<RestrictNames>,
+    /// `option forwardfor`
+    pub forwardfor: Option<AddAddress>,
+    /// `option originalto`
+    pub originalto: Option<AddAddress>,
+    /// `timeout`
+    pub timeouts: Timeouts,
+    /// `clitcpka-cnt/idle/intvl`
+    pub clitcpka: KeepAlive,
+    /// `srvtcpka-cnt/idle/intvl`
+    pub srvtcpka: KeepAlive,
+    /// `source` for all servers.
+    pub source: Option<Source>,
+    /// `http-send-name-header`
+    pub send_name_header: Option<String>,
+    /// `monitor-uri`
+    pub monitor_uri: Option<String>,
+    /// `log` lines, `log global` included as [`LogTarget::global`].
+    pub logs: Vec<LogTarget>,
+    /// `log-tag`
+    pub log_tag: Option<String>,
+    /// `option httplog`, `option tcplog`, `log-format` …
+    pub log_format: LogFormat,
+    /// What higher rooms keep: rules, conditions, error pages …
+    pub ext: Extensions,
+}
+
+/// Which log format a frontend uses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// The short default ("Connect from …").
+    #[default]
+    Connect,
+    /// `option tcplog`
+    Tcp,
+    /// `option tcplog clf`
+    TcpClf,
+    /// `option httplog`
+    Http,
+    /// `option httplog clf`
+    HttpClf,
+    /// `option httpslog`
+    Https,
+    /// `log-format` text, compiled by a higher room.
+    Custom(String),
+}
+
+/// `balance`; algorithms beyond round robin come with issue 4 and extend this.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Balance {
+    /// `roundrobin`
+    #[default]
+    RoundRobin,
+}
+
+/// `shards`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Shards {
+    /// `by-process`: one socket.
+    ByProcess,
+    /// `by-group`: one a thread group.
+    #[default]
+    ByGroup,
+    /// `by-thread`: one a thread.
+    ByThread,
+    /// A number.
+    Count(u16),
+}
+
+/// `source`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The address and port range to bind to.
+    pub address: Address,
+    /// `interface`
+    pub interface: Option<String>,
+    /// `usesrc`
+    pub usesrc: UseSrc,
+}
+
+/// `usesrc`
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum UseSrc {
+    /// Not said.
+    #[default]
+    None,
+    /// `client`: address and port of the client.
+    Client,
+    /// `clientip`: its address.
+    ClientIp,
+    /// This address.
+    Address(Address),
+    /// `hdr_ip(name,occurrence)`
+    HdrIp(String, i32),
+}
+
+/// One address of a `bind` line with its options (manual section 5.1).
+#[derive(Clone, Debug)]
+pub struct Bind {
+    /// Where it stands.
+    pub place: Place,
+    /// The address as written, for messages.
+    pub text: String,
+    /// The address; port ranges are one element each.
+    pub address: Address,
+    /// `name`
+    pub name: Option<String>,
+    /// `id`; 0: given in order.
+    pub id: u32,
+    /// `guid-prefix`
+    pub guid_prefix: Option<String>,
+    /// `maxconn`
+    pub maxconn: Option<u32>,
+    /// `backlog`
+    pub backlog: Option<u32>,
+    /// `nice`
+    pub nice: i32,
+    /// `v4v6` true, `v6only` false.
+    pub v4v6: Option<bool>,
+    /// `interface`
+    pub interface: Option<String>,
+    /// `namespace`
+    pub namespace: Option<String>,
+    /// `transparent`
+    pub transparent: bool,
+    /// `tfo`
+    pub tfo: bool,
+    /// `defer-accept`
+    pub defer_accept: bool,
+    /// `mss`
+    pub mss: Option<i32>,
+    /// `tcp-ut`
+    pub tcp_ut: Option<Duration>,
+    /// `tcp-ss`
+    pub tcp_ss: Option<u32>,
+    /// `tcp-md5sig`
+    pub tcp_md5sig: Option<String>,
+    /// `cc`
+    pub cc: Option<String>,
+    /// `accept-proxy`
+    pub accept_proxy: bool,
+    /// `accept-netscaler-cip`: the magic number.
+    pub accept_cip: Option<u32>,
+    /// `mode`, `user`, `uid`, `group`, `gid`
+    pub perm: UnixPerm,
+    /// `thread`: sets of (group, first, last), from 1; empty: all.
+    pub threads: Vec<(u16, u16, u16)>,
+    /// `shards`
+    pub shards: Option<Shards>,
+    /// What higher rooms keep (TLS …).
+    pub ext: Extensions,
+}
+
+/// Settings that `default-server` shares out.
+#[derive(Clone, Debug, Default)]
+pub struct ServerSettings {
+    /// `weight`; `None`: 1.
+    pub weight: Option<u32>,
+    /// `backup`
+    pub backup: bool,
+    /// `disabled`
+    pub disabled: bool,
+    /// `maxconn`; 0: no limit.
+    pub maxconn: u32,
+    /// `minconn`
+    pub minconn: u32,
+    /// `maxqueue`; 0: no limit.
+    pub maxqueue: u32,
+    /// `strict-maxconn`
+    pub strict_maxconn: bool,
+    /// `max-reuse`; -1: no limit.
+    pub max_reuse: Option<i32>,
+    /// `pool-max-conn`; -1: no limit.
+    pub pool_max_conn: Option<i32>,
+    /// `pool-low-conn`
+    pub pool_low_conn: u32,
+    /// `pool-purge-delay`
+    pub pool_purge_delay: Option<Duration>,
+    /// `send-proxy`
+    pub send_proxy: bool,
+    /// `send-proxy-v2`
+    pub send_proxy_v2: bool,
+    /// `proxy-v2-options` that work without TLS: `crc32c`, `unique-id`, `authority`, `authority`.
+    pub proxy_v2_options: Vec<String>,
+    /// `source`
+    pub source: Option<Source>,
+    /// `namespace`
+    pub namespace: Option<String>,
+    /// `tfo`
+    pub tfo: bool,
+    /// `tcp-ut`
+    pub tcp_ut: Option<Duration>,
+    /// `tcp-md5sig`
+    pub tcp_md5sig: Option<String>,
+    /// `cc`
+    pub cc: Option<String>,
+    /// What higher rooms keep.
+    pub ext: Extensions,
+}
+
+/// A `server` line (manual section 5.2).
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// Where it stands.
+    pub place: Place,
+    /// Its name.
+    pub name: String,
+    /// `id`; 0: given in order.
+    pub id: u32,
+    /// `guid`
+    pub guid: Option<String>,
+    /// Its address.
+    pub address: Address,
+    /// Everything that `default-server` can set too.
+    pub set: ServerSettings,
+}
+
+/// A `log` line (manual section 4.2 "log").
+#[derive(Clone, Debug, PartialEq)]
+pub struct LogTarget {
+    /// Where it stands.
+    pub place: Place,
+    /// `log global`: the targets of `global` stand here.
+    pub global: bool,
+    /// Where to; unused for `global`.
+    pub to: LogTo,
+    /// `len`
+    pub len: usize,
+    /// `format`
+    pub format: LogFraming,
+    /// `sample <ranges>:<size>`
+    pub sample: Option<(Vec<(u32, u32)>, u32)>,
+    /// Facility, 0 to 23.
+    pub facility: u8,
+    /// Highest level number that is sent (0 emerg to 7 debug).
+    pub max_level: u8,
+    /// Messages more severe than this are sent as if they had this level.
+    pub min_level: u8,
+}
+
+/// Where log lines go.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LogTo {
+    /// UDP address, Unix datagram socket, or an inherited descriptor (stdout and stderr are 1 and 2).
+    Address(Address),
+    /// A `ring` section, by name.
+    Ring(Arc<str>),
+    /// A `backend` in mode log, by name.
+    Backend(Arc<str>),
+}
+
+/// `format` of a `log` line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFraming {
+    /// Not said: rfc3164 on sockets, `raw`… as the manual's defaults.
+    #[default]
+    Unspecified,
+    /// `local`: rfc3164 without the host name
+    Local,
+    /// `rfc3164`
+    Rfc3164,
+    /// `rfc5424`
+    Rfc5424,
+    /// `priority`
+    Priority,
+    /// `short`
+    Short,
+    /// `timed`
+    Timed,
+    /// `iso`
+    Iso,
+    /// `raw`
+    Raw,
+}
