@@ -1,1 +1,3 @@
 //! System calls that the standard library and rustix do not wrap: the only unsafe code of the project
+
+pub mod reactor;

@@ -1,1 +1,14 @@
-//! Listeners, connections, buffers, timers: everything between a socket and a codec
+//! Listeners, connections, buffers, timers: everything between a socket and a codec.
+
+pub mod buffer;
+pub mod clock;
+pub mod conn;
+pub mod connect;
+pub mod listen;
+pub mod splice;
+pub mod wheel;
+
+pub use buffer::{Buffer, Buffers};
+pub use clock::{Clock, Millis};
+pub use conn::{Conn, Peer};
+pub use wheel::{TimerId, Wheel};

@@ -1,0 +1,71 @@
+//! Time as the data plane sees it: milliseconds of a monotonic clock, and the wall clock for logs.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Milliseconds since the process' clock began; never goes back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Millis(pub u64);
+
+impl Millis {
+    /// Far away: no deadline.
+    pub const NEVER: Millis = Millis(u64::MAX);
+
+    /// Milliseconds from `earlier` to this, 0 if it is not earlier.
+    #[must_use]
+    pub fn since(self, earlier: Millis) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+    /// This plus a timeout; a timeout of `None` or zero never comes.
+    #[must_use]
+    pub fn after(self, timeout: Option<Duration>) -> Millis {
+        match timeout {
+            Some(t) if !t.is_zero() => {
+                Millis(self.0.saturating_add(u64::try_from(t.as_millis()).unwrap_or(u64::MAX)))
+            }
+            _ => Millis::NEVER,
+        }
+    }
+}
+
+/// The process' clock: one origin for all workers, so that times can be compared between them.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    origin_ns: u64,
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock {
+    /// A clock that begins now (at 1 ms, so that 0 can mean "not yet").
+    #[must_use]
+    pub fn new() -> Self {
+        Self { origin_ns: monotonic_ns().saturating_sub(1_000_000) }
+    }
+    /// Now.
+    #[inline]
+    #[must_use]
+    pub fn now(&self) -> Millis {
+        Millis((monotonic_ns().saturating_sub(self.origin_ns)) / 1_000_000)
+    }
+    /// Now in microseconds of the same clock.
+    #[inline]
+    #[must_use]
+    pub fn micros(&self) -> u64 {
+        (monotonic_ns().saturating_sub(self.origin_ns)) / 1000
+    }
+    /// Wall clock: time since the Unix epoch.
+    #[must_use]
+    pub fn wall(&self) -> Duration {
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+    }
+}
+
+#[inline]
+fn monotonic_ns() -> u64 {
+    let t = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    (t.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(t.tv_nsec as u64)
+}

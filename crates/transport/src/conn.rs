@@ -1,0 +1,224 @@
+//! A connected stream socket, TCP or Unix, on its worker's reactor.
+//!
+//! Readiness is edge triggered: after a short read or write it is cleared without asking the system again, which
+//! saves a system call an answer. A hang-up stays visible whatever has been cleared.
+
+use crate::buffer::Buffer;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::unix::AsyncFd;
+
+/// The other end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// An Internet address.
+    Inet(SocketAddr),
+    /// A Unix socket.
+    Unix,
+}
+
+impl Peer {
+    /// The Internet address, if it has one.
+    #[must_use]
+    pub fn addr(self) -> Option<SocketAddr> {
+        match self {
+            Self::Inet(a) => Some(a),
+            Self::Unix => None,
+        }
+    }
+}
+
+/// What can be seen of a connection's receive side without taking it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// Nothing new.
+    Nothing,
+    /// Bytes wait.
+    Data,
+    /// The peer has finished sending.
+    End,
+    /// The connection is broken.
+    Broken,
+}
+
+/// A connected stream socket.
+#[derive(Debug)]
+pub struct Conn {
+    io: AsyncFd<OwnedFd>,
+}
+
+impl Conn {
+    /// Takes a non-blocking connected (or connecting) socket.
+    ///
+    /// # Errors
+    /// When the reactor cannot take it (descriptor or memory limits).
+    pub fn new(fd: OwnedFd) -> io::Result<Self> {
+        Ok(Self { io: portcullis_sys::reactor::register(fd)? })
+    }
+
+    /// Leaves the reactor: for another worker's.
+    #[must_use]
+    pub fn into_fd(self) -> OwnedFd {
+        self.io.into_inner()
+    }
+
+    /// Reads what there is, up to the buffer's room. 0: the peer has finished. A full buffer is an error of the caller
+    /// and reads nothing.
+    ///
+    /// # Errors
+    /// The system's; the connection is then broken.
+    pub fn poll_recv(&self, cx: &mut Context<'_>, into: &mut Buffer) -> Poll<io::Result<usize>> {
+        let spare = into.spare();
+        let room = spare.capacity() - spare.len();
+        if room == 0 {
+            return Poll::Ready(Err(io::ErrorKind::OutOfMemory.into()));
+        }
+        loop {
+            let mut guard = ready!(self.io.poll_read_ready(cx))?;
+            match rustix::net::recv(&self.io, rustix::buffer::spare_capacity(spare), RecvFlags::empty()) {
+                Ok((n, _)) => {
+                    if n < room && n > 0 {
+                        guard.clear_ready();
+                    }
+                    return Poll::Ready(Ok(n));
+                }
+                Err(rustix::io::Errno::AGAIN) => guard.clear_ready(),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(e) => return Poll::Ready(Err(e.into())),
+            }
+        }
+    }
+
+    /// Writes what the socket takes of these slices. `more`: more follows at once (a full segment is worth waiting for).
+    ///
+    /// # Errors
+    /// The system's; the connection is then broken.
+    pub fn poll_send(
+        &self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+        more: bool,
+    ) -> Poll<io::Result<usize>> {
+        let flags = if more { SendFlags::NOSIGNAL | SendFlags::MORE } else { SendFlags::NOSIGNAL };
+        loop {
+            let mut guard = ready!(self.io.poll_write_ready(cx))?;
+            let sent = match slices {
+                [one] => rustix::net::send(&self.io, one, flags),
+                many => rustix::net::sendmsg(&self.io, many, &mut SendAncillaryBuffer::default(), flags),
+            };
+            match sent {
+                Ok(n) => {
+                    if n < slices.iter().map(|s| s.len()).sum() {
+                        guard.clear_ready();
+                    }
+                    return Poll::Ready(Ok(n));
+                }
+                Err(rustix::io::Errno::AGAIN) => guard.clear_ready(),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(e) => return Poll::Ready(Err(e.into())),
+            }
+        }
+    }
+
+    /// Waits until there is something to read (bytes, the end or an error).
+    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.io.poll_read_ready(cx).map(|_| ())
+    }
+
+    /// Waits until the socket takes bytes; for one that is connecting: until that has ended, one way or the other.
+    pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.io.poll_write_ready(cx).map(|_| ())
+    }
+
+    /// Looks at the receive side without taking anything, and without a system call when nothing has happened.
+    /// The waker of `cx` is kept for when something does.
+    pub fn poll_peek(&self, cx: &mut Context<'_>) -> Seen {
+        loop {
+            let Poll::Ready(ready) = self.io.poll_read_ready(cx) else { return Seen::Nothing };
+            let Ok(mut guard) = ready else { return Seen::Broken };
+            let mut byte = [0u8; 1];
+            match rustix::net::recv(&self.io, &mut byte[..], RecvFlags::PEEK) {
+                Ok((_, 0)) => return Seen::End,
+                Ok(_) => return Seen::Data,
+                Err(rustix::io::Errno::AGAIN) => guard.clear_ready(),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(_) => return Seen::Broken,
+            }
+        }
+    }
+
+    /// How a connection attempt ended, once it is writable.
+    ///
+    /// # Errors
+    /// The reason why it failed.
+    pub fn connected(&self) -> io::Result<()> {
+        match rustix::net::sockopt::socket_error(&self.io)? {
+            Ok(()) => Ok(()),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// Nothing more will be sent; the peer reads the end.
+    pub fn finish(&self) {
+        let _ = rustix::net::shutdown(&self.io, Shutdown::Write);
+    }
+
+    /// Closing will reset the connection (`option nolinger`, aborted transfers): nothing is left behind.
+    pub fn reset_on_close(&self) {
+        let _ = rustix::net::sockopt::set_socket_linger(&self.io, Some(Duration::ZERO));
+    }
+
+    /// This end's address: the destination that the client asked for.
+    #[must_use]
+    pub fn local(&self) -> Option<SocketAddr> {
+        rustix::net::getsockname(&self.io).ok()?.try_into().ok()
+    }
+
+    /// The other end's address.
+    #[must_use]
+    pub fn remote(&self) -> Option<SocketAddr> {
+        rustix::net::getpeername(&self.io).ok()??.try_into().ok()
+    }
+
+    /// For socket options and splicing.
+    #[must_use]
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.io.as_fd()
+    }
+
+    /// Runs a read-like system call when the socket is readable; `AGAIN` waits for the next edge.
+    pub fn poll_read_with<T>(
+        &self,
+        cx: &mut Context<'_>,
+        mut call: impl FnMut(BorrowedFd<'_>) -> rustix::io::Result<T>,
+    ) -> Poll<io::Result<T>> {
+        loop {
+            let mut guard = ready!(self.io.poll_read_ready(cx))?;
+            match call(self.io.as_fd()) {
+                Err(rustix::io::Errno::AGAIN) => guard.clear_ready(),
+                Err(rustix::io::Errno::INTR) => {}
+                other => return Poll::Ready(other.map_err(Into::into)),
+            }
+        }
+    }
+
+    /// Runs a write-like system call when the socket is writable; `AGAIN` waits for the next edge.
+    pub fn poll_write_with<T>(
+        &self,
+        cx: &mut Context<'_>,
+        mut call: impl FnMut(BorrowedFd<'_>) -> rustix::io::Result<T>,
+    ) -> Poll<io::Result<T>> {
+        loop {
+            let mut guard = ready!(self.io.poll_write_ready(cx))?;
+            match call(self.io.as_fd()) {
+                Err(rustix::io::Errno::AGAIN) => guard.clear_ready(),
+                Err(rustix::io::Errno::INTR) => {}
+                other => return Poll::Ready(other.map_err(Into::into)),
+            }
+        }
+    }
+}
