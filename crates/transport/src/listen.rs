@@ -1,1 +1,186 @@
-//! Opening listeners.
+//! Opening listeners, in the single-threaded phase of the process' life.
+
+use portcullis_config::addr::{Address, Host, Ports, Transport};
+use portcullis_config::{Bind, UnixBind};
+use rustix::fd::OwnedFd;
+use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix, SocketFlags, SocketType, ipproto, sockopt};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+
+/// What a listening socket is asked for beyond its `bind` line.
+#[derive(Clone, Debug)]
+pub struct ListenOptions {
+    /// Connections that the kernel keeps for us (`backlog`, `maxconn`).
+    pub backlog: i32,
+    /// Another socket of ours listens on the same address (`shards`), or an older process.
+    pub reuse_port: bool,
+    /// Answers go out at once (HTTP proxies; inherited by the connections).
+    pub no_delay: bool,
+    /// `option clitcpka`: probes, idle, interval in seconds (0: the system's); inherited by the connections.
+    pub keepalive: Option<(u32, u32, u32)>,
+    /// `option tcp-smart-accept`: the first ACK waits for data.
+    pub smart_accept: bool,
+    /// `tune.rcvbuf.client`
+    pub rcvbuf: Option<usize>,
+    /// `tune.sndbuf.client`
+    pub sndbuf: Option<usize>,
+    /// `tune.notsent-lowat.client`
+    pub notsent_lowat: Option<usize>,
+    /// `unix-bind`
+    pub unix: UnixBind,
+}
+
+/// What could not be done, in HAProxy's words, and why.
+#[derive(Debug)]
+pub struct ListenError {
+    /// "cannot bind socket" and the like.
+    pub step: &'static str,
+    /// The system's reason.
+    pub reason: io::Error,
+}
+
+/// Opens one listening socket.
+///
+/// # Errors
+/// The step that failed and the system's reason.
+pub fn open(bind: &Bind, options: &ListenOptions) -> Result<OwnedFd, ListenError> {
+    let step = |step: &'static str| move |e: io::Error| ListenError { step, reason: e };
+    match &bind.address.host {
+        Host::Fd(n) => portcullis_sys::fd::adopt(*n).map_err(step("cannot use inherited descriptor")),
+        Host::Unix(_) | Host::Abstract(_) | Host::AbstractZ(_) => unix(bind, options),
+        Host::V4(_) | Host::V6(_) => inet(bind, options),
+        Host::Name(_) | Host::SockPair(_) | Host::Rhttp(_) => Err(step("cannot listen")(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "not an address to listen on",
+        ))),
+    }
+}
+
+/// The Internet address that an [`Address`] stands for, if it is one with at most one port.
+#[must_use]
+pub fn socket_addr(address: &Address) -> Option<SocketAddr> {
+    let ip: IpAddr = match address.host {
+        Host::V4(a) => a.into(),
+        Host::V6(a) => a.into(),
+        _ => return None,
+    };
+    match address.ports {
+        Ports::None => Some(SocketAddr::new(ip, 0)),
+        Ports::One(p) | Ports::Range(p, _) => Some(SocketAddr::new(ip, p)),
+        Ports::Offset(_) => None,
+    }
+}
+
+fn inet(bind: &Bind, o: &ListenOptions) -> Result<OwnedFd, ListenError> {
+    let err = |step: &'static str| move |e: rustix::io::Errno| ListenError { step, reason: e.into() };
+    let io_err = |step: &'static str| move |e: io::Error| ListenError { step, reason: e };
+    let Some(addr) = socket_addr(&bind.address) else {
+        return Err(ListenError { step: "invalid address", reason: io::ErrorKind::InvalidInput.into() });
+    };
+    let family = if addr.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let protocol = (bind.address.transport == Transport::Mptcp).then_some(ipproto::MPTCP);
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let fd = portcullis_sys::netns::within(bind.namespace.as_deref(), || {
+        Ok(rustix::net::socket_with(family, SocketType::STREAM, flags, protocol)?)
+    })
+    .map_err(io_err("cannot create receiving socket"))?;
+    sockopt::set_socket_reuseaddr(&fd, true).map_err(err("cannot set SO_REUSEADDR"))?;
+    if o.reuse_port {
+        let _ = sockopt::set_socket_reuseport(&fd, true);
+    }
+    if addr.is_ipv6() {
+        let _ = sockopt::set_ipv6_v6only(&fd, bind.v4v6 != Some(true));
+    }
+    if o.no_delay {
+        let _ = sockopt::set_tcp_nodelay(&fd, true);
+    }
+    if let Some((probes, idle, interval)) = o.keepalive {
+        let _ = sockopt::set_socket_keepalive(&fd, true);
+        let seconds = |n: u32| std::time::Duration::from_secs(n.into());
+        if probes > 0 {
+            let _ = sockopt::set_tcp_keepcnt(&fd, probes);
+        }
+        if idle > 0 {
+            let _ = sockopt::set_tcp_keepidle(&fd, seconds(idle));
+        }
+        if interval > 0 {
+            let _ = sockopt::set_tcp_keepintvl(&fd, seconds(interval));
+        }
+    }
+    if let Some(n) = o.rcvbuf {
+        let _ = sockopt::set_socket_recv_buffer_size(&fd, n);
+    }
+    if let Some(n) = o.sndbuf {
+        let _ = sockopt::set_socket_send_buffer_size(&fd, n);
+    }
+    if let Some(t) = bind.tcp_ut {
+        sockopt::set_tcp_user_timeout(&fd, u32::try_from(t.as_millis()).unwrap_or(u32::MAX))
+            .map_err(err("cannot set TCP User Timeout"))?;
+    }
+    if let Some(name) = &bind.cc {
+        sockopt::set_tcp_congestion(&fd, name).map_err(err("cannot set congestion control algorithm"))?;
+    }
+    portcullis_sys::socket::before_listen(
+        rustix::fd::AsFd::as_fd(&fd),
+        &portcullis_sys::socket::BeforeListen {
+            interface: bind.interface.as_deref(),
+            transparent: bind.transparent,
+            md5sig: bind.tcp_md5sig.as_deref(),
+            max_segment: bind.mss,
+            save_syn: bind.tcp_ss,
+            defer_accept: bind.defer_accept,
+            fast_open: bind.tfo.then_some(o.backlog),
+            notsent_lowat: o.notsent_lowat,
+            no_quick_ack: o.smart_accept,
+        },
+    )
+    .map_err(|(step, reason)| ListenError { step, reason })?;
+    rustix::net::bind(&fd, &addr).map_err(err("cannot bind socket"))?;
+    rustix::net::listen(&fd, o.backlog).map_err(err("cannot listen on socket"))?;
+    Ok(fd)
+}
+
+/// Unix sockets by path are bound under a temporary name, given their owner and mode, and renamed into place, so that
+/// a path that an older process serves is never without a listener.
+fn unix(bind: &Bind, o: &ListenOptions) -> Result<OwnedFd, ListenError> {
+    let err = |step: &'static str| move |e: rustix::io::Errno| ListenError { step, reason: e.into() };
+    let io_err = |step: &'static str| move |e: io::Error| ListenError { step, reason: e };
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let fd = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
+        .map_err(err("cannot create receiving socket"))?;
+    match &bind.address.host {
+        Host::Unix(path) => {
+            let path = format!("{}{path}", o.unix.prefix.as_deref().unwrap_or(""));
+            let temporary = format!("{path}.{}.tmp", std::process::id());
+            let _ = std::fs::remove_file(&temporary);
+            let addr =
+                SocketAddrUnix::new(temporary.as_str()).map_err(err("path too long for a UNIX socket"))?;
+            rustix::net::bind(&fd, &SocketAddrAny::from(addr)).map_err(err("cannot bind UNIX socket"))?;
+            permissions(Path::new(&temporary), bind, &o.unix)
+                .map_err(io_err("cannot change UNIX socket ownership"))?;
+            rustix::net::listen(&fd, o.backlog).map_err(err("cannot listen to socket"))?;
+            std::fs::rename(&temporary, &path).map_err(io_err("cannot bind UNIX socket"))?;
+            return Ok(fd);
+        }
+        Host::Abstract(name) | Host::AbstractZ(name) => {
+            let addr = SocketAddrUnix::new_abstract_name(name).map_err(err("invalid abstract name"))?;
+            rustix::net::bind(&fd, &SocketAddrAny::from(addr)).map_err(err("cannot bind UNIX socket"))?;
+        }
+        _ => {}
+    }
+    rustix::net::listen(&fd, o.backlog).map_err(err("cannot listen to socket"))?;
+    Ok(fd)
+}
+
+fn permissions(path: &Path, bind: &Bind, unix: &UnixBind) -> io::Result<()> {
+    let pick = |a: Option<u32>, b: Option<u32>| a.or(b);
+    let (uid, gid) = (pick(bind.perm.uid, unix.perm.uid), pick(bind.perm.gid, unix.perm.gid));
+    if uid.is_some() || gid.is_some() {
+        std::os::unix::fs::chown(path, uid, gid)?;
+    }
+    if let Some(mode) = pick(bind.perm.mode, unix.perm.mode) {
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode))?;
+    }
+    Ok(())
+}

@@ -110,6 +110,11 @@ impl Wheel {
         Millis(self.entries[id.0 as usize].deadline)
     }
 
+    /// Wakes everybody who has an entry, whatever the deadline.
+    pub fn wake_all(&self) {
+        self.entries.iter().filter_map(|e| e.waker.as_ref()).for_each(Waker::wake_by_ref);
+    }
+
     /// When the driver has to call [`Wheel::advance`] next, or `None` while nothing is linked.
     #[must_use]
     pub fn next(&self) -> Option<Millis> {

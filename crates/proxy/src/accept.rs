@@ -1,0 +1,199 @@
+//! Accepting: limits first, then the connection goes to the least loaded worker.
+
+use crate::plan::ListenerPlan;
+use crate::worker::mailbox::Mail;
+use crate::worker::{Task, Worker};
+use portcullis_config::MultiQueue;
+use portcullis_transport::{Conn, Millis, Peer};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::net::SocketFlags;
+use std::future::poll_fn;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::unix::AsyncFd;
+
+/// A listening socket as one worker holds it.
+pub struct Listening {
+    /// The socket (each worker has a descriptor of its own for it).
+    pub fd: OwnedFd,
+    /// What the configuration says of it.
+    pub listener: Arc<ListenerPlan>,
+}
+
+/// A connection that has passed the limits.
+pub struct Accepted {
+    /// Its socket.
+    pub fd: OwnedFd,
+    /// The other end.
+    pub peer: Peer,
+    /// When.
+    pub at: Millis,
+    /// Its place under the limits.
+    pub admission: Admission,
+}
+
+/// A place under `maxconn` of the process, the frontend and the listener; given back on drop.
+pub struct Admission(Arc<ListenerPlan>, Arc<crate::process::Process>);
+
+impl Admission {
+    /// The listener that it came by.
+    #[must_use]
+    pub fn listener(&self) -> &Arc<ListenerPlan> {
+        &self.0
+    }
+    /// Takes a place, or says which gate is full.
+    fn take<'a>(
+        listener: &'a Arc<ListenerPlan>,
+        process: &'a Arc<crate::process::Process>,
+    ) -> Result<Self, &'a crate::worker::gate::Gate> {
+        if !process.connections.try_take() {
+            return Err(&process.connections);
+        }
+        if !listener.frontend_gate.try_take() {
+            process.connections.give();
+            return Err(&listener.frontend_gate);
+        }
+        if !listener.gate.try_take() {
+            process.connections.give();
+            listener.frontend_gate.give();
+            return Err(&listener.gate);
+        }
+        Ok(Self(listener.clone(), process.clone()))
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        self.0.gate.give();
+        self.0.frontend_gate.give();
+        self.1.connections.give();
+    }
+}
+
+/// Starts accepting on this worker; the task ends when the worker drops its handle ([`Worker::close_listeners`]).
+pub fn spawn(worker: &Rc<Worker>, listening: Listening) {
+    let task = tokio::task::spawn_local(accept(worker.clone(), listening));
+    worker.keep_listener(task.abort_handle());
+}
+
+async fn accept(worker: Rc<Worker>, listening: Listening) {
+    let Listening { fd, listener } = listening;
+    let Ok(socket) = portcullis_sys::reactor::register(fd) else { return };
+    let timer = Task::new(&worker);
+    let at_once = worker.plan().global.maxaccept;
+    let mut taken = 0u32;
+    loop {
+        room(&worker, &listener, &timer).await;
+        match poll_fn(|cx| poll_accept(&socket, cx)).await {
+            Ok((fd, peer)) => {
+                let at = worker.clock.now();
+                let admission = admit(&worker, &listener).await;
+                place(&worker, Accepted { fd, peer, at, admission });
+            }
+            Err(e) if is_resource(&e) => {
+                worker.report_accept_failure(&listener, &e);
+                pause(&timer, Duration::from_millis(100)).await;
+            }
+            // the peer was gone before it was accepted
+            Err(_) => {}
+        }
+        taken += 1;
+        if taken >= at_once {
+            taken = 0;
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// Waits until every limit and rate has room, so that what has none stays in the kernel's backlog.
+async fn room(worker: &Rc<Worker>, listener: &Arc<ListenerPlan>, timer: &Task) {
+    while let Some(delay) = listener.rate_delay(worker) {
+        pause(timer, delay).await;
+    }
+    for gate in [&*worker.process.connections, &*listener.frontend_gate, &*listener.gate] {
+        poll_fn(|cx| gate.poll_room(cx)).await;
+    }
+}
+
+/// Takes a place; another worker may have been faster, then the connection waits here.
+async fn admit(worker: &Rc<Worker>, listener: &Arc<ListenerPlan>) -> Admission {
+    loop {
+        match Admission::take(listener, &worker.process) {
+            Ok(a) => return a,
+            Err(full) => poll_fn(|cx| full.poll_room(cx)).await,
+        }
+    }
+}
+
+async fn pause(timer: &Task, time: Duration) {
+    timer.deadline(timer.worker.clock.now().after(Some(time)));
+    poll_fn(|cx| if timer.poll_woken(cx).is_some() { Poll::Ready(()) } else { Poll::Pending }).await;
+    timer.deadline(Millis::NEVER);
+}
+
+fn poll_accept(socket: &AsyncFd<OwnedFd>, cx: &mut Context<'_>) -> Poll<io::Result<(OwnedFd, Peer)>> {
+    loop {
+        let mut guard = ready!(socket.poll_read_ready(cx))?;
+        match rustix::net::acceptfrom_with(socket.as_fd(), SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
+            Ok((fd, from)) => {
+                let peer = from.and_then(|a| a.try_into().ok()).map_or(Peer::Unix, Peer::Inet);
+                return Poll::Ready(Ok((fd, peer)));
+            }
+            Err(rustix::io::Errno::AGAIN) => guard.clear_ready(),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(e) => return Poll::Ready(Err(e.into())),
+        }
+    }
+}
+
+fn is_resource(e: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let n = e.raw_os_error();
+    [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM].iter().any(|x| n == Some(x.raw_os_error()))
+}
+
+/// Keeps a connection here, or hands it to a worker that has clearly fewer.
+fn place(worker: &Rc<Worker>, accepted: Accepted) {
+    let load = &worker.process.load;
+    let here = load[usize::from(worker.id)].load(Ordering::Relaxed);
+    if load.len() > 1 && worker.plan.borrow().global.multi_queue != MultiQueue::Off {
+        let allowed = |i: usize| accepted.admission.0.allows_worker(i);
+        let least = (0..load.len()).filter(|i| allowed(*i)).min_by_key(|i| load[*i].load(Ordering::Relaxed));
+        if let Some(other) = least
+            && other != usize::from(worker.id)
+            && (load[other].load(Ordering::Relaxed) + 1 < here || !allowed(usize::from(worker.id)))
+        {
+            load[other].fetch_add(1, Ordering::Relaxed);
+            if let Some(address) = worker.process.workers().get(other) {
+                address.send(Mail::Accepted(accepted));
+            }
+            return;
+        }
+    }
+    load[usize::from(worker.id)].fetch_add(1, Ordering::Relaxed);
+    adopt(worker, accepted);
+}
+
+/// One less on this worker; for whoever ends a connection.
+struct Loaded(Rc<Worker>);
+
+impl Drop for Loaded {
+    fn drop(&mut self) {
+        self.0.process.load[usize::from(self.0.id)].fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Begins a session on this worker (whose load was counted up already).
+pub fn adopt(worker: &Rc<Worker>, accepted: Accepted) {
+    let loaded = Loaded(worker.clone());
+    let Ok(conn) = Conn::new(accepted.fd) else { return };
+    let session = crate::session::Session::new(worker, conn, accepted.peer, accepted.at, accepted.admission);
+    tokio::task::spawn_local(async move {
+        crate::session::run(session).await;
+        drop(loaded);
+    });
+}

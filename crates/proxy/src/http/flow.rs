@@ -1,0 +1,224 @@
+//! One direction of an HTTP/1 message: bytes from one connection are decoded, encoded for the other and written. What
+//! is in the receive buffer is written from there; only framing is made anew.
+
+use super::body::{Body, Step};
+use crate::worker::Task;
+use portcullis_transport::{Buffer, Conn};
+use std::io::{self, IoSlice};
+use std::task::{Context, Poll, ready};
+
+/// What ended a flow before its time.
+#[derive(Debug)]
+pub enum FlowError {
+    /// The sender's connection broke.
+    Source(io::Error),
+    /// The sender finished before the message's end.
+    Truncated,
+    /// The sender's framing is wrong.
+    Malformed,
+    /// The receiver's connection broke.
+    Sink(io::Error),
+}
+
+/// One direction.
+pub struct Flow {
+    /// What was received and not yet written.
+    pub buffer: Buffer,
+    /// How the message's body is delimited where it comes from.
+    pub body: Body,
+    /// Written in chunks?
+    pub chunked: bool,
+    /// Does the receiver get no body (answers to HEAD, 204, 304)?
+    pub bodyless: bool,
+    /// Head or framing to be written before the payload.
+    pub before: Vec<u8>,
+    before_at: usize,
+    /// Payload bytes at the front of `buffer`.
+    payload: usize,
+    /// Bytes of `buffer` that the payload came from.
+    origin: usize,
+    after: Vec<u8>,
+    after_at: usize,
+    last_queued: bool,
+    /// Nothing is left to be written.
+    pub done: bool,
+    /// Bytes read, for timeouts: it changes when something came in.
+    pub reads: u32,
+    /// Writes, likewise.
+    pub writes: u32,
+    /// Bytes that were written.
+    pub bytes: u64,
+    /// Payload bytes that came in.
+    pub body_bytes: u64,
+    /// Trailers are not passed on.
+    pub drop_trailers: bool,
+}
+
+impl Flow {
+    /// A flow that begins with what `buffer` holds behind the head.
+    #[must_use]
+    pub fn new(buffer: Buffer, body: Body, chunked: bool) -> Self {
+        Self {
+            buffer,
+            body,
+            chunked,
+            bodyless: false,
+            before: Vec::new(),
+            before_at: 0,
+            payload: 0,
+            origin: 0,
+            after: Vec::new(),
+            after_at: 0,
+            last_queued: false,
+            done: false,
+            reads: 0,
+            writes: 0,
+            bytes: 0,
+            body_bytes: 0,
+            drop_trailers: false,
+        }
+    }
+
+    /// Is there anything that waits for the receiver?
+    #[must_use]
+    pub fn is_writing(&self) -> bool {
+        self.before_at < self.before.len() || self.payload > 0 || self.after_at < self.after.len()
+    }
+
+    /// Moves what can be moved. Ready when the message's last byte has been written.
+    ///
+    /// # Errors
+    /// See [`FlowError`].
+    pub fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        task: &Task,
+        from: &Conn,
+        to: &Conn,
+    ) -> Poll<Result<(), FlowError>> {
+        while !self.done {
+            if !self.last_queued && self.payload == 0 {
+                self.decode()?;
+            }
+            if self.is_writing() {
+                ready!(self.write(cx, to))?;
+                continue;
+            }
+            if self.last_queued {
+                self.done = true;
+                break;
+            }
+            ready!(self.read(cx, task, from))?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Looks at what was received: payload to the front of the buffer, framing into `before` and `after`.
+    fn decode(&mut self) -> Result<(), FlowError> {
+        loop {
+            match self.body.step(&mut self.buffer) {
+                Step::More => return Ok(()),
+                Step::Payload { len, origin } => {
+                    self.body_bytes += len as u64;
+                    if self.bodyless {
+                        self.buffer.consume(origin);
+                        continue;
+                    }
+                    (self.payload, self.origin) = (len, origin);
+                    if self.chunked {
+                        self.start_framing();
+                        super::body::write_chunk_size(len, &mut self.before);
+                        self.after.extend_from_slice(b"\r\n");
+                    }
+                    // a last chunk that is here already goes out with the payload
+                    if self.body.is_at_end() {
+                        self.finish();
+                    }
+                    return Ok(());
+                }
+                Step::End => {
+                    self.finish();
+                    return Ok(());
+                }
+                Step::Malformed => return Err(FlowError::Malformed),
+            }
+        }
+    }
+
+    fn start_framing(&mut self) {
+        if self.before_at == self.before.len() {
+            self.before.clear();
+            self.before_at = 0;
+        }
+        if self.after_at == self.after.len() {
+            self.after.clear();
+            self.after_at = 0;
+        }
+    }
+
+    fn finish(&mut self) {
+        self.last_queued = true;
+        if self.chunked && !self.bodyless {
+            self.start_framing();
+            super::body::write_last_chunk(self.body.trailers().filter(|_| !self.drop_trailers), &mut self.after);
+        }
+    }
+
+    fn write(&mut self, cx: &mut Context<'_>, to: &Conn) -> Poll<Result<(), FlowError>> {
+        let before = &self.before[self.before_at..];
+        let payload = &self.buffer.data()[..self.payload];
+        let after = &self.after[self.after_at..];
+        let more = !self.last_queued && !self.body.is_waiting();
+        let sent = match (before.is_empty(), payload.is_empty(), after.is_empty()) {
+            (false, true, true) => to.poll_send(cx, &[IoSlice::new(before)], more),
+            (true, false, true) => to.poll_send(cx, &[IoSlice::new(payload)], more),
+            (false, false, true) => to.poll_send(cx, &[IoSlice::new(before), IoSlice::new(payload)], more),
+            _ => {
+                to.poll_send(cx, &[IoSlice::new(before), IoSlice::new(payload), IoSlice::new(after)], more)
+            }
+        };
+        let mut n = ready!(sent).map_err(FlowError::Sink)?;
+        self.bytes += n as u64;
+        self.writes = self.writes.wrapping_add(1);
+        let part = n.min(before.len());
+        self.before_at += part;
+        n -= part;
+        let part = n.min(self.payload);
+        self.payload -= part;
+        n -= part;
+        if part > 0 {
+            self.origin -= part;
+            self.buffer.consume(part);
+        }
+        if self.payload == 0 && self.origin > 0 {
+            self.buffer.consume(self.origin);
+            self.origin = 0;
+        }
+        self.after_at += n;
+        Poll::Ready(Ok(()))
+    }
+
+    fn read(&mut self, cx: &mut Context<'_>, task: &Task, from: &Conn) -> Poll<Result<(), FlowError>> {
+        if self.buffer.is_empty() && self.buffer.capacity() < task.worker.buffers.size() {
+            if from.poll_readable(cx).is_pending() {
+                return Poll::Pending;
+            }
+            self.buffer = task.worker.buffers.take();
+        }
+        // bulk: what remains is larger than the buffer, so read it in larger pieces
+        if self.buffer.is_empty()
+            && self.buffer.capacity() == task.worker.buffers.size()
+            && self.body.remaining() > self.buffer.capacity() as u64
+            && self.body_bytes >= 8192
+        {
+            let small = std::mem::replace(&mut self.buffer, task.worker.buffers.take_large());
+            task.worker.buffers.give(small);
+        }
+        let n = ready!(from.poll_recv(cx, &mut self.buffer)).map_err(FlowError::Source)?;
+        self.reads = self.reads.wrapping_add(1);
+        if n == 0 && !self.body.end_of_stream() {
+            return Poll::Ready(Err(FlowError::Truncated));
+        }
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,112 @@
+//! A `bind` address, ready to be opened and accepted on.
+
+use super::ProxyPlan;
+use crate::worker::gate::Gate;
+use portcullis_config::addr::{Host, Ports};
+use portcullis_config::{Bind, Diagnostics, Mode, Model, Opts, Proxy, Shards};
+use portcullis_transport::listen::ListenOptions;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The kernel's own ceiling for a backlog is lower than this.
+const MAX_BACKLOG: u32 = i32::MAX as u32;
+
+/// One listening address of a frontend.
+#[derive(Debug)]
+pub struct ListenerPlan {
+    /// Index of the frontend in the plan.
+    pub frontend: usize,
+    /// The frontend itself, as it was when the listener was made.
+    pub proxy: Arc<ProxyPlan>,
+    /// Its name.
+    pub frontend_name: Arc<str>,
+    /// Its section's keyword.
+    pub frontend_kind: &'static str,
+    /// The file that the `bind` line stands in.
+    pub file: String,
+    /// The `bind` line's settings.
+    pub bind: Bind,
+    /// What the socket is asked for.
+    pub options: ListenOptions,
+    /// Is it to be opened?
+    pub enabled: bool,
+    /// How many sockets.
+    pub shards: u16,
+    /// `maxconn` of the `bind` line.
+    pub gate: Arc<Gate>,
+    /// `maxconn` of the frontend.
+    pub frontend_gate: Arc<Gate>,
+    /// Workers that may serve it (bit i: worker i); 0: all.
+    pub workers: u64,
+}
+
+impl ListenerPlan {
+    /// May this worker (from 0) serve it?
+    #[must_use]
+    pub fn allows_worker(&self, i: usize) -> bool {
+        self.workers == 0 || self.workers & (1 << (i & 63)) != 0
+    }
+    /// How long to wait before the next connection because of a rate limit.
+    #[must_use]
+    pub fn rate_delay(&self, worker: &crate::worker::Worker) -> Option<Duration> {
+        worker.process.rate_delay(&self.proxy)
+    }
+}
+
+/// The listeners of a frontend.
+pub fn compile(
+    model: &Model,
+    index: usize,
+    p: &Proxy,
+    plan: &Arc<ProxyPlan>,
+    diags: &mut Diagnostics,
+) -> Vec<Arc<ListenerPlan>> {
+    let threads = model.global.nbthread.unwrap_or(1);
+    let maxconn = p.maxconn.unwrap_or_else(|| model.global.maxconn.unwrap_or(0));
+    p.binds
+        .iter()
+        .map(|bind| {
+            let wanted = bind.backlog.or(p.backlog).unwrap_or_else(|| bind.maxconn.unwrap_or(maxconn));
+            let keepalive = (p.opts.intersects(Opts::CLITCPKA | Opts::TCPKA)).then(|| {
+                let s = |d: Option<Duration>| d.map_or(0, |d| d.as_secs() as u32);
+                (p.clitcpka.cnt.unwrap_or(0), s(p.clitcpka.idle), s(p.clitcpka.intvl))
+            });
+            let inet = matches!(bind.address.host, Host::V4(_) | Host::V6(_));
+            let shards = match bind.shards.unwrap_or(model.global.tune.default_shards) {
+                _ if !inet || model.global.noreuseport => 1,
+                Shards::ByProcess | Shards::ByGroup => 1,
+                Shards::ByThread => threads,
+                Shards::Count(n) => n.clamp(1, threads.max(1)),
+            };
+            Arc::new(ListenerPlan {
+                frontend: index,
+                proxy: plan.clone(),
+                frontend_name: plan.name.clone(),
+                frontend_kind: p.kind.name(),
+                file: diags.files.get(bind.place.file.0 as usize).cloned().unwrap_or_default(),
+                bind: bind.clone(),
+                options: ListenOptions {
+                    backlog: if wanted == 0 { 1024 } else { wanted.min(MAX_BACKLOG) as i32 },
+                    reuse_port: !model.global.noreuseport,
+                    no_delay: p.mode == Mode::Http || inet,
+                    keepalive,
+                    smart_accept: p.opts.contains(Opts::TCP_SMART_ACCEPT),
+                    rcvbuf: model.global.tune.rcvbuf_client,
+                    sndbuf: model.global.tune.sndbuf_client,
+                    notsent_lowat: model.global.tune.notsent_lowat_client,
+                    unix: model.global.unix_bind.clone(),
+                },
+                enabled: !(inet && bind.address.ports == Ports::None),
+                shards,
+                gate: Gate::new(bind.maxconn.unwrap_or(0)),
+                frontend_gate: plan.gate.clone(),
+                workers: workers_of(bind),
+            })
+        })
+        .collect()
+}
+
+/// The workers that `thread` names, as bits.
+fn workers_of(bind: &Bind) -> u64 {
+    bind.threads.iter().flat_map(|(_, first, last)| *first..=*last).fold(0, |set, t| set | 1 << ((t - 1) & 63))
+}

@@ -1,0 +1,100 @@
+//! The plan: what a configuration comes to, with everything resolved. Made once from a `Model`, never changed; a
+//! stream ends on the plan that it began with.
+
+pub mod listener;
+pub mod proxy;
+pub mod server;
+
+pub use listener::ListenerPlan;
+pub use proxy::ProxyPlan;
+pub use server::ServerPlan;
+
+use portcullis_config::{Diagnostics, Model, MultiQueue};
+use std::sync::Arc;
+
+/// Bytes of a buffer for bulk data: reads of this size cost half of what `tune.bufsize` ones do.
+const BULK: usize = 128 * 1024;
+
+/// What `global` comes to on the data path.
+#[derive(Clone, Debug)]
+pub struct GlobalPlan {
+    /// `tune.bufsize`: heads must fit.
+    pub bufsize: usize,
+    /// Size of the buffers for bulk data.
+    pub bulk_size: usize,
+    /// `tune.maxrewrite`: room that a head from the network leaves for rules.
+    pub maxrewrite: usize,
+    /// `tune.http.maxhdr`
+    pub maxhdr: usize,
+    /// `tune.http.logurilen`
+    pub logurilen: usize,
+    /// `maxpipes`
+    pub maxpipes: u32,
+    /// `tune.pipesize`
+    pub pipesize: usize,
+    /// `tune.maxaccept`: connections accepted in a row.
+    pub maxaccept: u32,
+    /// `tune.listener.multi-queue`
+    pub multi_queue: MultiQueue,
+    /// Glitches that end a client connection (`tune.h1.fe.glitches-threshold`); 0: none.
+    pub fe_glitches: u32,
+    /// Glitches that end a server connection; 0: none.
+    pub be_glitches: u32,
+    /// `h1-accept-payload-with-any-method`
+    pub any_method_payload: bool,
+    /// `h1-do-not-close-on-insecure-transfer-encoding`
+    pub keep_insecure_te: bool,
+    /// `pp2-never-send-local`
+    pub pp2_never_send_local: bool,
+    /// `harden.reject-privileged-ports.tcp`
+    pub reject_privileged_ports: bool,
+}
+
+/// A whole configuration, ready to run.
+#[derive(Debug)]
+pub struct Plan {
+    /// `global`
+    pub global: Arc<GlobalPlan>,
+    /// All proxies, in the configuration's order.
+    pub proxies: Vec<Arc<ProxyPlan>>,
+    /// All listeners.
+    pub listeners: Vec<Arc<ListenerPlan>>,
+}
+
+/// Makes the plan. What is wrong is added to `diags`; the plan may only be used if none of it is an alert.
+#[must_use]
+pub fn compile(model: &Model, diags: &mut Diagnostics) -> Plan {
+    let global = Arc::new(global(model));
+    let proxies: Vec<Arc<ProxyPlan>> =
+        model.proxies.iter().map(|p| Arc::new(proxy::compile(model, p, diags))).collect();
+    let listeners = model
+        .proxies
+        .iter()
+        .enumerate()
+        .filter(|(_, p)| p.kind.front() && !p.disabled)
+        .flat_map(|(i, p)| listener::compile(model, i, p, &proxies[i], diags))
+        .collect();
+    Plan { global, proxies, listeners }
+}
+
+fn global(model: &Model) -> GlobalPlan {
+    let g = &model.global;
+    let t = &g.tune;
+    GlobalPlan {
+        bufsize: t.bufsize,
+        bulk_size: BULK.max(t.bufsize),
+        maxrewrite: t.maxrewrite.min(t.bufsize / 2),
+        maxhdr: t.http_maxhdr,
+        logurilen: t.http_logurilen,
+        maxpipes: if g.nosplice { 0 } else { g.maxpipes.unwrap_or_else(|| g.maxconn.unwrap_or(2000) / 4) },
+        pipesize: t.pipesize,
+        maxaccept: t.maxaccept.map_or(64, |n| u32::try_from(n).unwrap_or(u32::MAX)).max(1),
+        multi_queue: t.multi_queue,
+        fe_glitches: t.h1_fe_glitches,
+        be_glitches: t.h1_be_glitches,
+        any_method_payload: g.h1_accept_payload_with_any_method,
+        keep_insecure_te: g.h1_do_not_close_on_insecure_te,
+        pp2_never_send_local: g.pp2_never_send_local,
+        reject_privileged_ports: g.reject_privileged_ports_tcp,
+    }
+}

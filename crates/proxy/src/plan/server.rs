@@ -1,0 +1,145 @@
+//! A server, ready to be connected to.
+
+use portcullis_config::addr::{Host, Ports, Transport};
+use portcullis_config::{Diagnostics, Model, Opts, Proxy, Server, Severity, Source, UseSrc};
+use portcullis_transport::connect::{ConnectOptions, Target};
+use portcullis_transport::listen::socket_addr;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A `server` line.
+#[derive(Debug)]
+pub struct ServerPlan {
+    /// Its name.
+    pub name: Arc<str>,
+    /// `id`
+    pub id: u32,
+    /// Index in its backend.
+    pub index: usize,
+    /// Where it is.
+    pub target: Target,
+    /// Its port is the client's destination port, plus this (a server without a port, or with `+N`/`-N`).
+    pub port_offset: Option<i32>,
+    /// Settings of its sockets.
+    pub connect: ConnectOptions,
+    /// `usesrc` and the like, resolved for each connection.
+    pub usesrc: UseSrc,
+    /// `send-proxy`
+    pub send_proxy: bool,
+    /// `send-proxy-v2`
+    pub send_proxy_v2: bool,
+    /// `proxy-v2-options`
+    pub proxy_v2_options: Vec<String>,
+    /// `max-reuse`; `None`: no limit.
+    pub max_reuse: Option<u32>,
+    /// `pool-max-conn`; `None`: no limit.
+    pub pool_max: Option<u32>,
+    /// `pool-low-conn`
+    pub pool_low: u32,
+    /// `pool-purge-delay`
+    pub pool_purge_delay: Duration,
+}
+
+impl ServerPlan {
+    /// Where to connect for a client that asked for `dst`.
+    #[must_use]
+    pub fn target_for(&self, dst: Option<SocketAddr>) -> Target {
+        match (&self.target, self.port_offset, dst) {
+            (Target::Inet { addr, mptcp }, Some(offset), Some(dst)) => {
+                let port = (i32::from(dst.port()) + offset).rem_euclid(65536) as u16;
+                let ip = if addr.ip().is_unspecified() { dst.ip() } else { addr.ip() };
+                Target::Inet { addr: SocketAddr::new(ip, port), mptcp: *mptcp }
+            }
+            _ => self.target.clone(),
+        }
+    }
+    /// Does every connection to it look the same, so that idle ones can be shared?
+    #[must_use]
+    pub fn shareable(&self) -> bool {
+        !self.send_proxy && !self.send_proxy_v2 && self.usesrc == UseSrc::None && self.port_offset.is_none()
+    }
+}
+
+/// Makes a server's plan.
+pub fn compile(model: &Model, p: &Proxy, index: usize, s: &Server, diags: &mut Diagnostics) -> ServerPlan {
+    let set = &s.set;
+    let source = set.source.as_ref().or(p.source.as_ref());
+    let tune = &model.global.tune;
+    let keepalive = p.opts.intersects(Opts::SRVTCPKA | Opts::TCPKA).then(|| {
+        let seconds = |d: Option<Duration>| d.map_or(0, |d| d.as_secs() as u32);
+        (p.srvtcpka.cnt.unwrap_or(0), seconds(p.srvtcpka.idle), seconds(p.srvtcpka.intvl))
+    });
+    ServerPlan {
+        name: s.name.as_str().into(),
+        id: s.id,
+        index,
+        target: target(s, diags),
+        port_offset: match s.address.ports {
+            Ports::Offset(n) => Some(n),
+            Ports::None if matches!(s.address.host, Host::V4(_) | Host::V6(_) | Host::Name(_)) => Some(0),
+            _ => None,
+        },
+        connect: ConnectOptions {
+            source: source.and_then(source_ports),
+            interface: source.and_then(|s| s.interface.clone()),
+            transparent: source.is_some_and(|s| s.usesrc != UseSrc::None),
+            keepalive,
+            user_timeout: set.tcp_ut,
+            congestion: set.cc.clone(),
+            md5sig: set.tcp_md5sig.clone(),
+            rcvbuf: tune.rcvbuf_server,
+            sndbuf: tune.sndbuf_server,
+            notsent_lowat: tune.notsent_lowat_server,
+            fast_open: set.tfo,
+            namespace: set.namespace.clone(),
+            quick_ack_off: p.opts.contains(Opts::TCP_SMART_CONNECT),
+        },
+        usesrc: source.map(|s| s.usesrc.clone()).unwrap_or_default(),
+        send_proxy: set.send_proxy,
+        send_proxy_v2: set.send_proxy_v2,
+        proxy_v2_options: set.proxy_v2_options.clone(),
+        max_reuse: set.max_reuse.and_then(|n| u32::try_from(n).ok()),
+        pool_max: set.pool_max_conn.and_then(|n| u32::try_from(n).ok()),
+        pool_low: set.pool_low_conn,
+        pool_purge_delay: set.pool_purge_delay.unwrap_or(Duration::from_secs(5)),
+    }
+}
+
+fn source_ports(s: &Source) -> Option<(SocketAddr, u16)> {
+    let addr = socket_addr(&s.address)?;
+    let last = match s.address.ports {
+        Ports::Range(_, last) => last,
+        _ => addr.port(),
+    };
+    (!addr.ip().is_unspecified() || addr.port() != 0).then_some((addr, last))
+}
+
+/// The address; names are resolved once, here, as `init-addr libc` does.
+fn target(s: &Server, diags: &mut Diagnostics) -> Target {
+    let port = match s.address.ports {
+        Ports::One(p) | Ports::Range(p, _) => p,
+        Ports::None | Ports::Offset(_) => 0,
+    };
+    let mptcp = s.address.transport == Transport::Mptcp;
+    let ip: IpAddr = match &s.address.host {
+        Host::Unix(path) => return Target::Unix(path.clone()),
+        Host::Abstract(name) | Host::AbstractZ(name) => return Target::Abstract(name.clone()),
+        Host::V4(a) => (*a).into(),
+        Host::V6(a) => (*a).into(),
+        Host::Name(name) => match (name.as_str(), port).to_socket_addrs().ok().and_then(|mut all| all.next()) {
+            Some(found) => found.ip(),
+            None => {
+                let text = format!("'server {}' : could not resolve address '{name}'.", s.name);
+                diags.add(Severity::Alert, Some(s.place), text);
+                IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED)
+            }
+        },
+        Host::Fd(_) | Host::SockPair(_) | Host::Rhttp(_) => {
+            let text = format!("'server {}' : this address form is not supported yet for servers.", s.name);
+            diags.add(Severity::Alert, Some(s.place), text);
+            IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED)
+        }
+    };
+    Target::Inet { addr: SocketAddr::new(ip, port), mptcp }
+}

@@ -1,0 +1,229 @@
+//! Bytes both ways between two connections until both directions have ended: TCP mode, and HTTP tunnels.
+
+use crate::worker::{Task, Woken};
+use portcullis_transport::splice::Pipe;
+use portcullis_transport::{Buffer, Conn, Millis};
+use std::future::poll_fn;
+use std::io::IoSlice;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// A read of at least this much is worth a pipe (when splicing is allowed).
+const WORTH_SPLICING: usize = 16 * 1024;
+
+/// The timeouts of a relay.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Timeouts {
+    /// Inactivity on the client's side.
+    pub client: Option<Duration>,
+    /// Inactivity on the server's side.
+    pub server: Option<Duration>,
+    /// On the client's side once one direction has ended.
+    pub client_fin: Option<Duration>,
+    /// On the server's side once one direction has ended.
+    pub server_fin: Option<Duration>,
+    /// Replaces both while both directions are open and data has gone both ways.
+    pub tunnel: Option<Duration>,
+}
+
+/// How it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Both directions were closed in order.
+    Closed,
+    /// The client's connection broke.
+    ClientBroke,
+    /// The server's connection broke.
+    ServerBroke,
+    /// The client was silent for too long.
+    ClientLate,
+    /// The server was silent for too long.
+    ServerLate,
+    /// Ended from outside.
+    Aborted(crate::worker::slots::Abort),
+}
+
+/// One direction.
+pub struct Direction {
+    buffer: Option<Buffer>,
+    pipe: Option<Pipe>,
+    may_splice: bool,
+    ended: bool,
+    closed: bool,
+    reads: u32,
+    writes: u32,
+    /// Bytes that were written to the receiver.
+    pub bytes: u64,
+}
+
+/// Which end of a direction failed.
+enum Broken {
+    Source,
+    Sink,
+}
+
+impl Direction {
+    /// `first`: bytes that were read already.
+    #[must_use]
+    pub fn new(first: Option<Buffer>, may_splice: bool) -> Self {
+        Self {
+            buffer: first,
+            pipe: None,
+            may_splice,
+            ended: false,
+            closed: false,
+            reads: 0,
+            writes: 0,
+            bytes: 0,
+        }
+    }
+
+    /// Moves what can be moved. Ready when the end has been passed on.
+    fn poll(&mut self, cx: &mut Context<'_>, task: &Task, from: &Conn, to: &Conn) -> Poll<Result<(), Broken>> {
+        while !self.closed {
+            let written = if let Some(b) = self.buffer.as_mut().filter(|b| !b.is_empty()) {
+                to.poll_send(cx, &[IoSlice::new(b.data())], false).map_ok(|n| {
+                    b.consume(n);
+                    n
+                })
+            } else if let Some(p) = self.pipe.as_mut().filter(|p| p.held() > 0) {
+                p.poll_drain(cx, to, false)
+            } else if self.ended {
+                to.finish();
+                self.closed = true;
+                break;
+            } else {
+                match self.read(cx, task, from) {
+                    Poll::Pending => break,
+                    Poll::Ready(Err(_)) => return Poll::Ready(Err(Broken::Source)),
+                    Poll::Ready(Ok(0)) => self.ended = true,
+                    Poll::Ready(Ok(_)) => self.reads = self.reads.wrapping_add(1),
+                }
+                continue;
+            };
+            match written {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(Broken::Sink)),
+                Poll::Ready(Ok(n)) => {
+                    self.bytes += n as u64;
+                    self.writes = self.writes.wrapping_add(1);
+                }
+            }
+        }
+        self.release(task);
+        if self.closed { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+
+    fn read(&mut self, cx: &mut Context<'_>, task: &Task, from: &Conn) -> Poll<std::io::Result<usize>> {
+        if let Some(pipe) = &mut self.pipe {
+            return pipe.poll_fill(cx, from, 1 << 30);
+        }
+        if from.poll_readable(cx).is_pending() {
+            return Poll::Pending;
+        }
+        let buffer = self.buffer.get_or_insert_with(|| task.worker.buffers.take());
+        let got = from.poll_recv(cx, buffer);
+        if matches!(got, Poll::Ready(Ok(n)) if n >= WORTH_SPLICING.min(buffer.capacity())) {
+            self.expect_bulk(task);
+        }
+        got
+    }
+
+    /// Much comes: the next reads go through a pipe, or into a larger buffer.
+    fn expect_bulk(&mut self, task: &Task) {
+        if self.may_splice {
+            self.pipe = task.worker.pipes.take();
+            if self.pipe.is_some() {
+                return;
+            }
+        }
+        if let Some(b) = self.buffer.as_mut().filter(|b| b.capacity() <= task.worker.buffers.size()) {
+            let mut large = task.worker.buffers.take_large();
+            large.extend(b.data());
+            task.worker.buffers.give(std::mem::replace(b, large));
+        }
+    }
+
+    /// An idle direction holds neither buffer nor pipe.
+    fn release(&mut self, task: &Task) {
+        if self.buffer.as_ref().is_some_and(Buffer::is_empty)
+            && let Some(b) = self.buffer.take()
+        {
+            task.worker.buffers.give(b);
+        }
+        if self.pipe.as_ref().is_some_and(|p| p.held() == 0)
+            && let Some(p) = self.pipe.take()
+        {
+            task.worker.pipes.give(p);
+        }
+    }
+
+    /// Gives everything back, also what still holds bytes.
+    pub fn discard(mut self, task: &Task) {
+        if let Some(b) = self.buffer.take() {
+            task.worker.buffers.give(b);
+        }
+        if let Some(p) = self.pipe.take() {
+            task.worker.pipes.give(p);
+        }
+    }
+}
+
+/// Relays until both directions have ended, one side breaks, or a timeout strikes. `independent`: what goes to a side
+/// does not count as its activity (`option independent-streams`).
+pub async fn relay(
+    task: &Task,
+    (client, up): (&Conn, &mut Direction),
+    (server, down): (&Conn, &mut Direction),
+    timeouts: &Timeouts,
+    independent: bool,
+) -> End {
+    let mut client_due = Millis(0);
+    let mut server_due = Millis(0);
+    let mut first = true;
+    poll_fn(|cx| {
+        let before = (up.reads, up.writes, down.reads, down.writes, up.closed, down.closed);
+        for (polled, broken) in [
+            (up.poll(cx, task, client, server), [End::ClientBroke, End::ServerBroke]),
+            (down.poll(cx, task, server, client), [End::ServerBroke, End::ClientBroke]),
+        ] {
+            match polled {
+                Poll::Ready(Err(Broken::Source)) => return Poll::Ready(broken[0]),
+                Poll::Ready(Err(Broken::Sink)) => return Poll::Ready(broken[1]),
+                _ => {}
+            }
+        }
+        if up.closed && down.closed {
+            return Poll::Ready(End::Closed);
+        }
+        let half = up.closed || down.closed;
+        let turned = first || half != (before.4 || before.5);
+        let client_active =
+            turned || up.reads != before.0 || (down.writes != before.3 && !independent) || (half && down.writes != before.3);
+        let server_active =
+            turned || down.reads != before.2 || (up.writes != before.1 && !independent) || (half && up.writes != before.1);
+        if client_active || server_active {
+            first = false;
+            let now = task.worker.clock.now();
+            let tunnel = timeouts.tunnel.filter(|_| up.reads + up.writes > 0 && down.reads + down.writes > 0);
+            let of = |normal: Option<Duration>, fin: Option<Duration>| match half {
+                true => fin.or(tunnel).or(normal),
+                false => tunnel.or(normal),
+            };
+            if client_active {
+                client_due = now.after(of(timeouts.client, timeouts.client_fin));
+            }
+            if server_active {
+                server_due = now.after(of(timeouts.server, timeouts.server_fin));
+            }
+            task.deadline(client_due.min(server_due));
+        }
+        match task.poll_woken(cx) {
+            Some(Woken::Aborted(why)) => Poll::Ready(End::Aborted(why)),
+            Some(Woken::Late) if client_due <= server_due => Poll::Ready(End::ClientLate),
+            Some(Woken::Late) => Poll::Ready(End::ServerLate),
+            None => Poll::Pending,
+        }
+    })
+    .await
+}

@@ -1,0 +1,194 @@
+//! A worker: one thread, one core, one reactor. Its tasks, buffers, timers, idle server connections and counters are
+//! its own; other threads reach it by its mailbox only.
+
+pub mod gate;
+pub mod mailbox;
+pub mod slots;
+pub mod task;
+
+use mailbox::{Mail, Mailbox};
+use portcullis_transport::splice::Pipes;
+use portcullis_transport::{Buffers, Clock, Millis, Wheel};
+use slots::Slots;
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+pub use task::{Task, Woken};
+
+/// What is a worker's own.
+pub struct Worker {
+    /// From 0.
+    pub id: u16,
+    /// What all workers share.
+    pub process: Arc<crate::process::Process>,
+    /// The newest plan; a stream keeps the one that it began with.
+    pub plan: RefCell<Arc<crate::plan::Plan>>,
+    /// The process' clock.
+    pub clock: Clock,
+    /// Spare buffers.
+    pub buffers: Buffers,
+    /// Spare pipes for splicing.
+    pub pipes: Pipes,
+    /// Connections and streams.
+    pub slots: Slots,
+    /// Idle server connections.
+    pub idle: RefCell<crate::upstream::Idle>,
+    /// Log lines on their way.
+    pub log: RefCell<crate::outcome::log::Writer>,
+    wheel: RefCell<Wheel>,
+    timer_waker: RefCell<Option<Waker>>,
+    log_waker: RefCell<Option<Waker>>,
+    seed: Cell<u64>,
+}
+
+impl Worker {
+    /// A worker, to be run by [`run`] on its own thread.
+    #[must_use]
+    pub fn new(id: u16, process: Arc<crate::process::Process>, plan: Arc<crate::plan::Plan>) -> Self {
+        let clock = process.clock;
+        let g = &plan.global;
+        Self {
+            id,
+            clock,
+            buffers: Buffers::new(g.bufsize, g.bulk_size, 256),
+            pipes: Pipes::new(g.maxpipes, g.pipesize, &crate::process::PIPES_USED),
+            slots: Slots::default(),
+            idle: RefCell::new(crate::upstream::Idle::new(&plan)),
+            log: RefCell::new(crate::outcome::log::Writer::new(&plan)),
+            wheel: RefCell::new(Wheel::new(clock.now())),
+            timer_waker: RefCell::default(),
+            log_waker: RefCell::default(),
+            seed: Cell::new(0x9E37_79B9_7F4A_7C15 ^ (u64::from(id) << 32) ^ clock.micros()),
+            plan: RefCell::new(plan),
+            process,
+        }
+    }
+
+    /// A cheap random number (xorshift); nothing secret hangs on it.
+    pub fn random(&self) -> u64 {
+        let mut x = self.seed.get() | 1;
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+        self.seed.set(x);
+        x
+    }
+
+    /// The newest plan.
+    pub fn plan(&self) -> Arc<crate::plan::Plan> {
+        self.plan.borrow().clone()
+    }
+
+    /// A line was queued: have it sent when the tasks that are ready now have run.
+    pub fn log_soon(&self) {
+        if let Some(w) = self.log_waker.borrow_mut().take() {
+            w.wake();
+        }
+    }
+
+    fn timer_changed(&self) {
+        if let Some(w) = self.timer_waker.borrow_mut().take() {
+            w.wake();
+        }
+    }
+
+    /// Sends what is left of the log.
+    pub fn flush_log(&self) {
+        self.log.borrow_mut().flush();
+    }
+}
+
+/// Runs a worker until the process has told it to stop and its last stream has ended.
+///
+/// # Errors
+/// When the reactor cannot be made.
+pub fn run(
+    id: u16,
+    process: Arc<crate::process::Process>,
+    plan: Arc<crate::plan::Plan>,
+    mailbox: Mailbox,
+    listeners: Vec<crate::accept::Listening>,
+) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().event_interval(31).build()?;
+    let local = tokio::task::LocalSet::new();
+    local.block_on(&runtime, async move {
+        let worker = Rc::new(Worker::new(id, process, plan));
+        tokio::task::spawn_local(drive_timers(worker.clone()));
+        tokio::task::spawn_local(drive_log(worker.clone()));
+        tokio::task::spawn_local(crate::upstream::purge(worker.clone()));
+        for l in listeners {
+            crate::accept::spawn(&worker, l);
+        }
+        read_mail(&worker, mailbox).await;
+        worker.flush_log();
+    });
+    Ok(())
+}
+
+/// Handles mail until told to stop; then until the last connection is gone.
+async fn read_mail(worker: &Rc<Worker>, mut mailbox: Mailbox) {
+    while let Some(mail) = mailbox.recv().await {
+        match mail {
+            Mail::Accepted(conn) => crate::accept::adopt(worker, conn),
+            Mail::Abort(slot, why) => {
+                if worker.slots.abort(slot, why) {
+                    worker.wake_all();
+                }
+            }
+            Mail::Plan(plan) => *worker.plan.borrow_mut() = plan,
+            Mail::Run(job) => job(worker),
+            Mail::Quit => break,
+        }
+    }
+}
+
+impl Worker {
+    /// Wakes every task with a timer, to look at its slot.
+    pub fn wake_all(&self) {
+        self.wheel.borrow().wake_all();
+    }
+}
+
+/// Sleeps until the wheel's next slot, again and again.
+async fn drive_timers(worker: Rc<Worker>) {
+    let start = tokio::time::Instant::now();
+    let origin = worker.clock.now();
+    let mut sleep = std::pin::pin!(tokio::time::sleep(Duration::ZERO));
+    let mut armed = Millis(0);
+    poll_fn(|cx| -> Poll<()> {
+        loop {
+            let now = worker.clock.now();
+            worker.wheel.borrow_mut().advance(now);
+            *worker.timer_waker.borrow_mut() = Some(cx.waker().clone());
+            let Some(next) = worker.wheel.borrow().next() else { return Poll::Pending };
+            if next != armed {
+                armed = next;
+                sleep.as_mut().reset(start + Duration::from_millis(next.since(origin)));
+            }
+            match sleep.as_mut().poll(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(()) => {
+                    armed = Millis(0);
+                    // the runtime's clock and ours may differ by a millisecond: never spin
+                    let late = worker.clock.now().max(next);
+                    worker.wheel.borrow_mut().advance(late);
+                }
+            }
+        }
+    })
+    .await;
+}
+
+/// Sends queued log lines, many with one system call.
+async fn drive_log(worker: Rc<Worker>) {
+    poll_fn(|cx| -> Poll<()> {
+        worker.flush_log();
+        *worker.log_waker.borrow_mut() = Some(cx.waker().clone());
+        Poll::Pending
+    })
+    .await;
+}

@@ -1,0 +1,115 @@
+//! A worker's streams and connections, outside their futures: so that they can be listed, and told to end.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// Why a stream is ended from outside. What it shows in the log is in `Outcome`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Abort {
+    /// An operator asked (`shutdown session`): `K`.
+    Killed,
+    /// The server went down with `on-marked-down shutdown-sessions`: `D`.
+    ServerDown,
+    /// A primary server came back with `on-marked-up shutdown-backup-sessions`: `U`.
+    ServerUp,
+    /// The process ends (`hard-stop-after`, SIGTERM).
+    Stopping,
+}
+
+/// Handle of a slot: index and generation, so that an old handle never means a newer stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlotId {
+    /// Which.
+    pub index: u32,
+    /// Whose.
+    pub generation: u32,
+}
+
+/// What is known of a connection or stream from outside.
+#[derive(Debug, Default)]
+struct Slot {
+    generation: u32,
+    used: bool,
+    idle: bool,
+    abort: Option<Abort>,
+    about: Option<Rc<dyn About>>,
+}
+
+/// What a listing can ask of a stream.
+pub trait About: std::fmt::Debug {
+    /// One line about it.
+    fn line(&self) -> String;
+}
+
+/// The slab.
+#[derive(Debug, Default)]
+pub struct Slots {
+    all: RefCell<Vec<Slot>>,
+    free: RefCell<Vec<u32>>,
+}
+
+impl Slots {
+    /// A slot for a new connection.
+    pub fn add(&self) -> SlotId {
+        let mut all = self.all.borrow_mut();
+        let index = self.free.borrow_mut().pop().unwrap_or_else(|| {
+            all.push(Slot::default());
+            (all.len() - 1) as u32
+        });
+        let slot = &mut all[index as usize];
+        slot.generation = slot.generation.wrapping_add(1);
+        (slot.used, slot.idle, slot.abort, slot.about) = (true, true, None, None);
+        SlotId { index, generation: slot.generation }
+    }
+    /// Gives a slot back.
+    pub fn remove(&self, id: SlotId) {
+        let mut all = self.all.borrow_mut();
+        let slot = &mut all[id.index as usize];
+        (slot.used, slot.about) = (false, None);
+        self.free.borrow_mut().push(id.index);
+    }
+    /// Is it between two requests? Soft stop ends such connections.
+    pub fn set_idle(&self, id: SlotId, idle: bool) {
+        self.all.borrow_mut()[id.index as usize].idle = idle;
+    }
+    /// What a listing shows of it.
+    pub fn describe(&self, id: SlotId, about: Option<Rc<dyn About>>) {
+        self.all.borrow_mut()[id.index as usize].about = about;
+    }
+    /// Why it shall end, if it shall.
+    #[must_use]
+    pub fn aborted(&self, id: SlotId) -> Option<Abort> {
+        self.all.borrow()[id.index as usize].abort
+    }
+    /// Asks a stream to end. False: it is gone already.
+    pub fn abort(&self, id: SlotId, why: Abort) -> bool {
+        match self.all.borrow_mut().get_mut(id.index as usize) {
+            Some(s) if s.used && s.generation == id.generation => {
+                s.abort = Some(why);
+                true
+            }
+            _ => false,
+        }
+    }
+    /// Every slot in use with what it is about: index, idle, line.
+    #[must_use]
+    pub fn list(&self) -> Vec<(SlotId, bool, Option<String>)> {
+        let all = self.all.borrow();
+        let used = all.iter().enumerate().filter(|(_, s)| s.used);
+        used.map(|(i, s)| {
+            let id = SlotId { index: i as u32, generation: s.generation };
+            (id, s.idle, s.about.as_ref().map(|a| a.line()))
+        })
+        .collect()
+    }
+    /// How many are in use.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.all.borrow().len() - self.free.borrow().len()
+    }
+    /// None in use?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
