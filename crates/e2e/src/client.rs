@@ -11,13 +11,15 @@ pub struct Client(Conn);
 impl Client {
     /// Connects to a TCP port.
     pub fn tcp(port: u16, transcript: Transcript) -> Client {
-        let stream = TcpStream::connect(("127.0.0.1", port)).unwrap_or_else(|e| panic!("connect to {port}: {e}"));
+        let stream =
+            TcpStream::connect(("127.0.0.1", port)).unwrap_or_else(|e| panic!("connect to {port}: {e}"));
         Client(Conn::new(Socket::Tcp(stream), transcript))
     }
 
     /// Connects to a Unix socket.
     pub fn unix(path: &Path, transcript: Transcript) -> Client {
-        let stream = UnixStream::connect(path).unwrap_or_else(|e| panic!("connect to {}: {e}", path.display()));
+        let stream =
+            UnixStream::connect(path).unwrap_or_else(|e| panic!("connect to {}: {e}", path.display()));
         Client(Conn::new(Socket::Unix(stream), transcript))
     }
 

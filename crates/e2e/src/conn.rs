@@ -167,7 +167,9 @@ impl Conn {
                 return true;
             }
             Err(e) if e.kind() == ErrorKind::Interrupted => return true,
-            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => self.end = Some(End::Timeout),
+            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                self.end = Some(End::Timeout)
+            }
             Err(_) => self.end = Some(End::Rst),
         }
         false

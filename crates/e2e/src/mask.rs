@@ -108,6 +108,9 @@ mod tests {
     #[test]
     fn ports_become_names() {
         let names = [("12345".to_string(), "fe".to_string())];
-        assert_eq!(addresses("a 127.0.0.1:12345 b 127.0.0.1:40000 c", &names), "a 127.0.0.1:${fe} b 127.0.0.1:PORT c");
+        assert_eq!(
+            addresses("a 127.0.0.1:12345 b 127.0.0.1:40000 c", &names),
+            "a 127.0.0.1:${fe} b 127.0.0.1:PORT c"
+        );
     }
 }

@@ -76,7 +76,11 @@ pub fn read_response(conn: &mut Conn, method: &str) -> Message {
     };
     let mut m = Message { head, ..Message::default() };
     let status = m.status();
-    if method == "HEAD" || (100..200).contains(&status) || [204, 304].contains(&status) || (method == "CONNECT" && status < 300) {
+    if method == "HEAD"
+        || (100..200).contains(&status)
+        || [204, 304].contains(&status)
+        || (method == "CONNECT" && status < 300)
+    {
         m.complete = true;
     } else {
         read_body(conn, &mut m, true);

@@ -99,7 +99,8 @@ impl Origin {
             let all = self.connections.lock().unwrap();
             all.get(number)?.lines().iter().any(|l| l.starts_with(start)).then_some(())
         };
-        wait_for(PATIENCE, seen).unwrap_or_else(|| panic!("{}: no line {start:?} on connection {number}", self.name));
+        wait_for(PATIENCE, seen)
+            .unwrap_or_else(|| panic!("{}: no line {start:?} on connection {number}", self.name));
     }
 
     /// The story of each connection.

@@ -24,7 +24,8 @@ impl Port {
         for _ in 0..COUNT {
             let step = NEXT.fetch_add(1, Ordering::Relaxed);
             let number = (FIRST + (std::process::id().wrapping_mul(131) + step) % COUNT) as u16;
-            let Ok(lock) = File::options().create(true).append(true).open(dir.join(number.to_string())) else {
+            let Ok(lock) = File::options().create(true).append(true).open(dir.join(number.to_string()))
+            else {
                 continue;
             };
             if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() && is_free(number) {

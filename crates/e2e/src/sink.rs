@@ -35,7 +35,8 @@ impl LogSink {
             Socket::Unix(s) => s.set_read_timeout(patience).and_then(|()| s.recv(&mut datagram)),
         };
         if let Ok(n) = got {
-            self.lines.push(String::from_utf8_lossy(&datagram[..n]).trim_end_matches(['\n', '\0']).to_string());
+            self.lines
+                .push(String::from_utf8_lossy(&datagram[..n]).trim_end_matches(['\n', '\0']).to_string());
         }
         got.is_ok()
     }

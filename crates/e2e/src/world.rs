@@ -96,7 +96,8 @@ impl World {
             out.push_str(&rest[..at]);
             let inner = &rest[at + 2..];
             let name = inner.split('}').next().unwrap_or("");
-            let ours = !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+            let ours = !name.is_empty()
+                && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
             if ours {
                 match name {
                     "dir" => out.push_str(&self.dir.display().to_string()),
@@ -154,7 +155,11 @@ impl World {
             (dead || ports.iter().all(|p| is_listening(*p))).then_some(!dead)
         });
         if ready != Some(true) {
-            panic!("{} does not listen:\n{}\n{text}", self.binary.path.display(), self.processes[index].stderr());
+            panic!(
+                "{} does not listen:\n{}\n{text}",
+                self.binary.path.display(),
+                self.processes[index].stderr()
+            );
         }
         index
     }
@@ -162,8 +167,16 @@ impl World {
     fn bound_ports(&mut self, text: &str) -> Vec<u16> {
         let binds = text.lines().filter(|l| l.trim_start().starts_with("bind "));
         let names: Vec<String> = binds
-            .flat_map(|l| l.split("${").skip(1).filter_map(|w| w.split('}').next()).map(str::to_string).collect::<Vec<_>>())
-            .filter(|n| n != "dir" && n.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'))
+            .flat_map(|l| {
+                l.split("${")
+                    .skip(1)
+                    .filter_map(|w| w.split('}').next())
+                    .map(str::to_string)
+                    .collect::<Vec<_>>()
+            })
+            .filter(|n| {
+                n != "dir" && n.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+            })
             .collect();
         names.iter().map(|n| self.port(n)).collect()
     }
@@ -172,7 +185,9 @@ impl World {
     pub fn run(&mut self, args: &[&str]) -> Output {
         let args: Vec<String> = args.iter().map(|a| self.expand(a)).collect();
         let mut process = Process::spawn(&self.binary, &args, &self.env);
-        process.wait(PATIENCE).unwrap_or_else(|| panic!("{} {args:?} does not end", self.binary.path.display()))
+        process
+            .wait(PATIENCE)
+            .unwrap_or_else(|| panic!("{} {args:?} does not end", self.binary.path.display()))
     }
 
     /// Writes a configuration and runs the binary on it with `-c`.

@@ -2,3 +2,18 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a failure here is a failed test
 
 mod http1;
+mod smuggling;
+
+/// One frontend `fe`, one backend `be` with one server at `${o1}`, and these lines in them.
+fn sections(frontend: &str, backend: &str) -> String {
+    format!(
+        "frontend fe\n  bind 127.0.0.1:${{fe}}\n{}  default_backend be\nbackend be\n{}  server s1 127.0.0.1:${{o1}}\n",
+        indent(frontend),
+        indent(backend)
+    )
+}
+
+/// Each line of `text` as a line of a section.
+fn indent(text: &str) -> String {
+    text.lines().map(|l| format!("  {}\n", l.trim())).collect()
+}
