@@ -35,7 +35,9 @@ fn record(path: &PathBuf, run: impl Fn(Binary) -> String) {
     let newest = Binary::haproxy35().expect("recording needs haproxy35");
     let text = run(newest.clone());
     let debian = match Binary::debian() {
-        Some(debian) if attempt(|| run(debian.clone())).is_some_and(|t| t == text) => format!("{}: same", debian.version()),
+        Some(debian) if attempt(|| run(debian.clone())).is_some_and(|t| t == text) => {
+            format!("{}: same", debian.version())
+        }
         Some(debian) => format!("{}: differs", debian.version()),
         None => "Debian's haproxy not asked".into(),
     };

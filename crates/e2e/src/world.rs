@@ -7,10 +7,14 @@ use crate::origin::{Origin, OriginConn};
 use crate::ports::{Port, is_listening};
 use crate::process::{Output, PATIENCE, Process, wait_for};
 use crate::sink::LogSink;
+use rustix::net;
 use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// What stands before a configuration that does not begin with its own `global` section.
 pub const PREAMBLE: &str = "\
@@ -231,6 +235,29 @@ impl World {
     pub fn logs(&mut self, n: usize) -> Vec<String> {
         self.logs_wanted = true;
         self.sink.wait(n).to_vec()
+    }
+
+    /// Leaves log lines out of the transcript, where they cannot be the same twice.
+    pub fn forget_logs(&mut self) {
+        self.logs_wanted = false;
+    }
+
+    /// Receives logs on a Unix datagram socket in the scenario's folder instead of `${log}`.
+    pub fn unix_sink(&mut self, name: &str) {
+        self.sink = LogSink::unix(&self.dir.join(name));
+    }
+
+    /// Listens on the port of that name with a full queue: connecting to it neither works nor fails.
+    pub fn full_listener(&mut self, name: &str) -> Vec<OwnedFd> {
+        let address = SocketAddr::from(([127, 0, 0, 1], self.port(name)));
+        let listener = net::socket(net::AddressFamily::INET, net::SocketType::STREAM, None).unwrap();
+        net::bind(&listener, &address).unwrap();
+        net::listen(&listener, 0).unwrap();
+        let mut held = vec![listener];
+        while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(50)) {
+            held.push(stream.into());
+        }
+        held
     }
 
     /// Masks what differs from run to run in any text.
