@@ -1,1 +1,3 @@
-//! Sans-IO codecs: bytes in, events out, no sockets, no clocks
+//! Sans-IO codecs: bytes in, events out, no sockets, no clocks.
+
+pub mod h1;
