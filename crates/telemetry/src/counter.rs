@@ -81,6 +81,10 @@ impl<T: Default> Sharded<T> {
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.shards.iter().filter_map(|s| s.get()).map(|l| &l.0)
     }
+    /// The shards in use with the number of their worker; the control plane's has the number of workers.
+    pub fn numbered(&self) -> impl Iterator<Item = (usize, &T)> {
+        self.shards.iter().enumerate().filter_map(|(at, s)| s.get().map(|l| (at, &l.0)))
+    }
     /// The sum of one counter over all shards.
     pub fn sum(&self, field: impl Fn(&T) -> u64) -> u64 {
         self.iter().fold(0, |sum, shard| sum.wrapping_add(field(shard)))
