@@ -1,0 +1,1 @@
+//! From a formatted line to UDP, Unix sockets, descriptors and rings.
