@@ -1,3 +1,6 @@
 //! System calls that the standard library and rustix do not wrap: the only unsafe code of the project
 
 pub mod reactor;
+
+pub mod fd;
+pub mod localtime;
