@@ -167,29 +167,17 @@ fn place(worker: &Rc<Worker>, accepted: Accepted) {
     adopt(worker, accepted);
 }
 
-/// One less on this worker; for whoever ends a connection.
-struct Loaded(Rc<Worker>);
-
-impl Drop for Loaded {
-    fn drop(&mut self) {
-        self.0.process.load[usize::from(self.0.id)].fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 /// Begins a session on this worker (whose load was counted up already).
 pub fn adopt(worker: &Rc<Worker>, accepted: Accepted) {
-    let loaded = Loaded(worker.clone());
-    let Ok(conn) = Conn::new(accepted.fd) else { return };
-    let session = crate::session::Session::new(
-        worker,
-        conn,
-        accepted.peer,
-        accepted.at,
-        accepted.listener,
-        accepted.admission,
-    );
-    tokio::task::spawn_local(async move {
-        crate::session::run(session).await;
-        drop(loaded);
-    });
+    let Accepted { fd, peer, at, listener, admission } = accepted;
+    match Conn::new(fd) {
+        Ok(conn) => {
+            let session = crate::session::Session::new(worker, conn, peer, at, listener, admission);
+            // behind a pointer, so that the task itself stays small
+            tokio::task::spawn_local(crate::session::run(Box::new(session)));
+        }
+        Err(_) => {
+            worker.process.load[usize::from(worker.id)].fetch_sub(1, Ordering::Relaxed);
+        }
+    }
 }

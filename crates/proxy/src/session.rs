@@ -72,17 +72,34 @@ impl Session {
     }
 }
 
+impl Drop for Session {
+    /// One less on its worker.
+    fn drop(&mut self) {
+        let worker = &self.task.worker;
+        worker.process.load[usize::from(worker.id)].fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
 /// Runs a session to its end.
-pub async fn run(mut session: Session) {
-    let worker = session.worker().clone();
-    let front = session.listener.proxy.front.clone();
-    front.session(&worker.process.counts, worker.id.into(), session.accepted.0);
+pub async fn run(mut session: Box<Session>) {
+    begin(&session);
     match session.listener.proxy.mode {
         Mode::Http => crate::http::serve(&mut session).await,
         _ => Box::pin(crate::tcp::run(&mut session)).await,
     }
+    end(&mut session);
+}
+
+fn begin(session: &Session) {
+    let worker = session.worker();
+    let front = &session.listener.proxy.front;
+    front.session(&worker.process.counts, worker.id.into(), session.accepted.0);
+}
+
+/// Closes the server connection that nobody else may use.
+fn end(session: &mut Session) {
     if let Some(own) = session.private.take() {
-        let mut idle = worker.idle.borrow_mut();
+        let mut idle = session.task.worker.idle.borrow_mut();
         if let Some(up) = idle.pool.remove(own) {
             idle.close(up);
         }

@@ -7,6 +7,9 @@ use portcullis_transport::{Buffer, Conn};
 use std::io::{self, IoSlice};
 use std::task::{Context, Poll, ready};
 
+/// Payload up to this size is copied behind the head rather than gathered.
+const SMALL: usize = 2048;
+
 /// What ended a flow before its time.
 #[derive(Debug)]
 pub enum FlowError {
@@ -121,6 +124,12 @@ impl Flow {
                 Step::Payload { len, origin } => {
                     self.body_bytes += len as u64;
                     if self.bodyless {
+                        self.buffer.consume(origin);
+                        continue;
+                    }
+                    if len <= SMALL && !self.chunked && self.before_at < self.before.len() {
+                        // a small body goes out in one piece with the head
+                        self.before.extend_from_slice(&self.buffer.data()[..len]);
                         self.buffer.consume(origin);
                         continue;
                     }

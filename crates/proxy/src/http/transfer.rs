@@ -78,6 +78,10 @@ pub async fn run(
         crate::preface::write(server, &x.facts, &mut out);
     }
     encode::request(&x.scratch.request, back.server_case.as_deref(), &mut out);
+    if x.input.is_empty() {
+        // nothing is held while the server thinks
+        worker.buffers.give(std::mem::take(&mut x.input));
+    }
     let mut up = Flow::new(std::mem::take(&mut x.input), x.body(), x.info.framing == Framing::Chunked);
     up.before = out;
     up.drop_trailers = back.has(Opts::HTTP_DROP_REQUEST_TRAILERS);
