@@ -5,10 +5,13 @@
 //! [`Registry`]; a higher room adds rows of its own and keeps what they parse in [`Extensions`].
 
 pub mod addr;
+pub mod condition;
 pub mod cx;
 pub mod diag;
+pub mod env;
 pub mod ext;
 pub mod files;
+pub mod lexer;
 pub mod model;
 pub mod row;
 pub mod word;
@@ -20,3 +23,8 @@ pub use files::Files;
 pub use model::*;
 pub use row::{BindOption, Does, Keyword, Registry, Row, Rows, Sections, ServerOption};
 pub use word::{Args, Line, Span, Word};
+
+/// The version of HAProxy's language and output formats that this is compatible with.
+pub const VERSION: &str = "3.5-dev5";
+/// Its branch.
+pub const BRANCH: &str = "3.5";
