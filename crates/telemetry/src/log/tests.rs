@@ -411,7 +411,7 @@ fn bad_targets_are_refused() {
         target(Host::Rhttp("b/s".into()), 1),
         target(Host::Unix("x".repeat(300)), 0),
     ] {
-        assert!(Loggers::new(&sinks, &[bad.clone()], &[], None).is_err(), "{bad:?}");
+        assert!(Loggers::new(&sinks, std::slice::from_ref(&bad), &[], None).is_err(), "{bad:?}");
     }
 }
 
