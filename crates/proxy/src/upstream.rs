@@ -3,12 +3,12 @@
 use crate::plan::{ProxyPlan, ServerPlan};
 use crate::worker::{Task, Woken, Worker};
 use portcullis_backend::{
-    Choice, Connection, Grant, Handle, IdlePool, Lease, Next, Priority, QueueAt, SlotGuard, retry,
+    Choice, Connection, Descriptors, Grant, Handle, IdlePool, Lease, Next, Priority, QueueAt, SlotGuard,
+    retry,
 };
 use portcullis_sample::Facts;
 use portcullis_transport::conn::Seen;
 use portcullis_transport::{Conn, Millis, connect};
-use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
@@ -23,6 +23,23 @@ pub struct Upstream {
     lease: Lease,
     watch: u32,
     waker: Waker,
+    _descriptor: Counted,
+}
+
+/// One descriptor more, until it is dropped.
+struct Counted(Arc<Descriptors>);
+
+impl Counted {
+    fn new(all: &Arc<Descriptors>) -> Self {
+        all.add();
+        Self(all.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.sub();
+    }
 }
 
 impl Connection for Upstream {
@@ -32,6 +49,14 @@ impl Connection for Upstream {
     fn is_dead(&self) -> bool {
         let mut cx = Context::from_waker(&self.waker);
         self.conn.poll_peek(&mut cx) != Seen::Nothing
+    }
+}
+
+impl Upstream {
+    /// How often it was used again.
+    #[must_use]
+    pub fn requests(&self) -> u32 {
+        self.lease.reuses()
     }
 }
 
@@ -98,7 +123,14 @@ impl Idle {
     }
 
     /// Lets a connection rest, or closes it.
-    pub fn put(&mut self, up: Upstream, key: u64, private: bool, server: &ServerPlan, now: Millis) -> Option<Handle> {
+    pub fn put(
+        &mut self,
+        up: Upstream,
+        key: u64,
+        private: bool,
+        server: &ServerPlan,
+        now: Millis,
+    ) -> Option<Handle> {
         let id = up.watch;
         match self.pool.put(up, key, private, &server.pool, now.0) {
             Ok(handle) => {
@@ -249,7 +281,9 @@ pub async fn establish<'p>(
         if facts.timers.queue < 0 {
             facts.timers.queue = elapsed(task, began);
         }
-        let Some(server) = back.server_of(slot.server()) else { return Err(Failure { termination: *b"SC", status: 503 }) };
+        let Some(server) = back.server_of(slot.server()) else {
+            return Err(Failure { termination: *b"SC", status: 503 });
+        };
         facts.server_name = &server.name;
         facts.server_id = server.id;
         slot.begin_session();
@@ -347,7 +381,11 @@ async fn take_slot(
             Ok(Grant::Slot(_, n) | Grant::Moved(n)) => *n,
             Err(_) => ticket.passed(),
         };
-        if own { facts.server_queue += passed } else { facts.backend_queue += passed }
+        if own {
+            facts.server_queue += passed
+        } else {
+            facts.backend_queue += passed
+        }
         match granted {
             Ok(Grant::Slot(slot, _)) => return Ok(slot),
             Ok(Grant::Moved(_)) => {}
@@ -406,6 +444,7 @@ async fn connect_once(
         _ => None,
     };
     let (watch, waker) = worker.idle.borrow_mut().watch();
-    let lease = Lease::new(slot.server().clone(), worker.id.into(), worker.process.descriptors.clone());
-    Ok((Upstream { conn, lease, watch, waker }, false))
+    let lease = Lease::new(slot.server().clone(), worker.id.into());
+    let _descriptor = Counted::new(&worker.process.descriptors);
+    Ok((Upstream { conn, lease, watch, waker, _descriptor }, false))
 }

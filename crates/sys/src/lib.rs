@@ -4,3 +4,5 @@ pub mod reactor;
 
 pub mod fd;
 pub mod localtime;
+pub mod netns;
+pub mod socket;
