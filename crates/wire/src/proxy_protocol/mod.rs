@@ -53,6 +53,7 @@ impl Fault {
 
 /// What came of parsing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "lives on the stack for a moment")]
 pub enum Parsed<'a> {
     /// More bytes are needed.
     Partial,
