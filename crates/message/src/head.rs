@@ -82,7 +82,7 @@ impl Head {
         self.arena.get(r.start as usize..(r.start + r.len) as usize).unwrap_or(&[])
     }
 
-    /// Takes over the bytes of a head as received; fields are then added with [`Head::push_at`].
+    /// Takes over the bytes of a head as received; fields are then added with [`Head::push_raw`].
     #[inline]
     pub fn load(&mut self, raw: &[u8]) {
         self.clear();
@@ -110,11 +110,18 @@ impl Head {
         self.status = status;
     }
 
-    /// Adds a field whose parts stand in the loaded bytes.
+    /// Adds a received field: the name in lower case, line ends inside a folded value as blanks.
     #[inline]
-    pub fn push_at(&mut self, name: std::ops::Range<usize>, value: std::ops::Range<usize>) {
-        let name = Range { start: name.start as u32, len: (name.end - name.start) as u32 };
-        let value = Range { start: value.start as u32, len: (value.end - value.start) as u32 };
+    pub fn push_raw(&mut self, name: &[u8], value: &[u8], folded: bool) {
+        let (name, value) = (self.put(name), self.put(value));
+        if let Some(n) = self.arena.get_mut(name.start as usize..(name.start + name.len) as usize) {
+            n.make_ascii_lowercase();
+        }
+        if folded
+            && let Some(v) = self.arena.get_mut(value.start as usize..(value.start + value.len) as usize)
+        {
+            v.iter_mut().filter(|b| matches!(b, b'\r' | b'\n')).for_each(|b| *b = b' ');
+        }
         let id = HeaderId::of(self.get(name));
         self.fields.push(Stored { name, value, id });
     }

@@ -4,6 +4,7 @@ use crate::plan::ListenerPlan;
 use crate::worker::mailbox::Mail;
 use crate::worker::{Task, Worker};
 use portcullis_config::MultiQueue;
+use portcullis_telemetry::gate::{self, Admission, Shut};
 use portcullis_transport::{Conn, Millis, Peer};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::net::SocketFlags;
@@ -32,46 +33,10 @@ pub struct Accepted {
     pub peer: Peer,
     /// When.
     pub at: Millis,
+    /// What it came by.
+    pub listener: Arc<ListenerPlan>,
     /// Its place under the limits.
     pub admission: Admission,
-}
-
-/// A place under `maxconn` of the process, the frontend and the listener; given back on drop.
-pub struct Admission(Arc<ListenerPlan>, Arc<crate::process::Process>);
-
-impl Admission {
-    /// The listener that it came by.
-    #[must_use]
-    pub fn listener(&self) -> &Arc<ListenerPlan> {
-        &self.0
-    }
-    /// Takes a place, or says which gate is full.
-    fn take<'a>(
-        listener: &'a Arc<ListenerPlan>,
-        process: &'a Arc<crate::process::Process>,
-    ) -> Result<Self, &'a crate::worker::gate::Gate> {
-        if !process.connections.try_take() {
-            return Err(&process.connections);
-        }
-        if !listener.frontend_gate.try_take() {
-            process.connections.give();
-            return Err(&listener.frontend_gate);
-        }
-        if !listener.gate.try_take() {
-            process.connections.give();
-            listener.frontend_gate.give();
-            return Err(&listener.gate);
-        }
-        Ok(Self(listener.clone(), process.clone()))
-    }
-}
-
-impl Drop for Admission {
-    fn drop(&mut self) {
-        self.0.gate.give();
-        self.0.frontend_gate.give();
-        self.1.connections.give();
-    }
 }
 
 /// Starts accepting on this worker; the task ends when the worker drops its handle ([`Worker::close_listeners`]).
@@ -87,15 +52,17 @@ async fn accept(worker: Rc<Worker>, listening: Listening) {
     let at_once = worker.plan().global.maxaccept;
     let mut taken = 0u32;
     loop {
-        room(&worker, &listener, &timer).await;
+        drop(admitted(&worker, &listener, &timer).await);
         match poll_fn(|cx| poll_accept(&socket, cx)).await {
             Ok((fd, peer)) => {
                 let at = worker.clock.now();
-                let admission = admit(&worker, &listener).await;
-                place(&worker, Accepted { fd, peer, at, admission });
+                let admission = admitted(&worker, &listener, &timer).await;
+                let counts = (&*worker.process.counts, &*listener.proxy.front, &listener.counts);
+                gate::accepted(counts.0, counts.1, counts.2, worker.id.into(), at.0);
+                place(&worker, Accepted { fd, peer, at, listener: listener.clone(), admission });
             }
             Err(e) if is_resource(&e) => {
-                worker.report_accept_failure(&listener, &e);
+                report(&worker, &listener, &e);
                 pause(&timer, Duration::from_millis(100)).await;
             }
             // the peer was gone before it was accepted
@@ -109,22 +76,22 @@ async fn accept(worker: Rc<Worker>, listening: Listening) {
     }
 }
 
-/// Waits until every limit and rate has room, so that what has none stays in the kernel's backlog.
-async fn room(worker: &Rc<Worker>, listener: &Arc<ListenerPlan>, timer: &Task) {
-    while let Some(delay) = listener.rate_delay(worker) {
-        pause(timer, delay).await;
-    }
-    for gate in [&*worker.process.connections, &*listener.frontend_gate, &*listener.gate] {
-        poll_fn(|cx| gate.poll_room(cx)).await;
-    }
-}
-
-/// Takes a place; another worker may have been faster, then the connection waits here.
-async fn admit(worker: &Rc<Worker>, listener: &Arc<ListenerPlan>) -> Admission {
+/// Waits until every limit and rate has room and takes a place. Asked before `accept` too, so that what has no room
+/// stays in the kernel's backlog.
+async fn admitted(worker: &Rc<Worker>, listener: &Arc<ListenerPlan>, timer: &Task) -> Admission {
+    let (process, front) = (&*worker.process.counts, &*listener.proxy.front);
     loop {
-        match Admission::take(listener, &worker.process) {
-            Ok(a) => return a,
-            Err(full) => poll_fn(|cx| full.poll_room(cx)).await,
+        let admission = poll_fn(|cx| {
+            match gate::admit(process, front, &listener.counts, worker.clock.now().0, cx.waker()) {
+                Ok(admission) => Poll::Ready(Ok(admission)),
+                Err(Shut::Rate(ms)) => Poll::Ready(Err(ms)),
+                Err(Shut::Full) => Poll::Pending,
+            }
+        })
+        .await;
+        match admission {
+            Ok(admission) => return admission,
+            Err(ms) => pause(timer, Duration::from_millis(ms)).await,
         }
     }
 }
@@ -150,6 +117,28 @@ fn poll_accept(socket: &AsyncFd<OwnedFd>, cx: &mut Context<'_>) -> Poll<io::Resu
     }
 }
 
+/// Says once a second and worker why connections are not accepted.
+fn report(worker: &Worker, listener: &ListenerPlan, e: &io::Error) {
+    let now = worker.clock.now();
+    if now.since(worker.last_report.get()) < 1000 && worker.last_report.get() != Millis(0) {
+        return;
+    }
+    worker.last_report.set(now);
+    let text = format!(
+        "Proxy {} reached process or system limit ({e}) at {} connections. Please check 'ulimit-n' and restart.",
+        listener.frontend_name,
+        worker.process.counts.conns.get()
+    );
+    worker.log.borrow_mut().log(
+        &listener.proxy.loggers,
+        portcullis_telemetry::log::Level::Emerg,
+        worker.clock.wall(),
+        b"",
+        text.as_bytes(),
+    );
+    worker.log_soon();
+}
+
 fn is_resource(e: &io::Error) -> bool {
     use rustix::io::Errno;
     let n = e.raw_os_error();
@@ -161,7 +150,7 @@ fn place(worker: &Rc<Worker>, accepted: Accepted) {
     let load = &worker.process.load;
     let here = load[usize::from(worker.id)].load(Ordering::Relaxed);
     if load.len() > 1 && worker.plan.borrow().global.multi_queue != MultiQueue::Off {
-        let allowed = |i: usize| accepted.admission.0.allows_worker(i);
+        let allowed = |i: usize| accepted.listener.allows_worker(i);
         let least = (0..load.len()).filter(|i| allowed(*i)).min_by_key(|i| load[*i].load(Ordering::Relaxed));
         if let Some(other) = least
             && other != usize::from(worker.id)
@@ -178,22 +167,17 @@ fn place(worker: &Rc<Worker>, accepted: Accepted) {
     adopt(worker, accepted);
 }
 
-/// One less on this worker; for whoever ends a connection.
-struct Loaded(Rc<Worker>);
-
-impl Drop for Loaded {
-    fn drop(&mut self) {
-        self.0.process.load[usize::from(self.0.id)].fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 /// Begins a session on this worker (whose load was counted up already).
 pub fn adopt(worker: &Rc<Worker>, accepted: Accepted) {
-    let loaded = Loaded(worker.clone());
-    let Ok(conn) = Conn::new(accepted.fd) else { return };
-    let session = crate::session::Session::new(worker, conn, accepted.peer, accepted.at, accepted.admission);
-    tokio::task::spawn_local(async move {
-        crate::session::run(session).await;
-        drop(loaded);
-    });
+    let Accepted { fd, peer, at, listener, admission } = accepted;
+    match Conn::new(fd) {
+        Ok(conn) => {
+            let session = crate::session::Session::new(worker, conn, peer, at, listener, admission);
+            // behind a pointer, so that the task itself stays small
+            tokio::task::spawn_local(crate::session::run(Box::new(session)));
+        }
+        Err(_) => {
+            worker.process.load[usize::from(worker.id)].fetch_sub(1, Ordering::Relaxed);
+        }
+    }
 }

@@ -1,1 +1,17 @@
-//! Sessions and streams: accept, rules, routing, forwarding, filters, applets
+//! Sessions and streams: accept, rules, routing, forwarding, filters, applets.
+//!
+//! A connection's way: [`accept`] takes it under the limits, [`session`] speaks to it, [`http::exchange`] or [`tcp`]
+//! runs its streams, [`upstream`] finds a server, [`outcome`] tells how it ended.
+
+pub mod accept;
+pub mod http;
+pub mod outcome;
+pub mod plan;
+pub mod preface;
+pub mod process;
+pub mod relay;
+pub mod session;
+pub mod start;
+pub mod tcp;
+pub mod upstream;
+pub mod worker;

@@ -1,7 +1,9 @@
 //! What all workers share.
 
-use crate::worker::gate::Gate;
 use crate::worker::mailbox::{Address, Mail};
+use portcullis_backend::{Descriptors, States};
+use portcullis_telemetry::gate::Process as Counts;
+use portcullis_telemetry::log::Sinks;
 use portcullis_transport::Clock;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -16,8 +18,14 @@ pub static PANICS: AtomicU64 = AtomicU64::new(0);
 pub struct Process {
     /// The one clock.
     pub clock: Clock,
-    /// `maxconn` of the process.
-    pub connections: Arc<Gate>,
+    /// Gauges, limits and counters of the whole process; `maxconn` among them.
+    pub counts: Arc<Counts>,
+    /// Server states, found again by name.
+    pub states: States,
+    /// Log destinations.
+    pub sinks: Sinks,
+    /// Descriptors in use, against the pool ratios.
+    pub descriptors: Arc<Descriptors>,
     /// Connections on each worker, to hand new ones to the least loaded.
     pub load: Vec<AtomicU32>,
     /// Soft stop: no listener is open any more, kept connections end after the request they are in.
@@ -28,12 +36,15 @@ pub struct Process {
 }
 
 impl Process {
-    /// A process of so many workers, with `maxconn`.
+    /// A process of so many workers. `counts` has the limits, `sinks` the rings.
     #[must_use]
-    pub fn new(workers: usize, maxconn: u32) -> Arc<Self> {
+    pub fn new(workers: usize, counts: Counts, sinks: Sinks, descriptors: Descriptors) -> Arc<Self> {
         Arc::new(Self {
             clock: Clock::new(),
-            connections: Gate::new(maxconn),
+            counts: Arc::new(counts),
+            states: States::new(workers),
+            sinks,
+            descriptors: Arc::new(descriptors),
             load: (0..workers).map(|_| AtomicU32::new(0)).collect(),
             stopping: AtomicBool::new(false),
             requests: AtomicU32::new(0),

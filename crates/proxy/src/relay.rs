@@ -79,7 +79,13 @@ impl Direction {
     }
 
     /// Moves what can be moved. Ready when the end has been passed on.
-    fn poll(&mut self, cx: &mut Context<'_>, task: &Task, from: &Conn, to: &Conn) -> Poll<Result<(), Broken>> {
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        task: &Task,
+        from: &Conn,
+        to: &Conn,
+    ) -> Poll<Result<(), Broken>> {
         while !self.closed {
             let written = if let Some(b) = self.buffer.as_mut().filter(|b| !b.is_empty()) {
                 to.poll_send(cx, &[IoSlice::new(b.data())], false).map_ok(|n| {
@@ -198,10 +204,14 @@ pub async fn relay(
         }
         let half = up.closed || down.closed;
         let turned = first || half != (before.4 || before.5);
-        let client_active =
-            turned || up.reads != before.0 || (down.writes != before.3 && !independent) || (half && down.writes != before.3);
-        let server_active =
-            turned || down.reads != before.2 || (up.writes != before.1 && !independent) || (half && up.writes != before.1);
+        let client_active = turned
+            || up.reads != before.0
+            || (down.writes != before.3 && !independent)
+            || (half && down.writes != before.3);
+        let server_active = turned
+            || down.reads != before.2
+            || (up.writes != before.1 && !independent)
+            || (half && up.writes != before.1);
         if client_active || server_active {
             first = false;
             let now = task.worker.clock.now();

@@ -32,7 +32,9 @@ pub fn bind(plan: &Plan) -> Result<Vec<Bound>, Vec<String>> {
     for listener in plan.listeners.iter().filter(|l| l.enabled) {
         for shard in 0..listener.shards {
             match listen::open(&listener.bind, &listener.options) {
-                Ok(fd) => bound.push(Bound { fd, listener: listener.clone(), shard: (shard, listener.shards) }),
+                Ok(fd) => {
+                    bound.push(Bound { fd, listener: listener.clone(), shard: (shard, listener.shards) })
+                }
                 Err(e) => {
                     failed.push(format!(
                         "Binding [{}:{}] for {} {}: {} ({}) for [{}]",
@@ -127,7 +129,7 @@ impl Running {
     /// Connections that are still there.
     #[must_use]
     pub fn connections(&self) -> u32 {
-        self.process.connections.used()
+        self.process.counts.conns.get()
     }
     /// Ends the workers and waits for them.
     ///

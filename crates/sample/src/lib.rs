@@ -1,1 +1,5 @@
-//! Typed samples, fetches, converters, conditions and log formats
+//! Typed samples, fetches, converters, conditions and log formats.
+
+pub mod facts;
+
+pub use facts::{Facts, Timers};

@@ -1,3 +1,8 @@
 //! System calls that the standard library and rustix do not wrap: the only unsafe code of the project
 
 pub mod reactor;
+
+pub mod fd;
+pub mod localtime;
+pub mod netns;
+pub mod socket;

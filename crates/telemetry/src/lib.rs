@@ -1,1 +1,18 @@
-//! Counters and the log pipeline
+//! Counters and the log pipeline.
+//!
+//! - [`counter`], [`rate`], [`stats`]: per-worker counters with one writer, summed when read (`show stat`).
+//! - [`gauge`], [`gate`]: gauges of the process as guards, and the gates before `accept`.
+//! - [`log`]: from a formatted line to UDP, Unix sockets, descriptors and rings.
+#![forbid(unsafe_code)]
+
+pub mod counter;
+pub mod gate;
+pub mod gauge;
+pub mod log;
+pub mod rate;
+pub mod stats;
+
+pub use counter::{Counter, Sharded};
+pub use gate::{Admission, Frontend, Listener, Process, Shut, accepted, admit};
+pub use gauge::{Gauge, Held};
+pub use stats::{BackendCounters, FrontendCounters, ListenerCounters, ProcessCounters, ServerCounters};

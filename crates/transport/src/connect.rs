@@ -63,7 +63,9 @@ pub fn start(target: &Target, options: &ConnectOptions) -> io::Result<Conn> {
         Target::Inet { addr, mptcp } => {
             let family = if addr.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
             let protocol = if *mptcp { Some(ipproto::MPTCP) } else { None };
-            let fd = rustix::net::socket_with(family, SocketType::STREAM, flags, protocol)?;
+            let fd = portcullis_sys::netns::within(options.namespace.as_deref(), || {
+                Ok(rustix::net::socket_with(family, SocketType::STREAM, flags, protocol)?)
+            })?;
             sockopt::set_tcp_nodelay(&fd, true)?;
             apply(&fd, *addr, options)?;
             fd
@@ -83,7 +85,7 @@ pub fn start(target: &Target, options: &ConnectOptions) -> io::Result<Conn> {
     }
 }
 
-fn apply(fd: &rustix::fd::OwnedFd, _to: SocketAddr, o: &ConnectOptions) -> io::Result<()> {
+fn apply(fd: &rustix::fd::OwnedFd, to: SocketAddr, o: &ConnectOptions) -> io::Result<()> {
     if let Some((probes, idle, interval)) = o.keepalive {
         sockopt::set_socket_keepalive(fd, true)?;
         if probes > 0 {
@@ -108,6 +110,18 @@ fn apply(fd: &rustix::fd::OwnedFd, _to: SocketAddr, o: &ConnectOptions) -> io::R
     if let Some(n) = o.sndbuf {
         let _ = sockopt::set_socket_send_buffer_size(fd, n);
     }
+    portcullis_sys::socket::before_connect(
+        rustix::fd::AsFd::as_fd(fd),
+        &portcullis_sys::socket::BeforeConnect {
+            interface: o.interface.as_deref(),
+            transparent: o.transparent,
+            md5sig: o.md5sig.as_deref().map(|key| (to, key)),
+            notsent_lowat: o.notsent_lowat,
+            fast_open: o.fast_open,
+            no_quick_ack: o.quick_ack_off,
+            ipv6: to.is_ipv6(),
+        },
+    )?;
     match o.source {
         Some((addr, last_port)) => bind_source(fd, addr, last_port),
         None => Ok(()),
@@ -119,6 +133,7 @@ fn bind_source(fd: &rustix::fd::OwnedFd, addr: SocketAddr, last_port: u16) -> io
     use std::sync::atomic::{AtomicU32, Ordering};
     static TURN: AtomicU32 = AtomicU32::new(0);
     if addr.port() == 0 {
+        portcullis_sys::socket::bind_address_no_port(rustix::fd::AsFd::as_fd(fd));
         return Ok(rustix::net::bind(fd, &addr)?);
     }
     sockopt::set_socket_reuseaddr(fd, true)?;

@@ -47,7 +47,7 @@ pub struct ListenError {
 pub fn open(bind: &Bind, options: &ListenOptions) -> Result<OwnedFd, ListenError> {
     let step = |step: &'static str| move |e: io::Error| ListenError { step, reason: e };
     match &bind.address.host {
-        Host::Fd(n) => portcullis_sys::fd::adopt(*n).map_err(step("cannot use inherited descriptor")),
+        Host::Fd(n) => portcullis_sys::fd::duplicate(*n).map_err(step("cannot use inherited descriptor")),
         Host::Unix(_) | Host::Abstract(_) | Host::AbstractZ(_) => unix(bind, options),
         Host::V4(_) | Host::V6(_) => inet(bind, options),
         Host::Name(_) | Host::SockPair(_) | Host::Rhttp(_) => Err(step("cannot listen")(io::Error::new(
@@ -133,6 +133,7 @@ fn inet(bind: &Bind, o: &ListenOptions) -> Result<OwnedFd, ListenError> {
             fast_open: bind.tfo.then_some(o.backlog),
             notsent_lowat: o.notsent_lowat,
             no_quick_ack: o.smart_accept,
+            ipv6: addr.is_ipv6(),
         },
     )
     .map_err(|(step, reason)| ListenError { step, reason })?;

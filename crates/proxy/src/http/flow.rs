@@ -7,6 +7,9 @@ use portcullis_transport::{Buffer, Conn};
 use std::io::{self, IoSlice};
 use std::task::{Context, Poll, ready};
 
+/// Payload up to this size is copied behind the head rather than gathered.
+const SMALL: usize = 2048;
+
 /// What ended a flow before its time.
 #[derive(Debug)]
 pub enum FlowError {
@@ -124,6 +127,12 @@ impl Flow {
                         self.buffer.consume(origin);
                         continue;
                     }
+                    if len <= SMALL && !self.chunked && self.before_at < self.before.len() {
+                        // a small body goes out in one piece with the head
+                        self.before.extend_from_slice(&self.buffer.data()[..len]);
+                        self.buffer.consume(origin);
+                        continue;
+                    }
                     (self.payload, self.origin) = (len, origin);
                     if self.chunked {
                         self.start_framing();
@@ -160,7 +169,10 @@ impl Flow {
         self.last_queued = true;
         if self.chunked && !self.bodyless {
             self.start_framing();
-            super::body::write_last_chunk(self.body.trailers().filter(|_| !self.drop_trailers), &mut self.after);
+            super::body::write_last_chunk(
+                self.body.trailers().filter(|_| !self.drop_trailers),
+                &mut self.after,
+            );
         }
     }
 
@@ -168,14 +180,11 @@ impl Flow {
         let before = &self.before[self.before_at..];
         let payload = &self.buffer.data()[..self.payload];
         let after = &self.after[self.after_at..];
-        let more = !self.last_queued && !self.body.is_waiting();
         let sent = match (before.is_empty(), payload.is_empty(), after.is_empty()) {
-            (false, true, true) => to.poll_send(cx, &[IoSlice::new(before)], more),
-            (true, false, true) => to.poll_send(cx, &[IoSlice::new(payload)], more),
-            (false, false, true) => to.poll_send(cx, &[IoSlice::new(before), IoSlice::new(payload)], more),
-            _ => {
-                to.poll_send(cx, &[IoSlice::new(before), IoSlice::new(payload), IoSlice::new(after)], more)
-            }
+            (false, true, true) => to.poll_send(cx, &[IoSlice::new(before)], false),
+            (true, false, true) => to.poll_send(cx, &[IoSlice::new(payload)], false),
+            (false, false, true) => to.poll_send(cx, &[IoSlice::new(before), IoSlice::new(payload)], false),
+            _ => to.poll_send(cx, &[IoSlice::new(before), IoSlice::new(payload), IoSlice::new(after)], false),
         };
         let mut n = ready!(sent).map_err(FlowError::Sink)?;
         self.bytes += n as u64;

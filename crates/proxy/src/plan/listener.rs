@@ -1,9 +1,9 @@
 //! A `bind` address, ready to be opened and accepted on.
 
 use super::ProxyPlan;
-use crate::worker::gate::Gate;
 use portcullis_config::addr::{Host, Ports};
 use portcullis_config::{Bind, Diagnostics, Mode, Model, Opts, Proxy, Shards};
+use portcullis_telemetry::gate::Listener;
 use portcullis_transport::listen::ListenOptions;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,10 +32,8 @@ pub struct ListenerPlan {
     pub enabled: bool,
     /// How many sockets.
     pub shards: u16,
-    /// `maxconn` of the `bind` line.
-    pub gate: Arc<Gate>,
-    /// `maxconn` of the frontend.
-    pub frontend_gate: Arc<Gate>,
+    /// Gauge and counters; `maxconn` of the `bind` line.
+    pub counts: Listener,
     /// Workers that may serve it (bit i: worker i); 0: all.
     pub workers: u64,
 }
@@ -46,11 +44,6 @@ impl ListenerPlan {
     pub fn allows_worker(&self, i: usize) -> bool {
         self.workers == 0 || self.workers & (1 << (i & 63)) != 0
     }
-    /// How long to wait before the next connection because of a rate limit.
-    #[must_use]
-    pub fn rate_delay(&self, worker: &crate::worker::Worker) -> Option<Duration> {
-        worker.process.rate_delay(&self.proxy)
-    }
 }
 
 /// The listeners of a frontend.
@@ -59,6 +52,7 @@ pub fn compile(
     index: usize,
     p: &Proxy,
     plan: &Arc<ProxyPlan>,
+    process: &crate::process::Process,
     diags: &mut Diagnostics,
 ) -> Vec<Arc<ListenerPlan>> {
     let threads = model.global.nbthread.unwrap_or(1);
@@ -98,8 +92,7 @@ pub fn compile(
                 },
                 enabled: !(inet && bind.address.ports == Ports::None),
                 shards,
-                gate: Gate::new(bind.maxconn.unwrap_or(0)),
-                frontend_gate: plan.gate.clone(),
+                counts: Listener::new(process.load.len(), bind.maxconn.unwrap_or(0)),
                 workers: workers_of(bind),
             })
         })
@@ -108,5 +101,8 @@ pub fn compile(
 
 /// The workers that `thread` names, as bits.
 fn workers_of(bind: &Bind) -> u64 {
-    bind.threads.iter().flat_map(|(_, first, last)| *first..=*last).fold(0, |set, t| set | 1 << ((t - 1) & 63))
+    bind.threads
+        .iter()
+        .flat_map(|(_, first, last)| *first..=*last)
+        .fold(0, |set, t| set | 1 << ((t - 1) & 63))
 }

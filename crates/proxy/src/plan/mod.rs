@@ -63,16 +63,20 @@ pub struct Plan {
 
 /// Makes the plan. What is wrong is added to `diags`; the plan may only be used if none of it is an alert.
 #[must_use]
-pub fn compile(model: &Model, diags: &mut Diagnostics) -> Plan {
+pub fn compile(model: &Model, process: &crate::process::Process, diags: &mut Diagnostics) -> Plan {
     let global = Arc::new(global(model));
-    let proxies: Vec<Arc<ProxyPlan>> =
-        model.proxies.iter().map(|p| Arc::new(proxy::compile(model, p, diags))).collect();
+    let proxies: Vec<Arc<ProxyPlan>> = model
+        .proxies
+        .iter()
+        .enumerate()
+        .map(|(i, p)| Arc::new(proxy::compile(model, i, p, process, diags)))
+        .collect();
     let listeners = model
         .proxies
         .iter()
         .enumerate()
         .filter(|(_, p)| p.kind.front() && !p.disabled)
-        .flat_map(|(i, p)| listener::compile(model, i, p, &proxies[i], diags))
+        .flat_map(|(i, p)| listener::compile(model, i, p, &proxies[i], process, diags))
         .collect();
     Plan { global, proxies, listeners }
 }

@@ -1,5 +1,6 @@
 //! A server, ready to be connected to.
 
+use portcullis_backend::PoolSettings;
 use portcullis_config::addr::{Host, Ports, Transport};
 use portcullis_config::{Diagnostics, Model, Opts, Proxy, Server, Severity, Source, UseSrc};
 use portcullis_transport::connect::{ConnectOptions, Target};
@@ -31,14 +32,8 @@ pub struct ServerPlan {
     pub send_proxy_v2: bool,
     /// `proxy-v2-options`
     pub proxy_v2_options: Vec<String>,
-    /// `max-reuse`; `None`: no limit.
-    pub max_reuse: Option<u32>,
-    /// `pool-max-conn`; `None`: no limit.
-    pub pool_max: Option<u32>,
-    /// `pool-low-conn`
-    pub pool_low: u32,
-    /// `pool-purge-delay`
-    pub pool_purge_delay: Duration,
+    /// `pool-max-conn`, `max-reuse` and their kin.
+    pub pool: PoolSettings,
 }
 
 impl ServerPlan {
@@ -99,10 +94,7 @@ pub fn compile(model: &Model, p: &Proxy, index: usize, s: &Server, diags: &mut D
         send_proxy: set.send_proxy,
         send_proxy_v2: set.send_proxy_v2,
         proxy_v2_options: set.proxy_v2_options.clone(),
-        max_reuse: set.max_reuse.and_then(|n| u32::try_from(n).ok()),
-        pool_max: set.pool_max_conn.and_then(|n| u32::try_from(n).ok()),
-        pool_low: set.pool_low_conn,
-        pool_purge_delay: set.pool_purge_delay.unwrap_or(Duration::from_secs(5)),
+        pool: PoolSettings::new(set),
     }
 }
 
@@ -127,7 +119,8 @@ fn target(s: &Server, diags: &mut Diagnostics) -> Target {
         Host::Abstract(name) | Host::AbstractZ(name) => return Target::Abstract(name.clone()),
         Host::V4(a) => (*a).into(),
         Host::V6(a) => (*a).into(),
-        Host::Name(name) => match (name.as_str(), port).to_socket_addrs().ok().and_then(|mut all| all.next()) {
+        Host::Name(name) => match (name.as_str(), port).to_socket_addrs().ok().and_then(|mut all| all.next())
+        {
             Some(found) => found.ip(),
             None => {
                 let text = format!("'server {}' : could not resolve address '{name}'.", s.name);

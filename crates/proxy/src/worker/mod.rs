@@ -1,12 +1,12 @@
 //! A worker: one thread, one core, one reactor. Its tasks, buffers, timers, idle server connections and counters are
 //! its own; other threads reach it by its mailbox only.
 
-pub mod gate;
 pub mod mailbox;
 pub mod slots;
 pub mod task;
 
 use mailbox::{Mail, Mailbox};
+use portcullis_telemetry::log::LogWriter;
 use portcullis_transport::splice::Pipes;
 use portcullis_transport::{Buffers, Clock, Millis, Wheel};
 use slots::Slots;
@@ -26,7 +26,7 @@ pub struct Worker {
     /// What all workers share.
     pub process: Arc<crate::process::Process>,
     /// The newest plan; a stream keeps the one that it began with.
-    pub plan: RefCell<Arc<crate::plan::Plan>>,
+    pub plan: RefCell<Rc<Arc<crate::plan::Plan>>>,
     /// The process' clock.
     pub clock: Clock,
     /// Spare buffers.
@@ -38,8 +38,15 @@ pub struct Worker {
     /// Idle server connections.
     pub idle: RefCell<crate::upstream::Idle>,
     /// Log lines on their way.
-    pub log: RefCell<crate::outcome::log::Writer>,
+    pub log: RefCell<LogWriter>,
+    /// A log line in the making.
+    pub line: RefCell<Vec<u8>>,
+    /// Heads that wait for their next message.
+    pub scratch: RefCell<Vec<Box<crate::http::Scratch>>>,
+    /// When a failure to accept was last reported.
+    pub last_report: Cell<Millis>,
     wheel: RefCell<Wheel>,
+    accepting: RefCell<Vec<tokio::task::AbortHandle>>,
     timer_waker: RefCell<Option<Waker>>,
     log_waker: RefCell<Option<Waker>>,
     seed: Cell<u64>,
@@ -57,13 +64,17 @@ impl Worker {
             buffers: Buffers::new(g.bufsize, g.bulk_size, 256),
             pipes: Pipes::new(g.maxpipes, g.pipesize, &crate::process::PIPES_USED),
             slots: Slots::default(),
-            idle: RefCell::new(crate::upstream::Idle::new(&plan)),
-            log: RefCell::new(crate::outcome::log::Writer::new(&plan)),
+            idle: RefCell::new(crate::upstream::Idle::new(id, &process)),
+            log: RefCell::new(LogWriter::new(id.into(), process.counts.clone())),
             wheel: RefCell::new(Wheel::new(clock.now())),
+            line: RefCell::default(),
+            scratch: RefCell::default(),
+            last_report: Cell::default(),
+            accepting: RefCell::default(),
             timer_waker: RefCell::default(),
             log_waker: RefCell::default(),
             seed: Cell::new(0x9E37_79B9_7F4A_7C15 ^ (u64::from(id) << 32) ^ clock.micros()),
-            plan: RefCell::new(plan),
+            plan: RefCell::new(Rc::new(plan)),
             process,
         }
     }
@@ -78,8 +89,8 @@ impl Worker {
         x
     }
 
-    /// The newest plan.
-    pub fn plan(&self) -> Arc<crate::plan::Plan> {
+    /// The newest plan; a worker's own count of users, so that no two cores share a cache line for it.
+    pub fn plan(&self) -> Rc<Arc<crate::plan::Plan>> {
         self.plan.borrow().clone()
     }
 
@@ -96,9 +107,19 @@ impl Worker {
         }
     }
 
+    /// Remembers a task that accepts.
+    pub fn keep_listener(&self, task: tokio::task::AbortHandle) {
+        self.accepting.borrow_mut().push(task);
+    }
+
+    /// Stops accepting: the listening sockets are closed on this worker.
+    pub fn close_listeners(&self) {
+        self.accepting.borrow_mut().drain(..).for_each(|t| t.abort());
+    }
+
     /// Sends what is left of the log.
     pub fn flush_log(&self) {
-        self.log.borrow_mut().flush();
+        let _ = self.log.borrow_mut().flush();
     }
 }
 
@@ -119,7 +140,7 @@ pub fn run(
         let worker = Rc::new(Worker::new(id, process, plan));
         tokio::task::spawn_local(drive_timers(worker.clone()));
         tokio::task::spawn_local(drive_log(worker.clone()));
-        tokio::task::spawn_local(crate::upstream::purge(worker.clone()));
+        tokio::task::spawn_local(crate::upstream::tend(worker.clone()));
         for l in listeners {
             crate::accept::spawn(&worker, l);
         }
@@ -139,7 +160,7 @@ async fn read_mail(worker: &Rc<Worker>, mut mailbox: Mailbox) {
                     worker.wake_all();
                 }
             }
-            Mail::Plan(plan) => *worker.plan.borrow_mut() = plan,
+            Mail::Plan(plan) => *worker.plan.borrow_mut() = Rc::new(plan),
             Mail::Run(job) => job(worker),
             Mail::Quit => break,
         }

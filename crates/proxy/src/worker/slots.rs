@@ -16,6 +16,18 @@ pub enum Abort {
     Stopping,
 }
 
+impl Abort {
+    /// The first character of the termination state.
+    #[must_use]
+    pub fn letter(self) -> u8 {
+        match self {
+            Self::Killed | Self::Stopping => b'K',
+            Self::ServerDown => b'D',
+            Self::ServerUp => b'U',
+        }
+    }
+}
+
 /// Handle of a slot: index and generation, so that an old handle never means a newer stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlotId {

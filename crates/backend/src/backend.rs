@@ -1,0 +1,177 @@
+//! One backend as all workers see it: its servers, the order of balancing, its queue.
+
+use crate::balance::{Balancer, Pick};
+use crate::queue::{Priority, QueueFull, Queues, Ticket};
+use crate::server::{Admin, Health, ServerConfig, ServerState, SlotGuard};
+use parking_lot::{Mutex, RwLock};
+use portcullis_telemetry::counter::Sharded;
+use portcullis_telemetry::gauge::Gauge;
+use portcullis_telemetry::stats::{BackendCounters, RateMax};
+use std::sync::Arc;
+
+/// A backend's state: what outlives a Plan and what all workers share.
+#[derive(Debug)]
+pub struct BackendState {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Cumulative counters.
+    pub counters: Sharded<BackendCounters>,
+    /// `rate_max`
+    pub sess_rate_max: RateMax,
+    pub(crate) queues: Arc<Queues>,
+    /// By slot; what was removed stays until nothing else holds it.
+    pub(crate) servers: RwLock<Vec<Entry>>,
+    pub(crate) balancer: Mutex<Balancer>,
+}
+
+/// A server and the configuration that its state follows.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) state: Arc<ServerState>,
+    pub(crate) config: ServerConfig,
+    pub(crate) removed: bool,
+}
+
+/// Where a request shall wait; [`BackendState::enqueue`] takes it.
+#[derive(Debug)]
+pub enum QueueAt {
+    /// In the backend's queue; the number tells whether a slot became free since all servers were seen full.
+    Backend(u64),
+    /// In this server's own.
+    Server(Arc<ServerState>),
+}
+
+/// What balancing says.
+#[derive(Debug)]
+pub enum Choice {
+    /// This server; a slot of it is taken.
+    Server(SlotGuard),
+    /// Every server that could do it is full.
+    Wait(QueueAt),
+    /// There is no server that could do it (503).
+    Nobody,
+}
+
+impl BackendState {
+    pub(crate) fn new(name: Arc<str>, workers: usize, fullconn: u32, balancer: Balancer) -> Self {
+        Self {
+            name,
+            counters: Sharded::new(workers),
+            sess_rate_max: RateMax::default(),
+            queues: Arc::new(Queues::new(fullconn)),
+            servers: RwLock::default(),
+            balancer: Mutex::new(balancer),
+        }
+    }
+
+    /// Sessions of the backend (`beconn`, `scur`, `smax`): take a guard for each stream that is routed here.
+    pub fn sessions(&self) -> &Arc<Gauge> {
+        &self.queues.sessions
+    }
+    /// Requests in the backend's own queue (`qcur`).
+    pub fn queued(&self) -> u32 {
+        self.queues.length()
+    }
+    /// `qmax`
+    pub fn queued_max(&self) -> u32 {
+        self.queues.length_max()
+    }
+    /// `fullconn`
+    pub fn fullconn(&self) -> u32 {
+        self.queues.fullconn()
+    }
+    /// Its servers, in order of declaration.
+    pub fn servers(&self) -> Vec<Arc<ServerState>> {
+        self.servers.read().iter().filter(|e| !e.removed).map(|e| e.state.clone()).collect()
+    }
+    /// The server of this name.
+    pub fn server(&self, name: &str) -> Option<Arc<ServerState>> {
+        self.servers.read().iter().find(|e| !e.removed && &*e.state.name == name).map(|e| e.state.clone())
+    }
+    /// Usable servers: active and backup ones (`act`, `bck`).
+    pub fn usable(&self) -> (u32, u32) {
+        self.balancer.lock().usable()
+    }
+
+    /// Chooses a server by the backend's algorithm and takes a slot of it. `avoid` is the server that just failed
+    /// (redispatch): it is chosen only if there is no other. A request that persists on a server goes to
+    /// [`BackendState::persist`] instead.
+    pub fn balance(&self, avoid: Option<&ServerState>) -> Choice {
+        // read before anything is seen full
+        let epoch = self.queues.epoch();
+        let waiting = self.queues.length() != 0;
+        match self.balancer.lock().choose(avoid, waiting) {
+            Pick::Server(slot) => Choice::Server(slot),
+            Pick::Full => Choice::Wait(QueueAt::Backend(epoch)),
+            Pick::FullServer(server) => Choice::Wait(QueueAt::Server(server)),
+            Pick::Nobody => Choice::Nobody,
+        }
+    }
+
+    /// A slot of the server that the request persists on (cookie, stick table, `use-server`), or its queue.
+    pub fn persist(&self, server: &Arc<ServerState>) -> Choice {
+        match server.try_acquire() {
+            Some(slot) => Choice::Server(slot),
+            None => Choice::Wait(QueueAt::Server(server.clone())),
+        }
+    }
+
+    /// Joins a queue.
+    ///
+    /// # Errors
+    /// [`QueueFull`] when the server's queue has reached `maxqueue`: balance instead.
+    pub fn enqueue(&self, at: QueueAt, priority: Priority) -> Result<Ticket, QueueFull> {
+        match at {
+            QueueAt::Server(server) => {
+                let ticket = self.queues.join(Some(&server), priority)?;
+                self.queues.hand_over(&server);
+                Ok(ticket)
+            }
+            QueueAt::Backend(epoch) => {
+                let ticket = self.queues.join(None, priority)?;
+                let servers = self.servers.read();
+                let ramps = || servers.iter().any(|e| e.state.dynamic());
+                if self.queues.epoch() != epoch || ramps() {
+                    servers.iter().filter(|e| e.state.usable()).for_each(|e| self.queues.hand_over(&e.state));
+                }
+                Ok(ticket)
+            }
+        }
+    }
+
+    /// `set server … state` (or what the configuration says).
+    pub fn set_admin(&self, server: &Arc<ServerState>, admin: Admin) {
+        server.store_admin(admin);
+        self.changed(server);
+    }
+    /// What a health check found.
+    pub fn set_health(&self, server: &Arc<ServerState>, health: Health) {
+        server.store_health(health);
+        self.changed(server);
+    }
+    /// `set server … weight`: user weight, 0 to 256.
+    pub fn set_weight(&self, server: &Arc<ServerState>, weight: u32) {
+        server.store_weight(weight);
+        self.changed(server);
+    }
+    /// `set server … maxconn` and its kin; 0 is no limit. Those who wait profit at once.
+    pub fn set_limits(&self, server: &Arc<ServerState>, config: &ServerConfig) {
+        let (max, min) = config.limits();
+        server.store_limits(max, min, config.maxqueue);
+        self.queues.freed(server);
+        self.queues.hand_over(server);
+    }
+
+    /// After any change of weight or state: the balancer follows, queues move.
+    pub(crate) fn changed(&self, server: &Arc<ServerState>) {
+        let woken = self.balancer.lock().update(server);
+        if !server.persistable() {
+            self.queues.redistribute(server);
+        }
+        // servers that may take requests of the backend's queue from now on
+        for server in woken {
+            self.queues.freed(&server);
+            self.queues.hand_over(&server);
+        }
+    }
+}

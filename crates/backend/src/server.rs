@@ -1,0 +1,332 @@
+//! One server as all workers see it: atomics, found again by name when a new Plan comes.
+
+use crate::idle::IdleCounts;
+use crate::queue::Queues;
+use portcullis_telemetry::counter::Sharded;
+use portcullis_telemetry::gauge::{Gauge, Held};
+use portcullis_telemetry::stats::{RateMax, ServerCounters};
+use std::sync::Arc;
+use std::sync::atomic::{
+    AtomicBool, AtomicU8, AtomicU32,
+    Ordering::{Relaxed, SeqCst},
+};
+
+/// What the operator wants from a server (`set server … state`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Admin {
+    /// Takes traffic.
+    #[default]
+    Ready = 0,
+    /// Takes only requests that persist on it.
+    Drain = 1,
+    /// Takes nothing.
+    Maint = 2,
+}
+
+/// What health checks say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Health {
+    /// Works, or is not checked.
+    #[default]
+    Up = 0,
+    /// Works, but wants no new clients (`disable-on-404`, agent `drain`).
+    Stopping = 1,
+    /// Does not work.
+    Down = 2,
+}
+
+/// A server's state: what outlives a Plan and what all workers share.
+#[derive(Debug)]
+pub struct ServerState {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its backend's name.
+    pub backend: Arc<str>,
+    /// Number of this state in the process; indexes [`crate::IdlePool`]. Never 0's double while anything holds it.
+    pub index: u32,
+    /// Its place in its backend: order of declaration in the first Plan; later servers follow. A Plan keeps a table
+    /// from slot to its own view of the server.
+    pub slot: u32,
+    /// `id` (`puid`)
+    pub id: AtomicU32,
+    admin: AtomicU8,
+    health: AtomicU8,
+    backup: AtomicBool,
+    weight: AtomicU32,
+    maxconn: AtomicU32,
+    minconn: AtomicU32,
+    maxqueue: AtomicU32,
+    /// Slots taken, those handed to a waiter that has not come yet included.
+    used: AtomicU32,
+    used_max: AtomicU32,
+    /// Requests in its own queue; written under the lock of the queues.
+    pub(crate) queued: AtomicU32,
+    pub(crate) queued_max: AtomicU32,
+    /// Does it take requests of the backend's queue? Kept by the balancer.
+    pub(crate) in_use: AtomicBool,
+    /// Sessions on it (`scur`, `smax`).
+    pub sessions: Arc<Gauge>,
+    /// Cumulative counters.
+    pub counters: Sharded<ServerCounters>,
+    /// `rate_max`
+    pub sess_rate_max: RateMax,
+    /// Idle and used connections of all workers.
+    pub idle: IdleCounts,
+    pub(crate) queues: Arc<Queues>,
+}
+
+/// Settings of a `server` line that its state starts from and follows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServerConfig {
+    /// `id`; 0 when not given yet.
+    pub id: u32,
+    /// `weight`, 0 to 256.
+    pub weight: u32,
+    /// `backup`
+    pub backup: bool,
+    /// `disabled`
+    pub disabled: bool,
+    /// `maxconn`; 0: no limit.
+    pub maxconn: u32,
+    /// `minconn`; 0: as `maxconn`.
+    pub minconn: u32,
+    /// `maxqueue`; 0: no limit.
+    pub maxqueue: u32,
+}
+
+impl ServerConfig {
+    /// From the model.
+    pub fn new(server: &portcullis_config::Server) -> Self {
+        let set = &server.set;
+        Self {
+            id: server.id,
+            weight: set.weight.unwrap_or(1),
+            backup: set.backup,
+            disabled: set.disabled,
+            maxconn: set.maxconn,
+            minconn: set.minconn,
+            maxqueue: set.maxqueue,
+        }
+    }
+    /// `minconn` without `maxconn` is a `maxconn`; `minconn` beyond `maxconn` is `maxconn`.
+    pub(crate) fn limits(&self) -> (u32, u32) {
+        let max = if self.maxconn == 0 { self.minconn } else { self.maxconn };
+        let min = if self.minconn == 0 { max } else { self.minconn.min(max) };
+        (max, min)
+    }
+}
+
+impl ServerState {
+    pub(crate) fn new(
+        names: (Arc<str>, Arc<str>),
+        index: u32,
+        slot: u32,
+        workers: usize,
+        config: &ServerConfig,
+        queues: Arc<Queues>,
+    ) -> Self {
+        let admin = if config.disabled { Admin::Maint } else { Admin::Ready };
+        let (max, min) = config.limits();
+        Self {
+            backend: names.0,
+            name: names.1,
+            index,
+            slot,
+            id: AtomicU32::new(config.id),
+            admin: AtomicU8::new(admin as u8),
+            health: AtomicU8::new(Health::Up as u8),
+            backup: AtomicBool::new(config.backup),
+            weight: AtomicU32::new(config.weight),
+            maxconn: AtomicU32::new(max),
+            minconn: AtomicU32::new(min),
+            maxqueue: AtomicU32::new(config.maxqueue),
+            used: AtomicU32::new(0),
+            used_max: AtomicU32::new(0),
+            queued: AtomicU32::new(0),
+            queued_max: AtomicU32::new(0),
+            in_use: AtomicBool::new(false),
+            sessions: Arc::new(Gauge::new(0)),
+            counters: Sharded::new(workers),
+            sess_rate_max: RateMax::default(),
+            idle: IdleCounts::new(workers),
+            queues,
+        }
+    }
+
+    /// What the operator wants.
+    pub fn admin(&self) -> Admin {
+        match self.admin.load(Relaxed) {
+            0 => Admin::Ready,
+            1 => Admin::Drain,
+            _ => Admin::Maint,
+        }
+    }
+    /// What checks say.
+    pub fn health(&self) -> Health {
+        match self.health.load(Relaxed) {
+            0 => Health::Up,
+            1 => Health::Stopping,
+            _ => Health::Down,
+        }
+    }
+    pub(crate) fn store_admin(&self, admin: Admin) {
+        self.admin.store(admin as u8, SeqCst);
+    }
+    pub(crate) fn store_health(&self, health: Health) {
+        self.health.store(health as u8, SeqCst);
+    }
+    pub(crate) fn store_backup(&self, backup: bool) {
+        self.backup.store(backup, Relaxed);
+    }
+    pub(crate) fn store_weight(&self, weight: u32) {
+        self.weight.store(weight.min(256), Relaxed);
+    }
+    pub(crate) fn store_limits(&self, max: u32, min: u32, queue: u32) {
+        self.minconn.store(min, SeqCst);
+        self.maxconn.store(max, SeqCst);
+        self.maxqueue.store(queue, SeqCst);
+    }
+    /// Is it a `backup`?
+    pub fn backup(&self) -> bool {
+        self.backup.load(Relaxed)
+    }
+    /// User weight, 0 to 256.
+    pub fn weight(&self) -> u32 {
+        self.weight.load(Relaxed)
+    }
+    /// `maxconn`; 0: no limit.
+    pub fn maxconn(&self) -> u32 {
+        self.maxconn.load(Relaxed)
+    }
+    /// `maxqueue`; 0: no limit.
+    pub fn maxqueue(&self) -> u32 {
+        self.maxqueue.load(Relaxed)
+    }
+    /// May balancing choose it?
+    pub fn usable(&self) -> bool {
+        self.weight() > 0 && self.admin() == Admin::Ready && self.health() == Health::Up
+    }
+    /// May a request that persists on it go there? (Draining servers may.)
+    pub fn persistable(&self) -> bool {
+        self.admin() != Admin::Maint && self.health() != Health::Down
+    }
+    /// Slots taken (`srv_conn`), reserved ones included.
+    pub fn used(&self) -> u32 {
+        self.used.load(Relaxed)
+    }
+    /// Most slots ever taken.
+    pub fn used_max(&self) -> u32 {
+        self.used_max.load(Relaxed)
+    }
+    /// Requests in its own queue (`qcur`).
+    pub fn queued(&self) -> u32 {
+        self.queued.load(Relaxed)
+    }
+    /// `qmax`
+    pub fn queued_max(&self) -> u32 {
+        self.queued_max.load(Relaxed)
+    }
+    /// Does the limit move with the backend's load (`minconn`)?
+    pub(crate) fn dynamic(&self) -> bool {
+        self.minconn.load(Relaxed) != self.maxconn.load(Relaxed)
+    }
+
+    /// How many slots there are now; 0: no limit. With `minconn` it is on the ramp from `minconn` to `maxconn` by
+    /// the sessions of the backend over `fullconn`.
+    pub fn limit(&self) -> u32 {
+        let max = self.maxconn.load(Relaxed);
+        if max == 0 {
+            return 0;
+        }
+        let min = self.minconn.load(Relaxed);
+        if min == max {
+            return max;
+        }
+        let load = u64::from(self.queues.sessions.get());
+        let full = u64::from(self.queues.fullconn());
+        if load >= full {
+            return max;
+        }
+        let ramp = load * u64::from(max) / full;
+        u32::try_from(ramp).unwrap_or(max).max(min)
+    }
+
+    /// Has it no slot for a newcomer (none is free, or others wait for it already)?
+    pub fn saturated(&self) -> bool {
+        let limit = self.limit();
+        limit != 0 && (self.queued.load(Relaxed) > 0 || self.used.load(Relaxed) >= limit)
+    }
+
+    /// Takes a slot if one is free, whoever waits.
+    pub(crate) fn take_slot(&self) -> bool {
+        let limit = self.limit();
+        let before = if limit == 0 {
+            self.used.fetch_add(1, SeqCst)
+        } else {
+            match self.used.fetch_update(SeqCst, SeqCst, |used| (used < limit).then_some(used + 1)) {
+                Ok(before) => before,
+                Err(_) => return false,
+            }
+        };
+        if before >= self.used_max.load(Relaxed) {
+            self.used_max.fetch_max(before + 1, Relaxed);
+        }
+        true
+    }
+
+    /// Takes a slot unless the server is saturated; nobody who waits is overtaken. For requests that persist on this
+    /// server; balancing does the same inside.
+    pub fn try_acquire(self: &Arc<Self>) -> Option<SlotGuard> {
+        if self.maxconn() != 0 && self.queued.load(SeqCst) > 0 {
+            return None;
+        }
+        self.take_slot().then(|| SlotGuard::holding(self.clone()))
+    }
+
+    /// Takes a slot whatever the limit (`redispatch` of what must not wait, applets, `maxconn` lowered …).
+    pub fn force_acquire(self: &Arc<Self>) -> SlotGuard {
+        let before = self.used.fetch_add(1, SeqCst);
+        self.used_max.fetch_max(before + 1, Relaxed);
+        SlotGuard::holding(self.clone())
+    }
+
+    fn give_back(self: &Arc<Self>) {
+        self.used.fetch_sub(1, SeqCst);
+        self.queues.freed(self);
+    }
+}
+
+/// A slot of a server; the first who waits gets it on drop.
+#[derive(Debug)]
+#[must_use = "dropped at once the slot is free again"]
+pub struct SlotGuard {
+    server: Arc<ServerState>,
+    session: Option<Held>,
+}
+
+impl SlotGuard {
+    /// Wraps a slot that was taken.
+    pub(crate) fn holding(server: Arc<ServerState>) -> Self {
+        Self { server, session: None }
+    }
+    /// Whose slot.
+    pub fn server(&self) -> &Arc<ServerState> {
+        &self.server
+    }
+    /// Counts a current session on the server (`scur`) until this guard goes; call when connecting begins. Later calls
+    /// do nothing.
+    pub fn begin_session(&mut self) {
+        if self.session.is_none() {
+            self.session = Some(self.server.sessions.take());
+        }
+    }
+}
+
+impl Drop for SlotGuard {
+    fn drop(&mut self) {
+        self.session = None;
+        self.server.give_back();
+    }
+}

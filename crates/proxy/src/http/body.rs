@@ -1,0 +1,129 @@
+//! How a message's body is delimited while it passes through.
+
+use portcullis_transport::Buffer;
+use portcullis_wire::h1::{Chunked, Framing, encode};
+
+/// A body's decoder.
+#[derive(Debug)]
+pub enum Body {
+    /// So many bytes are still to come; 0: it has ended.
+    Length(u64),
+    /// Chunks.
+    Chunked(Box<Chunked>),
+    /// Until the connection is closed, which it was if `true`.
+    UntilClose(bool),
+}
+
+/// What the bytes at hand are.
+#[derive(Debug)]
+pub enum Step {
+    /// Nothing; more are needed.
+    More,
+    /// `len` bytes of payload at the front of the buffer, which came from `origin` bytes.
+    Payload {
+        /// Payload bytes.
+        len: usize,
+        /// Bytes to be consumed for them.
+        origin: usize,
+    },
+    /// The body has ended.
+    End,
+    /// The framing is wrong.
+    Malformed,
+}
+
+impl Body {
+    /// From what the head says.
+    #[must_use]
+    pub fn new(framing: Framing) -> Self {
+        match framing {
+            Framing::None => Self::Length(0),
+            Framing::Length(n) => Self::Length(n),
+            Framing::Chunked => Self::Chunked(Box::default()),
+            Framing::UntilClose | Framing::Tunnel => Self::UntilClose(false),
+        }
+    }
+
+    /// Has it ended?
+    #[must_use]
+    pub fn is_at_end(&self) -> bool {
+        match self {
+            Self::Length(n) => *n == 0,
+            Self::Chunked(c) => c.ended(),
+            Self::UntilClose(ended) => *ended,
+        }
+    }
+
+    /// Bytes that are known to be still to come.
+    #[must_use]
+    pub fn remaining(&self) -> u64 {
+        match self {
+            Self::Length(n) => *n,
+            Self::Chunked(c) => c.remaining(),
+            Self::UntilClose(ended) => {
+                if *ended {
+                    0
+                } else {
+                    u64::MAX
+                }
+            }
+        }
+    }
+
+    /// The connection has ended: is that the body's end?
+    pub fn end_of_stream(&mut self) -> bool {
+        match self {
+            Self::UntilClose(ended) => {
+                *ended = true;
+                true
+            }
+            _ => self.is_at_end(),
+        }
+    }
+
+    /// The trailer section, if there was one.
+    #[must_use]
+    pub fn trailers(&self) -> Option<&[u8]> {
+        match self {
+            Self::Chunked(c) if !c.trailers().is_empty() => Some(c.trailers()),
+            _ => None,
+        }
+    }
+
+    /// Looks at the buffer's bytes; payload is brought to its front.
+    pub fn step(&mut self, buffer: &mut Buffer) -> Step {
+        match self {
+            Self::Length(0) | Self::UntilClose(true) => Step::End,
+            _ if self.is_at_end() => Step::End,
+            _ if buffer.is_empty() => Step::More,
+            Self::Length(n) => {
+                let len = usize::try_from(*n).unwrap_or(usize::MAX).min(buffer.len());
+                *n -= len as u64;
+                Step::Payload { len, origin: len }
+            }
+            Self::UntilClose(_) => Step::Payload { len: buffer.len(), origin: buffer.len() },
+            Self::Chunked(c) => match c.decode(buffer.data_mut()) {
+                Err(_) => Step::Malformed,
+                Ok(d) if d.payload.is_empty() => {
+                    buffer.consume(d.consumed);
+                    if d.ended { Step::End } else { Step::More }
+                }
+                Ok(d) => {
+                    buffer.consume(d.payload.start);
+                    Step::Payload { len: d.payload.len(), origin: d.consumed - d.payload.start }
+                }
+            },
+        }
+    }
+}
+
+/// A chunk's size line.
+pub fn write_chunk_size(len: usize, out: &mut Vec<u8>) {
+    encode::chunk_size(len, out);
+}
+
+/// The last chunk and the trailers.
+pub fn write_last_chunk(trailers: Option<&[u8]>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"0\r\n");
+    out.extend_from_slice(trailers.unwrap_or(b"\r\n"));
+}

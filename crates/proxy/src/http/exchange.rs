@@ -1,0 +1,253 @@
+//! One request and its response: the whole story, in order.
+
+use super::body::Body;
+use super::reply::{self, Canned};
+use super::{After, Scratch, headers, request, transfer};
+use crate::outcome;
+use crate::plan::{Plan, ProxyPlan};
+use crate::session::Session;
+use crate::upstream::{Established, Wish, establish};
+use portcullis_config::{ConnectionMode, Opts};
+use portcullis_message::{Method, Version};
+use portcullis_sample::Facts;
+use portcullis_transport::{Buffer, Millis};
+use portcullis_wire::h1::Info;
+
+/// Why an exchange ends before a response of a server was passed on.
+pub struct Stop {
+    /// Cause and phase.
+    pub termination: [u8; 2],
+    /// What the client is told; 0: nothing.
+    pub status: u16,
+    /// Not even logged (probes, idle connections that end).
+    pub silent: bool,
+}
+
+impl Stop {
+    /// A stop that is told and logged.
+    #[must_use]
+    pub fn new(termination: &[u8; 2], status: u16) -> Self {
+        Self { termination: *termination, status, silent: false }
+    }
+    /// A stop that nobody hears of.
+    #[must_use]
+    pub fn silent() -> Self {
+        Self { termination: *b"--", status: 0, silent: true }
+    }
+}
+
+/// What an exchange knows and holds.
+pub struct Exchange<'p> {
+    /// The newest plan when it began.
+    pub plan: &'p Plan,
+    /// The frontend.
+    pub front: &'p ProxyPlan,
+    /// The backend, once chosen.
+    pub back: Option<&'p ProxyPlan>,
+    /// What log, counters and rules read.
+    pub facts: Facts<'p>,
+    /// Heads and the like.
+    pub scratch: Box<Scratch>,
+    /// Bytes from the client.
+    pub input: Buffer,
+    /// What the request's head says.
+    pub info: Info,
+    /// The request's method as received.
+    pub method: Method,
+    /// When the first byte of the request came.
+    pub began: Millis,
+    /// When its head was complete.
+    pub request_at: Millis,
+    /// The client's connection may stay after this.
+    pub keep: bool,
+    /// Its server, once chosen.
+    pub server: Option<std::sync::Arc<portcullis_backend::ServerState>>,
+}
+
+/// Serves one request.
+pub async fn exchange(session: &mut Session, rest: Option<Buffer>) -> After {
+    let worker = session.worker().clone();
+    let plan = worker.plan();
+    let front: &ProxyPlan = &plan.proxies[session.listener.frontend];
+    session.requests += 1;
+    let mut x = Exchange {
+        plan: &plan,
+        front,
+        back: None,
+        facts: Facts::new(),
+        scratch: worker.scratch.borrow_mut().pop().unwrap_or_default(),
+        input: rest.unwrap_or_default(),
+        info: Info::default(),
+        method: Method::Other,
+        began: worker.clock.now(),
+        request_at: Millis(0),
+        keep: true,
+        server: None,
+    };
+    outcome::begin(&mut x.facts, session, front, true);
+    x.facts.timers.idle = if session.requests == 1 { 0 } else { ms(x.began.since(session.idle_since)) };
+    let held;
+    let outcome = match request::read(&mut x, session).await {
+        Err(stop) => Err(stop),
+        Ok(()) => match route(&mut x) {
+            Err(stop) => {
+                held = None;
+                let _ = held.as_ref().map(|h: &portcullis_telemetry::gauge::Held| h.gauge());
+                Err(stop)
+            }
+            Ok(back) => {
+                held = back.state.as_ref().map(|s| s.sessions().take());
+                x.facts.beconn = held.as_ref().map_or(0, |h| h.gauge().get());
+                proxy(&mut x, session, back).await
+            }
+        },
+    };
+    if let Err(stop) = outcome {
+        refuse(&mut x, session, stop).await;
+    }
+    finish(x, session)
+}
+
+/// Milliseconds as timers hold them.
+#[must_use]
+pub fn ms(n: u64) -> i32 {
+    i32::try_from(n).unwrap_or(i32::MAX)
+}
+
+/// Chooses the backend.
+fn route<'p>(x: &mut Exchange<'p>) -> Result<&'p ProxyPlan, Stop> {
+    match x.front.default_backend.and_then(|i| x.plan.proxies.get(i)) {
+        Some(back) => {
+            x.back = Some(back);
+            x.facts.backend_name = &back.name;
+            x.facts.backend_id = back.id;
+            Ok(back)
+        }
+        None => Err(Stop::new(b"SC", 503)),
+    }
+}
+
+/// Takes the request to a server and the response back.
+async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyPlan) -> Result<(), Stop> {
+    let worker = session.worker().clone();
+    if back.wants_destination || x.front.wants_destination {
+        x.facts.frontend = session.destination();
+    }
+    headers::to_server(x, session, back);
+    let first = session.requests == 1;
+    let mut private = session.private.take();
+    let mut again = false;
+    loop {
+        let mut wish = Wish {
+            client: &session.conn,
+            watch_client: back.has(Opts::ABORTONCLOSE),
+            reuse: if again { None } else { Some(first) },
+            private: private.take(),
+            avoid: None,
+        };
+        let found = establish(&session.task, back, &mut x.facts, &mut wish).await;
+        let found = found.map_err(|f| Stop::new(&f.termination, f.status))?;
+        x.facts.srvconn = found.slot.server().sessions.get();
+        x.server = Some(found.slot.server().clone());
+        let counters = found.slot.server().counters.of(worker.id.into());
+        if !again {
+            counters.cum_sess.inc();
+            counters.cum_req.inc();
+        }
+        let Established { upstream, slot, server, reused } = found;
+        match transfer::run(x, session, back, server, upstream, reused && !again).await {
+            transfer::Ended::Done(up) => {
+                if let Some(up) = up {
+                    let never = back.reuse == portcullis_config::Reuse::Never;
+                    let private = never || !server.shareable();
+                    let now = worker.clock.now();
+                    let handle = worker.idle.borrow_mut().put(up, 0, private, server, now);
+                    session.private = handle.filter(|_| private);
+                }
+                drop(slot);
+                return Ok(());
+            }
+            transfer::Ended::TryAgain => again = true,
+            transfer::Ended::Stopped(stop) => return Err(stop),
+        }
+    }
+}
+
+/// Tells the client why there is no response of a server.
+async fn refuse(x: &mut Exchange<'_>, session: &mut Session, stop: Stop) {
+    x.facts.termination[..2].copy_from_slice(&stop.termination);
+    x.keep = false;
+    if stop.silent {
+        x.facts.http = false;
+        x.facts.status = 0;
+        return;
+    }
+    if stop.status != 0 {
+        let body = reply::page(stop.status);
+        let head_only = x.method == Method::Head;
+        x.facts.status = stop.status.into();
+        reply::send(x, session, &Canned { bytes: body, head_only }).await;
+    }
+}
+
+/// The end: timers, counters, log; what can be used again goes back.
+fn finish(mut x: Exchange<'_>, session: &mut Session) -> After {
+    let worker = session.worker().clone();
+    let silent = x.facts.status == 0 && !x.facts.http;
+    if !silent {
+        let now = worker.clock.now();
+        let t = &mut x.facts.timers;
+        t.active = ms(now.since(x.began));
+        t.total = ms(now.since(session.accepted.max(session.idle_since)));
+        t.user = t.active;
+        if t.response >= 0 {
+            t.data = t.active
+                - [t.request, t.queue, t.connect, t.response].iter().map(|n| (*n).max(0)).sum::<i32>();
+        }
+        let Exchange { facts, scratch, front, back, server, .. } = &mut x;
+        let mut told = facts.clone();
+        told.request_line = scratch.request_line();
+        outcome::finish(&mut told, session, front, *back, server.as_deref());
+    }
+    let keep = x.keep && !worker.process.is_stopping();
+    let mut scratch = x.scratch;
+    scratch.line.clear();
+    scratch.line_parts = (0, 0);
+    scratch.out.clear();
+    let mut spares = worker.scratch.borrow_mut();
+    if spares.len() < 256 {
+        spares.push(scratch);
+    }
+    drop(spares);
+    if !keep {
+        worker.buffers.give(x.input);
+        if x.front.has(Opts::NOLINGER) {
+            session.conn.reset_on_close();
+        }
+        return After::Close;
+    }
+    if x.input.is_empty() {
+        worker.buffers.give(x.input);
+        return After::Keep(None);
+    }
+    After::Keep(Some(x.input))
+}
+
+impl Exchange<'_> {
+    /// The request's body as it comes from the client.
+    #[must_use]
+    pub fn body(&self) -> Body {
+        Body::new(self.info.framing)
+    }
+    /// Shall the client's connection stay, as far as the configuration and the request say?
+    pub fn decide_keep(&mut self) {
+        let closing = self.front.connection == ConnectionMode::Close;
+        self.keep =
+            self.info.keep_alive && !closing && !(self.info.insecure && !self.plan.global.keep_insecure_te);
+    }
+    /// Does the client speak HTTP/1.1?
+    #[must_use]
+    pub fn client_is_11(&self) -> bool {
+        self.scratch.request.version >= Version::HTTP_11
+    }
+}

@@ -1,0 +1,91 @@
+//! HTTP/1 from a client: requests one after the other, each an [`exchange`].
+
+pub mod body;
+pub mod exchange;
+pub mod flow;
+pub mod headers;
+pub mod reply;
+pub mod request;
+pub mod transfer;
+
+use crate::session::Session;
+use portcullis_config::Opts;
+use portcullis_message::Head;
+use portcullis_transport::Buffer;
+use std::future::poll_fn;
+use std::task::Poll;
+
+/// What an exchange works with; reused, so that a request allocates nothing.
+#[derive(Default)]
+pub struct Scratch {
+    /// The request's head.
+    pub request: Head,
+    /// The response's head.
+    pub response: Head,
+    /// The request line as received, for the log: method, target, version, one behind the other.
+    pub line: Vec<u8>,
+    /// Where the target and the version begin in `line`.
+    pub line_parts: (usize, usize),
+    /// Bytes of heads to be written.
+    pub out: Vec<u8>,
+}
+
+impl Scratch {
+    /// The request line's parts as received; empty while there is none.
+    #[must_use]
+    pub fn request_line(&self) -> [&[u8]; 3] {
+        let (a, b) = self.line_parts;
+        [&self.line[..a], &self.line[a..b], &self.line[b..]]
+    }
+}
+
+/// What follows an exchange.
+pub enum After {
+    /// The connection stays; bytes of the next request may be here already.
+    Keep(Option<Buffer>),
+    /// The connection ends.
+    Close,
+}
+
+/// Serves a client's connection until it ends. Between requests it holds no buffer and nothing of a request.
+pub async fn serve(session: &mut Session) {
+    let mut rest = None;
+    loop {
+        if rest.is_none() && !wait_for_request(session).await {
+            return;
+        }
+        session.task.worker.slots.set_idle(session.task.slot, false);
+        match Box::pin(exchange::exchange(session, rest.take())).await {
+            After::Keep(more) => rest = more,
+            After::Close => return,
+        }
+        session.task.worker.slots.set_idle(session.task.slot, true);
+        session.idle_since = session.task.worker.clock.now();
+    }
+}
+
+/// Waits for the first byte of a request. False: the connection ends without one.
+///
+/// The first request of a connection is begun at once: what comes of it (408, 400, nothing) is the exchange's matter.
+async fn wait_for_request(session: &mut Session) -> bool {
+    if session.requests == 0 {
+        return true;
+    }
+    let front = &session.listener.proxy;
+    let t = &front.timeouts;
+    let timeout = t.http_keep_alive.or(t.http_request).or(t.client);
+    let idle_close = !front.has(Opts::IDLE_CLOSE_ON_RESPONSE);
+    let task = &session.task;
+    task.deadline(session.idle_since.after(timeout));
+    let conn = &session.conn;
+    poll_fn(|cx| {
+        if conn.poll_readable(cx).is_ready() {
+            return Poll::Ready(true);
+        }
+        if task.poll_woken(cx).is_some() || (idle_close && task.worker.process.is_stopping()) {
+            return Poll::Ready(false);
+        }
+        Poll::Pending
+    })
+    .await
+}

@@ -1,0 +1,122 @@
+//! Reading a request's head.
+
+use super::exchange::{Exchange, Stop, ms};
+use crate::session::Session;
+use crate::worker::Woken;
+use portcullis_config::Opts;
+use portcullis_message::Method;
+use portcullis_wire::h1::{Parsed, parse_request};
+use std::future::poll_fn;
+use std::task::Poll;
+
+/// What came of waiting for bytes.
+enum Got {
+    Bytes,
+    End,
+    Broken,
+    Late,
+    Aborted(crate::worker::slots::Abort),
+}
+
+/// Reads until the head is complete and sets what the facts and the exchange know of it.
+///
+/// # Errors
+/// [`Stop`] with what the client is told: 400, 408, or nothing.
+pub async fn read(x: &mut Exchange<'_>, session: &mut Session) -> Result<(), Stop> {
+    let worker = session.worker().clone();
+    let limits = x.front.request_limits;
+    loop {
+        if !x.input.is_empty() {
+            match parse_request(x.input.data(), &limits, &mut x.scratch.request) {
+                Ok(Parsed::Complete(len, info)) => {
+                    x.info = info;
+                    x.input.consume(len);
+                    break;
+                }
+                Ok(Parsed::Partial) if x.input.len() < worker.buffers.size() - x.plan.global.maxrewrite => {}
+                Ok(Parsed::Partial) | Err(_) => {
+                    x.front.front.counters.of(worker.id.into()).failed_req.inc();
+                    return Err(Stop::new(b"PR", 400));
+                }
+            }
+        }
+        if let Err(stop) = more(x, session).await {
+            return Err(stop);
+        }
+    }
+    let now = worker.clock.now();
+    x.request_at = now;
+    x.facts.timers.request = ms(now.since(x.began));
+    x.front.front.request(&worker.process.counts, worker.id.into(), now.0);
+    x.method = Method::of(x.scratch.request.method());
+    remember_line(x);
+    x.decide_keep();
+    Ok(())
+}
+
+/// Waits for more bytes, as long as the timeouts allow.
+async fn more(x: &mut Exchange<'_>, session: &mut Session) -> Result<(), Stop> {
+    let worker = &session.task.worker;
+    let t = &x.front.timeouts;
+    let now = worker.clock.now();
+    // the whole head must come within `http-request`; each byte within `client`
+    let start = if session.requests == 1 { session.accepted } else { x.began };
+    let whole = t.http_request.or(t.client);
+    session.task.deadline(start.after(whole).min(now.after(t.client)));
+    let conn = &session.conn;
+    let (input, task) = (&mut x.input, &session.task);
+    let first_byte = input.is_empty();
+    let got = poll_fn(|cx| {
+        if conn.poll_readable(cx).is_ready() {
+            if input.capacity() == 0 {
+                *input = worker.buffers.take();
+            }
+            match conn.poll_recv(cx, input) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Got::End),
+                Poll::Ready(Ok(_)) => return Poll::Ready(Got::Bytes),
+                Poll::Ready(Err(_)) => return Poll::Ready(Got::Broken),
+                Poll::Pending => {}
+            }
+        }
+        match task.poll_woken(cx) {
+            Some(Woken::Late) => Poll::Ready(Got::Late),
+            Some(Woken::Aborted(why)) => Poll::Ready(Got::Aborted(why)),
+            None => Poll::Pending,
+        }
+    })
+    .await;
+    let nothing = x.input.is_empty();
+    // a connection that ends between two requests is no event
+    let later = session.requests > 1 && nothing;
+    let probe = nothing
+        && (x.front.has(Opts::HTTP_IGNORE_PROBES)
+            || (x.front.has(Opts::DONTLOGNULL) && !matches!(got, Got::Late)));
+    match got {
+        Got::Bytes => {
+            if first_byte && session.requests == 1 {
+                x.began = worker.clock.now();
+                x.facts.requested = worker.clock.wall();
+            }
+            Ok(())
+        }
+        _ if later || probe => Err(Stop::silent()),
+        Got::End | Got::Broken => Err(Stop::new(b"CR", 400)),
+        Got::Late => Err(Stop::new(b"cR", 408)),
+        Got::Aborted(why) => Err(Stop::new(&[why.letter(), b'R'], 0)),
+    }
+}
+
+/// Keeps the request line for the log, before rules change it.
+fn remember_line(x: &mut Exchange<'_>) {
+    let s = &mut *x.scratch;
+    let most = x.plan.global.logurilen;
+    s.line.clear();
+    s.line.extend_from_slice(s.request.method());
+    let a = s.line.len();
+    let target = s.request.target();
+    s.line.extend_from_slice(target.get(..most.saturating_sub(a + 10)).unwrap_or(target));
+    let b = s.line.len();
+    let v = s.request.version;
+    s.line.extend_from_slice(&[b'H', b'T', b'T', b'P', b'/', b'0' + v.major, b'.', b'0' + v.minor]);
+    s.line_parts = (a, b);
+}

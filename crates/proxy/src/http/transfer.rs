@@ -1,0 +1,449 @@
+//! A request to a server and its response back, both at once.
+
+use super::body::Body;
+use super::exchange::{Exchange, Stop, ms};
+use super::flow::{Flow, FlowError};
+use super::headers;
+use crate::outcome;
+use crate::plan::{ProxyPlan, ServerPlan};
+use crate::relay::{self, Direction};
+use crate::session::Session;
+use crate::upstream::Upstream;
+use crate::worker::{Task, Woken};
+use portcullis_config::{ConnectionMode, Opts};
+use portcullis_message::{Method, Version};
+use portcullis_transport::conn::Seen;
+use portcullis_transport::{Buffer, Conn, Millis};
+use portcullis_wire::h1::{Framing, Info, Parsed, encode, parse_response};
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// How it ended.
+pub enum Ended {
+    /// The response went to the client; the connection, if it may be used again.
+    Done(Option<Upstream>),
+    /// An idle connection turned out to be closed before anything came back: take a new one.
+    TryAgain,
+    /// No response, or not all of it.
+    Stopped(Stop),
+}
+
+/// The two inactivity timeouts.
+struct Due {
+    client: Millis,
+    server: Millis,
+    client_timeout: Option<Duration>,
+    server_timeout: Option<Duration>,
+}
+
+impl Due {
+    /// Something moved: both sides count as active, those that matter are waited for.
+    fn renew(&mut self, task: &Task, client: bool, server: bool) {
+        let now = task.worker.clock.now();
+        self.client = if client { now.after(self.client_timeout) } else { Millis::NEVER };
+        self.server = if server { now.after(self.server_timeout) } else { Millis::NEVER };
+        task.deadline(self.client.min(self.server));
+    }
+}
+
+/// What ends the wait for a response head.
+enum Answer {
+    Head(usize, Info),
+    /// The server closed or broke the connection; `true`: before anything came.
+    Gone(bool),
+    Malformed,
+    Client,
+    BadRequest,
+    ClientLate,
+    ServerLate,
+    Aborted(crate::worker::slots::Abort),
+}
+
+/// Sends the request over `upstream` and passes the response on. `may_retry`: the connection was idle before, so its
+/// end before any answer says nothing about the request.
+pub async fn run(
+    x: &mut Exchange<'_>,
+    session: &mut Session,
+    back: &ProxyPlan,
+    server: &ServerPlan,
+    upstream: Upstream,
+    may_retry: bool,
+) -> Ended {
+    let worker = session.worker().clone();
+    let sent_at = worker.clock.now();
+    let mut out = std::mem::take(&mut x.scratch.out);
+    out.clear();
+    if upstream_is_new(&upstream) {
+        crate::preface::write(server, &x.facts, &mut out);
+    }
+    encode::request(&x.scratch.request, back.server_case.as_deref(), &mut out);
+    if x.input.is_empty() {
+        // nothing is held while the server thinks
+        worker.buffers.give(std::mem::take(&mut x.input));
+    }
+    let mut up = Flow::new(std::mem::take(&mut x.input), x.body(), x.info.framing == Framing::Chunked);
+    up.before = out;
+    up.drop_trailers = back.has(Opts::HTTP_DROP_REQUEST_TRAILERS);
+    let replayable = may_retry
+        && x.info.framing == Framing::None
+        && matches!(x.method, Method::Get | Method::Head | Method::Options | Method::Trace);
+    let mut received = Buffer::default();
+    let mut due = Due {
+        client: Millis::NEVER,
+        server: Millis::NEVER,
+        client_timeout: x.front.timeouts.client,
+        server_timeout: back.timeouts.server,
+    };
+    loop {
+        let answer = await_head(x, session, back, &upstream.conn, &mut up, &mut received, &mut due).await;
+        let (len, info) = match answer {
+            Answer::Head(len, info) => (len, info),
+            Answer::Gone(true) if replayable => {
+                x.input = reclaim(x, &mut up);
+                worker.idle.borrow_mut().close(upstream);
+                return Ended::TryAgain;
+            }
+            other => {
+                let stop = no_answer(x, &worker, back, &other);
+                x.input = reclaim(x, &mut up);
+                x.facts.bytes_up += up.bytes;
+                worker.buffers.give(received);
+                upstream.conn.reset_on_close();
+                worker.idle.borrow_mut().close(upstream);
+                return Ended::Stopped(stop);
+            }
+        };
+        received.consume(len);
+        if (100..200).contains(&x.scratch.response.status) && x.scratch.response.status != 101 {
+            if x.client_is_11() {
+                interim(x, session, &mut due).await;
+            }
+            continue;
+        }
+        x.facts.timers.response = ms(worker.clock.now().since(sent_at));
+        return respond(x, session, back, upstream, up, received, info, due).await;
+    }
+}
+
+fn upstream_is_new(up: &Upstream) -> bool {
+    up.requests() == 0
+}
+
+/// What is left of the client's bytes goes back to the exchange.
+fn reclaim(x: &mut Exchange<'_>, up: &mut Flow) -> Buffer {
+    x.scratch.out = std::mem::take(&mut up.before);
+    std::mem::take(&mut up.buffer)
+}
+
+/// Forwards the request until the response's head is there.
+async fn await_head(
+    x: &mut Exchange<'_>,
+    session: &Session,
+    back: &ProxyPlan,
+    server: &Conn,
+    up: &mut Flow,
+    received: &mut Buffer,
+    due: &mut Due,
+) -> Answer {
+    let task = &session.task;
+    let limits = back.response_limits;
+    let method = x.method;
+    let response = &mut x.scratch.response;
+    let mut sink_broken = false;
+    let mut half_closed = false;
+    let mut fresh = true;
+    poll_fn(|cx| {
+        let before = (up.reads, up.writes);
+        if !up.done && !sink_broken {
+            match up.poll(cx, task, &session.conn, server) {
+                Poll::Ready(Err(FlowError::Sink(_))) => sink_broken = true,
+                Poll::Ready(Err(FlowError::Malformed)) => return Poll::Ready(Answer::BadRequest),
+                Poll::Ready(Err(FlowError::Source(_) | FlowError::Truncated)) => {
+                    return Poll::Ready(Answer::Client);
+                }
+                _ => {}
+            }
+        }
+        // bytes that came with an interim response, or in pieces
+        loop {
+            if fresh && !received.is_empty() {
+                match parse_response(received.data(), &limits, response, method) {
+                    Ok(Parsed::Complete(len, info)) => return Poll::Ready(Answer::Head(len, info)),
+                    Ok(Parsed::Partial) if received.len() < task.worker.buffers.size() => {}
+                    _ => return Poll::Ready(Answer::Malformed),
+                }
+            }
+            if received.capacity() == 0 {
+                if server.poll_readable(cx).is_pending() {
+                    break;
+                }
+                *received = task.worker.buffers.take();
+            }
+            match server.poll_recv(cx, received) {
+                Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => {
+                    return Poll::Ready(Answer::Gone(received.is_empty()));
+                }
+                Poll::Ready(Ok(_)) => fresh = true,
+                Poll::Pending => break,
+            }
+        }
+        if up.done && !half_closed {
+            match session.conn.poll_peek(cx) {
+                Seen::Broken => return Poll::Ready(Answer::Client),
+                Seen::End if back.has(Opts::ABORTONCLOSE) => {
+                    // the client is gone or half closed: the server decides
+                    half_closed = true;
+                    server.finish();
+                }
+                _ => {}
+            }
+        }
+        if due.server == Millis::NEVER || before != (up.reads, up.writes) {
+            due.renew(task, !up.done, true);
+        }
+        match task.poll_woken(cx) {
+            None => Poll::Pending,
+            Some(Woken::Aborted(why)) => Poll::Ready(Answer::Aborted(why)),
+            Some(Woken::Late) if due.client <= due.server => Poll::Ready(Answer::ClientLate),
+            Some(Woken::Late) => Poll::Ready(Answer::ServerLate),
+        }
+    })
+    .await
+}
+
+/// Why there was no answer, for client, log and counters.
+fn no_answer(x: &Exchange<'_>, worker: &crate::worker::Worker, back: &ProxyPlan, answer: &Answer) -> Stop {
+    let failed = || {
+        back.counters(worker.id).failed_resp.inc();
+        if let Some(s) = &x.server {
+            s.counters.of(worker.id.into()).failed_resp.inc();
+        }
+    };
+    match answer {
+        Answer::Gone(_) => {
+            failed();
+            Stop::new(b"SH", 502)
+        }
+        Answer::Malformed => {
+            failed();
+            Stop::new(b"PH", 502)
+        }
+        Answer::ServerLate => {
+            failed();
+            Stop::new(b"sH", 504)
+        }
+        Answer::Client => Stop::new(b"CH", 400),
+        Answer::BadRequest => Stop::new(b"PR", 400),
+        Answer::ClientLate => Stop::new(b"cH", 408),
+        Answer::Aborted(why) => Stop::new(&[why.letter(), b'H'], 503),
+        Answer::Head(..) => Stop::silent(),
+    }
+}
+
+/// Passes an interim (1xx) response on.
+async fn interim(x: &mut Exchange<'_>, session: &Session, due: &mut Due) {
+    let mut out = Vec::new();
+    encode::response(&x.scratch.response, x.front.client_case.as_deref(), &mut out);
+    due.renew(&session.task, true, false);
+    x.facts.bytes_down += write_all(session, &out).await;
+    due.server = Millis::NEVER;
+}
+
+/// Writes all of it, or as much as the client takes in time.
+async fn write_all(session: &Session, bytes: &[u8]) -> u64 {
+    let mut at = 0;
+    poll_fn(|cx| {
+        while at < bytes.len() {
+            match session.conn.poll_send(cx, &[std::io::IoSlice::new(&bytes[at..])], false) {
+                Poll::Ready(Ok(n)) => at += n,
+                Poll::Ready(Err(_)) => return Poll::Ready(()),
+                Poll::Pending if session.task.poll_woken(cx).is_some() => return Poll::Ready(()),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        Poll::Ready(())
+    })
+    .await;
+    at as u64
+}
+
+/// Passes the response on, to its last byte.
+#[allow(clippy::too_many_arguments)]
+async fn respond(
+    x: &mut Exchange<'_>,
+    session: &mut Session,
+    back: &ProxyPlan,
+    upstream: Upstream,
+    mut up: Flow,
+    received: Buffer,
+    info: Info,
+    mut due: Due,
+) -> Ended {
+    let tunnel = info.framing == Framing::Tunnel;
+    let client = x.scratch.request.version;
+    x.facts.status = x.scratch.response.status.into();
+    x.keep &=
+        info.framing != Framing::UntilClose && !tunnel && !(info.insecure && !x.plan.global.keep_insecure_te);
+    // a 1.0 client knows no chunks: the end of the connection is the end of the body
+    let chunked = info.framing == Framing::Chunked && client >= Version::HTTP_11;
+    if info.framing == Framing::Chunked && !chunked {
+        x.scratch.response.remove_id(portcullis_message::HeaderId::TransferEncoding);
+        x.keep = false;
+    }
+    if session.worker().process.is_stopping() {
+        x.keep = false;
+    }
+    headers::to_client(&mut x.scratch.response, client, x.keep, tunnel && info.upgrade);
+    let mut down = Flow::new(received, Body::new(info.framing), chunked);
+    encode::response(&x.scratch.response, x.front.client_case.as_deref(), &mut down.before);
+    down.drop_trailers =
+        back.has(Opts::HTTP_DROP_RESPONSE_TRAILERS) || x.front.has(Opts::HTTP_DROP_RESPONSE_TRAILERS);
+    if x.front.has(Opts::LOGASAP) {
+        log_now(x, session);
+    }
+    if tunnel {
+        return run_tunnel(x, session, back, upstream, up, down).await;
+    }
+    let failed = pump(session, &upstream.conn, &mut up, &mut down, &mut due).await;
+    x.facts.bytes_up += up.bytes;
+    x.facts.bytes_down += down.bytes;
+    let worker = session.worker().clone();
+    let clean = failed.is_none() && up.done;
+    let reusable = clean
+        && info.keep_alive
+        && !info.insecure
+        && info.framing != Framing::UntilClose
+        && back.connection == ConnectionMode::KeepAlive
+        && x.front.connection != ConnectionMode::ServerClose
+        && down.buffer.is_empty();
+    if let Some(t) = failed {
+        x.facts.termination[..2].copy_from_slice(&t);
+    }
+    if !clean {
+        x.keep = false;
+    }
+    x.input = reclaim(x, &mut up);
+    worker.buffers.give(std::mem::take(&mut down.buffer));
+    if failed.is_some() {
+        session.conn.reset_on_close();
+        upstream.conn.reset_on_close();
+    }
+    if reusable {
+        return Ended::Done(Some(upstream));
+    }
+    worker.idle.borrow_mut().close(upstream);
+    Ended::Done(None)
+}
+
+/// `option logasap`: the line is written when the response's head is known.
+fn log_now(x: &mut Exchange<'_>, session: &Session) {
+    let mut told = x.facts.clone();
+    let now = session.worker().clock.now();
+    told.timers.active = ms(now.since(x.began));
+    told.request_line = x.scratch.request_line();
+    outcome::log_as_soon_as_possible(&mut told, session, x.front);
+    x.facts.as_soon_as_possible = true;
+}
+
+/// Moves both directions until the response has been written. Some: cause and phase of a failure.
+async fn pump(
+    session: &Session,
+    server: &Conn,
+    up: &mut Flow,
+    down: &mut Flow,
+    due: &mut Due,
+) -> Option<[u8; 2]> {
+    let task = &session.task;
+    let mut first = true;
+    let mut up_broken = false;
+    poll_fn(|cx| {
+        let before = (up.reads, up.writes, down.reads, down.writes);
+        match down.poll(cx, task, server, &session.conn) {
+            Poll::Ready(Ok(())) => {
+                // what the client still sends of a request that is answered is not waited for
+                if !up.done && !up_broken {
+                    let _ = up.poll(cx, task, &session.conn, server);
+                }
+                return Poll::Ready(None);
+            }
+            Poll::Ready(Err(e)) => return Poll::Ready(Some(down_failure(&e))),
+            Poll::Pending => {}
+        }
+        if !up.done && !up_broken {
+            match up.poll(cx, task, &session.conn, server) {
+                Poll::Ready(Err(FlowError::Sink(_))) => up_broken = true,
+                Poll::Ready(Err(FlowError::Malformed)) => return Poll::Ready(Some(*b"PD")),
+                Poll::Ready(Err(_)) => return Poll::Ready(Some(*b"CD")),
+                _ => {}
+            }
+        }
+        if first || before != (up.reads, up.writes, down.reads, down.writes) {
+            first = false;
+            let writing = down.is_writing();
+            due.renew(task, writing || !(up.done || up_broken), !writing);
+        }
+        wait(task, cx, due)
+    })
+    .await
+}
+
+fn down_failure(e: &FlowError) -> [u8; 2] {
+    match e {
+        FlowError::Source(_) | FlowError::Truncated => *b"SD",
+        FlowError::Malformed => *b"PD",
+        FlowError::Sink(_) => *b"CD",
+    }
+}
+
+fn wait(task: &Task, cx: &mut Context<'_>, due: &Due) -> Poll<Option<[u8; 2]>> {
+    match task.poll_woken(cx) {
+        None => Poll::Pending,
+        Some(Woken::Aborted(why)) => Poll::Ready(Some([why.letter(), b'D'])),
+        Some(Woken::Late) if due.client <= due.server => Poll::Ready(Some(*b"cD")),
+        Some(Woken::Late) => Poll::Ready(Some(*b"sD")),
+    }
+}
+
+/// After 101, or 2xx to CONNECT: bytes both ways.
+async fn run_tunnel(
+    x: &mut Exchange<'_>,
+    session: &mut Session,
+    back: &ProxyPlan,
+    upstream: Upstream,
+    mut up: Flow,
+    mut down: Flow,
+) -> Ended {
+    x.keep = false;
+    x.facts.bytes_down += write_all(session, &down.before).await;
+    x.facts.bytes_up += up.bytes;
+    let nonempty = |b: Buffer| if b.is_empty() { None } else { Some(b) };
+    let splice = |side| x.front.opts.union(back.opts).intersects(Opts::SPLICE_AUTO.union(side));
+    let mut to_server =
+        Direction::new(nonempty(std::mem::take(&mut up.buffer)), splice(Opts::SPLICE_REQUEST));
+    let mut to_client =
+        Direction::new(nonempty(std::mem::take(&mut down.buffer)), splice(Opts::SPLICE_RESPONSE));
+    let timeouts = relay::Timeouts {
+        client: x.front.timeouts.client,
+        server: back.timeouts.server,
+        client_fin: x.front.timeouts.client_fin,
+        server_fin: back.timeouts.server_fin,
+        tunnel: back.timeouts.tunnel,
+    };
+    let end = relay::relay(
+        &session.task,
+        (&session.conn, &mut to_server),
+        (&upstream.conn, &mut to_client),
+        &timeouts,
+        x.front.has(Opts::INDEPENDENT_STREAMS),
+    )
+    .await;
+    x.facts.bytes_up += to_server.bytes;
+    x.facts.bytes_down += to_client.bytes;
+    x.facts.termination[..2].copy_from_slice(&crate::tcp::termination(end));
+    x.scratch.out = std::mem::take(&mut up.before);
+    to_server.discard(&session.task);
+    to_client.discard(&session.task);
+    session.worker().idle.borrow_mut().close(upstream);
+    Ended::Done(None)
+}

@@ -1,0 +1,214 @@
+//! A proxy section, ready to run.
+
+use super::server::{self, ServerPlan};
+use crate::process::Process;
+use portcullis_backend::{BackendState, RetryPolicy, ServerState};
+use portcullis_config::{
+    AddAddress, ConnectionMode, Diagnostics, LogFormat, Mode, Model, Opts, Proxy, ProxyKind, RestrictNames,
+    Reuse, Severity, Timeouts,
+};
+use portcullis_telemetry::gate::Frontend;
+use portcullis_telemetry::log::Loggers;
+use portcullis_telemetry::stats::BackendCounters;
+use portcullis_wire::h1::{CaseMap, Limits};
+use std::sync::Arc;
+
+/// A `frontend`, `backend` or `listen`.
+#[derive(Debug)]
+pub struct ProxyPlan {
+    /// Its name.
+    pub name: Arc<str>,
+    /// `id`
+    pub id: u32,
+    /// Index in the plan.
+    pub index: usize,
+    /// Which kind of section.
+    pub kind: ProxyKind,
+    /// `mode`
+    pub mode: Mode,
+    /// Options that are on.
+    pub opts: Opts,
+    /// `timeout`
+    pub timeouts: Timeouts,
+    /// `option http-keep-alive`, `http-server-close`, `httpclose`
+    pub connection: ConnectionMode,
+    /// `http-reuse`
+    pub reuse: Reuse,
+    /// `retries`, `option redispatch`
+    pub retry: RetryPolicy,
+    /// `option forwardfor`
+    pub forwardfor: Option<AddAddress>,
+    /// `option originalto`
+    pub originalto: Option<AddAddress>,
+    /// `option http-restrict-req-hdr-names`
+    pub restrict_names: Option<RestrictNames>,
+    /// `http-send-name-header`
+    pub send_name_header: Option<String>,
+    /// `monitor-uri`
+    pub monitor_uri: Option<String>,
+    /// `max-keep-alive-queue`; `None`: no limit.
+    pub max_keep_alive_queue: Option<u32>,
+    /// Index of `default_backend`; its own for a `listen`.
+    pub default_backend: Option<usize>,
+    /// Limits for heads of requests.
+    pub request_limits: Limits,
+    /// Limits for heads of responses.
+    pub response_limits: Limits,
+    /// `h1-case-adjust` towards clients.
+    pub client_case: Option<Arc<CaseMap>>,
+    /// `h1-case-adjust` towards servers.
+    pub server_case: Option<Arc<CaseMap>>,
+    /// Its servers, in order.
+    pub servers: Vec<ServerPlan>,
+    by_slot: Vec<Option<u32>>,
+    /// Servers, queues and balancing, shared by all workers; none in a frontend.
+    pub state: Option<Arc<BackendState>>,
+    /// Gauges and counters of the front side.
+    pub front: Arc<Frontend>,
+    /// Where its log goes.
+    pub loggers: Loggers,
+    /// What its log looks like.
+    pub log_format: LogFormat,
+    /// Something needs the address that the client asked for.
+    pub wants_destination: bool,
+    /// `disabled`
+    pub disabled: bool,
+}
+
+impl ProxyPlan {
+    /// This plan's view of a server's state.
+    #[must_use]
+    pub fn server_of(&self, state: &ServerState) -> Option<&ServerPlan> {
+        let at = (*self.by_slot.get(state.slot as usize)?)?;
+        self.servers.get(at as usize)
+    }
+    /// The back side's counters of a worker.
+    #[must_use]
+    pub fn counters(&self, worker: u16) -> &BackendCounters {
+        match &self.state {
+            Some(s) => s.counters.of(worker.into()),
+            None => &NOBODY,
+        }
+    }
+    /// Is this option on?
+    #[must_use]
+    pub fn has(&self, option: Opts) -> bool {
+        self.opts.contains(option)
+    }
+}
+
+/// Counters of what has no backend; nobody reads them.
+static NOBODY: std::sync::LazyLock<BackendCounters> = std::sync::LazyLock::new(BackendCounters::default);
+
+/// Makes a proxy's plan.
+pub fn compile(
+    model: &Model,
+    index: usize,
+    p: &Proxy,
+    process: &Process,
+    diags: &mut Diagnostics,
+) -> ProxyPlan {
+    let g = &model.global;
+    let servers: Vec<ServerPlan> =
+        p.servers.iter().enumerate().map(|(i, s)| server::compile(model, p, i, s, diags)).collect();
+    let state = p.kind.back().then(|| process.states.backend(p, fullconn(model, p)));
+    let mut by_slot = Vec::new();
+    for s in state.iter().flat_map(|s| s.servers()) {
+        let slot = s.slot as usize;
+        if by_slot.len() <= slot {
+            by_slot.resize(slot + 1, None);
+        }
+        by_slot[slot] = servers.iter().position(|p| *p.name == *s.name).map(|i| i as u32);
+    }
+    let limits = |option| Limits {
+        max_fields: g.tune.http_maxhdr,
+        relaxed: p.opts.contains(option),
+        any_method_payload: g.h1_accept_payload_with_any_method,
+    };
+    let case = |option| {
+        (p.opts.contains(option) && !g.h1_case_adjust.is_empty())
+            .then(|| Arc::new(CaseMap::new(g.h1_case_adjust.iter().map(String::as_str))))
+    };
+    let tag = p.log_tag.as_deref().or(g.log_tag.as_deref());
+    let loggers = Loggers::new(&process.sinks, &p.logs, &g.logs, tag).unwrap_or_else(|(target, e)| {
+        diags.add(Severity::Alert, Some(target.place), format!("'log' : cannot open the destination ({e})."));
+        Loggers::default()
+    });
+    let mut opts = p.opts;
+    // the default of HTTP backends (manual, "option abortonclose")
+    if p.mode == Mode::Http && !p.no_opts.contains(Opts::ABORTONCLOSE) {
+        opts |= Opts::ABORTONCLOSE;
+    }
+    ProxyPlan {
+        name: p.name.as_str().into(),
+        id: p.id,
+        index,
+        kind: p.kind,
+        mode: p.mode,
+        opts,
+        timeouts: p.timeouts,
+        connection: p.connection_mode.unwrap_or_default(),
+        reuse: p.reuse.unwrap_or_default(),
+        retry: RetryPolicy {
+            retries: p.retries.unwrap_or(3),
+            redispatch: p.redispatch,
+            timeout_connect: p.timeouts.connect,
+        },
+        forwardfor: p.forwardfor.clone(),
+        originalto: p.originalto.clone(),
+        restrict_names: p.restrict_names,
+        send_name_header: p.send_name_header.clone(),
+        monitor_uri: p.monitor_uri.clone(),
+        max_keep_alive_queue: u32::try_from(p.max_keep_alive_queue).ok(),
+        default_backend: default_backend(model, index, p),
+        request_limits: limits(Opts::UNSAFE_REQUEST),
+        response_limits: limits(Opts::UNSAFE_RESPONSE),
+        client_case: case(Opts::H1_CASE_ADJUST_CLIENT),
+        server_case: case(Opts::H1_CASE_ADJUST_SERVER),
+        servers,
+        by_slot,
+        state,
+        front: Arc::new(Frontend::new(process.load.len(), front_maxconn(model, p), p.rate_limit_sessions)),
+        loggers,
+        log_format: p.log_format.clone(),
+        wants_destination: p.originalto.is_some()
+            || p.log_format == LogFormat::Connect
+            || p.opts.contains(Opts::TRANSPARENT)
+            || p.servers.iter().any(|s| s.set.send_proxy || s.set.send_proxy_v2 || needs_port(s)),
+        disabled: p.disabled,
+    }
+}
+
+/// `maxconn` of a frontend; 0: only the process' limit.
+fn front_maxconn(model: &Model, p: &Proxy) -> u32 {
+    p.maxconn.or(model.global.maxconn).unwrap_or(0)
+}
+
+/// `fullconn`: as said, or a tenth of the `maxconn`s of the frontends that may route here.
+fn fullconn(model: &Model, p: &Proxy) -> u32 {
+    p.fullconn.unwrap_or_else(|| {
+        let all: u32 = model
+            .proxies
+            .iter()
+            .filter(|f| f.kind.front())
+            .filter(|f| f.default_backend.as_ref().is_some_and(|(n, _)| *n == p.name) || f.name == p.name)
+            .map(|f| f.maxconn.unwrap_or(0))
+            .sum();
+        all.div_ceil(10)
+    })
+}
+
+fn default_backend(model: &Model, index: usize, p: &Proxy) -> Option<usize> {
+    match &p.default_backend {
+        Some((name, _)) => model.proxies.iter().position(|b| b.kind.back() && b.name == *name),
+        None => (p.kind == ProxyKind::Listen).then_some(index),
+    }
+}
+
+/// Does the server's port depend on the client's?
+fn needs_port(s: &portcullis_config::Server) -> bool {
+    matches!(
+        s.address.ports,
+        portcullis_config::addr::Ports::None | portcullis_config::addr::Ports::Offset(_)
+    )
+}

@@ -1,0 +1,107 @@
+//! A client's connection from accept to close: what comes before its first stream, and which protocol it speaks.
+
+use crate::plan::ListenerPlan;
+use crate::worker::{Task, Worker};
+use portcullis_backend::Handle;
+use portcullis_config::Mode;
+use portcullis_telemetry::gate::Admission;
+use portcullis_transport::{Conn, Millis, Peer};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// A client's connection. What only some of them have is behind a pointer: an idle one must stay small.
+pub struct Session {
+    /// Its timer and slot.
+    pub task: Task,
+    /// Its socket.
+    pub conn: Conn,
+    /// The client as connected, or as a PROXY header told.
+    pub client: Peer,
+    /// What it came by.
+    pub listener: Arc<ListenerPlan>,
+    /// Its place under the limits.
+    pub admission: Admission,
+    /// When it was accepted.
+    pub accepted: Millis,
+    /// When its last request ended.
+    pub idle_since: Millis,
+    /// Requests so far.
+    pub requests: u32,
+    /// Its own server connection from an earlier request (`http-reuse never`).
+    pub private: Option<Handle>,
+    /// The address that a PROXY header said the client asked for.
+    pub told_destination: Option<Box<SocketAddr>>,
+}
+
+impl Session {
+    /// A session that begins.
+    #[must_use]
+    pub fn new(
+        worker: &Rc<Worker>,
+        conn: Conn,
+        client: Peer,
+        accepted: Millis,
+        listener: Arc<ListenerPlan>,
+        admission: Admission,
+    ) -> Self {
+        Self {
+            task: Task::new(worker),
+            conn,
+            client,
+            listener,
+            admission,
+            accepted,
+            idle_since: accepted,
+            requests: 0,
+            private: None,
+            told_destination: None,
+        }
+    }
+
+    /// The address that the client asked for.
+    #[must_use]
+    pub fn destination(&self) -> Option<SocketAddr> {
+        self.told_destination.as_deref().copied().or_else(|| self.conn.local())
+    }
+
+    /// Its worker.
+    #[must_use]
+    pub fn worker(&self) -> &Rc<Worker> {
+        &self.task.worker
+    }
+}
+
+impl Drop for Session {
+    /// One less on its worker.
+    fn drop(&mut self) {
+        let worker = &self.task.worker;
+        worker.process.load[usize::from(worker.id)].fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+/// Runs a session to its end.
+pub async fn run(mut session: Box<Session>) {
+    begin(&session);
+    match session.listener.proxy.mode {
+        Mode::Http => crate::http::serve(&mut session).await,
+        _ => Box::pin(crate::tcp::run(&mut session)).await,
+    }
+    end(&mut session);
+}
+
+fn begin(session: &Session) {
+    let worker = session.worker();
+    let front = &session.listener.proxy.front;
+    front.session(&worker.process.counts, worker.id.into(), session.accepted.0);
+}
+
+/// Closes the server connection that nobody else may use.
+fn end(session: &mut Session) {
+    if let Some(own) = session.private.take() {
+        let mut idle = session.task.worker.idle.borrow_mut();
+        if let Some(up) = idle.pool.remove(own) {
+            idle.close(up);
+        }
+    }
+}

@@ -1,0 +1,450 @@
+//! Connections to servers: idle ones and how they are watched, new ones and how they are made.
+
+use crate::plan::{ProxyPlan, ServerPlan};
+use crate::worker::{Task, Woken, Worker};
+use portcullis_backend::{
+    Choice, Connection, Descriptors, Grant, Handle, IdlePool, Lease, Next, Priority, QueueAt, SlotGuard,
+    retry,
+};
+use portcullis_sample::Facts;
+use portcullis_transport::conn::Seen;
+use portcullis_transport::{Conn, Millis, connect};
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+
+/// A connection to a server.
+pub struct Upstream {
+    /// The socket.
+    pub conn: Conn,
+    lease: Lease,
+    watch: u32,
+    waker: Waker,
+    _descriptor: Counted,
+}
+
+/// One descriptor more, until it is dropped.
+struct Counted(Arc<Descriptors>);
+
+impl Counted {
+    fn new(all: &Arc<Descriptors>) -> Self {
+        all.add();
+        Self(all.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.sub();
+    }
+}
+
+impl Connection for Upstream {
+    fn lease(&mut self) -> &mut Lease {
+        &mut self.lease
+    }
+    fn is_dead(&self) -> bool {
+        let mut cx = Context::from_waker(&self.waker);
+        self.conn.poll_peek(&mut cx) != Seen::Nothing
+    }
+}
+
+impl Upstream {
+    /// How often it was used again.
+    #[must_use]
+    pub fn requests(&self) -> u32 {
+        self.lease.reuses()
+    }
+}
+
+/// Tells the worker that something happened on an idle connection.
+struct Watch {
+    id: u32,
+    bell: Arc<Bell>,
+}
+
+/// Idle connections on which something happened.
+#[derive(Default)]
+struct Bell {
+    rung: Mutex<Vec<u32>>,
+    waiting: Mutex<Option<Waker>>,
+    any: AtomicBool,
+}
+
+impl Wake for Watch {
+    fn wake(self: Arc<Self>) {
+        if let Ok(mut r) = self.bell.rung.lock() {
+            r.push(self.id);
+        }
+        self.bell.any.store(true, Ordering::Release);
+        if let Some(w) = self.bell.waiting.lock().ok().and_then(|mut w| w.take()) {
+            w.wake();
+        }
+    }
+}
+
+/// A worker's idle connections, each watched for close all the time it rests.
+pub struct Idle {
+    /// The connections.
+    pub pool: IdlePool<Upstream>,
+    resting: Vec<Option<Handle>>,
+    free: Vec<u32>,
+    bell: Arc<Bell>,
+}
+
+impl Idle {
+    /// None yet.
+    #[must_use]
+    pub fn new(worker: u16, process: &crate::process::Process) -> Self {
+        Self {
+            pool: IdlePool::new(worker.into(), process.descriptors.clone()),
+            resting: Vec::new(),
+            free: Vec::new(),
+            bell: Arc::default(),
+        }
+    }
+
+    fn watch(&mut self) -> (u32, Waker) {
+        let id = self.free.pop().unwrap_or_else(|| {
+            self.resting.push(None);
+            (self.resting.len() - 1) as u32
+        });
+        (id, Waker::from(Arc::new(Watch { id, bell: self.bell.clone() })))
+    }
+
+    fn forget(&mut self, id: u32) {
+        if let Some(r) = self.resting.get_mut(id as usize) {
+            *r = None;
+            self.free.push(id);
+        }
+    }
+
+    /// Lets a connection rest, or closes it.
+    pub fn put(
+        &mut self,
+        up: Upstream,
+        key: u64,
+        private: bool,
+        server: &ServerPlan,
+        now: Millis,
+    ) -> Option<Handle> {
+        let id = up.watch;
+        match self.pool.put(up, key, private, &server.pool, now.0) {
+            Ok(handle) => {
+                if let Some(r) = self.resting.get_mut(id as usize) {
+                    *r = Some(handle);
+                }
+                Some(handle)
+            }
+            Err(closed) => {
+                self.close(closed);
+                None
+            }
+        }
+    }
+
+    /// Marks a connection that was taken from the pool as being in use.
+    fn resumed(&mut self, up: &Upstream) {
+        if let Some(r) = self.resting.get_mut(up.watch as usize) {
+            *r = None;
+        }
+    }
+
+    /// Closes a connection.
+    pub fn close(&mut self, up: Upstream) {
+        self.forget(up.watch);
+        drop(up);
+    }
+
+    /// Closes the idle connections on which something happened.
+    fn reap(&mut self) {
+        let ids = self.bell.rung.lock().map(|mut r| std::mem::take(&mut *r)).unwrap_or_default();
+        for id in ids {
+            let Some(handle) = self.resting.get(id as usize).copied().flatten() else { continue };
+            if self.pool.get_mut(handle).is_some_and(|c| c.is_dead())
+                && let Some(up) = self.pool.remove(handle)
+            {
+                self.close(up);
+            }
+        }
+    }
+}
+
+/// Closes idle connections that the server closed, and from time to time those that are too many.
+pub async fn tend(worker: Rc<Worker>) {
+    let task = Task::new(&worker);
+    loop {
+        poll_fn(|cx| {
+            let bell = worker.idle.borrow().bell.clone();
+            if let Ok(mut w) = bell.waiting.lock() {
+                *w = Some(cx.waker().clone());
+            }
+            if bell.any.swap(false, Ordering::AcqRel) || task.poll_woken(cx).is_some() {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+        let mut idle = worker.idle.borrow_mut();
+        idle.reap();
+        let mut closed = Vec::new();
+        let next = idle.pool.purge(worker.clock.now().0, |c| closed.push(c));
+        closed.into_iter().for_each(|c| idle.close(c));
+        drop(idle);
+        task.deadline(next.map_or(Millis::NEVER, Millis));
+    }
+}
+
+/// Why there is no server connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Cause and phase of the termination state.
+    pub termination: [u8; 2],
+    /// What an HTTP client is told; 0: nothing, it is gone.
+    pub status: u16,
+}
+
+/// A server connection, and the slot that it takes on the server.
+pub struct Established<'p> {
+    /// The connection.
+    pub upstream: Upstream,
+    /// The slot.
+    pub slot: SlotGuard,
+    /// The server.
+    pub server: &'p ServerPlan,
+    /// It carried other requests before.
+    pub reused: bool,
+}
+
+/// What a stream wants of a server connection.
+pub struct Wish<'a> {
+    /// The client's connection; watched for its end if `watch_client`.
+    pub client: &'a Conn,
+    /// `option abortonclose`: give up when the client does.
+    pub watch_client: bool,
+    /// May an idle connection be used, and is this the session's first request?
+    pub reuse: Option<bool>,
+    /// The session's own connection from an earlier request.
+    pub private: Option<Handle>,
+    /// Not this server: it failed this request already.
+    pub avoid: Option<Arc<portcullis_backend::ServerState>>,
+}
+
+/// Why waiting ended early.
+enum Interrupt {
+    Late,
+    Aborted(crate::worker::slots::Abort),
+    ClientGone,
+}
+
+/// Waits for something while the client and the clock are watched.
+async fn watched<T>(
+    task: &Task,
+    wish: &Wish<'_>,
+    mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
+) -> Result<T, Interrupt> {
+    poll_fn(|cx| {
+        if let Poll::Ready(t) = poll(cx) {
+            return Poll::Ready(Ok(t));
+        }
+        if wish.watch_client && matches!(wish.client.poll_peek(cx), Seen::End | Seen::Broken) {
+            return Poll::Ready(Err(Interrupt::ClientGone));
+        }
+        match task.poll_woken(cx) {
+            Some(Woken::Late) => Poll::Ready(Err(Interrupt::Late)),
+            Some(Woken::Aborted(why)) => Poll::Ready(Err(Interrupt::Aborted(why))),
+            None => Poll::Pending,
+        }
+    })
+    .await
+}
+
+/// Finds a server for a stream and a connection to it: balance, queue, reuse or connect, retry, redispatch.
+///
+/// # Errors
+/// [`Failure`] when no server can be had; the facts say how far it came.
+pub async fn establish<'p>(
+    task: &Task,
+    back: &'p ProxyPlan,
+    facts: &mut Facts<'p>,
+    wish: &mut Wish<'_>,
+) -> Result<Established<'p>, Failure> {
+    let Some(state) = &back.state else { return Err(Failure { termination: *b"SC", status: 503 }) };
+    let began = task.worker.clock.now();
+    let mut done = 0;
+    'balance: loop {
+        let mut slot = take_slot(task, back, state, facts, wish).await?;
+        if facts.timers.queue < 0 {
+            facts.timers.queue = elapsed(task, began);
+        }
+        let Some(server) = back.server_of(slot.server()) else {
+            return Err(Failure { termination: *b"SC", status: 503 });
+        };
+        facts.server_name = &server.name;
+        facts.server_id = server.id;
+        slot.begin_session();
+        loop {
+            let connecting = task.worker.clock.now();
+            let failure = match connect_once(task, back, server, &slot, facts, wish).await {
+                Ok((upstream, reused)) => {
+                    facts.timers.connect = elapsed(task, connecting);
+                    if !reused && done > 0 {
+                        // the time of the failed attempts counts too
+                        facts.timers.connect = elapsed(task, began).saturating_sub(facts.timers.queue.max(0));
+                    }
+                    return Ok(Established { upstream, slot, server, reused });
+                }
+                Err(f) => f,
+            };
+            let counters = back.counters(task.worker.id);
+            let mine = slot.server().counters.of(task.worker.id.into());
+            if failure.status == 0 {
+                return Err(failure);
+            }
+            let next = retry::decide(&back.retry, done);
+            done += 1;
+            match next {
+                Next::GiveUp => {
+                    counters.failed_conns.inc();
+                    mine.failed_conns.inc();
+                    return Err(failure);
+                }
+                Next::Again(delay) => {
+                    facts.retries = done;
+                    counters.retries.inc();
+                    mine.retries.inc();
+                    // a server that was silent for a while needs no further delay
+                    if failure.termination[0] == b'S' && !delay.is_zero() {
+                        task.deadline(task.worker.clock.now().after(Some(delay)));
+                        match watched(task, wish, |_| Poll::<()>::Pending).await {
+                            Err(Interrupt::Late) | Ok(()) => {}
+                            Err(i) => return Err(interrupted(i, *b"-C")),
+                        }
+                    }
+                }
+                Next::Redispatch => {
+                    facts.retries = done;
+                    facts.redispatched = true;
+                    counters.redispatches.inc();
+                    mine.redispatches.inc();
+                    wish.avoid = Some(slot.server().clone());
+                    continue 'balance;
+                }
+            }
+        }
+    }
+}
+
+fn elapsed(task: &Task, since: Millis) -> i32 {
+    i32::try_from(task.worker.clock.now().since(since)).unwrap_or(i32::MAX)
+}
+
+fn interrupted(i: Interrupt, late: [u8; 2]) -> Failure {
+    match i {
+        Interrupt::Late => Failure { termination: late, status: 503 },
+        Interrupt::ClientGone => Failure { termination: [b'C', late[1]], status: 0 },
+        Interrupt::Aborted(why) => Failure { termination: [why.letter(), late[1]], status: 503 },
+    }
+}
+
+/// A slot on a server, after a queue if need be.
+async fn take_slot(
+    task: &Task,
+    back: &ProxyPlan,
+    state: &Arc<portcullis_backend::BackendState>,
+    facts: &mut Facts<'_>,
+    wish: &Wish<'_>,
+) -> Result<SlotGuard, Failure> {
+    loop {
+        let at = match state.balance(wish.avoid.as_deref()) {
+            Choice::Server(slot) => {
+                back.counters(task.worker.id).lb_total.inc();
+                slot.server().counters.of(task.worker.id.into()).lb_total.inc();
+                return Ok(slot);
+            }
+            Choice::Nobody => return Err(Failure { termination: *b"SC", status: 503 }),
+            Choice::Wait(at) => at,
+        };
+        let own = matches!(at, QueueAt::Server(_));
+        let now = task.worker.clock.now();
+        let Ok(ticket) = state.enqueue(at, Priority::new(0, 0, now.0)) else {
+            return Err(Failure { termination: *b"SQ", status: 503 });
+        };
+        task.deadline(now.after(back.timeouts.queue.or(back.timeouts.connect)));
+        let mut ticket = pin!(ticket);
+        let granted = watched(task, wish, |cx| ticket.as_mut().poll(cx)).await;
+        let passed = match &granted {
+            Ok(Grant::Slot(_, n) | Grant::Moved(n)) => *n,
+            Err(_) => ticket.passed(),
+        };
+        if own {
+            facts.server_queue += passed
+        } else {
+            facts.backend_queue += passed
+        }
+        match granted {
+            Ok(Grant::Slot(slot, _)) => return Ok(slot),
+            Ok(Grant::Moved(_)) => {}
+            Err(i) => {
+                facts.timers.queue = elapsed(task, now);
+                return Err(interrupted(i, *b"sQ"));
+            }
+        }
+    }
+}
+
+/// One attempt: an idle connection, or a new one.
+async fn connect_once(
+    task: &Task,
+    back: &ProxyPlan,
+    server: &ServerPlan,
+    slot: &SlotGuard,
+    facts: &mut Facts<'_>,
+    wish: &mut Wish<'_>,
+) -> Result<(Upstream, bool), Failure> {
+    let worker = &task.worker;
+    let counters = slot.server().counters.of(worker.id.into());
+    if let Some(first) = wish.reuse {
+        let mut idle = worker.idle.borrow_mut();
+        let own = wish.private.take().and_then(|h| idle.pool.remove(h));
+        let own = own.filter(|u| Arc::ptr_eq(u.lease.server(), slot.server()) && !u.is_dead());
+        let found = own.or_else(|| {
+            if server.shareable() { idle.pool.take(slot.server(), 0, back.reuse, first) } else { None }
+        });
+        if let Some(mut up) = found {
+            idle.resumed(&up);
+            up.lease.resume(worker.id.into());
+            counters.reuse.inc();
+            back.counters(worker.id).reuse.inc();
+            return Ok((up, true));
+        }
+    }
+    let target = server.target_for(facts.frontend);
+    let refused = Failure { termination: *b"SC", status: 503 };
+    counters.connect.inc();
+    back.counters(worker.id).connect.inc();
+    let conn = connect::start(&target, &server.connect).map_err(|e| match e.kind() {
+        std::io::ErrorKind::AddrNotAvailable | std::io::ErrorKind::AddrInUse => {
+            Failure { termination: *b"RC", status: 503 }
+        }
+        _ if e.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error()) => {
+            Failure { termination: *b"RC", status: 503 }
+        }
+        _ => refused,
+    })?;
+    task.deadline(worker.clock.now().after(back.timeouts.connect));
+    watched(task, wish, |cx| conn.poll_writable(cx)).await.map_err(|i| interrupted(i, *b"sC"))?;
+    conn.connected().map_err(|_| refused)?;
+    facts.server = match &target {
+        connect::Target::Inet { addr, .. } => Some(*addr),
+        _ => None,
+    };
+    let (watch, waker) = worker.idle.borrow_mut().watch();
+    let lease = Lease::new(slot.server().clone(), worker.id.into());
+    let _descriptor = Counted::new(&worker.process.descriptors);
+    Ok((Upstream { conn, lease, watch, waker, _descriptor }, false))
+}

@@ -1,0 +1,42 @@
+//! From a formatted line to UDP, Unix sockets, descriptors and rings (manual section 4.2 "log").
+//!
+//! [`Sinks`] opens every destination once, before chroot. [`Loggers`] are the compiled `log` lines of one proxy. Each
+//! worker has a [`LogWriter`]: it adds headers and queues; [`LogWriter::flush`] sends, with one system call a
+//! destination, once a turn of the event loop. Nothing here ever blocks; what finds no room is counted and dropped.
+
+mod framing;
+mod loggers;
+mod ring;
+mod sink;
+mod stamp;
+mod writer;
+
+pub use loggers::{Loggers, Structured};
+pub use ring::{Ring, RingConfig};
+pub use sink::{Sink, Sinks};
+pub use writer::{Flush, LogWriter};
+
+/// Severity, as syslog numbers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Level {
+    /// `emerg`
+    Emerg = 0,
+    /// `alert`
+    Alert = 1,
+    /// `crit`
+    Crit = 2,
+    /// `err`
+    Err = 3,
+    /// `warning`
+    Warning = 4,
+    /// `notice`
+    Notice = 5,
+    /// `info`
+    Info = 6,
+    /// `debug`
+    Debug = 7,
+}
+
+#[cfg(test)]
+mod tests;

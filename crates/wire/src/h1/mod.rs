@@ -1,0 +1,11 @@
+//! HTTP/1 (RFC 9112): heads, bodies, and how messages are written.
+
+pub mod body;
+pub mod encode;
+pub mod head;
+pub mod info;
+
+pub use body::{Chunked, Decoded};
+pub use encode::CaseMap;
+pub use head::{Bad, Fault, Limits, Parsed, parse_request, parse_response};
+pub use info::{Framing, Info};
