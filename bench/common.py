@@ -144,9 +144,13 @@ def descriptors(session):
     kinds = {"socket": 0, "pipe": 0, "other": 0}
     for pid in members(session):
         try:
-            for fd in os.listdir(f"/proc/{pid}/fd"):
-                kind = os.readlink(f"/proc/{pid}/fd/{fd}").split(":")[0]
-                kinds[kind if kind in kinds else "other"] += 1
+            open_now = os.listdir(f"/proc/{pid}/fd")
         except OSError:
-            pass
+            continue
+        for fd in open_now:
+            try:
+                kind = os.readlink(f"/proc/{pid}/fd/{fd}").split(":")[0]
+            except OSError:
+                continue
+            kinds[kind if kind in kinds else "other"] += 1
     return kinds

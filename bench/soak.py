@@ -271,14 +271,14 @@ def main():
         time.sleep(4)  # until the connection of wait_port is forgotten
         start = descriptors(proxy.pid)
         out = asyncio.run(play(a, proxy.pid, samples, counts, lost))
-        died = proxy.poll() is not None
         deadline = time.monotonic() + 30
         while not is_back(start, end := descriptors(proxy.pid)) and time.monotonic() < deadline:
             time.sleep(0.2)
         end_rss = rss_kib(proxy.pid)
+        died = proxy.poll() is not None
         sink.close()
     # memory: after the first tenth (or three samples) pools are as large as the load makes them
-    warm = max(3, len(samples) // 10)
+    warm = max(1, len(samples) // 10, min(3, len(samples) // 4))
     early, late = [s[0] for s in samples[warm : warm + warm]], [s[0] for s in samples[-warm:]]
     growth = max(late, default=0) / max(max(early, default=1), 1)
     total = int((re.search(r"(\d+) requests in", out) or [0, 0])[1])
