@@ -31,6 +31,11 @@ impl Binary {
         Path::new(path).exists().then(|| Binary { path: path.into() })
     }
 
+    /// Whether this is haproxy itself playing the scenarios.
+    pub fn is_haproxy(&self) -> bool {
+        self.path.file_name().is_some_and(|n| n.to_string_lossy().starts_with("haproxy"))
+    }
+
     /// The version in the first line of `-v`.
     pub fn version(&self) -> String {
         let out = Command::new(&self.path).arg("-v").output().unwrap();

@@ -127,7 +127,7 @@ wrong! {
     removed_keyword_httpclose_option: "frontend fe\n  bind :${fe}\n  option forceclose\n";
     removed_keyword_block: "frontend fe\n  bind :${fe}\n  block if { path / }\n";
     deprecated_needs_gate: "frontend fe\n  bind :${fe}\n  option http-use-htx\n";
-    experimental_needs_gate: "global\n  tune.disable-fast-forward\n";
+    experimental_needs_gate: "global\n  force-cfg-parser-pause 10ms\n";
     userlist_bad: "userlist u\n  user\n";
     peers_bad: "peers p\n  peer\n";
     resolvers_bad: "resolvers r\n  nameserver\n";

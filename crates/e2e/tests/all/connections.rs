@@ -167,8 +167,8 @@ fn a_busy_connection_is_not_shared() {
 #[test]
 fn reused_connection_dies_with_the_second_request() {
     for (name, request) in [
-        ("get", "GET /2 HTTP/1.1\r\nHost: test\r\n\r\n"),
-        ("post", "POST /2 HTTP/1.1\r\nHost: test\r\nContent-Length: 2\r\n\r\nhi"),
+        ("get", "GET /2 HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"),
+        ("post", "POST /2 HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi"),
     ] {
         scenario(&format!("connections/reused_connection_dies_with_a_{name}"), |w| {
             w.origin("o1", |mut c| {
@@ -209,7 +209,7 @@ fn retries_end_in_503() {
     scenario("connections/retries_end_in_503", |w| {
         w.proxy(&sections("", "retries 2\ntimeout connect 100ms"));
         let mut c = w.client("fe");
-        c.get("/", "").read_to_end();
+        c.get("/", "Connection: close\r\n").read_to_end();
         w.logs(1);
     });
 }
@@ -321,7 +321,7 @@ backend be
 fn no_server_at_all() {
     scenario("connections/no_server_at_all", |w| {
         w.proxy("frontend fe\n  bind 127.0.0.1:${fe}\n  default_backend be\nbackend be\n");
-        w.client("fe").get("/", "").read_to_end();
+        w.client("fe").get("/", "Connection: close\r\n").read_to_end();
         w.logs(1);
     });
 }
@@ -330,7 +330,7 @@ fn no_server_at_all() {
 fn no_backend_at_all() {
     scenario("connections/no_backend_at_all", |w| {
         w.proxy("frontend fe\n  bind 127.0.0.1:${fe}\n");
-        w.client("fe").get("/", "").read_to_end();
+        w.client("fe").get("/", "Connection: close\r\n").read_to_end();
         w.logs(1);
     });
 }

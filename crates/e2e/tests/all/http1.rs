@@ -368,7 +368,7 @@ fn an_unasked_switch_is_an_error() {
         );
         w.proxy(&sections("", ""));
         let mut c = w.client("fe");
-        c.get("/chat", "").read_to_end();
+        c.get("/chat", "Connection: close\r\n").read_to_end();
         w.logs(1);
     });
 }
@@ -425,7 +425,7 @@ fn early_response_while_the_body_is_sent() {
 fn half_closed_client_still_gets_its_answer() {
     scenario("http1/half_closed_client_still_gets_its_answer", |w| {
         w.ok("o1");
-        w.proxy(&sections("", ""));
+        w.proxy(&sections("no option abortonclose", "no option abortonclose"));
         let mut c = w.client("fe");
         c.get("/", "").half_close().read_to_end();
         w.logs(1);
@@ -590,7 +590,7 @@ fn response_case(name: &str, response: &'static [u8]) {
         });
         w.proxy(&sections("", ""));
         let mut c = w.client("fe");
-        c.get("/", "").read_to_end();
+        c.get("/", "Connection: close\r\n").read_to_end();
         w.logs(1);
     });
 }

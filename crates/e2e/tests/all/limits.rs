@@ -44,7 +44,7 @@ fn the_queue_times_out() {
         a.get("/first", "");
         origin.wait_line(0, "< GET /first");
         let mut b = w.client("fe");
-        b.get("/second", "").read_to_end();
+        b.get("/second", "Connection: close\r\n").read_to_end();
         w.logs(1);
         gate.open();
         a.response();
@@ -65,7 +65,7 @@ fn the_queue_is_full() {
         a.get("/first", "");
         origin.wait_line(0, "< GET /first");
         let mut b = w.client("fe");
-        b.get("/second", "").read_to_end();
+        b.get("/second", "Connection: close\r\n").read_to_end();
         w.logs(1);
         gate.open();
         a.response();

@@ -97,8 +97,8 @@ fn dontlog_normal_logs_only_errors() {
             }
         });
         w.proxy(&sections("option dontlog-normal", ""));
-        w.client("fe").get("/fine", "").read_to_end();
-        w.client("fe").get("/bad", "").read_to_end();
+        w.client("fe").get("/fine", "Connection: close\r\n").read_to_end();
+        w.client("fe").get("/bad", "Connection: close\r\n").read_to_end();
         w.logs(1);
     });
 }
@@ -112,9 +112,9 @@ fn log_separate_errors_raises_the_level() {
             }
         });
         w.proxy(&sections("option log-separate-errors", ""));
-        w.client("fe").get("/fine", "").read_to_end();
+        w.client("fe").get("/fine", "Connection: close\r\n").read_to_end();
         w.logs(1);
-        w.client("fe").get("/bad", "").read_to_end();
+        w.client("fe").get("/bad", "Connection: close\r\n").read_to_end();
         w.logs(2);
     });
 }

@@ -102,7 +102,7 @@ fn server_never_answers() {
     scenario("timeouts/server_never_answers", |w| {
         w.origin("o1", silent);
         w.proxy(&sections("", "timeout server 300ms"));
-        w.client("fe").get("/", "").read_to_end();
+        w.client("fe").get("/", "Connection: close\r\n").read_to_end();
         w.logs(1);
     });
 }
@@ -116,7 +116,7 @@ fn server_stalls_in_its_body() {
             c.wait_end();
         });
         w.proxy(&sections("", "timeout server 300ms"));
-        w.client("fe").get("/", "").read_to_end();
+        w.client("fe").get("/", "Connection: close\r\n").read_to_end();
         w.logs(1);
     });
 }
@@ -130,7 +130,7 @@ fn server_stalls_in_its_head() {
             c.wait_end();
         });
         w.proxy(&sections("", "timeout server 300ms"));
-        w.client("fe").get("/", "").read_to_end();
+        w.client("fe").get("/", "Connection: close\r\n").read_to_end();
         w.logs(1);
     });
 }
@@ -173,7 +173,7 @@ fn connect_times_out() {
     scenario("timeouts/connect_times_out", |w| {
         let full = w.full_listener("o1");
         w.proxy(&sections("", "timeout connect 200ms\nretries 0"));
-        w.client("fe").get("/", "").read_to_end();
+        w.client("fe").get("/", "Connection: close\r\n").read_to_end();
         w.logs(1);
         drop(full);
     });
@@ -184,7 +184,7 @@ fn connect_times_out_with_retries() {
     scenario("timeouts/connect_times_out_with_retries", |w| {
         let full = w.full_listener("o1");
         w.proxy(&sections("", "timeout connect 100ms\nretries 2"));
-        w.client("fe").get("/", "").read_to_end();
+        w.client("fe").get("/", "Connection: close\r\n").read_to_end();
         w.logs(1);
         drop(full);
     });
@@ -263,7 +263,7 @@ fn tarpit_takes_its_time() {
         w.ok("o1");
         w.proxy(&sections("timeout tarpit 300ms\nhttp-request tarpit if { path /bad }", ""));
         let start = std::time::Instant::now();
-        w.client("fe").get("/bad", "").read_to_end();
+        w.client("fe").get("/bad", "Connection: close\r\n").read_to_end();
         w.note(format!("took 0.3 s at least: {}", start.elapsed().as_millis() >= 290));
         w.logs(1);
     });
