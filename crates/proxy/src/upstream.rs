@@ -305,7 +305,8 @@ pub async fn establish<'p>(
             if failure.status == 0 {
                 return Err(failure);
             }
-            let next = retry::decide(&back.retry, done);
+            let attempt = retry::Attempt { done, persistent: false, rotates: state.rotates() };
+            let next = retry::decide(&back.retry, attempt);
             done += 1;
             match next {
                 Next::GiveUp => {
