@@ -11,6 +11,7 @@ pub mod ext;
 pub mod files;
 pub mod model;
 pub mod row;
+pub mod rows;
 pub mod word;
 
 pub use cx::Cx;
