@@ -107,6 +107,8 @@ pub struct Global {
     pub fd_hard_limit: Option<u64>,
     /// `strict-limits` (on unless `no`)
     pub no_strict_limits: bool,
+    /// `mworker-max-reloads`
+    pub mworker_max_reloads: Option<u32>,
     /// `node`, `description`
     pub node: Option<String>,
     /// `description`
@@ -127,7 +129,9 @@ pub struct Global {
     pub cpu_map: Vec<CpuMap>,
     /// `cpu-policy`
     pub cpu_policy: Option<String>,
-    /// `cpu-affinity`
+    /// `threads-per-core` of `cpu-policy`; `None`: automatic.
+    pub cpu_policy_threads_per_core: Option<u16>,
+    /// `cpu-affinity`, with ` loose` behind `per-group` if that was said.
     pub cpu_affinity: Option<String>,
     /// `cpu-set`: directives in order, as words.
     pub cpu_set: Vec<Vec<String>>,

@@ -2,6 +2,10 @@
 
 pub mod address;
 pub mod bind;
+pub mod global_limits;
+pub mod global_process;
+pub mod global_threads;
+pub mod global_tune;
 pub mod log;
 pub mod near;
 pub mod place;
@@ -19,6 +23,10 @@ pub mod value;
 use crate::row::{Keyword, Row, Rows};
 
 const KEYWORD_TABLES: &[&[Keyword]] = &[
+    global_process::ROWS,
+    global_limits::ROWS,
+    global_threads::ROWS,
+    global_tune::ROWS,
     proxy_timeouts::ROWS,
     proxy_options::ROWS,
     proxy_limits::ROWS,
