@@ -81,6 +81,8 @@ pub struct Global {
     pub zero_warning: bool,
     /// `expose-experimental-directives`
     pub experimental: bool,
+    /// Something experimental was used.
+    pub experimental_used: bool,
     /// `expose-deprecated-directives`
     pub deprecated: bool,
     /// `chroot`

@@ -2,6 +2,8 @@
 
 pub mod address;
 pub mod bind;
+pub mod check_threads;
+pub mod checks;
 pub mod global_limits;
 pub mod global_process;
 pub mod global_threads;
@@ -42,7 +44,7 @@ static KEYWORDS: [Keyword; count(KEYWORD_TABLES)] = join(KEYWORD_TABLES);
 
 /// Everything that this room brings to the registry.
 pub fn rows() -> Rows {
-    Rows { keywords: &KEYWORDS, bind: bind::OPTIONS, server: server::OPTIONS, check: None }
+    Rows { keywords: &KEYWORDS, bind: bind::OPTIONS, server: server::OPTIONS, check: Some(checks::check) }
 }
 
 const fn count<F: Copy>(tables: &[&[Row<F>]]) -> usize {

@@ -433,10 +433,27 @@ fn log(cx: &mut Cx<'_>, line: &Line, format: LogFormat, clf: Option<LogFormat>) 
             return;
         }
     };
+    overrides(cx, line);
     let place = line.place();
     let proxy = cx.proxy();
     proxy.log_format = format;
     proxy.log_format_place = place;
+}
+
+/// In `defaults`, a second log format is worth a warning.
+fn overrides(cx: &mut Cx<'_>, line: &Line) {
+    let before = match cx.proxy().log_format {
+        LogFormat::Connect => return,
+        LogFormat::Tcp | LogFormat::TcpClf => "option tcplog",
+        LogFormat::Http | LogFormat::HttpClf => "option httplog",
+        LogFormat::Https => "option httpslog",
+        LogFormat::Custom(_) => "log-format",
+    };
+    if cx.section == Sections::DEFAULTS {
+        let now: Vec<_> = line.words.iter().take(2).map(Word::str).collect();
+        let message = format!("'{}' overrides previous '{before}' in 'defaults' section.", now.join(" "));
+        cx.warn(line.word(0), message);
+    }
 }
 
 fn forwardfor(cx: &mut Cx<'_>, line: &Line) {
