@@ -19,6 +19,7 @@ pub mod model;
 pub mod no_effect;
 pub mod render;
 pub mod row;
+pub mod rows;
 pub mod sections;
 pub mod suggest;
 pub mod word;
