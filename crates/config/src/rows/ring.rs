@@ -21,6 +21,7 @@ macro_rules! row {
 
 /// The rows of this file.
 pub const ROWS: &[Keyword] = &[
+    row!("ring", "<name>", open, "Begins a ring section."),
     row!("size", "<size>", size, "Bytes that the ring holds."),
     row!("maxlen", "<length>", maxlen, "Longest event, in bytes."),
     row!("format", "<format>", format, "How events are written."),
