@@ -73,7 +73,12 @@ pub const KEYWORDS: &[Keyword] = &[
 
 /// A file name as the configuration means it (`default-path` applied).
 pub(crate) fn path(cx: &Cx<'_>, word: &Word) -> PathBuf {
-    let name = PathBuf::from(&*word.str());
+    file_path(cx, &word.str())
+}
+
+/// The same for a name that is text already.
+pub(crate) fn file_path(cx: &Cx<'_>, name: &str) -> PathBuf {
+    let name = PathBuf::from(name);
     if name.is_absolute() {
         return name;
     }

@@ -8,6 +8,7 @@ pub mod action;
 pub mod cx;
 pub mod forwarded;
 pub mod headers;
+pub mod jumps;
 pub mod lang;
 pub mod number;
 pub mod parse;
@@ -18,12 +19,14 @@ pub mod rows;
 pub mod run;
 pub mod sets;
 pub mod table;
+#[cfg(test)]
+mod tests;
 
 pub use action::{Action, Rule, Target, Timeout, UseBackend};
 pub use cx::{BodyState, Cursor, Effects, Flow, RuleCx, Wait};
 pub use forwarded::Forwarded;
 pub use headers::UniqueId;
-pub use route::route;
+pub use route::Routes;
 pub use rows::rows;
 pub use run::{monitor_answer, run};
 pub use sets::{RuleSets, Rules};

@@ -1,13 +1,13 @@
 //! The interpreter: runs a rule set until it is over or has to wait.
 
-use super::action::{Action, Delay, Rule, Side};
+use super::action::{Action, Delay, Side};
 use super::cx::{Cursor, Flow, RuleCx, Wait};
 use super::lang::{Direction, Expr, Verdict};
 use super::rewrite;
+use super::sets::Rules;
 use crate::reply::{Answer, codes};
 use portcullis_message::{Head, Version};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// What one action came to.
@@ -21,10 +21,13 @@ enum Step {
 }
 
 /// Runs the rules from the cursor on.
-pub fn run(rules: &[Arc<Rule>], cursor: &mut Cursor, cx: &mut RuleCx<'_, '_>) -> Flow {
+pub fn run(rules: &Rules, cursor: &mut Cursor, cx: &mut RuleCx<'_, '_>) -> Flow {
     let mut hint = None;
     let flow = loop {
-        let Some(rule) = rules.get(cursor.index) else { break Flow::Done };
+        if !cursor.entered {
+            cursor.index = rules.jumps.skip(cursor.index, &cx.scope());
+        }
+        let Some(rule) = rules.list.get(cursor.index) else { break Flow::Done };
         if hint.is_some() && !matches!(rule.action, Action::EarlyHint(..)) {
             cx.effects.hints.extend(hint.take());
         }

@@ -1,13 +1,40 @@
 //! The rule sets of a proxy, as they are kept in its `ext`; those of a named `defaults` section come first.
 
-use super::action::{Rule, UseBackend};
+use super::action::Rule;
+use super::jumps::Jumps;
 use super::lang::Condition;
+use super::route::Routes;
 use portcullis_config::Place;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Rules in the order in which they run. Shared: a `defaults` section's rules are part of every heir's.
-pub type Rules = Vec<Arc<Rule>>;
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    /// The rules.
+    pub list: Vec<Arc<Rule>>,
+    /// Lookups that runs of rules share.
+    pub(super) jumps: Jumps,
+}
+
+impl Rules {
+    /// None?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+    /// Adds a rule.
+    pub(super) fn push(&mut self, rule: Rule) {
+        self.list.push(Arc::new(rule));
+    }
+    /// The last one.
+    pub(super) fn last(&self) -> Option<&Rule> {
+        self.list.last().map(|r| &**r)
+    }
+    fn compile(&mut self) {
+        self.jumps = Jumps::of(self.list.iter().map(|r| r.condition.as_ref()));
+    }
+}
 
 /// A condition with its place (`monitor fail`).
 #[derive(Clone, Debug)]
@@ -42,12 +69,32 @@ pub struct RuleSets {
     /// `redirect`: behind `http-request`.
     pub redirect: Rules,
     /// `use_backend`
-    pub use_backend: Vec<UseBackend>,
+    pub use_backend: Routes,
     /// `monitor fail`
     pub monitor_fail: Vec<Guard>,
 }
 
 impl RuleSets {
+    /// Compiles conditions; everything has been read.
+    pub(super) fn compile(&mut self) {
+        for set in [
+            &mut self.tcp_connection,
+            &mut self.tcp_session,
+            &mut self.tcp_request,
+            &mut self.tcp_response,
+            &mut self.http_request,
+            &mut self.http_response,
+            &mut self.http_after_response,
+            &mut self.redirect,
+        ] {
+            set.compile();
+        }
+        self.use_backend.compile();
+        self.monitor_fail.iter().for_each(|g| {
+            g.condition.program();
+        });
+    }
+
     /// Rules that a section may not share with those of the other side (manual section 4.2 "http-request").
     #[must_use]
     pub fn has_rules(&self) -> bool {

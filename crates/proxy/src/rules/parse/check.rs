@@ -22,6 +22,7 @@ pub fn check(model: &mut Model, diags: &mut Diagnostics) {
             continue;
         }
         switching(index, proxy, &backends, &modes, diags);
+        proxy.ext.entry::<RuleSets>().compile();
         if proxy.mode != Mode::Http {
             without_http(proxy, diags);
         }
@@ -36,7 +37,7 @@ fn switching(
     diags: &mut Diagnostics,
 ) {
     let (name, mode, start) = (proxy.name.clone(), proxy.mode, proxy.place);
-    for rule in &mut proxy.ext.entry::<RuleSets>().use_backend {
+    for rule in &mut proxy.ext.entry::<RuleSets>().use_backend.list {
         let Target::Name(wanted, found) = &mut rule.target else { continue };
         let message = match backends.get(wanted) {
             None => format!("Proxy '{name}': unable to find required use_backend: '{wanted}'."),

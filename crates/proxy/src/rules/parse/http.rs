@@ -106,7 +106,7 @@ fn rule(cx: &mut Cx<'_>, line: &Line, set: &Set) -> bool {
         }
     };
     let place = line.place();
-    (set.rules)(cx.ext()).push(Arc::new(Rule { action: parsed.action, condition, place }));
+    (set.rules)(cx.ext()).push(Rule { action: parsed.action, condition, place });
     true
 }
 
@@ -145,7 +145,7 @@ pub fn redirect(cx: &mut Cx<'_>, line: &Line) {
     match Redirect::parse(&mut p, false, false) {
         Ok((redirect, condition)) => {
             let action = Action::Redirect(Box::new(redirect));
-            cx.ext::<RuleSets>().redirect.push(Arc::new(Rule { action, condition, place: line.place() }));
+            cx.ext::<RuleSets>().redirect.push(Rule { action, condition, place: line.place() });
             order::warn(cx, Stage::Redirect);
         }
         Err(why) => {

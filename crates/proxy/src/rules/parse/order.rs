@@ -1,9 +1,7 @@
 //! Warnings about rules whose place in the file says something else than their order of processing.
 
-use crate::rules::action::Rule;
 use crate::rules::sets::{RuleSets, Rules};
 use portcullis_config::{Cx, Place};
-use std::sync::Arc;
 
 /// Kinds of rules in the order in which they are processed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,7 +48,7 @@ impl Stage {
 
 /// Does the section itself (not its `defaults`) have such rules already?
 fn has(sets: &RuleSets, stage: Stage, section: Place) -> bool {
-    let own = |rules: &Rules| rules.last().is_some_and(|r: &Arc<Rule>| r.place > section);
+    let own = |rules: &Rules| rules.last().is_some_and(|r| r.place > section);
     match stage {
         Stage::Connection => own(&sets.tcp_connection),
         Stage::Session => own(&sets.tcp_session),
@@ -58,7 +56,7 @@ fn has(sets: &RuleSets, stage: Stage, section: Place) -> bool {
         Stage::Monitor => sets.monitor_fail.last().is_some_and(|g| g.place > section),
         Stage::HttpRequest => own(&sets.http_request),
         Stage::Redirect => own(&sets.redirect),
-        Stage::UseBackend => sets.use_backend.last().is_some_and(|u| u.place > section),
+        Stage::UseBackend => sets.use_backend.list.last().is_some_and(|u| u.place > section),
     }
 }
 

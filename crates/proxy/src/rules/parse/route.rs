@@ -50,6 +50,6 @@ pub fn use_backend(cx: &mut Cx<'_>, line: &Line) {
     } else {
         Target::Name(backend.str().into_owned(), usize::MAX)
     };
-    cx.ext::<RuleSets>().use_backend.push(UseBackend { target, condition, place: line.place() });
+    cx.ext::<RuleSets>().use_backend.list.push(UseBackend { target, condition, place: line.place() });
     order::warn(cx, Stage::UseBackend);
 }

@@ -8,7 +8,6 @@ use crate::rules::number;
 use crate::rules::sets::{RuleSets, Rules};
 use crate::rules::table::{self, Parsed, Sets, Works};
 use portcullis_config::{Cx, Line, ProxyKind};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// One of the four rule sets.
@@ -202,7 +201,7 @@ fn rule(cx: &mut Cx<'_>, line: &Line, set: &Set) -> bool {
         None => None,
     };
     let place = line.place();
-    (set.rules)(cx.ext()).push(Arc::new(Rule { action: parsed.action, condition, place }));
+    (set.rules)(cx.ext()).push(Rule { action: parsed.action, condition, place });
     true
 }
 
