@@ -20,6 +20,9 @@ pub mod states;
 pub use backend::{BackendState, Choice, QueueAt};
 pub use idle::{Class, Connection, Descriptors, Handle, IdlePool, Lease, PoolSettings};
 pub use queue::{Grant, Priority, QueueFull, Ticket};
-pub use retry::{Next, RetryPolicy};
+pub use retry::{Attempt, Next, RetryPolicy};
 pub use server::{Admin, Health, ServerConfig, ServerState, SlotGuard};
 pub use states::States;
+
+#[cfg(test)]
+mod tests;

@@ -40,7 +40,8 @@ pub struct QueueFull;
 /// What a [`Ticket`] brings.
 #[derive(Debug)]
 pub enum Grant {
-    /// A slot, and how many others were served from that queue in the meantime (`srv_queue` or `backend_queue` in logs).
+    /// A slot, and how many that queue has served since, this one included (`srv_queue` or `backend_queue` in logs, to
+    /// be added up over redispatches).
     Slot(SlotGuard, u32),
     /// The server went away: balance again; the number as above.
     Moved(u32),
@@ -184,8 +185,8 @@ impl Queues {
         }
         let line = waiting.line(from);
         line.order.remove(&key);
-        let served = line.served;
         line.served += 1;
+        let served = line.served;
         self.count_down(from.map(|_| &**server));
         let waker = waiting.waiters.get_mut(at).and_then(Option::as_mut).and_then(|w| {
             w.stage = Stage::Granted(server.clone());
@@ -304,7 +305,7 @@ impl Ticket {
         }
     }
 
-    /// How many left the queue before this one so far (for the log of a request that gives up).
+    /// How many that queue has served since this one joined (for the log of a request that gives up).
     pub fn passed(&self) -> u32 {
         let Some(at) = self.at else { return 0 };
         let waiting = self.queues.waiting.lock();

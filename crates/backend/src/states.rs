@@ -80,13 +80,16 @@ impl States {
             }
         }
         drop(entries);
-        if same {
+        if same && state.balancer.lock().is(proxy.balance, allbackups) {
             // the order goes on where it was
             members.iter().for_each(|m| state.changed(m));
         } else {
-            state.balancer.lock().set_members(&members, allbackups);
-            gone.iter().for_each(|g| state.queues.redistribute(g));
+            let newly = state.balancer.lock().set_members(proxy.balance, &members, allbackups);
+            newly.iter().for_each(|s| state.queues.hand_over(s));
+            let unfit = members.iter().filter(|m| !m.persistable());
+            gone.iter().chain(unfit).for_each(|s| state.queues.redistribute(s));
         }
+        // limits may be higher now
         for member in &members {
             state.queues.freed(member);
         }

@@ -17,6 +17,8 @@ pub struct Cx<'a> {
     pub registry: &'a Registry,
     /// How to reach files that the configuration names (`default-path` applied by [`Model::path`]).
     pub files: &'a dyn Files,
+    /// Environment variables as the configuration sees them.
+    pub env: &'a mut crate::env::Env,
     /// The line being parsed.
     pub line: &'a Line,
     /// The section that is open (one bit).

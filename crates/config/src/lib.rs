@@ -5,18 +5,34 @@
 //! [`Registry`]; a higher room adds rows of its own and keeps what they parse in [`Extensions`].
 
 pub mod addr;
+pub mod condition;
 pub mod cx;
 pub mod diag;
+pub mod env;
+pub mod env_rows;
 pub mod ext;
 pub mod files;
+pub mod known;
+pub mod lexer;
+pub mod load;
 pub mod model;
+pub mod no_effect;
+pub mod render;
 pub mod row;
+pub mod sections;
+pub mod suggest;
 pub mod word;
 
 pub use cx::Cx;
 pub use diag::{Diagnostic, Diagnostics, FileId, Place, Severity};
 pub use ext::Extensions;
 pub use files::Files;
+pub use load::{Loaded, Source, gather, load};
 pub use model::*;
 pub use row::{BindOption, Does, Keyword, Registry, Row, Rows, Sections, ServerOption};
 pub use word::{Args, Line, Span, Word};
+
+/// The version of HAProxy's language and output formats that this is compatible with.
+pub const VERSION: &str = "3.5-dev5";
+/// Its branch.
+pub const BRANCH: &str = "3.5";

@@ -239,3 +239,99 @@ impl RateOf for Frontend {
         self.sess_rate(now)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+    use std::task::Wake;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, SeqCst);
+        }
+    }
+
+    struct World {
+        process: Process,
+        frontend: Frontend,
+        listener: Listener,
+        woken: Arc<Count>,
+    }
+
+    impl World {
+        fn new(process: u32, frontend: u32, listener: u32) -> Self {
+            Self {
+                process: Process::new(2, process, 0, 0),
+                frontend: Frontend::new(2, frontend, 0),
+                listener: Listener::new(2, listener),
+                woken: Arc::default(),
+            }
+        }
+        fn admit(&self, now: u64) -> Result<Admission, Shut> {
+            admit(&self.process, &self.frontend, &self.listener, now, &Waker::from(self.woken.clone()))
+        }
+        fn come(&self, worker: usize, now: u64) -> Result<Admission, Shut> {
+            let admission = self.admit(now)?;
+            accepted(&self.process, &self.frontend, &self.listener, worker, now);
+            self.frontend.session(&self.process, worker, now);
+            Ok(admission)
+        }
+    }
+
+    #[test]
+    fn each_maxconn_shuts_the_gate() {
+        for (process, frontend, listener) in [(2, 0, 0), (0, 2, 0), (0, 0, 2), (2, 3, 4)] {
+            let world = World::new(process, frontend, listener);
+            let a = world.come(0, 0).expect("room");
+            let b = world.come(1, 0).expect("room");
+            assert_eq!((a.actconn(), b.feconn()), (2, 2));
+            assert_eq!(world.come(0, 0).err(), Some(Shut::Full));
+            assert_eq!(world.woken.0.load(SeqCst), 0, "a vain try wakes nobody, least of all itself");
+            assert_eq!((world.process.conns.get(), world.listener.conns.get()), (2, 2), "and holds nothing");
+            drop(a);
+            assert_eq!(world.woken.0.load(SeqCst), 1);
+            let _c = world.come(0, 0).expect("room again");
+            assert_eq!(world.frontend.counters.totals().cum_conn, 3);
+        }
+    }
+
+    #[test]
+    fn rates_shut_the_gate_for_a_while() {
+        for which in 0..3 {
+            let world = World::new(0, 0, 0);
+            let limit = [&world.process.maxconnrate, &world.process.maxsessrate, &world.frontend.rate_limit];
+            limit[which].store(10, Relaxed);
+            let mut now = 5000;
+            let mut came = 0;
+            let end = 25_000;
+            let mut waits = 0;
+            while now < end {
+                match world.come(usize::try_from(now % 2).expect("small"), now) {
+                    Ok(_) => came += 1,
+                    Err(Shut::Rate(wait)) => {
+                        assert!(wait > 0);
+                        now += wait;
+                        waits += 1;
+                    }
+                    Err(Shut::Full) => panic!("no maxconn"),
+                }
+            }
+            // 20 seconds at 10 a second, and the first burst
+            assert!((190..=215).contains(&came), "{which}: {came}");
+            assert!(waits < 2 * came, "waiting is not polling");
+        }
+    }
+
+    #[test]
+    fn no_limit_no_gate() {
+        let world = World::new(0, 0, 0);
+        let all: Vec<_> = (0..1000).map(|n| world.come(n % 2, 7000).expect("no limit")).collect();
+        assert_eq!(world.frontend.conn_rate(7000).per_second(7000), 1000);
+        assert_eq!(world.process.sess_rate(7000).per_second(7500), 1000);
+        drop(all);
+        assert_eq!((world.process.conns.get(), world.process.conns.highest()), (0, 1000));
+    }
+}

@@ -1,3 +1,5 @@
 //! Sans-IO codecs: bytes in, events out, no sockets, no clocks.
 
 pub mod h1;
+pub mod netscaler_cip;
+pub mod proxy_protocol;

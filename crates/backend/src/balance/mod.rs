@@ -3,6 +3,7 @@
 mod roundrobin;
 
 use crate::server::{ServerState, SlotGuard};
+use portcullis_config::Balance;
 use roundrobin::RoundRobin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
@@ -26,6 +27,14 @@ enum Algorithm {
     RoundRobin(RoundRobin),
 }
 
+impl Algorithm {
+    fn new(balance: Balance) -> Self {
+        match balance {
+            Balance::RoundRobin => Self::RoundRobin(RoundRobin::default()),
+        }
+    }
+}
+
 /// A server as the balancer knows it.
 #[derive(Debug)]
 struct Member {
@@ -38,6 +47,7 @@ struct Member {
 /// Members, who of them takes part, and the algorithm.
 #[derive(Debug)]
 pub struct Balancer {
+    balance: portcullis_config::Balance,
     algorithm: Algorithm,
     members: Vec<Member>,
     allbackups: bool,
@@ -52,11 +62,21 @@ pub(crate) const WEIGHT_SCALE: u32 = 16;
 
 impl Balancer {
     /// Without members yet.
-    pub fn new(balance: portcullis_config::Balance, allbackups: bool) -> Self {
-        let algorithm = match balance {
-            portcullis_config::Balance::RoundRobin => Algorithm::RoundRobin(RoundRobin::default()),
-        };
-        Self { algorithm, members: Vec::new(), allbackups, active: 0, backups: 0, first_backup: None }
+    pub fn new(balance: Balance, allbackups: bool) -> Self {
+        Self {
+            balance,
+            algorithm: Algorithm::new(balance),
+            members: Vec::new(),
+            allbackups,
+            active: 0,
+            backups: 0,
+            first_backup: None,
+        }
+    }
+
+    /// Is this how it works already?
+    pub fn is(&self, balance: Balance, allbackups: bool) -> bool {
+        self.balance == balance && self.allbackups == allbackups
     }
 
     /// Usable active and backup servers.
@@ -64,9 +84,15 @@ impl Balancer {
         (self.active, self.backups)
     }
 
-    /// Sets all members at once, in order of declaration; the algorithm starts afresh (start, or another set of servers).
-    pub fn set_members(&mut self, servers: &[Arc<ServerState>], allbackups: bool) {
-        self.allbackups = allbackups;
+    /// Sets all members at once, in order of declaration; the algorithm starts afresh (another set of servers, another
+    /// algorithm). Yields those who may take requests of the backend's queue from now on.
+    pub fn set_members(
+        &mut self,
+        balance: Balance,
+        servers: &[Arc<ServerState>],
+        allbackups: bool,
+    ) -> Vec<Arc<ServerState>> {
+        (self.balance, self.allbackups) = (balance, allbackups);
         for old in &self.members {
             old.state.in_use.store(false, SeqCst);
         }
@@ -74,10 +100,11 @@ impl Balancer {
             .iter()
             .map(|s| Member { state: s.clone(), backup: s.backup(), eweight: eweight(s) })
             .collect();
-        self.recount();
+        self.algorithm = Algorithm::new(balance);
         match &mut self.algorithm {
             Algorithm::RoundRobin(rr) => rr.start(self.members.iter().map(|m| (m.backup, m.eweight))),
         }
+        self.recount()
     }
 
     /// A member's weight or state has changed. Yields those who may take requests of the backend's queue from now on.

@@ -1,8 +1,12 @@
-//! `balance roundrobin`: smooth, weighted, the same order as HAProxy's (see `docs/balancing.md`).
+//! `balance roundrobin`: smooth, weighted, in the same order as HAProxy's (the tests hold recorded sequences).
 //!
-//! A group of servers has a size C (the sum of effective weights when the current round began) and a position p.
-//! Each server has the position of its next turn; servers wait in three ordered sets: `current` for this round,
-//! `init` for those with no turn yet in it, `next` for the following one. All 32-bit, wrapping.
+//! A group of servers (active or backup) has a size C, the sum of effective weights when the current round began, and a
+//! position p that every turn moves on. A server waits in one of three ordered sets: `current` by the position of its
+//! next turn, `init` (no turn in this round yet) and `next` (its turn comes in the following round) by weight, the
+//! heaviest first; equal keys keep their order of arrival. A turn goes to the first of `current` if its position is
+//! reached, else to the first of `init`, else to the first of `current` all the same; when both are empty, `next`
+//! becomes `init` and a new round begins. A server's next turn is total weight / own weight further on; what the
+//! division leaves is carried along. Positions are 32 bits and wrap.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

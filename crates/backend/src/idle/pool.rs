@@ -15,8 +15,6 @@ enum By {
     Key = 0,
     /// Same server: what a purge walks.
     Server = 1,
-    /// All of the worker.
-    Worker = 2,
 }
 
 #[derive(Clone, Copy)]
@@ -41,7 +39,7 @@ struct Place<C> {
     server: u32,
     class: Class,
     key: u64,
-    links: [Link; 3],
+    links: [Link; 2],
 }
 
 /// Idle connections with one key to one server: never reused ones, safe ones.
@@ -54,9 +52,8 @@ struct PerServer {
     lists: Lists,
     others: HashMap<u64, Lists, std::hash::BuildHasherDefault<Identity>>,
     all: List,
-    count: u32,
-    /// Where it stands in [`IdlePool::occupied`].
-    position: u32,
+    /// Is it in [`IdlePool::occupied`]?
+    listed: bool,
     purge_delay: u64,
     next_purge: u64,
 }
@@ -93,9 +90,8 @@ pub struct IdlePool<C> {
     free: Vec<u32>,
     /// By [`ServerState::index`].
     servers: Vec<Option<Box<PerServer>>>,
-    /// Servers with shared idle connections here.
+    /// Servers with shared idle connections here; those without any more leave at the next purge.
     occupied: Vec<u32>,
-    all: List,
 }
 
 impl<C: Connection> IdlePool<C> {
@@ -108,7 +104,6 @@ impl<C: Connection> IdlePool<C> {
             free: Vec::new(),
             servers: Vec::new(),
             occupied: Vec::new(),
-            all: EMPTY,
         }
     }
 
@@ -176,7 +171,7 @@ impl<C: Connection> IdlePool<C> {
                 at
             }
             None => {
-                let links = [UNLINKED; 3];
+                let links = [UNLINKED; 2];
                 self.places.push(Place { conn: Some(conn), generation: 0, server, class, key, links });
                 (self.places.len() - 1) as u32
             }
@@ -245,21 +240,23 @@ impl<C: Connection> IdlePool<C> {
     }
 
     /// The connection that is to be closed before a new one to `server` is made while
-    /// [`Descriptors::above_high`]: the oldest of that server, or else of the worker.
+    /// [`Descriptors::above_high`]: the oldest of that server, or else of another one.
     pub fn evict(&mut self, server: &ServerState) -> Option<C> {
-        let of_server =
-            self.servers.get(server.index as usize).and_then(|s| s.as_ref()).map_or(NONE, |s| s.all.oldest);
-        let at = if of_server != NONE { of_server } else { self.all.oldest };
+        let at = match self.oldest(server.index) {
+            NONE => self.occupied.iter().map(|s| self.oldest(*s)).find(|at| *at != NONE)?,
+            at => at,
+        };
         self.unlink(at)
+    }
+
+    fn oldest(&self, server: u32) -> u32 {
+        self.servers.get(server as usize).and_then(|s| s.as_ref()).map_or(NONE, |s| s.all.oldest)
     }
 
     /// Takes all shared connections of a server (it went down or away).
     pub fn drain(&mut self, server: &ServerState, mut close: impl FnMut(C)) {
-        while let Some(per) = self.servers.get(server.index as usize).and_then(|s| s.as_ref()) {
-            match self.unlink(per.all.oldest) {
-                Some(conn) => close(conn),
-                None => break,
-            }
+        while let Some(conn) = self.unlink(self.oldest(server.index)) {
+            close(conn);
         }
     }
 
@@ -272,13 +269,12 @@ impl<C: Connection> IdlePool<C> {
             if self.due(server, now) {
                 self.halve(server, &mut close);
             }
-            // an emptied server left `occupied`, another one may stand in its place
-            if self.occupied.get(at) == Some(&server) {
-                let due = self.servers.get(server as usize).and_then(|s| s.as_ref()).map(|s| s.next_purge);
-                next = match (next, due) {
-                    (Some(a), Some(b)) => Some(a.min(b)),
-                    (a, b) => a.or(b),
-                };
+            let Some(per) = self.servers.get_mut(server as usize).and_then(|s| s.as_mut()) else { break };
+            if per.all.oldest == NONE {
+                per.listed = false;
+                self.occupied.swap_remove(at);
+            } else {
+                next = Some(next.map_or(per.next_purge, |n: u64| n.min(per.next_purge)));
                 at += 1;
             }
         }
@@ -296,24 +292,20 @@ impl<C: Connection> IdlePool<C> {
     }
 
     fn halve(&mut self, server: u32, close: &mut impl FnMut(C)) {
-        let oldest = |pool: &Self| {
-            pool.servers.get(server as usize).and_then(|s| s.as_ref()).map_or(NONE, |s| s.all.oldest)
-        };
-        let at = oldest(self);
+        let at = self.oldest(server);
         let Some(conn) = self.places.get_mut(at as usize).and_then(|p| p.conn.as_mut()) else { return };
         let excess = conn.lease().server().idle.workers.of(self.worker).excess();
         for _ in 0..excess.div_ceil(2) {
-            let at = oldest(self);
-            match self.unlink(at) {
+            match self.unlink(self.oldest(server)) {
                 Some(conn) => close(conn),
                 None => return,
             }
         }
     }
 
-    /// Into the three lists.
+    /// Into both lists.
     fn link(&mut self, at: u32, settings: &PoolSettings, now: u64) {
-        let Self { places, servers, occupied, all, .. } = self;
+        let Self { places, servers, occupied, .. } = self;
         let Some(place) = places.get(at as usize) else { return };
         let (server, class, key) = (place.server as usize, place.class, place.key);
         if server >= servers.len() {
@@ -326,29 +318,28 @@ impl<C: Connection> IdlePool<C> {
                 lists: [EMPTY; 2],
                 others: HashMap::default(),
                 all: EMPTY,
-                count: 0,
-                position: NONE,
+                listed: false,
                 purge_delay: 0,
                 next_purge: 0,
             })
         });
-        if per.count == 0 {
-            per.position = occupied.len() as u32;
+        if !per.listed {
+            per.listed = true;
             occupied.push(server as u32);
             per.next_purge = now + settings.purge_delay;
+        }
+        if per.all.oldest == NONE {
             per.key = key;
         }
-        per.count += 1;
         per.purge_delay = settings.purge_delay;
         let lists = if per.key == key { &mut per.lists } else { per.others.entry(key).or_insert([EMPTY; 2]) };
         push(places, By::Key, &mut lists[class_list(class)], at);
         push(places, By::Server, &mut per.all, at);
-        push(places, By::Worker, all, at);
     }
 
     /// Out of all lists and out of the slab.
     fn unlink(&mut self, at: u32) -> Option<C> {
-        let Self { places, servers, occupied, all, free, worker, .. } = self;
+        let Self { places, servers, free, worker, .. } = self;
         let place = places.get_mut(at as usize)?;
         let mut conn = place.conn.take()?;
         place.generation = place.generation.wrapping_add(1);
@@ -358,7 +349,6 @@ impl<C: Connection> IdlePool<C> {
         if class == Class::Private {
             return Some(conn);
         }
-        cut(places, By::Worker, all, at);
         let Some(per) = servers.get_mut(server).and_then(|s| s.as_mut()) else { return Some(conn) };
         cut(places, By::Server, &mut per.all, at);
         if let Some(lists) = per.lists(key) {
@@ -366,17 +356,6 @@ impl<C: Connection> IdlePool<C> {
             if lists.iter().all(|l| l.newest == NONE) {
                 // nothing there for the usual key, which is not in this map
                 per.others.remove(&key);
-            }
-        }
-        per.count -= 1;
-        if per.count == 0 {
-            let position = per.position as usize;
-            if position < occupied.len() {
-                occupied.swap_remove(position);
-                let moved = occupied.get(position).and_then(|s| servers.get_mut(*s as usize));
-                if let Some(Some(moved)) = moved {
-                    moved.position = position as u32;
-                }
             }
         }
         Some(conn)

@@ -23,6 +23,17 @@ pub(super) struct Framing {
     after_time: Box<[u8]>,
 }
 
+/// One message on its way to a target.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Record<'a> {
+    pub(super) level: Level,
+    /// Since the epoch.
+    pub(super) wall: Duration,
+    /// `log-format-sd`
+    pub(super) data: &'a [u8],
+    pub(super) message: &'a [u8],
+}
+
 impl Framing {
     /// `Unspecified` is `local`.
     pub(super) fn new(format: LogFraming, facility: u8, sender: &Sender<'_>) -> Self {
@@ -41,19 +52,10 @@ impl Framing {
     }
 
     /// Appends one line: header, structured data (rfc5424 only), message, newline; at most `max` bytes in all.
-    pub(super) fn write(
-        &self,
-        to: &mut Vec<u8>,
-        stamp: &Stamp,
-        wall: Duration,
-        level: Level,
-        data: &[u8],
-        message: &[u8],
-        max: usize,
-    ) {
+    pub(super) fn write(&self, to: &mut Vec<u8>, stamp: &Stamp, record: &Record<'_>, max: usize) {
+        let Record { level, wall, data, mut message } = *record;
         let start = to.len();
         let room = max.saturating_sub(1);
-        let mut message = message;
         match self.format {
             LogFraming::Unspecified | LogFraming::Local | LogFraming::Rfc3164 => {
                 push_priority(to, self.facility, level);

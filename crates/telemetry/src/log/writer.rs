@@ -1,7 +1,7 @@
 //! One worker's log lines on their way out.
 
 use super::Level;
-use super::framing::Framing;
+use super::framing::{Framing, Record};
 use super::loggers::{Logger, Loggers};
 use super::sink::{Datagram, Descriptor, Kind, Sink, To};
 use super::stamp::Stamp;
@@ -76,14 +76,14 @@ impl LogWriter {
         self.now_ms = u64::try_from(wall.as_millis()).unwrap_or(0);
         for logger in &loggers.list {
             if let Some(level) = logger.accepts(level) {
-                self.add(logger, level, wall, data, message);
+                self.add(logger, &Record { level, wall, data, message });
             }
         }
     }
 
-    fn add(&mut self, logger: &Logger, level: Level, wall: Duration, data: &[u8], message: &[u8]) {
+    fn add(&mut self, logger: &Logger, record: &Record<'_>) {
         let write = |framing: &Framing, to: &mut Vec<u8>, stamp: &Stamp| {
-            framing.write(to, stamp, wall, level, data, message, logger.max_len);
+            framing.write(to, stamp, record, logger.max_len);
         };
         if let To::Ring(ring) = &logger.sink.to {
             self.scratch.clear();

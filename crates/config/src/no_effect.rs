@@ -1,0 +1,109 @@
+//! Keywords that are accepted with a notice because they only make sense for C or OpenSSL internals: the one closed
+//! list, from which `docs/no-effect.md` is made.
+
+use crate::row::{Does, Keyword, Row, Sections};
+
+const fn row(name: &'static str, args: &'static str, reason: &'static str) -> Keyword {
+    Row {
+        name,
+        sections: Sections::GLOBAL,
+        args,
+        help: "Accepted without effect.",
+        negatable: true,
+        does: Does::NoEffect(reason),
+    }
+}
+
+const POLLER: &str =
+    "the event loop is not chosen: Linux epoll is used, and nothing else is there to fall back to";
+const ENGINE: &str = "OpenSSL engines and providers do not exist in rustls with aws-lc-rs";
+const DEVICE: &str =
+    "the device detection libraries are C modules that are not part of a normal build of HAProxy either";
+const ALLOCATOR: &str = "it tunes HAProxy's own memory pools; the allocator here is another one";
+const ZERO_COPY: &str = "it switches internal forwarding paths of HAProxy on or off; the bytes are the same";
+const SCHEDULER: &str = "it tunes HAProxy's own scheduler; tasks here are run by Tokio";
+const ZLIB: &str = "it tunes zlib; compression uses another library";
+const DEBUG: &str = "it serves HAProxy's own debugging";
+
+/// The rows.
+pub const ROWS: &[Keyword] = &[
+    row("51degrees-allow-unmatched", "<on|off>", DEVICE),
+    row("51degrees-cache-size", "<number>", DEVICE),
+    row("51degrees-data-file", "<file>", DEVICE),
+    row("51degrees-difference", "<number>", DEVICE),
+    row("51degrees-drift", "<number>", DEVICE),
+    row("51degrees-property-name-list", "<names>", DEVICE),
+    row("51degrees-property-separator", "<char>", DEVICE),
+    row("51degrees-use-performance-graph", "<on|off>", DEVICE),
+    row("51degrees-use-predictive-graph", "<on|off>", DEVICE),
+    row("busy-polling", "", POLLER),
+    row("debug.counters", "<on|off>", DEBUG),
+    row("deviceatlas-json-file", "<file>", DEVICE),
+    row("deviceatlas-log-level", "<number>", DEVICE),
+    row("deviceatlas-properties-cookie", "<name>", DEVICE),
+    row("deviceatlas-separator", "<char>", DEVICE),
+    row("no-memory-trimming", "", ALLOCATOR),
+    row("noepoll", "", POLLER),
+    row("noevports", "", POLLER),
+    row("nokqueue", "", POLLER),
+    row("nopoll", "", POLLER),
+    row("prealloc-fd", "", ALLOCATOR),
+    row("profiling.memory", "<on|off>", DEBUG),
+    row("ssl-engine", "<name> [algo <list>]", ENGINE),
+    row("ssl-mode-async", "", ENGINE),
+    row("ssl-propquery", "<query>", ENGINE),
+    row("ssl-provider", "<name>", ENGINE),
+    row("ssl-provider-path", "<path>", ENGINE),
+    row("tune.applet.zero-copy-forwarding", "<on|off>", ZERO_COPY),
+    row("tune.buffers.reserve", "<number>", ALLOCATOR),
+    row("tune.disable-fast-forward", "", ZERO_COPY),
+    row("tune.disable-zero-copy-forwarding", "", ZERO_COPY),
+    row("tune.epoll.mask-events", "<events>", POLLER),
+    row("tune.events.max-events-at-once", "<number>", SCHEDULER),
+    row("tune.fail-alloc", "<percent>", DEBUG),
+    row("tune.fd.edge-triggered", "<on|off>", POLLER),
+    row("tune.fd.tables", "<number>", ALLOCATOR),
+    row("tune.h1.zero-copy-fwd-recv", "<on|off>", ZERO_COPY),
+    row("tune.h1.zero-copy-fwd-send", "<on|off>", ZERO_COPY),
+    row("tune.maxpollevents", "<number>", POLLER),
+    row("tune.memory.hot-size", "<size>", ALLOCATOR),
+    row("tune.pt.zero-copy-forwarding", "<on|off>", ZERO_COPY),
+    row("tune.recv_enough", "<size>", SCHEDULER),
+    row("tune.runqueue-depth", "<number>", SCHEDULER),
+    row("tune.sched.low-latency", "<on|off>", SCHEDULER),
+    row("tune.zlib.memlevel", "<number>", ZLIB),
+    row("tune.zlib.windowsize", "<number>", ZLIB),
+    row("wurfl-cache-size", "<number>", DEVICE),
+    row("wurfl-data-file", "<file>", DEVICE),
+    row("wurfl-information-list", "<names>", DEVICE),
+    row("wurfl-information-list-separator", "<char>", DEVICE),
+];
+
+/// `docs/no-effect.md`
+#[must_use]
+pub fn page() -> String {
+    let mut out = String::from(
+        "# Keywords without effect\n\nThese keywords of `global` are accepted with a notice, so that existing \
+         configurations load unchanged. Each only makes\nsense for C or OpenSSL internals. The list is closed; it is made \
+         from `crates/config/src/no_effect.rs`, and a test keeps it\ntrue. Everything else that does not work yet is \
+         refused.\n\n| keyword | why |\n|---|---|\n",
+    );
+    for r in ROWS {
+        if let Does::NoEffect(reason) = r.does {
+            out.push_str(&format!("| `{}` | {reason} |\n", r.name));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_page_is_the_table() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/no-effect.md");
+        if std::env::var_os("WRITE_DOCS").is_some() {
+            std::fs::write(path, super::page()).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(path).unwrap(), super::page(), "run with WRITE_DOCS=1");
+    }
+}

@@ -1,0 +1,211 @@
+//! The command line (management.txt section 3) and what -c says.
+use crate::sections;
+use portcullis_e2e::{Output, World, scenario};
+
+const VALID: &str = "defaults\n  mode http\n  timeout connect 1s\n  timeout client 1s\n  timeout server 1s\nfrontend fe\n  bind 127.0.0.1:${fe}\n  default_backend be\nbackend be\n  server s1 127.0.0.1:${o1}\n";
+const WARNS: &str = "frontend fe\n  mode http\n  bind 127.0.0.1:${fe}\n";
+const WRONG: &str = "frontend fe\n  mode http\n  nonsense\n  bind 127.0.0.1:${fe}\n";
+
+fn note(w: &World, what: &str, output: &Output) {
+    let says = |text: &str| if text.trim().is_empty() { "silent" } else { "speaks" };
+    w.note(format!(
+        "{what}: code {}, stdout {}, stderr {}",
+        output.code,
+        says(&output.stdout),
+        says(&output.stderr)
+    ));
+}
+
+#[test]
+fn check_codes() {
+    scenario("command_line/check_codes", |w| {
+        for (name, config) in [
+            ("valid", VALID),
+            ("warns", WARNS),
+            ("wrong", WRONG),
+            ("empty", ""),
+            ("blank", "\n# only a comment\n"),
+        ] {
+            for args in [&[][..], &["-V"], &["-q"], &["-dW"], &["-q", "-dW"]] {
+                let output = w.check(config, args);
+                note(w, &format!("{name} {args:?}"), &output);
+            }
+        }
+    });
+}
+
+#[test]
+fn zero_warning_refuses_warnings() {
+    scenario("command_line/zero_warning_refuses_warnings", |w| {
+        for (name, config) in [("valid", VALID), ("warns", WARNS)] {
+            let output = w.check(&format!("global\n  zero-warning\n{config}"), &[]);
+            note(w, name, &output);
+        }
+    });
+}
+
+#[test]
+fn check_says_valid() {
+    scenario("command_line/check_says_valid", |w| {
+        for args in [&[][..], &["-V"]] {
+            let output = w.check(VALID, args);
+            w.note(format!("{args:?} {:?}", output.stdout.lines().last().unwrap_or("")));
+        }
+    });
+}
+
+#[test]
+fn version_line() {
+    for arg in ["-v", "-vv"] {
+        scenario(&format!("command_line/version_line{arg}"), |w| {
+            let output = w.run(&[arg]);
+            let first = output.stdout.lines().next().unwrap_or("");
+            w.note(format!("code {}, {}", output.code, first.starts_with("HAProxy version ")));
+        });
+    }
+}
+
+/// The version that tools look for, and that it is us.
+#[test]
+fn version_is_ours() {
+    let binary = portcullis_e2e::binary::Binary::under_test();
+    if binary.path.file_name().is_some_and(|n| n.to_string_lossy().starts_with("haproxy")) {
+        return; // the reference plays the scenarios
+    }
+    let mut w = World::new(binary);
+    let output = w.run(&["-v"]);
+    let mut lines = output.stdout.lines();
+    assert!(lines.next().is_some_and(|l| l.starts_with("HAProxy version 3.5")), "{}", output.stdout);
+    assert!(output.stdout.to_lowercase().contains("portcullis"), "{}", output.stdout);
+    let output = w.run(&["-vv"]);
+    assert!(output.stdout.starts_with("HAProxy version 3.5"), "{}", output.stdout);
+}
+
+#[test]
+fn usage_errors() {
+    scenario("command_line/usage_errors", |w| {
+        for args in [
+            &[][..],
+            &["-Z"],
+            &["-f"],
+            &["-f", "${dir}/not-there", "-c"],
+            &["-n", "x", "-c", "-f", "/dev/null"],
+            &["-c"],
+            &["-h"],
+        ] {
+            let output = w.run(args);
+            w.note(format!("{args:?}: code {}", output.code));
+        }
+    });
+}
+
+#[test]
+fn several_files_and_a_directory() {
+    scenario("command_line/several_files_and_a_directory", |w| {
+        let global = w.expand(portcullis_e2e::world::PREAMBLE);
+        w.file("a.cfg", &global);
+        w.file("conf/20-be.cfg", "backend be\n  http-request return status 200 hdr X-From directory\n");
+        w.file("conf/10-fe.cfg", "frontend fe\n  bind 127.0.0.1:${fe}\n  default_backend be\n");
+        w.file("conf/.hidden.cfg", "nonsense\n");
+        w.file("conf/other.txt", "nonsense\n");
+        let output = w.run(&["-c", "-f", "${dir}/a.cfg", "-f", "${dir}/conf"]);
+        note(w, "-f twice", &output);
+        let output = w.run(&["-c", "--", "${dir}/a.cfg", "${dir}/conf/20-be.cfg", "${dir}/conf/10-fe.cfg"]);
+        note(w, "--", &output);
+        let output = w.run(&["-c", "-f", "${dir}/conf/20-be.cfg", "--", "${dir}/a.cfg"]);
+        note(w, "-f and --", &output);
+        let output = w.run(&["-c", "-C", "${dir}/conf", "-f", "20-be.cfg"]);
+        note(w, "-C", &output);
+        let output = w.run(&["-c", "-C", "${dir}/nowhere", "-f", "20-be.cfg"]);
+        note(w, "-C to nowhere", &output);
+    });
+}
+
+#[test]
+fn daemon_leaves_the_terminal() {
+    scenario("command_line/daemon_leaves_the_terminal", |w| {
+        w.ok("o1");
+        w.proxy_with(&sections("", ""), &["-D", "-p", "${dir}/pid"]);
+        let output = w.process(0).wait(portcullis_e2e::process::PATIENCE);
+        w.note(format!("parent: {:?}", output.map(|o| o.code)));
+        let mut c = w.client("fe");
+        c.get("/", "Connection: close\r\n").response();
+        let pid = std::fs::read_to_string(w.dir().join("pid")).unwrap_or_default();
+        let pid = pid.trim().parse::<i32>().ok().and_then(rustix::process::Pid::from_raw).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::USR1).unwrap();
+        let gone = portcullis_e2e::process::wait_for(portcullis_e2e::process::PATIENCE, || {
+            rustix::process::test_kill_process(pid).err()
+        });
+        w.note(format!("soft stop ends it: {}", gone.is_some()));
+    });
+}
+
+#[test]
+fn port_in_use() {
+    scenario("command_line/port_in_use", |w| {
+        let origin = w.ok("fe");
+        let file = w.file("x.cfg", VALID).display().to_string();
+        let output = w.run(&["-db", "-f", &file]);
+        w.note(format!("code {}, alert {}", output.code, output.stderr.contains("[ALERT]")));
+        drop(origin);
+    });
+}
+
+macro_rules! conditions {
+    ($($name:ident: $text:expr;)*) => {
+        /// `-cc` answers by its exit code: 0 true, 1 false or wrong.
+        #[test]
+        fn conditions() {
+            $(scenario(concat!("conditions/", stringify!($name)), |w| {
+                w.env("SET", "value");
+                w.env("EMPTY", "");
+                let output = w.run(&["-cc", $text]);
+                w.note(format!("{} -> {}", $text, output.code));
+            });)*
+        }
+    };
+}
+
+conditions! {
+    empty: "";
+    one: "1";
+    zero: "0";
+    text: "text";
+    not_zero: "!0";
+    not_not: "!!1";
+    and: "1 && 0";
+    or: "0 || 1";
+    precedence: "1 || 0 && 0";
+    parentheses: "(1 || 0) && 0";
+    nested: "((1))";
+    unclosed: "(1";
+    spaces: "  1  &&  !0 ";
+    dangling: "1 &&";
+    defined_set: "defined(SET)";
+    defined_empty: "defined(EMPTY)";
+    defined_not: "defined(NOT_THERE)";
+    not_defined: "!defined(NOT_THERE)";
+    streq: "streq(a,a)";
+    streq_false: "streq(a,b)";
+    streq_env: "streq(\"$SET\",value)";
+    streq_quoted: "streq(\"a b\",\"a b\")";
+    strneq: "strneq(a,b)";
+    strstr: "strstr(haystack,sta)";
+    strstr_false: "strstr(haystack,none)";
+    version_atleast: "version_atleast(2.4)";
+    version_atleast_dev: "version_atleast(2.5-dev2)";
+    version_before: "version_before(9.0)";
+    version_before_false: "version_before(2.0)";
+    feature_thread: "feature(THREAD)";
+    feature_openssl: "feature(OPENSSL)";
+    feature_unknown: "feature(NO_SUCH_THING)";
+    feature_wurfl: "feature(WURFL)";
+    openssl: "openssl_version_atleast(1.1.1)";
+    openssl_before: "openssl_version_before(0.9.8)";
+    api_atleast: "enabled(SPLICE)";
+    enabled_poll: "enabled(EPOLL)";
+    enabled_unknown: "enabled(NOTHING)";
+    unknown_function: "nonsense(1)";
+    arguments_missing: "streq(a)";
+    arguments_too_many: "streq(a,b,c)";
+}

@@ -1,0 +1,142 @@
+//! Wrong configurations: the exit code and the lines that are complained about must be HAProxy's; the words are ours.
+use portcullis_e2e::{Output, scenario};
+use std::collections::BTreeSet;
+
+/// `ALERT 3` for each message that names a line of the file.
+fn complaints(output: &Output) -> String {
+    let mut found = BTreeSet::new();
+    for line in output.stderr.lines() {
+        let Some(severity) =
+            ["ALERT", "WARNING", "NOTICE", "DIAG"].iter().find(|s| line.starts_with(&format!("[{s}]")))
+        else {
+            continue;
+        };
+        for place in line.split("check.cfg:").skip(1).take(1) {
+            let digits: String = place.chars().take_while(char::is_ascii_digit).collect();
+            if let Ok(number) = digits.parse::<u32>() {
+                found.insert((number, severity.to_string()));
+            }
+        }
+    }
+    found.iter().map(|(n, s)| format!("{s} {n}")).collect::<Vec<_>>().join(", ")
+}
+
+const HEAD: &str = "defaults\n  mode http\n  timeout connect 1s\n  timeout client 1s\n  timeout server 1s\n";
+
+macro_rules! wrong {
+    ($($name:ident: $text:expr;)*) => {
+        $(#[test]
+        fn $name() {
+            scenario(concat!("config_errors/", stringify!($name)), |w| {
+                let output = w.check(&format!("{HEAD}{}", $text), &[]);
+                w.note(format!("code {}: {}", output.code, complaints(&output)));
+            });
+        })*
+    };
+}
+
+wrong! {
+    unknown_section: "fronted fe\n  bind :80\n";
+    unknown_keyword: "frontend fe\n  bnd :80\n";
+    keyword_outside: "bind :80\n";
+    two_unknown_keywords: "frontend fe\n  bind :${fe}\n  nonsense\n  default_backend be\n  rubbish\nbackend be\n  more\n";
+    frontend_without_name: "frontend\n  bind :${fe}\n";
+    frontend_twice: "frontend fe\n  bind :${fe}\nfrontend fe\n  bind :${fe2}\n";
+    backend_twice: "backend be\nbackend be\n";
+    bad_name: "frontend f/e\n  bind :${fe}\n";
+    unknown_backend: "frontend fe\n  bind :${fe}\n  default_backend nowhere\n";
+    unknown_use_backend: "frontend fe\n  bind :${fe}\n  use_backend nowhere if { path / }\n";
+    bind_without_address: "frontend fe\n  bind\n";
+    bind_without_port: "frontend fe\n  bind 127.0.0.1\n";
+    bind_bad_port: "frontend fe\n  bind 127.0.0.1:99999\n";
+    bind_unknown_option: "frontend fe\n  bind 127.0.0.1:${fe} nonsense\n";
+    bind_option_without_value: "frontend fe\n  bind 127.0.0.1:${fe} maxconn\n";
+    bind_in_backend: "backend be\n  bind :${fe}\n";
+    server_in_frontend: "frontend fe\n  bind :${fe}\n  server s1 127.0.0.1:80\n";
+    server_without_address: "backend be\n  server s1\n";
+    server_bad_address: "backend be\n  server s1 127.0.0.300:80\n";
+    server_twice: "backend be\n  server s1 127.0.0.1:80\n  server s1 127.0.0.1:81\n";
+    server_unknown_option: "backend be\n  server s1 127.0.0.1:80 nonsense\n";
+    server_weight_too_large: "backend be\n  server s1 127.0.0.1:80 weight 257\n";
+    server_weight_not_a_number: "backend be\n  server s1 127.0.0.1:80 weight x\n";
+    timeout_unknown: "frontend fe\n  bind :${fe}\n  timeout nothing 1s\n";
+    timeout_bad_unit: "frontend fe\n  bind :${fe}\n  timeout client 1x\n";
+    timeout_without_value: "frontend fe\n  bind :${fe}\n  timeout client\n";
+    timeout_too_large: "frontend fe\n  bind :${fe}\n  timeout client 9999999d\n";
+    timeout_extra_word: "frontend fe\n  bind :${fe}\n  timeout client 1s 2s\n";
+    option_unknown: "frontend fe\n  bind :${fe}\n  option nothing\n";
+    option_missing: "frontend fe\n  bind :${fe}\n  option\n";
+    option_of_the_other_side: "frontend fe\n  bind :${fe}\n  option redispatch\n";
+    no_with_a_keyword_that_has_none: "frontend fe\n  no bind :${fe}\n";
+    mode_unknown: "frontend fe\n  mode ftp\n  bind :${fe}\n";
+    balance_unknown: "backend be\n  balance nothing\n";
+    acl_bad_name: "frontend fe\n  bind :${fe}\n  acl a/b path /\n";
+    acl_without_fetch: "frontend fe\n  bind :${fe}\n  acl a\n";
+    acl_unknown_fetch: "frontend fe\n  bind :${fe}\n  acl a nonsense x\n";
+    acl_unknown_in_condition: "frontend fe\n  bind :${fe}\n  http-request deny if nowhere\n";
+    condition_unclosed: "frontend fe\n  bind :${fe}\n  http-request deny if { path /\n";
+    condition_empty: "frontend fe\n  bind :${fe}\n  http-request deny if\n";
+    http_request_unknown: "frontend fe\n  bind :${fe}\n  http-request nothing\n";
+    http_request_missing: "frontend fe\n  bind :${fe}\n  http-request\n";
+    return_bad_status: "frontend fe\n  bind :${fe}\n  http-request return status 99\n";
+    return_string_without_type: "frontend fe\n  bind :${fe}\n  http-request return status 200 string a\n";
+    deny_bad_status: "frontend fe\n  bind :${fe}\n  http-request deny deny_status 99\n";
+    redirect_without_target: "frontend fe\n  bind :${fe}\n  http-request redirect\n";
+    redirect_bad_code: "frontend fe\n  bind :${fe}\n  http-request redirect code 200 location /\n";
+    set_header_without_value: "frontend fe\n  bind :${fe}\n  http-request set-header X-A\n";
+    log_format_unclosed: "frontend fe\n  bind :${fe}\n  log-format \"%[path\"\n";
+    log_format_unknown_alias: "frontend fe\n  bind :${fe}\n  log-format %zz\n";
+    log_format_unknown_fetch: "frontend fe\n  bind :${fe}\n  log-format %[nonsense]\n";
+    log_bad_facility: "frontend fe\n  bind :${fe}\n  log 127.0.0.1 nothing\n";
+    log_bad_level: "frontend fe\n  bind :${fe}\n  log 127.0.0.1 local0 nothing\n";
+    errorfile_missing: "frontend fe\n  bind :${fe}\n  errorfile 503 ${dir}/none\n";
+    errorfile_bad_code: "frontend fe\n  bind :${fe}\n  errorfile 299 /dev/null\n";
+    errorfiles_unknown: "frontend fe\n  bind :${fe}\n  errorfiles nowhere\n";
+    from_unknown_defaults: "frontend fe from nowhere\n  bind :${fe}\n";
+    maxconn_not_a_number: "frontend fe\n  bind :${fe}\n  maxconn x\n";
+    retries_not_a_number: "backend be\n  retries x\n";
+    forwardfor_unknown_word: "frontend fe\n  bind :${fe}\n  option forwardfor nonsense\n";
+    http_reuse_unknown: "backend be\n  http-reuse sometimes\n";
+    tcp_request_unknown: "frontend fe\n  bind :${fe}\n  tcp-request nothing\n";
+    tcp_request_in_backend: "backend be\n  tcp-request connection reject\n";
+    unclosed_quote: "frontend fe\n  bind \":${fe}\n";
+    unclosed_strong_quote: "frontend fe\n  bind ':${fe}\n";
+    trailing_backslash: "frontend fe\n  bind :${fe}\\";
+    if_without_endif: ".if 1\nfrontend fe\n  bind :${fe}\n";
+    endif_without_if: "frontend fe\n  bind :${fe}\n.endif\n";
+    else_without_if: ".else\nfrontend fe\n  bind :${fe}\n.endif\n";
+    elif_after_else: ".if 0\n.else\n.elif 1\n.endif\nfrontend fe\n  bind :${fe}\n";
+    if_nonsense: ".if nonsense(1)\n.endif\nfrontend fe\n  bind :${fe}\n";
+    alert_directive: "frontend fe\n  bind :${fe}\n.alert \"stop here\"\n";
+    warning_directive: "frontend fe\n  bind :${fe}\n.warning \"mind this\"\n";
+    notice_directive: "frontend fe\n  bind :${fe}\n.notice \"by the way\"\n";
+    unknown_directive: "frontend fe\n  bind :${fe}\n.nothing\n";
+    global_unknown: "global\n  nothing\n";
+    global_nbthread_bad: "global\n  nbthread x\n";
+    global_nbthread_too_large: "global\n  nbthread 100000\n";
+    global_maxconn_bad: "global\n  maxconn x\n";
+    bufsize_bad: "global\n  tune.bufsize x\n";
+    tune_unknown: "global\n  tune.nothing 1\n";
+    late_bind_after_rule: "frontend fe\n  http-request deny if { path /x }\n  tcp-request connection accept\n  bind :${fe}\n";
+    use_backend_before_http_request: "frontend fe\n  bind :${fe}\n  use_backend be if { path / }\n  http-request deny\nbackend be\n";
+    block_order_of_redirect: "frontend fe\n  bind :${fe}\n  redirect location / if { path /a }\n  http-request deny\n";
+    tcp_mode_with_http_rules: "frontend fe\n  mode tcp\n  bind :${fe}\n  http-request deny\n";
+    missing_timeouts: "defaults\n  mode http\nfrontend fe\n  bind :${fe}\n  default_backend be\nbackend be\n  server s1 127.0.0.1:80\n";
+    same_address_twice: "frontend fe\n  bind 127.0.0.1:${fe}\n  bind 127.0.0.1:${fe}\n";
+    removed_keyword_reqadd: "frontend fe\n  bind :${fe}\n  reqadd X-A:\\ 1\n";
+    removed_keyword_httpclose_option: "frontend fe\n  bind :${fe}\n  option forceclose\n";
+    removed_keyword_block: "frontend fe\n  bind :${fe}\n  block if { path / }\n";
+    deprecated_needs_gate: "frontend fe\n  bind :${fe}\n  option http-use-htx\n";
+    experimental_needs_gate: "global\n  tune.disable-fast-forward\n";
+    userlist_bad: "userlist u\n  user\n";
+    peers_bad: "peers p\n  peer\n";
+    resolvers_bad: "resolvers r\n  nameserver\n";
+    cache_bad: "cache c\n  max-age x\n";
+    mailers_bad: "mailers m\n  mailer\n";
+    program_gone: "program p\n  command ls\n";
+    long_line_of_many_words: (["frontend fe\n  bind :${fe}\n  acl many path", &" /a".repeat(200), "\n"].concat());
+    default_server_bad: "backend be\n  default-server nonsense\n";
+    defaults_with_rule_unnamed: "defaults\n  mode http\n  http-request deny\n";
+    forbidden_in_defaults: "defaults\n  use_backend be if TRUE\n";
+    env_with_bad_brace: "frontend fe\n  bind \":${FE\"\n";
+}

@@ -1,0 +1,157 @@
+//! Connection limits, queues and rates (manual: maxconn, fullconn, maxqueue, timeout queue, rate-limit sessions).
+use crate::sections;
+use portcullis_e2e::{Gate, OriginConn, World, scenario};
+use std::sync::Arc;
+
+/// An origin that keeps each request until the gate opens.
+fn gated(w: &mut World, name: &str) -> (Arc<portcullis_e2e::Origin>, Gate) {
+    let gate = Gate::default();
+    let wait = gate.clone();
+    let origin = w.origin(name, move |mut c: OriginConn| {
+        while c.request().is_some() {
+            wait.wait();
+            c.send_quietly(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        }
+    });
+    (origin, gate)
+}
+
+#[test]
+fn a_full_server_queues() {
+    scenario("limits/a_full_server_queues", |w| {
+        let (origin, gate) = gated(w, "o1");
+        w.proxy(&sections("", "timeout queue 5s\ndefault-server maxconn 1"));
+        let mut a = w.client("fe");
+        a.get("/first", "Connection: close\r\n");
+        origin.wait_line(0, "< GET /first");
+        let mut b = w.client("fe");
+        b.get("/second", "Connection: close\r\n");
+        gate.open();
+        a.read_to_end();
+        b.read_to_end();
+        let lines = w.logs(2);
+        // the second one waited for the first: one connection at a time
+        assert_eq!(lines.len(), 2, "{lines:?}");
+    });
+}
+
+#[test]
+fn the_queue_times_out() {
+    scenario("limits/the_queue_times_out", |w| {
+        let (origin, gate) = gated(w, "o1");
+        w.proxy(&sections("", "timeout queue 300ms\ndefault-server maxconn 1"));
+        let mut a = w.client("fe");
+        a.get("/first", "");
+        origin.wait_line(0, "< GET /first");
+        let mut b = w.client("fe");
+        b.get("/second", "").read_to_end();
+        w.logs(1);
+        gate.open();
+        a.response();
+        a.close();
+        w.logs(2);
+    });
+}
+
+#[test]
+fn the_queue_is_full() {
+    scenario("limits/the_queue_is_full", |w| {
+        let (origin, gate) = gated(w, "o1");
+        w.proxy(&sections(
+            "",
+            "timeout queue 300ms\noption redispatch 0\ndefault-server maxconn 1 maxqueue 1",
+        ));
+        let mut a = w.client("fe");
+        a.get("/first", "");
+        origin.wait_line(0, "< GET /first");
+        let mut b = w.client("fe");
+        b.get("/second", "").read_to_end();
+        w.logs(1);
+        gate.open();
+        a.response();
+        a.close();
+        w.logs(2);
+    });
+}
+
+#[test]
+fn a_client_leaves_the_queue() {
+    scenario("limits/a_client_leaves_the_queue", |w| {
+        let (origin, gate) = gated(w, "o1");
+        w.proxy(&sections("", "timeout queue 5s\noption abortonclose\ndefault-server maxconn 1"));
+        let mut a = w.client("fe");
+        a.get("/first", "");
+        origin.wait_line(0, "< GET /first");
+        let mut b = w.client("fe");
+        b.get("/second", "");
+        b.close();
+        w.logs(1);
+        gate.open();
+        a.response();
+        a.close();
+        w.logs(2);
+    });
+}
+
+#[test]
+fn frontend_maxconn_lets_others_wait() {
+    scenario("limits/frontend_maxconn_lets_others_wait", |w| {
+        w.ok("o1");
+        w.proxy(&sections("maxconn 1", ""));
+        let mut a = w.client("fe");
+        a.get("/1", "").response();
+        let mut b = w.client("fe");
+        b.get("/2", "Connection: close\r\n");
+        a.get("/3", "Connection: close\r\n").read_to_end();
+        b.read_to_end();
+        w.logs(3);
+    });
+}
+
+#[test]
+fn bind_maxconn_lets_others_wait() {
+    scenario("limits/bind_maxconn_lets_others_wait", |w| {
+        w.ok("o1");
+        w.proxy("frontend fe\n  bind 127.0.0.1:${fe} maxconn 1\n  default_backend be\nbackend be\n  server s1 127.0.0.1:${o1}\n");
+        let mut a = w.client("fe");
+        a.get("/1", "").response();
+        let mut b = w.client("fe");
+        b.get("/2", "Connection: close\r\n");
+        a.get("/3", "Connection: close\r\n").read_to_end();
+        b.read_to_end();
+        w.logs(3);
+    });
+}
+
+#[test]
+fn global_maxconn_lets_others_wait() {
+    scenario("limits/global_maxconn_lets_others_wait", |w| {
+        w.ok("o1");
+        w.proxy(&format!(
+            "global\n  maxconn 1\n  nbthread 1\n  log 127.0.0.1:${{log}} local0\ndefaults\n  mode http\n  log global\n  option httplog\n  timeout connect 2s\n  timeout client 5s\n  timeout server 5s\n{}",
+            sections("", "")
+        ));
+        let mut a = w.client("fe");
+        a.get("/1", "").response();
+        let mut b = w.client("fe");
+        b.get("/2", "Connection: close\r\n");
+        a.get("/3", "Connection: close\r\n").read_to_end();
+        b.read_to_end();
+        w.logs(3);
+    });
+}
+
+#[test]
+fn rate_limit_sessions_slows_down() {
+    scenario("limits/rate_limit_sessions_slows_down", |w| {
+        w.ok("o1");
+        w.proxy(&sections("rate-limit sessions 5", ""));
+        let start = std::time::Instant::now();
+        for _ in 0..12 {
+            w.client("fe").get("/", "Connection: close\r\n").wait_end();
+        }
+        let slowed = start.elapsed().as_millis() > 900;
+        w.note(format!("12 sessions at 5/s took more than 0.9 s: {slowed}"));
+        w.logs(12);
+    });
+}

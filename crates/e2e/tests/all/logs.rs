@@ -1,0 +1,299 @@
+//! Log lines: formats, options, targets (manual sections 4.2 `log`, 8).
+use crate::{indent, sections};
+use portcullis_e2e::{Gate, scenario};
+
+#[test]
+fn httplog_of_an_ordinary_request() {
+    scenario("logs/httplog_of_an_ordinary_request", |w| {
+        w.ok("o1");
+        w.proxy(&sections("capture request header Host len 8\ncapture response header X-A len 4", ""));
+        w.client("fe").get("/path?with=query", "Connection: close\r\n").read_to_end();
+        w.logs(1);
+    });
+}
+
+#[test]
+fn clf() {
+    scenario("logs/clf", |w| {
+        w.ok("o1");
+        w.proxy(&sections("option httplog clf", ""));
+        w.client("fe").get("/path", "Connection: close\r\n").read_to_end();
+        w.logs(1);
+    });
+}
+
+#[test]
+fn default_format() {
+    scenario("logs/default_format", |w| {
+        w.ok("o1");
+        w.proxy(
+            "
+global
+  nbthread 1
+  log 127.0.0.1:${log} local0
+defaults
+  mode http
+  log global
+  timeout connect 2s
+  timeout client 5s
+  timeout server 5s
+frontend fe
+  bind 127.0.0.1:${fe}
+  default_backend be
+backend be
+  server s1 127.0.0.1:${o1}
+",
+        );
+        w.client("fe").get("/path", "Connection: close\r\n").read_to_end();
+        w.logs(1);
+    });
+}
+
+#[test]
+fn tcplog_in_a_http_frontend() {
+    scenario("logs/tcplog_in_a_http_frontend", |w| {
+        w.ok("o1");
+        w.proxy(&sections("option tcplog", ""));
+        w.client("fe").get("/path", "Connection: close\r\n").read_to_end();
+        w.logs(1);
+    });
+}
+
+#[test]
+fn logasap_logs_at_the_response_head() {
+    scenario("logs/logasap_logs_at_the_response_head", |w| {
+        let gate = Gate::default();
+        let wait = gate.clone();
+        w.origin("o1", move |mut c| {
+            c.request();
+            c.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf");
+            wait.wait();
+            c.send(" more.");
+            c.wait_end();
+        });
+        w.proxy(&sections("option logasap", ""));
+        let mut c = w.client("fe");
+        c.get("/", "");
+        c.head();
+        w.logs(1);
+        gate.open();
+        c.read_exactly(10);
+        c.close();
+    });
+}
+
+#[test]
+fn dontlog_normal_logs_only_errors() {
+    scenario("logs/dontlog_normal_logs_only_errors", |w| {
+        w.origin("o1", |mut c| {
+            if c.request().is_some_and(|r| r.start_line().contains("fine")) {
+                c.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
+            }
+        });
+        w.proxy(&sections("option dontlog-normal", ""));
+        w.client("fe").get("/fine", "").read_to_end();
+        w.client("fe").get("/bad", "").read_to_end();
+        w.logs(1);
+    });
+}
+
+#[test]
+fn log_separate_errors_raises_the_level() {
+    scenario("logs/log_separate_errors_raises_the_level", |w| {
+        w.origin("o1", |mut c| {
+            if c.request().is_some_and(|r| r.start_line().contains("fine")) {
+                c.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
+            }
+        });
+        w.proxy(&sections("option log-separate-errors", ""));
+        w.client("fe").get("/fine", "").read_to_end();
+        w.logs(1);
+        w.client("fe").get("/bad", "").read_to_end();
+        w.logs(2);
+    });
+}
+
+#[test]
+fn log_format_of_everything_plain() {
+    scenario("logs/log_format_of_everything_plain", |w| {
+        w.ok("o1");
+        w.proxy(&sections(
+            "log-format \"%ci|%fi|%ft|%f|%b|%s|%ST|%B|%U|%ts|%tsc|%HM|%HP|%HQ|%HU|%HV|%hr|%hs|%r|%{+Q}r|%rc|%sq|%bq|%rt|%H|%pid\"",
+            "",
+        ));
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        w.client("fe").get("/path?q=1", "Connection: close\r\n").read_to_end();
+        let line = w.logs(1).concat();
+        w.forget_logs();
+        let pid = w.process(0).pid().to_string();
+        let line = line.replace(host.trim(), "HOST").replace(&pid, "PID");
+        w.note(line.split_once(": ").map(|(_, m)| m.to_string()).unwrap_or(line));
+    });
+}
+
+#[test]
+fn formats_of_syslog() {
+    for format in ["rfc3164", "rfc5424", "short", "priority", "timed", "iso", "raw", "local"] {
+        scenario(&format!("logs/format_{format}"), |w| {
+            w.ok("o1");
+            w.proxy(&global_log(&format!("log 127.0.0.1:${{log}} format {format} local3 info")));
+            w.client("fe").get("/path", "Connection: close\r\n").read_to_end();
+            let line = w.logs(1).concat();
+            w.forget_logs();
+            w.note(masked(&line));
+        });
+    }
+}
+
+/// Everything before the client's address is the format's own: digits of dates and pids become `0`.
+fn masked(line: &str) -> String {
+    let at = line.find("127.0.0.1").unwrap_or(line.len());
+    let head: String = line[..at].split(' ').map(mask_word).collect::<Vec<_>>().join(" ");
+    format!("{head}{}", portcullis_e2e::mask::line(&line[at..]))
+}
+
+fn mask_word(word: &str) -> String {
+    let (kept, rest) = match word.split_once('>') {
+        Some((priority, rest)) => (format!("{priority}>"), rest),
+        None => (String::new(), word),
+    };
+    let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let rest = match rest {
+        w if months.iter().any(|m| w.ends_with(m)) => "MON".to_string(),
+        w if w.contains("[") && w.ends_with("]:") => "TAG[PID]:".to_string(),
+        w if w.starts_with("haproxy") || w.starts_with("portcullis") => "TAG".to_string(),
+        w if w.contains('T') && w.contains(':') && w.len() > 20 => "ISODATE".to_string(),
+        w if w.contains(':') && w.len() == 8 => "TIME".to_string(),
+        w if !w.is_empty() && w.bytes().all(|b| b.is_ascii_digit()) && w.len() < 9 => "0".to_string(),
+        w if w.parse::<f64>().is_ok() && w.len() > 9 => "UNIX".to_string(),
+        w => w.to_string(),
+    };
+    kept + &rest
+}
+
+fn global_log(log: &str) -> String {
+    format!(
+        "global\n  nbthread 1\n{}defaults\n  mode http\n  log global\n  option httplog\n  timeout connect 2s\n  timeout client 5s\n  timeout server 5s\n{}",
+        indent(log),
+        sections("", "")
+    )
+}
+
+#[test]
+fn facilities_and_levels() {
+    scenario("logs/facilities_and_levels", |w| {
+        w.ok("o1");
+        w.proxy(&global_log("log 127.0.0.1:${log} daemon notice\nlog 127.0.0.1:${log} local7 info err\nlog 127.0.0.1:${log} auth debug warning"));
+        w.client("fe").get("/path", "Connection: close\r\n").read_to_end();
+        w.logs(2);
+    });
+}
+
+#[test]
+fn log_length_cuts() {
+    scenario("logs/log_length_cuts", |w| {
+        w.ok("o1");
+        w.proxy(&global_log("log 127.0.0.1:${log} len 120 local0"));
+        w.client("fe").get(&format!("/{}", "a".repeat(300)), "Connection: close\r\n").read_to_end();
+        let line = w.logs(1).concat();
+        w.forget_logs();
+        w.note(format!("at most 120 bytes: {}", line.len() <= 120));
+    });
+}
+
+#[test]
+fn log_to_a_unix_socket() {
+    scenario("logs/log_to_a_unix_socket", |w| {
+        w.ok("o1");
+        w.unix_sink("log.sock");
+        w.proxy(&global_log("log ${dir}/log.sock local0"));
+        w.client("fe").get("/path", "Connection: close\r\n").read_to_end();
+        w.logs(1);
+    });
+}
+
+#[test]
+fn log_to_standard_output() {
+    for target in ["stdout", "stderr", "fd@1"] {
+        scenario(&format!("logs/to_{}", target.replace('@', "")), |w| {
+            w.ok("o1");
+            w.proxy(&global_log(&format!("log {target} format raw local0")));
+            w.client("fe").get("/path", "Connection: close\r\n").read_to_end();
+            let process = w.process(0);
+            let found = portcullis_e2e::process::wait_for(portcullis_e2e::process::PATIENCE, || {
+                let text = format!("{}\n{}", process.stdout(), process.stderr());
+                text.lines().find(|l| l.contains("GET /path")).map(str::to_string)
+            });
+            w.note(portcullis_e2e::mask::line(&found.unwrap_or_default()));
+        });
+    }
+}
+
+#[test]
+fn log_tag_and_hostname() {
+    scenario("logs/log_tag_and_hostname", |w| {
+        w.ok("o1");
+        w.proxy(&global_log("log-tag edge\nlog-send-hostname box.test\nlog 127.0.0.1:${log} local0"));
+        w.client("fe").get("/path", "Connection: close\r\n").read_to_end();
+        let line = w.logs(1).concat();
+        w.forget_logs();
+        let words: Vec<_> = line
+            .split(' ')
+            .filter(|w| w.starts_with("edge[") || *w == "box.test")
+            .map(|w| w.split('[').next().unwrap())
+            .collect();
+        w.note(words.join(" "));
+    });
+}
+
+#[test]
+fn sampled_targets() {
+    scenario("logs/sampled_targets", |w| {
+        w.ok("o1");
+        w.proxy(&global_log("log 127.0.0.1:${log} sample 2,3:4 local0"));
+        let mut c = w.client("fe");
+        for n in 1..=8 {
+            c.get(&format!("/{n}"), "").response();
+        }
+        c.close();
+        w.logs(4);
+    });
+}
+
+#[test]
+fn no_log_silences_a_section() {
+    scenario("logs/no_log_silences_a_section", |w| {
+        w.ok("o1");
+        w.proxy(
+            &(sections("no log", "") + "frontend other\n  bind 127.0.0.1:${other}\n  default_backend be\n"),
+        );
+        w.client("fe").get("/silent", "Connection: close\r\n").read_to_end();
+        w.client("other").get("/heard", "Connection: close\r\n").read_to_end();
+        w.logs(1);
+    });
+}
+
+#[test]
+fn names_and_unique_ids_in_lines() {
+    scenario("logs/names_and_unique_ids_in_lines", |w| {
+        w.ok("o1");
+        w.proxy(&sections(
+            "unique-id-format %{+X}o-%ci-%rt\nunique-id-header X-Id\nlog-format \"%ID %b %si:%sp %bi\"",
+            "",
+        ));
+        w.client("fe").get("/", "Connection: close\r\n").read_to_end();
+        w.logs(1);
+    });
+}
+
+#[test]
+fn error_log_format_for_bad_handshakes() {
+    scenario("logs/error_log_format_for_bad_handshakes", |w| {
+        w.ok("o1");
+        w.proxy("frontend fe\n  bind 127.0.0.1:${fe} accept-proxy\n  default_backend be\nbackend be\n  server s1 127.0.0.1:${o1}\n");
+        w.client("fe").send("not a header at all\r\n\r\n").wait_end();
+        let line = w.logs(1).concat();
+        w.forget_logs();
+        w.note(portcullis_e2e::mask::line(&line));
+    });
+}

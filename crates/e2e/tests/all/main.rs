@@ -1,0 +1,31 @@
+//! Every end-to-end test, in one binary.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a failure here is a failed test
+
+mod command_line;
+mod config_errors;
+mod config_language;
+mod connections;
+mod fields;
+mod http1;
+mod limits;
+mod logs;
+mod proxy_protocol;
+mod rules;
+mod signals;
+mod smuggling;
+mod tcp;
+mod timeouts;
+
+/// One frontend `fe`, one backend `be` with one server at `${o1}`, and these lines in them.
+fn sections(frontend: &str, backend: &str) -> String {
+    format!(
+        "frontend fe\n  bind 127.0.0.1:${{fe}}\n{}  default_backend be\nbackend be\n{}  server s1 127.0.0.1:${{o1}}\n",
+        indent(frontend),
+        indent(backend)
+    )
+}
+
+/// Each line of `text` as a line of a section.
+fn indent(text: &str) -> String {
+    text.lines().map(|l| format!("  {}\n", l.trim())).collect()
+}

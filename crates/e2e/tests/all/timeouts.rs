@@ -1,0 +1,270 @@
+//! Every timeout with its answer and its termination state (manual: timeout *, section 8.5).
+use crate::sections;
+use portcullis_e2e::{OriginConn, scenario};
+
+fn silent(mut c: OriginConn) {
+    c.request();
+    c.wait_end();
+}
+
+#[test]
+fn http_request_never_comes() {
+    scenario("timeouts/http_request_never_comes", |w| {
+        w.ok("o1");
+        w.proxy(&sections("timeout http-request 300ms", ""));
+        w.client("fe").read_to_end();
+        w.logs(1);
+    });
+}
+
+#[test]
+fn http_request_stays_incomplete() {
+    scenario("timeouts/http_request_stays_incomplete", |w| {
+        w.ok("o1");
+        w.proxy(&sections("timeout http-request 300ms", ""));
+        w.client("fe").send("GET / HTTP/1.1\r\nHost: te").read_to_end();
+        w.logs(1);
+    });
+}
+
+#[test]
+fn client_timeout_stands_in_for_http_request() {
+    scenario("timeouts/client_timeout_stands_in_for_http_request", |w| {
+        w.ok("o1");
+        w.proxy(&sections("timeout client 300ms", ""));
+        w.client("fe").send("GET / HTTP/1.1\r\nHost: te").read_to_end();
+        w.logs(1);
+    });
+}
+
+#[test]
+fn dontlognull_hides_silent_clients() {
+    scenario("timeouts/dontlognull_hides_silent_clients", |w| {
+        w.ok("o1");
+        w.proxy(&sections("timeout http-request 300ms\noption dontlognull", ""));
+        w.client("fe").read_to_end();
+        w.client("fe").close();
+        w.client("fe").get("/logged", "Connection: close\r\n").read_to_end();
+        w.logs(1);
+    });
+}
+
+#[test]
+fn http_ignore_probes_says_nothing() {
+    scenario("timeouts/http_ignore_probes_says_nothing", |w| {
+        w.ok("o1");
+        w.proxy(&sections("timeout http-request 300ms\noption http-ignore-probes", ""));
+        w.client("fe").read_to_end();
+        w.client("fe").send("GET / HT").read_to_end();
+        w.client("fe").get("/logged", "Connection: close\r\n").read_to_end();
+        w.logs(1);
+    });
+}
+
+#[test]
+fn client_connects_and_leaves() {
+    scenario("timeouts/client_connects_and_leaves", |w| {
+        w.ok("o1");
+        w.proxy(&sections("", ""));
+        w.client("fe").close();
+        w.logs(1);
+        w.client("fe").send("GET / HTTP/1.1\r\n").half_close().read_to_end();
+        w.logs(2);
+    });
+}
+
+#[test]
+fn keep_alive_ends_silently() {
+    scenario("timeouts/keep_alive_ends_silently", |w| {
+        w.ok("o1");
+        w.proxy(&sections("timeout http-keep-alive 200ms\ntimeout http-request 2s", ""));
+        let mut c = w.client("fe");
+        c.get("/", "").response();
+        c.read_to_end();
+        w.logs(1);
+    });
+}
+
+#[test]
+fn second_request_stays_incomplete() {
+    scenario("timeouts/second_request_stays_incomplete", |w| {
+        w.ok("o1");
+        w.proxy(&sections("timeout http-keep-alive 2s\ntimeout http-request 300ms", ""));
+        let mut c = w.client("fe");
+        c.get("/", "").response();
+        c.send("GET /2 HTTP/1.1\r\n").read_to_end();
+        w.logs(2);
+    });
+}
+
+#[test]
+fn server_never_answers() {
+    scenario("timeouts/server_never_answers", |w| {
+        w.origin("o1", silent);
+        w.proxy(&sections("", "timeout server 300ms"));
+        w.client("fe").get("/", "").read_to_end();
+        w.logs(1);
+    });
+}
+
+#[test]
+fn server_stalls_in_its_body() {
+    scenario("timeouts/server_stalls_in_its_body", |w| {
+        w.origin("o1", |mut c| {
+            c.request();
+            c.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf");
+            c.wait_end();
+        });
+        w.proxy(&sections("", "timeout server 300ms"));
+        w.client("fe").get("/", "").read_to_end();
+        w.logs(1);
+    });
+}
+
+#[test]
+fn server_stalls_in_its_head() {
+    scenario("timeouts/server_stalls_in_its_head", |w| {
+        w.origin("o1", |mut c| {
+            c.request();
+            c.send("HTTP/1.1 200 OK\r\nContent-");
+            c.wait_end();
+        });
+        w.proxy(&sections("", "timeout server 300ms"));
+        w.client("fe").get("/", "").read_to_end();
+        w.logs(1);
+    });
+}
+
+#[test]
+fn client_stalls_in_its_body() {
+    scenario("timeouts/client_stalls_in_its_body", |w| {
+        w.origin("o1", |mut c| {
+            c.head();
+            c.wait_end();
+        });
+        w.proxy(&sections("timeout client 300ms", ""));
+        w.client("fe").send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\nhalf").read_to_end();
+        w.logs(1);
+    });
+}
+
+#[test]
+fn client_stops_reading() {
+    scenario("timeouts/client_stops_reading", |w| {
+        w.origin("o1", |mut c| {
+            c.request();
+            c.send("HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n");
+            c.send_until_refused(&[b'x'; 65536], 100_000_000);
+        });
+        w.proxy(&sections("timeout client 500ms", ""));
+        let mut c = w.client("fe");
+        c.get("/", "");
+        // bytes delivered depend on socket buffers: only the state is compared
+        let line = w.logs(1).concat();
+        let state = line.split(' ').find(|w| w.ends_with("--") && w.len() == 4).unwrap_or("none").to_string();
+        w.forget_logs();
+        w.note(format!("state {state}"));
+        c.close();
+    });
+}
+
+#[test]
+fn connect_times_out() {
+    scenario("timeouts/connect_times_out", |w| {
+        let full = w.full_listener("o1");
+        w.proxy(&sections("", "timeout connect 200ms\nretries 0"));
+        w.client("fe").get("/", "").read_to_end();
+        w.logs(1);
+        drop(full);
+    });
+}
+
+#[test]
+fn connect_times_out_with_retries() {
+    scenario("timeouts/connect_times_out_with_retries", |w| {
+        let full = w.full_listener("o1");
+        w.proxy(&sections("", "timeout connect 100ms\nretries 2"));
+        w.client("fe").get("/", "").read_to_end();
+        w.logs(1);
+        drop(full);
+    });
+}
+
+#[test]
+fn tcp_client_idles() {
+    scenario("timeouts/tcp_client_idles", |w| {
+        w.origin("o1", |mut c| {
+            c.send("hello\n");
+            c.wait_end();
+        });
+        w.proxy(&sections("mode tcp\noption tcplog\ntimeout client 300ms", "mode tcp"));
+        w.client("fe").read_to_end();
+        w.logs(1);
+    });
+}
+
+#[test]
+fn tcp_server_idles() {
+    scenario("timeouts/tcp_server_idles", |w| {
+        w.origin("o1", |mut c| {
+            c.wait_end();
+        });
+        w.proxy(&sections("mode tcp\noption tcplog", "mode tcp\ntimeout server 300ms"));
+        w.client("fe").send("hello\n").read_to_end();
+        w.logs(1);
+    });
+}
+
+#[test]
+fn tcp_client_fin_timeout() {
+    scenario("timeouts/tcp_client_fin_timeout", |w| {
+        w.origin("o1", |mut c| {
+            c.read_to_end();
+            c.set_patience(std::time::Duration::from_secs(5));
+            c.wait_end();
+        });
+        w.proxy(&sections("mode tcp\noption tcplog\ntimeout client-fin 300ms", "mode tcp"));
+        w.client("fe").send("hello\n").half_close().read_to_end();
+        w.logs(1);
+    });
+}
+
+#[test]
+fn tcp_server_fin_timeout() {
+    scenario("timeouts/tcp_server_fin_timeout", |w| {
+        w.origin("o1", |mut c| {
+            c.send("bye\n").half_close();
+            c.wait_end();
+        });
+        w.proxy(&sections("mode tcp\noption tcplog", "mode tcp\ntimeout server-fin 300ms"));
+        w.client("fe").read_to_end();
+        w.logs(1);
+    });
+}
+
+#[test]
+fn tunnel_timeout_after_upgrade() {
+    scenario("timeouts/tunnel_timeout_after_upgrade", |w| {
+        w.origin("o1", |mut c| {
+            c.head();
+            c.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\nhello\n");
+            c.wait_end();
+        });
+        w.proxy(&sections("", "timeout tunnel 300ms\ntimeout server 5s"));
+        let mut c = w.client("fe");
+        c.get("/", "Connection: Upgrade\r\nUpgrade: foo\r\n").read_to_end();
+        w.logs(1);
+    });
+}
+
+#[test]
+fn tarpit_takes_its_time() {
+    scenario("timeouts/tarpit_takes_its_time", |w| {
+        w.ok("o1");
+        w.proxy(&sections("timeout tarpit 300ms\nhttp-request tarpit if { path /bad }", ""));
+        let start = std::time::Instant::now();
+        w.client("fe").get("/bad", "").read_to_end();
+        w.note(format!("took 0.3 s at least: {}", start.elapsed().as_millis() >= 290));
+        w.logs(1);
+    });
+}
