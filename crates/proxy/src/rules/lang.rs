@@ -127,8 +127,8 @@ impl<'p, 'c, 'l> Parsing<'p, 'c, 'l> {
     /// # Errors
     /// What is wrong with it.
     pub fn format(&mut self, word: &Word) -> Result<Format, String> {
-        let _ = self.places();
-        Err("formats are not there yet".into()).or(Ok(Format(word.text.clone())))
+        let (front, back) = self.places();
+        portcullis_sample::Format::parse(&word.text, &vocabulary(), front | back).map(Format)
     }
 
     /// An expression, from the next word.
@@ -208,11 +208,21 @@ impl Condition {
     }
 }
 
-#[derive(Debug, Clone)]
-pub struct Format(Vec<u8>);
+/// A log format.
+#[derive(Clone, Debug)]
+pub struct Format(portcullis_sample::Format);
+
 impl Format {
-    pub fn bytes(&self, _scope: &Scope<'_>) -> Vec<u8> {
-        self.0.clone()
+    /// Its text for this scope.
+    #[must_use]
+    pub fn bytes(&self, scope: &Scope<'_>) -> Vec<u8> {
+        let mut out = Vec::with_capacity(64);
+        self.write(scope, &mut out);
+        out
+    }
+    /// The same, behind what `out` holds.
+    pub fn write(&self, scope: &Scope<'_>, out: &mut Vec<u8>) {
+        self.0.write(scope, out);
     }
 }
 
