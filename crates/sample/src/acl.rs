@@ -58,7 +58,11 @@ impl Test {
         let mut cursor = Cursor::each();
         loop {
             match self.expr.eval_at(scope, &mut cursor) {
-                Sample::There(v) => { if self.patterns.matches(v) { return Verdict::True; } }
+                Sample::There(v) => {
+                    if self.patterns.matches(v) {
+                        return Verdict::True;
+                    }
+                }
                 Sample::Missing => return Verdict::False,
                 Sample::NotYet => return Verdict::NotYet,
             }
@@ -151,7 +155,10 @@ impl Acls {
     }
     /// Adds a test to the ACL of this name. One that is named like a predefined ACL replaces it.
     pub fn add(&mut self, name: &str, test: Test) {
-        self.named.entry(name.into()).or_insert_with(|| Arc::new(Acl::new(name, Vec::new()))).push(Arc::new(test));
+        self.named
+            .entry(name.into())
+            .or_insert_with(|| Arc::new(Acl::new(name, Vec::new())))
+            .push(Arc::new(test));
     }
     /// Their names.
     pub fn names(&self) -> impl Iterator<Item = &str> {
@@ -238,7 +245,10 @@ impl Reader<'_> {
                 overwritten(&keyword, warnings);
             }
             if !m.takes(expr.output()) {
-                return Err(format!("matching method '{}' cannot be used with fetch keyword '{keyword}'", m.name()));
+                return Err(format!(
+                    "matching method '{}' cannot be used with fetch keyword '{keyword}'",
+                    m.name()
+                ));
             }
             method = Some(m);
         } else if let Some(k) = self.vocabulary.acl(&keyword)
@@ -288,9 +298,8 @@ impl Reader<'_> {
             (Some(_), ExprError::FetchCheck(n, m)) => format!("in argument to '{n}', {m}"),
             (Some(_), e) => format!("ACL keyword '{name}' : {e}"),
             (None, ExprError::UnknownFetch(n, near)) => {
-                let near = near.or_else(|| {
-                    crate::near::nearest(&n, self.vocabulary.acls().into_iter().map(|a| a.name))
-                });
+                let near = near
+                    .or_else(|| crate::near::nearest(&n, self.vocabulary.acls().into_iter().map(|a| a.name)));
                 format!("{} in ACL expression '{shown}'", ExprError::UnknownFetch(n, near))
             }
             (None, e) => format!("{e} in ACL expression '{shown}'"),
@@ -364,10 +373,16 @@ fn read_flags(words: &[Word]) -> Result<Flags, String> {
                     return Err("only one explicit matching method can be defined with '-m' parameter. if migrating from an old version, just keep the last one".into());
                 }
                 if !f.files.is_empty() {
-                    return Err("'-m' must only be specified before patterns and files in parsing ACL expression".into());
+                    return Err(
+                        "'-m' must only be specified before patterns and files in parsing ACL expression"
+                            .into(),
+                    );
                 }
                 f.method = Some(Method::of(text(f.next)).ok_or_else(|| {
-                    format!("unknown matching method '{}' when parsing ACL expression", String::from_utf8_lossy(text(f.next)))
+                    format!(
+                        "unknown matching method '{}' when parsing ACL expression",
+                        String::from_utf8_lossy(text(f.next))
+                    )
                 })?);
                 f.next += 1;
             }

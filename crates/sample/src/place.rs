@@ -117,7 +117,7 @@ pub const FRONTEND: Needs = needs(b"YYYYYYYYYYYYYYYYYYY...", "frontend");
 /// The client's connection.
 pub const CLIENT_CONNECTION: Needs = needs(b"YYYYYYYYYYYYYYYYYYYY..", "client address");
 /// The client's session (TLS).
-pub const CLIENT_SESSION: Needs = needs(b".YYYYYYYYYYYYYYYYYY...", "data flow transmitted from the client");
+pub const CLIENT_SESSION: Needs = needs(b".YYYYYYYYYYYYYYYYYY...", "client-side connection");
 /// Bytes of the request in the buffer.
 pub const REQUEST_BYTES: Needs = needs(b"..YYYYYYYYY...........", "request buffer");
 /// Headers of the request, while they are there.
@@ -125,16 +125,22 @@ pub const REQUEST: Needs = needs(b"..YYYYYYYYY...........", "HTTP request header
 /// The request line, kept until the log.
 pub const REQUEST_LINE: Needs = needs(b"..YYYYYYYYYYYYYYYYY...", "HTTP request");
 /// Headers of the request or of the response.
-pub const EITHER: Needs = needs(b"..YYYYYYYYYYYYYYYY.Y..", "HTTP request or response headers");
+pub const EITHER: Needs = needs(b"..YYYYYYYYYYYYYYYY.Y..", "HTTP request headers,HTTP response headers");
 /// The backend.
 pub const BACKEND: Needs = needs(b"......YYYYYYYYYYYYYY..", "backend");
 /// The server's connection.
-pub const SERVER_CONNECTION: Needs = needs(b"..........YYYYYYYYYY..", "server address");
+pub const SERVER_CONNECTION: Needs = needs(b"..........YYYYYYYYYY..", "server");
 /// The end of the request.
-pub const REQUEST_END: Needs = needs(b".........YYYYYYYYYY...", "end of request");
+pub const REQUEST_END: Needs = needs(b".........YYYYYYYYYY...", "response buffer statistics");
 /// The server's session, or the response line.
 pub const RESPONSE_LINE: Needs = needs(b"...........YYYYYYYYY..", "HTTP response");
 /// Bytes of the response in the buffer.
 pub const RESPONSE_BYTES: Needs = needs(b"...........YYYYYYY.Y..", "response buffer");
 /// Headers of the response.
 pub const RESPONSE: Needs = needs(b"...........YYYYYYY.Y..", "HTTP response headers");
+/// Bytes of either buffer.
+pub const EITHER_BYTES: Needs = needs(b"..YYYYYYYYYYYYYYYY.Y..", "request buffer,response buffer");
+/// Counters of the request.
+pub const REQUEST_COUNTERS: Needs = needs(b"..YYYYYYYYYYYYYYYYY...", "request buffer statistics");
+/// Address of the server, and what is known once it is connected.
+pub const SERVER_ADDRESS: Needs = needs(b"...........YYYYYYYYY..", "server address");

@@ -72,7 +72,13 @@ pub struct Fetch {
 impl Fetch {
     /// A row without arguments; see [`Fetch::with`] and [`Fetch::impure`].
     #[must_use]
-    pub const fn new(name: &'static str, output: Type, needs: Needs, help: &'static str, eval: FetchFn) -> Self {
+    pub const fn new(
+        name: &'static str,
+        output: Type,
+        needs: Needs,
+        help: &'static str,
+        eval: FetchFn,
+    ) -> Self {
         Self { name, args: NO_ARGS, output, needs, pure: true, help, check: None, eval }
     }
     /// With these arguments.
@@ -98,7 +104,13 @@ impl Fetch {
 impl Convert {
     /// A row without arguments.
     #[must_use]
-    pub const fn new(name: &'static str, input: Type, output: Type, help: &'static str, eval: ConvertFn) -> Self {
+    pub const fn new(
+        name: &'static str,
+        input: Type,
+        output: Type,
+        help: &'static str,
+        eval: ConvertFn,
+    ) -> Self {
         Self { name, args: NO_ARGS, input, output, help, check: None, eval }
     }
     /// With these arguments.

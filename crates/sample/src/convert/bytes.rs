@@ -12,7 +12,11 @@ fn bytes<'s>(v: Value<'s>) -> Option<Bytes<'s>> {
         _ => None,
     }
 }
-fn made<'s>(v: Value<'s>, wrap: fn(Bytes<'s>) -> Value<'s>, f: impl FnOnce(&[u8]) -> Option<Vec<u8>>) -> Sample<'s> {
+fn made<'s>(
+    v: Value<'s>,
+    wrap: fn(Bytes<'s>) -> Value<'s>,
+    f: impl FnOnce(&[u8]) -> Option<Vec<u8>>,
+) -> Sample<'s> {
     bytes(v).and_then(|b| f(&b)).map(|b| wrap(Cow::Owned(b))).into()
 }
 
@@ -89,11 +93,21 @@ fn check_part(args: &mut Args) -> Result<(), String> {
 
 /// Rows.
 pub const ROWS: &[Convert] = &[
-    Convert::new("hex", Type::Bin, Type::Str, "In hexadecimal.", |_, v, _| made(v, Value::Str, |b| Some(hex(b)))),
-    Convert::new("base64", Type::Bin, Type::Str, "In base64.", |_, v, _| made(v, Value::Str, |b| Some(encode(STANDARD, true, b)))),
-    Convert::new("b64dec", Type::Str, Type::Bin, "From base64.", |_, v, _| made(v, Value::Bin, |b| decode(STANDARD, true, b))),
-    Convert::new("ub64enc", Type::Bin, Type::Str, "In base64url.", |_, v, _| made(v, Value::Str, |b| Some(encode(URL, false, b)))),
-    Convert::new("ub64dec", Type::Str, Type::Bin, "From base64url.", |_, v, _| made(v, Value::Bin, |b| decode(URL, false, b))),
+    Convert::new("hex", Type::Bin, Type::Str, "In hexadecimal.", |_, v, _| {
+        made(v, Value::Str, |b| Some(hex(b)))
+    }),
+    Convert::new("base64", Type::Bin, Type::Str, "In base64.", |_, v, _| {
+        made(v, Value::Str, |b| Some(encode(STANDARD, true, b)))
+    }),
+    Convert::new("b64dec", Type::Str, Type::Bin, "From base64.", |_, v, _| {
+        made(v, Value::Bin, |b| decode(STANDARD, true, b))
+    }),
+    Convert::new("ub64enc", Type::Bin, Type::Str, "In base64url.", |_, v, _| {
+        made(v, Value::Str, |b| Some(encode(URL, false, b)))
+    }),
+    Convert::new("ub64dec", Type::Str, Type::Bin, "From base64url.", |_, v, _| {
+        made(v, Value::Bin, |b| decode(URL, false, b))
+    }),
     Convert::new("bytes", Type::Bin, Type::Bin, "Some bytes from an offset.", |a, v, _| part(a, v))
         .with(1, &[ArgKind::Str, ArgKind::Str])
         .checked(check_part),
@@ -105,7 +119,9 @@ mod tests {
 
     #[test]
     fn base64_of_rfc4648() {
-        for (plain, coded) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")] {
+        for (plain, coded) in
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")]
+        {
             assert_eq!(encode(STANDARD, true, plain.as_bytes()), coded.as_bytes());
             assert_eq!(decode(STANDARD, true, coded.as_bytes()).unwrap(), plain.as_bytes());
         }

@@ -11,7 +11,8 @@ use crate::row::{Convert, SampleRows};
 pub const ROWS: SampleRows = SampleRows { fetches: &[], converters: &ALL, acls: &[] };
 
 const ALL: [Convert; text::ROWS.len() + bytes::ROWS.len() + numbers::ROWS.len() + time::ROWS.len()] = {
-    let mut all = [text::ROWS[0]; text::ROWS.len() + bytes::ROWS.len() + numbers::ROWS.len() + time::ROWS.len()];
+    let mut all =
+        [text::ROWS[0]; text::ROWS.len() + bytes::ROWS.len() + numbers::ROWS.len() + time::ROWS.len()];
     let lists: [&[Convert]; 4] = [text::ROWS, bytes::ROWS, numbers::ROWS, time::ROWS];
     let (mut n, mut l) = (0, 0);
     while l < lists.len() {

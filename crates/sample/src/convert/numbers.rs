@@ -50,7 +50,9 @@ fn remainder(a: i64, b: i64) -> i64 {
 
 macro_rules! arithmetic {
     ($name:literal, $help:literal, $op:expr) => {
-        Convert::new($name, Type::Int, Type::Int, $help, |a, v, _| binary(a, v, $op)).with(1, ONE).checked(check_int)
+        Convert::new($name, Type::Int, Type::Int, $help, |a, v, _| binary(a, v, $op))
+            .with(1, ONE)
+            .checked(check_int)
     };
 }
 
@@ -69,18 +71,30 @@ pub const ROWS: &[Convert] = &[
         unary(v, |a| Value::Int(a.checked_neg().unwrap_or(i64::MAX)))
     }),
     Convert::new("not", Type::Int, Type::Bool, "True for zero.", |_, v, _| unary(v, |a| Value::Bool(a == 0))),
-    Convert::new("bool", Type::Int, Type::Bool, "True for anything but zero.", |_, v, _| unary(v, |a| Value::Bool(a != 0))),
-    Convert::new("even", Type::Int, Type::Bool, "Is it even?", |_, v, _| unary(v, |a| Value::Bool(a & 1 == 0))),
+    Convert::new("bool", Type::Int, Type::Bool, "True for anything but zero.", |_, v, _| {
+        unary(v, |a| Value::Bool(a != 0))
+    }),
+    Convert::new("even", Type::Int, Type::Bool, "Is it even?", |_, v, _| {
+        unary(v, |a| Value::Bool(a & 1 == 0))
+    }),
     Convert::new("odd", Type::Int, Type::Bool, "Is it odd?", |_, v, _| unary(v, |a| Value::Bool(a & 1 == 1))),
-    Convert::new("iif", Type::Bool, Type::Str, "The first argument for true, the second for false.", |a, v, _| match v {
-        Value::Bool(b) => Value::str(a.text(usize::from(!b))).into(),
-        _ => Sample::Missing,
-    })
+    Convert::new(
+        "iif",
+        Type::Bool,
+        Type::Str,
+        "The first argument for true, the second for false.",
+        |a, v, _| match v {
+            Value::Bool(b) => Value::str(a.text(usize::from(!b))).into(),
+            _ => Sample::Missing,
+        },
+    )
     .with(2, &[ArgKind::Str, ArgKind::Str]),
-    Convert::new("ipmask", Type::Addr, Type::Addr, "Keeps the address under a mask.", |a, v, _| match (v, a.0.first(), a.0.get(1)) {
-        (Value::V4(ip), Some(Arg::V4(m)), _) => Value::V4(ip & *m).into(),
-        (Value::V6(ip), _, Some(Arg::V6(m))) => Value::V6(ip & *m).into(),
-        _ => Sample::Missing,
+    Convert::new("ipmask", Type::Addr, Type::Addr, "Keeps the address under a mask.", |a, v, _| {
+        match (v, a.0.first(), a.0.get(1)) {
+            (Value::V4(ip), Some(Arg::V4(m)), _) => Value::V4(ip & *m).into(),
+            (Value::V6(ip), _, Some(Arg::V6(m))) => Value::V6(ip & *m).into(),
+            _ => Sample::Missing,
+        }
     })
     .with(1, &[ArgKind::Mask4, ArgKind::Mask6]),
 ];

@@ -137,7 +137,10 @@ fn url_enc(b: &[u8]) -> Vec<u8> {
 fn check_enc(args: &mut Args) -> Result<(), String> {
     match args.text(0) {
         b"" | b"query" => Ok(()),
-        t => Err(format!("Unexpected encode type. Allowed value is 'query' (got '{}')", String::from_utf8_lossy(t))),
+        t => Err(format!(
+            "Unexpected encode type. Allowed value is 'query' (got '{}')",
+            String::from_utf8_lossy(t)
+        )),
     }
 }
 
@@ -164,7 +167,9 @@ const CUT: &[ArgKind] = &[ArgKind::Int, ArgKind::Str, ArgKind::Int];
 pub const ROWS: &[Convert] = &[
     Convert::new("lower", Type::Str, Type::Str, "In lower case.", |_, v, _| text(v, |b| Some(lower(b)))),
     Convert::new("upper", Type::Str, Type::Str, "In upper case.", |_, v, _| text(v, |b| Some(upper(b)))),
-    Convert::new("length", Type::Str, Type::Int, "Length in bytes.", |_, v, _| v.bytes().map(|b| Value::Int(b.len() as i64)).into()),
+    Convert::new("length", Type::Str, Type::Int, "Length in bytes.", |_, v, _| {
+        v.bytes().map(|b| Value::Int(b.len() as i64)).into()
+    }),
     Convert::new("field", Type::Str, Type::Str, "Fields between delimiters.", |a, v, _| {
         text(v, |b| {
             let (start, end) = fields(&b, a, false).unwrap_or((0, 0));
@@ -181,12 +186,18 @@ pub const ROWS: &[Convert] = &[
     })
     .with(2, CUT)
     .checked(check_index),
-    Convert::new("host_only", Type::Str, Type::Str, "A Host header's value without the port, in lower case.", |_, v, _| {
-        text(v, |b| {
-            let end = host_port(&b).0;
-            Some(lower(slice(b, 0, end)))
-        })
-    }),
+    Convert::new(
+        "host_only",
+        Type::Str,
+        Type::Str,
+        "A Host header's value without the port, in lower case.",
+        |_, v, _| {
+            text(v, |b| {
+                let end = host_port(&b).0;
+                Some(lower(slice(b, 0, end)))
+            })
+        },
+    ),
     Convert::new("port_only", Type::Str, Type::Int, "The port of a Host header's value, or 0.", |_, v, _| {
         v.bytes().map(|b| Value::Int(host_port(b).1)).into()
     }),
@@ -214,20 +225,30 @@ pub const ROWS: &[Convert] = &[
     Convert::new("reverse", Type::Str, Type::Str, "Byte by byte from the end.", |_, v, _| {
         text(v, |b| Some(Cow::Owned(b.iter().rev().copied().collect())))
     }),
-    Convert::new("reverse_dom", Type::Str, Type::Str, "Labels of a host name in reverse order.", |_, v, _| {
-        text(v, |b| reverse_labels(&b).map(Cow::Owned))
-    }),
+    Convert::new(
+        "reverse_dom",
+        Type::Str,
+        Type::Str,
+        "Labels of a host name in reverse order.",
+        |_, v, _| text(v, |b| reverse_labels(&b).map(Cow::Owned)),
+    ),
     Convert::new("url_dec", Type::Str, Type::Str, "Percent-decoded.", |a, v, _| {
         text(v, |b| {
             let form = a.int(0).unwrap_or(0) != 0;
-            if b.iter().any(|c| matches!(c, b'%' | b'+')) { url_dec(&b, form).map(Cow::Owned) } else { Some(b) }
+            if b.iter().any(|c| matches!(c, b'%' | b'+')) {
+                url_dec(&b, form).map(Cow::Owned)
+            } else {
+                Some(b)
+            }
         })
     })
     .with(0, &[ArgKind::Int])
     .checked(check_form),
-    Convert::new("url_enc", Type::Str, Type::Str, "Percent-encoded.", |_, v, _| text(v, |b| Some(Cow::Owned(url_enc(&b)))))
-        .with(1, &[ArgKind::Str])
-        .checked(check_enc),
+    Convert::new("url_enc", Type::Str, Type::Str, "Percent-encoded.", |_, v, _| {
+        text(v, |b| Some(Cow::Owned(url_enc(&b))))
+    })
+    .with(1, &[ArgKind::Str])
+    .checked(check_enc),
     Convert::new("hex2i", Type::Str, Type::Int, "The integer that hex digits say.", |_, v, _| {
         v.bytes().map(|b| Value::Int(hex_int(b))).into()
     }),
@@ -257,10 +278,25 @@ mod tests {
     #[test]
     fn the_manuals_fields_and_words() {
         let s = "f1_f2_f3__f5";
-        for (i, n, want) in [(4, 1, ""), (5, 1, "f5"), (2, 0, "f2_f3__f5"), (2, 2, "f2_f3"), (-2, 3, "f2_f3_"), (-3, 0, "f1_f2_f3"), (9, 1, "")] {
+        for (i, n, want) in [
+            (4, 1, ""),
+            (5, 1, "f5"),
+            (2, 0, "f2_f3__f5"),
+            (2, 2, "f2_f3"),
+            (-2, 3, "f2_f3_"),
+            (-3, 0, "f1_f2_f3"),
+            (9, 1, ""),
+        ] {
             assert_eq!(cut(s, i, "_", n, false), want, "field({i},_,{n})");
         }
-        for (i, n, want) in [(4, 1, "f5"), (5, 1, ""), (3, 0, "f3__f5"), (3, 2, "f3__f5"), (-2, 3, "f1_f2_f3"), (-3, 0, "f1_f2")] {
+        for (i, n, want) in [
+            (4, 1, "f5"),
+            (5, 1, ""),
+            (3, 0, "f3__f5"),
+            (3, 2, "f3__f5"),
+            (-2, 3, "f1_f2_f3"),
+            (-3, 0, "f1_f2"),
+        ] {
             assert_eq!(cut(s, i, "_", n, true), want, "word({i},_,{n})");
         }
         assert_eq!(cut("/f1/f2/f3/f4", 1, "/", 1, true), "f1");
@@ -268,7 +304,9 @@ mod tests {
 
     #[test]
     fn hosts_and_urls() {
-        for (h, host, port) in [("h:80", "h", 80), ("h", "h", 0), ("[::1]", "[::1]", 0), ("[::1]:80", "[::1]", 80)] {
+        for (h, host, port) in
+            [("h:80", "h", 80), ("h", "h", 0), ("[::1]", "[::1]", 0), ("[::1]:80", "[::1]", 80)]
+        {
             let (end, p) = host_port(h.as_bytes());
             assert_eq!((&h[..end], p), (host, port));
         }

@@ -10,7 +10,17 @@ use std::borrow::Cow;
 
 const LONG_DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 const LONG_MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
     "December",
 ];
 
@@ -45,7 +55,7 @@ fn conversion(spec: u8, c: &Civil, epoch: i64, offset: i64, zone: &str, out: &mu
     }
     let mut number = |n: i64, width| padded(out, n.unsigned_abs(), width);
     let hour12 = i64::from((c.hour + 11) % 12 + 1);
-    let year_day = i64::from(c.day) + day_of_year(c) ;
+    let year_day = i64::from(c.day) + day_of_year(c);
     match spec {
         b'Y' => signed(out, c.year),
         b'C' => number(c.year / 100, 2),
@@ -135,14 +145,24 @@ fn check_http_date(args: &mut Args) -> Result<(), String> {
 
 /// Rows.
 pub const ROWS: &[Convert] = &[
-    Convert::new("ltime", Type::Int, Type::Str, "A date in local time, as strftime(3) writes it.", |a, v, _| {
-        let Some(epoch) = shifted(a, &v).and_then(sane) else { return Sample::Missing };
-        let offset = i64::from(local_time(epoch).offset);
-        Value::Str(Cow::Owned(strftime(a.text(0), epoch, offset, if offset == 0 { "UTC" } else { "" }))).into()
-    })
+    Convert::new(
+        "ltime",
+        Type::Int,
+        Type::Str,
+        "A date in local time, as strftime(3) writes it.",
+        |a, v, _| {
+            let Some(epoch) = shifted(a, &v).and_then(sane) else { return Sample::Missing };
+            let offset = i64::from(local_time(epoch).offset);
+            Value::Str(Cow::Owned(strftime(a.text(0), epoch, offset, if offset == 0 { "UTC" } else { "" })))
+                .into()
+        },
+    )
     .with(1, FORMAT),
     Convert::new("utime", Type::Int, Type::Str, "A date in UTC, as strftime(3) writes it.", |a, v, _| {
-        shifted(a, &v).and_then(sane).map(|epoch| Value::Str(Cow::Owned(strftime(a.text(0), epoch, 0, "GMT")))).into()
+        shifted(a, &v)
+            .and_then(sane)
+            .map(|epoch| Value::Str(Cow::Owned(strftime(a.text(0), epoch, 0, "GMT"))))
+            .into()
     })
     .with(1, FORMAT),
     Convert::new("http_date", Type::Int, Type::Str, "A date for HTTP headers.", |a, v, _| http_date(a, v))
@@ -157,7 +177,8 @@ mod tests {
     #[test]
     fn like_the_c_library() {
         let t = 951_782_400; // Tue Feb 29 00:00:00 UTC 2000
-        let all = strftime(b"%a %A %b %B %d %e %H %I %j %m %M %p %S %U %w %W %y %Y %F %T %D %s %z %%", t, 0, "GMT");
+        let all =
+            strftime(b"%a %A %b %B %d %e %H %I %j %m %M %p %S %U %w %W %y %Y %F %T %D %s %z %%", t, 0, "GMT");
         let want = "Tue Tuesday Feb February 29 29 00 12 060 02 00 AM 00 09 2 09 00 2000 2000-02-29 00:00:00 02/29/00 951782400 +0000 %";
         assert_eq!(String::from_utf8_lossy(&all), want);
         assert_eq!(strftime(b"%H:%M %z", t, -5400, ""), b"22:30 -0130");

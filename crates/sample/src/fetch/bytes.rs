@@ -1,7 +1,7 @@
 //! Samples of the bytes in the buffers (manual section 7.3.5).
 
 use crate::args::{ArgKind, Args};
-use crate::place::{EITHER, REQUEST, REQUEST_BYTES, RESPONSE_BYTES};
+use crate::place::{EITHER_BYTES, REQUEST, REQUEST_BYTES, RESPONSE_BYTES};
 use crate::row::{Cursor, Fetch, SampleRows};
 use crate::scope::{Direction, Payload, Scope};
 use crate::value::{Sample, Type, Value};
@@ -49,17 +49,67 @@ const RANGE: &[ArgKind] = &[ArgKind::Int, ArgKind::Int];
 /// Rows.
 pub const ROWS: SampleRows = SampleRows {
     fetches: &[
-        Fetch::new("payload", Type::Bin, EITHER, "Bytes of the buffer of the rule's direction.", |a, s, _| payload(of(s), a)).with(2, RANGE).impure(),
-        Fetch::new("req.payload", Type::Bin, REQUEST_BYTES, "Bytes of the request buffer.", |a, s, _| payload(s.request_bytes, a)).with(2, RANGE).impure(),
-        Fetch::new("res.payload", Type::Bin, RESPONSE_BYTES, "Bytes of the response buffer.", |a, s, _| payload(s.response_bytes, a)).with(2, RANGE).impure(),
-        Fetch::new("req.len", Type::Int, REQUEST_BYTES, "Bytes in the request buffer.", |_, s, _| length(s.request_bytes)).impure(),
-        Fetch::new("req_len", Type::Int, REQUEST_BYTES, "Bytes in the request buffer.", |_, s, _| length(s.request_bytes)).impure(),
-        Fetch::new("res.len", Type::Int, RESPONSE_BYTES, "Bytes in the response buffer.", |_, s, _| length(s.response_bytes)).impure(),
-        Fetch::new("req.body", Type::Bin, REQUEST, "The request's body as far as it is there.", |_, s, _| whole(s.request_bytes)).impure(),
-        Fetch::new("req.body_len", Type::Int, REQUEST, "Length of what is there of the request's body.", |_, s, _| length(s.request_bytes)).impure(),
-        Fetch::new("req.body_size", Type::Int, REQUEST, "Announced length of the request's body.", size).impure(),
-        Fetch::new("res.body", Type::Bin, crate::place::RESPONSE, "The response's body as far as it is there.", |_, s, _| whole(s.response_bytes)).impure(),
-        Fetch::new("res.body_len", Type::Int, crate::place::RESPONSE, "Length of what is there of the response's body.", |_, s, _| length(s.response_bytes)).impure(),
+        Fetch::new(
+            "payload",
+            Type::Bin,
+            EITHER_BYTES,
+            "Bytes of the buffer of the rule's direction.",
+            |a, s, _| payload(of(s), a),
+        )
+        .with(2, RANGE)
+        .impure(),
+        Fetch::new("req.payload", Type::Bin, REQUEST_BYTES, "Bytes of the request buffer.", |a, s, _| {
+            payload(s.request_bytes, a)
+        })
+        .with(2, RANGE)
+        .impure(),
+        Fetch::new("res.payload", Type::Bin, RESPONSE_BYTES, "Bytes of the response buffer.", |a, s, _| {
+            payload(s.response_bytes, a)
+        })
+        .with(2, RANGE)
+        .impure(),
+        Fetch::new("req.len", Type::Int, REQUEST_BYTES, "Bytes in the request buffer.", |_, s, _| {
+            length(s.request_bytes)
+        })
+        .impure(),
+        Fetch::new("req_len", Type::Int, REQUEST_BYTES, "Bytes in the request buffer.", |_, s, _| {
+            length(s.request_bytes)
+        })
+        .impure(),
+        Fetch::new("res.len", Type::Int, RESPONSE_BYTES, "Bytes in the response buffer.", |_, s, _| {
+            length(s.response_bytes)
+        })
+        .impure(),
+        Fetch::new("req.body", Type::Bin, REQUEST, "The request's body as far as it is there.", |_, s, _| {
+            whole(s.request_bytes)
+        })
+        .impure(),
+        Fetch::new(
+            "req.body_len",
+            Type::Int,
+            REQUEST,
+            "Length of what is there of the request's body.",
+            |_, s, _| length(s.request_bytes),
+        )
+        .impure(),
+        Fetch::new("req.body_size", Type::Int, REQUEST, "Announced length of the request's body.", size)
+            .impure(),
+        Fetch::new(
+            "res.body",
+            Type::Bin,
+            crate::place::RESPONSE,
+            "The response's body as far as it is there.",
+            |_, s, _| whole(s.response_bytes),
+        )
+        .impure(),
+        Fetch::new(
+            "res.body_len",
+            Type::Int,
+            crate::place::RESPONSE,
+            "Length of what is there of the response's body.",
+            |_, s, _| length(s.response_bytes),
+        )
+        .impure(),
     ],
     converters: &[],
     acls: &[],

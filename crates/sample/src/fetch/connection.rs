@@ -2,7 +2,7 @@
 
 use crate::args::Args;
 use crate::facts::Facts;
-use crate::place::{BACKEND, CLIENT_CONNECTION, FRONTEND, RESPONSE_LINE, SERVER_CONNECTION};
+use crate::place::{BACKEND, CLIENT_CONNECTION, FRONTEND, SERVER_ADDRESS, SERVER_CONNECTION};
 use crate::row::{Cursor, Fetch, SampleRows};
 use crate::scope::Scope;
 use crate::value::{Sample, Type, Value};
@@ -44,32 +44,138 @@ fn server<'s>(_: &'s Args, s: &Scope<'s>, _: &mut Cursor) -> Sample<'s> {
 /// Rows.
 pub const ROWS: SampleRows = SampleRows {
     fetches: &[
-        Fetch::new("src", Type::Addr, CLIENT_CONNECTION, "The client's address, as rules may have changed it.", |_, s, _| ip(source(s.facts))),
-        Fetch::new("src_port", Type::Int, CLIENT_CONNECTION, "The client's port.", |_, s, _| port(source(s.facts))),
-        Fetch::new("src_is_local", Type::Bool, CLIENT_CONNECTION, "Is the client's address one of this host?", |_, s, _| local(source(s.facts))),
-        Fetch::new("dst", Type::Addr, CLIENT_CONNECTION, "The address that the client connected to, as rules may have changed it.", |_, s, _| ip(destination(s.facts))),
-        Fetch::new("dst_port", Type::Int, CLIENT_CONNECTION, "The port that the client connected to.", |_, s, _| port(destination(s.facts))),
-        Fetch::new("dst_is_local", Type::Bool, CLIENT_CONNECTION, "Is the destination address one of this host?", |_, s, _| local(destination(s.facts))),
-        Fetch::new("fc_src", Type::Addr, CLIENT_CONNECTION, "The client's address of the connection itself.", |_, s, _| ip(s.facts.client)),
-        Fetch::new("fc_src_port", Type::Int, CLIENT_CONNECTION, "The client's port of the connection itself.", |_, s, _| port(s.facts.client)),
-        Fetch::new("fc_src_is_local", Type::Bool, CLIENT_CONNECTION, "Is the connection's source address one of this host?", |_, s, _| local(s.facts.client)),
-        Fetch::new("fc_dst", Type::Addr, CLIENT_CONNECTION, "The destination address of the connection itself.", |_, s, _| ip(s.facts.frontend)),
-        Fetch::new("fc_dst_port", Type::Int, CLIENT_CONNECTION, "The destination port of the connection itself.", |_, s, _| port(s.facts.frontend)),
-        Fetch::new("fc_dst_is_local", Type::Bool, CLIENT_CONNECTION, "Is the connection's destination address one of this host?", |_, s, _| local(s.facts.frontend)),
-        Fetch::new("bc_src", Type::Addr, RESPONSE_LINE, "Our address of the connection to the server.", |_, s, _| ip(s.facts.server_source)),
-        Fetch::new("bc_src_port", Type::Int, RESPONSE_LINE, "Our port of the connection to the server.", |_, s, _| port(s.facts.server_source)),
-        Fetch::new("bc_dst", Type::Addr, RESPONSE_LINE, "The server's address.", |_, s, _| ip(s.facts.server)),
-        Fetch::new("bc_dst_port", Type::Int, RESPONSE_LINE, "The server's port.", |_, s, _| port(s.facts.server)),
-        Fetch::new("fe_name", Type::Str, FRONTEND, "Name of the frontend.", |_, s, _| name(s.facts.frontend_name, true)),
+        Fetch::new(
+            "src",
+            Type::Addr,
+            CLIENT_CONNECTION,
+            "The client's address, as rules may have changed it.",
+            |_, s, _| ip(source(s.facts)),
+        ),
+        Fetch::new("src_port", Type::Int, CLIENT_CONNECTION, "The client's port.", |_, s, _| {
+            port(source(s.facts))
+        }),
+        Fetch::new(
+            "src_is_local",
+            Type::Bool,
+            CLIENT_CONNECTION,
+            "Is the client's address one of this host?",
+            |_, s, _| local(source(s.facts)),
+        ),
+        Fetch::new(
+            "dst",
+            Type::Addr,
+            CLIENT_CONNECTION,
+            "The address that the client connected to, as rules may have changed it.",
+            |_, s, _| ip(destination(s.facts)),
+        ),
+        Fetch::new(
+            "dst_port",
+            Type::Int,
+            CLIENT_CONNECTION,
+            "The port that the client connected to.",
+            |_, s, _| port(destination(s.facts)),
+        ),
+        Fetch::new(
+            "dst_is_local",
+            Type::Bool,
+            CLIENT_CONNECTION,
+            "Is the destination address one of this host?",
+            |_, s, _| local(destination(s.facts)),
+        ),
+        Fetch::new(
+            "fc_src",
+            Type::Addr,
+            CLIENT_CONNECTION,
+            "The client's address of the connection itself.",
+            |_, s, _| ip(s.facts.client),
+        ),
+        Fetch::new(
+            "fc_src_port",
+            Type::Int,
+            CLIENT_CONNECTION,
+            "The client's port of the connection itself.",
+            |_, s, _| port(s.facts.client),
+        ),
+        Fetch::new(
+            "fc_src_is_local",
+            Type::Bool,
+            CLIENT_CONNECTION,
+            "Is the connection's source address one of this host?",
+            |_, s, _| local(s.facts.client),
+        ),
+        Fetch::new(
+            "fc_dst",
+            Type::Addr,
+            CLIENT_CONNECTION,
+            "The destination address of the connection itself.",
+            |_, s, _| ip(s.facts.frontend),
+        ),
+        Fetch::new(
+            "fc_dst_port",
+            Type::Int,
+            CLIENT_CONNECTION,
+            "The destination port of the connection itself.",
+            |_, s, _| port(s.facts.frontend),
+        ),
+        Fetch::new(
+            "fc_dst_is_local",
+            Type::Bool,
+            CLIENT_CONNECTION,
+            "Is the connection's destination address one of this host?",
+            |_, s, _| local(s.facts.frontend),
+        ),
+        Fetch::new(
+            "bc_src",
+            Type::Addr,
+            SERVER_ADDRESS,
+            "Our address of the connection to the server.",
+            |_, s, _| ip(s.facts.server_source),
+        ),
+        Fetch::new(
+            "bc_src_port",
+            Type::Int,
+            SERVER_ADDRESS,
+            "Our port of the connection to the server.",
+            |_, s, _| port(s.facts.server_source),
+        ),
+        Fetch::new("bc_dst", Type::Addr, SERVER_ADDRESS, "The server's address.", |_, s, _| {
+            ip(s.facts.server)
+        }),
+        Fetch::new("bc_dst_port", Type::Int, SERVER_ADDRESS, "The server's port.", |_, s, _| {
+            port(s.facts.server)
+        }),
+        Fetch::new("fe_name", Type::Str, FRONTEND, "Name of the frontend.", |_, s, _| {
+            name(s.facts.frontend_name, true)
+        }),
         Fetch::new("fe_id", Type::Int, FRONTEND, "Id of the frontend.", |_, s, _| id(s.facts.frontend_id)),
-        Fetch::new("be_name", Type::Str, BACKEND, "Name of the backend.", |_, s, _| name(s.facts.backend_name, s.facts.backend_id != 0)),
+        Fetch::new("be_name", Type::Str, BACKEND, "Name of the backend.", |_, s, _| {
+            name(s.facts.backend_name, s.facts.backend_id != 0)
+        }),
         Fetch::new("be_id", Type::Int, BACKEND, "Id of the backend.", |_, s, _| id(s.facts.backend_id)),
         Fetch::new("srv_name", Type::Str, SERVER_CONNECTION, "Name of the server.", server),
-        Fetch::new("srv_id", Type::Int, SERVER_CONNECTION, "Id of the server.", |_, s, _| id(s.facts.server_id)),
-        Fetch::new("so_name", Type::Str, FRONTEND, "`name` of the listening socket.", |_, s, _| s.facts.listener_name.map(|n| Value::str(n.as_bytes())).into()),
-        Fetch::new("so_id", Type::Int, FRONTEND, "Id of the listening socket.", |_, s, _| id(s.facts.listener_id)),
-        Fetch::new("bc_be_queue", Type::Int, RESPONSE_LINE, "Requests served before this one from the backend's queue.", |_, s, _| int(s.facts.backend_queue)),
-        Fetch::new("bc_srv_queue", Type::Int, RESPONSE_LINE, "Requests served before this one from the server's queue.", |_, s, _| int(s.facts.server_queue)),
+        Fetch::new("srv_id", Type::Int, SERVER_CONNECTION, "Id of the server.", |_, s, _| {
+            id(s.facts.server_id)
+        }),
+        Fetch::new("so_name", Type::Str, FRONTEND, "`name` of the listening socket.", |_, s, _| {
+            s.facts.listener_name.map(|n| Value::str(n.as_bytes())).into()
+        }),
+        Fetch::new("so_id", Type::Int, FRONTEND, "Id of the listening socket.", |_, s, _| {
+            id(s.facts.listener_id)
+        }),
+        Fetch::new(
+            "bc_be_queue",
+            Type::Int,
+            SERVER_ADDRESS,
+            "Requests served before this one from the backend's queue.",
+            |_, s, _| int(s.facts.backend_queue),
+        ),
+        Fetch::new(
+            "bc_srv_queue",
+            Type::Int,
+            SERVER_ADDRESS,
+            "Requests served before this one from the server's queue.",
+            |_, s, _| int(s.facts.server_queue),
+        ),
     ],
     converters: &[],
     acls: &[],

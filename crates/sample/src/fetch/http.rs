@@ -297,9 +297,7 @@ fn cookies<'s>(head: &'s Head, response: bool) -> impl Iterator<Item = (&'s [u8]
         .flat_map(move |v| v.split(|b| *b == b';').take(if response { 1 } else { usize::MAX }))
         .filter_map(|pair| {
             let eq = pair.iter().position(|b| *b == b'=')?;
-            let value = values::trim(pair.get(eq + 1..)?);
-            let value = value.strip_prefix(b"\"").and_then(|v| v.strip_suffix(b"\"")).unwrap_or(value);
-            Some((values::trim(pair.get(..eq)?), value))
+            Some((values::trim(pair.get(..eq)?), values::trim(pair.get(eq + 1..)?)))
         })
 }
 
@@ -308,7 +306,9 @@ fn cookie<'s>(m: Message<'s>, response: bool, args: &'s Args, cursor: &mut Curso
     let name = args.text(0);
     let mut hits = cookies(head, response).filter(|(n, _)| name.is_empty() || *n == name).map(|(_, v)| v);
     if !cursor.all {
-        return hits.last().map(Value::str).into();
+        // the last of this name, but the first of all
+        let hit = if name.is_empty() { hits.next() } else { hits.last() };
+        return hit.map(Value::str).into();
     }
     let value = hits.nth(cursor.index as usize);
     cursor.index += 1;
@@ -336,14 +336,13 @@ fn parameter<'s>(args: &'s Args, s: &Scope<'s>, cursor: &mut Cursor) -> Sample<'
     let Some(i) = target.iter().position(|b| *b == delimiter) else { return Sample::Missing };
     let separator = if delimiter == b'?' { b'&' } else { delimiter };
     let (name, fold) = (args.text(0), args.text(2) == b"i");
-    let mut hits = target.get(i + 1..).unwrap_or(&[]).split(move |b| *b == separator || *b == b'&').filter_map(
-        |pair| {
+    let mut hits =
+        target.get(i + 1..).unwrap_or(&[]).split(move |b| *b == separator || *b == b'&').filter_map(|pair| {
             let eq = pair.iter().position(|b| *b == b'=')?;
             let n = pair.get(..eq)?;
             let same = if fold { n.eq_ignore_ascii_case(name) } else { n == name };
             (name.is_empty() || same).then(|| pair.get(eq + 1..)).flatten()
-        },
-    );
+        });
     let value = hits.nth(cursor.index as usize);
     if cursor.all {
         cursor.index += 1;
@@ -366,11 +365,19 @@ const NAME: &[ArgKind] = &[ArgKind::Str];
 const NAME_AT: &[ArgKind] = &[ArgKind::Str, ArgKind::Int];
 const NAME_TWO: &[ArgKind] = &[ArgKind::Str, ArgKind::Str, ArgKind::Str];
 
-const fn headers(name: &'static str, output: Type, needs: Needs, help: &'static str, eval: crate::row::FetchFn) -> Fetch {
+const fn headers(
+    name: &'static str,
+    output: Type,
+    needs: Needs,
+    help: &'static str,
+    eval: crate::row::FetchFn,
+) -> Fetch {
     Fetch::new(name, output, needs, help, eval).with(0, NAME_AT).checked(check_header)
 }
 const fn count(name: &'static str, needs: Needs, eval: crate::row::FetchFn) -> Fetch {
-    Fetch::new(name, Type::Int, needs, "How many values the header has.", eval).with(0, NAME).checked(check_header)
+    Fetch::new(name, Type::Int, needs, "How many values the header has.", eval)
+        .with(0, NAME)
+        .checked(check_header)
 }
 
 const VALUE: &str = "A value of a header, of those between commas.";
@@ -391,23 +398,43 @@ pub const ROWS: SampleRows = SampleRows {
             let p = uri::pathq(head!(s.request).target());
             if p.is_empty() { Sample::Missing } else { Value::str(p).into() }
         }),
-        Fetch::new("url", Type::Str, REQUEST, "Target of the request as it is.", |_, s, _| Value::str(head!(s.request).target()).into()),
-        Fetch::new("url_ip", Type::V4, REQUEST, "Address in an absolute target.", |_, s, _| {
-            match target_host(head!(s.request)).and_then(|(h, _)| parse_ip(h)) {
+        Fetch::new("url", Type::Str, REQUEST, "Target of the request as it is.", |_, s, _| {
+            Value::str(head!(s.request).target()).into()
+        }),
+        Fetch::new(
+            "url_ip",
+            Type::V4,
+            REQUEST,
+            "Address in an absolute target.",
+            |_, s, _| match target_host(head!(s.request)).and_then(|(h, _)| parse_ip(h)) {
                 Some(IpAddr::V4(a)) => Value::V4(a).into(),
                 _ => Sample::Missing,
-            }
-        }),
+            },
+        ),
         Fetch::new("url_port", Type::Int, REQUEST, "Port in an absolute target.", |_, s, _| {
             target_host(head!(s.request))
                 .filter(|(_, p)| !p.is_empty())
                 .map(|(_, p)| Value::Int(leading_int(p)))
                 .into()
         }),
-        Fetch::new("query", Type::Str, REQUEST, "Query string, without the question mark.", query).with(0, NAME).checked(check_query),
-        Fetch::new("url_param", Type::Str, REQUEST, "A parameter of the query string.", parameter).with(0, NAME_TWO).checked(check_parameter),
-        Fetch::new("urlp", Type::Str, REQUEST, "A parameter of the query string.", parameter).with(0, NAME_TWO).checked(check_parameter),
-        Fetch::new("urlp_val", Type::Int, REQUEST, "A parameter of the query string as an integer.", |a, s, c| as_number(parameter(a, s, c))).with(0, NAME_TWO).checked(check_parameter),
+        Fetch::new("query", Type::Str, REQUEST, "Query string, without the question mark.", query)
+            .with(0, NAME)
+            .checked(check_query),
+        Fetch::new("url_param", Type::Str, REQUEST, "A parameter of the query string.", parameter)
+            .with(0, NAME_TWO)
+            .checked(check_parameter),
+        Fetch::new("urlp", Type::Str, REQUEST, "A parameter of the query string.", parameter)
+            .with(0, NAME_TWO)
+            .checked(check_parameter),
+        Fetch::new(
+            "urlp_val",
+            Type::Int,
+            REQUEST,
+            "A parameter of the query string as an integer.",
+            |a, s, c| as_number(parameter(a, s, c)),
+        )
+        .with(0, NAME_TWO)
+        .checked(check_parameter),
         Fetch::new("base", Type::Str, REQUEST, "Host and path.", |_, s, _| {
             let h = head!(s.request);
             joined(h, path(h))
@@ -436,17 +463,42 @@ pub const ROWS: SampleRows = SampleRows {
         count("shdr_cnt", RESPONSE, |a, s, _| counted(s.response, a, true)),
         count("req.fhdr_cnt", REQUEST, |a, s, _| counted(s.request, a, false)),
         count("res.fhdr_cnt", RESPONSE, |a, s, _| counted(s.response, a, false)),
-        Fetch::new("req.hdrs", Type::Bin, REQUEST, "All headers, with the empty line.", |_, s, _| Value::Bin(lines(head!(s.request))).into()),
-        Fetch::new("res.hdrs", Type::Bin, RESPONSE, "All headers, with the empty line.", |_, s, _| Value::Bin(lines(head!(s.response))).into()),
-        Fetch::new("req.hdr_names", Type::Str, REQUEST, "Names of all headers.", |a, s, _| Value::Str(names(head!(s.request), a.text(0))).into()).with(0, NAME),
-        Fetch::new("res.hdr_names", Type::Str, RESPONSE, "Names of all headers.", |a, s, _| Value::Str(names(head!(s.response), a.text(0))).into()).with(0, NAME),
-        Fetch::new("cook", Type::Str, REQUEST, COOKIE, |a, s, c| cookie(s.request, false, a, c)).with(0, NAME),
-        Fetch::new("req.cook", Type::Str, REQUEST, COOKIE, |a, s, c| cookie(s.request, false, a, c)).with(0, NAME),
-        Fetch::new("req.cook_cnt", Type::Int, REQUEST, "How often the cookie is there.", |a, s, _| cookie_count(s.request, false, a)).with(0, NAME),
-        Fetch::new("req.cook_val", Type::Int, REQUEST, COOKIE, |a, s, c| as_number(cookie(s.request, false, a, c))).with(0, NAME),
-        Fetch::new("res.cook", Type::Str, RESPONSE, COOKIE, |a, s, c| cookie(s.response, true, a, c)).with(0, NAME),
-        Fetch::new("res.cook_cnt", Type::Int, RESPONSE, "How often the cookie is set.", |a, s, _| cookie_count(s.response, true, a)).with(0, NAME),
-        Fetch::new("res.cook_val", Type::Int, RESPONSE, COOKIE, |a, s, c| as_number(cookie(s.response, true, a, c))).with(0, NAME),
+        Fetch::new("req.hdrs", Type::Bin, REQUEST, "All headers, with the empty line.", |_, s, _| {
+            Value::Bin(lines(head!(s.request))).into()
+        }),
+        Fetch::new("res.hdrs", Type::Bin, RESPONSE, "All headers, with the empty line.", |_, s, _| {
+            Value::Bin(lines(head!(s.response))).into()
+        }),
+        Fetch::new("req.hdr_names", Type::Str, REQUEST, "Names of all headers.", |a, s, _| {
+            Value::Str(names(head!(s.request), a.text(0))).into()
+        })
+        .with(0, NAME),
+        Fetch::new("res.hdr_names", Type::Str, RESPONSE, "Names of all headers.", |a, s, _| {
+            Value::Str(names(head!(s.response), a.text(0))).into()
+        })
+        .with(0, NAME),
+        Fetch::new("cook", Type::Str, REQUEST, COOKIE, |a, s, c| cookie(s.request, false, a, c))
+            .with(0, NAME),
+        Fetch::new("req.cook", Type::Str, REQUEST, COOKIE, |a, s, c| cookie(s.request, false, a, c))
+            .with(0, NAME),
+        Fetch::new("req.cook_cnt", Type::Int, REQUEST, "How often the cookie is there.", |a, s, _| {
+            cookie_count(s.request, false, a)
+        })
+        .with(0, NAME),
+        Fetch::new("req.cook_val", Type::Int, REQUEST, COOKIE, |a, s, c| {
+            as_number(cookie(s.request, false, a, c))
+        })
+        .with(0, NAME),
+        Fetch::new("res.cook", Type::Str, RESPONSE, COOKIE, |a, s, c| cookie(s.response, true, a, c))
+            .with(0, NAME),
+        Fetch::new("res.cook_cnt", Type::Int, RESPONSE, "How often the cookie is set.", |a, s, _| {
+            cookie_count(s.response, true, a)
+        })
+        .with(0, NAME),
+        Fetch::new("res.cook_val", Type::Int, RESPONSE, COOKIE, |a, s, c| {
+            as_number(cookie(s.response, true, a, c))
+        })
+        .with(0, NAME),
         Fetch::new("status", Type::Int, RESPONSE_LINE, "Status code of the response.", status),
         Fetch::new("txn.status", Type::Int, RESPONSE_LINE, "Status code that the client gets.", |_, s, _| {
             match (s.facts.status, s.response) {
@@ -457,22 +509,48 @@ pub const ROWS: SampleRows = SampleRows {
         }),
         Fetch::new("req.ver", Type::Str, REQUEST_LINE, "HTTP version of the request.", request_version),
         Fetch::new("req_ver", Type::Str, REQUEST_LINE, "HTTP version of the request.", request_version),
-        Fetch::new("res.ver", Type::Str, RESPONSE_LINE, "HTTP version of the response.", |_, s, _| version(head!(s.response).version)),
-        Fetch::new("resp_ver", Type::Str, RESPONSE_LINE, "HTTP version of the response.", |_, s, _| version(head!(s.response).version)),
-        Fetch::new("req.proto_http", Type::Bool, REQUEST_LINE, "Is the request valid HTTP?", |_, s, _| match s.request {
-            Message::Here(_) => Value::Bool(true).into(),
-            Message::Pending => Sample::NotYet,
-            Message::None => Value::Bool(false).into(),
+        Fetch::new("res.ver", Type::Str, RESPONSE_LINE, "HTTP version of the response.", |_, s, _| {
+            version(head!(s.response).version)
         }),
-        Fetch::new("req_proto_http", Type::Bool, REQUEST_LINE, "Is the request valid HTTP?", |_, s, _| match s.request {
-            Message::Here(_) => Value::Bool(true).into(),
-            Message::Pending => Sample::NotYet,
-            Message::None => Value::Bool(false).into(),
+        Fetch::new("resp_ver", Type::Str, RESPONSE_LINE, "HTTP version of the response.", |_, s, _| {
+            version(head!(s.response).version)
         }),
-        Fetch::new("http_first_req", Type::Bool, REQUEST_LINE, "Is it the first request of its connection?", |_, s, _| Value::Bool(s.facts.request_number == 1).into()),
-        Fetch::new("fc_http_major", Type::Int, CLIENT_CONNECTION, "Major version of HTTP on the client's connection.", |_, s, _| {
-            Value::Int(s.request.head().map_or(1, |h| i64::from(h.version.major.max(1)))).into()
-        }),
+        Fetch::new(
+            "req.proto_http",
+            Type::Bool,
+            REQUEST_LINE,
+            "Is the request valid HTTP?",
+            |_, s, _| match s.request {
+                Message::Here(_) => Value::Bool(true).into(),
+                Message::Pending => Sample::NotYet,
+                Message::None => Value::Bool(false).into(),
+            },
+        ),
+        Fetch::new(
+            "req_proto_http",
+            Type::Bool,
+            REQUEST_LINE,
+            "Is the request valid HTTP?",
+            |_, s, _| match s.request {
+                Message::Here(_) => Value::Bool(true).into(),
+                Message::Pending => Sample::NotYet,
+                Message::None => Value::Bool(false).into(),
+            },
+        ),
+        Fetch::new(
+            "http_first_req",
+            Type::Bool,
+            REQUEST_LINE,
+            "Is it the first request of its connection?",
+            |_, s, _| Value::Bool(s.facts.request_number == 1).into(),
+        ),
+        Fetch::new(
+            "fc_http_major",
+            Type::Int,
+            CLIENT_CONNECTION,
+            "Major version of HTTP on the client's connection.",
+            |_, s, _| Value::Int(s.request.head().map_or(1, |h| i64::from(h.version.major.max(1)))).into(),
+        ),
     ],
     converters: &[],
     acls: &[],

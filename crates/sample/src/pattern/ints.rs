@@ -92,7 +92,8 @@ mod tests {
         i.add(Operator::Eq, b"3:5").unwrap();
         i.add(Operator::Lt, b"0").unwrap();
         i.add(Operator::Ge, b"100").unwrap();
-        let hits: Vec<i64> = [-1, 0, 2, 3, 5, 6, 99, 100, i64::MAX].into_iter().filter(|n| i.contains(*n)).collect();
+        let hits: Vec<i64> =
+            [-1, 0, 2, 3, 5, 6, 99, 100, i64::MAX].into_iter().filter(|n| i.contains(*n)).collect();
         assert_eq!(hits, [-1, 3, 5, 100, i64::MAX]);
         assert_eq!(i.add(Operator::Eq, b"abc").unwrap_err(), "'abc' is not a number");
         assert_eq!(i.add(Operator::Eq, b"3:1").unwrap_err(), "'3:1' is not a valid number range");

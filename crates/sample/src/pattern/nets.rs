@@ -137,7 +137,8 @@ mod tests {
     #[test]
     fn families_and_embedding() {
         let mut n = Nets::default();
-        for t in ["10.0.0.0/8", "10.1.0.0/16", "192.168.1", "127.1/8", "1.0.1.0/255.0.255.0", "2001:db8::/32"] {
+        for t in ["10.0.0.0/8", "10.1.0.0/16", "192.168.1", "127.1/8", "1.0.1.0/255.0.255.0", "2001:db8::/32"]
+        {
             assert!(n.add(t.as_bytes(), false), "{t}");
         }
         for (yes, a) in [

@@ -218,7 +218,19 @@ mod tests {
             assert!(!hit(Part::Dir, p, path), "{p}");
         }
         let url = "http://www1.dc-eu.example.com:80/blah";
-        for p in ["http", "www1", ".www1", "dc-eu", "example", "com", "80", "dc-eu.example", "blah", ":www1:", "dc-eu.example:80"] {
+        for p in [
+            "http",
+            "www1",
+            ".www1",
+            "dc-eu",
+            "example",
+            "com",
+            "80",
+            "dc-eu.example",
+            "blah",
+            ":www1:",
+            "dc-eu.example:80",
+        ] {
             assert!(hit(Part::Dom, p, url), "{p}");
         }
         for p in ["eu", "dc"] {
