@@ -3,10 +3,8 @@
 use super::*;
 use crate::rules::lang::{Direction, Facts, Random};
 use crate::reply::{Answer, ErrorPages, Pages};
-use portcullis_config::{
-    Cx, Diagnostics, Files, Line, Mode, Model, Open, Place, Proxy, ProxyKind, Registry, Sections, Severity, Span,
-    Word,
-};
+use portcullis_config::env::Env;
+use portcullis_config::{Diagnostics, Files, Model, Registry, Severity, SourceFile};
 use portcullis_message::{Head, Version};
 use portcullis_transport::clock::Millis;
 use std::collections::HashMap;
@@ -78,146 +76,19 @@ fn files() -> Fake {
     ]))
 }
 
-/// Splits a line as far as these tests need it: blanks, double and single quotes, a backslash before a blank.
-fn words(text: &str) -> Vec<Word> {
-    let mut out: Vec<Word> = Vec::new();
-    let mut open = false;
-    let (mut double, mut single) = (false, false);
-    let mut chars = text.bytes().enumerate().peekable();
-    while let Some((at, b)) = chars.next() {
-        if !double && !single && b == b' ' {
-            open = false;
-            continue;
-        }
-        if !open {
-            out.push(Word { text: Vec::new(), span: Span { start: at as u32, end: at as u32 } });
-            open = true;
-        }
-        let word = out.last_mut().unwrap();
-        match b {
-            b'"' if !single => double = !double,
-            b'\'' if !double => single = !single,
-            b'\\' if !single && chars.peek().is_some_and(|(_, n)| matches!(n, b' ' | b'\\')) => {
-                word.text.push(chars.next().unwrap().1);
-            }
-            other => word.text.push(other),
-        }
-        word.span.end = at as u32 + 1;
-    }
-    out
-}
-
-/// A configuration being read, without the parser.
+/// A configuration that was read.
 struct Reading {
     model: Model,
     diags: Diagnostics,
-    registry: Registry,
-    number: u32,
-    section: Sections,
 }
 
 impl Reading {
-    fn new() -> Self {
-        let mut diags = Diagnostics::default();
-        diags.files.push("F".to_owned());
-        let registry = Registry { rooms: vec![rows(), portcullis_sample::rows()] };
-        let mut model = Model::default();
-        model.defaults.push(Proxy::default());
-        Self { model, diags, registry, number: 0, section: Sections::DEFAULTS }
-    }
-
-    fn open(&mut self, kind: ProxyKind, name: &str, from: usize) {
-        let mut proxy = self.model.defaults[from].clone();
-        (proxy.kind, proxy.from) = (kind, from);
-        proxy.name = name.to_owned();
-        proxy.place = Place { line: self.number, ..Place::default() };
-        let (list, open, section) = match kind {
-            ProxyKind::Defaults => (&mut self.model.defaults, Open::Defaults, Sections::DEFAULTS),
-            ProxyKind::Frontend => (&mut self.model.proxies, Open::Proxy, Sections::FRONTEND),
-            ProxyKind::Listen => (&mut self.model.proxies, Open::Proxy, Sections::LISTEN),
-            ProxyKind::Backend => (&mut self.model.proxies, Open::Proxy, Sections::BACKEND),
-        };
-        list.push(proxy);
-        (self.model.open, self.section) = (open, section);
-    }
-
-    /// One line; section lines, `mode` and `bind` are understood here.
-    fn line(&mut self, text: &str) {
-        self.number += 1;
-        let mut list = words(text);
-        let first = list.first().map(|w| w.str().into_owned()).unwrap_or_default();
-        let named = list.get(1).map(|w| w.str().into_owned()).unwrap_or_default();
-        let last = self.model.defaults.len() - 1;
-        let from = match list.get(2) {
-            Some(w) if w.is("from") => {
-                let wanted = list[3].str().into_owned();
-                self.model.defaults.iter().position(|d| d.name == wanted).unwrap_or(0)
-            }
-            _ => last,
-        };
-        match &*first {
-            "defaults" => {
-                let from = if from == last && list.len() < 3 { 0 } else { from };
-                return self.open(ProxyKind::Defaults, &named, from);
-            }
-            "frontend" => return self.open(ProxyKind::Frontend, &named, from),
-            "listen" => return self.open(ProxyKind::Listen, &named, from),
-            "backend" => return self.open(ProxyKind::Backend, &named, from),
-            "http-errors" => self.section = Sections::HTTP_ERRORS,
-            "mode" => {
-                self.model.open_proxy().mode = if named == "tcp" { Mode::Tcp } else { Mode::Http };
-                return;
-            }
-            "bind" | "timeout" | "default_backend" | "server" => return,
-            _ => {}
-        }
-        let negated = first == "no";
-        if negated {
-            list.remove(0);
-        }
-        let line = Line { number: self.number, raw: text.as_bytes().to_vec(), words: list, ..Line::default() };
-        let two: Vec<_> = line.words.iter().take(2).map(|w| w.str().into_owned()).collect();
-        let row = self.registry.keywords().find(|k| {
-            k.sections.contains(self.section) && (k.name == two[0] || two.len() == 2 && k.name == two.join(" "))
-        });
-        let Some(row) = row else {
-            let message = match self.section {
-                Sections::HTTP_ERRORS => format!("unknown keyword '{}' in 'http-errors' section", two[0]),
-                _ => format!("no row for '{}'", two[0]),
-            };
-            self.diags.add(Severity::Alert, Some(line.place()), message);
-            return;
-        };
-        let files = files();
-        let mut cx = Cx {
-            model: &mut self.model,
-            diags: &mut self.diags,
-            registry: &self.registry,
-            files: &files,
-            line: &line,
-            section: self.section,
-            negated,
-            defaulted: false,
-        };
-        match row.does {
-            portcullis_config::Does::Works(parse) => parse(&mut cx, &line),
-            _ => {
-                let message = format!("'{}' is not supported yet", row.name);
-                cx.alert(None, message);
-            }
-        }
-    }
-
-    fn lines<'a>(&mut self, all: impl IntoIterator<Item = &'a str>) {
-        all.into_iter().for_each(|l| self.line(l));
-    }
-
-    fn check(&mut self) {
-        for room in self.registry.rooms.clone() {
-            if let Some(check) = room.check {
-                check(&mut self.model, &mut self.diags);
-            }
-        }
+    fn of<S: AsRef<str>>(lines: &[S]) -> Self {
+        let text: String = lines.iter().map(|l| format!("{}\n", l.as_ref())).collect();
+        let source = SourceFile { name: "F".to_owned(), text: text.into_bytes() };
+        let registry = Registry { rooms: vec![portcullis_config::rows::rows(), rows()] };
+        let loaded = portcullis_config::load(&[source], &registry, &files(), &mut Env::default());
+        Self { model: loaded.model, diags: loaded.diags }
     }
 
     fn messages(&self) -> Vec<String> {
@@ -235,45 +106,33 @@ impl Reading {
 
 /// The configuration that a recorded case stood in.
 fn read(kind: &str, mode: &str, lines: &[&str]) -> Reading {
-    const HEAD: [&str; 5] =
-        ["defaults D", "mode http", "timeout client 1s", "timeout server 1s", "timeout connect 1s"];
-    let mut r = Reading::new();
+    let defaults = ["mode http", "timeout client 1s", "timeout server 1s", "timeout connect 1s"];
     let mode = format!("mode {mode}");
     let bind = "bind 127.0.0.1:32000";
+    let mut all: Vec<&str> = vec![if kind == "anon" { "defaults" } else { "defaults D" }];
+    all.extend(defaults);
     match kind {
-        "raw" => r.lines(lines.iter().copied()),
+        "raw" => all = lines.to_vec(),
         "frontend" => {
-            r.lines(HEAD);
-            r.lines(["frontend f", &mode, bind, "default_backend b"]);
-            r.lines(lines.iter().copied());
-            r.lines(["backend b", &mode]);
+            all.extend(["frontend f", &mode, bind, "default_backend b"]);
+            all.extend(lines);
+            all.extend(["backend b", &mode]);
         }
         "backend" => {
-            r.lines(HEAD);
-            r.lines(["backend f", &mode]);
-            r.lines(lines.iter().copied());
+            all.extend(["backend f", &mode]);
+            all.extend(lines);
         }
-        "defaults" => {
-            r.lines(HEAD);
-            r.line(&mode);
-            r.lines(lines.iter().copied());
-            r.lines(["listen f from D", bind]);
-        }
-        "anon" => {
-            r.line("defaults");
-            r.lines(&HEAD[1..]);
-            r.line(&mode);
-            r.lines(lines.iter().copied());
-            r.lines(["listen f", bind]);
+        "defaults" | "anon" => {
+            all.push(&mode);
+            all.extend(lines);
+            all.extend([if kind == "anon" { "listen f" } else { "listen f from D" }, bind]);
         }
         _ => {
-            r.lines(HEAD);
-            r.lines(["listen f", &mode, bind]);
-            r.lines(lines.iter().copied());
+            all.extend(["listen f", &mode, bind]);
+            all.extend(lines);
         }
     }
-    r.check();
-    r
+    Reading::of(&all)
 }
 
 /// 3.5's list of actions is compared by a test of the table.
@@ -713,9 +572,7 @@ fn routes_and_shared_lookups() {
     text.extend(lines.iter().map(String::as_str));
     let backends: Vec<String> = (0..200).map(|i| format!("backend b{i}")).collect();
     text.extend(backends.iter().map(String::as_str));
-    let mut read = Reading::new();
-    read.lines(text);
-    read.check();
+    let read = Reading::of(&text);
     assert!(read.messages().is_empty(), "{:?}", read.messages());
     let sets = read.model.proxies[0].ext.get::<RuleSets>().unwrap().clone();
     let names: Vec<String> = read.model.proxies.iter().map(|p| p.name.clone()).collect();
