@@ -93,6 +93,11 @@ impl BackendState {
         self.balancer.lock().usable()
     }
 
+    /// Does balancing again yield another server ([`crate::Attempt::rotates`])?
+    pub fn rotates(&self) -> bool {
+        self.balancer.lock().rotates()
+    }
+
     /// Chooses a server by the backend's algorithm and takes a slot of it. `avoid` is the server that just failed
     /// (redispatch): it is chosen only if there is no other. A request that persists on a server goes to
     /// [`BackendState::persist`] instead.

@@ -29,11 +29,11 @@ pub struct Attempt {
 /// What to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// The same server again, after [`turnaround`].
-    Again,
+    /// The same server again, after this delay ([`turnaround`]); counts as `wretr`.
+    Again(Duration),
     /// Give the slot back and balance again, without persistence, avoiding this server. If another server comes out,
     /// attempt at once: it counts as `wredis` for the old one, and the log shows `+`. If it is the same server, it is a
-    /// retry like [`Next::Again`], after [`turnaround`].
+    /// retry like [`Next::Again`], `wretr` without `+`, after [`turnaround`].
     Redispatch,
     /// No more: 503.
     GiveUp,
@@ -45,11 +45,11 @@ pub fn decide(policy: &RetryPolicy, attempt: Attempt) -> Next {
         return Next::GiveUp;
     }
     let retry = attempt.done + 1;
-    let Some(every) = period(policy) else { return Next::Again };
+    let Some(every) = period(policy) else { return Next::Again(turnaround(policy)) };
     if retry.is_multiple_of(every) || (!attempt.persistent && attempt.rotates) {
         return Next::Redispatch;
     }
-    Next::Again
+    Next::Again(turnaround(policy))
 }
 
 /// On which multiples a redispatch is due; none: never. The manual's "Nth retry prior to the last retry" repeats
@@ -93,7 +93,7 @@ mod tests {
         let mut seen = String::new();
         for done in 0.. {
             match decide(&policy, Attempt { done, persistent, rotates }) {
-                Next::Again => seen.push('a'),
+                Next::Again(_) => seen.push('a'),
                 Next::Redispatch => {
                     persistent = false;
                     seen.push('r');

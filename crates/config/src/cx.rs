@@ -56,6 +56,10 @@ impl<'a> Cx<'a> {
     pub fn notice(&mut self, word: Option<&Word>, message: impl Into<String>) -> &mut Diagnostic {
         self.report(Severity::Notice, word, message.into())
     }
+    /// Something that is probably not as meant, shown with `-dD` only.
+    pub fn diag(&mut self, word: Option<&Word>, message: impl Into<String>) -> &mut Diagnostic {
+        self.report(Severity::Diag, word, message.into())
+    }
     fn report(&mut self, severity: Severity, word: Option<&Word>, message: String) -> &mut Diagnostic {
         let d = self.diags.add(severity, Some(self.line.place()), message);
         match word {

@@ -1,6 +1,7 @@
 //! How files are reached: locally, or (later) through the master when the workers are confined.
 
 use std::io;
+use std::net::{IpAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
 /// Access to the file system, given to whoever may read files.
@@ -19,6 +20,10 @@ pub trait Files: Send + Sync {
     fn is_dir(&self, path: &Path) -> bool;
     /// Does it exist?
     fn exists(&self, path: &Path) -> bool;
+    /// The address of a host name, IPv4 before IPv6, as the system's resolver says; it may block.
+    fn resolve(&self, _name: &str) -> Option<IpAddr> {
+        None
+    }
 }
 
 /// The local file system.
@@ -41,5 +46,9 @@ impl Files for LocalFiles {
     }
     fn exists(&self, path: &Path) -> bool {
         path.exists()
+    }
+    fn resolve(&self, name: &str) -> Option<IpAddr> {
+        let all: Vec<IpAddr> = (name, 0).to_socket_addrs().ok()?.map(|a| a.ip()).collect();
+        all.iter().find(|a| a.is_ipv4()).or(all.first()).copied()
     }
 }

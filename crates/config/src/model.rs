@@ -19,7 +19,9 @@ pub struct Model {
     pub defaults: Vec<Proxy>,
     /// `frontend`, `listen` and `backend` sections in order.
     pub proxies: Vec<Proxy>,
-    /// `ring`, `peers`, `resolvers` … : what higher rooms keep for sections of their own.
+    /// `ring` sections in order.
+    pub rings: Vec<Ring>,
+    /// `peers`, `resolvers` … : what higher rooms keep for sections of their own.
     pub ext: Extensions,
     /// Which proxy section is open while parsing.
     pub open: Open,
@@ -79,6 +81,8 @@ pub struct Global {
     pub zero_warning: bool,
     /// `expose-experimental-directives`
     pub experimental: bool,
+    /// Something experimental was used.
+    pub experimental_used: bool,
     /// `expose-deprecated-directives`
     pub deprecated: bool,
     /// `chroot`
@@ -105,6 +109,8 @@ pub struct Global {
     pub fd_hard_limit: Option<u64>,
     /// `strict-limits` (on unless `no`)
     pub no_strict_limits: bool,
+    /// `mworker-max-reloads`
+    pub mworker_max_reloads: Option<u32>,
     /// `node`, `description`
     pub node: Option<String>,
     /// `description`
@@ -125,7 +131,9 @@ pub struct Global {
     pub cpu_map: Vec<CpuMap>,
     /// `cpu-policy`
     pub cpu_policy: Option<String>,
-    /// `cpu-affinity`
+    /// `threads-per-core` of `cpu-policy`; `None`: automatic.
+    pub cpu_policy_threads_per_core: Option<u16>,
+    /// `cpu-affinity`, with ` loose` behind `per-group` if that was said.
     pub cpu_affinity: Option<String>,
     /// `cpu-set`: directives in order, as words.
     pub cpu_set: Vec<Vec<String>>,
@@ -531,6 +539,17 @@ pub struct KeepAlive {
     pub intvl: Option<Duration>,
 }
 
+/// `max-keep-alive-queue`: no limit (the default) does not convert to a number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeepAliveQueue(pub Option<u32>);
+
+impl TryFrom<KeepAliveQueue> for u32 {
+    type Error = ();
+    fn try_from(queue: KeepAliveQueue) -> Result<u32, ()> {
+        queue.0.ok_or(())
+    }
+}
+
 /// A `defaults`, `frontend`, `listen` or `backend` section.
 #[derive(Clone, Debug, Default)]
 pub struct Proxy {
@@ -558,6 +577,8 @@ pub struct Proxy {
     pub servers: Vec<Server>,
     /// What `default-server` set so far.
     pub default_server: ServerSettings,
+    /// What `default-server name NAME` set.
+    pub named_default_servers: Vec<(String, ServerSettings)>,
     /// `default_backend`
     pub default_backend: Option<(String, Place)>,
     /// `maxconn`
@@ -574,8 +595,8 @@ pub struct Proxy {
     pub retries: Option<u32>,
     /// `option redispatch N`: `None` off; -1 only the last retry, N every Nth, -N at the Nth from the last.
     pub redispatch: Option<i32>,
-    /// `max-keep-alive-queue`; -1: no limit.
-    pub max_keep_alive_queue: i32,
+    /// `max-keep-alive-queue`
+    pub max_keep_alive_queue: KeepAliveQueue,
     /// Boolean options that are on.
     pub opts: Opts,
     /// Boolean options that were switched off by `no`.
@@ -608,6 +629,8 @@ pub struct Proxy {
     pub log_tag: Option<String>,
     /// `option httplog`, `option tcplog`, `log-format` …
     pub log_format: LogFormat,
+    /// Where that was said.
+    pub log_format_place: Place,
     /// What higher rooms keep: rules, conditions, error pages …
     pub ext: Extensions,
 }
@@ -652,6 +675,15 @@ pub enum Shards {
     ByThread,
     /// A number.
     Count(u16),
+}
+
+/// `proto`: what is spoken without negotiation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proto {
+    /// `h1`: HTTP/1, in mode http.
+    H1,
+    /// `none`: bytes, in mode tcp.
+    None,
 }
 
 /// `source`
@@ -730,12 +762,49 @@ pub struct Bind {
     pub accept_cip: Option<u32>,
     /// `mode`, `user`, `uid`, `group`, `gid`
     pub perm: UnixPerm,
-    /// `thread`: sets of (group, first, last), from 1; empty: all.
+    /// `thread`: sets of (group, first, last), from 1; empty: all. Group 0: numbers that count over all groups.
     pub threads: Vec<(u16, u16, u16)>,
     /// `shards`
     pub shards: Option<Shards>,
+    /// `proto`
+    pub proto: Option<Proto>,
     /// What higher rooms keep (TLS …).
     pub ext: Extensions,
+}
+
+impl Bind {
+    /// A listener at `address`, with nothing else said about it.
+    pub fn new(place: Place, text: String, address: Address) -> Self {
+        Self {
+            place,
+            text,
+            address,
+            name: None,
+            id: 0,
+            guid_prefix: None,
+            maxconn: None,
+            backlog: None,
+            nice: 0,
+            v4v6: None,
+            interface: None,
+            namespace: None,
+            transparent: false,
+            tfo: false,
+            defer_accept: false,
+            mss: None,
+            tcp_ut: None,
+            tcp_ss: None,
+            tcp_md5sig: None,
+            cc: None,
+            accept_proxy: false,
+            accept_cip: None,
+            perm: UnixPerm::default(),
+            threads: Vec::new(),
+            shards: None,
+            proto: None,
+            ext: Extensions::default(),
+        }
+    }
 }
 
 /// Settings that `default-server` shares out.
@@ -781,6 +850,8 @@ pub struct ServerSettings {
     pub tcp_md5sig: Option<String>,
     /// `cc`
     pub cc: Option<String>,
+    /// `proto`
+    pub proto: Option<Proto>,
     /// What higher rooms keep.
     pub ext: Extensions,
 }
@@ -800,6 +871,13 @@ pub struct Server {
     pub address: Address,
     /// Everything that `default-server` can set too.
     pub set: ServerSettings,
+}
+
+impl Server {
+    /// A server at `address` with these settings to begin with.
+    pub fn new(place: Place, name: String, address: Address, set: ServerSettings) -> Self {
+        Self { place, name, id: 0, guid: None, address, set }
+    }
 }
 
 /// A `log` line (manual section 4.2 "log").
@@ -834,6 +912,23 @@ pub enum LogTo {
     Ring(Arc<str>),
     /// A `backend` in mode log, by name.
     Backend(Arc<str>),
+}
+
+/// A `ring` section (manual section 12.5).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ring {
+    /// Where it begins.
+    pub place: Place,
+    /// Its name.
+    pub name: String,
+    /// `description`; the name if not said.
+    pub description: Option<String>,
+    /// `size` in bytes; not said: one buffer.
+    pub size: Option<usize>,
+    /// `maxlen` of an event in bytes; not said: one buffer.
+    pub maxlen: Option<usize>,
+    /// `format`; unspecified is raw.
+    pub format: LogFraming,
 }
 
 /// `format` of a `log` line.

@@ -53,7 +53,9 @@ pub struct Origin {
 impl Origin {
     /// Listens on `port` and plays each connection in a thread of its own.
     pub fn start(name: &str, port: u16, script: impl Fn(OriginConn) + Send + Sync + 'static) -> Origin {
-        let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+        // a process that is being started may hold a copy of a closed socket for a moment
+        let listener =
+            wait_for(PATIENCE, || TcpListener::bind(("127.0.0.1", port)).ok()).expect("a free port");
         let (connections, stop) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
         let (mine, stopped, script) = (connections.clone(), stop.clone(), Arc::new(script));
         std::thread::spawn(move || {

@@ -1,5 +1,5 @@
 //! A syslog receiver over UDP or a Unix datagram socket.
-use crate::process::PATIENCE;
+use crate::process::{PATIENCE, wait_for};
 use std::net::UdpSocket;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
@@ -19,7 +19,9 @@ pub struct LogSink {
 impl LogSink {
     /// Listens on a UDP port of 127.0.0.1.
     pub fn udp(port: u16) -> LogSink {
-        LogSink { socket: Socket::Udp(UdpSocket::bind(("127.0.0.1", port)).unwrap()), lines: Vec::new() }
+        // a process that is being started may hold a copy of a closed socket for a moment
+        let socket = wait_for(PATIENCE, || UdpSocket::bind(("127.0.0.1", port)).ok()).expect("a free port");
+        LogSink { socket: Socket::Udp(socket), lines: Vec::new() }
     }
 
     /// Listens on a Unix datagram socket.

@@ -169,7 +169,8 @@ impl World {
     }
 
     fn bound_ports(&mut self, text: &str) -> Vec<u16> {
-        let binds = text.lines().filter(|l| l.trim_start().starts_with("bind "));
+        // IPv6 listeners are not waited for: the look for listeners is IPv4's
+        let binds = text.lines().filter(|l| l.trim_start().starts_with("bind ") && !l.contains('['));
         let names: Vec<String> = binds
             .flat_map(|l| {
                 l.split("${")

@@ -84,6 +84,11 @@ impl Balancer {
         (self.active, self.backups)
     }
 
+    /// Does it go round between several active servers?
+    pub fn rotates(&self) -> bool {
+        matches!(self.algorithm, Algorithm::RoundRobin(_)) && self.active > 1
+    }
+
     /// Sets all members at once, in order of declaration; the algorithm starts afresh (another set of servers, another
     /// algorithm). Yields those who may take requests of the backend's queue from now on.
     pub fn set_members(

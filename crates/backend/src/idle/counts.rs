@@ -18,11 +18,13 @@ pub struct WorkerIdle {
     need: AtomicU32,
 }
 
+#[inline]
 fn up(n: &AtomicU32) -> u32 {
     let now = n.load(Relaxed).wrapping_add(1);
     n.store(now, Relaxed);
     now
 }
+#[inline]
 fn down(n: &AtomicU32) {
     n.store(n.load(Relaxed).saturating_sub(1), Relaxed);
 }
@@ -110,42 +112,48 @@ impl IdleCounts {
 #[derive(Debug)]
 pub struct Lease {
     server: Arc<ServerState>,
+    /// Who uses it, or [`RESTS`]. (Two words without padding: it is moved in and out of pools all the time.)
     worker: u32,
-    in_use: bool,
     reuses: u32,
 }
+
+/// No worker uses it.
+const RESTS: u32 = u32::MAX;
 
 impl Lease {
     /// Of a new connection that `worker` makes to `server`: it is in use.
     pub fn new(server: Arc<ServerState>, worker: usize) -> Self {
-        let mut lease = Self { server, worker: worker as u32, in_use: false, reuses: 0 };
-        lease.begin();
+        let mut lease = Self { server, worker: RESTS, reuses: 0 };
+        lease.begin(worker);
         lease
     }
     /// Whose connection.
+    #[inline]
     pub fn server(&self) -> &Arc<ServerState> {
         &self.server
     }
     /// How often it was taken from a pool.
+    #[inline]
     pub fn reuses(&self) -> u32 {
         self.reuses
     }
     /// It works for `worker` again: call after it was taken from a pool, with the worker that will use it.
+    #[inline]
     pub fn resume(&mut self, worker: usize) {
-        self.worker = worker as u32;
         self.reuses = self.reuses.saturating_add(1);
-        self.begin();
+        self.begin(worker);
     }
-    fn begin(&mut self) {
-        if !self.in_use {
-            self.in_use = true;
-            self.server.idle.workers.of(self.worker as usize).begin_use();
-        }
+    #[inline]
+    fn begin(&mut self, worker: usize) {
+        self.rest();
+        self.server.idle.workers.of(worker).begin_use();
+        self.worker = worker as u32;
     }
+    #[inline]
     pub(super) fn rest(&mut self) {
-        if self.in_use {
-            self.in_use = false;
+        if self.worker != RESTS {
             down(&self.server.idle.workers.of(self.worker as usize).used);
+            self.worker = RESTS;
         }
     }
 }

@@ -138,5 +138,11 @@ wrong! {
     default_server_bad: "backend be\n  default-server nonsense\n";
     defaults_with_rule_unnamed: "defaults\n  mode http\n  http-request deny\n";
     forbidden_in_defaults: "defaults\n  use_backend be if TRUE\n";
+    empty_word: "frontend fe\n  bind :${fe}\n  http-request return status 200 hdr X-A \"\"\n";
+    line_continuation: "frontend fe\n  bind :${fe}\n  http-request return \\\n    status 200\n";
+    no_option_httplog: "frontend fe\n  bind :${fe}\n  no option httplog\n";
+    no_option_forwardfor: "frontend fe\n  bind :${fe}\n  no option forwardfor\n";
+    drop_request_trailers_in_frontend: "frontend fe\n  bind :${fe}\n  option http-drop-request-trailers\n";
+    argument_with_comma: "frontend fe\n  bind :${fe}\n  http-request return status 200 hdr X-A %[str(a,b)]\n";
     env_with_bad_brace: "frontend fe\n  bind \":${FE\"\n";
 }

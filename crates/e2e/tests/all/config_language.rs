@@ -27,18 +27,17 @@ words! {
     strong_quotes: "  http-request return status 200 hdr X-A 'a b  c' hdr X-B '\"$NAME\" \\n'";
     backslashes: "  http-request return status 200 hdr X-A a\\ b hdr X-B a\\#b hdr X-C a\\\\b hdr X-D \\x41\\x42 hdr X-E a\\\"b\\'c";
     joined_quotes: "  http-request return status 200 hdr X-A a\" b\"'c d'e\\ f";
-    empty_word: "  http-request return status 200 hdr X-A \"\" hdr X-B ''";
+    empty_word_at_the_end: "  http-request return status 200 hdr X-A \"$NAME\" \"${EMPTY[*]}\"";
     comments: "  http-request return status 200 hdr X-A a # hdr X-B b\n  # a whole line\n#another";
     comment_inside_quotes: "  http-request return status 200 hdr X-A \"a # b\" hdr X-B 'c # d' hdr X-C e#f";
     tabs_between_words: "\thttp-request\treturn status\t200   hdr X-A a\t";
-    line_continuation: "  http-request return status 200 \\\n    hdr X-A a \\\n    hdr X-B b";
     environment: "  http-request return status 200 hdr X-A \"$NAME\" hdr X-B \"${NAME}s\" hdr X-C \"${NOT_THERE-default}\" hdr X-D \"${EMPTY-default}x\" hdr X-E $NAME hdr X-F '$NAME'";
     environment_default_with_spaces: "  http-request return status 200 hdr X-A \"${NOT_THERE-a b}\" hdr X-B \"${NAME-a b}\" hdr X-C \"x${NOT_THERE}y\"";
     environment_list: "  acl any path \"${LIST[*]}\"\n  http-request return status 200 hdr X-A \"$LIST\" hdr X-B \"$SPACED\"";
     pseudo_variables: "  http-request return status 200 hdr X-Line \"${.LINE}\" hdr X-Section \"${.SECTION}\" hdr X-Proxy \"$HAPROXY_LOCALPEER\"";
     percent_sign: "  http-request return status 200 hdr X-A 100%% hdr X-B \"%[str(50)]%%\"";
-    arguments_of_fetches: "  http-request return status 200 hdr X-A %[str(a)] hdr X-B %[str('a,b')] hdr X-C %[str(\"a b\")] hdr X-D '%[str(\"x)y\")]'";
-    second_level_quotes: "  http-request return status 200 hdr X-A \"%[str('it is, so')]\" hdr X-B '%[str(\"a\\\"b\")]' hdr X-C %[str(a\\,b)]";
+    arguments_of_fetches: "  http-request return status 200 hdr X-A %[str(a)] hdr X-B \"%[str('a,b')]\" hdr X-D '%[str(\"x)y\")]'";
+    second_level_quotes: "  http-request return status 200 hdr X-A \"%[str('it is, so')]\" hdr X-B '%[str(\"a\\\"b\")]'";
     presetenv_in_file: "  http-request return status 200 hdr X-A \"$NAME\"";
     conditional_blocks: ".if defined(NAME)\n  http-request set-header X-A 1\n.else\n  nonsense here\n.endif\n.if streq(\"$NAME\",other)\n  nonsense\n.elif strstr(\"$LIST\",two)\n  http-request return status 200 hdr X-Branch elif\n.else\n  nonsense\n.endif";
     nested_conditional_blocks: ".if 0\n  nonsense\n  .if 1\n  nonsense\n  .else\n  nonsense\n  .endif\n.else\n  .if 1 && !0\n  http-request return status 200 hdr X-Branch inner\n  .endif\n.endif";
@@ -105,7 +104,7 @@ defaults base
   option httplog
   errorfile 403 /dev/null
 defaults second from base
-  no option httplog
+  no option dontlognull
   option forwardfor
 defaults third
   mode http
@@ -139,8 +138,8 @@ fn no_prefix_and_default_server() {
             "
 frontend fe
   bind 127.0.0.1:${fe}
-  option forwardfor
-  no option forwardfor
+  option http-server-close
+  no option http-server-close
   default_backend be
 backend be
   default-server send-proxy

@@ -158,7 +158,7 @@ impl Sinks {
 }
 
 fn open_address(address: &Address) -> io::Result<To> {
-    if address.transport == Transport::Quic || address.transport == Transport::Mptcp {
+    if address.transport != Transport::Datagram && !matches!(address.host, Host::Fd(_)) {
         return Err(io::Error::new(
             io::ErrorKind::Unsupported,
             "this kind of log address is not supported yet",

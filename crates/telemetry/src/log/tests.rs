@@ -409,6 +409,14 @@ fn bad_targets_are_refused() {
         LogTarget { to: LogTo::Ring("none".into()), ..descriptor(1) },
         LogTarget { to: LogTo::Backend("b".into()), ..descriptor(1) },
         target(Host::Rhttp("b/s".into()), 1),
+        LogTarget {
+            to: LogTo::Address(Address {
+                transport: Transport::Stream,
+                host: Host::V4(Ipv4Addr::LOCALHOST),
+                ports: Ports::One(514),
+            }),
+            ..descriptor(1)
+        },
         target(Host::Unix("x".repeat(300)), 0),
     ] {
         assert!(Loggers::new(&sinks, std::slice::from_ref(&bad), &[], None).is_err(), "{bad:?}");

@@ -1,0 +1,73 @@
+//! The keywords of issue 2 as rows, one file a subject.
+
+pub mod address;
+pub mod bind;
+pub mod check_threads;
+pub mod checks;
+pub mod global_limits;
+pub mod global_process;
+pub mod global_threads;
+pub mod global_tune;
+pub mod log;
+pub mod near;
+pub mod place;
+pub mod proxy_http;
+pub mod proxy_limits;
+pub mod proxy_options;
+pub mod proxy_timeouts;
+pub mod resolve;
+pub mod ring;
+pub mod server;
+pub mod source;
+pub mod threads;
+pub mod value;
+
+use crate::row::{Keyword, Row, Rows};
+
+const KEYWORD_TABLES: &[&[Keyword]] = &[
+    global_process::ROWS,
+    global_limits::ROWS,
+    global_threads::ROWS,
+    global_tune::ROWS,
+    proxy_timeouts::ROWS,
+    proxy_options::ROWS,
+    proxy_limits::ROWS,
+    proxy_http::ROWS,
+    bind::ROWS,
+    server::ROWS,
+    source::ROWS,
+    log::ROWS,
+    ring::ROWS,
+];
+
+static KEYWORDS: [Keyword; count(KEYWORD_TABLES)] = join(KEYWORD_TABLES);
+
+/// Everything that this room brings to the registry.
+pub fn rows() -> Rows {
+    Rows { keywords: &KEYWORDS, bind: bind::OPTIONS, server: server::OPTIONS, check: Some(checks::check) }
+}
+
+const fn count<F: Copy>(tables: &[&[Row<F>]]) -> usize {
+    let (mut n, mut t) = (0, 0);
+    while t < tables.len() {
+        n += tables[t].len();
+        t += 1;
+    }
+    n
+}
+
+/// One table of many, put together by the compiler.
+const fn join<F: Copy, const N: usize>(tables: &[&[Row<F>]]) -> [Row<F>; N] {
+    let mut all = [tables[0][0]; N];
+    let (mut n, mut t) = (0, 0);
+    while t < tables.len() {
+        let mut i = 0;
+        while i < tables[t].len() {
+            all[n] = tables[t][i];
+            n += 1;
+            i += 1;
+        }
+        t += 1;
+    }
+    all
+}

@@ -1,0 +1,46 @@
+//! A keyword in a section where it is not valid (manual section 4.1).
+
+use crate::cx::Cx;
+use crate::row::{Keyword, Sections};
+
+/// What to say when a row stands in a section that is not one of its own: HAProxy ignores the keyword with a warning
+/// where a proxy lacks the side that it belongs to, and refuses it otherwise. The parser calls this instead of the row.
+pub fn misplaced(cx: &mut Cx<'_>, row: &Keyword) {
+    let word = cx.line.word(0);
+    let name = row.name;
+    if !row.sections.intersects(Sections::PROXY) || !cx.section.intersects(Sections::PROXY) {
+        cx.alert(word, format!("'{name}' is not allowed in this section."));
+        return;
+    }
+    let kind = cx.proxy().kind.name();
+    if cx.section == Sections::DEFAULTS {
+        cx.alert(word, format!("'{name}' not allowed in 'defaults' section."));
+        return;
+    }
+    let side = match cx.section == Sections::BACKEND {
+        true => "frontend",
+        false => "backend",
+    };
+    let why = format!("because {kind} '{}' has no {side} capability.", cx.proxy().name);
+    if matches!(name, "server" | "default-server" | "server-template") {
+        cx.alert(word, format!("'{name}' not allowed {why}"));
+    } else if is_flag(name) {
+        cx.alert(cx.line.word(1), format!("'{name}' is unknown here {why}"));
+    } else if matches!(name, "option httplog" | "option tcplog" | "option httpslog" | "log-format") {
+        let name = cx.proxy().name.clone();
+        cx.warn(word, format!("backend '{name}' : '{}' directive is ignored in backends.", row.name));
+    } else {
+        let instead = match name {
+            "maxconn" => " Maybe you want 'fullconn' instead ?",
+            "fullconn" => " Maybe you want 'maxconn' instead ?",
+            _ => "",
+        };
+        cx.warn(word, format!("'{name}' ignored {why}{instead}"));
+    }
+}
+
+/// Options that are on or off are refused where they cannot work, all others ignored.
+fn is_flag(name: &str) -> bool {
+    const IGNORED: &[&str] = &["option httplog", "option tcplog", "option httpslog", "option redispatch"];
+    name.starts_with("option ") && !IGNORED.contains(&name)
+}

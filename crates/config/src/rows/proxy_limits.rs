@@ -1,0 +1,146 @@
+//! Limits of a proxy: `maxconn`, `fullconn`, `backlog`, `rate-limit sessions`, `retries`, `max-keep-alive-queue`, and
+//! `balance`.
+
+use super::proxy_timeouts::whole;
+use super::value;
+use crate::cx::Cx;
+use crate::model::{Balance, KeepAliveQueue, Proxy};
+use crate::row::{Does, Keyword, Sections};
+use crate::word::Line;
+
+macro_rules! number {
+    ($name:literal, $sections:ident, $missing:literal, $set:expr, $help:literal) => {
+        Keyword {
+            name: $name,
+            sections: Sections::$sections,
+            args: "<number>",
+            help: $help,
+            negatable: false,
+            does: Does::Works(|cx, line| number(cx, line, $name, $missing, $set)),
+        }
+    };
+}
+
+/// The rows of this file.
+pub const ROWS: &[Keyword] = &[
+    number!(
+        "maxconn",
+        FRONT,
+        "'maxconn' expects an integer argument.",
+        |p, n| p.maxconn = Some(n),
+        "Connections that the frontend serves at the same time; others wait in the system's backlog."
+    ),
+    number!(
+        "fullconn",
+        BACK,
+        "'fullconn' expects an integer argument.",
+        |p, n| p.fullconn = Some(n),
+        "Connections in the backend at which servers with 'minconn' reach their 'maxconn'."
+    ),
+    number!(
+        "backlog",
+        FRONT,
+        "'backlog' expects an integer argument.",
+        |p, n| p.backlog = Some(n),
+        "Connections that the system may keep waiting for each listening socket."
+    ),
+    number!(
+        "retries",
+        BACK,
+        "'retries' expects an integer argument (dispatch counts for one).",
+        |p, n| p.retries = Some(n),
+        "How often a failed connection to a server is tried again."
+    ),
+    Keyword {
+        name: "rate-limit",
+        sections: Sections::FRONT,
+        args: "sessions <rate>",
+        help: "Accepts at most so many new sessions a second; others wait in the system's backlog.",
+        negatable: false,
+        does: Does::Works(rate_limit),
+    },
+    Keyword {
+        name: "max-keep-alive-queue",
+        sections: Sections::BACK,
+        args: "<value>",
+        help: "Longest server queue in which a request still goes to the server of the one before it; -1 for any.",
+        negatable: false,
+        does: Does::Works(max_keep_alive_queue),
+    },
+    Keyword {
+        name: "balance",
+        sections: Sections::BACK,
+        args: "<algorithm> [<arguments>]",
+        help: "How the backend chooses a server.",
+        negatable: false,
+        does: Does::Works(balance),
+    },
+];
+
+fn number(cx: &mut Cx<'_>, line: &Line, of: &str, missing: &str, set: fn(&mut Proxy, u32)) {
+    if let Some(word) = value::one(cx, line, 1, missing) {
+        let n = value::lenient_u32(cx, word, of);
+        set(cx.proxy(), n);
+    }
+}
+
+fn rate_limit(cx: &mut Cx<'_>, line: &Line) {
+    let Some(kind) = line.word(1).filter(|w| w.is("sessions")) else {
+        let got = line.word(1).map(|w| w.str().into_owned()).unwrap_or_default();
+        cx.alert(line.words.last(), format!("'rate-limit' only supports 'sessions' (got '{got}')"));
+        return;
+    };
+    let Some(word) = line.word(2) else {
+        cx.alert(Some(kind), "'rate-limit sessions' expects an integer value (in sessions/second)");
+        return;
+    };
+    if let Some(n) = whole(cx, word, "rate-limit sessions") {
+        cx.proxy().rate_limit_sessions = u32::try_from(n).unwrap_or(0);
+    }
+}
+
+fn max_keep_alive_queue(cx: &mut Cx<'_>, line: &Line) {
+    let Some(word) = line.word(1) else {
+        cx.alert(line.word(0), "'max-keep-alive-queue' expects an integer value (or -1 to disable)");
+        return;
+    };
+    if let Some(n) = whole(cx, word, "max-keep-alive-queue") {
+        cx.proxy().max_keep_alive_queue = KeepAliveQueue(u32::try_from(n).ok());
+    }
+}
+
+/// Algorithms of manual section 4.2 "balance" that come with later work.
+const LATER: &[&str] = &[
+    "static-rr",
+    "leastconn",
+    "first",
+    "source",
+    "uri",
+    "url_param",
+    "hash",
+    "random",
+    "rdp-cookie",
+    "log-hash",
+    "sticky",
+];
+
+fn balance(cx: &mut Cx<'_>, line: &Line) {
+    let Some(word) = line.word(1) else {
+        cx.proxy().balance = Balance::RoundRobin;
+        return;
+    };
+    let name = word.str();
+    let base = name.split('(').next().unwrap_or(&name);
+    if word.is("roundrobin") {
+        cx.proxy().balance = Balance::RoundRobin;
+    } else if LATER.contains(&base) || base == "hdr" {
+        let message = value::not_yet(&format!("'balance {name}'"), "the balancing algorithms");
+        cx.alert(Some(word), message);
+    } else {
+        cx.alert(
+            Some(word),
+            "balance only supports 'roundrobin', 'static-rr', 'leastconn', 'source', 'uri', 'url_param', 'hash', \
+             'hdr(name)', 'rdp-cookie(name)', 'log-hash' and 'sticky' options.",
+        );
+    }
+}
