@@ -2,6 +2,8 @@
 //!
 //! Connection fields are left out of the comparison: they are the proxy's, not the codec's.
 
+#![allow(clippy::unwrap_used, reason = "a malformed table is a failed test")]
+
 use portcullis_message::{Head, Method};
 use portcullis_wire::h1::{Chunked, Limits, Parsed, encode, parse_request, parse_response};
 
