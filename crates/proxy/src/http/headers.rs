@@ -2,8 +2,8 @@
 
 use super::exchange::{Exchange, Stop};
 use crate::plan::ProxyPlan;
-use crate::session::Session;
 use crate::rules;
+use crate::session::Session;
 use portcullis_config::{ConnectionMode, Opts};
 use portcullis_message::{Head, HeaderId, Version, values};
 use portcullis_sample::Direction;
@@ -38,7 +38,8 @@ pub fn to_server(x: &mut Exchange<'_>, session: &Session, back: &ProxyPlan) -> R
     rules::headers::forwardfor(head, &x.facts, front.forwardfor.as_ref(), fwd);
     rules::headers::originalto(head, &x.facts, front.originalto.as_ref(), to);
     strip_connection(head, upgrade);
-    let closing = back.connection != ConnectionMode::KeepAlive || front.connection == ConnectionMode::ServerClose;
+    let closing =
+        back.connection != ConnectionMode::KeepAlive || front.connection == ConnectionMode::ServerClose;
     if closing && !back.has(Opts::HTTP_PRETEND_KEEPALIVE) && !upgrade {
         head.push(b"connection", b"close");
     }

@@ -25,7 +25,12 @@ impl<'p> Exchange<'p> {
     }
 
     /// What rules run on now.
-    pub fn rule_cx<'a>(&'a mut self, worker: &'a Worker, direction: Direction, last_call: bool) -> RuleCx<'a, 'p> {
+    pub fn rule_cx<'a>(
+        &'a mut self,
+        worker: &'a Worker,
+        direction: Direction,
+        last_call: bool,
+    ) -> RuleCx<'a, 'p> {
         let pages = self.pages();
         let body = self.body_state();
         let response = direction == Direction::Response;
@@ -108,7 +113,8 @@ pub async fn rules(
                 let time = x.effects.timeout(crate::rules::Timeout::Tarpit).or(t.tarpit).or(t.connect);
                 let began = worker.clock.now();
                 let until = began.after(time);
-                let waited = if until == Millis::NEVER { Ok(()) } else { wait(x, session, until, false).await };
+                let waited =
+                    if until == Millis::NEVER { Ok(()) } else { wait(x, session, until, false).await };
                 x.facts.timers.queue = super::exchange::ms(worker.clock.now().since(began));
                 waited.map_err(|_| Stop::new(b"CT", 0))?;
                 return Err(Stop::answer(*b"PT", *answer));

@@ -6,7 +6,7 @@ use super::flow::{Flow, FlowError};
 use super::{headers, stages};
 use crate::outcome;
 use crate::plan::{ProxyPlan, ServerPlan};
-use crate::relay::{self, Direction};
+use crate::relay::{self, Lane};
 use crate::rules::Timeout;
 use crate::session::Session;
 use crate::upstream::Upstream;
@@ -371,7 +371,12 @@ fn log_now(x: &mut Exchange<'_>, session: &Session) {
     let now = session.worker().clock.now();
     told.timers.active = ms(now.since(x.began));
     told.request_line = x.scratch.request_line();
-    outcome::log_as_soon_as_possible(&mut told, session, x.front);
+    let heads = outcome::Heads {
+        request: &x.scratch.request,
+        response: &x.scratch.response,
+        level: x.effects.log_level,
+    };
+    outcome::log_as_soon_as_possible(&mut told, session, x.front, Some(&heads));
     x.facts.as_soon_as_possible = true;
 }
 
@@ -448,10 +453,8 @@ async fn run_tunnel(
     x.facts.bytes_up += up.bytes;
     let nonempty = |b: Buffer| if b.is_empty() { None } else { Some(b) };
     let splice = |side| x.front.opts.union(back.opts).intersects(Opts::SPLICE_AUTO.union(side));
-    let mut to_server =
-        Direction::new(nonempty(std::mem::take(&mut up.buffer)), splice(Opts::SPLICE_REQUEST));
-    let mut to_client =
-        Direction::new(nonempty(std::mem::take(&mut down.buffer)), splice(Opts::SPLICE_RESPONSE));
+    let mut to_server = Lane::new(nonempty(std::mem::take(&mut up.buffer)), splice(Opts::SPLICE_REQUEST));
+    let mut to_client = Lane::new(nonempty(std::mem::take(&mut down.buffer)), splice(Opts::SPLICE_RESPONSE));
     let timeouts = relay::Timeouts {
         client: x.front.timeouts.client,
         server: back.timeouts.server,

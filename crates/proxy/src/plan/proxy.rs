@@ -70,8 +70,8 @@ pub struct ProxyPlan {
     pub front: Arc<Frontend>,
     /// Where its log goes.
     pub loggers: Loggers,
-    /// What its log looks like.
-    pub log_format: LogFormat,
+    /// What its log looks like; `None`: the short line at accept.
+    pub log_format: Option<Format>,
     /// Its rules.
     pub rules: Option<Arc<RuleSets>>,
     /// Its error pages.
@@ -80,8 +80,6 @@ pub struct ProxyPlan {
     pub forwarded: Option<Arc<Forwarded>>,
     /// `unique-id-format`, `unique-id-header`
     pub unique_id: Option<UniqueId>,
-    /// `log-format` and the like, compiled.
-    pub custom_format: Option<Arc<Format>>,
     /// Something needs the address that the client asked for.
     pub wants_destination: bool,
     /// `disabled`
@@ -183,13 +181,13 @@ pub fn compile(
         state,
         front: Arc::new(Frontend::new(process.load.len(), front_maxconn(model, p), p.rate_limit_sessions)),
         loggers,
-        log_format: p.log_format.clone(),
+        log_format: crate::outcome::format_of(&p.log_format),
         rules: p.ext.get::<RuleSets>().cloned().map(Arc::new),
         pages: p.ext.get::<ErrorPages>().cloned().map(Arc::new),
         forwarded: p.ext.get::<Option<Arc<Forwarded>>>().cloned().flatten(),
         unique_id: p.ext.get::<UniqueId>().cloned().filter(|u| u.format.is_some()),
-        custom_format: custom_format(p, diags),
-        wants_destination: p.ext.get::<RuleSets>().is_some() || p.originalto.is_some()
+        wants_destination: p.ext.get::<RuleSets>().is_some()
+            || p.originalto.is_some()
             || p.log_format == LogFormat::Connect
             || p.opts.contains(Opts::TRANSPARENT)
             || p.servers.iter().any(|s| s.set.send_proxy || s.set.send_proxy_v2 || needs_port(s)),

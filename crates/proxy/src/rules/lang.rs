@@ -117,10 +117,7 @@ impl<'p, 'c, 'l> Parsing<'p, 'c, 'l> {
     /// Where what is being parsed may be evaluated, given what the open proxy is.
     fn places(&mut self) -> (Places, Places) {
         let (front, back) = self.at.places();
-        (
-            if self.front() { front } else { Places::empty() },
-            if self.back() { back } else { Places::empty() },
-        )
+        (if self.front() { front } else { Places::empty() }, if self.back() { back } else { Places::empty() })
     }
 
     /// A log format.
@@ -144,7 +141,8 @@ impl<'p, 'c, 'l> Parsing<'p, 'c, 'l> {
     /// What is wrong with it.
     pub fn expr(&mut self) -> Result<Expr, String> {
         let word = self.want("missing fetch method")?;
-        let expr = portcullis_sample::expr::Expr::parse(&word.text, &vocabulary()).map_err(|e| e.to_string())?;
+        let expr =
+            portcullis_sample::expr::Expr::parse(&word.text, &vocabulary()).map_err(|e| e.to_string())?;
         Ok(Expr(expr))
     }
 
@@ -157,7 +155,8 @@ impl<'p, 'c, 'l> Parsing<'p, 'c, 'l> {
         let words = self.args.words.get(self.args.at..).unwrap_or(&[]);
         self.args.at = self.args.words.len();
         let unless = word.is("unless");
-        let parsed = self.reading(|acls, reader, warnings| Parsed::parse(unless, words, acls, reader, warnings));
+        let parsed =
+            self.reading(|acls, reader, warnings| Parsed::parse(unless, words, acls, reader, warnings));
         let parsed = parsed?;
         self.warn_of_conflicts(&parsed);
         Ok(Some(Condition { parsed, program: OnceLock::new() }))

@@ -1,8 +1,8 @@
 //! Verdicts and messages against those recorded from HAProxy, and runs of whole rule sets.
 
 use super::*;
-use crate::rules::lang::{Direction, Facts, Random};
 use crate::reply::{Answer, ErrorPages, Pages};
+use crate::rules::lang::{Direction, Facts, Random};
 use portcullis_config::env::Env;
 use portcullis_config::{Diagnostics, Files, Model, Registry, Severity, SourceFile};
 use portcullis_message::{Head, Version};
@@ -137,7 +137,11 @@ fn read(kind: &str, mode: &str, lines: &[&str]) -> Reading {
 
 /// 3.5's list of actions is compared by a test of the table.
 fn without_list(message: &str) -> String {
-    for (start, end) in [("expects 'send-spoe", ", but got"), ("expects 'set-log-level', 'sc-", ", but got"), ("expects 'accept', ", " in ")] {
+    for (start, end) in [
+        ("expects 'send-spoe", ", but got"),
+        ("expects 'set-log-level', 'sc-", ", but got"),
+        ("expects 'accept', ", " in "),
+    ] {
         if let (Some(a), Some(b)) = (message.find(start), message.rfind(end))
             && a < b
             && message.contains("(*)")
@@ -314,7 +318,10 @@ fn requests_are_rewritten_as_haproxy_does() {
     for (rule, expected) in [
         ("set-header X-A new", format!("{}|x-a: new", line.replace("|x-a: 1", "").replace("|x-a: 5", ""))),
         ("add-header X-A new", format!("{line}|x-a: new")),
-        ("set-header X-A %[req.hdr(x-a)]+", format!("{}|x-a: 5+", line.replace("|x-a: 1", "").replace("|x-a: 5", ""))),
+        (
+            "set-header X-A %[req.hdr(x-a)]+",
+            format!("{}|x-a: 5+", line.replace("|x-a: 1", "").replace("|x-a: 5", "")),
+        ),
         ("add-header X-N %[req.hdr(nope)]", format!("{line}|x-n: ")),
         ("set-header Host q.example", format!("{}|host: q.example", with("|host: h.example:81", ""))),
         ("del-header Host", with("|host: h.example:81", "")),
@@ -348,25 +355,49 @@ fn requests_are_rewritten_as_haproxy_does() {
         ("set-query ?a=b", with("c=d", "?a=b")),
         ("set-query %[req.hdr(nope)]", with("c=d", "")),
         ("set-uri /x/y?z", with("/a/b?c=d", "/x/y?z")),
-        ("set-uri http://n.example/x/y?z", with("/a/b?c=d", "http://n.example/x/y?z").replacen("h.example:81", "n.example", 1)),
-        ("set-uri http://n.example/x/y?z;set-path /q", with("/a/b?c=d", "http://n.example/q?z").replacen("h.example:81", "n.example", 1)),
-        ("set-uri http://n.example;set-path /q", with("/a/b?c=d", "/q").replacen("h.example:81", "n.example", 1)),
-        ("set-uri http://n.example/x;set-header Host q", format!("{}|host: q", with("/a/b?c=d", "http://q/x").replacen("|host: h.example:81", "", 1))),
-        ("del-header host;set-uri http://n.example/x", with("/a/b?c=d", "http://n.example/x").replacen("|host: h.example:81", "", 1)),
+        (
+            "set-uri http://n.example/x/y?z",
+            with("/a/b?c=d", "http://n.example/x/y?z").replacen("h.example:81", "n.example", 1),
+        ),
+        (
+            "set-uri http://n.example/x/y?z;set-path /q",
+            with("/a/b?c=d", "http://n.example/q?z").replacen("h.example:81", "n.example", 1),
+        ),
+        (
+            "set-uri http://n.example;set-path /q",
+            with("/a/b?c=d", "/q").replacen("h.example:81", "n.example", 1),
+        ),
+        (
+            "set-uri http://n.example/x;set-header Host q",
+            format!("{}|host: q", with("/a/b?c=d", "http://q/x").replacen("|host: h.example:81", "", 1)),
+        ),
+        (
+            "del-header host;set-uri http://n.example/x",
+            with("/a/b?c=d", "http://n.example/x").replacen("|host: h.example:81", "", 1),
+        ),
         ("set-uri *;set-path /q", with("/a/b?c=d", "/q")),
         ("replace-path (.*) /p\\1", with("/a/b", "/p/a/b")),
         ("replace-path /a(.*) \\1", with("/a/b", "/b")),
         ("replace-path b x", with("/a/b", "x")),
         ("replace-pathq b x", with("/a/b?c=d", "x")),
         ("replace-pathq ([^?]*)(\\?(.*))? \\1/foo\\2", with("/a/b", "/a/b/foo")),
-        ("replace-uri ^/(.*) http://n.example/\\1", with("/a/b", "http://n.example/a/b").replacen("h.example:81", "n.example", 1)),
+        (
+            "replace-uri ^/(.*) http://n.example/\\1",
+            with("/a/b", "http://n.example/a/b").replacen("h.example:81", "n.example", 1),
+        ),
         ("set-header x a if { path /x };set-header y b unless { path /x }", format!("{line}|y: b")),
         ("strict-mode off;replace-header Host (.*) '\\x4'", line.clone()),
         ("allow;set-header x y", line.clone()),
-        ("set-src str(1.2.3.4);set-src-port int(70000);set-header x %[src]:%[src_port]", format!("{line}|x: 1.2.3.4:4464")),
+        (
+            "set-src str(1.2.3.4);set-src-port int(70000);set-header x %[src]:%[src_port]",
+            format!("{line}|x: 1.2.3.4:4464"),
+        ),
         ("set-src str(::1);set-header x %[src]-%[src_port]", format!("{line}|x: ::1-4000")),
         ("set-src hdr(nope);set-header x %[src]", format!("{line}|x: 127.0.0.1")),
-        ("set-dst str(1.2.3.4);set-dst-port int(70);set-header x %[dst]:%[dst_port]", format!("{line}|x: 1.2.3.4:70")),
+        (
+            "set-dst str(1.2.3.4);set-dst-port int(70);set-header x %[dst]:%[dst_port]",
+            format!("{line}|x: 1.2.3.4:70"),
+        ),
     ] {
         let lines: Vec<String> = rule.split(';').map(|r| format!("http-request {r}")).collect();
         let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
@@ -403,7 +434,9 @@ fn answers_equal_haproxy() {
         content-type: text/html\r\n\r\n<html><body><h1>403 Forbidden</h1>\nRequest forbidden by administrative \
         rules.\n</body></html>\n";
     let found = |location: &str| {
-        format!("HTTP/1.1 302 Found\r\ncontent-length: 0\r\nlocation: {location}\r\ncache-control: no-cache\r\n\r\n")
+        format!(
+            "HTTP/1.1 302 Found\r\ncontent-length: 0\r\nlocation: {location}\r\ncache-control: no-cache\r\n\r\n"
+        )
     };
     for (rules, expected) in [
         ("http-request deny", FORBIDDEN.to_owned()),
@@ -515,7 +548,8 @@ fn rules_suspend_and_resume() {
     let Flow::BodyTimeout(answer) = s.request() else { panic!("no timeout") };
     assert_eq!(answer.head.status, 408);
 
-    let mut s = Stage::new(&["tcp-request inspect-delay 5s", "tcp-request content reject if { req.len gt 3 }"]);
+    let mut s =
+        Stage::new(&["tcp-request inspect-delay 5s", "tcp-request content reject if { req.len gt 3 }"]);
     s.bytes = Some(b"ab");
     assert!(matches!(s.run(|r| &r.tcp_request), Flow::Wait(Wait::Data)) || s.last_call);
     s.bytes = Some(b"abcd");
@@ -552,7 +586,8 @@ fn effects_and_failures() {
     assert!(s.effects.expect_proxy);
 
     // rewriting for ever does not grow for ever, and what does not fit fails
-    let mut s = Stage::new(&["http-request set-header big %[req.hdr(big)]0123456789012345678901234567890123456789"]);
+    let mut s =
+        Stage::new(&["http-request set-header big %[req.hdr(big)]0123456789012345678901234567890123456789"]);
     let mut rounds = 0;
     while matches!(s.request(), Flow::Done) {
         s.cursor = Cursor::default();
@@ -564,7 +599,8 @@ fn effects_and_failures() {
 
 #[test]
 fn routes_and_shared_lookups() {
-    let mut lines: Vec<String> = (0..200).map(|i| format!("use_backend b{i} if {{ hdr(host) -i h{i}.example }}")).collect();
+    let mut lines: Vec<String> =
+        (0..200).map(|i| format!("use_backend b{i} if {{ hdr(host) -i h{i}.example }}")).collect();
     lines.insert(100, "use_backend b7 if { path /other }".to_owned());
     lines.push("use_backend b9 if { path /nine }".to_owned());
     lines.push("use_backend %[path,field(2,/)] if { path_beg /b }".to_owned());
@@ -603,9 +639,8 @@ fn routes_and_shared_lookups() {
 /// A rule that changes what the next ones look at.
 #[test]
 fn lookups_see_what_rules_change() {
-    let mut lines: Vec<String> = (0..9)
-        .map(|i| format!("http-request set-header host h{} if {{ hdr(host) h{i} }}", i + 1))
-        .collect();
+    let mut lines: Vec<String> =
+        (0..9).map(|i| format!("http-request set-header host h{} if {{ hdr(host) h{i} }}", i + 1)).collect();
     lines.push("http-request set-header n %[req.hdr(host)]".to_owned());
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     let mut s = Stage::new(&lines);
