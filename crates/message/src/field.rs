@@ -19,20 +19,39 @@ macro_rules! ids {
                 }
             }
             /// Which one a name is, in whatever case.
-            #[inline]
             #[must_use]
             pub fn of(name: &[u8]) -> Self {
-                // length and last letter leave at most two candidates
-                let Some(last) = name.last() else { return Self::Other };
-                $(if name.len() == $name.len()
-                    && last | 0x20 == $name.as_bytes()[$name.len() - 1]
-                    && name.eq_ignore_ascii_case($name.as_bytes())
-                {
+                let mut lower = [0; LONGEST];
+                match lower.get_mut(..name.len()) {
+                    Some(l) => {
+                        l.copy_from_slice(name);
+                        Self::of_lowering(l)
+                    }
+                    None => Self::Other,
+                }
+            }
+            /// Puts a name in lower case, and says which one it is.
+            #[inline]
+            pub fn of_lowering(name: &mut [u8]) -> Self {
+                name.make_ascii_lowercase();
+                if name.len() > LONGEST || LENGTHS & 1 << name.len() == 0 {
+                    return Self::Other;
+                }
+                $(if name == $name.as_bytes() {
                     return Self::$id;
                 })*
                 Self::Other
             }
         }
+        /// Length of the longest name.
+        const LONGEST: usize = {
+            let mut n = 0;
+            $(if $name.len() > n { n = $name.len(); })*
+            n
+        };
+        /// Bits of the lengths that names have.
+        const LENGTHS: u64 = 0 $(| 1 << $name.len())*;
+        const _: () = assert!(LONGEST < 64 && [$($name),*].len() < 63, "bit sets of one word");
     };
 }
 

@@ -25,6 +25,13 @@ struct Range {
     len: u32,
 }
 
+impl From<std::ops::Range<usize>> for Range {
+    #[inline]
+    fn from(r: std::ops::Range<usize>) -> Self {
+        Self { start: r.start as u32, len: r.end.saturating_sub(r.start) as u32 }
+    }
+}
+
 /// One field as it is stored.
 #[derive(Clone, Copy, Debug)]
 struct Stored {
@@ -53,6 +60,10 @@ pub struct Head {
     first: Range,
     /// Request target.
     second: Range,
+    /// Version as received, when it is not one of ours (RTSP/1.0 and the like, in relaxed parsing).
+    odd_version: Range,
+    /// Bits of the [`HeaderId`]s that may be there: a clear bit means "none", so that most searches end at once.
+    present: u64,
     /// Status code of a response.
     pub status: u16,
     /// Version.
@@ -65,7 +76,8 @@ impl Head {
     pub fn clear(&mut self) {
         self.arena.clear();
         self.fields.clear();
-        (self.first, self.second) = (Range::default(), Range::default());
+        (self.first, self.second, self.odd_version) = (Range::default(), Range::default(), Range::default());
+        self.present = 0;
         self.status = 0;
         self.version = Version::HTTP_11;
     }
@@ -79,14 +91,55 @@ impl Head {
 
     #[inline]
     fn get(&self, r: Range) -> &[u8] {
-        self.arena.get(r.start as usize..(r.start + r.len) as usize).unwrap_or(&[])
+        let start = r.start as usize;
+        self.arena.get(start..start + r.len as usize).unwrap_or(&[])
     }
 
-    /// Takes over the bytes of a head as received; fields are then added with [`Head::push_raw`].
+    /// Adds a field whose parts stand in bytes that [`Head::adopt`] will be given.
     #[inline]
-    pub fn load(&mut self, raw: &[u8]) {
-        self.clear();
+    pub fn field_at(&mut self, name: std::ops::Range<usize>, value: std::ops::Range<usize>) {
+        self.fields.push(Stored { name: name.into(), value: value.into(), id: HeaderId::Other });
+    }
+
+    /// Takes over the bytes that `request_at`, `response_at` and `field_at` have spoken of: one copy, names in lower
+    /// case, line ends inside folded values as blanks. Only for a head that was cleared before.
+    #[inline]
+    pub fn adopt(&mut self, raw: &[u8], folded: bool) {
         self.arena.extend_from_slice(raw);
+        let mut present = 0;
+        for f in &mut self.fields {
+            let start = f.name.start as usize;
+            if let Some(name) = self.arena.get_mut(start..start + f.name.len as usize) {
+                f.id = HeaderId::of_lowering(name);
+            }
+            present |= 1 << f.id as u32;
+        }
+        self.present = present;
+        if folded {
+            for f in &self.fields {
+                let start = f.value.start as usize;
+                if let Some(value) = self.arena.get_mut(start..start + f.value.len as usize) {
+                    value.iter_mut().filter(|b| matches!(b, b'\r' | b'\n')).for_each(|b| *b = b' ');
+                }
+            }
+        }
+    }
+
+    /// May there be a field of this name? `false` is certain, and quick.
+    #[inline]
+    #[must_use]
+    pub fn may_have(&self, id: HeaderId) -> bool {
+        self.present & 1 << id as u32 != 0
+    }
+
+    /// The version as received, when it is no `HTTP/x.y` (relaxed parsing only); empty otherwise.
+    #[must_use]
+    pub fn odd_version(&self) -> &[u8] {
+        self.get(self.odd_version)
+    }
+    /// The version stands there and is no `HTTP/x.y`.
+    pub fn odd_version_at(&mut self, text: std::ops::Range<usize>) {
+        self.odd_version = text.into();
     }
 
     /// Start line of a request whose parts stand in the loaded bytes.
@@ -97,33 +150,16 @@ impl Head {
         target: std::ops::Range<usize>,
         version: Version,
     ) {
-        self.first = Range { start: method.start as u32, len: (method.end - method.start) as u32 };
-        self.second = Range { start: target.start as u32, len: (target.end - target.start) as u32 };
+        (self.first, self.second) = (method.into(), target.into());
         self.version = version;
     }
 
     /// Start line of a response whose reason stands in the loaded bytes.
     #[inline]
     pub fn response_at(&mut self, version: Version, status: u16, reason: std::ops::Range<usize>) {
-        self.first = Range { start: reason.start as u32, len: (reason.end - reason.start) as u32 };
+        self.first = reason.into();
         self.version = version;
         self.status = status;
-    }
-
-    /// Adds a received field: the name in lower case, line ends inside a folded value as blanks.
-    #[inline]
-    pub fn push_raw(&mut self, name: &[u8], value: &[u8], folded: bool) {
-        let (name, value) = (self.put(name), self.put(value));
-        if let Some(n) = self.arena.get_mut(name.start as usize..(name.start + name.len) as usize) {
-            n.make_ascii_lowercase();
-        }
-        if folded
-            && let Some(v) = self.arena.get_mut(value.start as usize..(value.start + value.len) as usize)
-        {
-            v.iter_mut().filter(|b| matches!(b, b'\r' | b'\n')).for_each(|b| *b = b' ');
-        }
-        let id = HeaderId::of(self.get(name));
-        self.fields.push(Stored { name, value, id });
     }
 
     /// Start line of a request.
@@ -197,13 +233,23 @@ impl Head {
     }
     /// Values of all fields of a known name, in order.
     pub fn all(&self, id: HeaderId) -> impl Iterator<Item = &[u8]> {
-        self.fields.iter().filter(move |f| f.id == id).map(|f| self.get(f.value))
+        let all = if self.may_have(id) { self.fields.as_slice() } else { &[] };
+        all.iter().filter(move |f| f.id == id).map(|f| self.get(f.value))
     }
     /// The first value of a known name.
     #[inline]
     #[must_use]
     pub fn first(&self, id: HeaderId) -> Option<&[u8]> {
+        if !self.may_have(id) {
+            return None;
+        }
         self.fields.iter().find(|f| f.id == id).map(|f| self.get(f.value))
+    }
+    /// Where the first field of a known name stands.
+    #[inline]
+    #[must_use]
+    pub fn position(&self, id: HeaderId) -> Option<usize> {
+        if self.may_have(id) { self.fields.iter().position(|f| f.id == id) } else { None }
     }
     /// Values of all fields of this name (any case), in order.
     pub fn named<'a>(&'a self, name: &'a [u8]) -> impl DoubleEndedIterator<Item = &'a [u8]> {
@@ -221,12 +267,16 @@ impl Head {
     /// Adds a field at the end.
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
         let (name_r, value_r) = (self.put(name), self.put(value));
-        self.fields.push(Stored { name: name_r, value: value_r, id: HeaderId::of(name) });
+        let id = HeaderId::of(name);
+        self.present |= 1 << id as u32;
+        self.fields.push(Stored { name: name_r, value: value_r, id });
     }
     /// Adds a field at the front.
     pub fn push_front(&mut self, name: &[u8], value: &[u8]) {
         let (name_r, value_r) = (self.put(name), self.put(value));
-        self.fields.insert(0, Stored { name: name_r, value: value_r, id: HeaderId::of(name) });
+        let id = HeaderId::of(name);
+        self.present |= 1 << id as u32;
+        self.fields.insert(0, Stored { name: name_r, value: value_r, id });
     }
     /// Changes the value of the field at `index`.
     pub fn set_value(&mut self, index: usize, value: &[u8]) {
@@ -244,8 +294,11 @@ impl Head {
     /// Removes every field of a known name; how many there were.
     pub fn remove_id(&mut self, id: HeaderId) -> usize {
         let before = self.fields.len();
-        if self.fields.iter().any(|f| f.id == id) {
+        if self.may_have(id) {
             self.fields.retain(|f| f.id != id);
+            if id != HeaderId::Other {
+                self.present &= !(1 << id as u32);
+            }
         }
         before - self.fields.len()
     }
@@ -254,7 +307,8 @@ impl Head {
         let before = self.fields.len();
         let arena = &self.arena;
         self.fields.retain(|f| {
-            let this = arena.get(f.name.start as usize..(f.name.start + f.name.len) as usize).unwrap_or(&[]);
+            let start = f.name.start as usize;
+            let this = arena.get(start..start + f.name.len as usize).unwrap_or(&[]);
             !this.eq_ignore_ascii_case(name)
         });
         before - self.fields.len()

@@ -44,7 +44,7 @@ pub enum End {
 }
 
 /// One direction.
-pub struct Direction {
+pub struct Lane {
     buffer: Option<Buffer>,
     pipe: Option<Pipe>,
     may_splice: bool,
@@ -62,7 +62,7 @@ enum Broken {
     Sink,
 }
 
-impl Direction {
+impl Lane {
     /// `first`: bytes that were read already.
     #[must_use]
     pub fn new(first: Option<Buffer>, may_splice: bool) -> Self {
@@ -179,8 +179,8 @@ impl Direction {
 /// does not count as its activity (`option independent-streams`).
 pub async fn relay(
     task: &Task,
-    (client, up): (&Conn, &mut Direction),
-    (server, down): (&Conn, &mut Direction),
+    (client, up): (&Conn, &mut Lane),
+    (server, down): (&Conn, &mut Lane),
     timeouts: &Timeouts,
     independent: bool,
 ) -> End {

@@ -83,9 +83,16 @@ impl Drop for Session {
 /// Runs a session to its end.
 pub async fn run(mut session: Box<Session>) {
     begin(&session);
+    let mut first = None;
+    if session.listener.shakes_hands {
+        match Box::pin(crate::handshake::run_all(&mut session)).await {
+            Ok(rest) => first = rest,
+            Err(_) => return end(&mut session),
+        }
+    }
     match session.listener.proxy.mode {
-        Mode::Http => crate::http::serve(&mut session).await,
-        _ => Box::pin(crate::tcp::run(&mut session)).await,
+        Mode::Http => crate::http::serve(&mut session, first).await,
+        _ => Box::pin(crate::tcp::run(&mut session, first)).await,
     }
     end(&mut session);
 }

@@ -1,39 +1,177 @@
 //! TCP mode: rules, a server, bytes both ways, a log line.
 
 use crate::outcome;
-use crate::plan::ProxyPlan;
-use crate::relay::{self, Direction, End, Timeouts};
+use crate::plan::{Plan, ProxyPlan};
+use crate::relay::{self, End, Lane, Timeouts};
+use crate::reply::{ErrorPages, Pages};
+use crate::rules::{BodyState, Cursor, Effects, Flow, RuleCx, Wait, run as run_rules};
 use crate::session::Session;
 use crate::upstream::{Failure, Wish, establish};
+use crate::worker::{Woken, Worker};
 use portcullis_config::Opts;
-use portcullis_sample::Facts;
+use portcullis_sample::{Direction, Facts, Payload};
+use portcullis_transport::{Buffer, Millis};
+use std::future::poll_fn;
+use std::sync::LazyLock;
+use std::task::Poll;
 
-/// Runs a TCP session.
-pub async fn run(session: &mut Session) {
+static NO_PAGES: LazyLock<ErrorPages> = LazyLock::new(ErrorPages::default);
+
+/// Runs a TCP session; `first` was read with its PROXY header.
+pub async fn run(session: &mut Session, first: Option<Buffer>) {
     let worker = session.worker().clone();
     let plan = worker.plan();
     let front: &ProxyPlan = &plan.proxies[session.listener.frontend];
-    let mut facts = Facts::new();
-    outcome::begin(&mut facts, session, front, false);
-    let back = front.default_backend.and_then(|i| plan.proxies.get(i));
-    let held = back.and_then(|b| b.state.as_ref()).map(|s| s.sessions().take());
-    match back {
-        Some(back) => {
-            facts.backend_name = &back.name;
-            facts.backend_id = back.id;
-            facts.beconn = back.state.as_ref().map_or(0, |s| s.sessions().get());
-            if back.wants_destination || front.wants_destination {
-                facts.frontend = session.destination();
-            }
-            serve(session, front, back, &mut facts).await;
-        }
-        None => facts.termination[..2].copy_from_slice(b"SC"),
+    session.requests = 1;
+    let mut s =
+        Stream { plan: &plan, front, facts: Facts::new(), effects: Effects::default(), first, back: None };
+    outcome::begin(&mut s.facts, session, front, false);
+    if front.wants_destination {
+        s.facts.frontend = session.destination();
     }
-    outcome::finish(&mut facts, session, front, back.map(|b| &**b), None);
+    // the short line is written when a connection begins
+    if front.log_format.is_none() {
+        outcome::log_as_soon_as_possible(&mut s.facts, session, front, None);
+    }
+    let mut held = None;
+    if let Err(termination) = story(&mut s, session, &mut held).await {
+        s.facts.termination[..2].copy_from_slice(&termination);
+    }
     drop(held);
+    let back = s.back;
+    outcome::finish(&mut s.facts, session, front, back, None, None);
+    if let Some(b) = s.first.take() {
+        worker.buffers.give(b);
+    }
 }
 
-async fn serve<'p>(session: &mut Session, front: &'p ProxyPlan, back: &'p ProxyPlan, facts: &mut Facts<'p>) {
+/// What a TCP stream knows.
+struct Stream<'p> {
+    plan: &'p Plan,
+    front: &'p ProxyPlan,
+    back: Option<&'p ProxyPlan>,
+    facts: Facts<'p>,
+    effects: Effects,
+    /// Bytes of the client that were read to be looked at.
+    first: Option<Buffer>,
+}
+
+/// Rules, route, server, relay.
+async fn story<'p>(
+    s: &mut Stream<'p>,
+    session: &mut Session,
+    held: &mut Option<portcullis_telemetry::gauge::Held>,
+) -> Result<(), [u8; 2]> {
+    content_rules(s, session, s.front).await?;
+    let routed = s.front.rules.as_deref().and_then(|sets| {
+        let plan = s.plan;
+        let worker = session.worker().clone();
+        let cx = rule_cx(s, &worker, true);
+        sets.use_backend.choose(
+            &cx.scope(),
+            |name| plan.proxies.iter().position(|p| p.kind.back() && p.name.as_bytes() == name),
+            |i| plan.proxies.get(i).is_some_and(|p| !p.disabled),
+        )
+    });
+    let back = routed.or(s.front.default_backend).and_then(|i| s.plan.proxies.get(i));
+    let Some(back) = back.map(|b| &**b) else { return Err(*b"SC") };
+    s.back = Some(back);
+    s.facts.backend_name = &back.name;
+    s.facts.backend_id = back.id;
+    *held = back.state.as_ref().map(|s| s.sessions().take());
+    s.facts.beconn = held.as_ref().map_or(0, |h| h.gauge().get());
+    if back.wants_destination && s.facts.frontend.is_none() {
+        s.facts.frontend = session.destination();
+    }
+    if back.index != s.front.index {
+        content_rules(s, session, back).await?;
+    }
+    let first = s.first.take();
+    serve(session, s.front, back, &mut s.facts, first).await;
+    Ok(())
+}
+
+fn rule_cx<'a, 'p>(s: &'a mut Stream<'p>, worker: &'a Worker, last_call: bool) -> RuleCx<'a, 'p> {
+    let pages = Pages { backend: None, frontend: s.front.pages.as_deref().unwrap_or(&NO_PAGES) };
+    let bytes = s.first.as_ref().map_or(&[][..], |b| b.data());
+    let full = s.first.as_ref().is_some_and(Buffer::is_full);
+    RuleCx {
+        facts: &mut s.facts,
+        random: &worker.random,
+        now: worker.clock.now(),
+        wall: worker.clock.wall(),
+        direction: Direction::Request,
+        request: None,
+        response: None,
+        head_pending: false,
+        request_bytes: Some(Payload { bytes, may_grow: !last_call && !full }),
+        response_bytes: None,
+        inspecting: true,
+        last_call,
+        ext: &(),
+        pages,
+        effects: &mut s.effects,
+        limit: worker.buffers.size(),
+        body: BodyState::default(),
+    }
+}
+
+/// `tcp-request content`: waits for bytes up to `inspect-delay`.
+async fn content_rules(s: &mut Stream<'_>, session: &mut Session, of: &ProxyPlan) -> Result<(), [u8; 2]> {
+    let Some(sets) = of.rules.as_deref().filter(|r| !r.tcp_request.is_empty()) else { return Ok(()) };
+    let worker = session.worker().clone();
+    let began = worker.clock.now();
+    let give_up = sets.request_delay.map_or(began, |d| began.after(Some(d)));
+    let mut cursor = Cursor::default();
+    let mut ended = false;
+    loop {
+        let last_call = ended || worker.clock.now() >= give_up;
+        let flow = run_rules(&sets.tcp_request, &mut cursor, &mut rule_cx(s, &worker, last_call));
+        match flow {
+            Flow::Done | Flow::Accept => return Ok(()),
+            Flow::Wait(Wait::Until(t) | Wait::Body(t)) => {
+                session.task.deadline(t);
+                poll_fn(
+                    |cx| if session.task.poll_woken(cx).is_some() { Poll::Ready(()) } else { Poll::Pending },
+                )
+                .await;
+            }
+            Flow::Wait(Wait::Data) => ended = !look(s, session, give_up).await?,
+            _ => {
+                s.front.front.counters.of(worker.id.into()).denied_req.inc();
+                return Err(*b"PR");
+            }
+        }
+    }
+}
+
+/// Reads more to be looked at. False: there will be no more, or no more fits, or it is time.
+async fn look(s: &mut Stream<'_>, session: &Session, until: Millis) -> Result<bool, [u8; 2]> {
+    let task = &session.task;
+    task.deadline(until);
+    let first = s.first.get_or_insert_with(|| task.worker.buffers.take());
+    if first.is_full() {
+        return Ok(false);
+    }
+    poll_fn(|cx| match session.conn.poll_recv(cx, first) {
+        Poll::Ready(Ok(n)) => Poll::Ready(Ok(n > 0)),
+        Poll::Ready(Err(_)) => Poll::Ready(Err(*b"CR")),
+        Poll::Pending => match task.poll_woken(cx) {
+            Some(Woken::Late) => Poll::Ready(Ok(false)),
+            Some(Woken::Aborted(why)) => Poll::Ready(Err([why.letter(), b'R'])),
+            None => Poll::Pending,
+        },
+    })
+    .await
+}
+
+async fn serve<'p>(
+    session: &mut Session,
+    front: &'p ProxyPlan,
+    back: &'p ProxyPlan,
+    facts: &mut Facts<'p>,
+    first: Option<Buffer>,
+) {
     let mut wish = Wish {
         client: &session.conn,
         watch_client: back.has(Opts::ABORTONCLOSE),
@@ -48,17 +186,18 @@ async fn serve<'p>(session: &mut Session, front: &'p ProxyPlan, back: &'p ProxyP
             return;
         }
     };
+    found.slot.server().counters.of(session.worker().id.into()).cum_sess.inc();
     facts.srvconn = found.slot.server().sessions.get();
     if front.has(Opts::LOGASAP) {
-        outcome::log_as_soon_as_possible(facts, session, front);
+        outcome::log_as_soon_as_possible(facts, session, front, None);
     }
     let splice = |side: Opts| {
         let wanted = Opts::SPLICE_AUTO | side;
         front.opts.intersects(wanted) || back.opts.intersects(wanted)
     };
-    let preface = crate::preface::to_server(found.server, facts);
-    let mut up = Direction::new(preface, splice(Opts::SPLICE_REQUEST));
-    let mut down = Direction::new(None, splice(Opts::SPLICE_RESPONSE));
+    let preface = crate::preface::to_server(found.server, facts, first);
+    let mut up = Lane::new(preface, splice(Opts::SPLICE_REQUEST));
+    let mut down = Lane::new(None, splice(Opts::SPLICE_RESPONSE));
     let timeouts = Timeouts {
         client: front.timeouts.client,
         server: back.timeouts.server,

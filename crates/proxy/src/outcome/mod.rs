@@ -1,14 +1,38 @@
 //! How a stream ended, told once: the log line, the counters and the error page are made from the same facts.
 
-pub mod format;
-
 use crate::plan::ProxyPlan;
 use crate::session::Session;
 use portcullis_backend::ServerState;
 use portcullis_config::Opts;
-use portcullis_sample::Facts;
+use portcullis_message::Head;
+use portcullis_sample::format::connect_line;
+use portcullis_sample::{Direction, Facts, Format, Message, Scope};
 use portcullis_telemetry::log::Level;
 use std::sync::atomic::Ordering;
+
+/// The heads that a log format may look at, and what rules said about logging.
+pub struct Heads<'a> {
+    /// The request's, as rules left it.
+    pub request: &'a Head,
+    /// The response's.
+    pub response: &'a Head,
+    /// `set-log-level`: inside, `None` is silent.
+    pub level: Option<Option<u8>>,
+}
+
+/// The compiled form of a proxy's log format; `None`: the short line.
+#[must_use]
+pub fn format_of(format: &portcullis_config::LogFormat) -> Option<Format> {
+    use portcullis_config::LogFormat as F;
+    use portcullis_sample::format;
+    match format {
+        F::Http | F::Https => Some(format::builtin_http()),
+        F::HttpClf => Some(format::builtin_http_clf()),
+        F::Tcp => Some(format::builtin_tcp()),
+        F::TcpClf => Some(format::builtin_tcp_clf()),
+        F::Connect | F::Custom(_) => None,
+    }
+}
 
 /// What is known when a stream begins.
 pub fn begin<'p>(facts: &mut Facts<'p>, session: &Session, front: &'p ProxyPlan, http: bool) {
@@ -40,6 +64,7 @@ pub fn finish(
     front: &ProxyPlan,
     back: Option<&ProxyPlan>,
     server: Option<&ServerState>,
+    heads: Option<&Heads<'_>>,
 ) {
     let worker = session.worker();
     let now = worker.clock.now();
@@ -53,17 +78,22 @@ pub fn finish(
     if front.loggers.is_empty() || !wanted(facts, front) {
         return;
     }
-    log(facts, session, front);
+    log(facts, session, front, heads);
 }
 
 /// `option logasap`: the line is written now, with a `+` where the end is not known.
-pub fn log_as_soon_as_possible(facts: &mut Facts<'_>, session: &Session, front: &ProxyPlan) {
+pub fn log_as_soon_as_possible(
+    facts: &mut Facts<'_>,
+    session: &Session,
+    front: &ProxyPlan,
+    heads: Option<&Heads<'_>>,
+) {
     if front.loggers.is_empty() {
         return;
     }
     facts.as_soon_as_possible = true;
     gauges(facts, session);
-    log(facts, session, front);
+    log(facts, session, front, heads);
 }
 
 /// `option dontlognull`, `option dontlog-normal`, and what was logged already.
@@ -75,21 +105,44 @@ fn wanted(facts: &Facts<'_>, front: &ProxyPlan) -> bool {
         || (normal && front.has(Opts::DONTLOG_NORMAL)))
 }
 
-fn log(facts: &Facts<'_>, session: &Session, front: &ProxyPlan) {
+fn log(facts: &Facts<'_>, session: &Session, front: &ProxyPlan, heads: Option<&Heads<'_>>) {
     let worker = session.worker();
     let failed = facts.termination[0] != b'-' || (500..=599).contains(&facts.status) || facts.redispatched;
-    let level = if failed && front.has(Opts::LOG_SEPARATE_ERRORS) { Level::Err } else { Level::Info };
-    let mut writer = worker.log.borrow_mut();
+    let said = heads.and_then(|h| h.level);
+    let level = match said {
+        Some(None) => return,
+        Some(Some(level)) => level_of(level),
+        None if failed && front.has(Opts::LOG_SEPARATE_ERRORS) => Level::Err,
+        None => Level::Info,
+    };
+    let scope = Scope {
+        wall: worker.clock.wall(),
+        direction: Direction::Response,
+        request: heads.map_or(Message::None, |h| Message::Here(h.request)),
+        response: heads.map_or(Message::None, |h| Message::Here(h.response)),
+        ..Scope::new(facts, &worker.random)
+    };
     let mut line = std::mem::take(&mut *worker.line.borrow_mut());
     line.clear();
-    format::line(&front.log_format, facts, &mut line);
+    match &front.log_format {
+        Some(format) => format.run(&scope, &mut line),
+        None => connect_line(&scope, &mut line),
+    }
+    let mut writer = worker.log.borrow_mut();
     let was_empty = writer.is_empty();
-    writer.log(&front.loggers, level, worker.clock.wall(), b"", &line);
-    *worker.line.borrow_mut() = line;
+    writer.log(&front.loggers, level, scope.wall, b"", &line);
     drop(writer);
+    *worker.line.borrow_mut() = line;
     if was_empty {
         worker.log_soon();
     }
+}
+
+fn level_of(n: u8) -> Level {
+    [Level::Emerg, Level::Alert, Level::Crit, Level::Err, Level::Warning, Level::Notice, Level::Info]
+        .get(usize::from(n))
+        .copied()
+        .unwrap_or(Level::Debug)
 }
 
 fn count(

@@ -34,6 +34,8 @@ pub struct ListenerPlan {
     pub shards: u16,
     /// Gauge and counters; `maxconn` of the `bind` line.
     pub counts: Listener,
+    /// Something comes before the first stream: rules, a PROXY header.
+    pub shakes_hands: bool,
     /// Workers that may serve it (bit i: worker i); 0: all.
     pub workers: u64,
 }
@@ -93,6 +95,12 @@ pub fn compile(
                 enabled: !(inet && bind.address.ports == Ports::None),
                 shards,
                 counts: Listener::new(process.load.len(), bind.maxconn.unwrap_or(0)),
+                shakes_hands: bind.accept_proxy
+                    || bind.accept_cip.is_some()
+                    || plan
+                        .rules
+                        .as_ref()
+                        .is_some_and(|r| !r.tcp_connection.is_empty() || !r.tcp_session.is_empty()),
                 workers: workers_of(bind),
             })
         })

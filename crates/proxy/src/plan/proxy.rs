@@ -2,11 +2,14 @@
 
 use super::server::{self, ServerPlan};
 use crate::process::Process;
+use crate::reply::ErrorPages;
+use crate::rules::{Forwarded, RuleSets, UniqueId};
 use portcullis_backend::{BackendState, RetryPolicy, ServerState};
 use portcullis_config::{
     AddAddress, ConnectionMode, Diagnostics, LogFormat, Mode, Model, Opts, Proxy, ProxyKind, RestrictNames,
     Reuse, Severity, Timeouts,
 };
+use portcullis_sample::Format;
 use portcullis_telemetry::gate::Frontend;
 use portcullis_telemetry::log::Loggers;
 use portcullis_telemetry::stats::BackendCounters;
@@ -67,8 +70,16 @@ pub struct ProxyPlan {
     pub front: Arc<Frontend>,
     /// Where its log goes.
     pub loggers: Loggers,
-    /// What its log looks like.
-    pub log_format: LogFormat,
+    /// What its log looks like; `None`: the short line at accept.
+    pub log_format: Option<Format>,
+    /// Its rules.
+    pub rules: Option<Arc<RuleSets>>,
+    /// Its error pages.
+    pub pages: Option<Arc<ErrorPages>>,
+    /// `option forwarded`
+    pub forwarded: Option<Arc<Forwarded>>,
+    /// `unique-id-format`, `unique-id-header`
+    pub unique_id: Option<UniqueId>,
     /// Something needs the address that the client asked for.
     pub wants_destination: bool,
     /// `disabled`
@@ -170,8 +181,13 @@ pub fn compile(
         state,
         front: Arc::new(Frontend::new(process.load.len(), front_maxconn(model, p), p.rate_limit_sessions)),
         loggers,
-        log_format: p.log_format.clone(),
-        wants_destination: p.originalto.is_some()
+        log_format: crate::outcome::format_of(&p.log_format),
+        rules: p.ext.get::<RuleSets>().cloned().map(Arc::new),
+        pages: p.ext.get::<ErrorPages>().cloned().map(Arc::new),
+        forwarded: p.ext.get::<Option<Arc<Forwarded>>>().cloned().flatten(),
+        unique_id: p.ext.get::<UniqueId>().cloned().filter(|u| u.format.is_some()),
+        wants_destination: p.ext.get::<RuleSets>().is_some()
+            || p.originalto.is_some()
             || p.log_format == LogFormat::Connect
             || p.opts.contains(Opts::TRANSPARENT)
             || p.servers.iter().any(|s| s.set.send_proxy || s.set.send_proxy_v2 || needs_port(s)),

@@ -175,3 +175,35 @@ pub enum Flow {
     /// Not over: call again with the same cursor when this has happened.
     Wait(Wait),
 }
+
+impl Flow {
+    /// Cause and phase of the termination state that 3.5 logs for this end, if the stream is over.
+    #[must_use]
+    pub fn termination(&self, direction: Direction) -> Option<[u8; 2]> {
+        let request = direction == Direction::Request;
+        let of = |r: &[u8; 2], s: &[u8; 2]| Some(if request { *r } else { *s });
+        match self {
+            Self::Done | Self::Accept | Self::Wait(_) => None,
+            Self::Reject => of(b"PR", b"PD"),
+            Self::Close => Some(*b"SH"),
+            Self::Deny(_) | Self::Failed(_) => of(b"PR", b"PH"),
+            Self::Tarpit(_) => Some(*b"PT"),
+            Self::Return(_) | Self::Redirect(_) => of(b"LR", b"LH"),
+            Self::BodyTimeout(_) => of(b"cR", b"sH"),
+        }
+    }
+
+    /// The answer that is to be given.
+    #[must_use]
+    pub fn into_answer(self) -> Option<Answer> {
+        match self {
+            Self::Deny(a)
+            | Self::Tarpit(a)
+            | Self::Return(a)
+            | Self::Redirect(a)
+            | Self::Failed(a)
+            | Self::BodyTimeout(a) => Some(*a),
+            _ => None,
+        }
+    }
+}

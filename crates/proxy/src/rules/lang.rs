@@ -3,6 +3,7 @@
 use portcullis_config::{Args, Cx, ProxyKind, Word};
 use portcullis_sample::acl::{Acls, Reader, Warning};
 use portcullis_sample::condition::{Condition as Parsed, Program};
+use portcullis_sample::format::Options;
 use portcullis_sample::place::Places;
 use portcullis_sample::row::vocabulary;
 use std::net::IpAddr;
@@ -116,10 +117,7 @@ impl<'p, 'c, 'l> Parsing<'p, 'c, 'l> {
     /// Where what is being parsed may be evaluated, given what the open proxy is.
     fn places(&mut self) -> (Places, Places) {
         let (front, back) = self.at.places();
-        (
-            if self.front() { front } else { Places::empty() },
-            if self.back() { back } else { Places::empty() },
-        )
+        (if self.front() { front } else { Places::empty() }, if self.back() { back } else { Places::empty() })
     }
 
     /// A log format.
@@ -127,8 +125,14 @@ impl<'p, 'c, 'l> Parsing<'p, 'c, 'l> {
     /// # Errors
     /// What is wrong with it.
     pub fn format(&mut self, word: &Word) -> Result<Format, String> {
-        let _ = self.places();
-        Err("formats are not there yet".into()).or(Ok(Format(word.text.clone())))
+        let (front, back) = self.places();
+        let options = Options::rule(front | back);
+        let (format, warnings) =
+            portcullis_sample::Format::compile(&word.text, options, &vocabulary()).map_err(|e| e.0)?;
+        for warning in warnings {
+            self.cx.warn(Some(word), warning);
+        }
+        Ok(Format(format))
     }
 
     /// An expression, from the next word.
@@ -137,7 +141,8 @@ impl<'p, 'c, 'l> Parsing<'p, 'c, 'l> {
     /// What is wrong with it.
     pub fn expr(&mut self) -> Result<Expr, String> {
         let word = self.want("missing fetch method")?;
-        let expr = portcullis_sample::expr::Expr::parse(&word.text, &vocabulary()).map_err(|e| e.to_string())?;
+        let expr =
+            portcullis_sample::expr::Expr::parse(&word.text, &vocabulary()).map_err(|e| e.to_string())?;
         Ok(Expr(expr))
     }
 
@@ -149,15 +154,38 @@ impl<'p, 'c, 'l> Parsing<'p, 'c, 'l> {
         let Some(word) = self.args.next() else { return Ok(None) };
         let words = self.args.words.get(self.args.at..).unwrap_or(&[]);
         self.args.at = self.args.words.len();
+        let unless = word.is("unless");
+        let parsed =
+            self.reading(|acls, reader, warnings| Parsed::parse(unless, words, acls, reader, warnings));
+        let parsed = parsed?;
+        self.warn_of_conflicts(&parsed);
+        Ok(Some(Condition { parsed, program: OnceLock::new() }))
+    }
+
+    /// The test of an `acl` line, from the words that are left; it joins the section's ACL of this name.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn acl(&mut self, name: &str) -> Result<(), String> {
+        let words = self.args.words.get(self.args.at..).unwrap_or(&[]);
+        self.reading(|acls, reader, warnings| {
+            let test = reader.test(words, warnings)?;
+            acls.add(name, test);
+            Ok(())
+        })
+    }
+
+    /// Calls `sample`'s reader with the section's ACLs, and reports its warnings.
+    fn reading<T>(&mut self, read: impl FnOnce(&mut Acls, &Reader<'_>, &mut Vec<Warning>) -> T) -> T {
         let mut acls = std::mem::take(self.cx.ext::<Acls>());
         let place = self.cx.proxy().place;
         let mut warnings = Vec::new();
-        let parsed = {
+        let result = {
             let cx = &*self.cx;
             let resolve = |name: &str| crate::reply::rows::file_path(cx, name);
             let vocabulary = vocabulary();
             let reader = Reader { vocabulary: &vocabulary, files: cx.files, resolve: &resolve };
-            Parsed::parse(word.is("unless"), words, acls.of(place), &reader, &mut warnings)
+            read(acls.of(place), &reader, &mut warnings)
         };
         *self.cx.ext::<Acls>() = acls;
         for warning in warnings {
@@ -165,9 +193,7 @@ impl<'p, 'c, 'l> Parsing<'p, 'c, 'l> {
                 Warning::Line(message) | Warning::Bare(message) => self.cx.warn(None, message),
             };
         }
-        let parsed = parsed?;
-        self.warn_of_conflicts(&parsed);
-        Ok(Some(Condition { parsed, program: OnceLock::new() }))
+        result
     }
 
     /// Warns of the first ACL that can work in none of the places.
@@ -208,11 +234,24 @@ impl Condition {
     }
 }
 
-#[derive(Debug, Clone)]
-pub struct Format(Vec<u8>);
+/// A log format.
+#[derive(Clone, Debug)]
+pub struct Format(portcullis_sample::Format);
+
 impl Format {
-    pub fn bytes(&self, _scope: &Scope<'_>) -> Vec<u8> {
-        self.0.clone()
+    /// Its text for this scope.
+    #[must_use]
+    pub fn bytes(&self, scope: &Scope<'_>) -> Vec<u8> {
+        if let Some(constant) = self.0.constant() {
+            return constant.to_vec();
+        }
+        let mut out = Vec::with_capacity(64);
+        self.write(scope, &mut out);
+        out
+    }
+    /// The same, behind what `out` holds.
+    pub fn write(&self, scope: &Scope<'_>, out: &mut Vec<u8>) {
+        self.0.run(scope, out);
     }
 }
 

@@ -3,7 +3,7 @@
 use super::forwarded::{Forwarded, From};
 use super::headers::UniqueId;
 use super::lang::{At, Parsing};
-use super::parse::{check, http, kind, route, tcp};
+use super::parse::{acl, check, http, kind, route, tcp};
 use portcullis_config::{
     Cx, Diagnostics, Does, Keyword, Line, Mode, Model, ProxyKind, Rows, Sections, Severity,
 };
@@ -49,6 +49,13 @@ const fn not_yet(name: &'static str, args: &'static str, help: &'static str) -> 
 use crate::reply::rows as reply;
 
 const KEYWORDS: &[Keyword] = &[
+    works(
+        "acl",
+        Sections::PROXY,
+        "<aclname> <criterion> [flags] [operator] <value> ...",
+        "Declares a test that conditions name.",
+        acl::acl,
+    ),
     works(
         "tcp-request",
         Sections::PROXY,

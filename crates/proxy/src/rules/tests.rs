@@ -1,12 +1,10 @@
 //! Verdicts and messages against those recorded from HAProxy, and runs of whole rule sets.
 
 use super::*;
-use crate::rules::lang::{Direction, Facts, Random};
 use crate::reply::{Answer, ErrorPages, Pages};
-use portcullis_config::{
-    Cx, Diagnostics, Files, Line, Mode, Model, Open, Place, Proxy, ProxyKind, Registry, Sections, Severity, Span,
-    Word,
-};
+use crate::rules::lang::{Direction, Facts, Random};
+use portcullis_config::env::Env;
+use portcullis_config::{Diagnostics, Files, Model, Registry, Severity, SourceFile};
 use portcullis_message::{Head, Version};
 use portcullis_transport::clock::Millis;
 use std::collections::HashMap;
@@ -78,146 +76,19 @@ fn files() -> Fake {
     ]))
 }
 
-/// Splits a line as far as these tests need it: blanks, double and single quotes, a backslash before a blank.
-fn words(text: &str) -> Vec<Word> {
-    let mut out: Vec<Word> = Vec::new();
-    let mut open = false;
-    let (mut double, mut single) = (false, false);
-    let mut chars = text.bytes().enumerate().peekable();
-    while let Some((at, b)) = chars.next() {
-        if !double && !single && b == b' ' {
-            open = false;
-            continue;
-        }
-        if !open {
-            out.push(Word { text: Vec::new(), span: Span { start: at as u32, end: at as u32 } });
-            open = true;
-        }
-        let word = out.last_mut().unwrap();
-        match b {
-            b'"' if !single => double = !double,
-            b'\'' if !double => single = !single,
-            b'\\' if !single && chars.peek().is_some_and(|(_, n)| matches!(n, b' ' | b'\\')) => {
-                word.text.push(chars.next().unwrap().1);
-            }
-            other => word.text.push(other),
-        }
-        word.span.end = at as u32 + 1;
-    }
-    out
-}
-
-/// A configuration being read, without the parser.
+/// A configuration that was read.
 struct Reading {
     model: Model,
     diags: Diagnostics,
-    registry: Registry,
-    number: u32,
-    section: Sections,
 }
 
 impl Reading {
-    fn new() -> Self {
-        let mut diags = Diagnostics::default();
-        diags.files.push("F".to_owned());
-        let registry = Registry { rooms: vec![rows(), portcullis_sample::rows()] };
-        let mut model = Model::default();
-        model.defaults.push(Proxy::default());
-        Self { model, diags, registry, number: 0, section: Sections::DEFAULTS }
-    }
-
-    fn open(&mut self, kind: ProxyKind, name: &str, from: usize) {
-        let mut proxy = self.model.defaults[from].clone();
-        (proxy.kind, proxy.from) = (kind, from);
-        proxy.name = name.to_owned();
-        proxy.place = Place { line: self.number, ..Place::default() };
-        let (list, open, section) = match kind {
-            ProxyKind::Defaults => (&mut self.model.defaults, Open::Defaults, Sections::DEFAULTS),
-            ProxyKind::Frontend => (&mut self.model.proxies, Open::Proxy, Sections::FRONTEND),
-            ProxyKind::Listen => (&mut self.model.proxies, Open::Proxy, Sections::LISTEN),
-            ProxyKind::Backend => (&mut self.model.proxies, Open::Proxy, Sections::BACKEND),
-        };
-        list.push(proxy);
-        (self.model.open, self.section) = (open, section);
-    }
-
-    /// One line; section lines, `mode` and `bind` are understood here.
-    fn line(&mut self, text: &str) {
-        self.number += 1;
-        let mut list = words(text);
-        let first = list.first().map(|w| w.str().into_owned()).unwrap_or_default();
-        let named = list.get(1).map(|w| w.str().into_owned()).unwrap_or_default();
-        let last = self.model.defaults.len() - 1;
-        let from = match list.get(2) {
-            Some(w) if w.is("from") => {
-                let wanted = list[3].str().into_owned();
-                self.model.defaults.iter().position(|d| d.name == wanted).unwrap_or(0)
-            }
-            _ => last,
-        };
-        match &*first {
-            "defaults" => {
-                let from = if from == last && list.len() < 3 { 0 } else { from };
-                return self.open(ProxyKind::Defaults, &named, from);
-            }
-            "frontend" => return self.open(ProxyKind::Frontend, &named, from),
-            "listen" => return self.open(ProxyKind::Listen, &named, from),
-            "backend" => return self.open(ProxyKind::Backend, &named, from),
-            "http-errors" => self.section = Sections::HTTP_ERRORS,
-            "mode" => {
-                self.model.open_proxy().mode = if named == "tcp" { Mode::Tcp } else { Mode::Http };
-                return;
-            }
-            "bind" | "timeout" | "default_backend" | "server" => return,
-            _ => {}
-        }
-        let negated = first == "no";
-        if negated {
-            list.remove(0);
-        }
-        let line = Line { number: self.number, raw: text.as_bytes().to_vec(), words: list, ..Line::default() };
-        let two: Vec<_> = line.words.iter().take(2).map(|w| w.str().into_owned()).collect();
-        let row = self.registry.keywords().find(|k| {
-            k.sections.contains(self.section) && (k.name == two[0] || two.len() == 2 && k.name == two.join(" "))
-        });
-        let Some(row) = row else {
-            let message = match self.section {
-                Sections::HTTP_ERRORS => format!("unknown keyword '{}' in 'http-errors' section", two[0]),
-                _ => format!("no row for '{}'", two[0]),
-            };
-            self.diags.add(Severity::Alert, Some(line.place()), message);
-            return;
-        };
-        let files = files();
-        let mut cx = Cx {
-            model: &mut self.model,
-            diags: &mut self.diags,
-            registry: &self.registry,
-            files: &files,
-            line: &line,
-            section: self.section,
-            negated,
-            defaulted: false,
-        };
-        match row.does {
-            portcullis_config::Does::Works(parse) => parse(&mut cx, &line),
-            _ => {
-                let message = format!("'{}' is not supported yet", row.name);
-                cx.alert(None, message);
-            }
-        }
-    }
-
-    fn lines<'a>(&mut self, all: impl IntoIterator<Item = &'a str>) {
-        all.into_iter().for_each(|l| self.line(l));
-    }
-
-    fn check(&mut self) {
-        for room in self.registry.rooms.clone() {
-            if let Some(check) = room.check {
-                check(&mut self.model, &mut self.diags);
-            }
-        }
+    fn of<S: AsRef<str>>(lines: &[S]) -> Self {
+        let text: String = lines.iter().map(|l| format!("{}\n", l.as_ref())).collect();
+        let source = SourceFile { name: "F".to_owned(), text: text.into_bytes() };
+        let registry = Registry { rooms: vec![portcullis_config::rows::rows(), rows()] };
+        let loaded = portcullis_config::load(&[source], &registry, &files(), &mut Env::default());
+        Self { model: loaded.model, diags: loaded.diags }
     }
 
     fn messages(&self) -> Vec<String> {
@@ -235,50 +106,42 @@ impl Reading {
 
 /// The configuration that a recorded case stood in.
 fn read(kind: &str, mode: &str, lines: &[&str]) -> Reading {
-    const HEAD: [&str; 5] =
-        ["defaults D", "mode http", "timeout client 1s", "timeout server 1s", "timeout connect 1s"];
-    let mut r = Reading::new();
+    let defaults = ["mode http", "timeout client 1s", "timeout server 1s", "timeout connect 1s"];
     let mode = format!("mode {mode}");
     let bind = "bind 127.0.0.1:32000";
+    let mut all: Vec<&str> = vec![if kind == "anon" { "defaults" } else { "defaults D" }];
+    all.extend(defaults);
     match kind {
-        "raw" => r.lines(lines.iter().copied()),
+        "raw" => all = lines.to_vec(),
         "frontend" => {
-            r.lines(HEAD);
-            r.lines(["frontend f", &mode, bind, "default_backend b"]);
-            r.lines(lines.iter().copied());
-            r.lines(["backend b", &mode]);
+            all.extend(["frontend f", &mode, bind, "default_backend b"]);
+            all.extend(lines);
+            all.extend(["backend b", &mode]);
         }
         "backend" => {
-            r.lines(HEAD);
-            r.lines(["backend f", &mode]);
-            r.lines(lines.iter().copied());
+            all.extend(["backend f", &mode]);
+            all.extend(lines);
         }
-        "defaults" => {
-            r.lines(HEAD);
-            r.line(&mode);
-            r.lines(lines.iter().copied());
-            r.lines(["listen f from D", bind]);
-        }
-        "anon" => {
-            r.line("defaults");
-            r.lines(&HEAD[1..]);
-            r.line(&mode);
-            r.lines(lines.iter().copied());
-            r.lines(["listen f", bind]);
+        "defaults" | "anon" => {
+            all.push(&mode);
+            all.extend(lines);
+            all.extend([if kind == "anon" { "listen f" } else { "listen f from D" }, bind]);
         }
         _ => {
-            r.lines(HEAD);
-            r.lines(["listen f", &mode, bind]);
-            r.lines(lines.iter().copied());
+            all.extend(["listen f", &mode, bind]);
+            all.extend(lines);
         }
     }
-    r.check();
-    r
+    Reading::of(&all)
 }
 
 /// 3.5's list of actions is compared by a test of the table.
 fn without_list(message: &str) -> String {
-    for (start, end) in [("expects 'send-spoe", ", but got"), ("expects 'set-log-level', 'sc-", ", but got"), ("expects 'accept', ", " in ")] {
+    for (start, end) in [
+        ("expects 'send-spoe", ", but got"),
+        ("expects 'set-log-level', 'sc-", ", but got"),
+        ("expects 'accept', ", " in "),
+    ] {
         if let (Some(a), Some(b)) = (message.find(start), message.rfind(end))
             && a < b
             && message.contains("(*)")
@@ -455,7 +318,10 @@ fn requests_are_rewritten_as_haproxy_does() {
     for (rule, expected) in [
         ("set-header X-A new", format!("{}|x-a: new", line.replace("|x-a: 1", "").replace("|x-a: 5", ""))),
         ("add-header X-A new", format!("{line}|x-a: new")),
-        ("set-header X-A %[req.hdr(x-a)]+", format!("{}|x-a: 5+", line.replace("|x-a: 1", "").replace("|x-a: 5", ""))),
+        (
+            "set-header X-A %[req.hdr(x-a)]+",
+            format!("{}|x-a: 5+", line.replace("|x-a: 1", "").replace("|x-a: 5", "")),
+        ),
         ("add-header X-N %[req.hdr(nope)]", format!("{line}|x-n: ")),
         ("set-header Host q.example", format!("{}|host: q.example", with("|host: h.example:81", ""))),
         ("del-header Host", with("|host: h.example:81", "")),
@@ -489,25 +355,49 @@ fn requests_are_rewritten_as_haproxy_does() {
         ("set-query ?a=b", with("c=d", "?a=b")),
         ("set-query %[req.hdr(nope)]", with("c=d", "")),
         ("set-uri /x/y?z", with("/a/b?c=d", "/x/y?z")),
-        ("set-uri http://n.example/x/y?z", with("/a/b?c=d", "http://n.example/x/y?z").replacen("h.example:81", "n.example", 1)),
-        ("set-uri http://n.example/x/y?z;set-path /q", with("/a/b?c=d", "http://n.example/q?z").replacen("h.example:81", "n.example", 1)),
-        ("set-uri http://n.example;set-path /q", with("/a/b?c=d", "/q").replacen("h.example:81", "n.example", 1)),
-        ("set-uri http://n.example/x;set-header Host q", format!("{}|host: q", with("/a/b?c=d", "http://q/x").replacen("|host: h.example:81", "", 1))),
-        ("del-header host;set-uri http://n.example/x", with("/a/b?c=d", "http://n.example/x").replacen("|host: h.example:81", "", 1)),
+        (
+            "set-uri http://n.example/x/y?z",
+            with("/a/b?c=d", "http://n.example/x/y?z").replacen("h.example:81", "n.example", 1),
+        ),
+        (
+            "set-uri http://n.example/x/y?z;set-path /q",
+            with("/a/b?c=d", "http://n.example/q?z").replacen("h.example:81", "n.example", 1),
+        ),
+        (
+            "set-uri http://n.example;set-path /q",
+            with("/a/b?c=d", "/q").replacen("h.example:81", "n.example", 1),
+        ),
+        (
+            "set-uri http://n.example/x;set-header Host q",
+            format!("{}|host: q", with("/a/b?c=d", "http://q/x").replacen("|host: h.example:81", "", 1)),
+        ),
+        (
+            "del-header host;set-uri http://n.example/x",
+            with("/a/b?c=d", "http://n.example/x").replacen("|host: h.example:81", "", 1),
+        ),
         ("set-uri *;set-path /q", with("/a/b?c=d", "/q")),
         ("replace-path (.*) /p\\1", with("/a/b", "/p/a/b")),
         ("replace-path /a(.*) \\1", with("/a/b", "/b")),
         ("replace-path b x", with("/a/b", "x")),
         ("replace-pathq b x", with("/a/b?c=d", "x")),
         ("replace-pathq ([^?]*)(\\?(.*))? \\1/foo\\2", with("/a/b", "/a/b/foo")),
-        ("replace-uri ^/(.*) http://n.example/\\1", with("/a/b", "http://n.example/a/b").replacen("h.example:81", "n.example", 1)),
+        (
+            "replace-uri ^/(.*) http://n.example/\\1",
+            with("/a/b", "http://n.example/a/b").replacen("h.example:81", "n.example", 1),
+        ),
         ("set-header x a if { path /x };set-header y b unless { path /x }", format!("{line}|y: b")),
         ("strict-mode off;replace-header Host (.*) '\\x4'", line.clone()),
         ("allow;set-header x y", line.clone()),
-        ("set-src str(1.2.3.4);set-src-port int(70000);set-header x %[src]:%[src_port]", format!("{line}|x: 1.2.3.4:4464")),
+        (
+            "set-src str(1.2.3.4);set-src-port int(70000);set-header x %[src]:%[src_port]",
+            format!("{line}|x: 1.2.3.4:4464"),
+        ),
         ("set-src str(::1);set-header x %[src]-%[src_port]", format!("{line}|x: ::1-4000")),
         ("set-src hdr(nope);set-header x %[src]", format!("{line}|x: 127.0.0.1")),
-        ("set-dst str(1.2.3.4);set-dst-port int(70);set-header x %[dst]:%[dst_port]", format!("{line}|x: 1.2.3.4:70")),
+        (
+            "set-dst str(1.2.3.4);set-dst-port int(70);set-header x %[dst]:%[dst_port]",
+            format!("{line}|x: 1.2.3.4:70"),
+        ),
     ] {
         let lines: Vec<String> = rule.split(';').map(|r| format!("http-request {r}")).collect();
         let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
@@ -544,7 +434,9 @@ fn answers_equal_haproxy() {
         content-type: text/html\r\n\r\n<html><body><h1>403 Forbidden</h1>\nRequest forbidden by administrative \
         rules.\n</body></html>\n";
     let found = |location: &str| {
-        format!("HTTP/1.1 302 Found\r\ncontent-length: 0\r\nlocation: {location}\r\ncache-control: no-cache\r\n\r\n")
+        format!(
+            "HTTP/1.1 302 Found\r\ncontent-length: 0\r\nlocation: {location}\r\ncache-control: no-cache\r\n\r\n"
+        )
     };
     for (rules, expected) in [
         ("http-request deny", FORBIDDEN.to_owned()),
@@ -656,7 +548,8 @@ fn rules_suspend_and_resume() {
     let Flow::BodyTimeout(answer) = s.request() else { panic!("no timeout") };
     assert_eq!(answer.head.status, 408);
 
-    let mut s = Stage::new(&["tcp-request inspect-delay 5s", "tcp-request content reject if { req.len gt 3 }"]);
+    let mut s =
+        Stage::new(&["tcp-request inspect-delay 5s", "tcp-request content reject if { req.len gt 3 }"]);
     s.bytes = Some(b"ab");
     assert!(matches!(s.run(|r| &r.tcp_request), Flow::Wait(Wait::Data)) || s.last_call);
     s.bytes = Some(b"abcd");
@@ -693,7 +586,8 @@ fn effects_and_failures() {
     assert!(s.effects.expect_proxy);
 
     // rewriting for ever does not grow for ever, and what does not fit fails
-    let mut s = Stage::new(&["http-request set-header big %[req.hdr(big)]0123456789012345678901234567890123456789"]);
+    let mut s =
+        Stage::new(&["http-request set-header big %[req.hdr(big)]0123456789012345678901234567890123456789"]);
     let mut rounds = 0;
     while matches!(s.request(), Flow::Done) {
         s.cursor = Cursor::default();
@@ -705,7 +599,8 @@ fn effects_and_failures() {
 
 #[test]
 fn routes_and_shared_lookups() {
-    let mut lines: Vec<String> = (0..200).map(|i| format!("use_backend b{i} if {{ hdr(host) -i h{i}.example }}")).collect();
+    let mut lines: Vec<String> =
+        (0..200).map(|i| format!("use_backend b{i} if {{ hdr(host) -i h{i}.example }}")).collect();
     lines.insert(100, "use_backend b7 if { path /other }".to_owned());
     lines.push("use_backend b9 if { path /nine }".to_owned());
     lines.push("use_backend %[path,field(2,/)] if { path_beg /b }".to_owned());
@@ -713,9 +608,7 @@ fn routes_and_shared_lookups() {
     text.extend(lines.iter().map(String::as_str));
     let backends: Vec<String> = (0..200).map(|i| format!("backend b{i}")).collect();
     text.extend(backends.iter().map(String::as_str));
-    let mut read = Reading::new();
-    read.lines(text);
-    read.check();
+    let read = Reading::of(&text);
     assert!(read.messages().is_empty(), "{:?}", read.messages());
     let sets = read.model.proxies[0].ext.get::<RuleSets>().unwrap().clone();
     let names: Vec<String> = read.model.proxies.iter().map(|p| p.name.clone()).collect();
@@ -746,9 +639,8 @@ fn routes_and_shared_lookups() {
 /// A rule that changes what the next ones look at.
 #[test]
 fn lookups_see_what_rules_change() {
-    let mut lines: Vec<String> = (0..9)
-        .map(|i| format!("http-request set-header host h{} if {{ hdr(host) h{i} }}", i + 1))
-        .collect();
+    let mut lines: Vec<String> =
+        (0..9).map(|i| format!("http-request set-header host h{} if {{ hdr(host) h{i} }}", i + 1)).collect();
     lines.push("http-request set-header n %[req.hdr(host)]".to_owned());
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     let mut s = Stage::new(&lines);

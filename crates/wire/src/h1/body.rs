@@ -1,21 +1,29 @@
 //! Chunked bodies (RFC 9112 section 7.1), decoded in place.
 
-use super::head::{Bad, Fault};
+use super::encode;
+use super::head::{Bad, Fault, Limits, parse_trailers};
+use portcullis_message::Head;
 use std::ops::Range;
 
-/// Most bytes of extensions behind one chunk size.
-const MAX_EXTENSION: u32 = 4096;
+/// Most bytes of one size line beyond the digits that count: leading zeros, blanks and extensions.
+const MAX_EXTENSION: u32 = 8192;
 /// Most bytes of a trailer section.
 const MAX_TRAILERS: usize = 16 * 1024;
-/// Most digits of a chunk size: 2^60 is enough for everybody, and leading zeros are not endless.
-const MAX_DIGITS: u8 = 16;
+/// Largest chunk, as HAProxy 3.5 has it: 2^52 - 1 bytes.
+const MAX_CHUNK: u64 = (1 << 52) - 1;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum State {
     #[default]
     Size,
-    /// Blanks, then `;` and whatever, up to the line's end.
+    /// Blanks behind the size.
+    Blanks,
+    /// Behind `;`, up to the line's end.
     Extension,
+    /// Inside a quoted string of an extension.
+    Quoted,
+    /// Behind a backslash in a quoted string.
+    Escaped,
     SizeLf,
     Data,
     DataCr,
@@ -25,15 +33,23 @@ enum State {
 }
 
 /// A decoder.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Chunked {
     state: State,
-    digits: u8,
+    /// A digit of the size has come.
+    digit: bool,
     extension: u32,
     remaining: u64,
     trailers: Vec<u8>,
-    /// Bytes of framing that are odd (extensions, leading zeros).
+    limits: Limits,
+    /// How many chunks had extensions or a padded size.
     pub glitches: u32,
+}
+
+impl Default for Chunked {
+    fn default() -> Self {
+        Self::new(Limits { max_fields: 101, relaxed: false, any_method_payload: false })
+    }
 }
 
 /// What one call has decoded.
@@ -48,12 +64,26 @@ pub struct Decoded {
 }
 
 impl Chunked {
+    /// A decoder whose trailer section must keep to these limits.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            state: State::Size,
+            digit: false,
+            extension: 0,
+            remaining: 0,
+            trailers: Vec::new(),
+            limits,
+            glitches: 0,
+        }
+    }
     /// Has the body ended?
     #[must_use]
     pub fn ended(&self) -> bool {
         self.state == State::End
     }
-    /// The trailer section as it came, with its empty line; nothing when there was none.
+    /// The trailer section once the body has ended: checked, names in lower case, with its empty line; nothing when
+    /// there was none.
     #[must_use]
     pub fn trailers(&self) -> &[u8] {
         &self.trailers
@@ -67,11 +97,13 @@ impl Chunked {
     /// Decodes what is there; payload of several chunks is moved together.
     ///
     /// # Errors
-    /// [`Fault::Chunk`] where the framing is wrong.
+    /// [`Fault::Chunk`] where the framing is wrong, or what is wrong with a trailer.
     pub fn decode(&mut self, data: &mut [u8]) -> Result<Decoded, Bad> {
         let mut payload = 0..0;
         let mut at = 0;
-        while at < data.len() && self.state != State::End {
+        while let Some(b) = data.get(at)
+            && self.state != State::End
+        {
             if self.state == State::Data {
                 let n = usize::try_from(self.remaining).unwrap_or(usize::MAX).min(data.len() - at);
                 if payload.is_empty() {
@@ -87,49 +119,65 @@ impl Chunked {
                 }
                 continue;
             }
-            self.byte(data[at]).map_err(|fault| Bad { fault, at })?;
+            self.byte(*b).map_err(|fault| Bad { fault, at })?;
             at += 1;
         }
         Ok(Decoded { payload, consumed: at, ended: self.ended() })
     }
 
     fn byte(&mut self, b: u8) -> Result<(), Fault> {
-        let next = match (self.state, b) {
-            (State::Size, _) if b.is_ascii_hexdigit() => {
-                if self.digits == MAX_DIGITS {
-                    return Err(Fault::Chunk);
-                }
-                self.digits += 1;
+        use State::{Blanks, DataCr, DataLf, Escaped, Extension, Quoted, Size, SizeLf, Trailers};
+        self.state = match (self.state, b) {
+            (Size, _) if b.is_ascii_hexdigit() => {
                 let digit = char::from(b).to_digit(16).unwrap_or(0);
-                self.remaining = self.remaining.checked_mul(16).ok_or(Fault::Chunk)? | u64::from(digit);
-                State::Size
-            }
-            (State::Size, b'\r') if self.digits > 0 => State::SizeLf,
-            (State::Size, b';' | b' ' | b'\t') if self.digits > 0 => {
-                self.extension = 1;
-                self.glitches += 1;
-                State::Extension
-            }
-            (State::Extension, b'\r') => State::SizeLf,
-            (State::Extension, b'\n' | 0) => return Err(Fault::Chunk),
-            (State::Extension, _) => {
-                self.extension += 1;
-                if self.extension > MAX_EXTENSION {
+                self.digit = true;
+                if self.remaining == 0 {
+                    self.count()?;
+                }
+                self.remaining = self.remaining << 4 | u64::from(digit);
+                if self.remaining > MAX_CHUNK {
                     return Err(Fault::Chunk);
                 }
-                State::Extension
+                Size
             }
-            (State::SizeLf, b'\n') => {
-                self.digits = 0;
-                if self.remaining == 0 { State::Trailers } else { State::Data }
+            (Size, _) if !self.digit => return Err(Fault::Chunk),
+            (Size | Blanks | Extension, b'\r') => SizeLf,
+            (Size | Blanks, b' ' | b'\t') => {
+                self.count()?;
+                Blanks
             }
-            (State::DataCr, b'\r') => State::DataLf,
-            (State::DataLf, b'\n') => State::Size,
-            (State::Trailers, _) => return self.trailer(b),
+            (Size | Blanks, b';') => {
+                self.glitches = self.glitches.saturating_add(1);
+                Extension
+            }
+            (Extension, b'"') | (Escaped, b'\t' | b' '..) => {
+                self.count()?;
+                Quoted
+            }
+            (Quoted, b'"') => Extension,
+            (Quoted, b'\\') => Escaped,
+            (Extension, b'\\') => return Err(Fault::Chunk),
+            (state @ (Extension | Quoted), b'\t' | b' '..=0x7e | 0x80..) => {
+                self.count()?;
+                state
+            }
+            (SizeLf, b'\n') => {
+                self.glitches = self.glitches.saturating_add(u32::from(self.extension > 16));
+                (self.digit, self.extension) = (false, 0);
+                if self.remaining == 0 { Trailers } else { State::Data }
+            }
+            (DataCr, b'\r') => DataLf,
+            (DataLf, b'\n') => Size,
+            (Trailers, _) => return self.trailer(b),
             _ => return Err(Fault::Chunk),
         };
-        self.state = next;
         Ok(())
+    }
+
+    /// One more byte of a size line that says nothing.
+    fn count(&mut self) -> Result<(), Fault> {
+        self.extension += 1;
+        if self.extension > MAX_EXTENSION { Err(Fault::Chunk) } else { Ok(()) }
     }
 
     /// The trailer section ends with the first empty line.
@@ -138,15 +186,19 @@ impl Chunked {
             return Err(Fault::Chunk);
         }
         self.trailers.push(b);
-        let done = matches!(
-            self.trailers.as_slice(),
-            b"\r\n" | b"\n" | [.., b'\n', b'\r', b'\n'] | [.., b'\n', b'\n']
-        );
-        if done {
-            if self.trailers.len() <= 2 {
+        match self.trailers.as_slice() {
+            b"\r\n" | b"\n" => {
                 self.trailers.clear();
+                self.state = State::End;
             }
-            self.state = State::End;
+            [.., b'\n', b'\r', b'\n'] | [.., b'\n', b'\n'] => {
+                let mut head = Head::default();
+                parse_trailers(&self.trailers, &self.limits, &mut head).map_err(|bad| bad.fault)?;
+                self.trailers.clear();
+                encode::fields(&head, None, &mut self.trailers);
+                self.state = State::End;
+            }
+            _ => {}
         }
         Ok(())
     }
@@ -180,15 +232,15 @@ mod tests {
             let (out, used, trailers) = run(input, step).unwrap();
             assert_eq!(out, b"hello world0123456789", "step {step}");
             assert_eq!(&input[used..], b"GET /", "step {step}");
-            assert_eq!(trailers, b"A: b\r\n\r\n");
+            assert_eq!(trailers, b"a: b\r\n\r\n");
         }
         assert_eq!(run(b"0\r\n\r\n", 3).unwrap(), (vec![], 5, vec![]));
     }
 
     #[test]
     fn malformed_framing_is_refused() {
-        let endless = [b"1;".as_slice(), &[b'a'; 5000], b"\r\n"].concat();
-        let zeros = [&[b'0'; 20][..], b"\r\n\r\n"].concat();
+        let endless = [b"1;".as_slice(), &[b'a'; 9000], b"\r\n"].concat();
+        let zeros = [&[b'0'; 9000][..], b"\r\n\r\n"].concat();
         for bad in [
             b"\r\n".as_slice(),
             b"g\r\n",

@@ -1,6 +1,6 @@
 //! Writing heads, chunks and trailers.
 
-use portcullis_message::{Head, Version};
+use portcullis_message::{Head, Version, status};
 use std::collections::HashMap;
 
 /// `h1-case-adjust`: names that are to be written in another case, by their lower case.
@@ -24,8 +24,16 @@ impl CaseMap {
     }
 }
 
-fn write_version(version: Version, out: &mut Vec<u8>) {
-    out.extend_from_slice(if version >= Version::HTTP_11 { b"HTTP/1.1" } else { b"HTTP/1.0" });
+/// Anything from HTTP/1.1 on is that; older versions go on as they came.
+fn write_version(head: &Head, out: &mut Vec<u8>) {
+    let Version { major, minor } = head.version;
+    if !head.odd_version().is_empty() {
+        out.extend_from_slice(head.odd_version());
+    } else if head.version >= Version::HTTP_11 {
+        out.extend_from_slice(b"HTTP/1.1");
+    } else {
+        out.extend_from_slice(&[b'H', b'T', b'T', b'P', b'/', b'0' + major % 10, b'.', b'0' + minor % 10]);
+    }
 }
 
 /// `METHOD target HTTP/1.x` and the fields, with the empty line.
@@ -34,23 +42,23 @@ pub fn request(head: &Head, case: Option<&CaseMap>, out: &mut Vec<u8>) {
     out.push(b' ');
     out.extend_from_slice(head.target());
     out.push(b' ');
-    write_version(head.version, out);
+    write_version(head, out);
     out.extend_from_slice(b"\r\n");
     fields(head, case, out);
 }
 
-/// `HTTP/1.x status reason` and the fields, with the empty line.
+/// `HTTP/1.x status reason` and the fields, with the empty line; the usual reason where there is none.
 pub fn response(head: &Head, case: Option<&CaseMap>, out: &mut Vec<u8>) {
-    write_version(head.version, out);
-    let s = head.status.min(999);
-    out.extend_from_slice(&[
-        b' ',
-        b'0' + (s / 100) as u8,
-        b'0' + (s / 10 % 10) as u8,
-        b'0' + (s % 10) as u8,
-        b' ',
-    ]);
-    out.extend_from_slice(head.reason());
+    write_version(head, out);
+    let s = head.status;
+    out.push(b' ');
+    if let 1000.. = s {
+        out.extend_from_slice((s / 1000).to_string().as_bytes());
+    }
+    let [a, b, c] = [s / 100 % 10, s / 10 % 10, s % 10].map(|d| b'0' + d as u8);
+    out.extend_from_slice(&[a, b, c, b' ']);
+    let reason = head.reason();
+    out.extend_from_slice(if reason.is_empty() { status::reason(s).as_bytes() } else { reason });
     out.extend_from_slice(b"\r\n");
     fields(head, case, out);
 }
@@ -66,9 +74,9 @@ pub fn fields(head: &Head, case: Option<&CaseMap>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// A chunk's size line.
+/// A chunk's size line, in upper case as HAProxy writes it.
 pub fn chunk_size(len: usize, out: &mut Vec<u8>) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
     let digits = (usize::BITS - len.leading_zeros()).div_ceil(4).max(1);
     for i in (0..digits).rev() {
         out.push(HEX[len >> (4 * i) & 15]);
@@ -85,7 +93,7 @@ mod tests {
         for n in [0usize, 1, 9, 10, 15, 16, 255, 256, 65535, 1 << 20] {
             let mut out = Vec::new();
             chunk_size(n, &mut out);
-            assert_eq!(out, format!("{n:x}\r\n").into_bytes());
+            assert_eq!(out, format!("{n:X}\r\n").into_bytes());
         }
     }
 

@@ -1,16 +1,17 @@
-//! Parsing request and response heads into a [`Head`].
+//! Parsing request and response heads into a [`Head`], in one pass over the bytes received.
 //!
-//! The bytes are copied into the head's arena once; names are put in lower case there, as HAProxy passes them on.
+//! As strict as HAProxy 3.5, byte for byte where its answers could be compared (`tests/h1_*.txt`). Bytes go into the
+//! head's arena in one copy when the head is complete; names are put in lower case there, as HAProxy passes them on.
 
 use super::info::{self, Info};
-use portcullis_message::field::is_token;
+use super::scan::{blanks_end, line_byte, not_visible, token_end};
 use portcullis_message::{Head, Version};
 use std::ops::Range;
 
 /// What a head may be like.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Most header fields (`tune.http.maxhdr`).
+    /// `tune.http.maxhdr`: fewer fields than this (HAProxy counts the end of the head as one).
     pub max_fields: usize,
     /// `accept-unsafe-violations-in-http-request` or `-response`.
     pub relaxed: bool,
@@ -41,12 +42,38 @@ pub enum Fault {
     Length,
     /// Transfer-Encoding is not one that can be delimited.
     TransferEncoding,
-    /// Host is there more than once with different values, or differs from the target's authority.
+    /// A transfer coding besides `chunked`, which is not supported.
+    Coding,
+    /// Host or authority is malformed, or there are several that differ.
     Host,
-    /// A body where there may be none (GET, HEAD, DELETE over HTTP/1.0 and so on).
+    /// A body where there may be none (GET, HEAD, DELETE over HTTP/1.0).
     Payload,
+    /// `101` without an upgrade.
+    Upgrade,
+    /// A WebSocket handshake without its key or its answer (RFC 6455 section 4).
+    WebSocket,
     /// A chunk is malformed.
     Chunk,
+}
+
+impl Fault {
+    /// With which status a request with this fault is refused.
+    #[must_use]
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::Payload => 413,
+            Self::Coding => 422,
+            _ => 400,
+        }
+    }
+}
+
+/// With which status a request is refused whose head does not fit the buffer: 414 while the request line is not
+/// complete, 431 behind it.
+#[must_use]
+pub fn too_large(raw: &[u8]) -> u16 {
+    let start = raw.iter().position(|b| !matches!(b, b'\r' | b'\n')).unwrap_or(raw.len());
+    if memchr::memchr(b'\n', &raw[start..]).is_some() { 431 } else { 414 }
 }
 
 /// A fault and where it is.
@@ -56,6 +83,12 @@ pub struct Bad {
     pub fault: Fault,
     /// Offset of the byte.
     pub at: usize,
+}
+
+impl Bad {
+    const fn new(fault: Fault, at: usize) -> Self {
+        Self { fault, at }
+    }
 }
 
 /// What came of parsing.
@@ -72,14 +105,23 @@ pub enum Parsed {
 /// # Errors
 /// [`Bad`] as soon as it is certain, also in an incomplete head.
 pub fn parse_request(raw: &[u8], limits: &Limits, head: &mut Head) -> Result<Parsed, Bad> {
-    let start = skip_empty_lines(raw)?;
-    let Some(line) = next_line(raw, start)? else {
-        return check_request_line(raw, start, limits).map(|()| Parsed::Partial);
+    head.clear();
+    let Some(start) = skip_empty_lines(raw)? else { return Ok(Parsed::Partial) };
+    let Some(line) = request_line(raw, start, limits, head)? else { return Ok(Parsed::Partial) };
+    let Line { next, odd, has_fields } = line;
+    let (end, glitches) = if has_fields {
+        match fields(raw, next, limits, head)? {
+            Some(f) => f,
+            None => return Ok(Parsed::Partial),
+        }
+    } else {
+        head.adopt(&raw[..next], false);
+        (next, 0)
     };
-    let (method, target, version) = request_line(raw, line.text.clone(), limits)?;
-    head.load(&raw[..line.next]);
-    head.request_at(method, target, version);
-    fields(raw, line.next, limits, head, |head| info::of_request(head, limits))
+    let mut info = info::of_request(head, limits).map_err(|fault| Bad::new(fault, start))?;
+    info.close |= !has_fields;
+    info.glitches = glitches.saturating_add(u8::from(odd));
+    Ok(Parsed::Complete(end, info))
 }
 
 /// Parses a response head. On `Complete` the head is filled in; `request_method` decides about the body.
@@ -92,350 +134,261 @@ pub fn parse_response(
     head: &mut Head,
     request_method: portcullis_message::Method,
 ) -> Result<Parsed, Bad> {
-    let start = skip_empty_lines(raw)?;
-    let Some(line) = next_line(raw, start)? else {
-        return check_version_prefix(raw, start).map(|()| Parsed::Partial);
+    head.clear();
+    let Some(start) = skip_empty_lines(raw)? else { return Ok(Parsed::Partial) };
+    let Some(Line { next, odd, .. }) = status_line(raw, start, limits, head)? else {
+        return Ok(Parsed::Partial);
     };
-    let (version, status, reason) = status_line(raw, line.text.clone())?;
-    head.load(&raw[..line.next]);
-    head.response_at(version, status, reason);
-    fields(raw, line.next, limits, head, |head| info::of_response(head, request_method, limits))
+    let Some((end, glitches)) = fields(raw, next, limits, head)? else { return Ok(Parsed::Partial) };
+    let mut info = info::of_response(head, request_method, limits).map_err(|fault| Bad::new(fault, start))?;
+    info.glitches = glitches.saturating_add(u8::from(odd));
+    Ok(Parsed::Complete(end, info))
 }
 
-/// A line: its text without the end, and where the next one begins.
-struct LineAt {
-    text: Range<usize>,
+/// A start line that was read.
+struct Line {
+    /// Where the next line begins.
     next: usize,
+    /// It was accepted only because parsing is relaxed.
+    odd: bool,
+    /// `false`: HTTP/0.9, nothing follows.
+    has_fields: bool,
 }
 
-/// RFC 9112 section 2.2: empty lines before a start line are ignored.
-fn skip_empty_lines(raw: &[u8]) -> Result<usize, Bad> {
+/// RFC 9112 section 2.2: empty lines before a start line are ignored. Where it begins; `None` when it has not come.
+fn skip_empty_lines(raw: &[u8]) -> Result<Option<usize>, Bad> {
     let mut at = 0;
     loop {
         match (raw.get(at), raw.get(at + 1)) {
             (Some(b'\r'), Some(b'\n')) => at += 2,
             (Some(b'\n'), _) => at += 1,
-            (Some(b'\r'), Some(_)) => return Err(Bad { fault: Fault::Byte, at }),
-            _ => return Ok(at),
+            (Some(b'\r'), Some(_)) => return Err(Bad::new(Fault::Byte, at)),
+            (None, _) | (Some(b'\r'), None) => return Ok(None),
+            _ => return Ok(Some(at)),
         }
     }
 }
 
-/// The line at `start`, if it has ended. A CR must stand before an LF only.
-fn next_line(raw: &[u8], start: usize) -> Result<Option<LineAt>, Bad> {
-    let rest = raw.get(start..).unwrap_or(&[]);
-    let Some(lf) = memchr::memchr(b'\n', rest).map(|i| start + i) else { return Ok(None) };
-    let end = if lf > start && raw[lf - 1] == b'\r' { lf - 1 } else { lf };
-    match memchr::memchr(b'\r', &raw[start..end]) {
-        Some(i) => Err(Bad { fault: Fault::Byte, at: start + i }),
-        None => Ok(Some(LineAt { text: start..end, next: lf + 1 })),
-    }
-}
-
-/// An incomplete request line: is what is there possible?
-fn check_request_line(raw: &[u8], start: usize, limits: &Limits) -> Result<(), Bad> {
-    let mut parts = 0;
-    for (i, b) in raw.iter().enumerate().skip(start) {
-        let fine = match parts {
-            0 => is_token(*b) || (*b == b' ' && i > start),
-            1 => is_target(*b, limits.relaxed) || *b == b' ',
-            _ => b.is_ascii_graphic() || (*b == b'\r' && i + 1 == raw.len()),
-        };
-        if !fine {
-            return Err(Bad { fault: if parts == 0 { Fault::Method } else { Fault::Target }, at: i });
-        }
-        parts += usize::from(*b == b' ');
-    }
-    Ok(())
-}
-
-/// An incomplete status line: can it still become `HTTP/x.y`?
-fn check_version_prefix(raw: &[u8], start: usize) -> Result<(), Bad> {
-    let have = raw.get(start..).unwrap_or(&[]);
-    let n = have.len().min(5);
-    if have[..n] == b"HTTP/"[..n] { Ok(()) } else { Err(Bad { fault: Fault::Version, at: start }) }
-}
-
+/// A line's end at `at`, CRLF or a bare LF (RFC 9112 section 2.2): where the next line begins. `None` when more must
+/// come. `fault` when something else stands there.
 #[inline]
-const fn is_target(b: u8, relaxed: bool) -> bool {
-    b.is_ascii_graphic() || (relaxed && b >= 0x80)
+fn line_end(raw: &[u8], at: usize, fault: Fault) -> Result<Option<usize>, Bad> {
+    match (raw.get(at), raw.get(at + 1)) {
+        (Some(b'\r'), Some(b'\n')) => Ok(Some(at + 2)),
+        (Some(b'\n'), _) => Ok(Some(at + 1)),
+        (Some(b'\r'), None) | (None, _) => Ok(None),
+        _ => Err(Bad::new(fault, at)),
+    }
 }
 
-fn request_line(
-    raw: &[u8],
-    line: Range<usize>,
-    limits: &Limits,
-) -> Result<(Range<usize>, Range<usize>, Version), Bad> {
-    let text = &raw[line.clone()];
-    let method_end = text.iter().position(|b| !is_token(*b)).unwrap_or(text.len());
-    if method_end == 0 || text.get(method_end) != Some(&b' ') {
-        return Err(Bad { fault: Fault::Method, at: line.start + method_end });
+/// Method, target and version with blanks between them (RFC 9112 section 3).
+fn request_line(raw: &[u8], start: usize, limits: &Limits, head: &mut Head) -> Result<Option<Line>, Bad> {
+    let method = start..token_end(raw, start);
+    match raw.get(method.end) {
+        None => return Ok(None),
+        Some(b' ' | b'\t') if !method.is_empty() => {}
+        Some(_) => return Err(Bad::new(Fault::Method, method.end)),
     }
-    let target_start = method_end + 1;
-    let rest = &text[target_start..];
-    let target_len = rest.iter().position(|b| !is_target(*b, limits.relaxed)).unwrap_or(rest.len());
-    if target_len == 0 || rest.get(target_len) != Some(&b' ') {
-        return Err(Bad { fault: Fault::Target, at: line.start + target_start + target_len });
+    let target_start = blanks_end(raw, method.end);
+    let mut target_end = not_visible(raw, target_start);
+    let mut odd = false;
+    while limits.relaxed && raw.get(target_end).is_some_and(|b| *b >= 0x80) {
+        odd = true;
+        target_end = not_visible(raw, target_end + 1);
     }
-    let version_start = target_start + target_len + 1;
-    let version = version(&text[version_start..])
-        .ok_or(Bad { fault: Fault::Version, at: line.start + version_start })?;
-    let from = line.start;
-    Ok((from..from + method_end, from + target_start..from + target_start + target_len, version))
-}
-
-/// `HTTP/1.x` (RFC 9112 section 2.3).
-fn version(text: &[u8]) -> Option<Version> {
-    match text {
-        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor] if minor.is_ascii_digit() => {
-            Some(Version { major: 1, minor: minor - b'0' })
+    let target = target_start..target_end;
+    match raw.get(target.end) {
+        None => return Ok(None),
+        Some(b' ' | b'\t') if !target.is_empty() => {}
+        Some(b'\r' | b'\n') if !target.is_empty() => {}
+        Some(_) => return Err(Bad::new(Fault::Target, target.end)),
+    }
+    let at = blanks_end(raw, target.end);
+    if matches!(raw.get(at), Some(b'\r' | b'\n')) {
+        // HTTP/0.9 (RFC 1945 section 4.1): a method and a target only
+        if !limits.relaxed || &raw[method.clone()] != b"GET" {
+            return Err(Bad::new(Fault::Version, at));
         }
-        _ => None,
+        let Some(next) = line_end(raw, at, Fault::Version)? else { return Ok(None) };
+        head.request_at(method, target, Version::HTTP_10);
+        return Ok(Some(Line { next, odd: true, has_fields: false }));
     }
+    let Some((version, text)) = version(raw, at, limits)? else { return Ok(None) };
+    let Some(next) = line_end(raw, text.end, Fault::Version)? else { return Ok(None) };
+    head.request_at(method, target, version.unwrap_or(Version::HTTP_10));
+    if version.is_none() {
+        odd = true;
+        head.odd_version_at(text);
+    }
+    Ok(Some(Line { next, odd, has_fields: true }))
 }
 
-fn status_line(raw: &[u8], line: Range<usize>) -> Result<(Version, u16, Range<usize>), Bad> {
-    let text = &raw[line.clone()];
-    let bad = |fault, at: usize| Bad { fault, at: line.start + at };
-    let version = version(text.get(..8).unwrap_or(text)).ok_or(bad(Fault::Version, 0))?;
-    let code = match text.get(8..12) {
-        Some([b' ', a, b, c])
-            if a.is_ascii_digit() && b.is_ascii_digit() && c.is_ascii_digit() && *a != b'0' =>
-        {
-            u16::from(a - b'0') * 100 + u16::from(b - b'0') * 10 + u16::from(c - b'0')
-        }
-        _ => return Err(bad(Fault::Status, 8)),
-    };
-    let reason = match text.get(12) {
-        None => 12..12,
-        Some(b' ') => 13..text.len(),
-        Some(_) => return Err(bad(Fault::Status, 12)),
-    };
-    if let Some(i) = text[reason.clone()].iter().position(|b| *b < 0x20 && *b != b'\t') {
-        return Err(bad(Fault::Byte, reason.start + i));
-    }
-    Ok((version, code, line.start + reason.start..line.start + reason.end))
-}
+/// A version and where it stands; `None` when it is none that we know.
+type VersionAt = (Option<Version>, Range<usize>);
 
-/// The fields from `at` to the empty line.
-fn fields(
-    raw: &[u8],
-    mut at: usize,
-    limits: &Limits,
-    head: &mut Head,
-    finish: impl FnOnce(&mut Head) -> Result<Info, Fault>,
-) -> Result<Parsed, Bad> {
-    loop {
-        match (raw.get(at), raw.get(at + 1)) {
-            (Some(b'\r'), Some(b'\n')) => {
-                at += 2;
-                break;
+/// `HTTP/x.y` with one digit each (RFC 9112 section 2.3); relaxed parsing takes upper case letters, digits, dots and
+/// slashes, without knowing what version that is (`Some((None, _))`).
+fn version(raw: &[u8], at: usize, limits: &Limits) -> Result<Option<VersionAt>, Bad> {
+    const PREFIX: &[u8; 5] = b"HTTP/";
+    let rest = raw.get(at..).unwrap_or(&[]);
+    if !limits.relaxed {
+        return match *rest {
+            [b'H', b'T', b'T', b'P', b'/', major, b'.', minor, ..]
+                if major.is_ascii_digit() && minor.is_ascii_digit() =>
+            {
+                Ok(Some((Some(Version { major: major - b'0', minor: minor - b'0' }), at..at + 8)))
             }
-            (Some(b'\n'), _) => {
-                at += 1;
-                break;
-            }
-            (None, _) | (Some(b'\r'), None) => return Ok(Parsed::Partial),
-            _ => {}
-        }
-        let name_len = name_length(raw, at)?;
-        let Some(name_len) = name_len else { return Ok(Parsed::Partial) };
-        let Some(line) = next_line(raw, at)? else {
-            return check_value(&raw[at + name_len + 1..], at + name_len + 1).map(|()| Parsed::Partial);
+            _ if rest.len() < 8 && rest.iter().zip(PREFIX).all(|(a, b)| a == b) => Ok(None),
+            _ => Err(Bad::new(Fault::Version, at)),
         };
-        // a following line that begins with a blank continues this one (obsolete folding): one space instead
-        let mut end = line.text.end;
-        let mut next = line.next;
-        let mut folded = false;
-        while matches!(raw.get(next), Some(b' ' | b'\t')) {
-            let Some(more) = next_line(raw, next)? else { return Ok(Parsed::Partial) };
-            (end, next, folded) = (more.text.end, more.next, true);
-        }
-        if raw.get(next).is_none() {
-            return Ok(Parsed::Partial);
-        }
-        let value_start = at + name_len + 1;
-        check_value_lines(&raw[value_start..end], value_start, folded)?;
-        if head.len() >= limits.max_fields {
-            return Err(Bad { fault: Fault::TooManyFields, at });
-        }
-        head.push_raw(&raw[at..at + name_len], trim(&raw[value_start..end]), folded);
-        at = next;
     }
-    let info = finish(head).map_err(|fault| Bad { fault, at: 0 })?;
-    Ok(Parsed::Complete(at, info))
-}
-
-/// Length of the field name at `at`, up to the colon; `None` while that has not come.
-fn name_length(raw: &[u8], at: usize) -> Result<Option<usize>, Bad> {
-    let rest = &raw[at..];
-    let len = rest.iter().position(|b| !is_token(*b)).unwrap_or(rest.len());
-    match rest.get(len) {
-        None => Ok(None),
-        Some(b':') if len > 0 => Ok(Some(len)),
-        Some(_) => Err(Bad { fault: Fault::Name, at: at + len }),
+    let len = rest
+        .iter()
+        .position(|b| !(b.is_ascii_uppercase() || b.is_ascii_digit() || matches!(b, b'.' | b'/')))
+        .unwrap_or(rest.len());
+    let text = at..at + len;
+    match *rest {
+        _ if len == rest.len() => Ok(None),
+        _ if len == 0 => Err(Bad::new(Fault::Version, at)),
+        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor, ..]
+            if len == 8 && major.is_ascii_digit() && minor.is_ascii_digit() =>
+        {
+            Ok(Some((Some(Version { major: major - b'0', minor: minor - b'0' }), text)))
+        }
+        _ => Ok(Some((None, text))),
     }
 }
 
-fn trim(value: &[u8]) -> &[u8] {
-    let blank = |b: &u8| matches!(b, b' ' | b'\t' | b'\r' | b'\n');
-    let start = value.iter().position(|b| !blank(b)).unwrap_or(value.len());
-    let end = value.iter().rposition(|b| !blank(b)).map_or(start, |i| i + 1);
-    &value[start..end]
+/// Version, status code and reason phrase (RFC 9112 section 4).
+fn status_line(raw: &[u8], start: usize, limits: &Limits, head: &mut Head) -> Result<Option<Line>, Bad> {
+    let Some((version, text)) = version(raw, start, limits)? else { return Ok(None) };
+    match raw.get(text.end) {
+        None => return Ok(None),
+        Some(b' ' | b'\t') => {}
+        Some(_) => return Err(Bad::new(Fault::Version, text.end)),
+    }
+    let at = blanks_end(raw, text.end);
+    let rest = raw.get(at..).unwrap_or(&[]);
+    let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
+    let most = if limits.relaxed { 5 } else { 3 };
+    match rest.get(digits) {
+        None if digits <= most => return Ok(None),
+        Some(b' ' | b'\t' | b'\r' | b'\n') if (3..=most).contains(&digits) => {}
+        _ => return Err(Bad::new(Fault::Status, at)),
+    }
+    let code = rest[..digits].iter().fold(0u32, |n, d| n * 10 + u32::from(d - b'0'));
+    let code = u16::try_from(code).map_err(|_| Bad::new(Fault::Status, at))?;
+    let reason_start = blanks_end(raw, at + digits);
+    let mut end = line_byte(raw, reason_start);
+    while limits.relaxed && raw.get(end) == Some(&0) {
+        end = line_byte(raw, end + 1);
+    }
+    let Some(next) = line_end(raw, end, Fault::Byte)? else { return Ok(None) };
+    head.response_at(version.unwrap_or(Version::HTTP_10), code, reason_start..end);
+    if version.is_none() {
+        head.odd_version_at(text);
+    }
+    Ok(Some(Line { next, odd: version.is_none() || digits != 3, has_fields: true }))
 }
 
-/// No NUL anywhere, no CR that is not part of a line end.
-fn check_value(value: &[u8], at: usize) -> Result<(), Bad> {
-    match memchr::memchr(0, value) {
-        Some(i) => Err(Bad { fault: Fault::Value, at: at + i }),
-        None => Ok(()),
+/// The fields from `at` to the empty line (RFC 9112 section 5), into the head: where they end, and how many things
+/// were accepted only because parsing is relaxed. `None` when more must come.
+fn fields(raw: &[u8], mut at: usize, limits: &Limits, head: &mut Head) -> Result<Option<(usize, u8)>, Bad> {
+    let mut folded = false;
+    let mut glitches = 0u8;
+    loop {
+        if matches!(raw.get(at), None | Some(b'\r' | b'\n')) {
+            let Some(end) = line_end(raw, at, Fault::Byte)? else { return Ok(None) };
+            head.adopt(&raw[..end], folded);
+            return Ok(Some((end, glitches)));
+        }
+        let name = at..token_end(raw, at);
+        let mut dropped = false;
+        let colon = match raw.get(name.end) {
+            None => return Ok(None),
+            Some(b':') if !name.is_empty() => name.end,
+            Some(_) if limits.relaxed => {
+                // a field with a malformed name is dropped, but it must have a name and a colon
+                dropped = true;
+                match raw[name.end..].iter().position(|b| matches!(b, b':' | b'\r' | b'\n')) {
+                    None => return Ok(None),
+                    Some(i) if raw[name.end + i] == b':' && name.end + i > at => name.end + i,
+                    Some(_) => return Err(Bad::new(Fault::Name, name.end)),
+                }
+            }
+            Some(_) => return Err(Bad::new(Fault::Name, name.end)),
+        };
+        let Some(value) = value(raw, colon + 1, limits.relaxed, &mut glitches)? else { return Ok(None) };
+        folded |= value.folded;
+        at = value.next;
+        if dropped {
+            glitches = glitches.saturating_add(1);
+            continue;
+        }
+        if head.len() + 1 >= limits.max_fields {
+            return Err(Bad::new(Fault::TooManyFields, name.start));
+        }
+        head.field_at(name, value.text);
     }
 }
 
-fn check_value_lines(value: &[u8], at: usize, _folded: bool) -> Result<(), Bad> {
-    check_value(value, at)
+/// A field value.
+struct Value {
+    /// Without blanks around it.
+    text: Range<usize>,
+    /// Where the next line begins.
+    next: usize,
+    /// It goes over several lines.
+    folded: bool,
 }
 
-/// The fields of a trailer section; `raw` holds all of it, with its empty line.
+/// A value up to the end of its last line: a line that begins with a blank continues the one before (obsolete line
+/// folding, RFC 9112 section 5.2). No NUL, no CR but before LF (RFC 9110 section 5.5).
+#[inline]
+fn value(raw: &[u8], from: usize, relaxed: bool, glitches: &mut u8) -> Result<Option<Value>, Bad> {
+    let mut start = blanks_end(raw, from);
+    let mut at = start;
+    let mut folded = false;
+    loop {
+        at = line_byte(raw, at);
+        if raw.get(at) == Some(&0) {
+            if !relaxed {
+                return Err(Bad::new(Fault::Value, at));
+            }
+            *glitches = glitches.saturating_add(1);
+            at += 1;
+            continue;
+        }
+        let Some(next) = line_end(raw, at, Fault::Byte)? else { return Ok(None) };
+        match raw.get(next) {
+            None => return Ok(None),
+            Some(b' ' | b'\t') => {
+                folded = true;
+                at = next;
+            }
+            Some(_) => {
+                let mut end = at;
+                let blank = |b: u8| matches!(b, b' ' | b'\t') || (folded && matches!(b, b'\r' | b'\n'));
+                while end > start && blank(raw[end - 1]) {
+                    end -= 1;
+                }
+                while folded && start < end && blank(raw[start]) {
+                    start += 1;
+                }
+                return Ok(Some(Value { text: start..end, next, folded }));
+            }
+        }
+    }
+}
+
+/// The fields of a trailer section (RFC 9112 section 7.1.2); `raw` holds all of it, with its empty line.
 ///
 /// # Errors
 /// [`Bad`] where a field is malformed.
 pub fn parse_trailers(raw: &[u8], limits: &Limits, head: &mut Head) -> Result<(), Bad> {
     head.clear();
-    match fields(raw, 0, limits, head, |_| Ok(Info::default()))? {
-        Parsed::Complete(..) => Ok(()),
-        Parsed::Partial => Err(Bad { fault: Fault::Chunk, at: raw.len() }),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::info::Framing;
-    use super::*;
-    use portcullis_message::Method;
-
-    const LIMITS: Limits = Limits { max_fields: 101, relaxed: false, any_method_payload: false };
-
-    fn request(raw: &str) -> Result<(usize, Info, Head), Bad> {
-        let mut head = Head::default();
-        match parse_request(raw.as_bytes(), &LIMITS, &mut head)? {
-            Parsed::Complete(n, info) => Ok((n, info, head)),
-            Parsed::Partial => Err(Bad { fault: Fault::Byte, at: usize::MAX }),
-        }
-    }
-
-    #[test]
-    fn a_request_is_taken_apart() {
-        let raw = "\r\nPOST /a?b HTTP/1.1\r\nHost: x\r\nX-Y:  z \t\r\nContent-Length: 3\r\n\r\nabc";
-        let (n, info, head) = request(raw).unwrap();
-        assert_eq!(&raw[n..], "abc");
-        assert_eq!(info.framing, Framing::Length(3));
-        assert!(info.keep_alive);
-        assert_eq!((head.method(), head.target()), (&b"POST"[..], &b"/a?b"[..]));
-        let fields: Vec<_> = head.fields().map(|f| (f.name.to_vec(), f.value.to_vec())).collect();
-        assert_eq!(fields[1], (b"x-y".to_vec(), b"z".to_vec()));
-    }
-
-    #[test]
-    fn every_prefix_is_partial_or_says_the_same() {
-        let raw = "GET /a HTTP/1.1\r\nHost: x\r\nA: b\r\n folded\r\n\r\n";
-        for n in 0..raw.len() {
-            let mut head = Head::default();
-            assert_eq!(parse_request(&raw.as_bytes()[..n], &LIMITS, &mut head), Ok(Parsed::Partial), "{n}");
-        }
-        let (n, _, head) = request(raw).unwrap();
-        assert_eq!(n, raw.len());
-        assert_eq!(head.named(b"a").next(), Some(&b"b   folded"[..]));
-    }
-
-    #[test]
-    fn malformed_requests() {
-        use Fault::*;
-        let with = |fields: &str| format!("POST / HTTP/1.1\r\nHost: x\r\n{fields}\r\n");
-        for (raw, fault) in [
-            ("G@T / HTTP/1.1\r\n\r\n".into(), Method),
-            (" GET / HTTP/1.1\r\n\r\n".into(), Method),
-            ("GET  / HTTP/1.1\r\n\r\n".into(), Target),
-            ("GET / HTTP/1.1 \r\n\r\n".into(), Version),
-            ("GET / HTTP/2.0\r\n\r\n".into(), Version),
-            ("GET /\r\n\r\n".into(), Target),
-            ("GET x HTTP/1.1\r\n\r\n".into(), Target),
-            ("GET /\u{e9} HTTP/1.1\r\n\r\n".into(), Target),
-            ("GET /\rHTTP/1.1\r\n\r\n".into(), Byte),
-            (with("A : b\r\n"), Name),
-            (with(": b\r\n"), Name),
-            (with("A\r\n"), Name),
-            (with("A: b\0\r\n"), Value),
-            (with("A: b\rc\r\n"), Byte),
-            (with("Content-Length: 1\r\nContent-Length: 2\r\n"), Length),
-            (with("Content-Length: 1, 2\r\n"), Length),
-            (with("Content-Length: +1\r\n"), Length),
-            (with("Content-Length: 1 1\r\n"), Length),
-            (with("Content-Length:\r\n"), Length),
-            (with("Content-Length: 99999999999999999999\r\n"), Length),
-            (with("Transfer-Encoding: chunked, gzip\r\n"), TransferEncoding),
-            (with("Transfer-Encoding: chunked, chunked\r\n"), TransferEncoding),
-            (with("Transfer-Encoding: xchunked\r\n"), TransferEncoding),
-            (with("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"), TransferEncoding),
-            ("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n".into(), TransferEncoding),
-            (with("Host: y\r\n"), Host),
-            ("GET http://y/ HTTP/1.1\r\nHost: x\r\n\r\n".into(), Host),
-            ("CONNECT / HTTP/1.1\r\n\r\n".into(), Target),
-            ("CONNECT a HTTP/1.1\r\n\r\n".into(), Target),
-        ] {
-            let got = request(&raw);
-            assert!(matches!(&got, Err(b) if b.fault == fault && b.at != usize::MAX), "{raw:?}: {got:?}");
-        }
-        let many: String = (0..102).map(|i| format!("A{i}: b\r\n")).collect();
-        assert!(matches!(request(&with(&many)), Err(Bad { fault: TooManyFields, .. })));
-    }
-
-    #[test]
-    fn framing_of_requests() {
-        for (fields, framing, insecure) in [
-            ("", Framing::None, false),
-            ("Content-Length: 0\r\n", Framing::None, false),
-            ("Content-Length: 7\r\nContent-Length: 7\r\n", Framing::Length(7), false),
-            ("Content-Length: 7, 7\r\n", Framing::Length(7), false),
-            ("Transfer-Encoding: chunked\r\n", Framing::Chunked, false),
-            ("Transfer-Encoding: gzip, Chunked\r\n", Framing::Chunked, false),
-            ("Transfer-Encoding: chunked\r\nContent-Length: 7\r\n", Framing::Chunked, true),
-        ] {
-            let (_, info, head) = request(&format!("POST / HTTP/1.1\r\nHost: x\r\n{fields}\r\n")).unwrap();
-            assert_eq!((info.framing, info.insecure), (framing, insecure), "{fields}");
-            assert!(head.all(portcullis_message::HeaderId::ContentLength).count() <= 1);
-        }
-    }
-
-    #[test]
-    fn framing_of_responses() {
-        for (status, fields, method, framing) in [
-            (200, "Content-Length: 5\r\n", Method::Get, Framing::Length(5)),
-            (200, "Content-Length: 5\r\n", Method::Head, Framing::None),
-            (200, "", Method::Get, Framing::UntilClose),
-            (200, "Transfer-Encoding: chunked\r\n", Method::Get, Framing::Chunked),
-            (204, "Content-Length: 5\r\n", Method::Get, Framing::None),
-            (304, "Content-Length: 5\r\n", Method::Get, Framing::None),
-            (100, "", Method::Get, Framing::None),
-            (101, "", Method::Get, Framing::Tunnel),
-            (200, "", Method::Connect, Framing::Tunnel),
-            (407, "Content-Length: 0\r\n", Method::Connect, Framing::None),
-        ] {
-            let raw = format!("HTTP/1.1 {status} x y\r\n{fields}\r\n");
-            let mut head = Head::default();
-            let got = parse_response(raw.as_bytes(), &LIMITS, &mut head, method);
-            assert!(matches!(got, Ok(Parsed::Complete(_, i)) if i.framing == framing), "{raw}: {got:?}");
-            assert_eq!(head.reason(), b"x y");
-        }
-        let mut head = Head::default();
-        for bad in [
-            "HTP/1.1 200\r\n\r\n",
-            "HTTP/1.1 20 x\r\n\r\n",
-            "HTTP/1.1 2000 x\r\n\r\n",
-            "HTTP/1.1x200 x\r\n\r\n",
-            "X",
-        ] {
-            assert!(parse_response(bad.as_bytes(), &LIMITS, &mut head, Method::Get).is_err(), "{bad}");
-        }
+    match fields(raw, 0, limits, head)? {
+        Some((end, _)) if end == raw.len() => Ok(()),
+        _ => Err(Bad::new(Fault::Chunk, raw.len())),
     }
 }

@@ -1,5 +1,6 @@
 //! Parsing of rules: the keywords, and what only the whole configuration can tell.
 
+pub mod acl;
 pub mod actions;
 pub mod check;
 pub mod http;
