@@ -33,25 +33,19 @@ macro_rules! ids {
             /// Puts a name in lower case, and says which one it is.
             #[inline]
             pub fn of_lowering(name: &mut [u8]) -> Self {
-                name.make_ascii_lowercase();
-                if name.len() > LONGEST || LENGTHS & 1 << name.len() == 0 {
-                    return Self::Other;
-                }
-                $(if name == $name.as_bytes() {
-                    return Self::$id;
-                })*
-                Self::Other
+                lower(name);
+                let candidate = TABLE[slot(name, SEED)];
+                if candidate.name().as_bytes() == name { candidate } else { Self::Other }
             }
         }
+        const ALL: &[HeaderId] = &[$(HeaderId::$id,)*];
+        const NAMES: &[&str] = &[$($name,)*];
         /// Length of the longest name.
         const LONGEST: usize = {
             let mut n = 0;
             $(if $name.len() > n { n = $name.len(); })*
             n
         };
-        /// Bits of the lengths that names have.
-        const LENGTHS: u64 = 0 $(| 1 << $name.len())*;
-        const _: () = assert!(LONGEST < 64 && [$($name),*].len() < 63, "bit sets of one word");
     };
 }
 
@@ -74,6 +68,71 @@ ids! {
     SetCookie = "set-cookie",
     WebSocketKey = "sec-websocket-key",
     WebSocketAccept = "sec-websocket-accept",
+}
+
+const _: () = assert!(NAMES.len() < 63, "Head keeps them as bits of one word");
+
+/// Slots of the table by which names are found: no two of them share one, with the right [`SEED`].
+const SLOTS: usize = 256;
+const SEED: u32 = seed();
+const TABLE: [HeaderId; SLOTS] = table();
+
+/// A name's slot, from its length, first, last and middle byte.
+#[inline]
+const fn slot(name: &[u8], seed: u32) -> usize {
+    let n = name.len();
+    if n == 0 {
+        return 0;
+    }
+    let key = u32::from_le_bytes([n as u8, name[0], name[n - 1], name[n / 2]]);
+    (key.wrapping_mul(seed) >> 24) as usize
+}
+
+/// The first multiplier with which all names have slots of their own.
+const fn seed() -> u32 {
+    let mut seed = 0x9e37_79b1_u32;
+    'next: loop {
+        let mut taken = [false; SLOTS];
+        let mut i = 0;
+        while i < NAMES.len() {
+            let at = slot(NAMES[i].as_bytes(), seed);
+            if taken[at] {
+                seed = seed.wrapping_add(2);
+                continue 'next;
+            }
+            taken[at] = true;
+            i += 1;
+        }
+        return seed;
+    }
+}
+
+const fn table() -> [HeaderId; SLOTS] {
+    let mut table = [HeaderId::Other; SLOTS];
+    let mut i = 0;
+    while i < NAMES.len() {
+        table[slot(NAMES[i].as_bytes(), SEED)] = ALL[i];
+        i += 1;
+    }
+    table
+}
+
+/// ASCII letters in lower case, eight at a time.
+#[inline]
+fn lower(name: &mut [u8]) {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const LOW: u64 = ONES * 0x7f;
+    let (words, rest) = name.as_chunks_mut::<8>();
+    for word in words {
+        let w = u64::from_le_bytes(*word);
+        let low = w & LOW;
+        // the high bit of each byte: from 'A' on, and not behind 'Z', and ASCII
+        let upper = (low + ONES * (0x80 - 0x41)) & !(low + ONES * (0x80 - 0x5b)) & !w & (ONES * 0x80);
+        *word = (w | upper >> 2).to_le_bytes();
+    }
+    for b in rest {
+        b.make_ascii_lowercase();
+    }
 }
 
 /// Is this byte allowed in a token (RFC 9110 section 5.6.2)?
@@ -104,14 +163,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn lower_case_is_of_ascii_letters_only() {
+        for shift in 0..9 {
+            let mut all: Vec<u8> = (0..=255).cycle().skip(shift).take(256 + shift).collect();
+            let want = all.to_ascii_lowercase();
+            lower(&mut all);
+            assert_eq!(all, want);
+        }
+    }
+
+    #[test]
     fn every_name_is_found_in_any_case_and_nothing_else_is() {
-        for id in [
-            HeaderId::Host,
-            HeaderId::ContentLength,
-            HeaderId::Te,
-            HeaderId::WebSocketAccept,
-            HeaderId::Http2Settings,
-        ] {
+        for &id in ALL {
             assert_eq!(HeaderId::of(id.name().as_bytes()), id);
             assert_eq!(HeaderId::of(id.name().to_uppercase().as_bytes()), id);
         }

@@ -60,6 +60,23 @@ const TOKEN: [bool; 256] = {
 /// Where the token that begins at `at` ends.
 #[inline]
 pub(super) fn token_end(bytes: &[u8], mut at: usize) -> usize {
+    const LOW: u64 = ONES * 0x7f;
+    while let Some(w) = word(bytes, at) {
+        // the high bit of each byte that is a letter or a dash: most of every name
+        let lower = (w | ONES * 0x20) & LOW;
+        let letter = (lower + ONES * (0x80 - 0x61)) & !(lower + ONES * (0x80 - 0x7b));
+        let no_dash = ((w ^ ONES * 0x2d) & LOW) + LOW;
+        let other = (w | !(letter | !no_dash)) & HIGH;
+        if other == 0 {
+            at += 8;
+            continue;
+        }
+        at += other.trailing_zeros() as usize / 8;
+        if !bytes.get(at).is_some_and(|b| TOKEN[usize::from(*b)]) {
+            return at;
+        }
+        at += 1;
+    }
     while bytes.get(at).is_some_and(|b| TOKEN[usize::from(*b)]) {
         at += 1;
     }
@@ -90,6 +107,8 @@ mod tests {
                     assert_eq!(line_byte(&v, 0), want, "{b:#x} at {at} of {len}");
                     let want = if b.is_ascii_graphic() { len } else { at };
                     assert_eq!(not_visible(&v, 0), want, "{b:#x} at {at} of {len}");
+                    let want = if TOKEN[usize::from(b)] { len } else { at };
+                    assert_eq!(token_end(&v, 0), want, "{b:#x} at {at} of {len}");
                     v[len - 1] = 0xff;
                     v[0] = b'\t';
                     assert_eq!(
