@@ -13,6 +13,7 @@ pub fn check(model: &mut Model, diags: &mut Diagnostics) {
     proxy_ids(model, diags);
     guids(model, diags);
     buffers(model, diags);
+    rings(model, diags);
     super::check_threads::check(model, diags);
     let mut proxies = std::mem::take(&mut model.proxies);
     for proxy in &mut proxies {
@@ -89,7 +90,7 @@ fn proxy_ids(model: &mut Model, diags: &mut Diagnostics) {
                 first.name,
                 at(diags, first.place)
             );
-            alert(diags, proxy.place, message);
+            alert(diags, proxy.id_place, message);
         }
     }
     let mut next = 2;
@@ -162,7 +163,7 @@ fn guids(model: &Model, diags: &mut Diagnostics) {
     };
     for proxy in &model.proxies {
         let who = format!("{} {}", proxy.kind.name(), proxy.name);
-        add(proxy.guid.clone(), who, String::new(), proxy.place);
+        add(proxy.guid.clone(), who, String::new(), proxy.guid_place);
         let mut line = (Place::default(), 0);
         for bind in &proxy.binds {
             line = if line.0 == bind.place { (line.0, line.1 + 1) } else { (bind.place, 0) };
@@ -196,6 +197,24 @@ fn buffers(model: &mut Model, diags: &mut Diagnostics) {
         tune.bufsize_large = 0;
     }
     tune.maxrewrite = tune.maxrewrite.min(tune.bufsize / 2);
+}
+
+/// What a ring's own bookkeeping takes of its size; it is never smaller than a page.
+const RING_OVERHEAD: usize = 197;
+
+fn rings(model: &mut Model, diags: &mut Diagnostics) {
+    for ring in &mut model.rings {
+        let size = ring.size.unwrap_or(model.global.tune.bufsize).max(4096);
+        let most = size - RING_OVERHEAD;
+        if let Some(len) = ring.maxlen.filter(|len| *len > most) {
+            let message = format!(
+                "ring '{}' event max length '{len}' exceeds max payload size, forced to '{most}'.",
+                ring.name
+            );
+            diags.add(Severity::Warning, Some(ring.place), message);
+            ring.maxlen = Some(most);
+        }
+    }
 }
 
 fn sides(proxy: &Proxy, diags: &mut Diagnostics) {
