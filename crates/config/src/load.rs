@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 /// One file's text.
 #[derive(Clone, Debug)]
-pub struct Source {
+pub struct SourceFile {
     /// Its name, for messages.
     pub name: String,
     /// Its bytes.
@@ -38,7 +38,7 @@ pub struct Loaded {
 ///
 /// # Errors
 /// HAProxy's message about the one that cannot be read.
-pub fn gather(paths: &[PathBuf], files: &dyn Files) -> Result<Vec<Source>, String> {
+pub fn gather(paths: &[PathBuf], files: &dyn Files) -> Result<Vec<SourceFile>, String> {
     let cannot = |p: &Path, e: std::io::Error| {
         let text = e.to_string();
         let text = text.split(" (os error").next().unwrap_or_default().to_string();
@@ -50,12 +50,12 @@ pub fn gather(paths: &[PathBuf], files: &dyn Files) -> Result<Vec<Source>, Strin
             for file in files.list(path).map_err(|e| cannot(path, e))? {
                 if file.extension().is_some_and(|e| e == "cfg") {
                     let text = files.read(&file).map_err(|e| cannot(&file, e))?;
-                    all.push(Source { name: file.display().to_string(), text });
+                    all.push(SourceFile { name: file.display().to_string(), text });
                 }
             }
         } else {
             let text = files.read(path).map_err(|e| cannot(path, e))?;
-            all.push(Source { name: path.display().to_string(), text });
+            all.push(SourceFile { name: path.display().to_string(), text });
         }
     }
     Ok(all)
@@ -63,7 +63,7 @@ pub fn gather(paths: &[PathBuf], files: &dyn Files) -> Result<Vec<Source>, Strin
 
 /// Loads a configuration.
 #[must_use]
-pub fn load(sources: &[Source], registry: &Registry, files: &dyn Files, env: &mut Env) -> Loaded {
+pub fn load(sources: &[SourceFile], registry: &Registry, files: &dyn Files, env: &mut Env) -> Loaded {
     let mut loaded = Loaded::default();
     loaded.model.defaults.push(Proxy::default());
     let index = Index::new(registry);

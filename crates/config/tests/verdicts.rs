@@ -3,7 +3,7 @@
 
 use portcullis_config::env::Env;
 use portcullis_config::files::LocalFiles;
-use portcullis_config::{Diagnostic, Registry, Rows, Severity, Source, env_rows, load, no_effect, rows};
+use portcullis_config::{Diagnostic, Registry, Rows, Severity, SourceFile, env_rows, load, no_effect, rows};
 use std::collections::HashSet;
 
 /// Snippets on which we differ on purpose, and why.
@@ -55,7 +55,7 @@ fn same_verdicts_as_the_reference() {
             panic!("bad row: {row}");
         };
         let text = format!("{template}\n").replace("%s", snippet).replace("\\n", "\n");
-        let source = Source { name: "F".into(), text: text.into_bytes() };
+        let source = SourceFile { name: "F".into(), text: text.into_bytes() };
         let loaded = load(&[source], &registry, &LocalFiles, &mut Env::of_process());
         let first = |s: Severity| loaded.diags.list.iter().find(|d| d.severity == s);
         let (ours, said): (_, Option<&Diagnostic>) = match (first(Severity::Alert), first(Severity::Warning))

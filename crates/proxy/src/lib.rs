@@ -10,6 +10,8 @@ pub mod plan;
 pub mod preface;
 pub mod process;
 pub mod relay;
+pub mod reply;
+pub mod rules;
 pub mod session;
 pub mod start;
 pub mod tcp;

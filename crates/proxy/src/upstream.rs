@@ -278,6 +278,9 @@ pub async fn establish<'p>(
     let mut done = 0;
     'balance: loop {
         let mut slot = take_slot(task, back, state, facts, wish).await?;
+        if let Some(failed) = wish.avoid.clone() {
+            after_redispatch(task, back, facts, wish, &failed, slot.server()).await?;
+        }
         if facts.timers.queue < 0 {
             facts.timers.queue = elapsed(task, began);
         }
@@ -329,14 +332,37 @@ pub async fn establish<'p>(
                 }
                 Next::Redispatch => {
                     facts.retries = done;
-                    facts.redispatched = true;
-                    counters.redispatches.inc();
-                    mine.redispatches.inc();
                     wish.avoid = Some(slot.server().clone());
                     continue 'balance;
                 }
             }
         }
+    }
+}
+
+/// The request was balanced again: another server is a redispatch; the same one a retry, after a while.
+async fn after_redispatch(
+    task: &Task,
+    back: &ProxyPlan,
+    facts: &mut Facts<'_>,
+    wish: &Wish<'_>,
+    failed: &Arc<portcullis_backend::ServerState>,
+    now: &Arc<portcullis_backend::ServerState>,
+) -> Result<(), Failure> {
+    let all = back.counters(task.worker.id);
+    let its = failed.counters.of(task.worker.id.into());
+    if !Arc::ptr_eq(failed, now) {
+        facts.redispatched = true;
+        all.redispatches.inc();
+        its.redispatches.inc();
+        return Ok(());
+    }
+    all.retries.inc();
+    its.retries.inc();
+    task.deadline(task.worker.clock.now().after(Some(retry::turnaround(&back.retry))));
+    match watched(task, wish, |_| Poll::<()>::Pending).await {
+        Err(Interrupt::Late) | Ok(()) => Ok(()),
+        Err(i) => Err(interrupted(i, *b"-C")),
     }
 }
 

@@ -112,6 +112,24 @@ pub struct Facts<'a> {
     pub as_soon_as_possible: bool,
     /// Requests on this connection, this one included.
     pub request_number: u32,
+    /// Log lines of the frontend so far, this one included (`%lc`).
+    pub log_count: u32,
+    /// The connection came over TLS (`%ft` shows `~`).
+    pub frontend_tls: bool,
+    /// The unique id, if one was made.
+    pub unique_id: Option<&'a [u8]>,
+    /// `capture cookie` of the request, "name=value".
+    pub request_cookie: Option<&'a [u8]>,
+    /// `capture cookie` of the response.
+    pub response_cookie: Option<&'a [u8]>,
+    /// `capture request header`, one element a capture of the frontend.
+    pub request_captures: &'a [Option<Box<[u8]>>],
+    /// `capture response header`.
+    pub response_captures: &'a [Option<Box<[u8]>>],
+    /// `tune.http.logurilen`: longer request lines are cut in logs.
+    pub log_uri_len: usize,
+    /// When the log line is made (`%OG`).
+    pub log_origin: &'static str,
     /// Requests of the process (`%rt`).
     pub request_count: u32,
     /// Is this an HTTP stream?
@@ -157,6 +175,15 @@ impl Facts<'_> {
             backend_queue: 0,
             as_soon_as_possible: false,
             request_number: 0,
+            log_count: 0,
+            frontend_tls: false,
+            unique_id: None,
+            request_cookie: None,
+            response_cookie: None,
+            request_captures: &[],
+            response_captures: &[],
+            log_uri_len: 1024,
+            log_origin: "unspec",
             request_count: 0,
             http: false,
             request_line: [b"", b"", b""],

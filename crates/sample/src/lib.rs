@@ -1,5 +1,47 @@
 //! Typed samples, fetches, converters, conditions and log formats.
+//!
+//! - [`Scope`] is what everything is evaluated on; [`Facts`] in it is the record of a session or stream.
+//! - [`Expr`] is a fetch with converters; it gives a [`Sample`]: there, missing, or not yet decidable.
+//! - [`acl`] and [`condition`]: tests of samples against [`pattern`] sets; [`Condition`] is read from words, its
+//!   [`Program`] is what the data plane runs.
+//! - [`format`]: log formats and everything else that takes a `<fmt>`.
+//! - [`row`]: the rows of all of that; a higher room adds its own with [`row::install`].
 
+pub mod acl;
+pub mod args;
+pub mod condition;
+mod convert;
+pub mod dump;
+pub mod expr;
 pub mod facts;
+mod fetch;
+pub mod format;
+pub mod known;
+mod near;
+pub mod number;
+pub mod pattern;
+pub mod place;
+pub mod row;
+pub mod scope;
+pub mod value;
 
+pub use acl::{Acl, Acls, Conflict, Reader, Test, Verdict, Warning};
+pub use condition::{Condition, Program};
+pub use expr::{Expr, ExprError};
 pub use facts::{Facts, Timers};
+pub use format::Format;
+pub use place::Places;
+pub use row::{AclKeyword, Convert, Fetch, SampleRows, Vocabulary, vocabulary};
+pub use scope::{Direction, Message, Payload, Random, Scope};
+pub use value::{Sample, Type, Value};
+
+/// This room's rows, as the first of [`vocabulary`].
+pub(crate) const ROOMS: [SampleRows; 7] = [
+    fetch::constant::ROWS,
+    fetch::connection::ROWS,
+    fetch::http::ROWS,
+    fetch::bytes::ROWS,
+    fetch::internal::ROWS,
+    convert::ROWS,
+    fetch::ACL_ROWS,
+];

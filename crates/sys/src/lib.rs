@@ -5,4 +5,5 @@ pub mod reactor;
 pub mod fd;
 pub mod localtime;
 pub mod netns;
+pub mod process;
 pub mod socket;

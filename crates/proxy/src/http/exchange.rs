@@ -1,15 +1,16 @@
 //! One request and its response: the whole story, in order.
 
 use super::body::Body;
-use super::reply::{self, Canned};
-use super::{After, Scratch, headers, request, transfer};
+use super::{After, Scratch, answer, headers, request, stages, transfer};
 use crate::outcome;
 use crate::plan::{Plan, ProxyPlan};
+use crate::reply::Answer;
+use crate::rules::{Effects, monitor_answer};
 use crate::session::Session;
 use crate::upstream::{Established, Wish, establish};
 use portcullis_config::{ConnectionMode, Opts};
 use portcullis_message::{Method, Version};
-use portcullis_sample::Facts;
+use portcullis_sample::{Direction, Facts};
 use portcullis_transport::{Buffer, Millis};
 use portcullis_wire::h1::Info;
 
@@ -21,18 +22,25 @@ pub struct Stop {
     pub status: u16,
     /// Not even logged (probes, idle connections that end).
     pub silent: bool,
+    /// What a rule wants answered instead of an error page.
+    pub answer: Option<Box<Answer>>,
 }
 
 impl Stop {
     /// A stop that is told and logged.
     #[must_use]
     pub fn new(termination: &[u8; 2], status: u16) -> Self {
-        Self { termination: *termination, status, silent: false }
+        Self { termination: *termination, status, silent: false, answer: None }
     }
     /// A stop that nobody hears of.
     #[must_use]
     pub fn silent() -> Self {
-        Self { termination: *b"--", status: 0, silent: true }
+        Self { termination: *b"--", status: 0, silent: true, answer: None }
+    }
+    /// A stop with an answer of a rule.
+    #[must_use]
+    pub fn answer(termination: [u8; 2], answer: Answer) -> Self {
+        Self { termination, status: answer.head.status, silent: false, answer: Some(Box::new(answer)) }
     }
 }
 
@@ -62,6 +70,12 @@ pub struct Exchange<'p> {
     pub keep: bool,
     /// Its server, once chosen.
     pub server: Option<std::sync::Arc<portcullis_backend::ServerState>>,
+    /// What rules have left behind.
+    pub effects: Effects,
+    /// The request's head is complete and valid.
+    pub valid: bool,
+    /// Answered by the monitor, which nobody shall hear of.
+    pub unlogged: bool,
 }
 
 /// Serves one request.
@@ -83,29 +97,67 @@ pub async fn exchange(session: &mut Session, rest: Option<Buffer>) -> After {
         request_at: Millis(0),
         keep: true,
         server: None,
+        effects: Effects::default(),
+        valid: false,
+        unlogged: false,
     };
     outcome::begin(&mut x.facts, session, front, true);
     x.facts.timers.idle = if session.requests == 1 { 0 } else { ms(x.began.since(session.idle_since)) };
-    let held;
-    let outcome = match request::read(&mut x, session).await {
-        Err(stop) => Err(stop),
-        Ok(()) => match route(&mut x) {
-            Err(stop) => {
-                held = None;
-                let _ = held.as_ref().map(|h: &portcullis_telemetry::gauge::Held| h.gauge());
-                Err(stop)
-            }
-            Ok(back) => {
-                held = back.state.as_ref().map(|s| s.sessions().take());
-                x.facts.beconn = held.as_ref().map_or(0, |h| h.gauge().get());
-                proxy(&mut x, session, back).await
-            }
-        },
-    };
-    if let Err(stop) = outcome {
+    if front.wants_destination {
+        x.facts.frontend = session.destination();
+    }
+    let mut held = None;
+    if let Err(stop) = story(&mut x, session, &mut held).await {
         refuse(&mut x, session, stop).await;
     }
+    drop(held);
     finish(x, session)
+}
+
+/// From the request's head to the response's last byte.
+async fn story<'p>(
+    x: &mut Exchange<'p>,
+    session: &mut Session,
+    held: &mut Option<portcullis_telemetry::gauge::Held>,
+) -> Result<(), Stop> {
+    request::read(x, session).await?;
+    x.valid = true;
+    if x.front.monitor_uri.as_ref().is_some_and(|uri| uri.as_bytes() == x.scratch.request.target()) {
+        return Err(monitor(x, session));
+    }
+    if x.front.has(Opts::HTTP_BUFFER_REQUEST) {
+        stages::buffer_body(x, session).await?;
+    }
+    request_rules(x, session, x.front).await?;
+    let back = route(x, session)?;
+    if back.index != x.front.index {
+        if back.has(Opts::HTTP_BUFFER_REQUEST) {
+            stages::buffer_body(x, session).await?;
+        }
+        request_rules(x, session, back).await?;
+    }
+    *held = back.state.as_ref().map(|s| s.sessions().take());
+    x.facts.beconn = held.as_ref().map_or(0, |h| h.gauge().get());
+    proxy(x, session, back).await
+}
+
+/// `monitor-uri`: answered here, not logged.
+fn monitor(x: &mut Exchange<'_>, session: &Session) -> Stop {
+    let worker = session.worker().clone();
+    let sets = x.front.rules.clone();
+    let guards = sets.as_deref().map_or(&[][..], |s| &s.monitor_fail);
+    let cx = x.rule_cx(&worker, Direction::Request, true);
+    let answer = monitor_answer(guards, &cx);
+    x.unlogged = true;
+    Stop::answer(*b"PR", answer)
+}
+
+/// The rule sets of one proxy that look at the request.
+async fn request_rules(x: &mut Exchange<'_>, session: &mut Session, of: &ProxyPlan) -> Result<(), Stop> {
+    let Some(sets) = &of.rules else { return Ok(()) };
+    stages::rules(x, session, &sets.tcp_request, Direction::Request, sets.request_delay).await?;
+    stages::rules(x, session, &sets.http_request, Direction::Request, None).await?;
+    stages::rules(x, session, &sets.redirect, Direction::Request, None).await
 }
 
 /// Milliseconds as timers hold them.
@@ -115,8 +167,9 @@ pub fn ms(n: u64) -> i32 {
 }
 
 /// Chooses the backend.
-fn route<'p>(x: &mut Exchange<'p>) -> Result<&'p ProxyPlan, Stop> {
-    match x.front.default_backend.and_then(|i| x.plan.proxies.get(i)) {
+fn route<'p>(x: &mut Exchange<'p>, session: &Session) -> Result<&'p ProxyPlan, Stop> {
+    let chosen = stages::route(x, session.worker()).or(x.front.default_backend);
+    match chosen.and_then(|i| x.plan.proxies.get(i)) {
         Some(back) => {
             x.back = Some(back);
             x.facts.backend_name = &back.name;
@@ -130,10 +183,10 @@ fn route<'p>(x: &mut Exchange<'p>) -> Result<&'p ProxyPlan, Stop> {
 /// Takes the request to a server and the response back.
 async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyPlan) -> Result<(), Stop> {
     let worker = session.worker().clone();
-    if back.wants_destination || x.front.wants_destination {
+    if back.wants_destination && x.facts.frontend.is_none() {
         x.facts.frontend = session.destination();
     }
-    headers::to_server(x, session, back);
+    headers::to_server(x, session, back)?;
     let first = session.requests == 1;
     let mut private = session.private.take();
     let mut again = false;
@@ -176,25 +229,28 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
 /// Tells the client why there is no response of a server.
 async fn refuse(x: &mut Exchange<'_>, session: &mut Session, stop: Stop) {
     x.facts.termination[..2].copy_from_slice(&stop.termination);
-    x.keep = false;
     if stop.silent {
-        x.facts.http = false;
-        x.facts.status = 0;
+        (x.keep, x.unlogged) = (false, true);
         return;
     }
-    if stop.status != 0 {
-        let body = reply::page(stop.status);
-        let head_only = x.method == Method::Head;
-        x.facts.status = stop.status.into();
-        reply::send(x, session, &Canned { bytes: body, head_only }).await;
+    match (stop.answer, stop.status) {
+        (Some(given), _) => answer::send(x, session, *given).await,
+        (None, 0) => x.keep = false,
+        (None, status) if !x.valid => answer::send_early(x, session, status).await,
+        (None, status) => {
+            let worker = session.worker().clone();
+            let pages = x.pages();
+            let page = pages.answer(status, &x.rule_cx(&worker, Direction::Request, true).scope());
+            x.keep = false;
+            answer::send(x, session, page).await;
+        }
     }
 }
 
 /// The end: timers, counters, log; what can be used again goes back.
 fn finish(mut x: Exchange<'_>, session: &mut Session) -> After {
     let worker = session.worker().clone();
-    let silent = x.facts.status == 0 && !x.facts.http;
-    if !silent {
+    if !x.unlogged {
         let now = worker.clock.now();
         let t = &mut x.facts.timers;
         t.active = ms(now.since(x.began));
@@ -204,10 +260,15 @@ fn finish(mut x: Exchange<'_>, session: &mut Session) -> After {
             t.data = t.active
                 - [t.request, t.queue, t.connect, t.response].iter().map(|n| (*n).max(0)).sum::<i32>();
         }
-        let Exchange { facts, scratch, front, back, server, .. } = &mut x;
+        let Exchange { facts, scratch, front, back, server, effects, .. } = &mut x;
         let mut told = facts.clone();
         told.request_line = scratch.request_line();
-        outcome::finish(&mut told, session, front, *back, server.as_deref());
+        let scope = outcome::Heads {
+            request: &scratch.request,
+            response: &scratch.response,
+            level: effects.log_level,
+        };
+        outcome::finish(&mut told, session, front, *back, server.as_deref(), Some(&scope));
     }
     let keep = x.keep && !worker.process.is_stopping();
     let mut scratch = x.scratch;

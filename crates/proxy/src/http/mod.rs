@@ -1,11 +1,12 @@
 //! HTTP/1 from a client: requests one after the other, each an [`exchange`].
 
+pub mod answer;
 pub mod body;
 pub mod exchange;
 pub mod flow;
 pub mod headers;
-pub mod reply;
 pub mod request;
+pub mod stages;
 pub mod transfer;
 
 use crate::session::Session;
@@ -48,8 +49,8 @@ pub enum After {
 }
 
 /// Serves a client's connection until it ends. Between requests it holds no buffer and nothing of a request.
-pub async fn serve(session: &mut Session) {
-    let mut rest = None;
+pub async fn serve(session: &mut Session, first: Option<Buffer>) {
+    let mut rest = first;
     loop {
         if rest.is_none() && !wait_for_request(session).await {
             return;

@@ -3,15 +3,17 @@
 use super::body::Body;
 use super::exchange::{Exchange, Stop, ms};
 use super::flow::{Flow, FlowError};
-use super::headers;
+use super::{headers, stages};
 use crate::outcome;
 use crate::plan::{ProxyPlan, ServerPlan};
 use crate::relay::{self, Direction};
+use crate::rules::Timeout;
 use crate::session::Session;
 use crate::upstream::Upstream;
 use crate::worker::{Task, Woken};
 use portcullis_config::{ConnectionMode, Opts};
 use portcullis_message::{Method, Version};
+use portcullis_sample::Direction;
 use portcullis_transport::conn::Seen;
 use portcullis_transport::{Buffer, Conn, Millis};
 use portcullis_wire::h1::{Framing, Info, Parsed, encode, parse_response};
@@ -77,6 +79,9 @@ pub async fn run(
     if upstream_is_new(&upstream) {
         crate::preface::write(server, &x.facts, &mut out);
     }
+    if let Some(header) = &back.send_name_header {
+        crate::rules::headers::send_name(&mut x.scratch.request, header, &server.name);
+    }
     encode::request(&x.scratch.request, back.server_case.as_deref(), &mut out);
     if x.input.is_empty() {
         // nothing is held while the server thinks
@@ -92,8 +97,8 @@ pub async fn run(
     let mut due = Due {
         client: Millis::NEVER,
         server: Millis::NEVER,
-        client_timeout: x.front.timeouts.client,
-        server_timeout: back.timeouts.server,
+        client_timeout: x.effects.timeout(Timeout::Client).or(x.front.timeouts.client),
+        server_timeout: x.effects.timeout(Timeout::Server).or(back.timeouts.server),
     };
     loop {
         let answer = await_head(x, session, back, &upstream.conn, &mut up, &mut received, &mut due).await;
@@ -122,8 +127,32 @@ pub async fn run(
             continue;
         }
         x.facts.timers.response = ms(worker.clock.now().since(sent_at));
+        x.facts.status = x.scratch.response.status.into();
+        if let Err(stop) = response_rules(x, session, back).await {
+            x.input = reclaim(x, &mut up);
+            x.facts.bytes_up += up.bytes;
+            worker.buffers.give(received);
+            worker.idle.borrow_mut().close(upstream);
+            x.keep &= up.done;
+            return Ended::Stopped(stop);
+        }
         return respond(x, session, back, upstream, up, received, info, due).await;
     }
+}
+
+/// The rule sets that look at the response: the backend's, then the frontend's.
+async fn response_rules(x: &mut Exchange<'_>, session: &mut Session, back: &ProxyPlan) -> Result<(), Stop> {
+    if let Some(sets) = &back.rules {
+        stages::rules(x, session, &sets.tcp_response, Direction::Response, sets.response_delay).await?;
+        stages::rules(x, session, &sets.http_response, Direction::Response, None).await?;
+    }
+    if back.index != x.front.index
+        && let Some(sets) = &x.front.rules
+    {
+        stages::rules(x, session, &sets.http_response, Direction::Response, None).await?;
+    }
+    super::answer::after_response(x, session).await;
+    Ok(())
 }
 
 fn upstream_is_new(up: &Upstream) -> bool {
@@ -251,7 +280,7 @@ async fn interim(x: &mut Exchange<'_>, session: &Session, due: &mut Due) {
 }
 
 /// Writes all of it, or as much as the client takes in time.
-async fn write_all(session: &Session, bytes: &[u8]) -> u64 {
+pub async fn write_all(session: &Session, bytes: &[u8]) -> u64 {
     let mut at = 0;
     poll_fn(|cx| {
         while at < bytes.len() {
@@ -428,7 +457,7 @@ async fn run_tunnel(
         server: back.timeouts.server,
         client_fin: x.front.timeouts.client_fin,
         server_fin: back.timeouts.server_fin,
-        tunnel: back.timeouts.tunnel,
+        tunnel: x.effects.timeout(Timeout::Tunnel).or(back.timeouts.tunnel),
     };
     let end = relay::relay(
         &session.task,

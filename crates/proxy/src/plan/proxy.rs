@@ -2,11 +2,14 @@
 
 use super::server::{self, ServerPlan};
 use crate::process::Process;
+use crate::reply::ErrorPages;
+use crate::rules::{Forwarded, RuleSets, UniqueId};
 use portcullis_backend::{BackendState, RetryPolicy, ServerState};
 use portcullis_config::{
     AddAddress, ConnectionMode, Diagnostics, LogFormat, Mode, Model, Opts, Proxy, ProxyKind, RestrictNames,
     Reuse, Severity, Timeouts,
 };
+use portcullis_sample::Format;
 use portcullis_telemetry::gate::Frontend;
 use portcullis_telemetry::log::Loggers;
 use portcullis_telemetry::stats::BackendCounters;
@@ -69,6 +72,16 @@ pub struct ProxyPlan {
     pub loggers: Loggers,
     /// What its log looks like.
     pub log_format: LogFormat,
+    /// Its rules.
+    pub rules: Option<Arc<RuleSets>>,
+    /// Its error pages.
+    pub pages: Option<Arc<ErrorPages>>,
+    /// `option forwarded`
+    pub forwarded: Option<Arc<Forwarded>>,
+    /// `unique-id-format`, `unique-id-header`
+    pub unique_id: Option<UniqueId>,
+    /// `log-format` and the like, compiled.
+    pub custom_format: Option<Arc<Format>>,
     /// Something needs the address that the client asked for.
     pub wants_destination: bool,
     /// `disabled`
@@ -171,7 +184,12 @@ pub fn compile(
         front: Arc::new(Frontend::new(process.load.len(), front_maxconn(model, p), p.rate_limit_sessions)),
         loggers,
         log_format: p.log_format.clone(),
-        wants_destination: p.originalto.is_some()
+        rules: p.ext.get::<RuleSets>().cloned().map(Arc::new),
+        pages: p.ext.get::<ErrorPages>().cloned().map(Arc::new),
+        forwarded: p.ext.get::<Option<Arc<Forwarded>>>().cloned().flatten(),
+        unique_id: p.ext.get::<UniqueId>().cloned().filter(|u| u.format.is_some()),
+        custom_format: custom_format(p, diags),
+        wants_destination: p.ext.get::<RuleSets>().is_some() || p.originalto.is_some()
             || p.log_format == LogFormat::Connect
             || p.opts.contains(Opts::TRANSPARENT)
             || p.servers.iter().any(|s| s.set.send_proxy || s.set.send_proxy_v2 || needs_port(s)),

@@ -6,6 +6,7 @@ pub mod slots;
 pub mod task;
 
 use mailbox::{Mail, Mailbox};
+use portcullis_sample::Random;
 use portcullis_telemetry::log::LogWriter;
 use portcullis_transport::splice::Pipes;
 use portcullis_transport::{Buffers, Clock, Millis, Wheel};
@@ -49,7 +50,8 @@ pub struct Worker {
     accepting: RefCell<Vec<tokio::task::AbortHandle>>,
     timer_waker: RefCell<Option<Waker>>,
     log_waker: RefCell<Option<Waker>>,
-    seed: Cell<u64>,
+    /// Random numbers for samples and choices; nothing secret hangs on them.
+    pub random: Random,
 }
 
 impl Worker {
@@ -73,20 +75,10 @@ impl Worker {
             accepting: RefCell::default(),
             timer_waker: RefCell::default(),
             log_waker: RefCell::default(),
-            seed: Cell::new(0x9E37_79B9_7F4A_7C15 ^ (u64::from(id) << 32) ^ clock.micros()),
+            random: Random::new(0x9E37_79B9_7F4A_7C15 ^ (u64::from(id) << 32) ^ clock.micros()),
             plan: RefCell::new(Rc::new(plan)),
             process,
         }
-    }
-
-    /// A cheap random number (xorshift); nothing secret hangs on it.
-    pub fn random(&self) -> u64 {
-        let mut x = self.seed.get() | 1;
-        x ^= x << 13;
-        x ^= x >> 7;
-        x ^= x << 17;
-        self.seed.set(x);
-        x
     }
 
     /// The newest plan; a worker's own count of users, so that no two cores share a cache line for it.

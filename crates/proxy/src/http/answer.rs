@@ -1,0 +1,48 @@
+//! Answers of the proxy itself on their way to the client: `http-after-response` rules see them, then they are written.
+
+use super::exchange::Exchange;
+use super::stages;
+use super::transfer::write_all;
+use crate::reply::{Answer, write_early};
+use crate::session::Session;
+use portcullis_message::Method;
+use portcullis_sample::Direction;
+use portcullis_wire::h1::Framing;
+
+/// Sends an answer to a valid request. What is left of the request's body ends the connection.
+pub async fn send(x: &mut Exchange<'_>, session: &mut Session, mut answer: Answer) {
+    x.facts.status = answer.head.status.into();
+    std::mem::swap(&mut x.scratch.response, &mut answer.head);
+    after_response(x, session).await;
+    std::mem::swap(&mut x.scratch.response, &mut answer.head);
+    x.facts.status = answer.head.status.into();
+    let version = x.scratch.request.version;
+    let mut out = std::mem::take(&mut x.scratch.out);
+    out.clear();
+    x.keep &= x.info.framing == Framing::None && !session.worker().process.is_stopping();
+    let bodyless = x.method == Method::Head;
+    x.keep &= answer.write_h1(version, x.keep, bodyless, x.front.client_case.as_deref(), &mut out);
+    session.task.deadline(session.task.worker.clock.now().after(x.front.timeouts.client));
+    x.facts.bytes_down += write_all(session, &out).await;
+    x.scratch.response = answer.head;
+    x.scratch.out = out;
+}
+
+/// Sends the page for what was not even a request.
+pub async fn send_early(x: &mut Exchange<'_>, session: &mut Session, status: u16) {
+    x.keep = false;
+    x.facts.status = status.into();
+    let mut out = Vec::new();
+    write_early(x.pages().frontend.early(status), &mut out);
+    session.task.deadline(session.task.worker.clock.now().after(x.front.timeouts.client));
+    x.facts.bytes_down += write_all(session, &out).await;
+}
+
+/// `http-after-response` rules of backend and frontend, on whatever response goes out.
+pub async fn after_response(x: &mut Exchange<'_>, session: &mut Session) {
+    let sides = [x.back.filter(|b| b.index != x.front.index), Some(x.front)];
+    for sets in sides.into_iter().flatten().filter_map(|p| p.rules.as_deref()) {
+        // a failed rewrite leaves the response as it is
+        let _ = stages::rules(x, session, &sets.http_after_response, Direction::Response, None).await;
+    }
+}

@@ -1,0 +1,224 @@
+//! The rule sets of a request and of its response, and what they may make of them.
+
+use super::exchange::{Exchange, Stop};
+use crate::reply::{ErrorPages, Pages};
+use crate::rules::{BodyState, Cursor, Flow, RuleCx, Rules, Wait, run};
+use crate::session::Session;
+use crate::worker::{Woken, Worker};
+use portcullis_sample::{Direction, Payload, Scope};
+use portcullis_transport::conn::Seen;
+use portcullis_transport::{Buffer, Millis};
+use portcullis_wire::h1::{Chunked, Framing};
+use std::future::poll_fn;
+use std::task::Poll;
+
+static NO_PAGES: std::sync::LazyLock<ErrorPages> = std::sync::LazyLock::new(ErrorPages::default);
+
+impl<'p> Exchange<'p> {
+    /// Error pages, the backend's first.
+    #[must_use]
+    pub fn pages(&self) -> Pages<'p> {
+        Pages {
+            backend: self.back.and_then(|b| b.pages.as_deref()),
+            frontend: self.front.pages.as_deref().unwrap_or(&NO_PAGES),
+        }
+    }
+
+    /// What rules run on now.
+    pub fn rule_cx<'a>(&'a mut self, worker: &'a Worker, direction: Direction, last_call: bool) -> RuleCx<'a, 'p> {
+        let pages = self.pages();
+        let body = self.body_state();
+        let response = direction == Direction::Response;
+        let limit = self.plan.global.bufsize;
+        let scratch = &mut *self.scratch;
+        RuleCx {
+            facts: &mut self.facts,
+            random: &worker.random,
+            now: worker.clock.now(),
+            wall: worker.clock.wall(),
+            direction,
+            request: Some(&mut scratch.request),
+            response: if response { Some(&mut scratch.response) } else { None },
+            head_pending: false,
+            request_bytes: Some(Payload { bytes: self.input.data(), may_grow: !body.complete && !body.full }),
+            response_bytes: None,
+            inspecting: true,
+            last_call,
+            ext: &(),
+            pages,
+            effects: &mut self.effects,
+            limit,
+            body,
+        }
+    }
+
+    /// How much of the request's body is here.
+    fn body_state(&self) -> BodyState {
+        let have = self.input.len() as u64;
+        let full = self.input.capacity() > 0 && self.input.is_full();
+        match self.info.framing {
+            Framing::Length(n) => BodyState { received: have.min(n), complete: have >= n, full },
+            Framing::Chunked => {
+                let mut copy = self.input.data().to_vec();
+                let decoded = Chunked::default().decode(&mut copy).unwrap_or_default();
+                BodyState { received: decoded.payload.len() as u64, complete: decoded.ended, full }
+            }
+            _ => BodyState { received: 0, complete: true, full: false },
+        }
+    }
+}
+
+/// Runs a rule set to its end; waits where it has to. `delay`: `inspect-delay`.
+///
+/// # Errors
+/// [`Stop`] when a rule ends the exchange.
+pub async fn rules(
+    x: &mut Exchange<'_>,
+    session: &mut Session,
+    set: &Rules,
+    direction: Direction,
+    delay: Option<std::time::Duration>,
+) -> Result<(), Stop> {
+    if set.is_empty() {
+        return Ok(());
+    }
+    let worker = session.worker().clone();
+    let mut cursor = Cursor::default();
+    let give_up = match delay {
+        Some(d) => worker.clock.now().after(Some(d)),
+        None => Millis(0),
+    };
+    let mut last_call = false;
+    loop {
+        last_call |= worker.clock.now() >= give_up;
+        let flow = run(set, &mut cursor, &mut x.rule_cx(&worker, direction, last_call));
+        send_hints(x, session).await;
+        let termination = flow.termination(direction);
+        match flow {
+            Flow::Done | Flow::Accept => return Ok(()),
+            Flow::Wait(Wait::Until(t)) => wait(x, session, t, false).await?,
+            Flow::Wait(Wait::Body(t)) => wait(x, session, t, true).await?,
+            Flow::Wait(Wait::Data) => {
+                wait(x, session, give_up, true).await?;
+                last_call |= x.body_state().complete || x.input.is_full();
+            }
+            Flow::Tarpit(answer) => {
+                x.denied(&worker, direction);
+                let t = &x.front.timeouts;
+                let time = x.effects.timeout(crate::rules::Timeout::Tarpit).or(t.tarpit).or(t.connect);
+                let began = worker.clock.now();
+                let until = began.after(time);
+                let waited = if until == Millis::NEVER { Ok(()) } else { wait(x, session, until, false).await };
+                x.facts.timers.queue = super::exchange::ms(worker.clock.now().since(began));
+                waited.map_err(|_| Stop::new(b"CT", 0))?;
+                return Err(Stop::answer(*b"PT", *answer));
+            }
+            ended => {
+                if matches!(ended, Flow::Deny(_) | Flow::Reject) {
+                    x.denied(&worker, direction);
+                }
+                let termination = termination.unwrap_or(*b"PR");
+                return Err(match ended.into_answer() {
+                    Some(answer) => Stop::answer(termination, answer),
+                    None => Stop::new(&termination, 0),
+                });
+            }
+        }
+    }
+}
+
+impl Exchange<'_> {
+    fn denied(&self, worker: &Worker, direction: Direction) {
+        let front = self.front.front.counters.of(worker.id.into());
+        match direction {
+            Direction::Request => front.denied_req.inc(),
+            Direction::Response => front.denied_resp.inc(),
+        }
+    }
+}
+
+/// 103 responses that rules made go out at once.
+async fn send_hints(x: &mut Exchange<'_>, session: &Session) {
+    for head in std::mem::take(&mut x.effects.hints) {
+        let mut out = Vec::new();
+        portcullis_wire::h1::encode::response(&head, x.front.client_case.as_deref(), &mut out);
+        session.task.deadline(session.task.worker.clock.now().after(x.front.timeouts.client));
+        x.facts.bytes_down += super::transfer::write_all(session, &out).await;
+    }
+}
+
+/// Waits until a time, or (`more`) until more of the body has come.
+///
+/// # Errors
+/// When the client goes away.
+pub async fn wait(x: &mut Exchange<'_>, session: &Session, until: Millis, more: bool) -> Result<(), Stop> {
+    let task = &session.task;
+    task.deadline(until);
+    let input = &mut x.input;
+    let had = input.len();
+    poll_fn(|cx| {
+        if more {
+            if session.conn.poll_readable(cx).is_ready() {
+                if input.capacity() == 0 {
+                    *input = task.worker.buffers.take();
+                }
+                match session.conn.poll_recv(cx, input) {
+                    Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(Stop::new(b"CR", 400))),
+                    Poll::Ready(Ok(_)) => {}
+                    Poll::Pending => {}
+                }
+            }
+            if input.len() != had {
+                return Poll::Ready(Ok(()));
+            }
+        } else if matches!(session.conn.poll_peek(cx), Seen::Broken) {
+            return Poll::Ready(Err(Stop::new(b"CR", 0)));
+        }
+        match task.poll_woken(cx) {
+            Some(Woken::Aborted(why)) => Poll::Ready(Err(Stop::new(&[why.letter(), b'R'], 0))),
+            Some(Woken::Late) => Poll::Ready(Ok(())),
+            None => Poll::Pending,
+        }
+    })
+    .await
+}
+
+/// `option http-buffer-request`: waits for the whole body, or as much as the buffer takes.
+///
+/// # Errors
+/// 408 when it does not come in time.
+pub async fn buffer_body(x: &mut Exchange<'_>, session: &Session) -> Result<(), Stop> {
+    let t = &x.front.timeouts;
+    let until = x.began.after(t.http_request.or(t.client));
+    loop {
+        let state = x.body_state();
+        if state.complete || state.full {
+            return Ok(());
+        }
+        if session.task.worker.clock.now() >= until {
+            return Err(Stop::new(b"cD", 408));
+        }
+        wait(x, session, until, true).await?;
+    }
+}
+
+/// Which backend `use_backend` chooses.
+#[must_use]
+pub fn route(x: &mut Exchange<'_>, worker: &Worker) -> Option<usize> {
+    let sets = x.front.rules.as_deref()?;
+    let plan = x.plan;
+    let cx = x.rule_cx(worker, Direction::Request, true);
+    let scope: Scope<'_> = cx.scope();
+    sets.use_backend.choose(
+        &scope,
+        |name| plan.proxies.iter().position(|p| p.kind.back() && p.name.as_bytes() == name),
+        |i| plan.proxies.get(i).is_some_and(|p| !p.disabled),
+    )
+}
+
+/// An empty buffer in place of one that is not needed while waiting.
+pub fn release(x: &mut Exchange<'_>, worker: &Worker) {
+    if x.input.is_empty() {
+        worker.buffers.give(std::mem::replace(&mut x.input, Buffer::default()));
+    }
+}

@@ -1,0 +1,197 @@
+//! What rules do, compiled.
+
+use super::lang::{Condition, Expr, Format, Regex};
+use super::redirect::Redirect;
+use crate::reply::Spec;
+use portcullis_config::Place;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One rule.
+#[derive(Debug)]
+pub struct Rule {
+    /// What it does.
+    pub action: Action,
+    /// When; `None`: always.
+    pub condition: Option<Condition>,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// What a rule does (manual section 4.4).
+#[derive(Debug)]
+pub enum Action {
+    /// `accept`, `allow`
+    Accept,
+    /// `reject`
+    Reject,
+    /// `close` (tcp-response)
+    Close,
+    /// `expect-proxy layer4`
+    ExpectProxy,
+    /// `expect-netscaler-cip layer4`
+    ExpectNetscalerCip,
+    /// `deny`
+    Deny(Box<Spec>),
+    /// `tarpit`
+    Tarpit(Box<Spec>),
+    /// `return`
+    Return(Box<Spec>),
+    /// `redirect`
+    Redirect(Box<Redirect>),
+    /// `set-header`: name in lower case.
+    SetHeader(Box<[u8]>, Format),
+    /// `add-header`
+    AddHeader(Box<[u8]>, Format),
+    /// `del-header`
+    DelHeader(NameMatch),
+    /// `replace-header` and `replace-value`
+    ReplaceHeader {
+        /// Name in lower case.
+        name: Box<[u8]>,
+        /// Each element of a comma-separated list by itself?
+        values: bool,
+        /// What must match.
+        regex: Box<Regex>,
+        /// What takes its place.
+        with: Format,
+    },
+    /// `replace-path`, `replace-pathq`, `replace-uri`
+    ReplaceTarget {
+        /// Which part.
+        part: Part,
+        /// What must match.
+        regex: Box<Regex>,
+        /// What takes its place.
+        with: Format,
+    },
+    /// `set-method`
+    SetMethod(Format),
+    /// `set-path`, `set-pathq`, `set-query`, `set-uri`
+    SetTarget(Part, Format),
+    /// `set-status`
+    SetStatus(u16, Option<Box<[u8]>>),
+    /// `set-log-level`; `None`: silent.
+    SetLogLevel(Option<u8>),
+    /// `strict-mode`
+    StrictMode(bool),
+    /// `disable-l7-retry`
+    DisableL7Retry,
+    /// `pause`
+    Pause(Delay),
+    /// `set-timeout`
+    SetTimeout(Timeout, Delay),
+    /// `wait-for-body`
+    WaitForBody {
+        /// How long.
+        time: Duration,
+        /// How much is enough; 0: all.
+        at_least: u64,
+    },
+    /// `early-hint`: name in lower case.
+    EarlyHint(Box<[u8]>, Format),
+    /// `set-src`, `set-dst`
+    SetAddress(Side, Expr),
+    /// `set-src-port`, `set-dst-port`
+    SetPort(Side, Expr),
+}
+
+impl Action {
+    /// Ends its rule set whenever it is executed?
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        matches!(
+            self,
+            Self::Accept
+                | Self::Reject
+                | Self::Close
+                | Self::Deny(_)
+                | Self::Tarpit(_)
+                | Self::Return(_)
+                | Self::Redirect(_)
+        )
+    }
+}
+
+/// How a header name is compared (`del-header -m`).
+#[derive(Debug)]
+pub enum NameMatch {
+    /// `str`; lower case like all that follow.
+    Exact(Box<[u8]>),
+    /// `beg`
+    Begin(Box<[u8]>),
+    /// `end`
+    End(Box<[u8]>),
+    /// `sub`
+    Contains(Box<[u8]>),
+    /// `reg`, on the name in lower case.
+    Regex(Box<Regex>),
+}
+
+/// A part of the request target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Path without query.
+    Path,
+    /// Path with query.
+    PathQuery,
+    /// Query.
+    Query,
+    /// All of it.
+    Uri,
+}
+
+/// Source or destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The client's.
+    Source,
+    /// That which the client connected to.
+    Destination,
+}
+
+/// A time that is given or evaluated (milliseconds).
+#[derive(Debug)]
+pub enum Delay {
+    /// Given.
+    Fixed(Duration),
+    /// Evaluated.
+    Expr(Expr),
+}
+
+/// What `set-timeout` changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timeout {
+    /// `client`
+    Client,
+    /// `connect`
+    Connect,
+    /// `queue`
+    Queue,
+    /// `server`
+    Server,
+    /// `tarpit`
+    Tarpit,
+    /// `tunnel`
+    Tunnel,
+}
+
+/// Where a `use_backend` rule goes.
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// A proxy by name, and its index in `Model::proxies` once everything has been read.
+    Name(String, usize),
+    /// Evaluated for each stream.
+    Format(Arc<Format>),
+}
+
+/// A `use_backend` rule.
+#[derive(Clone, Debug)]
+pub struct UseBackend {
+    /// Where to.
+    pub target: Target,
+    /// When; `None`: always.
+    pub condition: Option<Arc<Condition>>,
+    /// Where it stands.
+    pub place: Place,
+}

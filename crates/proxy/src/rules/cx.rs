@@ -1,0 +1,177 @@
+//! What rules run on, what they leave behind, and how a rule set ends.
+
+use super::action::Timeout;
+use super::lang::{Direction, Facts, Message, Payload, Random, Scope};
+use crate::reply::{Answer, Pages};
+use portcullis_message::Head;
+use portcullis_transport::clock::Millis;
+use std::any::Any;
+use std::time::Duration;
+
+/// Where in a rule set a stream is; a new one for each set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cursor {
+    /// The next rule, or the one that waits.
+    pub index: usize,
+    /// `strict-mode off` is in force.
+    pub lax: bool,
+    /// The condition of the rule at `index` was true already; its action waits.
+    pub entered: bool,
+    /// Until when the waiting action waits.
+    pub deadline: Option<Millis>,
+}
+
+/// How much of a message's body has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BodyState {
+    /// Bytes so far.
+    pub received: u64,
+    /// Nothing more will come.
+    pub complete: bool,
+    /// Nothing more fits.
+    pub full: bool,
+}
+
+/// What rules have changed beside the heads; a stream keeps one.
+#[derive(Clone, Debug, Default)]
+pub struct Effects {
+    /// `expect-proxy layer4` was executed.
+    pub expect_proxy: bool,
+    /// `expect-netscaler-cip layer4` was executed.
+    pub expect_netscaler_cip: bool,
+    /// `set-log-level`: inside, `None` is silent.
+    pub log_level: Option<Option<u8>>,
+    /// `disable-l7-retry`
+    pub no_l7_retry: bool,
+    timeouts: [Option<Duration>; 6],
+    /// 103 responses that are to be sent to the client now, each complete. The caller takes them whenever `run`
+    /// returns.
+    pub hints: Vec<Head>,
+}
+
+impl Effects {
+    /// What `set-timeout` said.
+    #[must_use]
+    pub fn timeout(&self, which: Timeout) -> Option<Duration> {
+        self.timeouts[which as usize]
+    }
+    pub(super) fn set_timeout(&mut self, which: Timeout, to: Duration) {
+        self.timeouts[which as usize] = Some(to);
+    }
+}
+
+/// What rules run on.
+pub struct RuleCx<'a, 'f> {
+    /// What is known of the stream; `set-src` and the like change it.
+    pub facts: &'a mut Facts<'f>,
+    /// The worker's random numbers.
+    pub random: &'a Random,
+    /// Now.
+    pub now: Millis,
+    /// Wall clock since the Unix epoch.
+    pub wall: Duration,
+    /// Does the rule set look at the request or at the response?
+    pub direction: Direction,
+    /// The request, while it is there.
+    pub request: Option<&'a mut Head>,
+    /// The response, while it is there.
+    pub response: Option<&'a mut Head>,
+    /// A head that is not there yet may still come (`tcp-request content` in front of HTTP).
+    pub head_pending: bool,
+    /// Bytes from the client: all of TCP, the body of HTTP.
+    pub request_bytes: Option<Payload<'a>>,
+    /// Bytes from the server.
+    pub response_bytes: Option<Payload<'a>>,
+    /// Rules whose condition can't be decided yet are waited for (`tcp-request content`, `tcp-response content`).
+    pub inspecting: bool,
+    /// Inspection is over: what is not decidable is false.
+    pub last_call: bool,
+    /// What higher rooms need for fetches of their own.
+    pub ext: &'a dyn Any,
+    /// Error pages of the proxies.
+    pub pages: Pages<'a>,
+    /// What rules leave behind.
+    pub effects: &'a mut Effects,
+    /// Largest head in bytes (`tune.bufsize`).
+    pub limit: usize,
+    /// How much of the body has come, for `wait-for-body`.
+    pub body: BodyState,
+}
+
+impl RuleCx<'_, '_> {
+    /// What expressions are evaluated on.
+    #[inline]
+    #[must_use]
+    pub fn scope(&self) -> Scope<'_> {
+        Scope {
+            wall: self.wall,
+            monotonic: Duration::from_millis(self.now.0),
+            random: self.random,
+            facts: self.facts,
+            direction: self.direction,
+            request: message(self.request.as_deref(), self.head_pending),
+            response: message(
+                self.response.as_deref(),
+                self.head_pending && self.direction == Direction::Response,
+            ),
+            request_bytes: self.request_bytes,
+            response_bytes: self.response_bytes,
+            last_call: self.last_call,
+            ext: self.ext,
+        }
+    }
+
+    /// The head that the rule set is about.
+    pub(super) fn head(&mut self) -> Option<&mut Head> {
+        match self.direction {
+            Direction::Request => self.request.as_deref_mut(),
+            Direction::Response => self.response.as_deref_mut(),
+        }
+    }
+}
+
+fn message(head: Option<&Head>, pending: bool) -> Message<'_> {
+    match head {
+        Some(head) => Message::Here(head),
+        None if pending => Message::Pending,
+        None => Message::None,
+    }
+}
+
+/// What a suspended rule waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// More bytes in the set's direction, or `last_call` (`inspect-delay`).
+    Data,
+    /// More of the body, or this time.
+    Body(Millis),
+    /// This time.
+    Until(Millis),
+}
+
+/// How running a rule set ended.
+#[derive(Debug)]
+pub enum Flow {
+    /// All rules were run.
+    Done,
+    /// `accept`, `allow`: the set is over.
+    Accept,
+    /// `reject`: the connection is closed.
+    Reject,
+    /// `close`: the server's connection is closed.
+    Close,
+    /// `deny`: this is answered.
+    Deny(Box<Answer>),
+    /// `tarpit`: this is answered after `timeout tarpit`.
+    Tarpit(Box<Answer>),
+    /// `return`: this is answered.
+    Return(Box<Answer>),
+    /// `redirect`: this is answered.
+    Redirect(Box<Answer>),
+    /// A rewrite failed in strict mode: an internal error (500).
+    Failed(Box<Answer>),
+    /// `wait-for-body` took too long: 408 for a request, 504 for a response.
+    BodyTimeout(Box<Answer>),
+    /// Not over: call again with the same cursor when this has happened.
+    Wait(Wait),
+}

@@ -1,0 +1,280 @@
+//! The expression language as rules use it: the one place that knows how `sample` is called.
+
+use portcullis_config::{Args, Cx, ProxyKind, Word};
+use portcullis_sample::acl::{Acls, Reader, Warning};
+use portcullis_sample::condition::{Condition as Parsed, Program};
+use portcullis_sample::place::Places;
+use portcullis_sample::row::vocabulary;
+use std::net::IpAddr;
+use std::sync::OnceLock;
+
+pub use portcullis_sample::Facts;
+pub use portcullis_sample::acl::Verdict;
+pub use portcullis_sample::scope::{Direction, Message, Payload, Random, Scope};
+pub use portcullis_sample::value::Value;
+
+/// Where something is evaluated: decides which fetches are valid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum At {
+    /// `tcp-request connection`
+    TcpConnection,
+    /// `tcp-request session`
+    TcpSession,
+    /// `tcp-request content`
+    TcpRequest,
+    /// `tcp-response content`
+    TcpResponse,
+    /// `http-request`, `redirect`
+    HttpRequest,
+    /// `http-response`
+    HttpResponse,
+    /// `http-after-response`
+    HttpAfterResponse,
+    /// `http-error`: requests and responses.
+    HttpError,
+    /// `use_backend`
+    Switch,
+    /// `monitor fail`
+    Monitor,
+    /// Headers towards the server (`option forwarded`, `unique-id-format`).
+    Forward,
+}
+
+impl At {
+    /// The places of a frontend and of a backend.
+    fn places(self) -> (Places, Places) {
+        match self {
+            Self::TcpConnection => (Places::FE_CONNECTION, Places::empty()),
+            Self::TcpSession => (Places::FE_SESSION, Places::empty()),
+            Self::TcpRequest => (Places::FE_CONTENT, Places::BE_CONTENT),
+            Self::TcpResponse => (Places::empty(), Places::BE_RESPONSE),
+            Self::HttpRequest | Self::Forward => (Places::FE_HTTP_REQUEST, Places::BE_HTTP_REQUEST),
+            Self::HttpResponse | Self::HttpAfterResponse => {
+                (Places::FE_HTTP_RESPONSE, Places::BE_HTTP_RESPONSE)
+            }
+            Self::HttpError => (
+                Places::FE_HTTP_REQUEST.union(Places::FE_HTTP_RESPONSE),
+                Places::BE_HTTP_REQUEST.union(Places::BE_HTTP_RESPONSE),
+            ),
+            Self::Switch => (Places::FE_USE_BACKEND, Places::empty()),
+            Self::Monitor => (Places::FE_HTTP_REQUEST, Places::empty()),
+        }
+    }
+
+    /// How a warning about a fetch that is not valid here calls the rule set; the HTTP ones are not named.
+    fn rule(self) -> Option<&'static str> {
+        match self {
+            Self::TcpConnection => Some("tcp-request connection"),
+            Self::TcpSession => Some("tcp-request session"),
+            Self::TcpRequest => Some("tcp-request content"),
+            Self::TcpResponse => Some("tcp-response content"),
+            _ => None,
+        }
+    }
+}
+
+/// A line being parsed: the context, the words that are left, and where the result will be evaluated.
+pub struct Parsing<'p, 'c, 'l> {
+    /// The parse in progress.
+    pub cx: &'p mut Cx<'c>,
+    /// The words that are left.
+    pub args: Args<'l>,
+    /// Where it will be evaluated.
+    pub at: At,
+}
+
+impl<'p, 'c, 'l> Parsing<'p, 'c, 'l> {
+    /// Begins with `args`.
+    pub fn new(cx: &'p mut Cx<'c>, args: Args<'l>, at: At) -> Self {
+        Self { cx, args, at }
+    }
+
+    /// The next word.
+    ///
+    /// # Errors
+    /// `message` if there is none.
+    pub fn want(&mut self, message: &str) -> Result<&'l Word, String> {
+        self.args.next().ok_or_else(|| message.to_owned())
+    }
+
+    /// Is the next word `if` or `unless`, or is there none?
+    #[must_use]
+    pub fn at_end(&self) -> bool {
+        self.args.peek().is_none_or(|w| w.is("if") || w.is("unless"))
+    }
+
+    /// Has the open proxy a client side?
+    pub fn front(&mut self) -> bool {
+        self.cx.proxy().kind != ProxyKind::Backend
+    }
+
+    /// Has the open proxy a server side?
+    pub fn back(&mut self) -> bool {
+        self.cx.proxy().kind != ProxyKind::Frontend
+    }
+
+    /// Where what is being parsed may be evaluated, given what the open proxy is.
+    fn places(&mut self) -> (Places, Places) {
+        let (front, back) = self.at.places();
+        (
+            if self.front() { front } else { Places::empty() },
+            if self.back() { back } else { Places::empty() },
+        )
+    }
+
+    /// A log format.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn format(&mut self, word: &Word) -> Result<Format, String> {
+        let _ = self.places();
+        Err("formats are not there yet".into()).or(Ok(Format(word.text.clone())))
+    }
+
+    /// An expression, from the next word.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn expr(&mut self) -> Result<Expr, String> {
+        let word = self.want("missing fetch method")?;
+        let expr = portcullis_sample::expr::Expr::parse(&word.text, &vocabulary()).map_err(|e| e.to_string())?;
+        Ok(Expr(expr))
+    }
+
+    /// `if` or `unless` and what follows, if it comes next.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn condition(&mut self) -> Result<Option<Condition>, String> {
+        let Some(word) = self.args.next() else { return Ok(None) };
+        let words = self.args.words.get(self.args.at..).unwrap_or(&[]);
+        self.args.at = self.args.words.len();
+        let mut acls = std::mem::take(self.cx.ext::<Acls>());
+        let place = self.cx.proxy().place;
+        let mut warnings = Vec::new();
+        let parsed = {
+            let cx = &*self.cx;
+            let resolve = |name: &str| crate::reply::rows::file_path(cx, name);
+            let vocabulary = vocabulary();
+            let reader = Reader { vocabulary: &vocabulary, files: cx.files, resolve: &resolve };
+            Parsed::parse(word.is("unless"), words, acls.of(place), &reader, &mut warnings)
+        };
+        *self.cx.ext::<Acls>() = acls;
+        for warning in warnings {
+            match warning {
+                Warning::Line(message) | Warning::Bare(message) => self.cx.warn(None, message),
+            };
+        }
+        let parsed = parsed?;
+        self.warn_of_conflicts(&parsed);
+        Ok(Some(Condition { parsed, program: OnceLock::new() }))
+    }
+
+    /// Warns of the first ACL that can work in none of the places.
+    fn warn_of_conflicts(&mut self, parsed: &Parsed) {
+        let (front, back) = self.places();
+        let both = [front, back].into_iter().filter(|p| !p.is_empty());
+        let conflicts: Vec<_> = both.map(|place| parsed.conflict(place).map(|c| (place.bits(), c))).collect();
+        if conflicts.iter().any(Option::is_none) {
+            return;
+        }
+        let Some((_, conflict)) = conflicts.into_iter().flatten().min_by_key(|c| c.0) else { return };
+        let rule = self.at.rule();
+        let message = conflict.message(rule);
+        // 3.5 begins the sentence with a quote that it never closes
+        let message = if rule.is_some() { message } else { format!("'{message}.") };
+        self.cx.warn(None, message);
+    }
+}
+
+/// A condition; ACLs that it names may grow until everything has been read.
+#[derive(Clone, Debug)]
+pub struct Condition {
+    parsed: Parsed,
+    program: OnceLock<Program>,
+}
+
+impl Condition {
+    /// What it comes to.
+    #[inline]
+    #[must_use]
+    pub fn eval(&self, scope: &Scope<'_>) -> Verdict {
+        self.program().eval(scope)
+    }
+    /// The compiled condition. Called first when the configuration is complete.
+    #[inline]
+    pub fn program(&self) -> &Program {
+        self.program.get_or_init(|| self.parsed.program())
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct Format(Vec<u8>);
+impl Format {
+    pub fn bytes(&self, _scope: &Scope<'_>) -> Vec<u8> {
+        self.0.clone()
+    }
+}
+
+/// An expression.
+#[derive(Clone, Debug)]
+pub struct Expr(portcullis_sample::expr::Expr);
+
+impl Expr {
+    /// Its value, if it is there.
+    #[must_use]
+    pub fn value<'s>(&'s self, scope: &Scope<'s>) -> Option<Value<'s>> {
+        self.0.eval(scope).there()
+    }
+    /// Its value as text.
+    #[must_use]
+    pub fn text<'s>(&'s self, scope: &Scope<'s>) -> Option<std::borrow::Cow<'s, [u8]>> {
+        self.0.eval_text(scope)
+    }
+    /// Its value as a number.
+    #[must_use]
+    pub fn integer(&self, scope: &Scope<'_>) -> Option<i64> {
+        self.value(scope)?.to_int()
+    }
+    /// Its value as an address.
+    #[must_use]
+    pub fn address(&self, scope: &Scope<'_>) -> Option<IpAddr> {
+        match self.value(scope)?.cast(portcullis_sample::value::Type::Addr)? {
+            Value::V4(a) => Some(a.into()),
+            Value::V6(a) => Some(a.into()),
+            _ => None,
+        }
+    }
+}
+
+/// Start and end of a match and of its groups.
+pub type Groups = [Option<(usize, usize)>; 10];
+
+/// A regular expression over bytes.
+#[derive(Clone, Debug)]
+pub struct Regex(regex::bytes::Regex);
+
+impl Regex {
+    /// Compiles it.
+    ///
+    /// # Errors
+    /// 3.5's message.
+    pub fn new(text: &[u8]) -> Result<Self, String> {
+        portcullis_sample::pattern::regex(text, false).map(Self)
+    }
+    /// Does it match anywhere?
+    #[must_use]
+    pub fn is_match(&self, text: &[u8]) -> bool {
+        self.0.is_match(text)
+    }
+    /// The first match and its groups.
+    #[must_use]
+    pub fn groups(&self, text: &[u8]) -> Option<Groups> {
+        let found = self.0.captures(text)?;
+        let mut groups = Groups::default();
+        for (slot, group) in groups.iter_mut().zip(found.iter()) {
+            *slot = group.map(|g| (g.start(), g.end()));
+        }
+        Some(groups)
+    }
+}

@@ -1,0 +1,130 @@
+//! What only the whole configuration can tell about rules.
+
+use super::kind;
+use crate::rules::action::Target;
+use crate::rules::sets::RuleSets;
+use portcullis_config::{Diagnostics, Mode, Model, Place, Proxy, ProxyKind, Severity};
+use std::collections::HashMap;
+
+/// Finds the backends of `use_backend` rules, and complains about rules that cannot be where they are.
+pub fn check(model: &mut Model, diags: &mut Diagnostics) {
+    inheritance(model, diags);
+    let backends: HashMap<String, usize> = model
+        .proxies
+        .iter()
+        .enumerate()
+        .filter(|(_, p)| matches!(p.kind, ProxyKind::Backend | ProxyKind::Listen))
+        .map(|(i, p)| (p.name.clone(), i))
+        .collect();
+    let modes: Vec<(Mode, Place)> = model.proxies.iter().map(|p| (p.mode, p.place)).collect();
+    for (index, proxy) in model.proxies.iter_mut().enumerate() {
+        if proxy.ext.get::<RuleSets>().is_none() {
+            continue;
+        }
+        switching(index, proxy, &backends, &modes, diags);
+        proxy.ext.entry::<RuleSets>().compile();
+        if proxy.mode != Mode::Http {
+            without_http(proxy, diags);
+        }
+    }
+}
+
+fn switching(
+    index: usize,
+    proxy: &mut Proxy,
+    backends: &HashMap<String, usize>,
+    modes: &[(Mode, Place)],
+    diags: &mut Diagnostics,
+) {
+    let (name, mode, start) = (proxy.name.clone(), proxy.mode, proxy.place);
+    for rule in &mut proxy.ext.entry::<RuleSets>().use_backend.list {
+        let Target::Name(wanted, found) = &mut rule.target else { continue };
+        let message = match backends.get(wanted) {
+            None => format!("Proxy '{name}': unable to find required use_backend: '{wanted}'."),
+            Some(target) if *target == index => {
+                format!("Proxy '{name}': loop detected for use_backend: '{wanted}'.")
+            }
+            Some(target) => match modes.get(*target) {
+                Some((Mode::Tcp, place)) if mode == Mode::Http => format!(
+                    "http frontend '{name}' ({}) tries to use incompatible tcp backend '{wanted}' ({}) in a \
+                     'use_backend' rule (see 'mode').",
+                    at(start, diags),
+                    at(*place, diags)
+                ),
+                _ => {
+                    *found = *target;
+                    continue;
+                }
+            },
+        };
+        diags.add(Severity::Alert, Some(rule.place), message);
+    }
+}
+
+/// HTTP rules of a proxy that does not speak HTTP do nothing.
+fn without_http(proxy: &Proxy, diags: &mut Diagnostics) {
+    let Some(sets) = proxy.ext.get::<RuleSets>() else { return };
+    for (keyword, rules) in [
+        ("http-request", &sets.http_request),
+        ("http-response", &sets.http_response),
+        ("http-after-response", &sets.http_after_response),
+        ("redirect", &sets.redirect),
+    ] {
+        if !rules.is_empty() {
+            let owner = format!("{} '{}'", kind(proxy), proxy.name);
+            diags.add(
+                Severity::Warning,
+                rules.last().map(|r| r.place),
+                format!("'{keyword}' rules ignored for {owner} as they require HTTP mode."),
+            );
+        }
+    }
+}
+
+/// Which sections may inherit rules from which `defaults` (manual section 4.2 "http-request").
+fn inheritance(model: &Model, diags: &mut Diagnostics) {
+    let mut sides: HashMap<usize, bool> = HashMap::new();
+    let rules = |from: usize| {
+        let defaults = model.defaults.get(from)?;
+        defaults.ext.get::<RuleSets>().filter(|s| s.has_rules()).map(|s| (s, defaults.place))
+    };
+    for (i, defaults) in model.defaults.iter().enumerate().skip(1) {
+        if let Some((_, place)) = rules(defaults.from).filter(|_| defaults.from < i) {
+            let at = at(place, diags);
+            let message = format!(
+                "a defaults section cannot inherit from a defaults section defining TCP/HTTP rules (defaults section at {at})."
+            );
+            diags.add(Severity::Alert, Some(defaults.place), message);
+        }
+    }
+    for proxy in &model.proxies {
+        let Some((sets, place)) = rules(proxy.from) else { continue };
+        let at = at(place, diags);
+        let mut say = |message: String| {
+            diags.add(Severity::Alert, Some(proxy.place), message);
+        };
+        if proxy.kind == ProxyKind::Listen {
+            say("a listen section cannot inherit from a defaults section defining TCP/HTTP rules.".to_owned());
+            continue;
+        }
+        let front = proxy.kind == ProxyKind::Frontend;
+        if *sides.entry(proxy.from).or_insert(front) != front {
+            say(format!(
+                "frontends and backends cannot inherit from the same defaults section if it defines TCP/HTTP rules (defaults section at {at})."
+            ));
+        } else if !front && !(sets.tcp_connection.is_empty() && sets.tcp_session.is_empty()) {
+            say(format!(
+                "a backend section cannot inherit from a defaults section defining 'tcp-request connection' or 'tcp-request session' rules (defaults section at {at})."
+            ));
+        } else if front && !sets.tcp_response.is_empty() {
+            say(format!(
+                "a frontend section cannot inherit from a defaults section defining 'tcp-response content' rules (defaults section at {at})."
+            ));
+        }
+    }
+}
+
+fn at(place: Place, diags: &Diagnostics) -> String {
+    let file = diags.files.get(place.file.0 as usize).map_or("", String::as_str);
+    format!("{file}:{}", place.line)
+}

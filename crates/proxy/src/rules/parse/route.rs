@@ -1,0 +1,55 @@
+//! `use_backend`.
+
+use super::order::{self, Stage};
+use crate::rules::action::{Target, UseBackend};
+use crate::rules::lang::{At, Parsing};
+use crate::rules::sets::RuleSets;
+use portcullis_config::{Cx, Line, ProxyKind};
+use std::sync::Arc;
+
+/// `use_backend`
+pub fn use_backend(cx: &mut Cx<'_>, line: &Line) {
+    let (kind, name) = (cx.proxy().kind, cx.proxy().name.clone());
+    if kind == ProxyKind::Defaults {
+        cx.alert(line.word(0), "'use_backend' not allowed in 'defaults' section.");
+        return;
+    }
+    if kind == ProxyKind::Backend {
+        let message = format!("'use_backend' ignored because backend '{name}' has no frontend capability.");
+        cx.warn(line.word(0), message);
+    }
+    let Some(backend) = line.word(1) else {
+        cx.alert(None, "'use_backend' expects a backend name.");
+        return;
+    };
+    let mut p = Parsing::new(cx, line.args(2), At::Switch);
+    if !p.at_end() {
+        let message = format!(
+            "unexpected keyword '{}' after switching rule, only 'if' and 'unless' are allowed.",
+            p.args.peek().map(|w| w.str().into_owned()).unwrap_or_default()
+        );
+        cx.alert(line.word(2), message);
+        return;
+    }
+    let condition = match p.condition() {
+        Ok(condition) => condition.map(Arc::new),
+        Err(why) => {
+            cx.alert(None, format!("error detected while parsing switching rule : {why}."));
+            return;
+        }
+    };
+    let target = if backend.text.contains(&b'%') {
+        match p.format(backend) {
+            Ok(format) => Target::Format(Arc::new(format)),
+            Err(why) => {
+                let text = backend.str();
+                cx.alert(Some(backend), format!("failed to parse use_backend rule '{text}' : {why}."));
+                return;
+            }
+        }
+    } else {
+        Target::Name(backend.str().into_owned(), usize::MAX)
+    };
+    cx.ext::<RuleSets>().use_backend.list.push(UseBackend { target, condition, place: line.place() });
+    order::warn(cx, Stage::UseBackend);
+}

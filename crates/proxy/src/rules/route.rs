@@ -1,0 +1,53 @@
+//! Which backend a stream goes to (manual section 4.2 "use_backend").
+
+use super::action::{Target, UseBackend};
+use super::jumps::Jumps;
+use super::lang::{Scope, Verdict};
+
+/// The `use_backend` rules of a proxy.
+#[derive(Clone, Debug, Default)]
+pub struct Routes {
+    /// In source order.
+    pub list: Vec<UseBackend>,
+    jumps: Jumps,
+}
+
+impl Routes {
+    /// Compiles conditions; everything has been read.
+    pub(super) fn compile(&mut self) {
+        self.jumps = Jumps::of(self.list.iter().map(|r| r.condition.as_deref()));
+    }
+
+    /// None?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// The index (in `Model::proxies`) of the backend that the rules choose; `None`: `default_backend` decides.
+    /// `find` knows backends by name; `usable` says whether one is neither disabled nor unpublished.
+    pub fn choose(
+        &self,
+        scope: &Scope<'_>,
+        find: impl Fn(&[u8]) -> Option<usize>,
+        usable: impl Fn(usize) -> bool,
+    ) -> Option<usize> {
+        let mut at = 0;
+        loop {
+            at = self.jumps.skip(at, scope);
+            let rule = self.list.get(at)?;
+            at += 1;
+            if rule.condition.as_ref().is_some_and(|c| c.eval(scope) != Verdict::True) {
+                continue;
+            }
+            let found = match &rule.target {
+                Target::Name(_, index) => *index,
+                // a name that nobody has ends the search
+                Target::Format(format) => find(&format.bytes(scope))?,
+            };
+            if usable(found) {
+                return Some(found);
+            }
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! The interpreter: runs a rule set until it is over or has to wait.
+
+use super::action::{Action, Delay, Side};
+use super::cx::{Cursor, Flow, RuleCx, Wait};
+use super::lang::{Direction, Expr, Verdict};
+use super::rewrite;
+use super::sets::Rules;
+use crate::reply::{Answer, codes};
+use portcullis_message::{Head, Version};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+/// What one action came to.
+enum Step {
+    /// On to the next rule.
+    Next,
+    /// The rule set is over, or waits.
+    End(Flow),
+    /// A rewrite was not possible.
+    Failed,
+}
+
+/// Runs the rules from the cursor on.
+pub fn run(rules: &Rules, cursor: &mut Cursor, cx: &mut RuleCx<'_, '_>) -> Flow {
+    let mut hint = None;
+    let flow = loop {
+        if !cursor.entered {
+            cursor.index = rules.jumps.skip(cursor.index, &cx.scope());
+        }
+        let Some(rule) = rules.list.get(cursor.index) else { break Flow::Done };
+        if hint.is_some() && !matches!(rule.action, Action::EarlyHint(..)) {
+            cx.effects.hints.extend(hint.take());
+        }
+        if !cursor.entered {
+            match rule.condition.as_ref().map_or(Verdict::True, |c| c.eval(&cx.scope())) {
+                Verdict::True => {}
+                Verdict::NotYet if cx.inspecting && !cx.last_call => break Flow::Wait(Wait::Data),
+                Verdict::False | Verdict::NotYet => {
+                    cursor.index += 1;
+                    continue;
+                }
+            }
+        }
+        match execute(&rule.action, cursor, cx, &mut hint) {
+            Step::Next => {}
+            Step::End(flow) => break flow,
+            Step::Failed if cursor.lax => {}
+            Step::Failed => break Flow::Failed(Box::new(cx.pages.answer(500, &cx.scope()))),
+        }
+        *cursor = Cursor { index: cursor.index + 1, lax: cursor.lax, ..Cursor::default() };
+    };
+    cx.effects.hints.extend(hint);
+    flow
+}
+
+fn ok(done: bool) -> Step {
+    if done { Step::Next } else { Step::Failed }
+}
+
+fn execute(action: &Action, cursor: &mut Cursor, cx: &mut RuleCx<'_, '_>, hint: &mut Option<Head>) -> Step {
+    match action {
+        Action::Accept => Step::End(Flow::Accept),
+        Action::Reject => Step::End(Flow::Reject),
+        Action::Close => Step::End(Flow::Close),
+        Action::Deny(spec) => Step::End(Flow::Deny(Box::new(spec.answer(cx.pages, &cx.scope())))),
+        Action::Tarpit(spec) => Step::End(Flow::Tarpit(Box::new(spec.answer(cx.pages, &cx.scope())))),
+        Action::Return(spec) => Step::End(Flow::Return(Box::new(spec.answer(cx.pages, &cx.scope())))),
+        Action::Redirect(redirect) => match redirect.answer(cx.request.as_deref(), &cx.scope()) {
+            Some(answer) => Step::End(Flow::Redirect(Box::new(answer))),
+            None => Step::Next,
+        },
+        Action::ExpectProxy => {
+            cx.effects.expect_proxy = true;
+            Step::Next
+        }
+        Action::ExpectNetscalerCip => {
+            cx.effects.expect_netscaler_cip = true;
+            Step::Next
+        }
+        Action::SetHeader(name, format) => ok(rewrite::set_header(cx, name, format)),
+        Action::AddHeader(name, format) => ok(rewrite::add_header(cx, name, format)),
+        Action::DelHeader(name) => ok(rewrite::del_header(cx, name)),
+        Action::ReplaceHeader { name, values, regex, with } => {
+            ok(rewrite::replace_header(cx, name, *values, regex, with))
+        }
+        Action::ReplaceTarget { part, regex, with } => ok(rewrite::replace_target(cx, *part, regex, with)),
+        Action::SetMethod(format) => ok(rewrite::set_method(cx, format)),
+        Action::SetTarget(part, format) => ok(rewrite::set_target(cx, *part, format)),
+        Action::SetStatus(status, reason) => ok(rewrite::set_status(cx, *status, reason.as_deref())),
+        Action::SetLogLevel(level) => {
+            cx.effects.log_level = Some(*level);
+            Step::Next
+        }
+        Action::StrictMode(strict) => {
+            cursor.lax = !strict;
+            Step::Next
+        }
+        Action::DisableL7Retry => {
+            cx.effects.no_l7_retry = true;
+            Step::Next
+        }
+        Action::Pause(delay) => pause(delay, cursor, cx),
+        Action::SetTimeout(which, delay) => {
+            if let Some(time) = evaluate(delay, cx) {
+                cx.effects.set_timeout(*which, time);
+            }
+            Step::Next
+        }
+        Action::WaitForBody { time, at_least } => wait_for_body(*time, *at_least, cursor, cx),
+        Action::EarlyHint(name, format) => {
+            let value = format.bytes(&cx.scope());
+            if cx.request.as_ref().is_some_and(|r| r.version >= Version::HTTP_11) {
+                let head = hint.get_or_insert_with(|| {
+                    let mut head = Head::default();
+                    head.set_response(Version::HTTP_11, 103, codes::reason(103).as_bytes());
+                    head
+                });
+                head.push(name, &value);
+            }
+            Step::Next
+        }
+        Action::SetAddress(side, expr) => {
+            set_address(*side, expr, cx);
+            Step::Next
+        }
+        Action::SetPort(side, expr) => {
+            set_port(*side, expr, cx);
+            Step::Next
+        }
+    }
+}
+
+/// A time in milliseconds; what is not a positive number gives none.
+fn evaluate(delay: &Delay, cx: &RuleCx<'_, '_>) -> Option<Duration> {
+    match delay {
+        Delay::Fixed(time) => Some(*time),
+        Delay::Expr(expr) => expr
+            .integer(&cx.scope())
+            .and_then(|n| u64::try_from(n).ok())
+            .filter(|n| *n > 0)
+            .map(Duration::from_millis),
+    }
+}
+
+fn pause(delay: &Delay, cursor: &mut Cursor, cx: &RuleCx<'_, '_>) -> Step {
+    let deadline = match cursor.deadline {
+        Some(deadline) => deadline,
+        None => match evaluate(delay, cx) {
+            Some(time) => cx.now.after(Some(time)),
+            None => return Step::Next,
+        },
+    };
+    if cx.now >= deadline {
+        return Step::Next;
+    }
+    (cursor.entered, cursor.deadline) = (true, Some(deadline));
+    Step::End(Flow::Wait(Wait::Until(deadline)))
+}
+
+fn wait_for_body(time: Duration, at_least: u64, cursor: &mut Cursor, cx: &RuleCx<'_, '_>) -> Step {
+    let body = cx.body;
+    if body.complete || body.full || (at_least > 0 && body.received >= at_least) {
+        return Step::Next;
+    }
+    let deadline = cursor.deadline.unwrap_or_else(|| cx.now.after(Some(time)));
+    if cx.now >= deadline {
+        let status = if cx.direction == Direction::Request { 408 } else { 504 };
+        return Step::End(Flow::BodyTimeout(Box::new(cx.pages.answer(status, &cx.scope()))));
+    }
+    (cursor.entered, cursor.deadline) = (true, Some(deadline));
+    Step::End(Flow::Wait(Wait::Body(deadline)))
+}
+
+/// The address of a side as rules see it now.
+fn address(side: Side, cx: &RuleCx<'_, '_>) -> Option<SocketAddr> {
+    match side {
+        Side::Source => cx.facts.source.or(cx.facts.client),
+        Side::Destination => cx.facts.destination.or(cx.facts.frontend),
+    }
+}
+
+fn store(side: Side, address: SocketAddr, cx: &mut RuleCx<'_, '_>) {
+    match side {
+        Side::Source => cx.facts.source = Some(address),
+        Side::Destination => cx.facts.destination = Some(address),
+    }
+}
+
+fn set_address(side: Side, expr: &Expr, cx: &mut RuleCx<'_, '_>) {
+    let Some(ip) = expr.address(&cx.scope()) else { return };
+    let port = address(side, cx).map_or(0, |a| a.port());
+    store(side, SocketAddr::new(ip, port), cx);
+}
+
+fn set_port(side: Side, expr: &Expr, cx: &mut RuleCx<'_, '_>) {
+    let Some(port) = expr.integer(&cx.scope()) else { return };
+    let ip = address(side, cx).map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |a| a.ip());
+    // 3.5 takes the lower 16 bits
+    store(side, SocketAddr::new(ip, port as u16), cx);
+}
+
+/// Does one of the `monitor fail` conditions say so?
+#[must_use]
+pub fn monitor_fails(guards: &[super::sets::Guard], cx: &RuleCx<'_, '_>) -> bool {
+    guards.iter().any(|g| g.condition.eval(&cx.scope()) == Verdict::True)
+}
+
+/// The answer to a request for `monitor-uri`: 200, or 503 when monitoring fails.
+#[must_use]
+pub fn monitor_answer(guards: &[super::sets::Guard], cx: &RuleCx<'_, '_>) -> Answer {
+    cx.pages.answer(if monitor_fails(guards, cx) { 503 } else { 200 }, &cx.scope())
+}

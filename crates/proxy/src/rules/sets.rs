@@ -1,0 +1,113 @@
+//! The rule sets of a proxy, as they are kept in its `ext`; those of a named `defaults` section come first.
+
+use super::action::Rule;
+use super::jumps::Jumps;
+use super::lang::Condition;
+use super::route::Routes;
+use portcullis_config::Place;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Rules in the order in which they run. Shared: a `defaults` section's rules are part of every heir's.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    /// The rules.
+    pub list: Vec<Arc<Rule>>,
+    /// Lookups that runs of rules share.
+    pub(super) jumps: Jumps,
+}
+
+impl Rules {
+    /// None?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+    /// Adds a rule.
+    pub(super) fn push(&mut self, rule: Rule) {
+        self.list.push(Arc::new(rule));
+    }
+    /// The last one.
+    pub(super) fn last(&self) -> Option<&Rule> {
+        self.list.last().map(|r| &**r)
+    }
+    fn compile(&mut self) {
+        self.jumps = Jumps::of(self.list.iter().map(|r| r.condition.as_ref()));
+    }
+}
+
+/// A condition with its place (`monitor fail`).
+#[derive(Clone, Debug)]
+pub struct Guard {
+    /// The condition.
+    pub condition: Arc<Condition>,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// All rule sets of a proxy.
+#[derive(Clone, Debug, Default)]
+pub struct RuleSets {
+    /// `tcp-request connection`: when a connection was accepted, before anything is read from it.
+    pub tcp_connection: Rules,
+    /// `tcp-request session`: when its handshakes are done.
+    pub tcp_session: Rules,
+    /// `tcp-request content`: for each stream, when data has come.
+    pub tcp_request: Rules,
+    /// `tcp-response content`: when the server has sent data.
+    pub tcp_response: Rules,
+    /// `tcp-request inspect-delay`
+    pub request_delay: Option<Duration>,
+    /// `tcp-response inspect-delay`
+    pub response_delay: Option<Duration>,
+    /// `http-request`
+    pub http_request: Rules,
+    /// `http-response`
+    pub http_response: Rules,
+    /// `http-after-response`: every response, those of the proxy itself too.
+    pub http_after_response: Rules,
+    /// `redirect`: behind `http-request`.
+    pub redirect: Rules,
+    /// `use_backend`
+    pub use_backend: Routes,
+    /// `monitor fail`
+    pub monitor_fail: Vec<Guard>,
+}
+
+impl RuleSets {
+    /// Compiles conditions; everything has been read.
+    pub(super) fn compile(&mut self) {
+        for set in [
+            &mut self.tcp_connection,
+            &mut self.tcp_session,
+            &mut self.tcp_request,
+            &mut self.tcp_response,
+            &mut self.http_request,
+            &mut self.http_response,
+            &mut self.http_after_response,
+            &mut self.redirect,
+        ] {
+            set.compile();
+        }
+        self.use_backend.compile();
+        self.monitor_fail.iter().for_each(|g| {
+            g.condition.program();
+        });
+    }
+
+    /// Rules that a section may not share with those of the other side (manual section 4.2 "http-request").
+    #[must_use]
+    pub fn has_rules(&self) -> bool {
+        [
+            &self.tcp_connection,
+            &self.tcp_session,
+            &self.tcp_request,
+            &self.tcp_response,
+            &self.http_request,
+            &self.http_response,
+            &self.http_after_response,
+        ]
+        .iter()
+        .any(|set| !set.is_empty())
+    }
+}

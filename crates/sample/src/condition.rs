@@ -1,0 +1,170 @@
+//! Conditions of rules: `if`/`unless`, ACL names, `{ … }`, `!`, `or` (manual section 7.2).
+
+use crate::acl::{Acl, Acls, Conflict, Reader, Test, Verdict, Warning, conflict};
+use crate::place::Places;
+use crate::scope::Scope;
+use portcullis_config::Word;
+use std::sync::Arc;
+
+/// A condition as read. ACLs that it names may still get more tests until [`Condition::program`] is made.
+#[derive(Clone, Debug, Default)]
+pub struct Condition {
+    /// `unless`
+    pub unless: bool,
+    /// Alternatives, each a list of ACLs that must all agree: (negated, ACL).
+    pub groups: Vec<Vec<(bool, Arc<Acl>)>>,
+}
+
+impl Condition {
+    /// Reads the words behind `if` or `unless`.
+    ///
+    /// # Errors
+    /// HAProxy's message, to stand behind "error detected while parsing … condition : ".
+    pub fn parse(
+        unless: bool,
+        words: &[Word],
+        acls: &mut Acls,
+        reader: &Reader<'_>,
+        warnings: &mut Vec<Warning>,
+    ) -> Result<Self, String> {
+        let mut groups: Vec<Vec<(bool, Arc<Acl>)>> = Vec::new();
+        let mut negated = false;
+        let mut fresh = true;
+        let mut i = 0;
+        while let Some(word) = words.get(i) {
+            i += 1;
+            let mut text = &word.text[..];
+            if text == b"||" || text == b"or" {
+                fresh = true;
+                negated = false;
+                continue;
+            }
+            while let Some(rest) = text.strip_prefix(b"!") {
+                negated = !negated;
+                text = rest;
+            }
+            if text.is_empty() {
+                continue;
+            }
+            let acl = if text == b"{" {
+                let rest = words.get(i..).unwrap_or(&[]);
+                let end = rest
+                    .iter()
+                    .position(|w| w.is("}"))
+                    .ok_or_else(|| "missing closing '}' in condition".to_string())?;
+                let test = reader.test(rest.get(..end).unwrap_or(&[]), warnings)?;
+                i += end + 1;
+                Arc::new(Acl::new("", vec![Arc::new(test)]))
+            } else {
+                acls.find(&String::from_utf8_lossy(text), reader)?
+            };
+            if fresh {
+                groups.push(Vec::new());
+                fresh = false;
+            }
+            if let Some(g) = groups.last_mut() {
+                g.push((negated, acl));
+            }
+            negated = false;
+        }
+        Ok(Self { unless, groups })
+    }
+
+    /// The first ACL that can't work at a place.
+    #[must_use]
+    pub fn conflict(&self, place: Places) -> Option<Conflict> {
+        self.groups.iter().flatten().find_map(|(_, acl)| conflict(acl, place))
+    }
+
+    /// The program that the data plane runs; made when the whole configuration has been read.
+    #[must_use]
+    pub fn program(&self) -> Program {
+        let group = |g: &Vec<(bool, Arc<Acl>)>| {
+            g.iter().map(|(negated, acl)| Term { negated: *negated, tests: acl.tests().into() }).collect()
+        };
+        Program { unless: self.unless, groups: self.groups.iter().map(group).collect() }
+    }
+}
+
+/// One ACL of a condition.
+#[derive(Clone, Debug)]
+struct Term {
+    negated: bool,
+    tests: Box<[Arc<Test>]>,
+}
+
+impl Term {
+    #[inline]
+    fn eval(&self, scope: &Scope<'_>) -> Verdict {
+        let mut answer = Verdict::False;
+        for t in &self.tests {
+            match t.eval(scope) {
+                Verdict::True => {
+                    answer = Verdict::True;
+                    break;
+                }
+                Verdict::NotYet => answer = Verdict::NotYet,
+                Verdict::False => {}
+            }
+        }
+        if self.negated { !answer } else { answer }
+    }
+}
+
+/// A compiled condition.
+#[derive(Clone, Debug, Default)]
+pub struct Program {
+    unless: bool,
+    groups: Box<[Box<[Term]>]>,
+}
+
+impl Program {
+    /// Three-valued: an alternative that is true decides at once, one that is not decidable yet leaves the whole so
+    /// unless another is true.
+    #[inline]
+    #[must_use]
+    pub fn eval(&self, scope: &Scope<'_>) -> Verdict {
+        let answer = self.any(scope);
+        if self.unless { !answer } else { answer }
+    }
+
+    #[inline]
+    fn any(&self, scope: &Scope<'_>) -> Verdict {
+        let mut answer = Verdict::False;
+        for group in &self.groups {
+            let mut all = Verdict::True;
+            for term in group {
+                match term.eval(scope) {
+                    Verdict::True => {}
+                    Verdict::False => {
+                        all = Verdict::False;
+                        break;
+                    }
+                    Verdict::NotYet => all = Verdict::NotYet,
+                }
+            }
+            match all {
+                Verdict::True => return Verdict::True,
+                Verdict::NotYet => answer = Verdict::NotYet,
+                Verdict::False => {}
+            }
+        }
+        answer
+    }
+
+    /// For rule lists that put runs of like conditions into one lookup: the only test, if the condition is `if` with
+    /// that test alone and not negated.
+    #[must_use]
+    pub fn single(&self) -> Option<&Test> {
+        match &*self.groups {
+            [group] if !self.unless => match &**group {
+                [Term { negated: false, tests }] => match &**tests {
+                    [test] => Some(test),
+                    _ => None,
+                },
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Samples of the bytes in the buffers (manual section 7.3.5).
+
+use crate::args::{ArgKind, Args};
+use crate::place::{EITHER_BYTES, REQUEST, REQUEST_BYTES, RESPONSE_BYTES};
+use crate::row::{Cursor, Fetch, SampleRows};
+use crate::scope::{Direction, Payload, Scope};
+use crate::value::{Sample, Type, Value};
+
+/// `len` bytes from `offset`; all that are there for a length of 0.
+fn payload<'s>(p: Option<Payload<'s>>, args: &Args) -> Sample<'s> {
+    let Some(p) = p else { return Sample::Missing };
+    let (offset, len) = (args.int(0).unwrap_or(0), args.int(1).unwrap_or(0));
+    let Ok(offset) = usize::try_from(offset) else { return Sample::Missing };
+    let Ok(len) = usize::try_from(len) else { return Sample::Missing };
+    let end = if len == 0 { p.bytes.len() } else { offset.saturating_add(len) };
+    match p.bytes.get(offset..end) {
+        Some(b) if len != 0 || !b.is_empty() => Value::bin(b).into(),
+        _ if p.may_grow => Sample::NotYet,
+        _ => Sample::Missing,
+    }
+}
+
+fn length(p: Option<Payload<'_>>) -> Sample<'static> {
+    p.map(|p| Value::Int(p.bytes.len() as i64)).into()
+}
+
+fn whole<'s>(p: Option<Payload<'s>>) -> Sample<'s> {
+    p.map(|p| Value::bin(p.bytes)).into()
+}
+
+fn of<'s>(s: &Scope<'s>) -> Option<Payload<'s>> {
+    match s.direction {
+        Direction::Request => s.request_bytes,
+        Direction::Response => s.response_bytes,
+    }
+}
+
+/// What `Content-Length` announces, or what is there.
+fn size<'s>(_: &'s Args, s: &Scope<'s>, _: &mut Cursor) -> Sample<'s> {
+    let announced = s.request.head().and_then(|h| h.first(portcullis_message::HeaderId::ContentLength));
+    match announced {
+        Some(v) => Value::Int(crate::value::leading_int(v)).into(),
+        None => length(s.request_bytes),
+    }
+}
+
+const RANGE: &[ArgKind] = &[ArgKind::Int, ArgKind::Int];
+
+/// Rows.
+pub const ROWS: SampleRows = SampleRows {
+    fetches: &[
+        Fetch::new(
+            "payload",
+            Type::Bin,
+            EITHER_BYTES,
+            "Bytes of the buffer of the rule's direction.",
+            |a, s, _| payload(of(s), a),
+        )
+        .with(2, RANGE)
+        .impure(),
+        Fetch::new("req.payload", Type::Bin, REQUEST_BYTES, "Bytes of the request buffer.", |a, s, _| {
+            payload(s.request_bytes, a)
+        })
+        .with(2, RANGE)
+        .impure(),
+        Fetch::new("res.payload", Type::Bin, RESPONSE_BYTES, "Bytes of the response buffer.", |a, s, _| {
+            payload(s.response_bytes, a)
+        })
+        .with(2, RANGE)
+        .impure(),
+        Fetch::new("req.len", Type::Int, REQUEST_BYTES, "Bytes in the request buffer.", |_, s, _| {
+            length(s.request_bytes)
+        })
+        .impure(),
+        Fetch::new("req_len", Type::Int, REQUEST_BYTES, "Bytes in the request buffer.", |_, s, _| {
+            length(s.request_bytes)
+        })
+        .impure(),
+        Fetch::new("res.len", Type::Int, RESPONSE_BYTES, "Bytes in the response buffer.", |_, s, _| {
+            length(s.response_bytes)
+        })
+        .impure(),
+        Fetch::new("req.body", Type::Bin, REQUEST, "The request's body as far as it is there.", |_, s, _| {
+            whole(s.request_bytes)
+        })
+        .impure(),
+        Fetch::new(
+            "req.body_len",
+            Type::Int,
+            REQUEST,
+            "Length of what is there of the request's body.",
+            |_, s, _| length(s.request_bytes),
+        )
+        .impure(),
+        Fetch::new("req.body_size", Type::Int, REQUEST, "Announced length of the request's body.", size)
+            .impure(),
+        Fetch::new(
+            "res.body",
+            Type::Bin,
+            crate::place::RESPONSE,
+            "The response's body as far as it is there.",
+            |_, s, _| whole(s.response_bytes),
+        )
+        .impure(),
+        Fetch::new(
+            "res.body_len",
+            Type::Int,
+            crate::place::RESPONSE,
+            "Length of what is there of the response's body.",
+            |_, s, _| length(s.response_bytes),
+        )
+        .impure(),
+    ],
+    converters: &[],
+    acls: &[],
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::Arg;
+
+    #[test]
+    fn payload_waits_or_misses() {
+        let args = |o, l| Args(vec![Arg::Int(o), Arg::Int(l)]);
+        let p = |may_grow| Some(Payload { bytes: b"hello", may_grow });
+        assert_eq!(payload(p(true), &args(1, 3)), Value::bin(b"ell").into());
+        assert_eq!(payload(p(true), &args(1, 0)), Value::bin(b"ello").into());
+        assert_eq!(payload(p(true), &args(3, 3)), Sample::NotYet);
+        assert_eq!(payload(p(false), &args(3, 3)), Sample::Missing);
+        assert_eq!(payload(p(true), &args(9, 0)), Sample::NotYet);
+        assert_eq!(payload(p(true), &args(-1, 1)), Sample::Missing);
+        assert_eq!(payload(None, &args(0, 1)), Sample::Missing);
+    }
+}

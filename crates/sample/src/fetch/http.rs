@@ -1,0 +1,557 @@
+//! Samples of HTTP messages (manual section 7.3.6).
+
+use crate::args::{Arg, ArgKind, Args};
+use crate::place::{CLIENT_CONNECTION, EITHER, Needs, REQUEST, REQUEST_LINE, RESPONSE, RESPONSE_LINE};
+use crate::row::{Cursor, Fetch, SampleRows};
+use crate::scope::{Direction, Message, Scope};
+use crate::value::{Bytes, Sample, Type, Value, leading_int, parse_ip};
+use portcullis_message::{Head, HeaderId, uri, values};
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+/// The head, or what to answer without it.
+macro_rules! head {
+    ($m:expr) => {
+        match $m {
+            Message::Here(h) => h,
+            Message::Pending => return Sample::NotYet,
+            Message::None => return Sample::Missing,
+        }
+    };
+}
+
+fn either<'s>(s: &Scope<'s>) -> Message<'s> {
+    match s.direction {
+        Direction::Request => s.request,
+        Direction::Response => s.response,
+    }
+}
+
+/// A header's name, prepared: most are compared by id alone.
+struct Name {
+    id: HeaderId,
+    text: Box<[u8]>,
+}
+
+fn check_header(args: &mut Args) -> Result<(), String> {
+    if args.int(1).is_some_and(|n| n < -10) {
+        return Err("header occurrence must be >= -10".into());
+    }
+    if let Some(first @ Arg::Str(_)) = args.0.first_mut() {
+        if let Arg::Str(text) = std::mem::replace(first, Arg::Int(0)) {
+            let id = HeaderId::of(&text);
+            *first = Arg::Made(std::sync::Arc::new(Name { id, text }));
+        }
+    }
+    Ok(())
+}
+
+#[inline]
+fn is(head: &Head, index: usize, name: Option<&Name>) -> Option<bool> {
+    let f = head.field(index)?;
+    Some(match name {
+        None => true,
+        Some(n) if n.text.is_empty() => true,
+        Some(n) if n.id != HeaderId::Other => f.id == n.id,
+        Some(n) => f.id == HeaderId::Other && f.name.eq_ignore_ascii_case(&n.text),
+    })
+}
+
+/// Values of the named header; with `split`, their elements between commas.
+fn all<'s>(head: &'s Head, name: Option<&'s Name>, split: bool) -> impl Iterator<Item = &'s [u8]> {
+    (0..head.len()).filter(move |i| is(head, *i, name) == Some(true)).flat_map(move |i| {
+        let value = head.field(i).map_or(&b""[..], |f| f.value);
+        Elements { rest: Some(value), split: split && value.contains(&b',') }
+    })
+}
+
+/// Elements of a value, or the value whole.
+struct Elements<'s> {
+    rest: Option<&'s [u8]>,
+    split: bool,
+}
+
+impl<'s> Iterator for Elements<'s> {
+    type Item = &'s [u8];
+    #[inline]
+    fn next(&mut self) -> Option<&'s [u8]> {
+        let now = self.rest.take()?;
+        if !self.split {
+            return Some(now);
+        }
+        let end = comma(now);
+        self.rest = end.and_then(|i| now.get(i + 1..));
+        Some(values::trim(end.and_then(|i| now.get(..i)).unwrap_or(now)))
+    }
+}
+
+/// The first comma outside quotes.
+fn comma(value: &[u8]) -> Option<usize> {
+    let (mut quoted, mut escaped) = (false, false);
+    value.iter().position(|b| {
+        if escaped {
+            escaped = false;
+        } else if quoted && *b == b'\\' {
+            escaped = true;
+        } else if *b == b'"' {
+            quoted = !quoted;
+        }
+        *b == b',' && !quoted
+    })
+}
+
+/// The value that cursor and occurrence ask for.
+fn header<'s>(m: Message<'s>, args: &'s Args, cursor: &mut Cursor, split: bool) -> Sample<'s> {
+    let head = head!(m);
+    let name = args.made::<Name>(0);
+    let value = match args.int(1).unwrap_or(0) {
+        0 if cursor.all => return each(head, name, cursor, split),
+        0 => all(head, name, split).last(),
+        n if n > 0 => all(head, name, split).nth(usize::try_from(n - 1).unwrap_or(usize::MAX)),
+        n => {
+            let back = usize::try_from(n.unsigned_abs()).unwrap_or(usize::MAX);
+            let count = all(head, name, split).count();
+            count.checked_sub(back).and_then(|i| all(head, name, split).nth(i))
+        }
+    };
+    value.map(Value::str).into()
+}
+
+/// The cursor's value; `index` is the field, `offset` where in its value the next element begins.
+#[inline]
+fn each<'s>(head: &'s Head, name: Option<&'s Name>, cursor: &mut Cursor, split: bool) -> Sample<'s> {
+    let mut i = cursor.index as usize;
+    loop {
+        match is(head, i, name) {
+            None => {
+                cursor.more = false;
+                return Sample::Missing;
+            }
+            Some(true) => break,
+            Some(false) => i += 1,
+        }
+    }
+    let whole = head.field(i).map_or(&b""[..], |f| f.value);
+    let rest = whole.get(cursor.offset as usize..).unwrap_or(&[]);
+    let end = if split { comma(rest) } else { None };
+    cursor.more = true;
+    let value = match end {
+        Some(e) => {
+            cursor.index = i as u32;
+            cursor.offset += e as u32 + 1;
+            values::trim(rest.get(..e).unwrap_or(rest))
+        }
+        None => {
+            cursor.index = i as u32 + 1;
+            cursor.offset = 0;
+            if split && rest.len() != whole.len() { values::trim(rest) } else { rest }
+        }
+    };
+    Value::str(value).into()
+}
+
+fn counted(m: Message<'_>, args: &Args, split: bool) -> Sample<'static> {
+    let head = head!(m);
+    Value::Int(all(head, args.made::<Name>(0), split).count() as i64).into()
+}
+
+/// `hdr_val`: as an integer.
+fn number<'s>(m: Message<'s>, args: &'s Args, cursor: &mut Cursor) -> Sample<'s> {
+    match header(m, args, cursor, true) {
+        Sample::There(v) => Value::Int(v.bytes().map_or(0, leading_int)).into(),
+        other => other,
+    }
+}
+
+/// `hdr_ip`: as an address, with or without port; others are passed over.
+fn address<'s>(m: Message<'s>, args: &'s Args, cursor: &mut Cursor) -> Sample<'s> {
+    loop {
+        match header(m, args, cursor, true) {
+            Sample::There(v) => {
+                if let Some(ip) = v.bytes().and_then(with_port) {
+                    return Value::ip(ip).into();
+                }
+            }
+            other => return other,
+        }
+        if !cursor.more {
+            return Sample::Missing;
+        }
+    }
+}
+
+fn with_port(text: &[u8]) -> Option<IpAddr> {
+    if let Some(inside) = text.strip_prefix(b"[") {
+        let end = inside.iter().position(|b| *b == b']')?;
+        return parse_ip(inside.get(..end)?).filter(IpAddr::is_ipv6);
+    }
+    parse_ip(text).or_else(|| {
+        let colon = text.iter().position(|b| *b == b':')?;
+        let digits = text.get(colon + 1..)?;
+        digits.iter().all(u8::is_ascii_digit).then(|| parse_ip(text.get(..colon)?)).flatten()
+    })
+}
+
+/// Host (without regard to where it came from) in front of something.
+fn joined<'s>(head: &'s Head, rest: &'s [u8]) -> Sample<'s> {
+    let host = head.first(HeaderId::Host).unwrap_or(b"");
+    if host.is_empty() {
+        return Value::str(rest).into();
+    }
+    Value::Str(Cow::Owned([host, rest].concat())).into()
+}
+
+fn path(h: &Head) -> &[u8] {
+    uri::path(h.target())
+}
+
+fn method<'s>(_: &'s Args, s: &Scope<'s>, _: &mut Cursor) -> Sample<'s> {
+    match (s.request, s.facts.request_line[0]) {
+        (Message::Here(h), _) => Value::Method(h.method().into()).into(),
+        (_, m) if !m.is_empty() => Value::Method(m.into()).into(),
+        (Message::Pending, _) => Sample::NotYet,
+        _ => Sample::Missing,
+    }
+}
+
+fn version(v: portcullis_message::Version) -> Sample<'static> {
+    Value::str(match (v.major, v.minor) {
+        (1, 1) => b"1.1",
+        (1, 0) => b"1.0",
+        (0, 9) => b"0.9",
+        (2, _) => b"2.0",
+        (3, _) => b"3.0",
+        (major, minor) => return Value::Str(Cow::Owned(format!("{major}.{minor}").into_bytes())).into(),
+    })
+    .into()
+}
+
+fn request_version<'s>(_: &'s Args, s: &Scope<'s>, _: &mut Cursor) -> Sample<'s> {
+    match (s.request, s.facts.request_line[2]) {
+        (Message::Here(h), _) => version(h.version),
+        (_, v) if v.len() > 5 => Value::str(v.get(5..).unwrap_or(v)).into(),
+        (Message::Pending, _) => Sample::NotYet,
+        _ => Sample::Missing,
+    }
+}
+
+fn status<'s>(_: &'s Args, s: &Scope<'s>, _: &mut Cursor) -> Sample<'s> {
+    match s.response {
+        Message::Here(h) => Value::Int(i64::from(h.status)).into(),
+        _ if s.facts.status >= 0 => Value::Int(i64::from(s.facts.status)).into(),
+        Message::Pending => Sample::NotYet,
+        Message::None => Sample::Missing,
+    }
+}
+
+fn query<'s>(args: &'s Args, s: &Scope<'s>, _: &mut Cursor) -> Sample<'s> {
+    let target = head!(s.request).target();
+    let Some(i) = target.iter().position(|b| *b == b'?') else { return Sample::Missing };
+    let skip = usize::from(args.text(0).is_empty());
+    target.get(i + skip..).map(Value::str).into()
+}
+
+fn check_query(args: &mut Args) -> Result<(), String> {
+    match args.text(0) {
+        b"" | b"with_qm" => Ok(()),
+        _ => Err("supported options are: 'with_qm'".into()),
+    }
+}
+
+/// Address in an absolute target.
+fn target_host(h: &Head) -> Option<(&[u8], &[u8])> {
+    let a = uri::authority(h.target())?;
+    let end = a.iter().position(|b| *b == b':').unwrap_or(a.len());
+    Some((a.get(..end)?, a.get(end + 1..).unwrap_or(&[])))
+}
+
+/// All headers as on the wire of HTTP/1, with the empty line.
+fn lines<'s>(head: &Head) -> Bytes<'s> {
+    let mut out = Vec::with_capacity(head.size());
+    for f in head.fields() {
+        out.extend_from_slice(f.name);
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(f.value);
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+    Cow::Owned(out)
+}
+
+/// Names of all headers, with a delimiter between.
+fn names<'s>(head: &Head, delimiter: &[u8]) -> Bytes<'s> {
+    let mut out = Vec::new();
+    for (i, f) in head.fields().enumerate() {
+        if i > 0 {
+            out.extend_from_slice(if delimiter.is_empty() { b"," } else { delimiter });
+        }
+        out.extend_from_slice(f.name);
+    }
+    Cow::Owned(out)
+}
+
+/// Values of cookies: of `Cookie` headers, or the first pair of each `Set-Cookie`.
+fn cookies<'s>(head: &'s Head, response: bool) -> impl Iterator<Item = (&'s [u8], &'s [u8])> {
+    let id = if response { HeaderId::SetCookie } else { HeaderId::Cookie };
+    head.all(id)
+        .flat_map(move |v| v.split(|b| *b == b';').take(if response { 1 } else { usize::MAX }))
+        .filter_map(|pair| {
+            let eq = pair.iter().position(|b| *b == b'=')?;
+            Some((values::trim(pair.get(..eq)?), values::trim(pair.get(eq + 1..)?)))
+        })
+}
+
+fn cookie<'s>(m: Message<'s>, response: bool, args: &'s Args, cursor: &mut Cursor) -> Sample<'s> {
+    let head = head!(m);
+    let name = args.text(0);
+    let mut hits = cookies(head, response).filter(|(n, _)| name.is_empty() || *n == name).map(|(_, v)| v);
+    if !cursor.all {
+        // the last of this name, but the first of all
+        let hit = if name.is_empty() { hits.next() } else { hits.last() };
+        return hit.map(Value::str).into();
+    }
+    let value = hits.nth(cursor.index as usize);
+    cursor.index += 1;
+    cursor.more = value.is_some();
+    value.map(Value::str).into()
+}
+
+fn cookie_count(m: Message<'_>, response: bool, args: &Args) -> Sample<'static> {
+    let name = args.text(0);
+    let count = cookies(head!(m), response).filter(|(n, _)| name.is_empty() || *n == name).count();
+    Value::Int(count as i64).into()
+}
+
+fn as_number(s: Sample<'_>) -> Sample<'_> {
+    match s {
+        Sample::There(v) => Value::Int(v.bytes().map_or(0, leading_int)).into(),
+        other => other,
+    }
+}
+
+/// `url_param(name,delimiter)`: a parameter of the query string; the first one for an empty name.
+fn parameter<'s>(args: &'s Args, s: &Scope<'s>, cursor: &mut Cursor) -> Sample<'s> {
+    let target = head!(s.request).target();
+    let delimiter = args.text(1).first().copied().unwrap_or(b'?');
+    let Some(i) = target.iter().position(|b| *b == delimiter) else { return Sample::Missing };
+    let separator = if delimiter == b'?' { b'&' } else { delimiter };
+    let (name, fold) = (args.text(0), args.text(2) == b"i");
+    let mut hits =
+        target.get(i + 1..).unwrap_or(&[]).split(move |b| *b == separator || *b == b'&').filter_map(|pair| {
+            let eq = pair.iter().position(|b| *b == b'=')?;
+            let n = pair.get(..eq)?;
+            let same = if fold { n.eq_ignore_ascii_case(name) } else { n == name };
+            (name.is_empty() || same).then(|| pair.get(eq + 1..)).flatten()
+        });
+    let value = hits.nth(cursor.index as usize);
+    if cursor.all {
+        cursor.index += 1;
+        cursor.more = value.is_some();
+    }
+    value.map(Value::str).into()
+}
+
+fn check_parameter(args: &mut Args) -> Result<(), String> {
+    if args.text(1).len() > 1 {
+        return Err("delimiter must be one single character".into());
+    }
+    match args.text(2) {
+        b"" | b"i" => Ok(()),
+        _ => Err("'i' is the only supported option".into()),
+    }
+}
+
+const NAME: &[ArgKind] = &[ArgKind::Str];
+const NAME_AT: &[ArgKind] = &[ArgKind::Str, ArgKind::Int];
+const NAME_TWO: &[ArgKind] = &[ArgKind::Str, ArgKind::Str, ArgKind::Str];
+
+const fn headers(
+    name: &'static str,
+    output: Type,
+    needs: Needs,
+    help: &'static str,
+    eval: crate::row::FetchFn,
+) -> Fetch {
+    Fetch::new(name, output, needs, help, eval).with(0, NAME_AT).checked(check_header)
+}
+const fn count(name: &'static str, needs: Needs, eval: crate::row::FetchFn) -> Fetch {
+    Fetch::new(name, Type::Int, needs, "How many values the header has.", eval)
+        .with(0, NAME)
+        .checked(check_header)
+}
+
+const VALUE: &str = "A value of a header, of those between commas.";
+const FULL: &str = "A header's whole value.";
+const NUMBER: &str = "A value of a header as an integer.";
+const ADDRESS: &str = "A value of a header as an address.";
+const COOKIE: &str = "Value of a cookie.";
+
+/// Rows.
+pub const ROWS: SampleRows = SampleRows {
+    fetches: &[
+        Fetch::new("method", Type::Method, REQUEST_LINE, "Method of the request.", method),
+        Fetch::new("path", Type::Str, REQUEST, "Path of the request.", |_, s, _| {
+            let p = path(head!(s.request));
+            if p.is_empty() { Sample::Missing } else { Value::str(p).into() }
+        }),
+        Fetch::new("pathq", Type::Str, REQUEST, "Path of the request with its query string.", |_, s, _| {
+            let p = uri::pathq(head!(s.request).target());
+            if p.is_empty() { Sample::Missing } else { Value::str(p).into() }
+        }),
+        Fetch::new("url", Type::Str, REQUEST, "Target of the request as it is.", |_, s, _| {
+            Value::str(head!(s.request).target()).into()
+        }),
+        Fetch::new(
+            "url_ip",
+            Type::V4,
+            REQUEST,
+            "Address in an absolute target.",
+            |_, s, _| match target_host(head!(s.request)).and_then(|(h, _)| parse_ip(h)) {
+                Some(IpAddr::V4(a)) => Value::V4(a).into(),
+                _ => Sample::Missing,
+            },
+        ),
+        Fetch::new("url_port", Type::Int, REQUEST, "Port in an absolute target.", |_, s, _| {
+            target_host(head!(s.request))
+                .filter(|(_, p)| !p.is_empty())
+                .map(|(_, p)| Value::Int(leading_int(p)))
+                .into()
+        }),
+        Fetch::new("query", Type::Str, REQUEST, "Query string, without the question mark.", query)
+            .with(0, NAME)
+            .checked(check_query),
+        Fetch::new("url_param", Type::Str, REQUEST, "A parameter of the query string.", parameter)
+            .with(0, NAME_TWO)
+            .checked(check_parameter),
+        Fetch::new("urlp", Type::Str, REQUEST, "A parameter of the query string.", parameter)
+            .with(0, NAME_TWO)
+            .checked(check_parameter),
+        Fetch::new(
+            "urlp_val",
+            Type::Int,
+            REQUEST,
+            "A parameter of the query string as an integer.",
+            |a, s, c| as_number(parameter(a, s, c)),
+        )
+        .with(0, NAME_TWO)
+        .checked(check_parameter),
+        Fetch::new("base", Type::Str, REQUEST, "Host and path.", |_, s, _| {
+            let h = head!(s.request);
+            joined(h, path(h))
+        }),
+        Fetch::new("baseq", Type::Str, REQUEST, "Host and path with the query string.", |_, s, _| {
+            let h = head!(s.request);
+            joined(h, uri::pathq(h.target()))
+        }),
+        headers("hdr", Type::Str, EITHER, VALUE, |a, s, c| header(either(s), a, c, true)),
+        headers("req.hdr", Type::Str, REQUEST, VALUE, |a, s, c| header(s.request, a, c, true)),
+        headers("res.hdr", Type::Str, RESPONSE, VALUE, |a, s, c| header(s.response, a, c, true)),
+        headers("shdr", Type::Str, RESPONSE, VALUE, |a, s, c| header(s.response, a, c, true)),
+        headers("req.fhdr", Type::Str, REQUEST, FULL, |a, s, c| header(s.request, a, c, false)),
+        headers("res.fhdr", Type::Str, RESPONSE, FULL, |a, s, c| header(s.response, a, c, false)),
+        headers("hdr_val", Type::Int, REQUEST, NUMBER, |a, s, c| number(s.request, a, c)),
+        headers("req.hdr_val", Type::Int, REQUEST, NUMBER, |a, s, c| number(s.request, a, c)),
+        headers("res.hdr_val", Type::Int, RESPONSE, NUMBER, |a, s, c| number(s.response, a, c)),
+        headers("shdr_val", Type::Int, RESPONSE, NUMBER, |a, s, c| number(s.response, a, c)),
+        headers("hdr_ip", Type::Addr, REQUEST, ADDRESS, |a, s, c| address(s.request, a, c)),
+        headers("req.hdr_ip", Type::Addr, REQUEST, ADDRESS, |a, s, c| address(s.request, a, c)),
+        headers("res.hdr_ip", Type::Addr, RESPONSE, ADDRESS, |a, s, c| address(s.response, a, c)),
+        headers("shdr_ip", Type::Addr, RESPONSE, ADDRESS, |a, s, c| address(s.response, a, c)),
+        count("hdr_cnt", REQUEST, |a, s, _| counted(s.request, a, true)),
+        count("req.hdr_cnt", REQUEST, |a, s, _| counted(s.request, a, true)),
+        count("res.hdr_cnt", RESPONSE, |a, s, _| counted(s.response, a, true)),
+        count("shdr_cnt", RESPONSE, |a, s, _| counted(s.response, a, true)),
+        count("req.fhdr_cnt", REQUEST, |a, s, _| counted(s.request, a, false)),
+        count("res.fhdr_cnt", RESPONSE, |a, s, _| counted(s.response, a, false)),
+        Fetch::new("req.hdrs", Type::Bin, REQUEST, "All headers, with the empty line.", |_, s, _| {
+            Value::Bin(lines(head!(s.request))).into()
+        }),
+        Fetch::new("res.hdrs", Type::Bin, RESPONSE, "All headers, with the empty line.", |_, s, _| {
+            Value::Bin(lines(head!(s.response))).into()
+        }),
+        Fetch::new("req.hdr_names", Type::Str, REQUEST, "Names of all headers.", |a, s, _| {
+            Value::Str(names(head!(s.request), a.text(0))).into()
+        })
+        .with(0, NAME),
+        Fetch::new("res.hdr_names", Type::Str, RESPONSE, "Names of all headers.", |a, s, _| {
+            Value::Str(names(head!(s.response), a.text(0))).into()
+        })
+        .with(0, NAME),
+        Fetch::new("cook", Type::Str, REQUEST, COOKIE, |a, s, c| cookie(s.request, false, a, c))
+            .with(0, NAME),
+        Fetch::new("req.cook", Type::Str, REQUEST, COOKIE, |a, s, c| cookie(s.request, false, a, c))
+            .with(0, NAME),
+        Fetch::new("req.cook_cnt", Type::Int, REQUEST, "How often the cookie is there.", |a, s, _| {
+            cookie_count(s.request, false, a)
+        })
+        .with(0, NAME),
+        Fetch::new("req.cook_val", Type::Int, REQUEST, COOKIE, |a, s, c| {
+            as_number(cookie(s.request, false, a, c))
+        })
+        .with(0, NAME),
+        Fetch::new("res.cook", Type::Str, RESPONSE, COOKIE, |a, s, c| cookie(s.response, true, a, c))
+            .with(0, NAME),
+        Fetch::new("res.cook_cnt", Type::Int, RESPONSE, "How often the cookie is set.", |a, s, _| {
+            cookie_count(s.response, true, a)
+        })
+        .with(0, NAME),
+        Fetch::new("res.cook_val", Type::Int, RESPONSE, COOKIE, |a, s, c| {
+            as_number(cookie(s.response, true, a, c))
+        })
+        .with(0, NAME),
+        Fetch::new("status", Type::Int, RESPONSE_LINE, "Status code of the response.", status),
+        Fetch::new("txn.status", Type::Int, RESPONSE_LINE, "Status code that the client gets.", |_, s, _| {
+            match (s.facts.status, s.response) {
+                (n, _) if n >= 0 => Value::Int(i64::from(n)).into(),
+                (_, Message::Here(h)) => Value::Int(i64::from(h.status)).into(),
+                _ => Sample::Missing,
+            }
+        }),
+        Fetch::new("req.ver", Type::Str, REQUEST_LINE, "HTTP version of the request.", request_version),
+        Fetch::new("req_ver", Type::Str, REQUEST_LINE, "HTTP version of the request.", request_version),
+        Fetch::new("res.ver", Type::Str, RESPONSE_LINE, "HTTP version of the response.", |_, s, _| {
+            version(head!(s.response).version)
+        }),
+        Fetch::new("resp_ver", Type::Str, RESPONSE_LINE, "HTTP version of the response.", |_, s, _| {
+            version(head!(s.response).version)
+        }),
+        Fetch::new(
+            "req.proto_http",
+            Type::Bool,
+            REQUEST_LINE,
+            "Is the request valid HTTP?",
+            |_, s, _| match s.request {
+                Message::Here(_) => Value::Bool(true).into(),
+                Message::Pending => Sample::NotYet,
+                Message::None => Value::Bool(false).into(),
+            },
+        ),
+        Fetch::new(
+            "req_proto_http",
+            Type::Bool,
+            REQUEST_LINE,
+            "Is the request valid HTTP?",
+            |_, s, _| match s.request {
+                Message::Here(_) => Value::Bool(true).into(),
+                Message::Pending => Sample::NotYet,
+                Message::None => Value::Bool(false).into(),
+            },
+        ),
+        Fetch::new(
+            "http_first_req",
+            Type::Bool,
+            REQUEST_LINE,
+            "Is it the first request of its connection?",
+            |_, s, _| Value::Bool(s.facts.request_number == 1).into(),
+        ),
+        Fetch::new(
+            "fc_http_major",
+            Type::Int,
+            CLIENT_CONNECTION,
+            "Major version of HTTP on the client's connection.",
+            |_, s, _| Value::Int(s.request.head().map_or(1, |h| i64::from(h.version.major.max(1)))).into(),
+        ),
+    ],
+    converters: &[],
+    acls: &[],
+};

@@ -1,0 +1,122 @@
+//! Custom log formats (manual section 8.2.6): what `log-format` and every argument `<fmt>` is compiled to.
+
+mod alias;
+mod builtin;
+mod compile;
+mod escape;
+
+pub use builtin::{
+    ERROR_LOG, HTTP_CLF_LOG, HTTP_LOG, TCP_CLF_LOG, TCP_LOG, builtin_http, builtin_http_clf, builtin_tcp,
+    builtin_tcp_clf, connect_line, error_line,
+};
+pub use compile::{FormatError, Options};
+
+use crate::expr::Expr;
+use crate::scope::Scope;
+use crate::value::{Sample, Type, Value};
+use alias::Alias;
+
+bitflags::bitflags! {
+    /// Flags of an item.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct Flags: u8 {
+        /// `Q`: in quotes.
+        const QUOTE = 1;
+        /// `X`: in hexadecimal.
+        const HEX = 2;
+        /// `E`: a backslash before `"`, `\` and `]`.
+        const ESCAPE = 4;
+        /// `M`: a dash for nothing. Logs have it always.
+        const MANDATORY = 8;
+        /// For HTTP: no quotes, forbidden characters percent-encoded.
+        const HTTP = 16;
+    }
+}
+
+/// What a format is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Style {
+    /// `log-format` and its kin: runs of blanks are one, nothing is shown as a dash.
+    #[default]
+    Log,
+    /// Headers, bodies, and all else: text as it stands, nothing is empty.
+    Http,
+}
+
+/// One item.
+#[derive(Clone, Debug)]
+enum Item {
+    Text(Box<[u8]>),
+    /// A blank, unless there is one already.
+    Blank,
+    Alias(Alias, Flags),
+    Expr(Box<Expr>, Flags),
+}
+
+/// A compiled format.
+#[derive(Clone, Debug, Default)]
+pub struct Format {
+    items: Vec<Item>,
+    text: Box<str>,
+}
+
+impl Format {
+    /// As written.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+    /// The constant text, if there is nothing in it to evaluate.
+    #[must_use]
+    pub fn constant(&self) -> Option<&[u8]> {
+        match &*self.items {
+            [] => Some(b""),
+            [Item::Text(t)] => Some(t),
+            _ => None,
+        }
+    }
+    /// The expressions in it.
+    pub fn expressions(&self) -> impl Iterator<Item = &Expr> {
+        self.items.iter().filter_map(|i| match i {
+            Item::Expr(e, _) => Some(&**e),
+            _ => None,
+        })
+    }
+
+    /// Appends what it gives. Data that is still to come counts as missing.
+    #[inline]
+    pub fn run(&self, scope: &Scope<'_>, out: &mut Vec<u8>) {
+        let mut blank = true;
+        for item in &self.items {
+            let before = out.len();
+            match item {
+                Item::Text(t) => out.extend_from_slice(t),
+                Item::Blank => {
+                    if !blank {
+                        out.push(b' ');
+                        blank = true;
+                    }
+                    continue;
+                }
+                Item::Alias(a, flags) => alias::write(*a, *flags, scope, out),
+                Item::Expr(e, flags) => expression(e, *flags, scope, out),
+            }
+            blank = blank && out.len() == before;
+        }
+    }
+}
+
+fn expression(e: &Expr, flags: Flags, scope: &Scope<'_>, out: &mut Vec<u8>) {
+    let value = match e.eval(scope) {
+        Sample::There(Value::Bin(b)) => Value::Bin(b).cast(Type::Str),
+        Sample::There(v) => Some(v),
+        _ => None,
+    };
+    match &value {
+        Some(v @ (Value::Str(_) | Value::Bin(_) | Value::Method(_))) => {
+            escape::value(v.bytes().unwrap_or(&[]), flags, out);
+        }
+        Some(v) => escape::quoted(flags, out, |out| v.write(out)),
+        None => escape::nothing(flags, out),
+    }
+}

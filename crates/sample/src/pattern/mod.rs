@@ -1,0 +1,304 @@
+//! Matching methods and sets of patterns (manual section 7.1).
+
+mod ints;
+mod nets;
+mod strings;
+
+pub use ints::Ints;
+pub use nets::Nets;
+pub use strings::{Parts, StrTable};
+
+use crate::value::{Type, Value};
+use regex::bytes::{Regex, RegexBuilder};
+
+/// A matching method (`-m`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// The sample is there.
+    Found,
+    /// It is true.
+    Bool,
+    /// Integer ranges.
+    Int,
+    /// Networks.
+    Ip,
+    /// Exact bytes, given in hex.
+    Bin,
+    /// Ranges of its length.
+    Len,
+    /// Exact string.
+    Str,
+    /// Prefix.
+    Beg,
+    /// Substring.
+    Sub,
+    /// Part between slashes.
+    Dir,
+    /// Part between dots and other delimiters.
+    Dom,
+    /// Suffix.
+    End,
+    /// Regular expression.
+    Reg,
+}
+
+impl Method {
+    /// All, with their names.
+    pub const ALL: [(&'static str, Method); 13] = [
+        ("found", Self::Found),
+        ("bool", Self::Bool),
+        ("int", Self::Int),
+        ("ip", Self::Ip),
+        ("bin", Self::Bin),
+        ("len", Self::Len),
+        ("str", Self::Str),
+        ("beg", Self::Beg),
+        ("sub", Self::Sub),
+        ("dir", Self::Dir),
+        ("dom", Self::Dom),
+        ("end", Self::End),
+        ("reg", Self::Reg),
+    ];
+    /// By name.
+    #[must_use]
+    pub fn of(name: &[u8]) -> Option<Self> {
+        Self::ALL.iter().find(|(n, _)| n.as_bytes() == name).map(|(_, m)| *m)
+    }
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(_, m)| *m == self).map_or("", |(n, _)| n)
+    }
+    /// The method that a type implies.
+    #[must_use]
+    pub fn implied(kind: Type) -> Option<Self> {
+        match kind {
+            Type::Bool => Some(Self::Bool),
+            Type::Int => Some(Self::Int),
+            Type::Addr | Type::V4 | Type::V6 => Some(Self::Ip),
+            Type::Str | Type::Method => Some(Self::Str),
+            Type::Bin | Type::Any | Type::Same => None,
+        }
+    }
+    /// The type that a sample is cast to before it is compared.
+    fn wants(self) -> Type {
+        match self {
+            Self::Found => Type::Any,
+            Self::Bool => Type::Bool,
+            Self::Int => Type::Int,
+            Self::Ip => Type::Addr,
+            Self::Bin => Type::Bin,
+            _ => Type::Str,
+        }
+    }
+    /// Can samples of this type be matched so? (the table of manual section 7.1)
+    #[must_use]
+    pub fn takes(self, kind: Type) -> bool {
+        kind.casts_to(self.wants())
+    }
+}
+
+/// The patterns of one test, in the structure that suits its method.
+#[derive(Clone, Debug)]
+pub enum Set {
+    /// None are needed (`found`, `bool`).
+    None,
+    /// Integer ranges.
+    Ints(Ints),
+    /// Ranges of the length.
+    Lens(Ints),
+    /// Networks.
+    Nets(Nets),
+    /// Exact strings, and those whose case does not matter.
+    Exact {
+        /// Case matters.
+        exact: StrTable,
+        /// Case does not matter.
+        folded: StrTable,
+    },
+    /// Prefixes, suffixes, parts.
+    Parts(Parts),
+    /// Regular expressions.
+    Regexes(Vec<Regex>),
+}
+
+/// Patterns with their method.
+#[derive(Clone, Debug)]
+pub struct Patterns {
+    /// How they are matched.
+    pub method: Method,
+    /// The patterns.
+    pub set: Set,
+    /// How many were given.
+    pub count: usize,
+    /// The operator that stands before integers (`ge` …) while patterns are read.
+    operator: Option<ints::Operator>,
+}
+
+impl Patterns {
+    /// None yet.
+    #[must_use]
+    pub fn new(method: Method) -> Self {
+        let set = match method {
+            Method::Found | Method::Bool => Set::None,
+            Method::Int => Set::Ints(Ints::default()),
+            Method::Len => Set::Lens(Ints::default()),
+            Method::Ip => Set::Nets(Nets::default()),
+            Method::Str | Method::Bin => {
+                Set::Exact { exact: StrTable::new(false), folded: StrTable::new(true) }
+            }
+            Method::Reg => Set::Regexes(Vec::new()),
+            Method::Beg => Set::Parts(Parts::new(strings::Part::Beg)),
+            Method::Sub => Set::Parts(Parts::new(strings::Part::Sub)),
+            Method::Dir => Set::Parts(Parts::new(strings::Part::Dir)),
+            Method::Dom => Set::Parts(Parts::new(strings::Part::Dom)),
+            Method::End => Set::Parts(Parts::new(strings::Part::End)),
+        };
+        Self { method, set, count: 0, operator: None }
+    }
+
+    /// Adds one pattern (or takes an operator before integers).
+    ///
+    /// # Errors
+    /// HAProxy's message about it.
+    pub fn add(&mut self, text: &[u8], fold: bool, resolve: bool) -> Result<(), String> {
+        let shown = || String::from_utf8_lossy(text).into_owned();
+        match &mut self.set {
+            Set::None => {}
+            Set::Ints(ints) | Set::Lens(ints) => {
+                if let Some(op) = ints::Operator::of(text) {
+                    self.operator = Some(op);
+                    return Ok(());
+                }
+                let added = ints.add(self.operator.unwrap_or(ints::Operator::Eq), text);
+                if self.operator.is_some() && added.as_ref().is_err_and(|m| m.ends_with("a number")) {
+                    return Err(format!("'{}' is neither a number nor a supported operator", shown()));
+                }
+                added?;
+            }
+            Set::Nets(nets) => {
+                if !nets.add(text, resolve) {
+                    return Err(format!("'{}' is not a valid IPv4 or IPv6 address", shown()));
+                }
+            }
+            Set::Exact { exact, folded } => {
+                let made;
+                let key = if self.method == Method::Bin {
+                    made = unhex(text)?;
+                    &made
+                } else {
+                    text
+                };
+                if fold && self.method == Method::Str {
+                    folded.insert(key, 0);
+                } else {
+                    exact.insert(key, 0);
+                }
+            }
+            Set::Parts(parts) => parts.add(text, fold),
+            Set::Regexes(list) => list.push(regex(text, fold)?),
+        }
+        self.count += 1;
+        Ok(())
+    }
+
+    /// Does this value match any of them?
+    #[inline]
+    #[must_use]
+    pub fn matches(&self, value: Value<'_>) -> bool {
+        // strings are compared where they stand; all else is cast first
+        match (&self.set, &value) {
+            (Set::None, _) if self.method == Method::Found => true,
+            (Set::Exact { exact, folded }, Value::Str(s) | Value::Method(s)) => {
+                exact.get(s).is_some() || folded.get(s).is_some()
+            }
+            (Set::Parts(parts), Value::Str(s) | Value::Method(s)) => parts.matches(s),
+            _ => self.cast_and_match(value),
+        }
+    }
+
+    fn cast_and_match(&self, value: Value<'_>) -> bool {
+        let Some(value) = value.cast(self.method.wants()) else { return false };
+        match &self.set {
+            Set::None => matches!(value, Value::Bool(true)),
+            Set::Ints(ints) => value.to_int().is_some_and(|i| ints.contains(i)),
+            Set::Nets(nets) => match value {
+                Value::V4(a) => nets.has_v4(a),
+                Value::V6(a) => nets.has_v6(a),
+                _ => false,
+            },
+            _ => value.bytes().is_some_and(|b| match &self.set {
+                Set::Lens(ints) => ints.contains(b.len() as i64),
+                Set::Exact { exact, folded } => exact.get(b).is_some() || folded.get(b).is_some(),
+                Set::Parts(parts) => parts.matches(b),
+                Set::Regexes(list) => list.iter().any(|r| r.is_match(b)),
+                _ => false,
+            }),
+        }
+    }
+}
+
+/// Bytes from hex digits.
+///
+/// # Errors
+/// HAProxy's message.
+pub(crate) fn unhex(text: &[u8]) -> Result<Vec<u8>, String> {
+    if text.len() % 2 != 0 {
+        return Err("an even number of hex digit is expected".into());
+    }
+    let digit = |b: u8| {
+        char::from(b)
+            .to_digit(16)
+            .map(|d| d as u8)
+            .ok_or_else(|| format!("an hex digit is expected (found '{}')", char::from(b)))
+    };
+    text.chunks_exact(2).map(|pair| Ok(digit(pair[0])? << 4 | digit(pair[1])?)).collect()
+}
+
+/// A regular expression over bytes, in linear time.
+///
+/// # Errors
+/// What is wrong with it, in HAProxy's frame.
+pub fn regex(text: &[u8], fold: bool) -> Result<Regex, String> {
+    let shown = String::from_utf8_lossy(text);
+    RegexBuilder::new(&shown)
+        .case_insensitive(fold)
+        .unicode(false)
+        .size_limit(16 << 20)
+        .build()
+        .map_err(|e| format!("regex '{shown}' is invalid (error={})", first_line(&e)))
+}
+
+fn first_line(e: &regex::Error) -> String {
+    let text = e.to_string();
+    text.lines().last().unwrap_or("").trim_start_matches("error: ").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(method: Method, patterns: &[&str]) -> Patterns {
+        let mut p = Patterns::new(method);
+        for t in patterns {
+            p.add(t.as_bytes(), false, false).unwrap();
+        }
+        p
+    }
+
+    #[test]
+    fn methods_on_values_of_other_types() {
+        assert!(set(Method::Str, &["127.0.0.1"]).matches(Value::V4([127, 0, 0, 1].into())));
+        assert!(set(Method::Len, &["2:3"]).matches(Value::Int(123)));
+        assert!(!set(Method::Len, &["2:3"]).matches(Value::Int(1)));
+        assert!(set(Method::Int, &["ge", "8"]).matches(Value::str(b"8 and more")));
+        assert!(set(Method::Ip, &["10.0.0.0/8"]).matches(Value::str(b"10.1.2.3")));
+        assert!(!set(Method::Ip, &["10.0.0.0/8"]).matches(Value::str(b"x")));
+        assert!(set(Method::Bin, &["48656C6c6f"]).matches(Value::bin(b"Hello")));
+        assert!(set(Method::Bool, &[]).matches(Value::Int(2)));
+        assert!(set(Method::Found, &[]).matches(Value::Int(0)));
+        assert!(set(Method::Reg, &["^/a.*z$"]).matches(Value::str(b"/a1z")));
+        assert_eq!(unhex(b"4"), Err("an even number of hex digit is expected".into()));
+        assert_eq!(unhex(b"4z"), Err("an hex digit is expected (found 'z')".into()));
+    }
+}

@@ -1,0 +1,118 @@
+//! What an expression is evaluated on.
+
+use crate::facts::Facts;
+use portcullis_message::Head;
+use std::any::Any;
+use std::cell::Cell;
+use std::time::Duration;
+
+/// A worker's source of random numbers for samples (`rand`); not for secrets. xorshift64*.
+#[derive(Debug)]
+pub struct Random(Cell<u64>);
+
+impl Random {
+    /// From a seed; any will do.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self(Cell::new(seed | 1))
+    }
+    /// The next 64 bits.
+    pub fn next(&self) -> u64 {
+        let mut x = self.0.get();
+        x ^= x >> 12;
+        x ^= x << 25;
+        x ^= x >> 27;
+        self.0.set(x);
+        x.wrapping_mul(0x2545_F491_4F6C_DD1D)
+    }
+}
+
+/// Received bytes that are in the buffer.
+#[derive(Clone, Copy, Debug)]
+pub struct Payload<'a> {
+    /// The bytes so far.
+    pub bytes: &'a [u8],
+    /// More may come: the end was not seen and the buffer has room.
+    pub may_grow: bool,
+}
+
+/// A message's head as far as it is there.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Message<'a> {
+    /// There is none, and none will come (or it is gone, or the stream is not HTTP).
+    #[default]
+    None,
+    /// It may still come.
+    Pending,
+    /// It is here.
+    Here(&'a Head),
+}
+
+impl<'a> Message<'a> {
+    /// The head, if it is here.
+    #[inline]
+    #[must_use]
+    pub fn head(self) -> Option<&'a Head> {
+        match self {
+            Self::Here(h) => Some(h),
+            _ => None,
+        }
+    }
+}
+
+/// Which direction the rule set that evaluates looks at; `hdr`, `payload` and others follow it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Direction {
+    /// From the client.
+    #[default]
+    Request,
+    /// From the server.
+    Response,
+}
+
+/// What an expression is evaluated on: references only, cheap to make for each rule set.
+#[derive(Clone, Copy)]
+pub struct Scope<'a> {
+    /// Wall clock since the Unix epoch.
+    pub wall: Duration,
+    /// The worker's monotonic clock.
+    pub monotonic: Duration,
+    /// The worker's random numbers.
+    pub random: &'a Random,
+    /// What is known of the session and stream.
+    pub facts: &'a Facts<'a>,
+    /// The direction of the rule set.
+    pub direction: Direction,
+    /// Head of the request.
+    pub request: Message<'a>,
+    /// Head of the response.
+    pub response: Message<'a>,
+    /// Layer 6: for TCP everything received from the client and not yet forwarded, for HTTP the body so far.
+    pub request_bytes: Option<Payload<'a>>,
+    /// The same from the server.
+    pub response_bytes: Option<Payload<'a>>,
+    /// Inspection is over (`WAIT_END`): the delay has passed, the buffer is full, or all is there.
+    pub last_call: bool,
+    /// What higher rooms need for fetches of their own.
+    pub ext: &'a dyn Any,
+}
+
+impl<'a> Scope<'a> {
+    /// With nothing but facts.
+    #[must_use]
+    pub fn new(facts: &'a Facts<'a>, random: &'a Random) -> Self {
+        Self {
+            wall: facts.now,
+            monotonic: Duration::ZERO,
+            random,
+            facts,
+            direction: Direction::Request,
+            request: Message::None,
+            response: Message::None,
+            request_bytes: None,
+            response_bytes: None,
+            last_call: false,
+            ext: &(),
+        }
+    }
+}
