@@ -148,6 +148,7 @@ fn bind(cx: &mut Cx<'_>, line: &Line) {
 /// Every address of the comma separated list, ranges taken apart.
 fn addresses(cx: &mut Cx<'_>, word: &Word, text: &str) -> Option<Vec<Address>> {
     let mut all = Vec::new();
+    let text = address::expand(cx.env, text).into_owned();
     for part in text.split(',').filter(|p| !p.is_empty()) {
         match address::parse(part, address::BIND).and_then(|a| usable(cx, a, part)) {
             Ok(mut a) => {

@@ -14,17 +14,24 @@ pub fn check(model: &mut Model, diags: &mut Diagnostics) {
     guids(model, diags);
     buffers(model, diags);
     rings(model, diags);
-    super::check_threads::check(model, diags);
+    if !diags.failed() {
+        super::check_threads::check(model, diags);
+    }
+    // lines that were refused would make most of what follows wrong
+    let whole = !diags.failed();
     let mut proxies = std::mem::take(&mut model.proxies);
     for proxy in &mut proxies {
         listener_ids(proxy);
         server_ids(proxy, diags);
-        if !proxy.disabled {
+        if whole && !proxy.disabled {
             one_proxy(model, proxy, diags);
         }
     }
     model.proxies = proxies;
     default_backends(model, diags);
+    if !whole {
+        return;
+    }
     log_rings(model, diags);
     if model.global.experimental && !model.global.experimental_used {
         diags
