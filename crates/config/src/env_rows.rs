@@ -63,7 +63,11 @@ fn names(line: &Line) -> Vec<String> {
 }
 
 fn unsetenv(cx: &mut Cx<'_>, line: &Line) {
-    names(line).iter().for_each(|n| cx.env.unset(n));
+    let names = names(line);
+    if names.is_empty() {
+        cx.alert(line.word(0), "'unsetenv' expects at least one variable name.");
+    }
+    names.iter().for_each(|n| cx.env.unset(n));
 }
 
 fn resetenv(cx: &mut Cx<'_>, line: &Line) {

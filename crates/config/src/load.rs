@@ -10,8 +10,8 @@ use crate::model::{Model, Open, Proxy, ProxyKind};
 use crate::row::{Does, Keyword, Registry, Sections};
 use crate::sections::{self, Naming, SectionRow};
 use crate::word::{Line, Span, Word};
-use crate::{known, suggest};
-use std::collections::{HashMap, HashSet};
+use crate::{known, rows, suggest};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 /// One file's text.
@@ -92,41 +92,7 @@ pub fn load(sources: &[SourceFile], registry: &Registry, files: &dyn Files, env:
     for check in registry.rooms.iter().filter_map(|r| r.check) {
         check(&mut loaded.model, &mut loaded.diags);
     }
-    number(&mut loaded.model);
     loaded
-}
-
-/// Gives ids to proxies, listeners and servers that have none.
-fn number(model: &mut Model) {
-    let used: HashSet<u32> = model.proxies.iter().map(|p| p.id).filter(|id| *id != 0).collect();
-    let mut next = 0;
-    for p in &mut model.proxies {
-        if p.id == 0 {
-            next += 1;
-            while used.contains(&next) {
-                next += 1;
-            }
-            p.id = next;
-        }
-        give_ids(p.binds.iter_mut().map(|b| &mut b.id));
-        give_ids(p.servers.iter_mut().map(|s| &mut s.id));
-    }
-}
-
-/// The counter goes up by one after every one, explicit or not, and skips what is used.
-fn give_ids<'a>(ids: impl Iterator<Item = &'a mut u32>) {
-    let all: Vec<&mut u32> = ids.collect();
-    let used: HashSet<u32> = all.iter().map(|i| **i).filter(|i| *i != 0).collect();
-    let mut next = 1;
-    for id in all {
-        if *id == 0 {
-            while used.contains(&next) {
-                next += 1;
-            }
-            *id = next;
-        }
-        next += 1;
-    }
 }
 
 /// Keywords by their first word, those of more words first.
@@ -513,20 +479,12 @@ impl Loader<'_> {
             return;
         }
         match k.does {
-            Does::Works(run) => {
-                let section = self.section.map_or(Sections::GLOBAL, |s| s.section);
-                let mut cx = Cx {
-                    model: self.model,
-                    diags: self.diags,
-                    registry: self.registry,
-                    files: self.files,
-                    env: self.env,
-                    line: &line,
-                    section,
-                    negated,
-                    defaulted,
-                };
-                run(&mut cx, &line);
+            Does::Works(run) => self.with(&line, negated, defaulted, |cx| run(cx, &line)),
+            Does::NoEffect(_) if k.args.is_empty() && line.words.len() > k.name.split(' ').count() => {
+                let at = k.name.split(' ').count();
+                let text =
+                    format!("'{}' cannot handle unexpected argument '{}'.", k.name, line.words[at].str());
+                self.alert(&line, at, text);
             }
             Does::NoEffect(reason) => {
                 let text = format!("'{}' is accepted but has no effect: {reason}.", k.name);
@@ -538,6 +496,21 @@ impl Loader<'_> {
                 self.alert(&line, 0, text);
             }
         }
+    }
+
+    /// Gives a row what it works with.
+    fn with(&mut self, line: &Line, negated: bool, defaulted: bool, run: impl FnOnce(&mut Cx<'_>)) {
+        run(&mut Cx {
+            model: self.model,
+            diags: self.diags,
+            registry: self.registry,
+            files: self.files,
+            env: self.env,
+            line,
+            section: self.section.map_or(Sections::GLOBAL, |s| s.section),
+            negated,
+            defaulted,
+        });
     }
 
     /// No row in this section: known but not there yet, at home elsewhere, or unknown.
@@ -555,6 +528,10 @@ impl Loader<'_> {
                 *l == k.name && known.as_deref() == Some(l) && !k.sections.intersects(Sections::PROXY)
             })
         {
+            if k.sections.intersects(Sections::PROXY) && section.section.intersects(Sections::PROXY) {
+                self.with(line, false, false, |cx| rows::place::misplaced(cx, k));
+                return;
+            }
             let homes: Vec<_> = sections::SECTIONS
                 .iter()
                 .filter(|s| k.sections.contains(s.section))

@@ -563,8 +563,12 @@ pub struct Proxy {
     pub from: usize,
     /// `id`, or given in order when the model is complete.
     pub id: u32,
+    /// Where the `id` was given.
+    pub id_place: Place,
     /// `guid`
     pub guid: Option<String>,
+    /// Where that was given.
+    pub guid_place: Place,
     /// `description`
     pub description: Option<String>,
     /// `disabled`

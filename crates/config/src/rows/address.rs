@@ -109,6 +109,31 @@ const PREFIXES: &[(&str, Family, Option<Transport>)] = &[
     ("uxst@", Family::Unix, Some(Transport::Stream)),
 ];
 
+/// Addresses expand environment variables even outside quotes: `$NAME` and `${NAME}`, one that is not set to nothing.
+pub fn expand<'t>(env: &crate::env::Env, text: &'t str) -> std::borrow::Cow<'t, str> {
+    if !text.contains('$') {
+        return text.into();
+    }
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('$') {
+        out.push_str(before);
+        let (name, behind) = match after.strip_prefix('{').and_then(|a| a.split_once('}')) {
+            Some(braced) => braced,
+            None => {
+                let end = after.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(after.len());
+                after.split_at(end)
+            }
+        };
+        if let Some(value) = env.get(name) {
+            out.push_str(&String::from_utf8_lossy(&value));
+        }
+        rest = behind;
+    }
+    out.push_str(rest);
+    out.into()
+}
+
 /// Parses one address.
 ///
 /// # Errors
@@ -285,6 +310,16 @@ mod tests {
         is("1.2.3.4:-5", SERVER, Host::V4(Ipv4Addr::new(1, 2, 3, 4)), Ports::Offset(-5));
         is("web.local", SERVER, Host::Name("web.local".into()), Ports::None);
         is("fd@3", LOG, Host::Fd(3), Ports::None);
+    }
+
+    #[test]
+    fn variables() {
+        let mut env = crate::env::Env::default();
+        env.set("A", b"1.2.3.4".to_vec());
+        env.set("P", b"80".to_vec());
+        assert_eq!(expand(&env, "$A:${P}"), "1.2.3.4:80");
+        assert_eq!(expand(&env, "*:$NONE"), "*:");
+        assert_eq!(expand(&env, "${A"), "");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::{address, near, value};
 use crate::addr::{Address, Host, Ports};
 use crate::cx::Cx;
+use crate::known;
 use crate::model::{Bind, Shards};
 use crate::row::{BindOption, Does, Keyword, Sections};
 use crate::word::{Args, Line, Word};
@@ -147,6 +148,7 @@ fn bind(cx: &mut Cx<'_>, line: &Line) {
 /// Every address of the comma separated list, ranges taken apart.
 fn addresses(cx: &mut Cx<'_>, word: &Word, text: &str) -> Option<Vec<Address>> {
     let mut all = Vec::new();
+    let text = address::expand(cx.env, text).into_owned();
     for part in text.split(',').filter(|p| !p.is_empty()) {
         match address::parse(part, address::BIND).and_then(|a| usable(cx, a, part)) {
             Ok(mut a) => {
@@ -224,8 +226,12 @@ fn options(cx: &mut Cx<'_>, bind: &mut Bind, args: &mut Args<'_>) {
                 complain(cx, bind, Some(word), &value::not_yet(&format!("'{name}'"), what));
                 return;
             }
+            None if known::BIND.binary_search(&name.as_ref()).is_ok() => {
+                complain(cx, bind, Some(word), &format!("'{name}' is not supported yet."));
+                return;
+            }
             None => {
-                let hint = near::hint(&name, cx.registry.bind().map(|r| r.name));
+                let hint = near::hint(&name, known::BIND.iter().copied());
                 let section = cx.proxy().kind.name();
                 let message =
                     format!("'bind {}' in section '{section}': unknown keyword '{name}'{hint}.", bind.text);

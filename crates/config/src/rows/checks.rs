@@ -13,17 +13,25 @@ pub fn check(model: &mut Model, diags: &mut Diagnostics) {
     proxy_ids(model, diags);
     guids(model, diags);
     buffers(model, diags);
-    super::check_threads::check(model, diags);
+    rings(model, diags);
+    if !diags.failed() {
+        super::check_threads::check(model, diags);
+    }
+    // lines that were refused would make most of what follows wrong
+    let whole = !diags.failed();
     let mut proxies = std::mem::take(&mut model.proxies);
     for proxy in &mut proxies {
         listener_ids(proxy);
         server_ids(proxy, diags);
-        if !proxy.disabled {
+        if whole && !proxy.disabled {
             one_proxy(model, proxy, diags);
         }
     }
     model.proxies = proxies;
     default_backends(model, diags);
+    if !whole {
+        return;
+    }
     log_rings(model, diags);
     if model.global.experimental && !model.global.experimental_used {
         diags
@@ -89,7 +97,7 @@ fn proxy_ids(model: &mut Model, diags: &mut Diagnostics) {
                 first.name,
                 at(diags, first.place)
             );
-            alert(diags, proxy.place, message);
+            alert(diags, proxy.id_place, message);
         }
     }
     let mut next = 2;
@@ -162,7 +170,7 @@ fn guids(model: &Model, diags: &mut Diagnostics) {
     };
     for proxy in &model.proxies {
         let who = format!("{} {}", proxy.kind.name(), proxy.name);
-        add(proxy.guid.clone(), who, String::new(), proxy.place);
+        add(proxy.guid.clone(), who, String::new(), proxy.guid_place);
         let mut line = (Place::default(), 0);
         for bind in &proxy.binds {
             line = if line.0 == bind.place { (line.0, line.1 + 1) } else { (bind.place, 0) };
@@ -196,6 +204,24 @@ fn buffers(model: &mut Model, diags: &mut Diagnostics) {
         tune.bufsize_large = 0;
     }
     tune.maxrewrite = tune.maxrewrite.min(tune.bufsize / 2);
+}
+
+/// What a ring's own bookkeeping takes of its size; it is never smaller than a page.
+const RING_OVERHEAD: usize = 197;
+
+fn rings(model: &mut Model, diags: &mut Diagnostics) {
+    for ring in &mut model.rings {
+        let size = ring.size.unwrap_or(model.global.tune.bufsize).max(4096);
+        let most = size - RING_OVERHEAD;
+        if let Some(len) = ring.maxlen.filter(|len| *len > most) {
+            let message = format!(
+                "ring '{}' event max length '{len}' exceeds max payload size, forced to '{most}'.",
+                ring.name
+            );
+            diags.add(Severity::Warning, Some(ring.place), message);
+            ring.maxlen = Some(most);
+        }
+    }
 }
 
 fn sides(proxy: &Proxy, diags: &mut Diagnostics) {

@@ -85,20 +85,18 @@ pub const ROWS: &[Keyword] = &[
         |t, n| t.max_rules_at_once = n as u32,
         "Rules that are evaluated in a row."
     ),
-    number!(
+    row!(
         "tune.h1.be.glitches-threshold",
-        0,
-        0x7fff_ffff,
-        "expects a positive numeric value.",
-        |t, n| t.h1_be_glitches = n as u32,
+        "[<number>]",
+        |cx, l| optional_number(cx, l, "tune.h1.be.glitches-threshold", |t, n| t.h1_be_glitches =
+            u32::try_from(n).unwrap_or(u32::MAX)),
         "Oddities after which a server's HTTP/1 connection is closed."
     ),
-    number!(
+    row!(
         "tune.h1.fe.glitches-threshold",
-        0,
-        0x7fff_ffff,
-        "expects a positive numeric value.",
-        |t, n| t.h1_fe_glitches = n as u32,
+        "[<number>]",
+        |cx, l| optional_number(cx, l, "tune.h1.fe.glitches-threshold", |t, n| t.h1_fe_glitches =
+            u32::try_from(n).unwrap_or(u32::MAX)),
         "Oddities after which a client's HTTP/1 connection is closed."
     ),
     number!(

@@ -166,7 +166,8 @@ fn parse<'w>(
 }
 
 fn to(cx: &Cx<'_>, word: &Word) -> Result<LogTo, String> {
-    let text = word.str();
+    let word = word.str();
+    let text = address::expand(cx.env, &word);
     if let Some(ring) = text.strip_prefix("ring@") {
         return Ok(LogTo::Ring(ring.into()));
     }

@@ -116,7 +116,10 @@ fn id(cx: &mut Cx<'_>, line: &Line) {
         cx.alert(Some(word), "custom id has to be > 0.");
         return;
     };
-    cx.proxy().id = id.unsigned_abs();
+    let place = line.place();
+    let proxy = cx.proxy();
+    proxy.id = id.unsigned_abs();
+    proxy.id_place = place;
 }
 
 /// A `guid` (manual section 4.2): at most 127 letters, digits and `.:-_`.
@@ -140,7 +143,10 @@ fn guid(cx: &mut Cx<'_>, line: &Line) {
     };
     let text = word.str().into_owned();
     match check_guid(&text) {
-        Ok(()) => cx.proxy().guid = Some(text),
+        Ok(()) => {
+            cx.proxy().guid = Some(text);
+            cx.proxy().guid_place = line.place();
+        }
         Err(e) => {
             cx.alert(Some(word), format!("'guid': {e}"));
         }

@@ -288,30 +288,7 @@ pub const ROWS: &[Keyword] = &[
         |cx, _| gone(cx, "support for option 'transparent' was removed in version 3.5."),
         "Removed: a server at 0.0.0.0 does the same."
     ),
-    Keyword {
-        name: "option",
-        sections: PROXY,
-        args: "<name>",
-        help: "Switches an option on, or off with 'no'.",
-        negatable: true,
-        does: Does::Works(unknown),
-    },
 ];
-
-fn unknown(cx: &mut Cx<'_>, line: &Line) {
-    let Some(word) = line.word(1) else {
-        cx.alert(line.word(0), "'option' expects an option name.");
-        return;
-    };
-    let name = word.str();
-    if cx.negated || cx.defaulted {
-        cx.alert(Some(word), format!("negation/default is not supported for option '{name}'."));
-        return;
-    }
-    let known = cx.registry.keywords().filter_map(|k| k.name.strip_prefix("option "));
-    let hint = super::near::hint(&name, known);
-    cx.alert(Some(word), format!("unknown option '{name}'{hint}."));
-}
 
 fn gone(cx: &mut Cx<'_>, message: &str) {
     let word = cx.line.word(1);

@@ -180,6 +180,13 @@ fn timeout(cx: &mut Cx<'_>, line: &Line, name: &str, field: fn(&mut Timeouts) ->
 }
 
 fn unknown(cx: &mut Cx<'_>, line: &Line) {
+    let elsewhere = ROWS.iter().find(|r| {
+        r.name.strip_prefix("timeout ").is_some_and(|n| line.words.get(1).is_some_and(|w| w.is(n)))
+    });
+    if let Some(row) = elsewhere {
+        super::place::misplaced(cx, row);
+        return;
+    }
     let got = line.word(1).map(|w| w.str().into_owned()).unwrap_or_default();
     let message = format!(
         "'timeout' supports 'client', 'client-hs', 'server', 'connect', 'check', 'queue', 'http-keep-alive', \
@@ -193,7 +200,8 @@ fn probe_time(cx: &mut Cx<'_>, line: &Line, of: &str, set: fn(&mut Proxy, Durati
         cx.alert(line.word(0), format!("'{of}' expects an integer value"));
         return;
     };
-    match value::time_with_unit(&word.text, 1_000_000) {
+    // seconds in 31 bits, as the system takes them
+    match value::time_up_to(&word.text, 1_000_000, value::MAX_TIME * 1000) {
         Ok((t, _)) => set(cx.proxy(), t),
         Err(e) => {
             cx.alert(Some(word), value::time_message(e, word, of));

@@ -21,7 +21,7 @@ macro_rules! row {
 
 /// The rows of this file.
 pub const ROWS: &[Keyword] = &[
-    row!("ring", "<name>", open, "Begins a ring section."),
+    row!("ring", "<ringname>", open, "Begins the section."),
     row!("size", "<size>", size, "Bytes that the ring holds."),
     row!("maxlen", "<length>", maxlen, "Longest event, in bytes."),
     row!("format", "<format>", format, "How events are written."),
@@ -36,8 +36,8 @@ pub const ROWS: &[Keyword] = &[
     row!("backing-file", "<path>", later, "Keeps the ring in a file that survives the process."),
 ];
 
-/// Opens the section: `ring <name>`.
-pub fn open(cx: &mut Cx<'_>, line: &Line) {
+/// Begins the section: `ring <name>`.
+fn open(cx: &mut Cx<'_>, line: &Line) {
     let Some(word) = line.word(1).filter(|w| !w.text.is_empty()) else {
         cx.alert(line.word(0), "missing ring name.");
         cx.model.rings.push(Ring::default());

@@ -4,6 +4,7 @@ use super::{address, near, resolve, source, value};
 use crate::addr::{Address, Host, Ports, Transport};
 use crate::cx::Cx;
 use crate::diag::Severity;
+use crate::known;
 use crate::model::{Proto, Server, ServerSettings};
 use crate::row::{Does, Keyword, Sections, ServerOption};
 use crate::word::{Args, Line, Word};
@@ -163,11 +164,14 @@ fn nowhere() -> Address {
 }
 
 fn address_of(cx: &Cx<'_>, text: &str) -> Result<Address, String> {
+    let text = &*address::expand(cx.env, text);
     let mut address = address::parse(text, address::SERVER)?;
     match &address.host {
         Host::Name(name) => {
-            address.host =
-                resolve::host(cx, name).ok_or_else(|| format!("could not resolve address '{name}'."))?;
+            // one that does not resolve stays a name: whether that matters (-dr) is not known here
+            if let Some(host) = resolve::host(cx, name) {
+                address.host = host;
+            }
         }
         Host::SockPair(n) => {
             resolve::socket(*n).map_err(|e| format!("cannot use file descriptor '{n}' : {e}."))?;
@@ -182,7 +186,7 @@ fn address_of(cx: &Cx<'_>, text: &str) -> Result<Address, String> {
         _ => {}
     }
     if address.transport == Transport::Datagram {
-        return Err(format!("datagram addresses are for log servers only, in '{text}'"));
+        return Err(format!("unsupported transport for server address in '{text}' of this backend."));
     }
     Ok(address)
 }
@@ -240,7 +244,7 @@ fn options(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>) -> bool {
 
 fn option(cx: &mut Cx<'_>, server: &mut Server, word: &Word, args: &mut Args<'_>) {
     let name = word.str();
-    let row = cx.registry.server().find(|r| named(r.name, &name));
+    let row = cx.registry.server().find(|r| r.name == bare(&name));
     match row.map(|r| r.does) {
         Some(Does::Works(parse)) => parse(cx, server, args),
         Some(Does::NoEffect(why)) => {
@@ -251,8 +255,11 @@ fn option(cx: &mut Cx<'_>, server: &mut Server, word: &Word, args: &mut Args<'_>
         Some(Does::NotYet(what)) => {
             complain(cx, server, Some(word), &value::not_yet(&format!("'{name}'"), what))
         }
+        None if known::SERVER.binary_search(&bare(&name)).is_ok() => {
+            complain(cx, server, Some(word), &format!("'{name}' is not supported yet."));
+        }
         None => {
-            let hint = near::hint(&name, cx.registry.server().map(|r| r.name));
+            let hint = near::hint(&name, known::SERVER.iter().copied());
             let address =
                 if server.name.is_empty() { " Hint: no address was expected for this server." } else { "" };
             complain(cx, server, Some(word), &format!("unknown keyword '{name}'{hint}.{address}"));
@@ -260,9 +267,9 @@ fn option(cx: &mut Cx<'_>, server: &mut Server, word: &Word, args: &mut Args<'_>
     }
 }
 
-/// `set-proxy-v2-tlv-fmt(<id>)` carries its argument in its name.
-fn named(row: &str, word: &str) -> bool {
-    row == word || (row.ends_with('(') && word.starts_with(row))
+/// The name without an argument in it, as `set-proxy-v2-tlv-fmt(<id>)` has one.
+fn bare(name: &str) -> &str {
+    name.split('(').next().unwrap_or(name)
 }
 
 /// `from { none | be:[<name>] | srv:[<backend>/]<server> }`

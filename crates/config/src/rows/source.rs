@@ -72,6 +72,7 @@ pub fn parse(cx: &mut Cx<'_>, args: &mut Args<'_>, range: bool) -> Result<Source
 }
 
 fn local(cx: &Cx<'_>, text: &str, range: bool) -> Result<Address, String> {
+    let text = &*address::expand(cx.env, text);
     let mut address = address::parse(text, address::Wants { range, ..address::SOURCE })?;
     if let Host::Name(name) = &address.host {
         address.host =

@@ -13,9 +13,16 @@ pub enum TimeError {
     Overflow,
 }
 
+/// The longest time of most keywords, in us.
+pub const MAX_TIME: u64 = 2_147_483_647 * 1000;
+
 /// A time of manual section 2.5 and whether it had a unit. `unit` (in us) applies when none is written.
 pub fn time_with_unit(text: &[u8], unit: u64) -> Result<(Duration, bool), TimeError> {
-    const MAX_US: u64 = 2_147_483_647 * 1000;
+    time_up_to(text, unit, MAX_TIME)
+}
+
+/// [`time_with_unit`] with another longest time (in us).
+pub fn time_up_to(text: &[u8], unit: u64, max: u64) -> Result<(Duration, bool), TimeError> {
     let digits = text.iter().take_while(|b| b.is_ascii_digit()).count();
     let bad = |at: usize| {
         TimeError::Character(
@@ -42,7 +49,7 @@ pub fn time_with_unit(text: &[u8], unit: u64) -> Result<(Duration, bool), TimeEr
     let number =
         text.iter().take(digits).try_fold(0u64, |n, b| n.checked_mul(10)?.checked_add(u64::from(b - b'0')));
     match number.and_then(|n| n.checked_mul(unit)) {
-        Some(us) if us <= MAX_US => Ok((Duration::from_micros(us), !suffix.is_empty())),
+        Some(us) if us <= max => Ok((Duration::from_micros(us), !suffix.is_empty())),
         _ => Err(TimeError::Overflow),
     }
 }
