@@ -7,9 +7,8 @@ use crate::reply::{Answer, write_early};
 use crate::session::Session;
 use portcullis_message::Method;
 use portcullis_sample::Direction;
-use portcullis_wire::h1::Framing;
 
-/// Sends an answer to a valid request. What is left of the request's body ends the connection.
+/// Sends an answer to a valid request; it counts no bytes, as in HAProxy. What is left of the request's body ends the connection.
 pub async fn send(x: &mut Exchange<'_>, session: &mut Session, mut answer: Answer) {
     x.facts.status = answer.head.status.into();
     std::mem::swap(&mut x.scratch.response, &mut answer.head);
@@ -19,11 +18,11 @@ pub async fn send(x: &mut Exchange<'_>, session: &mut Session, mut answer: Answe
     let version = x.scratch.request.version;
     let mut out = std::mem::take(&mut x.scratch.out);
     out.clear();
-    x.keep &= x.info.framing == Framing::None && !session.worker().process.is_stopping();
+    x.keep &= x.body_done && !session.worker().process.is_stopping();
     let bodyless = x.method == Method::Head;
     x.keep &= answer.write_h1(version, x.keep, bodyless, x.front.client_case.as_deref(), &mut out);
     session.task.deadline(session.task.worker.clock.now().after(x.front.timeouts.client));
-    x.facts.bytes_down += write_all(session, &out).await;
+    write_all(session, &out).await;
     x.scratch.response = answer.head;
     x.scratch.out = out;
 }
@@ -35,7 +34,7 @@ pub async fn send_early(x: &mut Exchange<'_>, session: &mut Session, status: u16
     let mut out = Vec::new();
     write_early(x.pages().frontend.early(status), &mut out);
     session.task.deadline(session.task.worker.clock.now().after(x.front.timeouts.client));
-    x.facts.bytes_down += write_all(session, &out).await;
+    write_all(session, &out).await;
 }
 
 /// `http-after-response` rules of backend and frontend, on whatever response goes out.

@@ -76,6 +76,8 @@ pub struct Exchange<'p> {
     pub valid: bool,
     /// Answered by the monitor, which nobody shall hear of.
     pub unlogged: bool,
+    /// Nothing of the request's body is left to come.
+    pub body_done: bool,
 }
 
 /// Serves one request.
@@ -100,6 +102,7 @@ pub async fn exchange(session: &mut Session, rest: Option<Buffer>) -> After {
         effects: Effects::default(),
         valid: false,
         unlogged: false,
+        body_done: false,
     };
     outcome::begin(&mut x.facts, session, front, true);
     x.facts.timers.idle = if session.requests == 1 { 0 } else { ms(x.began.since(session.idle_since)) };
@@ -121,6 +124,8 @@ async fn story<'p>(
     held: &mut Option<portcullis_telemetry::gauge::Held>,
 ) -> Result<(), Stop> {
     request::read(x, session).await?;
+    x.body_done = x.info.framing == portcullis_wire::h1::Framing::None;
+    stages::check_body(x)?;
     x.valid = true;
     if x.front.monitor_uri.as_ref().is_some_and(|uri| uri.as_bytes() == x.scratch.request.target()) {
         return Err(monitor(x, session));
@@ -241,7 +246,6 @@ async fn refuse(x: &mut Exchange<'_>, session: &mut Session, stop: Stop) {
             let worker = session.worker().clone();
             let pages = x.pages();
             let page = pages.answer(status, &x.rule_cx(&worker, Direction::Request, true).scope());
-            x.keep = false;
             answer::send(x, session, page).await;
         }
     }

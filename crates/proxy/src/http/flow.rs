@@ -82,6 +82,18 @@ impl Flow {
         }
     }
 
+    /// What its body counts in the log: payload, and what HAProxy adds for the end of chunks and for trailers.
+    #[must_use]
+    pub fn counted(&self) -> u64 {
+        let end = u64::from(self.last_queued && matches!(self.body, Body::Chunked(_)));
+        let trailers = self.body.trailers().map_or(0, |t| {
+            t.split(|b| *b == b'\n')
+                .map(|l| l.iter().filter(|b| **b != b'\r').count().saturating_sub(2))
+                .sum::<usize>()
+        });
+        self.body_bytes + end + trailers as u64
+    }
+
     /// Is there anything that waits for the receiver?
     #[must_use]
     pub fn is_writing(&self) -> bool {

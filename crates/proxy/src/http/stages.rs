@@ -149,7 +149,7 @@ async fn send_hints(x: &mut Exchange<'_>, session: &Session) {
         let mut out = Vec::new();
         portcullis_wire::h1::encode::response(&head, x.front.client_case.as_deref(), &mut out);
         session.task.deadline(session.task.worker.clock.now().after(x.front.timeouts.client));
-        x.facts.bytes_down += super::transfer::write_all(session, &out).await;
+        super::transfer::write_all(session, &out).await;
     }
 }
 
@@ -187,6 +187,20 @@ pub async fn wait(x: &mut Exchange<'_>, session: &Session, until: Millis, more: 
         }
     })
     .await
+}
+
+/// Is what has come of a chunked body well-formed? A fault that is here already is the request's.
+///
+/// # Errors
+/// 400.
+pub fn check_body(x: &Exchange<'_>) -> Result<(), Stop> {
+    if x.info.framing == Framing::Chunked && !x.input.is_empty() {
+        let mut copy = x.input.data().to_vec();
+        if Chunked::default().decode(&mut copy).is_err() {
+            return Err(Stop::new(b"PR", 400));
+        }
+    }
+    Ok(())
 }
 
 /// `option http-buffer-request`: waits for the whole body, or as much as the buffer takes.

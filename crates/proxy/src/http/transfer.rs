@@ -113,6 +113,7 @@ pub async fn run(
                 let stop = no_answer(x, &worker, back, &other);
                 x.input = reclaim(x, &mut up);
                 x.facts.bytes_up += up.bytes;
+                x.body_done = up.done;
                 worker.buffers.give(received);
                 upstream.conn.reset_on_close();
                 worker.idle.borrow_mut().close(upstream);
@@ -120,6 +121,7 @@ pub async fn run(
             }
         };
         received.consume(len);
+        x.facts.bytes_down += counted(&x.scratch.response, &info);
         if (100..200).contains(&x.scratch.response.status) && x.scratch.response.status != 101 {
             if x.client_is_11() {
                 interim(x, session, &mut due).await;
@@ -133,7 +135,7 @@ pub async fn run(
             x.facts.bytes_up += up.bytes;
             worker.buffers.give(received);
             worker.idle.borrow_mut().close(upstream);
-            x.keep &= up.done;
+            x.body_done = up.done;
             return Ended::Stopped(stop);
         }
         return respond(x, session, back, upstream, up, received, info, due).await;
@@ -153,6 +155,18 @@ async fn response_rules(x: &mut Exchange<'_>, session: &mut Session, back: &Prox
     }
     super::answer::after_response(x, session).await;
     Ok(())
+}
+
+/// What a response's head counts in `%B`: HAProxy counts it as its blocks, not as bytes of the wire.
+fn counted(head: &portcullis_message::Head, info: &Info) -> u64 {
+    use portcullis_message::HeaderId;
+    let dropped = |id| match id {
+        HeaderId::Connection => !info.upgrade,
+        HeaderId::ContentLength => info.framing == Framing::Chunked || head.status == 204,
+        _ => false,
+    };
+    let fields: usize = head.fields().filter(|f| !dropped(f.id)).map(|f| f.name.len() + f.value.len()).sum();
+    (21 + 8 + 3 + head.reason().len() + fields) as u64
 }
 
 fn upstream_is_new(up: &Upstream) -> bool {
@@ -263,7 +277,7 @@ fn no_answer(x: &Exchange<'_>, worker: &crate::worker::Worker, back: &ProxyPlan,
             Stop::new(b"sH", 504)
         }
         Answer::Client => Stop::new(b"CH", 400),
-        Answer::BadRequest => Stop::new(b"PR", 400),
+        Answer::BadRequest => Stop::new(b"PH", 400),
         Answer::ClientLate => Stop::new(b"cH", 408),
         Answer::Aborted(why) => Stop::new(&[why.letter(), b'H'], 503),
         Answer::Head(..) => Stop::silent(),
@@ -275,7 +289,7 @@ async fn interim(x: &mut Exchange<'_>, session: &Session, due: &mut Due) {
     let mut out = Vec::new();
     encode::response(&x.scratch.response, x.front.client_case.as_deref(), &mut out);
     due.renew(&session.task, true, false);
-    x.facts.bytes_down += write_all(session, &out).await;
+    write_all(session, &out).await;
     due.server = Millis::NEVER;
 }
 
@@ -336,7 +350,8 @@ async fn respond(
     }
     let failed = pump(session, &upstream.conn, &mut up, &mut down, &mut due).await;
     x.facts.bytes_up += up.bytes;
-    x.facts.bytes_down += down.bytes;
+    x.facts.bytes_down += down.counted();
+    x.body_done = up.done;
     let worker = session.worker().clone();
     let clean = failed.is_none() && up.done;
     let reusable = clean
@@ -449,7 +464,7 @@ async fn run_tunnel(
     mut down: Flow,
 ) -> Ended {
     x.keep = false;
-    x.facts.bytes_down += write_all(session, &down.before).await;
+    write_all(session, &down.before).await;
     x.facts.bytes_up += up.bytes;
     let nonempty = |b: Buffer| if b.is_empty() { None } else { Some(b) };
     let splice = |side| x.front.opts.union(back.opts).intersects(Opts::SPLICE_AUTO.union(side));

@@ -74,6 +74,9 @@ pub fn finish(
         facts.timers.user = total;
     }
     gauges(facts, session);
+    // the stream's own places are given back already
+    facts.beconn = back.and_then(|b| b.state.as_ref()).map_or(0, |s| s.sessions().get());
+    facts.srvconn = server.map_or(0, |s| s.sessions.get());
     count(facts, worker.id, front, back, server);
     if front.loggers.is_empty() || !wanted(facts, front) {
         return;
