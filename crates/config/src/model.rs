@@ -109,6 +109,8 @@ pub struct Global {
     pub fd_hard_limit: Option<u64>,
     /// `strict-limits` (on unless `no`)
     pub no_strict_limits: bool,
+    /// `master-worker no-exit-on-failure`: a dead worker does not end the master.
+    pub no_exit_on_failure: bool,
     /// `mworker-max-reloads`
     pub mworker_max_reloads: Option<u32>,
     /// `node`, `description`
@@ -129,6 +131,8 @@ pub struct Global {
     pub max_threads_per_group: Option<u16>,
     /// `cpu-map`: (thread group from 1, thread from 1 or 0 for all, CPUs), expanded.
     pub cpu_map: Vec<CpuMap>,
+    /// The CPUs of each thread, found when everything was read; nothing (or no entry): any.
+    pub thread_cpus: Vec<Vec<u16>>,
     /// `cpu-policy`
     pub cpu_policy: Option<String>,
     /// `threads-per-core` of `cpu-policy`; `None`: automatic.

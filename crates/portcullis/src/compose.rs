@@ -1,9 +1,10 @@
 //! The composition root: the rooms' rows in one registry, and the way from configuration to running workers.
 
+use crate::dump;
+use crate::limits::Limits;
+use crate::options::Options;
 use portcullis_backend::Descriptors;
-use portcullis_config::env::Env;
-use portcullis_config::files::LocalFiles;
-use portcullis_config::{Diagnostics, Loaded, Model, Registry, Rows, SourceFile};
+use portcullis_config::{Diagnostics, Model, Registry, Rows};
 use portcullis_proxy::plan::{self, Plan};
 use portcullis_proxy::process::Process;
 use portcullis_telemetry::gate::Process as Counts;
@@ -17,29 +18,20 @@ pub fn registry() -> Registry {
     Registry { rooms: vec![portcullis_config::rows::rows(), portcullis_proxy::rules::rows(), own, none] }
 }
 
-/// Loads the files' texts.
-pub fn load(sources: &[SourceFile], env: &mut Env) -> Loaded {
-    portcullis_config::load(sources, &registry(), &LocalFiles, env)
-}
-
-/// Connections that a process with this many descriptors can serve: two a connection, less what is needed otherwise.
-pub fn automatic_maxconn(model: &Model, descriptors: u64) -> u32 {
-    let listeners: usize = model.proxies.iter().map(|p| p.binds.len()).sum();
-    let own = 20 + listeners as u64 + u64::from(workers(model)) * 4;
-    u32::try_from(descriptors.saturating_sub(own) / 2).unwrap_or(u32::MAX).max(1)
-}
-
-/// How many workers: `nbthread`, or one for each CPU that the process may use.
-pub fn workers(model: &Model) -> u16 {
-    let available = std::thread::available_parallelism().map_or(1, |n| n.get());
-    model.global.nbthread.unwrap_or_else(|| u16::try_from(available).unwrap_or(u16::MAX)).max(1)
+/// What the command line wants to see once everything is loaded.
+pub fn after_load(options: &Options) {
+    if let Some(classes) = &options.classes {
+        print!("{}", dump::classes(&registry(), classes));
+    }
+    if options.libraries {
+        print!("{}", dump::libraries());
+    }
 }
 
 /// What workers share, for this model.
-pub fn process(model: &Model, descriptors: u64) -> Arc<Process> {
+pub fn process(model: &Model, limits: &Limits) -> Arc<Process> {
     let g = &model.global;
-    let workers = usize::from(workers(model));
-    let maxconn = g.maxconn.unwrap_or_else(|| automatic_maxconn(model, descriptors));
+    let workers = usize::from(g.nbthread.unwrap_or(1));
     let rings = model.rings.iter().map(|r| {
         let mut config = RingConfig::new(r.name.clone(), g.tune.bufsize);
         config.description.clone_from(&r.description);
@@ -50,8 +42,8 @@ pub fn process(model: &Model, descriptors: u64) -> Arc<Process> {
     });
     let tag = g.log_tag.clone().unwrap_or_else(|| "haproxy".into());
     let sinks = Sinks::new(rings.collect(), g.log_send_hostname.clone(), tag);
-    let counts = Counts::new(workers, maxconn, g.maxconnrate, g.maxsessrate);
-    let limit = u32::try_from(descriptors).unwrap_or(u32::MAX);
+    let counts = Counts::new(workers, limits.maxconn, g.maxconnrate, g.maxsessrate);
+    let limit = u32::try_from(limits.wanted).unwrap_or(u32::MAX);
     let ratio = Descriptors::new(limit, g.tune.pool_low_fd_ratio, g.tune.pool_high_fd_ratio);
     Process::new(workers, counts, sinks, ratio)
 }

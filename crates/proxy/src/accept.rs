@@ -139,6 +139,20 @@ fn report(worker: &Worker, listener: &ListenerPlan, e: &io::Error) {
     worker.log_soon();
 }
 
+impl Worker {
+    /// A panic ends a session that came by this listener: counts it and says so.
+    pub fn panicked(&self, listener: &ListenerPlan) {
+        self.process.counts.counters.of(self.id.into()).panics.inc();
+        let text =
+            format!("Proxy {}: a connection was ended by an internal error (panic).", listener.frontend_name);
+        if let Ok(mut log) = self.log.try_borrow_mut() {
+            let level = portcullis_telemetry::log::Level::Alert;
+            log.log(&listener.proxy.loggers, level, self.clock.wall(), b"", text.as_bytes());
+        }
+        self.log_soon();
+    }
+}
+
 fn is_resource(e: &io::Error) -> bool {
     use rustix::io::Errno;
     let n = e.raw_os_error();

@@ -73,9 +73,12 @@ impl Session {
 }
 
 impl Drop for Session {
-    /// One less on its worker.
+    /// One less on its worker. In a panic, which ends this session alone, it is counted and told.
     fn drop(&mut self) {
         let worker = &self.task.worker;
+        if std::thread::panicking() {
+            worker.panicked(&self.listener);
+        }
         worker.process.load[usize::from(worker.id)].fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
     }
 }

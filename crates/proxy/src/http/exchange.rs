@@ -274,7 +274,7 @@ fn finish(mut x: Exchange<'_>, session: &mut Session) -> After {
         };
         outcome::finish(&mut told, session, front, *back, server.as_deref(), Some(&scope));
     }
-    let keep = x.keep && !worker.process.is_stopping();
+    let keep = x.keep;
     let mut scratch = x.scratch;
     scratch.line.clear();
     scratch.line_parts = (0, 0);

@@ -79,11 +79,20 @@ async fn wait_for_request(session: &mut Session) -> bool {
     let task = &session.task;
     task.deadline(session.idle_since.after(timeout));
     let conn = &session.conn;
+    let mut leaves = false;
     poll_fn(|cx| {
         if conn.poll_readable(cx).is_ready() {
             return Poll::Ready(true);
         }
-        if task.poll_woken(cx).is_some() || (idle_close && task.worker.process.is_stopping()) {
+        // a soft stop: the connection ends at a moment of `close-spread-time`, unless it ends earlier anyhow
+        if idle_close
+            && !leaves
+            && let Some(at) = task.worker.process.idle_end(&task.worker.random)
+        {
+            leaves = true;
+            task.deadline(at.min(session.idle_since.after(timeout)));
+        }
+        if task.poll_woken(cx).is_some() {
             return Poll::Ready(false);
         }
         Poll::Pending

@@ -334,7 +334,7 @@ async fn respond(
         x.scratch.response.remove_id(portcullis_message::HeaderId::TransferEncoding);
         x.keep = false;
     }
-    if session.worker().process.is_stopping() {
+    if session.worker().ends_kept() {
         x.keep = false;
     }
     headers::to_client(&mut x.scratch.response, client, x.keep, tunnel && info.upgrade);
