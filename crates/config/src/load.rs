@@ -59,7 +59,8 @@ pub fn gather(paths: &[PathBuf], files: &dyn Files) -> Result<Vec<SourceFile>, S
     for path in paths {
         if files.is_dir(path) {
             for file in files.list(path).map_err(|e| cannot(path, e))? {
-                if file.extension().is_some_and(|e| e == "cfg") {
+                let hidden = file.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.'));
+                if !hidden && file.extension().is_some_and(|e| e == "cfg") {
                     let text = files.read(&file).map_err(|e| cannot(&file, e))?;
                     all.push(SourceFile { name: file.display().to_string(), text });
                 }
@@ -254,6 +255,7 @@ impl Loader<'_> {
             Some(section) if self.manner.global_only && section.section != Sections::GLOBAL => {
                 self.section = Some(section);
                 self.skipping = true;
+                self.model.past_global = true;
             }
             Some(section) => self.begin(section, &line),
             None => self.statement(line),
@@ -368,6 +370,7 @@ impl Loader<'_> {
     fn begin(&mut self, section: &'static SectionRow, line: &Line) {
         self.section = Some(section);
         self.skipping = false;
+        self.model.past_global |= section.section != Sections::GLOBAL;
         let name = line.words.get(1).filter(|w| !w.is("from") || section.naming == Naming::Required);
         self.env.section = name.map_or(section.name.to_string(), |w| w.str().into_owned());
         match section.section {

@@ -25,6 +25,8 @@ pub struct Model {
     pub ext: Extensions,
     /// Which proxy section is open while parsing.
     pub open: Open,
+    /// A section other than `global` has begun: the number of threads is fixed by now.
+    pub past_global: bool,
     /// `default-path` in force while parsing.
     pub default_path: DefaultPath,
 }

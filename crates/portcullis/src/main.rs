@@ -19,8 +19,8 @@ mod version;
 mod workers;
 
 use options::{Options, Wrong};
-use portcullis_config::condition;
 use portcullis_config::env::Env;
+use portcullis_config::{Word, condition, lexer};
 use portcullis_sys::signals::{Signals, number};
 use std::process::ExitCode;
 
@@ -103,7 +103,13 @@ fn usage() -> ExitCode {
 
 /// `-cc`: 0 true, 1 false, 2 wrong.
 fn evaluate(text: &str) -> ExitCode {
-    match condition::evaluate(text, &Env::of_process()) {
+    let env = Env::of_process();
+    // as a line of a file: split into words, variables replaced
+    let text = match lexer::split(text.as_bytes(), &env) {
+        Ok(words) => words.iter().map(Word::str).collect::<Vec<_>>().join(" "),
+        Err(_) => text.to_string(),
+    };
+    match condition::evaluate(&text, &env) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(e) => {

@@ -48,7 +48,7 @@ pub fn spawn(worker: &Rc<Worker>, listening: Listening) {
 async fn accept(worker: Rc<Worker>, listening: Listening) {
     let Listening { fd, listener } = listening;
     let Ok(socket) = portcullis_sys::reactor::register(fd) else { return };
-    let timer = Task::new(&worker);
+    let timer = Task::service(&worker);
     let at_once = worker.plan().global.maxaccept;
     let mut taken = 0u32;
     loop {

@@ -175,7 +175,7 @@ impl Idle {
 
 /// Closes idle connections that the server closed, and from time to time those that are too many.
 pub async fn tend(worker: Rc<Worker>) {
-    let task = Task::new(&worker);
+    let task = Task::service(&worker);
     loop {
         poll_fn(|cx| {
             let bell = worker.idle.borrow().bell.clone();

@@ -42,6 +42,8 @@ pub struct SlotId {
 struct Slot {
     generation: u32,
     used: bool,
+    /// A task of the worker's own, which neither listings show nor anybody ends.
+    service: bool,
     idle: bool,
     abort: Option<Abort>,
     about: Option<Rc<dyn About>>,
@@ -63,6 +65,13 @@ pub struct Slots {
 impl Slots {
     /// A slot for a new connection.
     pub fn add(&self) -> SlotId {
+        self.take(false)
+    }
+    /// A slot for a task of the worker's own.
+    pub fn add_service(&self) -> SlotId {
+        self.take(true)
+    }
+    fn take(&self, service: bool) -> SlotId {
         let mut all = self.all.borrow_mut();
         let index = self.free.borrow_mut().pop().unwrap_or_else(|| {
             all.push(Slot::default());
@@ -70,7 +79,7 @@ impl Slots {
         });
         let slot = &mut all[index as usize];
         slot.generation = slot.generation.wrapping_add(1);
-        (slot.used, slot.idle, slot.abort, slot.about) = (true, true, None, None);
+        *slot = Slot { generation: slot.generation, used: true, service, idle: true, abort: None, about: None };
         SlotId { index, generation: slot.generation }
     }
     /// Gives a slot back.
@@ -96,18 +105,18 @@ impl Slots {
     /// Asks a stream to end. False: it is gone already.
     pub fn abort(&self, id: SlotId, why: Abort) -> bool {
         match self.all.borrow_mut().get_mut(id.index as usize) {
-            Some(s) if s.used && s.generation == id.generation => {
+            Some(s) if s.used && !s.service && s.generation == id.generation => {
                 s.abort = Some(why);
                 true
             }
             _ => false,
         }
     }
-    /// Every slot in use with what it is about: index, idle, line.
+    /// Every connection's slot with what it is about: index, idle, line.
     #[must_use]
     pub fn list(&self) -> Vec<(SlotId, bool, Option<String>)> {
         let all = self.all.borrow();
-        let used = all.iter().enumerate().filter(|(_, s)| s.used);
+        let used = all.iter().enumerate().filter(|(_, s)| s.used && !s.service);
         used.map(|(i, s)| {
             let id = SlotId { index: i as u32, generation: s.generation };
             (id, s.idle, s.about.as_ref().map(|a| a.line()))
@@ -123,5 +132,23 @@ impl Slots {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_s_own_tasks_are_nobody_s_business() {
+        let slots = Slots::default();
+        let (own, conn) = (slots.add_service(), slots.add());
+        assert_eq!(slots.list().iter().map(|(id, ..)| *id).collect::<Vec<_>>(), [conn]);
+        assert!(!slots.abort(own, Abort::Stopping));
+        assert!(slots.abort(conn, Abort::Stopping));
+        assert_eq!(slots.aborted(own), None);
+        slots.remove(own);
+        let again = slots.add();
+        assert!(slots.abort(again, Abort::Killed) && !slots.abort(own, Abort::Killed));
     }
 }
