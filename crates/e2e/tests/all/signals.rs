@@ -250,8 +250,13 @@ fn notified(socket: &UnixDatagram) -> String {
 
 /// Waits until the master says that it serves.
 fn wait_ready(socket: &UnixDatagram) {
-    let text = notified(socket);
-    assert!(text.lines().any(|l| l == "READY=1"), "the master says {text:?}");
+    loop {
+        let text = notified(socket);
+        assert!(!text.is_empty(), "the master never says that it serves");
+        if text.lines().any(|l| l == "READY=1") {
+            return;
+        }
+    }
 }
 
 /// systemd's notification socket hears READY=1 from a master started with -Ws.
