@@ -59,7 +59,9 @@ pub fn system() -> Rlimit {
 pub fn apply(global: &Global, limits: &Limits) -> Result<(), String> {
     let now = system();
     let hard = now.maximum.unwrap_or(u64::MAX);
-    let wish = Rlimit { current: Some(limits.wanted), maximum: Some(hard.max(limits.wanted)) };
+    // what is there already is not lowered
+    let current = now.current.unwrap_or(u64::MAX).max(limits.wanted);
+    let wish = Rlimit { current: Some(current), maximum: Some(hard.max(current)) };
     let forbidden = global.fd_hard_limit.is_some_and(|most| limits.wanted > most);
     if !forbidden && setrlimit(Resource::Nofile, wish).is_ok() {
         return Ok(());

@@ -311,12 +311,8 @@ impl Master<'_> {
     fn ended(&mut self, worker: &Worker, status: WaitStatus) {
         let (code, how) = describe(status);
         let pid = worker.pid.as_raw_nonzero();
-        if !worker.current {
+        if !worker.current || code == 0 {
             say::warning(format!("Former worker ({pid}) exited with code {code} ({how})"));
-            return;
-        }
-        if code == 0 {
-            say::warning(format!("Current worker ({pid}) exited with code {code} ({how})"));
             return;
         }
         say::alert(format!("Current worker ({pid}) exited with code {code} ({how})"));

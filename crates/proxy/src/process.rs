@@ -76,6 +76,11 @@ impl Process {
         self.leaving.since.store(self.clock.now().0, Ordering::SeqCst);
         self.leaving.window.store(window, Ordering::SeqCst);
     }
+    /// Has a soft stop begun? Server connections are not worth keeping then.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.since.load(Ordering::Relaxed) != 0
+    }
     /// Shall a connection that could be kept end with this response?
     #[must_use]
     pub fn ends_kept(&self, random: &Random) -> bool {

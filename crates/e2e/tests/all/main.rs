@@ -4,11 +4,13 @@
 mod command_line;
 mod config_errors;
 mod config_language;
+mod confinement;
 mod connections;
 mod fields;
 mod http1;
 mod limits;
 mod logs;
+mod master;
 mod proxy_protocol;
 mod rules;
 mod signals;

@@ -38,8 +38,9 @@ pub fn to_server(x: &mut Exchange<'_>, session: &Session, back: &ProxyPlan) -> R
     rules::headers::forwardfor(head, &x.facts, front.forwardfor.as_ref(), fwd);
     rules::headers::originalto(head, &x.facts, front.originalto.as_ref(), to);
     strip_connection(head, upgrade);
-    let closing =
-        back.connection != ConnectionMode::KeepAlive || front.connection == ConnectionMode::ServerClose;
+    let closing = back.connection != ConnectionMode::KeepAlive
+        || front.connection == ConnectionMode::ServerClose
+        || session.worker().process.is_leaving();
     if closing && !back.has(Opts::HTTP_PRETEND_KEEPALIVE) && !upgrade {
         head.push(b"connection", b"close");
     }

@@ -79,7 +79,8 @@ impl Slots {
         });
         let slot = &mut all[index as usize];
         slot.generation = slot.generation.wrapping_add(1);
-        *slot = Slot { generation: slot.generation, used: true, service, idle: true, abort: None, about: None };
+        *slot =
+            Slot { generation: slot.generation, used: true, service, idle: true, abort: None, about: None };
         SlotId { index, generation: slot.generation }
     }
     /// Gives a slot back.
