@@ -147,6 +147,10 @@ fn open(
         }
         failed("[haproxy.main()] Some protocols failed to start their listeners! Exiting.".into())
     })?;
+    for server in model.proxies.iter().flat_map(|p| &p.servers) {
+        // one that is not there fails when it is connected through, as its server's error
+        let _ = server.set.namespace.as_deref().map(portcullis_sys::netns::open);
+    }
     if let Some(path) = model.global.pidfile.as_deref().filter(|_| daemon) {
         daemon::write_pid(path).map_err(failed)?;
     }

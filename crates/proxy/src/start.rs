@@ -216,3 +216,87 @@ impl Running {
 fn is_inet(b: &Bound) -> bool {
     matches!(b.listener.bind.address.host, Host::V4(_) | Host::V6(_))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::Session;
+    use portcullis_backend::Descriptors;
+    use portcullis_config::env::Env;
+    use portcullis_config::files::LocalFiles;
+    use portcullis_config::{Registry, SourceFile, load};
+    use portcullis_telemetry::gate;
+    use portcullis_telemetry::log::Sinks;
+    use portcullis_transport::{Conn, Peer};
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+    use std::os::unix::net::UnixStream;
+
+    const CONFIG: &str = "global\n nbthread 1\ndefaults\n mode http\n timeout client 9s\n timeout connect 9s\n timeout server 9s\n\
+                          frontend fe\n bind 127.0.0.1:1\n http-request return status 200\n";
+
+    /// One worker on a port of the system's choice.
+    fn running() -> (Running, Arc<Plan>, std::net::SocketAddr) {
+        let registry = Registry { rooms: vec![portcullis_config::rows::rows(), crate::rules::rows()] };
+        let source = SourceFile { name: "test".into(), text: CONFIG.as_bytes().to_vec() };
+        let mut loaded = load(&[source], &registry, &LocalFiles, &mut Env::default());
+        let counts = gate::Process::new(1, 100, 0, 0);
+        let process = Process::new(1, counts, Sinks::new(vec![], None, "t"), Descriptors::new(1000, 20, 25));
+        let plan = Arc::new(crate::plan::compile(&loaded.model, &process, &mut loaded.diags));
+        assert!(!loaded.diags.failed(), "{:?}", loaded.diags.list);
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let address = socket.local_addr().unwrap();
+        let mut socket = Some(OwnedFd::from(socket));
+        let bound = bind(&plan, &mut |_| socket.take()).unwrap();
+        (start(&plan, process, bound, Arc::new(|_| {})).unwrap(), plan, address)
+    }
+
+    fn served(address: std::net::SocketAddr) -> bool {
+        let mut client = TcpStream::connect(address).unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+        let mut text = String::new();
+        client.read_to_string(&mut text).unwrap();
+        text.starts_with("HTTP/1.1 200")
+    }
+
+    /// The invariant that a panic ends one stream, is counted, gives everything back, and nothing else stops.
+    #[test]
+    fn a_panic_ends_one_session_alone() {
+        let (mut running, plan, address) = running();
+        assert!(served(address));
+        let listener = plan.listeners[0].clone();
+        let (mine, theirs) = UnixStream::pair().unwrap();
+        theirs.set_nonblocking(true).unwrap();
+        let process = running.process.clone();
+        process.tell_all(|| {
+            let (listener, theirs) = (listener.clone(), theirs.try_clone().unwrap());
+            Mail::Run(Box::new(move |worker| {
+                let conn = Conn::new(theirs.into()).unwrap();
+                let now = worker.clock.now();
+                let (counts, front) = (&*worker.process.counts, &*listener.proxy.front);
+                let admission = gate::admit(counts, front, &listener.counts, now.0, std::task::Waker::noop())
+                    .ok()
+                    .unwrap();
+                worker.process.load[0].fetch_add(1, Ordering::SeqCst);
+                let session = Session::new(worker, conn, Peer::Unix, now, listener.clone(), admission);
+                tokio::task::spawn_local(async move {
+                    let _session = session;
+                    panic!("as a stream might");
+                });
+            }))
+        });
+        drop(theirs);
+        // the session's socket is closed with it
+        assert_eq!((&mine).read(&mut [0; 8]).unwrap(), 0);
+        assert!(served(address));
+        assert_eq!(process.counts.counters.sum(|c| c.panics.get()), 1);
+        assert!(!running.broken());
+        running.soft_stop(Some(Duration::ZERO));
+        while !running.left() {
+            std::thread::yield_now();
+        }
+        assert_eq!(process.counts.conns.get(), 0);
+        running.join().unwrap();
+    }
+}

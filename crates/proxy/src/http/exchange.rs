@@ -111,7 +111,7 @@ pub async fn exchange(session: &mut Session, rest: Option<Buffer>) -> After {
     }
     let mut held = None;
     if let Err(stop) = story(&mut x, session, &mut held).await {
-        refuse(&mut x, session, stop).await;
+        Box::pin(refuse(&mut x, session, stop)).await;
     }
     drop(held);
     finish(x, session)
@@ -131,15 +131,19 @@ async fn story<'p>(
         return Err(monitor(x, session));
     }
     if x.front.has(Opts::HTTP_BUFFER_REQUEST) {
-        stages::buffer_body(x, session).await?;
+        Box::pin(stages::buffer_body(x, session)).await?;
     }
-    request_rules(x, session, x.front).await?;
+    if x.front.rules.is_some() {
+        Box::pin(request_rules(x, session, x.front)).await?;
+    }
     let back = route(x, session)?;
     if back.index != x.front.index {
         if back.has(Opts::HTTP_BUFFER_REQUEST) {
-            stages::buffer_body(x, session).await?;
+            Box::pin(stages::buffer_body(x, session)).await?;
         }
-        request_rules(x, session, back).await?;
+        if back.rules.is_some() {
+            Box::pin(request_rules(x, session, back)).await?;
+        }
     }
     *held = back.state.as_ref().map(|s| s.sessions().take());
     x.facts.beconn = held.as_ref().map_or(0, |h| h.gauge().get());

@@ -79,10 +79,13 @@ async fn wait_for_request(session: &mut Session) -> bool {
     let task = &session.task;
     task.deadline(session.idle_since.after(timeout));
     let conn = &session.conn;
-    let mut leaves = false;
+    let (mut leaves, mut queued) = (false, false);
     poll_fn(|cx| {
         if conn.poll_readable(cx).is_ready() {
-            return Poll::Ready(true);
+            return match task.worker.turn.start(&mut queued, cx.waker()) {
+                true => Poll::Ready(true),
+                false => Poll::Pending,
+            };
         }
         // a soft stop: the connection ends at a moment of `close-spread-time`, unless it ends earlier anyhow
         if idle_close

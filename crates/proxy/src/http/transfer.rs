@@ -124,13 +124,14 @@ pub async fn run(
         x.facts.bytes_down += counted(&x.scratch.response, &info);
         if (100..200).contains(&x.scratch.response.status) && x.scratch.response.status != 101 {
             if x.client_is_11() {
-                interim(x, session, &mut due).await;
+                Box::pin(interim(x, session, &mut due)).await;
             }
             continue;
         }
         x.facts.timers.response = ms(worker.clock.now().since(sent_at));
         x.facts.status = x.scratch.response.status.into();
-        if let Err(stop) = response_rules(x, session, back).await {
+        let rules = back.rules.is_some() || x.front.rules.is_some();
+        if rules && let Err(stop) = Box::pin(response_rules(x, session, back)).await {
             x.input = reclaim(x, &mut up);
             x.facts.bytes_up += up.bytes;
             worker.buffers.give(received);
@@ -346,7 +347,7 @@ async fn respond(
         log_now(x, session);
     }
     if tunnel {
-        return run_tunnel(x, session, back, upstream, up, down).await;
+        return Box::pin(run_tunnel(x, session, back, upstream, up, down)).await;
     }
     let failed = pump(session, &upstream.conn, &mut up, &mut down, &mut due).await;
     x.facts.bytes_up += up.bytes;
