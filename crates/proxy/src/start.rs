@@ -58,7 +58,12 @@ pub fn bind(
     for listener in plan.listeners.iter().filter(|l| l.enabled) {
         for shard in 0..listener.shards {
             let taken = inherited(&Bound::identity(listener, shard));
-            match taken.map_or_else(|| listen::open(&listener.bind, &listener.options), Ok) {
+            let again = |fd: OwnedFd| {
+                // the backlog may be another one now
+                let _ = rustix::net::listen(&fd, listener.options.backlog);
+                Ok(fd)
+            };
+            match taken.map_or_else(|| listen::open(&listener.bind, &listener.options), again) {
                 Ok(fd) => {
                     bound.push(Bound { fd, listener: listener.clone(), shard: (shard, listener.shards) })
                 }

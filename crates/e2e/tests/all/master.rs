@@ -249,6 +249,7 @@ fn pause_and_resume() {
         w.ok("o1");
         w.proxy(&sections("", ""));
         answers(w);
+        w.logs(1); // its line is out before the next one comes from elsewhere
         let port = w.port("fe");
         for (signal, listens) in
             [(Signal::TTOU, false), (Signal::TTIN, true), (Signal::TTOU, false), (Signal::TTIN, true)]
