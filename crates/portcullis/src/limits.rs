@@ -18,11 +18,12 @@ pub struct Limits {
     pub automatic: bool,
 }
 
-/// Descriptors that are needed beside two a connection.
-fn own(model: &Model) -> u64 {
+/// Descriptors that are needed beside two a connection, as HAProxy counts them.
+#[must_use]
+pub fn own(model: &Model) -> u64 {
     let listeners: usize = model.proxies.iter().map(|p| p.binds.len()).sum();
     let workers = u64::from(model.global.nbthread.unwrap_or(1));
-    20 + listeners as u64 + workers * 4
+    10 + listeners as u64 + workers * 3
 }
 
 /// The most descriptors that may be had: the system's hard limit, and not more than `fd-hard-limit`.
@@ -134,19 +135,19 @@ mod tests {
     fn automatic_from_the_hard_limit() {
         let system = Rlimit { current: Some(1024), maximum: Some(20000) };
         let l = wanted(&model(|_| {}), &system);
-        assert_eq!((l.maxconn, l.automatic), (9988, true));
+        assert_eq!((l.maxconn, l.automatic), (9993, true));
         assert!(l.wanted <= 20000);
         let l = wanted(&model(|g| g.fd_hard_limit = Some(1000)), &system);
-        assert_eq!(l.maxconn, 488);
+        assert_eq!(l.maxconn, 493);
         let none = Rlimit { current: None, maximum: None };
-        assert_eq!(wanted(&model(|_| {}), &none).maxconn, 524_276);
+        assert_eq!(wanted(&model(|_| {}), &none).maxconn, 524_281);
     }
 
     #[test]
     fn said() {
         let system = Rlimit { current: Some(1024), maximum: Some(20000) };
         let l = wanted(&model(|g| g.maxconn = Some(5000)), &system);
-        assert_eq!((l.maxconn, l.wanted, l.automatic), (5000, 10024, false));
+        assert_eq!((l.maxconn, l.wanted, l.automatic), (5000, 10013, false));
         assert_eq!(wanted(&model(|g| g.ulimit_n = Some(30000)), &system).wanted, 30000);
     }
 }
