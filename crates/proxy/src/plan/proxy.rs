@@ -188,6 +188,7 @@ pub fn compile(
         unique_id: p.ext.get::<UniqueId>().cloned().filter(|u| u.format.is_some()),
         wants_destination: p.ext.get::<RuleSets>().is_some()
             || p.originalto.is_some()
+            || p.ext.get::<Option<Arc<Forwarded>>>().is_some_and(Option::is_some)
             || p.log_format == LogFormat::Connect
             || p.opts.contains(Opts::TRANSPARENT)
             || p.servers.iter().any(|s| s.set.send_proxy || s.set.send_proxy_v2 || needs_port(s)),
