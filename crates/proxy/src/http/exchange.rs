@@ -8,7 +8,8 @@ use crate::reply::Answer;
 use crate::rules::{Effects, monitor_answer};
 use crate::session::Session;
 use crate::upstream::{Established, Wish, establish};
-use portcullis_config::{ConnectionMode, Opts};
+use portcullis_backend::{Next, RetryPolicy, retry};
+use portcullis_config::{ConnectionMode, Opts, RetryOn};
 use portcullis_message::{Method, Version};
 use portcullis_sample::{Direction, Facts};
 use portcullis_transport::{Buffer, Millis};
@@ -86,6 +87,8 @@ pub struct Exchange<'p> {
     pub unlogged: bool,
     /// Nothing of the request's body is left to come.
     pub body_done: bool,
+    /// What was here behind the request's head before it was sent, to be sent again (`retry-on`).
+    pub replay: Option<Box<[u8]>>,
 }
 
 /// Serves one request.
@@ -111,6 +114,7 @@ pub async fn exchange(session: &mut Session, rest: Option<Buffer>) -> After {
         valid: false,
         unlogged: false,
         body_done: false,
+        replay: None,
     };
     outcome::begin(&mut x.facts, session, front, true);
     x.facts.timers.idle = if session.requests == 1 { 0 } else { ms(x.began.since(session.idle_since)) };
@@ -205,34 +209,53 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
     headers::to_server(x, session, back)?;
     let first = session.requests == 1;
     let mut private = session.private.take();
-    let mut wish = Wish {
-        client: &session.conn,
-        watch_client: back.has(Opts::ABORTONCLOSE),
-        reuse: Some(first),
-        private: private.take(),
-        avoid: None,
-    };
-    let found = establish(&session.task, back, &mut x.facts, &mut wish).await;
-    let found = found.map_err(|f| Stop::new(&f.termination, f.status))?;
-    x.facts.srvconn = found.slot.server().sessions.get();
-    x.server = Some(found.slot.server().clone());
-    let counters = found.slot.server().counters.of(worker.id.into());
-    counters.cum_sess.inc();
-    counters.cum_req.inc();
-    let Established { upstream, slot, server, reused } = found;
-    match transfer::run(x, session, back, server, upstream, reused).await {
-        transfer::Ended::Done(up) => {
-            if let Some(up) = up {
-                let never = back.reuse == portcullis_config::Reuse::Never;
-                let private = never || !server.shareable();
-                let now = worker.clock.now();
-                let handle = worker.idle.borrow_mut().put(up, 0, private, server, now);
-                session.private = handle.filter(|_| private);
+    x.keep_for_retries(back);
+    let (mut avoid, mut stay, mut began) = (None, None, None);
+    loop {
+        let mut wish = Wish {
+            client: &session.conn,
+            watch_client: back.has(Opts::ABORTONCLOSE),
+            reuse: Some(first),
+            private: private.take(),
+            avoid: avoid.take(),
+            stay: stay.take(),
+            began,
+        };
+        let found = establish(&session.task, back, &mut x.facts, &mut wish).await;
+        began = wish.began;
+        let found = found.map_err(|f| Stop::new(&f.termination, f.status))?;
+        x.facts.srvconn = found.slot.server().sessions.get();
+        x.server = Some(found.slot.server().clone());
+        let counters = found.slot.server().counters.of(worker.id.into());
+        counters.cum_sess.inc();
+        counters.cum_req.inc();
+        let Established { upstream, slot, server, reused } = found;
+        match transfer::run(x, session, back, server, upstream, reused).await {
+            transfer::Ended::Done(up) => {
+                if let Some(up) = up {
+                    let never = back.reuse == portcullis_config::Reuse::Never;
+                    let private = never || !server.shareable();
+                    let now = worker.clock.now();
+                    let handle = worker.idle.borrow_mut().put(up, 0, private, server, now);
+                    session.private = handle.filter(|_| private);
+                }
+                drop(slot);
+                return Ok(());
             }
-            drop(slot);
-            Ok(())
+            transfer::Ended::Again => {
+                let failed = slot.server().clone();
+                match x.next_attempt(back) {
+                    Next::Redispatch => avoid = Some(failed),
+                    _ => {
+                        back.counters(worker.id).retries.inc();
+                        failed.counters.of(worker.id.into()).retries.inc();
+                        stay = Some(failed);
+                    }
+                }
+                x.facts.retries += 1;
+            }
+            transfer::Ended::Stopped(stop) => return Err(stop),
         }
-        transfer::Ended::Stopped(stop) => Err(stop),
     }
 }
 
@@ -308,6 +331,24 @@ fn finish(mut x: Exchange<'_>, session: &mut Session) -> After {
 }
 
 impl Exchange<'_> {
+    /// `retry-on`: keeps the request, if all of it is here.
+    fn keep_for_retries(&mut self, back: &ProxyPlan) {
+        if !back.retry_on.wants_requests() || self.effects.no_l7_retry || !self.body_is_here() {
+            return;
+        }
+        self.replay = Some(self.input.data().into());
+    }
+    /// May the request be sent again after this failure?
+    #[must_use]
+    pub fn may_retry(&self, back: &ProxyPlan, failure: RetryOn) -> bool {
+        self.replay.is_some() && back.retry_on.has(failure) && self.facts.retries < back.retries
+    }
+    /// Which server is next.
+    fn next_attempt(&self, back: &ProxyPlan) -> Next {
+        let rotates = back.state.as_ref().is_some_and(|s| s.rotates());
+        let policy = RetryPolicy { retries: back.retries, ..back.retry };
+        retry::decide(&policy, retry::Attempt { done: self.facts.retries, persistent: false, rotates })
+    }
     /// The request's body as it comes from the client.
     #[must_use]
     pub fn body(&self) -> Body {

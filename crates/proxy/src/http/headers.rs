@@ -44,7 +44,7 @@ pub fn to_server(x: &mut Exchange<'_>, session: &Session, back: &ProxyPlan) -> R
     match (closing && !back.has(Opts::HTTP_PRETEND_KEEPALIVE), head.version >= Version::HTTP_11) {
         _ if upgrade => {}
         (true, true) => head.push(b"connection", b"close"),
-        (false, false) => head.push(b"connection", b"keep-alive"),
+        (false, false) if !x.info.insecure => head.push(b"connection", b"keep-alive"),
         _ => {}
     }
     Ok(())

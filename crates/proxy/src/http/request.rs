@@ -9,6 +9,9 @@ use portcullis_wire::h1::{Bad, Chunked, Framing, Parsed, parse_request, too_larg
 use std::future::poll_fn;
 use std::task::Poll;
 
+/// How an HTTP/2 connection begins (RFC 9113 section 3.4), which is not spoken here.
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
 /// What came of waiting for bytes.
 enum Got {
     Bytes,
@@ -41,7 +44,11 @@ pub async fn read(x: &mut Exchange<'_>, session: &mut Session) -> Result<(), Sto
                     let status = too_large(x.input.data());
                     return Err(malformed(x, &worker, status));
                 }
-                Err(bad) => return Err(malformed(x, &worker, bad.fault.status())),
+                Err(bad) => {
+                    let preface = x.input.data().starts_with(HTTP2_PREFACE);
+                    let status = if preface { 405 } else { bad.fault.status() };
+                    return Err(malformed(x, &worker, status));
+                }
             }
         }
         if let Err(stop) = more(x, session).await {

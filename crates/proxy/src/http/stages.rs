@@ -57,6 +57,12 @@ impl<'p> Exchange<'p> {
         }
     }
 
+    /// Is all of the request here?
+    #[must_use]
+    pub fn body_is_here(&self) -> bool {
+        self.body_state().complete
+    }
+
     /// How much of the request's body is here.
     fn body_state(&self) -> BodyState {
         let have = self.input.len() as u64;

@@ -10,8 +10,8 @@ use crate::relay::{self, Lane};
 use crate::rules::Timeout;
 use crate::session::Session;
 use crate::upstream::Upstream;
-use crate::worker::{Task, Woken};
-use portcullis_config::{ConnectionMode, Opts};
+use crate::worker::{Task, Woken, Worker};
+use portcullis_config::{ConnectionMode, Opts, RetryOn};
 use portcullis_sample::Direction;
 use portcullis_transport::conn::Seen;
 use portcullis_transport::{Buffer, Conn, Millis};
@@ -24,6 +24,8 @@ use std::time::Duration;
 pub enum Ended {
     /// The response went to the client; the connection, if it may be used again.
     Done(Option<Upstream>),
+    /// `retry-on`: it is to be sent again.
+    Again,
     /// No response, or not all of it.
     Stopped(Stop),
 }
@@ -44,6 +46,35 @@ impl Due {
         self.server = if server { now.after(self.server_timeout) } else { Millis::NEVER };
         task.deadline(self.client.min(self.server));
     }
+}
+
+impl Answer {
+    /// What `retry-on` calls it.
+    fn failure(&self) -> RetryOn {
+        match self {
+            Self::Gone(true) => RetryOn::EMPTY_RESPONSE,
+            Self::Gone(false) | Self::Malformed => RetryOn::JUNK_RESPONSE,
+            Self::ServerLate => RetryOn::RESPONSE_TIMEOUT,
+            _ => RetryOn::NONE,
+        }
+    }
+}
+
+/// The request is put back to where it was before it was sent.
+fn again(x: &mut Exchange<'_>, worker: &Worker, up: &mut Flow, upstream: Upstream) -> Ended {
+    x.input = reclaim(x, up);
+    if x.info.framing != Framing::None {
+        // its body was consumed
+        worker.buffers.give(std::mem::take(&mut x.input));
+        let kept = x.replay.as_deref().unwrap_or_default();
+        let mut buffer = worker.buffers.take();
+        buffer.extend(kept);
+        x.input = buffer;
+    }
+    x.facts.bytes_down = 0;
+    upstream.conn.reset_on_close();
+    worker.idle.borrow_mut().close(upstream);
+    Ended::Again
 }
 
 /// What ends the wait for a response head.
@@ -108,6 +139,10 @@ pub async fn run(
         };
         let (len, info) = match answer {
             Answer::Head(len, info) => (len, info),
+            other if x.may_retry(back, other.failure()) => {
+                worker.buffers.give(received);
+                return again(x, &worker, &mut up, upstream);
+            }
             other => {
                 let stop = match other {
                     Answer::Gone(true) if reused => Stop::silent(),
@@ -115,7 +150,7 @@ pub async fn run(
                 };
                 x.input = reclaim(x, &mut up);
                 x.facts.bytes_up += up.bytes;
-                x.body_done = up.done;
+                x.body_done = up.done || x.info.stray_body;
                 worker.buffers.give(received);
                 upstream.conn.reset_on_close();
                 worker.idle.borrow_mut().close(upstream);
@@ -129,6 +164,10 @@ pub async fn run(
                 interim(x, session, &mut due).await;
             }
             continue;
+        }
+        if x.may_retry(back, RetryOn::status(x.scratch.response.status)) {
+            worker.buffers.give(received);
+            return again(x, &worker, &mut up, upstream);
         }
         x.facts.timers.response = ms(worker.clock.now().since(sent_at));
         x.facts.status = x.scratch.response.status.into();
