@@ -43,6 +43,7 @@ const SIGNALS: &[i32] = &[
 fn main() -> ExitCode {
     portcullis_sys::process::no_huge_pages();
     let program = master::Program::this();
+    say::program(&program.path);
     let options = match options::parse(std::env::args().skip(1)) {
         Ok(options) => options,
         Err(Wrong::Usage) => return usage(),

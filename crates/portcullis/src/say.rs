@@ -2,12 +2,22 @@
 
 use portcullis_config::{Diagnostics, Severity, render};
 use std::io::Write;
+use std::path::Path;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// `-q` and `quiet`: nothing is said.
 static QUIET: AtomicBool = AtomicBool::new(false);
 /// The version was told already, as it is before the first warning or alert.
 static INTRODUCED: AtomicBool = AtomicBool::new(false);
+
+/// Where the program is, for its introduction: found while the file system can still be seen.
+static PROGRAM: OnceLock<String> = OnceLock::new();
+
+/// Remembers where the program is.
+pub fn program(path: &Path) {
+    let _ = PROGRAM.set(path.display().to_string());
+}
 
 /// Says nothing from now on, or speaks again.
 pub fn set_quiet(quiet: bool) {
@@ -57,7 +67,7 @@ fn introduce(severity: Severity) {
         return;
     }
     notice(format!("haproxy version is {}", portcullis_config::VERSION));
-    let path = std::env::current_exe().map(|p| p.display().to_string()).unwrap_or_default();
+    let path = PROGRAM.get().map_or("", String::as_str);
     notice(format!("path to executable is {path} (Portcullis {})", env!("CARGO_PKG_VERSION")));
 }
 
