@@ -57,6 +57,11 @@ pub fn diagnostics(diags: &Diagnostics, least: Severity) {
     raw(&render::all(diags, least, std::process::id()));
 }
 
+/// The start is over: who reads on knows by now what this is.
+pub fn started() {
+    INTRODUCED.store(true, Ordering::Relaxed);
+}
+
 /// A forked process introduces itself again.
 pub fn introduce_again() {
     INTRODUCED.store(false, Ordering::Relaxed);

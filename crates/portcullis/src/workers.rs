@@ -108,6 +108,7 @@ fn serve(
     let link = master.map(|m| m.link);
     match begin(&opened.model, &opened.plan, opened.process, opened.bound) {
         Ok(running) => {
+            say::started();
             takeover::finish(options);
             if let Some(background) = background {
                 background.ready();
