@@ -1,7 +1,8 @@
 //! One request and its response: the whole story, in order.
 
 use super::body::Body;
-use super::{After, Scratch, answer, headers, request, stages, transfer};
+use super::transfer::{self, Transfer};
+use super::{After, Scratch, answer, headers, request, stages};
 use crate::outcome;
 use crate::plan::{Plan, ProxyPlan};
 use crate::reply::Answer;
@@ -216,37 +217,43 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
     x.keep_for_retries(back);
     let (mut avoid, mut stay, mut began) = (None, None, None);
     loop {
-        let mut wish = Wish {
-            client: &session.conn,
-            watch_client: back.has(Opts::ABORTONCLOSE),
-            reuse: Some(first),
-            private: private.take(),
-            avoid: avoid.take(),
-            stay: stay.take(),
-            began,
+        let found = {
+            let mut wish = Wish {
+                client: &session.conn,
+                watch_client: back.has(Opts::ABORTONCLOSE),
+                reuse: Some(first),
+                private: private.take(),
+                avoid: avoid.take(),
+                stay: stay.take(),
+                began,
+            };
+            let found = establish(&session.task, back, &mut x.facts, &mut wish).await;
+            began = wish.began;
+            found
         };
-        let found = establish(&session.task, back, &mut x.facts, &mut wish).await;
-        began = wish.began;
-        let found = found.map_err(|f| Stop::new(&f.termination, f.status))?;
-        x.facts.srvconn = found.slot.server().sessions.get();
-        x.server = Some(found.slot.server().clone());
-        let counters = found.slot.server().counters.of(worker.id.into());
+        let Established { upstream, slot, server, reused } =
+            found.map_err(|f| Stop::new(&f.termination, f.status))?;
+        x.facts.srvconn = slot.server().sessions.get();
+        x.server = Some(slot.server().clone());
+        let counters = slot.server().counters.of(worker.id.into());
         counters.cum_sess.inc();
         counters.cum_req.inc();
-        let Established { upstream, slot, server, reused } = found;
-        match transfer::run(x, session, back, server, upstream, reused).await {
-            transfer::Ended::Done(up) => {
-                if let Some(up) = up {
-                    let never = back.reuse == portcullis_config::Reuse::Never;
-                    let private = never || !server.shareable();
-                    let now = worker.clock.now();
-                    let handle = worker.idle.borrow_mut().put(up, 0, private, server, now);
-                    session.private = handle.filter(|_| private);
-                }
-                drop(slot);
+        let mut t = Transfer::new(x, &worker, (back, server), upstream);
+        let ended = transfer::run(x, session, back, &mut t, reused).await;
+        let mut idle = worker.idle.borrow_mut();
+        match ended {
+            transfer::Ended::Done(true) => {
+                let private = back.reuse == portcullis_config::Reuse::Never || !server.shareable();
+                let handle = idle.put(t.upstream, 0, private, server, worker.clock.now());
+                session.private = handle.filter(|_| private);
+                return Ok(());
+            }
+            transfer::Ended::Done(false) => {
+                idle.close(t.upstream);
                 return Ok(());
             }
             transfer::Ended::Again => {
+                idle.close(t.upstream);
                 let failed = slot.server().clone();
                 match x.next_attempt(back) {
                     Next::Redispatch => avoid = Some(failed),
@@ -258,7 +265,10 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
                 }
                 x.facts.retries += 1;
             }
-            transfer::Ended::Stopped(stop) => return Err(stop),
+            transfer::Ended::Stopped(stop) => {
+                idle.close(t.upstream);
+                return Err(stop);
+            }
         }
     }
 }
