@@ -1,7 +1,7 @@
 //! One request and its response: the whole story, in order.
 
 use super::body::Body;
-use super::{After, Scratch, answer, headers, request, stages, transfer};
+use super::{After, Scratch, answer, drain, headers, request, stages, transfer};
 use crate::outcome;
 use crate::plan::{Plan, ProxyPlan};
 use crate::reply::Answer;
@@ -10,7 +10,7 @@ use crate::session::Session;
 use crate::upstream::{Established, Wish, establish};
 use portcullis_backend::{Next, RetryPolicy, retry};
 use portcullis_config::{ConnectionMode, Opts, RetryOn};
-use portcullis_message::{Method, Version};
+use portcullis_message::Method;
 use portcullis_sample::{Direction, Facts};
 use portcullis_transport::{Buffer, Millis};
 use portcullis_wire::h1::Info;
@@ -87,6 +87,12 @@ pub struct Exchange<'p> {
     pub unlogged: bool,
     /// Nothing of the request's body is left to come.
     pub body_done: bool,
+    /// The client left in its body.
+    pub cut: bool,
+    /// What is left of a body that was forwarded in part.
+    pub rest: Option<Body>,
+    /// A rule wants the server's connection closed.
+    pub server_close: bool,
     /// What was here behind the request's head before it was sent, to be sent again (`retry-on`).
     pub replay: Option<Box<[u8]>>,
 }
@@ -114,6 +120,9 @@ pub async fn exchange(session: &mut Session, rest: Option<Buffer>) -> After {
         valid: false,
         unlogged: false,
         body_done: false,
+        cut: false,
+        rest: None,
+        server_close: false,
         replay: None,
     };
     outcome::begin(&mut x.facts, session, front, true);
@@ -126,7 +135,11 @@ pub async fn exchange(session: &mut Session, rest: Option<Buffer>) -> After {
         refuse(&mut x, session, stop).await;
     }
     drop(held);
-    finish(x, session)
+    let rest = (x.keep && !x.body_done).then(|| x.rest.take().unwrap_or_else(|| x.body()));
+    match (finish(x, session), rest) {
+        (After::Keep(input), Some(body)) => drain::drain(session, body, input.unwrap_or_default()).await,
+        (after, _) => after,
+    }
 }
 
 /// From the request's head to the response's last byte.
@@ -148,9 +161,15 @@ async fn story<'p>(
     let back = route(x, session)?;
     *held = back.state.as_ref().map(|s| s.sessions().take());
     x.facts.beconn = held.as_ref().map_or(0, |h| h.gauge().get());
+    if x.cut {
+        return Err(Stop::mute(b"CR", 400));
+    }
     if back.index != x.front.index {
         if back.has(Opts::HTTP_BUFFER_REQUEST) {
             stages::buffer_body(x, session).await?;
+        }
+        if x.cut {
+            return Err(Stop::mute(b"CR", 400));
         }
         request_rules(x, session, back).await?;
     }
@@ -315,6 +334,7 @@ fn finish(mut x: Exchange<'_>, session: &mut Session) -> After {
     drop(spares);
     if !keep {
         if x.front.has(Opts::NOLINGER) {
+            session.conn.finish();
             session.conn.reset_on_close();
         } else {
             // what is left unread would make a reset of the close, and the client might lose the answer
@@ -359,10 +379,5 @@ impl Exchange<'_> {
         let closing = self.front.connection == ConnectionMode::Close;
         self.keep =
             self.info.keep_alive && !closing && !(self.info.insecure && !self.plan.global.keep_insecure_te);
-    }
-    /// Does the client speak HTTP/1.1?
-    #[must_use]
-    pub fn client_is_11(&self) -> bool {
-        self.scratch.request.version >= Version::HTTP_11
     }
 }
