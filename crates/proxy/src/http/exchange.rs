@@ -302,6 +302,11 @@ async fn refuse(x: &mut Exchange<'_>, session: &mut Session, stop: Stop) {
 /// The end: timers, counters, log; what can be used again goes back.
 fn finish(mut x: Exchange<'_>, session: &mut Session) -> After {
     let worker = session.worker().clone();
+    let keep = x.keep && !worker.process.is_stopping();
+    if !keep {
+        // at once: the client may send its next request before the connection is closed, which resets it then
+        session.conn.finish();
+    }
     if !x.unlogged {
         let now = worker.clock.now();
         let t = &mut x.facts.timers;
@@ -322,7 +327,6 @@ fn finish(mut x: Exchange<'_>, session: &mut Session) -> After {
         };
         outcome::finish(&mut told, session, front, *back, server.as_deref(), Some(&scope));
     }
-    let keep = x.keep && !worker.process.is_stopping();
     let mut scratch = x.scratch;
     scratch.line.clear();
     scratch.line_parts = (0, 0);
@@ -334,7 +338,6 @@ fn finish(mut x: Exchange<'_>, session: &mut Session) -> After {
     drop(spares);
     if !keep {
         if x.front.has(Opts::NOLINGER) {
-            session.conn.finish();
             session.conn.reset_on_close();
         } else {
             // what is left unread would make a reset of the close, and the client might lose the answer

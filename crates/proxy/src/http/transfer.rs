@@ -168,8 +168,8 @@ pub async fn run(
             }
         };
         received.consume(len);
-        x.facts.bytes_down += counted(&x.scratch.response, &info);
         headers::strip_connection(&mut x.scratch.response, info.upgrade);
+        x.facts.bytes_down += counted(&x.scratch.response, &info);
         if (100..200).contains(&x.scratch.response.status) && x.scratch.response.status != 101 {
             interim(x, session, &mut due).await;
             continue;
@@ -211,7 +211,6 @@ async fn response_rules(x: &mut Exchange<'_>, session: &mut Session, back: &Prox
 fn counted(head: &portcullis_message::Head, info: &Info) -> u64 {
     use portcullis_message::HeaderId;
     let dropped = |id| match id {
-        HeaderId::Connection => !info.upgrade,
         HeaderId::ContentLength => info.framing == Framing::Chunked || head.status == 204,
         _ => false,
     };
