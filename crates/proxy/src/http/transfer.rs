@@ -3,6 +3,7 @@
 use super::body::Body;
 use super::exchange::{Exchange, Stop, ms};
 use super::flow::{Flow, FlowError};
+use super::request::{head_fits, too_odd};
 use super::{headers, stages};
 use crate::outcome;
 use crate::plan::{ProxyPlan, ServerPlan};
@@ -15,7 +16,7 @@ use portcullis_config::{ConnectionMode, Opts, RetryOn};
 use portcullis_sample::Direction;
 use portcullis_transport::conn::Seen;
 use portcullis_transport::{Buffer, Millis};
-use portcullis_wire::h1::{Chunked, Framing, Info, Parsed, encode, parse_response};
+use portcullis_wire::h1::{Bad, Chunked, Fault, Framing, Info, Parsed, encode, parse_response};
 use std::future::poll_fn;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -65,7 +66,7 @@ impl Answer {
     fn failure(&self) -> RetryOn {
         match self {
             Self::Gone(true) => RetryOn::EMPTY_RESPONSE,
-            Self::Gone(false) | Self::Malformed => RetryOn::JUNK_RESPONSE,
+            Self::Gone(false) | Self::Malformed | Self::Unasked => RetryOn::JUNK_RESPONSE,
             Self::ServerLate => RetryOn::RESPONSE_TIMEOUT,
             _ => RetryOn::NONE,
         }
@@ -94,6 +95,8 @@ enum Answer {
     /// The server closed or broke the connection; `true`: before anything came.
     Gone(bool),
     Malformed,
+    /// 101 that is none.
+    Unasked,
     /// The client has gone while its request was complete.
     Client,
     /// Its connection broke.
@@ -178,10 +181,17 @@ pub async fn run(
             Answer::Head(len, info) => (len, info),
             other if x.may_retry(back, other.failure()) => return again(x, worker, t),
             other => {
+                if matches!(other, Answer::Unasked) {
+                    x.facts.bytes_down += counted(&x.scratch.response, &Info::default());
+                }
                 let stop = match other {
                     Answer::Gone(true) if reused => Stop::silent(),
                     _ => no_answer(x, worker, back, &other),
                 };
+                t.up.drop_rest();
+                if !t.up.done && !x.info.stray_body {
+                    x.rest = Some(std::mem::replace(&mut t.up.body, Body::Length(0)));
+                }
                 t.give_up(x, worker);
                 x.body_done |= x.info.stray_body;
                 t.upstream.conn.reset_on_close();
@@ -189,11 +199,10 @@ pub async fn run(
             }
         };
         t.down.buffer.consume(len);
+        headers::strip_connection(&mut x.scratch.response, info.upgrade);
         x.facts.bytes_down += counted(&x.scratch.response, &info);
         if (100..200).contains(&x.scratch.response.status) && x.scratch.response.status != 101 {
-            if x.client_is_11() {
-                Box::pin(interim(x, session, &mut t.due)).await;
-            }
+            Box::pin(interim(x, session, &mut t.due)).await;
             continue;
         }
         if x.may_retry(back, RetryOn::status(x.scratch.response.status)) {
@@ -229,12 +238,12 @@ async fn response_rules(x: &mut Exchange<'_>, session: &mut Session, back: &Prox
 fn counted(head: &portcullis_message::Head, info: &Info) -> u64 {
     use portcullis_message::HeaderId;
     let dropped = |id| match id {
-        HeaderId::Connection => !info.upgrade,
         HeaderId::ContentLength => info.framing == Framing::Chunked || head.status == 204,
         _ => false,
     };
     let fields: usize = head.fields().filter(|f| !dropped(f.id)).map(|f| f.name.len() + f.value.len()).sum();
-    (21 + 8 + 3 + head.reason().len() + fields) as u64
+    let status = if head.status < 1000 { 3 } else { 5 };
+    (21 + 8 + status + head.reason().len() + fields) as u64
 }
 
 /// Forwards the request until the response's head is there.
@@ -244,6 +253,7 @@ async fn await_head(x: &mut Exchange<'_>, session: &Session, back: &ProxyPlan, t
     let (server, received) = (&upstream.conn, &mut down.buffer);
     let limits = back.response_limits;
     let method = x.method;
+    let global = &x.plan.global;
     let response = &mut x.scratch.response;
     let mut sink_broken = false;
     let mut fresh = true;
@@ -266,10 +276,13 @@ async fn await_head(x: &mut Exchange<'_>, session: &Session, back: &ProxyPlan, t
                     Ok(Parsed::Complete(len, info)) => {
                         // a fault in the body that is here already is the head's
                         let rest = received.data().get(len..).unwrap_or_default();
-                        let bad = info.framing == Framing::Chunked && Chunked::default().look(rest).is_err();
+                        let bad = (info.framing == Framing::Chunked
+                            && Chunked::default().look(rest).is_err())
+                            || !head_fits(response, len, global);
                         return Poll::Ready(if bad { Answer::Malformed } else { Answer::Head(len, info) });
                     }
                     Ok(Parsed::Partial) if received.len() < task.worker.buffers.size() => {}
+                    Err(Bad { fault: Fault::Upgrade, .. }) => return Poll::Ready(Answer::Unasked),
                     _ => return Poll::Ready(Answer::Malformed),
                 }
             }
@@ -324,7 +337,7 @@ fn no_answer(x: &Exchange<'_>, worker: &crate::worker::Worker, back: &ProxyPlan,
             failed();
             Stop::new(b"SH", 502)
         }
-        Answer::Malformed => {
+        Answer::Malformed | Answer::Unasked => {
             failed();
             Stop::new(b"PH", 502)
         }
@@ -380,12 +393,11 @@ async fn respond(
     let tunnel = info.framing == Framing::Tunnel;
     let client = x.scratch.request.version;
     x.facts.status = x.scratch.response.status.into();
-    x.keep &=
-        info.framing != Framing::UntilClose && !tunnel && !(info.insecure && !x.plan.global.keep_insecure_te);
+    x.keep &= info.framing != Framing::UntilClose && !tunnel;
     if session.worker().process.is_stopping() {
         x.keep = false;
     }
-    headers::to_client(&mut x.scratch.response, client, x.keep, &info);
+    x.keep = headers::to_client(&mut x.scratch.response, client, x.keep, &info);
     let down = &mut t.down;
     (down.body, down.chunked) = (Body::new(info.framing), info.framing == Framing::Chunked);
     if t.up.done {
@@ -406,11 +418,18 @@ async fn respond(
     x.facts.bytes_up += t.up.bytes;
     x.facts.bytes_down += t.down.counted();
     x.body_done = t.up.done;
+    let mut odd = false;
+    if info.glitches > 0 {
+        t.upstream.glitches += 1;
+        odd = too_odd(t.upstream.glitches, x.plan.global.be_glitches);
+    }
     // a server that did not take all of the request is not asked again
     let reusable = failed.is_none()
         && !t.up.was_dropped()
+        && !odd
         && info.keep_alive
-        && !info.insecure
+        && !x.server_close
+        && (!info.insecure || x.plan.global.keep_insecure_te)
         && info.framing != Framing::UntilClose
         && back.connection == ConnectionMode::KeepAlive
         && x.front.connection != ConnectionMode::ServerClose
@@ -541,6 +560,9 @@ async fn run_tunnel(
     x.facts.bytes_up += to_server.bytes;
     x.facts.bytes_down += to_client.bytes;
     x.facts.termination[..2].copy_from_slice(&crate::tcp::termination(end));
+    if end == relay::End::ClientBroke {
+        upstream.conn.reset_on_close();
+    }
     x.scratch.out = std::mem::take(&mut up.before);
     to_server.discard(&session.task);
     to_client.discard(&session.task);
