@@ -18,10 +18,8 @@ pub fn check(model: &mut Model, diags: &mut Diagnostics) {
     let used = cpu_choice::usable(&model.global, &topology);
     let free = used.len() == topology.cpus.len() && model.global.nbthread.is_none();
     let used = if mapped { used } else { cpu_choice::kept(&model.global, used, free) };
-    if used.is_empty() {
-        diags.add(Severity::Alert, None, "No CPU is left by the 'cpu-set' directives.");
-        return;
-    }
+    // as HAProxy, directives that leave nothing are no reason not to start
+    let used = if used.is_empty() { cpu_choice::usable(&Global::default(), &topology) } else { used };
     // a container's share may be less than the CPUs that it may use
     let share = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let cpus = u16::try_from(used.len().min(share)).unwrap_or(u16::MAX);
