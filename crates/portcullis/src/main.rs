@@ -97,6 +97,25 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    let control = match portcullis_admin::bind(&loaded.model, &loaded.diags.files) {
+        Ok(c) => c,
+        Err(all) => {
+            for e in all {
+                eprintln!("[ALERT]    ({pid}) : {e}");
+            }
+            return ExitCode::FAILURE;
+        }
+    };
+    let logs = render::all(&loaded.diags, Severity::Notice, pid);
+    let warnings = loaded.diags.count(Severity::Warning) as u32;
+    let files = loaded.diags.files.clone();
+    let about = portcullis_admin::About { startup_logs: logs, warnings, files, boot_ms: 0 };
+    let admin =
+        portcullis_admin::Admin::new(process.clone(), plan.clone(), Arc::new(loaded.model), about);
+    if let Err(e) = portcullis_admin::serve(control, admin) {
+        eprintln!("[ALERT]    ({pid}) : {e}");
+        return ExitCode::FAILURE;
+    }
     match portcullis_proxy::start::start(&plan, process, bound, Arc::new(|_| {})) {
         Ok(_running) => loop {
             std::thread::park();

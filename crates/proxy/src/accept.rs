@@ -4,7 +4,8 @@ use crate::plan::ListenerPlan;
 use crate::worker::mailbox::Mail;
 use crate::worker::{Task, Worker};
 use portcullis_config::MultiQueue;
-use portcullis_telemetry::gate::{self, Admission, Shut};
+use portcullis_config::addr::Host;
+use portcullis_telemetry::gate::{self, Admission, Running, Shut};
 use portcullis_transport::{Conn, Millis, Peer};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::net::SocketFlags;
@@ -47,13 +48,28 @@ pub fn spawn(worker: &Rc<Worker>, listening: Listening) {
 
 async fn accept(worker: Rc<Worker>, listening: Listening) {
     let Listening { fd, listener } = listening;
-    let Ok(socket) = portcullis_sys::reactor::register(fd) else { return };
+    let Ok(mut socket) = portcullis_sys::reactor::register(fd) else { return };
     let timer = Task::new(&worker);
+    let front = &listener.proxy.front;
     let at_once = worker.plan().global.maxaccept;
     let mut taken = 0u32;
     loop {
         drop(admitted(&worker, &listener, &timer).await);
-        match poll_fn(|cx| poll_accept(&socket, cx)).await {
+        let next = poll_fn(|cx| {
+            if front.running() != Running::Ready {
+                return Poll::Ready(None);
+            }
+            let _ = timer.poll_woken(cx);
+            poll_accept(&socket, cx).map(Some)
+        });
+        let Some(accepted) = next.await else {
+            match held_back(&listener, socket.into_inner(), &timer).await {
+                Some(again) => socket = again,
+                None => return,
+            }
+            continue;
+        };
+        match accepted {
             Ok((fd, peer)) => {
                 let at = worker.clock.now();
                 let admission = admitted(&worker, &listener, &timer).await;
@@ -74,6 +90,28 @@ async fn accept(worker: Rc<Worker>, listening: Listening) {
             tokio::task::yield_now().await;
         }
     }
+}
+
+/// Waits while the frontend is disabled: clients are refused then. None: it was shut down, or cannot listen again.
+async fn held_back(listener: &ListenerPlan, fd: OwnedFd, timer: &Task) -> Option<AsyncFd<OwnedFd>> {
+    let front = &listener.proxy.front;
+    let tcp = matches!(listener.bind.address.host, Host::V4(_) | Host::V6(_));
+    if tcp {
+        // the other workers' descriptors are of the same socket; the second call changes nothing
+        let _ = rustix::net::shutdown(&fd, rustix::net::Shutdown::Read);
+    }
+    poll_fn(|cx| {
+        let _ = timer.poll_woken(cx);
+        if front.running() == Running::Paused { Poll::Pending } else { Poll::Ready(()) }
+    })
+    .await;
+    if front.running() == Running::Stopped {
+        return None;
+    }
+    if tcp {
+        rustix::net::listen(&fd, listener.options.backlog).ok()?;
+    }
+    portcullis_sys::reactor::register(fd).ok()
 }
 
 /// Waits until every limit and rate has room and takes a place. Asked before `accept` too, so that what has no room

@@ -7,7 +7,7 @@ use crate::reply::{ErrorPages, Pages};
 use crate::rules::{BodyState, Cursor, Effects, Flow, RuleCx, Wait, run as run_rules};
 use crate::session::Session;
 use crate::upstream::{Failure, Wish, establish};
-use crate::worker::{Woken, Worker};
+use crate::worker::{Woken, Worker, slots};
 use portcullis_config::Opts;
 use portcullis_sample::{Direction, Facts, Payload};
 use portcullis_transport::{Buffer, Millis};
@@ -33,6 +33,15 @@ pub async fn run(session: &mut Session, first: Option<Buffer>) {
     if front.log_format.is_none() {
         outcome::log_as_soon_as_possible(&mut s.facts, session, front, None);
     }
+    let stream = slots::Stream {
+        plan: plan.clone(),
+        began: session.accepted,
+        frontend: front.index as u32,
+        backend: None,
+        server: None,
+        request: 1,
+    };
+    worker.slots.set_stream(session.task.slot, Some(stream));
     let mut held = None;
     if let Err(termination) = story(&mut s, session, &mut held).await {
         s.facts.termination[..2].copy_from_slice(&termination);
@@ -78,7 +87,7 @@ async fn story<'p>(
     s.back = Some(back);
     s.facts.backend_name = &back.name;
     s.facts.backend_id = back.id;
-    *held = back.state.as_ref().map(|s| s.sessions().take());
+    *held = back.state.as_ref().map(|s| outcome::routed(s, session.worker(), false));
     s.facts.beconn = held.as_ref().map_or(0, |h| h.gauge().get());
     if back.wants_destination && s.facts.frontend.is_none() {
         s.facts.frontend = session.destination();

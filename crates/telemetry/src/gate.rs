@@ -6,7 +6,7 @@ use crate::gauge::{Gauge, Held};
 use crate::rate::Window;
 use crate::stats::{FrontendCounters, ListenerCounters, ProcessCounters, RateMax};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
 use std::task::Waker;
 
 /// What the process counts and limits as a whole.
@@ -48,6 +48,18 @@ impl Process {
     }
 }
 
+/// Whether a frontend accepts connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Running {
+    /// It does.
+    Ready = 0,
+    /// Not now (`disable frontend`).
+    Paused = 1,
+    /// Never again (`shutdown frontend`): its sockets are closed.
+    Stopped = 2,
+}
+
 /// Gauges, limits and counters of a frontend (of the front side of a `listen`); shared by all workers.
 #[derive(Debug)]
 pub struct Frontend {
@@ -63,9 +75,23 @@ pub struct Frontend {
     pub sess_rate_max: RateMax,
     /// `req_rate_max`
     pub req_rate_max: RateMax,
+    running: AtomicU8,
 }
 
 impl Frontend {
+    /// Does it accept connections?
+    #[inline]
+    pub fn running(&self) -> Running {
+        match self.running.load(Relaxed) {
+            0 => Running::Ready,
+            1 => Running::Paused,
+            _ => Running::Stopped,
+        }
+    }
+    /// Whether it shall accept connections; the workers must be told to look.
+    pub fn set_running(&self, running: Running) {
+        self.running.store(running as u8, Relaxed);
+    }
     /// For this many workers, with `maxconn` (0: none) and `rate-limit sessions` (0: none).
     pub fn new(workers: usize, maxconn: u32, rate_limit: u32) -> Self {
         Self {
@@ -75,6 +101,7 @@ impl Frontend {
             conn_rate_max: RateMax::default(),
             sess_rate_max: RateMax::default(),
             req_rate_max: RateMax::default(),
+            running: AtomicU8::new(0),
         }
     }
     /// Counts a new session (after the layer 4 rules) in frontend and process.

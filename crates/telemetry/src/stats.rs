@@ -374,6 +374,8 @@ pub struct Times {
     pub response_max: Highest,
     /// `ttime_max`
     pub total_max: Highest,
+    /// When the last stream came, in milliseconds of the process clock (`lastsess`); 0: never.
+    pub last: Highest,
 }
 
 impl Times {

@@ -124,6 +124,15 @@ async fn story<'p>(
     held: &mut Option<portcullis_telemetry::gauge::Held>,
 ) -> Result<(), Stop> {
     request::read(x, session).await?;
+    let stream = Stream {
+        plan: x.plan.clone(),
+        began: x.began,
+        frontend: x.front.index as u32,
+        backend: None,
+        server: None,
+        request: session.requests,
+    };
+    session.worker().slots.set_stream(session.task.slot, Some(stream));
     x.body_done = x.info.framing == portcullis_wire::h1::Framing::None;
     stages::check_body(x)?;
     x.valid = true;
@@ -141,7 +150,7 @@ async fn story<'p>(
         }
         request_rules(x, session, back).await?;
     }
-    *held = back.state.as_ref().map(|s| s.sessions().take());
+    *held = back.state.as_ref().map(|s| outcome::routed(s, session.worker(), true));
     x.facts.beconn = held.as_ref().map_or(0, |h| h.gauge().get());
     proxy(x, session, back).await
 }
@@ -207,10 +216,9 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
         let found = found.map_err(|f| Stop::new(&f.termination, f.status))?;
         x.facts.srvconn = found.slot.server().sessions.get();
         x.server = Some(found.slot.server().clone());
-        let counters = found.slot.server().counters.of(worker.id.into());
         if !again {
-            counters.cum_sess.inc();
-            counters.cum_req.inc();
+            outcome::reached(found.slot.server(), &worker, true);
+            worker.slots.set_server(session.task.slot, back.index, Some(found.server.index));
         }
         let Established { upstream, slot, server, reused } = found;
         match transfer::run(x, session, back, server, upstream, reused && !again).await {
