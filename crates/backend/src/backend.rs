@@ -97,7 +97,7 @@ impl BackendState {
         }
     }
     /// When it went down or came up last (`lastchg`).
-    pub fn changed(&self) -> u64 {
+    pub fn changed_at(&self) -> u64 {
         self.down.lock().changed
     }
     /// How often it went down (`chkdown`).

@@ -4,7 +4,6 @@ use super::{Named, server};
 use crate::command::{Call, Outcome, Row};
 use crate::socket::Level;
 use portcullis_backend::{Admin, Health};
-use portcullis_transport::connect::Target;
 use std::net::{IpAddr, SocketAddr};
 
 /// The rows of this file.
@@ -103,10 +102,8 @@ fn address(call: &Call<'_>, named: &Named) -> Outcome {
         return Outcome::err(format!("Invalid addr '{text}'"));
     };
     let Some(plan) = named.server_plan() else { return Outcome::err("No such server.") };
-    let old = match (named.server.address(), &plan.target) {
-        (Some(addr), _) => addr,
-        (None, Target::Inet { addr, .. }) => *addr,
-        (None, _) => return Outcome::err("Changing the address of a server on a UNIX socket is not supported yet."),
+    let Some(old) = plan.address(&named.server) else {
+        return Outcome::err("Changing the address of a server on a UNIX socket is not supported yet.");
     };
     let port = match (&*call.arg(5), call.has(5)) {
         (_, false) => old.port(),

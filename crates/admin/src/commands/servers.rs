@@ -6,7 +6,6 @@ use crate::socket::Level;
 use crate::stats::lines;
 use portcullis_backend::{Admin, ServerState};
 use portcullis_proxy::plan::{ProxyPlan, ServerPlan};
-use portcullis_transport::connect::Target;
 use std::sync::Arc;
 
 /// The rows of this file.
@@ -58,10 +57,7 @@ fn backends(call: &Call<'_>) -> Result<Vec<Arc<ProxyPlan>>, Outcome> {
 
 /// Address and port of a server; `-` and 0 for a Unix socket.
 fn place(s: &ServerState, plan: &ServerPlan) -> (String, u16) {
-    match (s.address(), &plan.target) {
-        (Some(addr), _) | (None, Target::Inet { addr, .. }) => (addr.ip().to_string(), addr.port()),
-        (None, Target::Unix(_) | Target::Abstract(_)) => ("-".into(), 0),
-    }
+    plan.address(s).map_or_else(|| ("-".to_owned(), 0), |a| (a.ip().to_string(), a.port()))
 }
 
 fn state(call: &mut Call<'_>) -> Outcome {

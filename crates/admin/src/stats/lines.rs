@@ -8,7 +8,6 @@ use portcullis_config::{Mode, ProxyKind};
 use portcullis_proxy::plan::{ListenerPlan, ProxyPlan, ServerPlan};
 use portcullis_telemetry::gate::Running;
 use portcullis_telemetry::stats::{Times, mean};
-use portcullis_transport::connect::Target;
 use portcullis_transport::listen::socket_addr;
 use std::borrow::Cow;
 use std::sync::atomic::Ordering::Relaxed;
@@ -279,15 +278,6 @@ pub fn status(s: &ServerState) -> &'static str {
     }
 }
 
-/// Where a server is, as address and port.
-#[must_use]
-pub fn address(s: &ServerState, plan: &ServerPlan) -> String {
-    match (s.address(), &plan.target) {
-        (Some(addr), _) | (None, Target::Inet { addr, .. }) => addr.to_string(),
-        (None, Target::Unix(_) | Target::Abstract(_)) => "unix".to_owned(),
-    }
-}
-
 /// One server.
 #[must_use]
 pub fn server(p: &ProxyPlan, s: &ServerState, plan: &ServerPlan, m: Moment) -> Line {
@@ -328,7 +318,7 @@ pub fn server(p: &ProxyPlan, s: &ServerState, plan: &ServerPlan, m: Moment) -> L
     line.put(Col::Lastsess, age(s.counters.iter().map(|c| c.times.last.get()).max(), m));
     line.times(|| Box::new(s.counters.iter().map(|c| &c.times)));
     if m.legends {
-        line.put(Col::Addr, Value::text(address(s, plan)));
+        line.put(Col::Addr, Value::text(plan.address(s).map_or_else(|| "unix".to_owned(), |a| a.to_string())));
     }
     line.big(Col::Wrew, t.failed_rewrites);
     line.big(Col::Connect, t.connect);
@@ -385,7 +375,7 @@ pub fn backend(p: &ProxyPlan, b: &BackendState, m: Moment, up_only: bool) -> Lin
     line.tagged(Col::Act, Value::U32(act), "MGPV");
     line.tagged(Col::Bck, Value::U32(bck), "MGPV");
     line.big(Col::Chkdown, b.downs());
-    line.rate(Col::Lastchg, m.now.saturating_sub(b.changed()) / 1000);
+    line.rate(Col::Lastchg, m.now.saturating_sub(b.changed_at()) / 1000);
     if total > 0 {
         line.rate(Col::Downtime, b.downtime(m.now) / 1000);
     }

@@ -13,6 +13,8 @@ use portcullis_message::{Method, Version};
 use portcullis_sample::{Direction, Facts};
 use portcullis_transport::{Buffer, Millis};
 use portcullis_wire::h1::Info;
+use std::rc::Rc;
+use std::sync::Arc;
 
 /// Why an exchange ends before a response of a server was passed on.
 pub struct Stop {
@@ -47,7 +49,7 @@ impl Stop {
 /// What an exchange knows and holds.
 pub struct Exchange<'p> {
     /// The newest plan when it began.
-    pub plan: &'p Plan,
+    pub plan: &'p Rc<Arc<Plan>>,
     /// The frontend.
     pub front: &'p ProxyPlan,
     /// The backend, once chosen.
@@ -69,7 +71,7 @@ pub struct Exchange<'p> {
     /// The client's connection may stay after this.
     pub keep: bool,
     /// Its server, once chosen.
-    pub server: Option<std::sync::Arc<portcullis_backend::ServerState>>,
+    pub server: Option<Arc<portcullis_backend::ServerState>>,
     /// What rules have left behind.
     pub effects: Effects,
     /// The request's head is complete and valid.
@@ -124,7 +126,7 @@ async fn story<'p>(
     held: &mut Option<portcullis_telemetry::gauge::Held>,
 ) -> Result<(), Stop> {
     request::read(x, session).await?;
-    let stream = Stream {
+    let stream = crate::worker::slots::Stream {
         plan: x.plan.clone(),
         began: x.began,
         frontend: x.front.index as u32,

@@ -52,6 +52,14 @@ impl ServerPlan {
             _ => self.target.clone(),
         }
     }
+    /// Its Internet address, if it has one; `state` knows if an operator moved it.
+    #[must_use]
+    pub fn address(&self, state: &ServerState) -> Option<SocketAddr> {
+        state.address().or(match &self.target {
+            Target::Inet { addr, .. } => Some(*addr),
+            Target::Unix(_) | Target::Abstract(_) => None,
+        })
+    }
     /// Does every connection to it look the same, so that idle ones can be shared?
     #[must_use]
     pub fn shareable(&self) -> bool {
