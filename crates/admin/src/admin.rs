@@ -42,13 +42,26 @@ pub struct Admin {
     pub maxconn: usize,
     /// Most bytes of a command line.
     pub bufsize: usize,
-    /// Connections now.
-    pub connections: AtomicU32,
+    /// Connections of the Runtime API now.
+    pub clients: Mutex<Vec<Client>>,
     /// Key of `set anon global-key`; 0: none.
     pub anon_key: AtomicU32,
     /// Sent in the last whole second, and the CPU time of the process at its end.
     pub last_second: LastSecond,
     plan: Mutex<Arc<Plan>>,
+}
+
+/// A connection of the Runtime API, as `show sess` lists it.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// The number that stands for it.
+    pub id: u64,
+    /// `unix_stream`, `tcpv4`, `tcpv6`
+    pub protocol: &'static str,
+    /// Where it comes from.
+    pub source: String,
+    /// When it came, in milliseconds of the process' clock.
+    pub since: u64,
 }
 
 /// What is measured once a second.
@@ -76,7 +89,7 @@ impl Admin {
             timeout: config.timeout.unwrap_or(Duration::from_secs(10)),
             maxconn: config.maxconn.unwrap_or(10) as usize,
             bufsize: model.global.tune.bufsize,
-            connections: AtomicU32::new(0),
+            clients: Mutex::default(),
             anon_key: AtomicU32::new(0),
             last_second: LastSecond { idle: AtomicU32::new(100), ..LastSecond::default() },
             plan: Mutex::new(plan),

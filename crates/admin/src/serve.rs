@@ -1,13 +1,12 @@
 //! The control plane's thread: accepts connections of the Runtime API and serves them.
 
-use crate::admin::Admin;
+use crate::admin::{Admin, Client};
 use crate::session;
 use crate::socket::{Bound, CliBind};
 use rustix::net::AddressFamily;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::net::{TcpListener, UnixListener};
@@ -71,14 +70,15 @@ async fn accept(listener: Listener, cli: CliBind, admin: Arc<Admin>, room: Rc<Se
         let Ok(place) = room.clone_permit().await else { return };
         match &listener {
             Listener::Tcp(l) => match l.accept().await {
-                Ok((stream, _)) => {
+                Ok((stream, from)) => {
                     let _ = stream.set_nodelay(true);
-                    spawn(&admin, cli, stream, place);
+                    let protocol = if from.is_ipv4() { "tcpv4" } else { "tcpv6" };
+                    spawn(&admin, cli, stream, place, (protocol, from.to_string()));
                 }
                 Err(e) => rest(&e).await,
             },
             Listener::Unix(l) => match l.accept().await {
-                Ok((stream, _)) => spawn(&admin, cli, stream, place),
+                Ok((stream, _)) => spawn(&admin, cli, stream, place, ("unix_stream", "unix:1".into())),
                 Err(e) => rest(&e).await,
             },
         }
@@ -112,15 +112,22 @@ async fn rest(e: &io::Error) {
     }
 }
 
-fn spawn(admin: &Arc<Admin>, cli: CliBind, stream: impl session::Stream + 'static, place: Place) {
+fn spawn(
+    admin: &Arc<Admin>,
+    cli: CliBind,
+    stream: impl session::Stream + 'static,
+    place: Place,
+    (protocol, source): (&'static str, String),
+) {
     let admin = admin.clone();
     let counters = admin.counters();
     counters.cum_conns.inc();
     counters.cum_req.inc();
+    let id = counters.cum_conns.get();
+    admin.clients.lock().push(Client { id, protocol, source, since: admin.now() });
     tokio::task::spawn_local(async move {
-        admin.connections.fetch_add(1, Relaxed);
         session::run(admin.clone(), cli, stream).await;
-        admin.connections.fetch_sub(1, Relaxed);
+        admin.clients.lock().retain(|c| c.id != id);
         drop(place);
     });
 }

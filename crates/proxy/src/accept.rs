@@ -54,7 +54,7 @@ async fn accept(worker: Rc<Worker>, listening: Listening) {
     let at_once = worker.plan().global.maxaccept;
     let mut taken = 0u32;
     loop {
-        drop(admitted(&worker, &listener, &timer).await);
+        admitted(&worker, &listener, &timer, gate::room).await;
         let next = poll_fn(|cx| {
             if front.running() != Running::Ready {
                 return Poll::Ready(None);
@@ -72,7 +72,7 @@ async fn accept(worker: Rc<Worker>, listening: Listening) {
         match accepted {
             Ok((fd, peer)) => {
                 let at = worker.clock.now();
-                let admission = admitted(&worker, &listener, &timer).await;
+                let admission = admitted(&worker, &listener, &timer, gate::admit).await;
                 let counts = (&*worker.process.counts, &*listener.proxy.front, &listener.counts);
                 gate::accepted(counts.0, counts.1, counts.2, worker.id.into(), at.0);
                 place(&worker, Accepted { fd, peer, at, listener: listener.clone(), admission });
@@ -114,21 +114,23 @@ async fn held_back(listener: &ListenerPlan, fd: OwnedFd, timer: &Task) -> Option
     portcullis_sys::reactor::register(fd).ok()
 }
 
-/// Waits until every limit and rate has room and takes a place. Asked before `accept` too, so that what has no room
-/// stays in the kernel's backlog.
-async fn admitted(worker: &Rc<Worker>, listener: &Arc<ListenerPlan>, timer: &Task) -> Admission {
+/// Asks a gate for room.
+type Ask<T> = fn(&gate::Process, &gate::Frontend, &gate::Listener, u64, &std::task::Waker) -> Result<T, Shut>;
+
+/// Waits until every limit and rate has room; `ask` looks, or takes a place. Asked before `accept` too, so that what has
+/// no room stays in the kernel's backlog.
+async fn admitted<T>(worker: &Rc<Worker>, listener: &Arc<ListenerPlan>, timer: &Task, ask: Ask<T>) -> T {
     let (process, front) = (&*worker.process.counts, &*listener.proxy.front);
     loop {
-        let admission = poll_fn(|cx| {
-            match gate::admit(process, front, &listener.counts, worker.clock.now().0, cx.waker()) {
-                Ok(admission) => Poll::Ready(Ok(admission)),
+        let answer =
+            poll_fn(|cx| match ask(process, front, &listener.counts, worker.clock.now().0, cx.waker()) {
+                Ok(yes) => Poll::Ready(Ok(yes)),
                 Err(Shut::Rate(ms)) => Poll::Ready(Err(ms)),
                 Err(Shut::Full) => Poll::Pending,
-            }
-        })
-        .await;
-        match admission {
-            Ok(admission) => return admission,
+            })
+            .await;
+        match answer {
+            Ok(yes) => return yes,
             Err(ms) => pause(timer, Duration::from_millis(ms)).await,
         }
     }

@@ -182,20 +182,19 @@ impl Admission {
     }
 }
 
-/// Asks before `accept` and takes the places for one connection; `now` in milliseconds of the process clock. When a
-/// `maxconn` is the reason for a no, `waker` is called when a place is given back.
+/// Is there room for one connection more? `now` in milliseconds of the process clock. Asked before `accept`, so that
+/// what has no room stays in the kernel's backlog. When a `maxconn` is the reason for a no, `waker` is called when a
+/// place is given back.
 ///
 /// # Errors
-/// [`Shut`] with the reason; nothing is held or counted then. Drop the [`Admission`] if `accept` finds nobody and use
-/// [`accepted`] to count only when somebody came.
-pub fn admit(
+/// [`Shut`] with the reason.
+pub fn room(
     process: &Process,
     frontend: &Frontend,
     listener: &Listener,
     now: u64,
     waker: &Waker,
-) -> Result<Admission, Shut> {
-    let gauges = [&listener.conns, &frontend.sessions, &process.conns];
+) -> Result<(), Shut> {
     let rates = [
         (process.maxconnrate.load(Relaxed), process as &dyn RateOf),
         (process.maxsessrate.load(Relaxed), &SessOf(process)),
@@ -209,20 +208,34 @@ pub fn admit(
             }
         }
     }
+    for gauge in [&listener.conns, &frontend.sessions, &process.conns] {
+        if gauge.full() {
+            gauge.wait(waker);
+            // what was given back in between wakes nobody
+            if gauge.full() {
+                return Err(Shut::Full);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Takes the places for one connection that was accepted; asks as [`room`] does.
+///
+/// # Errors
+/// [`Shut`] with the reason; nothing is held or counted then.
+pub fn admit(
+    process: &Process,
+    frontend: &Frontend,
+    listener: &Listener,
+    now: u64,
+    waker: &Waker,
+) -> Result<Admission, Shut> {
     for _ in 0..3 {
-        match gauges.iter().find(|g| g.full()) {
-            // looked at first and taken then, so that a try that must fail gives nothing back and wakes nobody
-            None => {
-                if let Some(admission) = take(process, frontend, listener) {
-                    return Ok(admission);
-                }
-            }
-            Some(full) => {
-                full.wait(waker);
-                if full.full() {
-                    return Err(Shut::Full);
-                }
-            }
+        // looked at first and taken then, so that a try that must fail gives nothing back and wakes nobody
+        room(process, frontend, listener, now, waker)?;
+        if let Some(admission) = take(process, frontend, listener) {
+            return Ok(admission);
         }
     }
     // others were faster each time

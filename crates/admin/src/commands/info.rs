@@ -70,7 +70,7 @@ impl Info {
         (open + self.admin.sockets.len()) as u32
     }
     fn jobs(&self) -> u32 {
-        self.listeners() + self.counts().conns.get() + self.admin.connections.load(Relaxed)
+        self.listeners() + self.counts().conns.get() + self.admin.clients.lock().len() as u32
     }
     fn node(&self) -> String {
         let global = &self.admin.model.global;

@@ -1,5 +1,6 @@
 //! `show sess`, `shutdown session`, `shutdown sessions server`
 
+use crate::admin::Client;
 use crate::command::{Call, Outcome, Row};
 use crate::socket::Level;
 use portcullis_proxy::worker::Worker;
@@ -142,6 +143,10 @@ struct Narrow {
 }
 
 impl Narrow {
+    /// Nothing was left out.
+    fn everything(&self) -> bool {
+        self.older == 0 && self.frontend.is_none() && self.backend.is_none() && self.server.is_none()
+    }
     fn wants(&self, t: &Told) -> bool {
         let same = |want: &Option<Arc<str>>, got: Option<&Arc<str>>| want.as_ref().is_none_or(|w| Some(w) == got);
         self.id.is_none_or(|id| id == t.id())
@@ -150,6 +155,19 @@ impl Narrow {
             && same(&self.backend, t.backend.as_ref().map(|b| &b.0))
             && same(&self.server, t.server.as_ref().map(|s| &s.0))
     }
+}
+
+/// A connection of the Runtime API itself.
+fn client(c: &Client, now: u64) -> String {
+    format!(
+        "{:#x}: proto={} src={} fe=GLOBAL be=<NONE> srv=<none> ts=00 epoch=0 age={} calls=1 rate=0 cpu=0 lat=0 \
+         rq[f=0h,i=0,an=00h,ax=] rp[f=0h,i=0,an=00h,ax=] scf=[8,0h,fd=-1,rex=,wex=] scb=[8,1h,fd=-1,rex=,wex=] \
+         exp= rc=0 c_exp=\n",
+        c.id,
+        c.protocol,
+        c.source,
+        age(now.saturating_sub(c.since) / 1000),
+    )
 }
 
 fn identifier(text: &str) -> Option<u64> {
@@ -258,8 +276,11 @@ fn show(call: &mut Call<'_>) -> Outcome {
             };
         }
         all.sort_by_key(|t| (t.age, t.id()));
-        let text: String = all.iter().map(|t| if narrow.all { t.long() } else { t.short() }).collect();
-        drop(cli);
+        let mut text: String = all.iter().map(|t| if narrow.all { t.long() } else { t.short() }).collect();
+        if narrow.everything() {
+            let now = cli.now();
+            cli.clients.lock().iter().for_each(|c| text.push_str(&client(c, now)));
+        }
         Outcome::Text(text.into_bytes())
     }))
 }
