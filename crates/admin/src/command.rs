@@ -15,8 +15,8 @@ pub struct Row {
     pub args: &'static str,
     /// What a connection must be allowed to do.
     pub level: Level,
-    /// Needs `experimental-mode on`.
-    pub experimental: bool,
+    /// `help` does not list it.
+    pub hidden: bool,
     /// One sentence.
     pub help: &'static str,
     /// What it does.
@@ -32,12 +32,19 @@ impl Row {
         help: &'static str,
         run: fn(&mut Call<'_>) -> Outcome,
     ) -> Self {
-        Self { name, args, level, experimental: false, help, run }
+        Self { name, args, level, hidden: false, help, run }
+    }
+    /// The same row, but not listed by `help`.
+    #[must_use]
+    pub const fn hide(mut self) -> Self {
+        self.hidden = true;
+        self
     }
     /// The line of `help`, without its line feed.
     #[must_use]
     pub fn usage(&self) -> String {
-        let left = if self.args.is_empty() { self.name.to_owned() } else { format!("{} {}", self.name, self.args) };
+        let left =
+            if self.args.is_empty() { self.name.to_owned() } else { format!("{} {}", self.name, self.args) };
         if left.len() <= 40 {
             format!("  {left:<40}: {}", self.help)
         } else {
@@ -134,8 +141,12 @@ pub fn run(call: &mut Call<'_>) -> Outcome {
     if row.level > call.cli.level {
         return Outcome::err("Permission denied");
     }
-    if row.experimental && !call.cli.experimental {
-        return Outcome::err("This command is restricted to experimental mode only.");
-    }
     (row.run)(call)
+}
+
+/// The dump of `-dKcli`: every command with where it is valid.
+#[must_use]
+pub fn dump() -> String {
+    let lines = all().map(|r| format!("{} [WORKER] \n", r.name));
+    format!("# List of registered CLI keywords:\n{}", lines.collect::<String>())
 }

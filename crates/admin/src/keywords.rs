@@ -124,7 +124,8 @@ fn level(cx: &mut Cx<'_>, b: &mut Bind, args: &mut Args<'_>) {
     match Level::of(&word.str()) {
         Some(level) => b.ext.entry::<CliBind>().level = level,
         None => {
-            let message = format!("'level' only supports 'user', 'operator', and 'admin' (got '{}')", word.str());
+            let message =
+                format!("'level' only supports 'user', 'operator', and 'admin' (got '{}')", word.str());
             bind::complain(cx, b, Some(word), &message);
         }
     }

@@ -23,7 +23,7 @@ pub fn help(call: &Call<'_>) -> Outcome {
 
 /// The lines of the commands that come nearest to these words; all of them for no words.
 fn list(words: &[Vec<u8>]) -> String {
-    let mut rows: Vec<&Row> = all().filter(|r| !closing(r)).collect();
+    let mut rows: Vec<&Row> = all().filter(|r| !closing(r) && !r.hidden).collect();
     let given: Vec<String> = words.iter().map(|w| String::from_utf8_lossy(w).into_owned()).collect();
     if !given.is_empty() {
         let shared = |r: &Row| r.name.split(' ').zip(&given).take_while(|(a, b)| a == b).count();
@@ -31,14 +31,12 @@ fn list(words: &[Vec<u8>]) -> String {
         if most == given.len() {
             rows.retain(|r| shared(r) == most);
         } else {
-            let mut best: Vec<(usize, &Row)> = rows
-                .iter()
-                .filter(|r| shared(r) == most)
-                .map(|r| (distance(r.name, &given), *r))
-                .collect();
+            let mut best: Vec<(usize, &Row)> =
+                rows.iter().filter(|r| shared(r) == most).map(|r| (distance(r.name, &given), *r)).collect();
             best.sort_by_key(|(d, r)| (*d, r.name));
             best.truncate(5);
-            let near = best.first().map_or(0, |(d, _)| d + 2);
+            // one that is nearly the same leaves no doubt
+            let near = best.first().map_or(0, |(d, _)| if *d <= 1 { *d } else { d + 2 });
             rows.retain(|r| best.iter().any(|(d, b)| *d <= near && b.name == r.name));
         }
     }

@@ -135,19 +135,20 @@ pub fn bind(model: &Model, files: &[String]) -> Result<Vec<Bound>, Vec<String>> 
 
 /// An address with its family in front.
 fn name(bind: &Bind) -> String {
-    let printable = |b: &[u8]| {
-        String::from_utf8_lossy(b.split(|c| *c == 0).next().unwrap_or_default()).into_owned()
-    };
+    let printable =
+        |b: &[u8]| String::from_utf8_lossy(b.split(|c| *c == 0).next().unwrap_or_default()).into_owned();
     match &bind.address.host {
         Host::Unix(path) => format!("unix@{path}"),
         Host::Abstract(n) => format!("abns@{}", printable(n)),
         Host::AbstractZ(n) => format!("abnsz@{}", printable(n)),
         Host::Fd(n) => format!("fd@{n}"),
         Host::SockPair(n) => format!("sockpair@{n}"),
-        Host::V4(_) | Host::V6(_) | Host::Name(_) | Host::Rhttp(_) => match listen::socket_addr(&bind.address) {
-            Some(a) if a.is_ipv4() => format!("ipv4@{a}"),
-            Some(a) => format!("ipv6@[{}]:{}", a.ip(), a.port()),
-            None => bind.text.clone(),
-        },
+        Host::V4(_) | Host::V6(_) | Host::Name(_) | Host::Rhttp(_) => {
+            match listen::socket_addr(&bind.address) {
+                Some(a) if a.is_ipv4() => format!("ipv4@{a}"),
+                Some(a) => format!("ipv6@[{}]:{}", a.ip(), a.port()),
+                None => bind.text.clone(),
+            }
+        }
     }
 }

@@ -110,8 +110,7 @@ fn main() -> ExitCode {
     let warnings = loaded.diags.count(Severity::Warning) as u32;
     let files = loaded.diags.files.clone();
     let about = portcullis_admin::About { startup_logs: logs, warnings, files, boot_ms: 0 };
-    let admin =
-        portcullis_admin::Admin::new(process.clone(), plan.clone(), Arc::new(loaded.model), about);
+    let admin = portcullis_admin::Admin::new(process.clone(), plan.clone(), Arc::new(loaded.model), about);
     if let Err(e) = portcullis_admin::serve(control, admin) {
         eprintln!("[ALERT]    ({pid}) : {e}");
         return ExitCode::FAILURE;

@@ -24,8 +24,15 @@ pub async fn run(session: &mut Session, first: Option<Buffer>) {
     let plan = worker.plan();
     let front: &ProxyPlan = &plan.proxies[session.listener.frontend];
     session.requests = 1;
-    let mut s =
-        Stream { plan: &plan, front, facts: Facts::new(), effects: Effects::default(), first, back: None, server: None };
+    let mut s = Stream {
+        plan: &plan,
+        front,
+        facts: Facts::new(),
+        effects: Effects::default(),
+        first,
+        back: None,
+        server: None,
+    };
     outcome::begin(&mut s.facts, session, front, false);
     if front.wants_destination {
         s.facts.frontend = session.destination();

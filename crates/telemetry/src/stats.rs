@@ -28,6 +28,7 @@ macro_rules! counters {
             /// `clear counters all`
             pub fn clear(&self) {
                 $(self.$field.clear();)*
+                $(self.$rate.clear();)*
                 self.times.clear();
             }
         }
@@ -396,7 +397,7 @@ impl Times {
         for mean in [&self.queue, &self.connect, &self.response, &self.total] {
             mean.clear();
         }
-        for max in [&self.queue_max, &self.connect_max, &self.response_max, &self.total_max] {
+        for max in [&self.queue_max, &self.connect_max, &self.response_max, &self.total_max, &self.last] {
             max.clear();
         }
     }

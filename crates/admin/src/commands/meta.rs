@@ -8,17 +8,29 @@ use std::sync::atomic::Ordering::Relaxed;
 /// The rows of this file.
 pub const ROWS: &[Row] = &[
     Row::new("help", "[<command>]", Level::User, "list matching or all commands", |c| crate::near::help(c)),
-    Row::new("prompt", "[help | n | i | p | timed ]*", Level::User, "toggle interactive mode with prompt", prompt),
+    Row::new(
+        "prompt",
+        "[help | n | i | p | timed ]*",
+        Level::User,
+        "toggle interactive mode with prompt",
+        prompt,
+    ),
     Row::new("quit", "", Level::User, "disconnect", |_| Outcome::Close),
     Row::new("echo", "<text>", Level::User, "print text to the output", echo),
     Row::new("user", "", Level::User, "lower the level of the current CLI session to user", |c| {
         c.cli.level = Level::User;
         Outcome::Nothing
     }),
-    Row::new("operator", "", Level::Operator, "lower the level of the current CLI session to operator", |c| {
-        c.cli.level = Level::Operator;
-        Outcome::Nothing
-    }),
+    Row::new(
+        "operator",
+        "",
+        Level::Operator,
+        "lower the level of the current CLI session to operator",
+        |c| {
+            c.cli.level = Level::Operator;
+            Outcome::Nothing
+        },
+    ),
     Row::new("show cli level", "", Level::User, "display the level of the current CLI session", |c| {
         Outcome::info(c.cli.level.name())
     }),
@@ -33,17 +45,29 @@ pub const ROWS: &[Row] = &[
     Row::new("set timeout", "[cli] <delay>", Level::User, "change a timeout setting", timeout),
     Row::new("expert-mode", "[on|off]", Level::Admin, "switch expert mode for this session", |c| {
         switch("expert-mode", c)
-    }),
-    Row::new("experimental-mode", "[on|off]", Level::Admin, "switch experimental mode for this session", |c| {
-        switch("experimental-mode", c)
-    }),
+    })
+    .hide(),
+    Row::new(
+        "experimental-mode",
+        "[on|off]",
+        Level::Admin,
+        "switch experimental mode for this session",
+        |c| switch("experimental-mode", c),
+    )
+    .hide(),
     Row::new("show anon", "", Level::User, "display the current state of anonymized mode", show_anon),
     Row::new("set anon on", "[value]", Level::User, "activate the anonymized mode", anon_on),
     Row::new("set anon off", "", Level::User, "deactivate the anonymized mode", |c| {
         c.cli.anon = 0;
         Outcome::Nothing
     }),
-    Row::new("set anon global-key", "<value>", Level::Operator, "change the global anonymizing key", anon_key),
+    Row::new(
+        "set anon global-key",
+        "<value>",
+        Level::Operator,
+        "change the global anonymizing key",
+        anon_key,
+    ),
 ];
 
 const PROMPT: &str = "Usage: prompt [help | n | i | p | timed]*

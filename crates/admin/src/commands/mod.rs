@@ -44,22 +44,80 @@ pub static ALL: LazyLock<Vec<&'static Row>> = LazyLock::new(|| {
 
 /// Beginnings of commands that belong to capabilities which are not there yet.
 const LATER: &[&str] = &[
-    "abort ssl", "acme", "add acl", "add backend", "add map", "add server", "add ssl", "clear acl", "clear map",
-    "clear table", "commit acl", "commit map", "commit ssl", "debug counters", "debug dev", "del acl", "del backend",
-    "del map", "del server", "del ssl", "disable agent", "disable dynamic-cookie", "disable health",
-    "dump ssl", "dump stats-file", "enable agent", "enable dynamic-cookie", "enable health", "get acl", "get map",
-    "get var", "httpclient", "new ssl", "prepare acl", "prepare map", "publish backend", "set dynamic-cookie-key",
-    "set map", "set profiling", "set ssl", "set table", "set var", "show acl", "show cache", "show default-server",
-    "show defaults", "show dev", "show fd", "show libs", "show map", "show peers", "show pools", "show profiling",
-    "show quic", "show resolvers", "show ssl", "show table", "show tasks", "show tls-keys", "show trace", "trace",
-    "unpublish backend", "update ssl", "_getsocks",
+    "abort ssl",
+    "acme",
+    "add acl",
+    "add backend",
+    "add map",
+    "add server",
+    "add ssl",
+    "clear acl",
+    "clear map",
+    "clear table",
+    "commit acl",
+    "commit map",
+    "commit ssl",
+    "debug counters",
+    "debug dev",
+    "del acl",
+    "del backend",
+    "del map",
+    "del server",
+    "del ssl",
+    "disable agent",
+    "disable dynamic-cookie",
+    "disable health",
+    "dump ssl",
+    "dump stats-file",
+    "enable agent",
+    "enable dynamic-cookie",
+    "enable health",
+    "get acl",
+    "get map",
+    "get var",
+    "httpclient",
+    "new ssl",
+    "prepare acl",
+    "prepare map",
+    "publish backend",
+    "set dynamic-cookie-key",
+    "set map",
+    "set profiling",
+    "set ssl",
+    "set table",
+    "set var",
+    "show acl",
+    "show cache",
+    "show default-server",
+    "show defaults",
+    "show dev",
+    "show errors",
+    "show fd",
+    "show libs",
+    "show map",
+    "show peers",
+    "show pools",
+    "show profiling",
+    "show quic",
+    "show resolvers",
+    "show ssl",
+    "show table",
+    "show tasks",
+    "show tls-keys",
+    "show trace",
+    "trace",
+    "unpublish backend",
+    "update ssl",
+    "_getsocks",
 ];
 
 /// The known command that these words begin, if it is one for later.
 pub fn later(words: &[Vec<u8>]) -> Option<&'static str> {
     LATER
         .iter()
-        .find(|name| name.split(' ').enumerate().all(|(i, n)| words.get(i).is_some_and(|w| w == n.as_bytes())))
+        .find(|name| {
+            name.split(' ').enumerate().all(|(i, n)| words.get(i).is_some_and(|w| w == n.as_bytes()))
+        })
         .copied()
 }
 
@@ -112,7 +170,9 @@ pub fn server(call: &Call<'_>, at: usize) -> Result<Named, Outcome> {
         return Err(Outcome::err("No such backend."));
     };
     let found = match name.strip_prefix('#').and_then(|n| n.parse::<u32>().ok()) {
-        Some(id) => state.servers().into_iter().find(|s| s.id.load(std::sync::atomic::Ordering::Relaxed) == id),
+        Some(id) => {
+            state.servers().into_iter().find(|s| s.id.load(std::sync::atomic::Ordering::Relaxed) == id)
+        }
         None => state.server(name),
     };
     match found {

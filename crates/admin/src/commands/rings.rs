@@ -22,7 +22,11 @@ fn events(call: &mut Call<'_>) -> Outcome {
         for r in &rings {
             let config = r.config();
             let what = config.description.as_deref().unwrap_or(&config.name);
-            text.push_str(&format!("    {:<10} : type=buffer, {} dropped, {what}\n", config.name, r.dropped()));
+            text.push_str(&format!(
+                "    {:<10} : type=buffer, {} dropped, {what}\n",
+                config.name,
+                r.dropped()
+            ));
         }
         return Outcome::Text(text.into_bytes());
     }

@@ -71,7 +71,8 @@ fn set(call: &mut Call<'_>) -> Outcome {
         "maxconn" => super::limits::set_server_maxconn(&named, &call.arg(4)),
         "fqdn" => Outcome::err("set server <b>/<s> fqdn failed because no resolution is configured."),
         "agent" => Outcome::err("agent checks are not enabled on this server."),
-        what @ ("agent-addr" | "agent-port" | "agent-send" | "check-addr" | "check-port" | "name" | "ssl") => {
+        what
+        @ ("agent-addr" | "agent-port" | "agent-send" | "check-addr" | "check-port" | "name" | "ssl") => {
             Outcome::err(format!("'set server <b>/<s> {what}' is not supported yet."))
         }
         _ => Outcome::err(USAGE),
@@ -114,7 +115,9 @@ fn address(call: &Call<'_>, named: &Named) -> Outcome {
         _ => return Outcome::err("set server <b>/<s> addr requires an address and optionally a port."),
     };
     if plan.port_offset.is_some() {
-        return Outcome::err("Changing the address of a server whose port depends on the client's is not supported yet.");
+        return Outcome::err(
+            "Changing the address of a server whose port depends on the client's is not supported yet.",
+        );
     }
     let new = SocketAddr::new(ip, port);
     let mut said = Vec::new();

@@ -145,7 +145,8 @@ fn conn(call: &mut Call<'_>) -> Outcome {
 fn get_weight(call: &mut Call<'_>) -> Outcome {
     match server(call, 2) {
         Ok(named) => {
-            let text = format!("{} (initial {})\n", named.server.weight(), initial_weight(call, &named.server));
+            let text =
+                format!("{} (initial {})\n", named.server.weight(), initial_weight(call, &named.server));
             Outcome::Text(text.into_bytes())
         }
         Err(e) => e,

@@ -21,7 +21,13 @@ pub const ROWS: &[Row] = &[
         show,
     ),
     Row::new("shutdown session", "[id]", Level::Admin, "kill a specific session", shutdown),
-    Row::new("shutdown sessions server", "<bk>/<srv>", Level::Admin, "kill sessions on a server", shutdown_server),
+    Row::new(
+        "shutdown sessions server",
+        "<bk>/<srv>",
+        Level::Admin,
+        "kill sessions on a server",
+        shutdown_server,
+    ),
 ];
 
 const HELP: &str = "Usage: show sess [<id> | all | help] [<options>*]
@@ -73,7 +79,9 @@ impl Told {
     }
     /// The number that stands for it; an address in HAProxy.
     fn id(&self) -> u64 {
-        (u64::from(self.worker) + 1) << 52 | u64::from(self.slot.index) << 24 | u64::from(self.slot.generation & 0xff_ffff)
+        (u64::from(self.worker) + 1) << 52
+            | u64::from(self.slot.index) << 24
+            | u64::from(self.slot.generation & 0xff_ffff)
     }
     fn protocol(&self) -> (&'static str, String) {
         match self.client {
@@ -84,7 +92,9 @@ impl Told {
     }
     fn short(&self) -> String {
         let (protocol, source) = self.protocol();
-        let name = |n: &Option<(Arc<str>, u32)>, none: &str| n.as_ref().map_or(none.to_owned(), |(n, _)| n.to_string());
+        let name = |n: &Option<(Arc<str>, u32)>, none: &str| {
+            n.as_ref().map_or(none.to_owned(), |(n, _)| n.to_string())
+        };
         format!(
             "{:#x}: proto={protocol} src={source} fe={} be={} srv={} ts=00 epoch=0 age={} calls={} rate=0 cpu=0 lat=0 \
              rq[f=0h,i=0,an=00h,ax=] rp[f=0h,i=0,an=00h,ax=] scf=[8,0h,fd=-1,rex=,wex=] scb=[8,0h,fd=-1,rex=,wex=] \
@@ -148,7 +158,8 @@ impl Narrow {
         self.older == 0 && self.frontend.is_none() && self.backend.is_none() && self.server.is_none()
     }
     fn wants(&self, t: &Told) -> bool {
-        let same = |want: &Option<Arc<str>>, got: Option<&Arc<str>>| want.as_ref().is_none_or(|w| Some(w) == got);
+        let same =
+            |want: &Option<Arc<str>>, got: Option<&Arc<str>>| want.as_ref().is_none_or(|w| Some(w) == got);
         self.id.is_none_or(|id| id == t.id())
             && t.age / 1000 >= self.older
             && same(&self.frontend, Some(&t.frontend.0))
@@ -184,7 +195,8 @@ fn narrow(call: &Call<'_>) -> Result<Narrow, Outcome> {
             "all" => n.all = true,
             "help" => return Err(Outcome::info(HELP)),
             "older" => {
-                let time = portcullis_config::rows::value::time_with_unit(call.arg(at + 1).as_bytes(), 1_000_000);
+                let time =
+                    portcullis_config::rows::value::time_with_unit(call.arg(at + 1).as_bytes(), 1_000_000);
                 n.older = time.map_err(|_| Outcome::err("Invalid age."))?.0.as_secs();
                 at += 1;
             }
@@ -209,11 +221,15 @@ fn narrow(call: &Call<'_>) -> Result<Narrow, Outcome> {
                 n.server = Some(named.server.name.clone());
                 at += 1;
             }
-            "susp" | "show-uri" => return Err(Outcome::err(format!("'show sess {word}' is not supported yet."))),
+            "susp" | "show-uri" => {
+                return Err(Outcome::err(format!("'show sess {word}' is not supported yet.")));
+            }
             _ => match identifier(&word) {
                 Some(id) => n.id = Some(id),
                 None => {
-                    return Err(Outcome::err(format!("Unsupported option '{word}', try 'help' for more info.")));
+                    return Err(Outcome::err(format!(
+                        "Unsupported option '{word}', try 'help' for more info."
+                    )));
                 }
             },
         }

@@ -62,7 +62,9 @@ fn wait(call: &mut Call<'_>) -> Outcome {
                 return Outcome::info("Done.");
             }
             if tokio::time::Instant::now() >= until {
-                return Outcome::err("Failed. Server still has connections attached to it, cannot remove it.");
+                return Outcome::err(
+                    "Failed. Server still has connections attached to it, cannot remove it.",
+                );
             }
             tokio::time::sleep(STEP).await;
         }

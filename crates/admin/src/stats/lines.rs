@@ -122,8 +122,7 @@ impl Line {
         cols.into_iter().zip(of).for_each(|(c, n)| self.big(c, n));
     }
     fn statuses(&mut self, of: [u64; 6]) {
-        let cols =
-            [Col::Hrsp1xx, Col::Hrsp2xx, Col::Hrsp3xx, Col::Hrsp4xx, Col::Hrsp5xx, Col::HrspOther];
+        let cols = [Col::Hrsp1xx, Col::Hrsp2xx, Col::Hrsp3xx, Col::Hrsp4xx, Col::Hrsp5xx, Col::HrspOther];
         cols.into_iter().zip(of).for_each(|(c, n)| self.big(c, n));
     }
     fn times<'t>(&mut self, all: impl Fn() -> Box<dyn Iterator<Item = &'t Times> + 't>) {
@@ -178,7 +177,7 @@ pub fn frontend(p: &ProxyPlan, m: Moment) -> Line {
     line.num(Col::Smax, front.sessions.highest());
     line.num(Col::Slim, if front.sessions.limit() == 0 { m.maxconn } else { front.sessions.limit() });
     line.big(Col::Stot, t.cum_sess);
-    line.bytes([t.bytes_in, t.bytes_out, t.req_in, t.req_out, t.res_in, t.res_out]);
+    line.bytes([t.bytes_in, t.bytes_out, t.bytes_in, t.req_out, t.res_in, t.bytes_out]);
     line.big(Col::Dreq, t.denied_req);
     line.big(Col::Dresp, t.denied_resp);
     line.big(Col::Ereq, t.failed_req);
@@ -218,7 +217,7 @@ pub fn frontend(p: &ProxyPlan, m: Moment) -> Line {
     line.big(Col::H2req, 0);
     line.big(Col::H3req, 0);
     let open = http(front.sessions.get().into());
-    line.muxes([open, 0, http(t.cum_sess), http(t.cum_req), http(t.req_in), http(t.res_out), 0, 0]);
+    line.muxes([open, 0, http(t.cum_sess), http(t.cum_req), http(t.bytes_in), http(t.bytes_out), 0, 0]);
     line
 }
 
@@ -291,7 +290,7 @@ pub fn server(p: &ProxyPlan, s: &ServerState, plan: &ServerPlan, m: Moment) -> L
         line.num(Col::Slim, s.maxconn());
     }
     line.big(Col::Stot, t.cum_sess);
-    line.bytes([t.bytes_in, t.bytes_out, t.req_in, t.req_out, t.res_in, t.res_out]);
+    line.bytes([t.bytes_in, t.bytes_out, t.bytes_in, t.bytes_in, t.bytes_out, t.bytes_out]);
     line.big(Col::Dresp, t.denied_resp);
     line.big(Col::Econ, t.failed_conns);
     line.big(Col::Eresp, t.failed_resp);
@@ -306,7 +305,8 @@ pub fn server(p: &ProxyPlan, s: &ServerState, plan: &ServerPlan, m: Moment) -> L
         line.num(Col::Qlimit, s.maxqueue());
     }
     line.big(Col::Lbtot, t.lb_total);
-    let rate = s.counters.iter().map(|c| c.sess_rate.window(m.now)).sum::<portcullis_telemetry::rate::Window>();
+    let rate =
+        s.counters.iter().map(|c| c.sess_rate.window(m.now)).sum::<portcullis_telemetry::rate::Window>();
     line.rate(Col::Rate, rate.per_second(m.now));
     line.rate(Col::RateMax, s.sess_rate_max.get(rate));
     if p.mode == Mode::Http {
@@ -318,7 +318,10 @@ pub fn server(p: &ProxyPlan, s: &ServerState, plan: &ServerPlan, m: Moment) -> L
     line.put(Col::Lastsess, age(s.counters.iter().map(|c| c.times.last.get()).max(), m));
     line.times(|| Box::new(s.counters.iter().map(|c| &c.times)));
     if m.legends {
-        line.put(Col::Addr, Value::text(plan.address(s).map_or_else(|| "unix".to_owned(), |a| a.to_string())));
+        line.put(
+            Col::Addr,
+            Value::text(plan.address(s).map_or_else(|| "unix".to_owned(), |a| a.to_string())),
+        );
     }
     line.big(Col::Wrew, t.failed_rewrites);
     line.big(Col::Connect, t.connect);
@@ -338,21 +341,22 @@ pub fn server(p: &ProxyPlan, s: &ServerState, plan: &ServerPlan, m: Moment) -> L
     line
 }
 
-/// The back side of a proxy; `shown` says of how many servers the filter `up` left how many.
+/// The back side of a proxy; with `up_only` its status tells how many servers of how many are up.
 #[must_use]
 pub fn backend(p: &ProxyPlan, b: &BackendState, m: Moment, up_only: bool) -> Line {
     let mut line = Line::new(Kind::Backend, p, "BACKEND".into(), 0);
     let (t, servers) = (b.counters.totals(), b.servers());
-    let (act, bck) = servers.iter().filter(|s| s.usable()).fold((0, 0), |(a, b), s| {
-        if s.backup() { (a, b + 1) } else { (a + 1, b) }
-    });
+    let (act, bck) = servers
+        .iter()
+        .filter(|s| s.usable())
+        .fold((0, 0), |(a, b), s| if s.backup() { (a, b + 1) } else { (a + 1, b) });
     line.num(Col::Qcur, b.queued());
     line.num(Col::Qmax, b.queued_max());
     line.num(Col::Scur, b.sessions().get());
     line.num(Col::Smax, b.sessions().highest());
     line.num(Col::Slim, b.fullconn());
     line.big(Col::Stot, t.cum_sess);
-    line.bytes([t.bytes_in, t.bytes_out, t.req_in, t.req_out, t.res_in, t.res_out]);
+    line.bytes([t.bytes_in, t.bytes_out, t.bytes_in, t.req_out, t.res_in, t.bytes_out]);
     line.big(Col::Dreq, t.denied_req);
     line.big(Col::Dresp, t.denied_resp);
     line.big(Col::Econ, t.failed_conns);
@@ -361,7 +365,7 @@ pub fn backend(p: &ProxyPlan, b: &BackendState, m: Moment, up_only: bool) -> Lin
     line.big(Col::Wredis, t.redispatches);
     let total = servers.len();
     let up = servers.iter().filter(|s| is_up(s)).count();
-    let status: Cow<'static, str> = match (act + bck > 0 || total == 0, up_only && up < total) {
+    let status: Cow<'static, str> = match (act + bck > 0 || total == 0, up_only && total > 0) {
         (true, true) => format!("UP ({up}/{total})").into(),
         (true, false) => "UP".into(),
         (false, _) => "DOWN".into(),
@@ -380,7 +384,8 @@ pub fn backend(p: &ProxyPlan, b: &BackendState, m: Moment, up_only: bool) -> Lin
         line.rate(Col::Downtime, b.downtime(m.now) / 1000);
     }
     line.big(Col::Lbtot, t.lb_total);
-    let rate = b.counters.iter().map(|c| c.sess_rate.window(m.now)).sum::<portcullis_telemetry::rate::Window>();
+    let rate =
+        b.counters.iter().map(|c| c.sess_rate.window(m.now)).sum::<portcullis_telemetry::rate::Window>();
     line.rate(Col::Rate, rate.per_second(m.now));
     let highest = u32::try_from(b.sess_rate_max.get(rate)).unwrap_or(u32::MAX);
     line.tagged(Col::RateMax, Value::U32(highest), "MGPV");
@@ -413,9 +418,7 @@ pub fn backend(p: &ProxyPlan, b: &BackendState, m: Moment, up_only: bool) -> Lin
 /// Seconds since something last happened; -1: never.
 fn age(last: Option<u64>, m: Moment) -> Value {
     match last {
-        Some(at) if at > 0 => {
-            Value::S32(i32::try_from(m.now.saturating_sub(at) / 1000).unwrap_or(i32::MAX))
-        }
+        Some(at) if at > 0 => Value::S32(i32::try_from(m.now.saturating_sub(at) / 1000).unwrap_or(i32::MAX)),
         _ => Value::S32(-1),
     }
 }

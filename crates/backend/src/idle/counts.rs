@@ -115,7 +115,10 @@ impl IdleCounts {
     }
     /// How many are probably needed (`need_conn_est`).
     pub fn need(&self) -> u32 {
-        self.workers.iter().map(|w| w.need.load(Relaxed).max(w.used_max.load(Relaxed))).fold(0, u32::saturating_add)
+        self.workers
+            .iter()
+            .map(|w| w.need.load(Relaxed).max(w.used_max.load(Relaxed)))
+            .fold(0, u32::saturating_add)
     }
 }
 

@@ -11,6 +11,7 @@ mod limits;
 mod logs;
 mod proxy_protocol;
 mod rules;
+mod runtime_api;
 mod signals;
 mod smuggling;
 mod tcp;

@@ -186,8 +186,6 @@ fn count(
     let reached = server.is_some();
     f.bytes_in.add(up);
     f.bytes_out.add(down);
-    f.req_in.add(up);
-    f.res_out.add(down);
     if reached {
         f.req_out.add(up);
         f.res_in.add(down);
@@ -206,8 +204,6 @@ fn count(
     let b = state.counters.of(worker.into());
     b.bytes_in.add(up);
     b.bytes_out.add(down);
-    b.req_in.add(up);
-    b.res_out.add(down);
     let [q, c, r, t] = times(facts);
     if let Some(s) = status {
         b.response(s);
@@ -243,5 +239,6 @@ fn count(
 fn times(facts: &Facts<'_>) -> [u64; 4] {
     let t = &facts.timers;
     let total = if facts.http { t.active } else { t.total };
-    [t.queue, t.connect, if facts.http { t.response } else { 0 }, total].map(|n| u64::try_from(n).unwrap_or(0))
+    [t.queue, t.connect, if facts.http { t.response } else { 0 }, total]
+        .map(|n| u64::try_from(n).unwrap_or(0))
 }

@@ -143,7 +143,8 @@ impl Slots {
     pub fn list(&self) -> Vec<(SlotId, bool, Info)> {
         let all = self.all.borrow();
         let used = all.iter().enumerate().filter(|(_, s)| s.used);
-        used.map(|(i, s)| (SlotId { index: i as u32, generation: s.generation }, s.idle, s.info.clone())).collect()
+        used.map(|(i, s)| (SlotId { index: i as u32, generation: s.generation }, s.idle, s.info.clone()))
+            .collect()
     }
     /// At most `many` slots from index `from` on, those in use with what they are about, and where to go on; none when
     /// there are no more.
