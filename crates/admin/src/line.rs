@@ -36,7 +36,6 @@ pub fn end_of_line(bytes: &[u8]) -> Option<usize> {
 /// Takes a line apart.
 #[must_use]
 pub fn parse(line: &[u8]) -> Request {
-    let line = line.split(|b| *b == 0).next().unwrap_or_default();
     let (line, payload) = take_mark(line);
     Request { commands: split(line).into_iter().map(words).collect(), payload }
 }
@@ -51,14 +50,14 @@ fn take_mark(line: &[u8]) -> (&[u8], Option<Vec<u8>>) {
     }
 }
 
-/// Parts between `;` and behind a carriage return, escapes left in.
+/// Parts between `;`, carriage returns and NULs, escapes left in.
 fn split(line: &[u8]) -> Vec<&[u8]> {
     let (mut all, mut from, mut escaped) = (Vec::new(), 0, false);
     for (i, b) in line.iter().enumerate() {
         match b {
             _ if escaped => escaped = false,
             b'\\' => escaped = true,
-            b';' | b'\r' => {
+            b';' | b'\r' | 0 => {
                 all.push(&line[from..i]);
                 from = i + 1;
             }
@@ -113,7 +112,7 @@ mod tests {
         assert_eq!(commands(""), [Vec::<String>::new()]);
         assert_eq!(commands(r"echo a\;b c\\d e\ f"), [vec!["echo", "a;b", r"c\d", "e f"]]);
         assert_eq!(commands("show version\r"), [vec!["show", "version"], vec![]]);
-        assert_eq!(commands("show\0version"), [vec!["show"]]);
+        assert_eq!(commands("show\0version"), [vec!["show"], vec!["version"]]);
         assert_eq!(commands("echo \"a b\""), [vec!["echo", "\"a", "b\""]]);
     }
 

@@ -58,7 +58,7 @@ fn distance(name: &str, given: &[String]) -> usize {
 /// Letters to insert, delete or change. A word that begins with the other is near.
 fn edits(a: &[u8], b: &[u8]) -> usize {
     if !b.is_empty() && a.starts_with(b) {
-        return 1;
+        return usize::from(a != b);
     }
     let b = &b[..b.len().min(64)];
     let mut line: Vec<usize> = (0..=b.len()).collect();

@@ -167,7 +167,8 @@ impl<S: Stream> Client<S> {
     async fn payload(&mut self, mark: &[u8]) -> io::Result<Result<Vec<u8>, NoLine>> {
         let mut text = Vec::new();
         loop {
-            if self.cli.mode == Mode::Prompt {
+            // only a client that types is shown that more is expected
+            if self.cli.mode == Mode::Prompt && !self.input.contains(&b'\n') {
                 self.send(b"+ ").await?;
             }
             let room = MAX_PAYLOAD.saturating_sub(text.len());

@@ -30,6 +30,9 @@ fn events(call: &mut Call<'_>) -> Outcome {
         }
         return Outcome::Text(text.into_bytes());
     }
+    if call.cli.level < Level::Operator {
+        return Outcome::err("Permission denied");
+    }
     let name = call.arg(2);
     let (mut end, mut from_now) = (b'\n', false);
     for i in 3..call.words.len() {

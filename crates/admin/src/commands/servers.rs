@@ -76,11 +76,12 @@ fn state(call: &mut Call<'_>) -> Outcome {
             let iweight = line.and_then(|l| l.set.weight).unwrap_or(1);
             let disabled = line.is_some_and(|l| l.set.disabled);
             // bits: forced maintenance, forced drain, maintenance from the configuration
-            let admin = match s.admin() {
+            let forced = match s.admin() {
                 Admin::Ready => 0,
                 Admin::Drain => 8,
-                Admin::Maint => 1 + if disabled { 4 } else { 0 },
+                Admin::Maint => 1,
             };
+            let admin = forced + if disabled { 4 } else { 0 };
             let op = if lines::is_up(&s) { 2 } else { 0 };
             let check = if disabled { 8 } else { 0 };
             let (addr, port) = place(&s, plan);

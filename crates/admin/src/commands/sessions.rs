@@ -288,7 +288,7 @@ fn show(call: &mut Call<'_>) -> Outcome {
         if narrow.id.is_some() {
             return match all.first() {
                 Some(t) => Outcome::Text(t.long().into_bytes()),
-                None => Outcome::err("Session not found."),
+                None => Outcome::Text(b"Session not found.\n".to_vec()),
             };
         }
         all.sort_by_key(|t| (t.age, t.id()));

@@ -127,6 +127,6 @@ fn each_line(plan: &Plan, p: &Arc<ProxyPlan>, filter: &Filter, m: Moment, to: &m
         }
     }
     if filter.kind(2) {
-        to(lines::backend(p, state, m, filter.up));
+        to(lines::backend(p, state, m, filter.up || filter.no_maint));
     }
 }

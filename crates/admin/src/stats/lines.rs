@@ -341,9 +341,10 @@ pub fn server(p: &ProxyPlan, s: &ServerState, plan: &ServerPlan, m: Moment) -> L
     line
 }
 
-/// The back side of a proxy; with `up_only` its status tells how many servers of how many are up.
+/// The back side of a proxy; `partial`: not all servers are shown, its status tells how many
+/// of how many are up.
 #[must_use]
-pub fn backend(p: &ProxyPlan, b: &BackendState, m: Moment, up_only: bool) -> Line {
+pub fn backend(p: &ProxyPlan, b: &BackendState, m: Moment, partial: bool) -> Line {
     let mut line = Line::new(Kind::Backend, p, "BACKEND".into(), 0);
     let (t, servers) = (b.counters.totals(), b.servers());
     let (act, bck) = servers
@@ -365,7 +366,7 @@ pub fn backend(p: &ProxyPlan, b: &BackendState, m: Moment, up_only: bool) -> Lin
     line.big(Col::Wredis, t.redispatches);
     let total = servers.len();
     let up = servers.iter().filter(|s| is_up(s)).count();
-    let status: Cow<'static, str> = match (act + bck > 0 || total == 0, up_only && total > 0) {
+    let status: Cow<'static, str> = match (act + bck > 0 || total == 0, partial && total > 0) {
         (true, true) => format!("UP ({up}/{total})").into(),
         (true, false) => "UP".into(),
         (false, _) => "DOWN".into(),

@@ -35,7 +35,10 @@ pub async fn read(x: &mut Exchange<'_>, session: &mut Session) -> Result<(), Sto
                 }
                 Ok(Parsed::Partial) if x.input.len() < worker.buffers.size() - x.plan.global.maxrewrite => {}
                 Ok(Parsed::Partial) | Err(_) => {
+                    let now = worker.clock.now().0;
+                    x.front.front.request(&worker.process.counts, worker.id.into(), now);
                     x.front.front.counters.of(worker.id.into()).failed_req.inc();
+                    session.listener.counts.counters.of(worker.id.into()).failed_req.inc();
                     return Err(Stop::new(b"PR", 400));
                 }
             }

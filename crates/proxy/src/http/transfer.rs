@@ -279,7 +279,7 @@ fn no_answer(x: &Exchange<'_>, worker: &crate::worker::Worker, back: &ProxyPlan,
         Answer::Client => Stop::new(b"CH", 400),
         Answer::BadRequest => Stop::new(b"PH", 400),
         Answer::ClientLate => Stop::new(b"cH", 408),
-        Answer::Aborted(why) => Stop::new(&[why.letter(), b'H'], 503),
+        Answer::Aborted(why) => Stop::new(&[why.letter(), b'H'], 0),
         Answer::Head(..) => Stop::silent(),
     }
 }
