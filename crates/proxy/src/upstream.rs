@@ -239,6 +239,10 @@ pub struct Wish<'a> {
     pub private: Option<Handle>,
     /// Not this server: it failed this request already.
     pub avoid: Option<Arc<portcullis_backend::ServerState>>,
+    /// This server again (`retry-on`).
+    pub stay: Option<Arc<portcullis_backend::ServerState>>,
+    /// When the first attempt began, for another one.
+    pub began: Option<Millis>,
 }
 
 /// Why waiting ended early.
@@ -281,10 +285,11 @@ pub async fn establish<'p>(
     wish: &mut Wish<'_>,
 ) -> Result<Established<'p>, Failure> {
     let Some(state) = &back.state else { return Err(Failure { termination: *b"SC", status: 503 }) };
-    let began = task.worker.clock.now();
-    let mut done = 0;
+    let began = *wish.began.get_or_insert(task.worker.clock.now());
+    let mut done = facts.retries;
     'balance: loop {
-        let mut slot = take_slot(task, back, state, facts, wish).await?;
+        let stay = wish.stay.take();
+        let mut slot = take_slot(task, back, state, facts, wish, stay).await?;
         if let Some(failed) = wish.avoid.clone() {
             after_redispatch(task, back, facts, wish, &failed, slot.server()).await?;
         }
@@ -392,9 +397,14 @@ async fn take_slot(
     state: &Arc<portcullis_backend::BackendState>,
     facts: &mut Facts<'_>,
     wish: &Wish<'_>,
+    mut stay: Option<Arc<portcullis_backend::ServerState>>,
 ) -> Result<SlotGuard, Failure> {
     loop {
-        let at = match state.balance(wish.avoid.as_deref()) {
+        let choice = match stay.take().filter(|s| s.persistable()) {
+            Some(server) => state.persist(&server),
+            None => state.balance(wish.avoid.as_deref()),
+        };
+        let at = match choice {
             Choice::Server(slot) => {
                 back.counters(task.worker.id).lb_total.inc();
                 slot.server().counters.of(task.worker.id.into()).lb_total.inc();

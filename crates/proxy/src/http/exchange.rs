@@ -8,7 +8,8 @@ use crate::reply::Answer;
 use crate::rules::{Effects, monitor_answer};
 use crate::session::Session;
 use crate::upstream::{Established, Wish, establish};
-use portcullis_config::{ConnectionMode, Opts};
+use portcullis_backend::{Next, RetryPolicy, retry};
+use portcullis_config::{ConnectionMode, Opts, RetryOn};
 use portcullis_message::{Method, Version};
 use portcullis_sample::{Direction, Facts};
 use portcullis_transport::{Buffer, Millis};
@@ -22,8 +23,10 @@ pub struct Stop {
     pub termination: [u8; 2],
     /// What the client is told; 0: nothing.
     pub status: u16,
-    /// Not even logged (probes, idle connections that end).
-    pub silent: bool,
+    /// There is a log line.
+    pub logged: bool,
+    /// The client is told. It is not where its connection or its request's body is broken; the status is logged then.
+    pub told: bool,
     /// What a rule wants answered instead of an error page.
     pub answer: Option<Box<Answer>>,
 }
@@ -32,17 +35,23 @@ impl Stop {
     /// A stop that is told and logged.
     #[must_use]
     pub fn new(termination: &[u8; 2], status: u16) -> Self {
-        Self { termination: *termination, status, silent: false, answer: None }
+        Self { termination: *termination, status, logged: true, told: status != 0, answer: None }
     }
-    /// A stop that nobody hears of.
+    /// A stop that nobody hears of: probes, idle connections that end.
     #[must_use]
     pub fn silent() -> Self {
-        Self { termination: *b"--", status: 0, silent: true, answer: None }
+        Self { logged: false, ..Self::new(b"--", 0) }
+    }
+    /// A stop that is logged only.
+    #[must_use]
+    pub fn mute(termination: &[u8; 2], status: u16) -> Self {
+        Self { told: false, ..Self::new(termination, status) }
     }
     /// A stop with an answer of a rule.
     #[must_use]
     pub fn answer(termination: [u8; 2], answer: Answer) -> Self {
-        Self { termination, status: answer.head.status, silent: false, answer: Some(Box::new(answer)) }
+        let status = answer.head.status;
+        Self { termination, status, logged: true, told: true, answer: Some(Box::new(answer)) }
     }
 }
 
@@ -80,6 +89,8 @@ pub struct Exchange<'p> {
     pub unlogged: bool,
     /// Nothing of the request's body is left to come.
     pub body_done: bool,
+    /// What was here behind the request's head before it was sent, to be sent again (`retry-on`).
+    pub replay: Option<Box<[u8]>>,
 }
 
 /// Serves one request.
@@ -105,6 +116,7 @@ pub async fn exchange(session: &mut Session, rest: Option<Buffer>) -> After {
         valid: false,
         unlogged: false,
         body_done: false,
+        replay: None,
     };
     outcome::begin(&mut x.facts, session, front, true);
     x.facts.timers.idle = if session.requests == 1 { 0 } else { ms(x.began.since(session.idle_since)) };
@@ -113,7 +125,7 @@ pub async fn exchange(session: &mut Session, rest: Option<Buffer>) -> After {
     }
     let mut held = None;
     if let Err(stop) = story(&mut x, session, &mut held).await {
-        refuse(&mut x, session, stop).await;
+        Box::pin(refuse(&mut x, session, stop)).await;
     }
     drop(held);
     finish(x, session)
@@ -136,24 +148,27 @@ async fn story<'p>(
     };
     session.worker().slots.set_stream(session.task.slot, Some(stream));
     x.body_done = x.info.framing == portcullis_wire::h1::Framing::None;
-    stages::check_body(x)?;
     x.valid = true;
     if x.front.monitor_uri.as_ref().is_some_and(|uri| uri.as_bytes() == x.scratch.request.target()) {
         return Err(monitor(x, session));
     }
     if x.front.has(Opts::HTTP_BUFFER_REQUEST) {
-        stages::buffer_body(x, session).await?;
+        Box::pin(stages::buffer_body(x, session)).await?;
     }
-    request_rules(x, session, x.front).await?;
+    if x.front.rules.is_some() {
+        Box::pin(request_rules(x, session, x.front)).await?;
+    }
     let back = route(x, session)?;
-    if back.index != x.front.index {
-        if back.has(Opts::HTTP_BUFFER_REQUEST) {
-            stages::buffer_body(x, session).await?;
-        }
-        request_rules(x, session, back).await?;
-    }
     *held = back.state.as_ref().map(|s| outcome::routed(s, session.worker(), true));
     x.facts.beconn = held.as_ref().map_or(0, |h| h.gauge().get());
+    if back.index != x.front.index {
+        if back.has(Opts::HTTP_BUFFER_REQUEST) {
+            Box::pin(stages::buffer_body(x, session)).await?;
+        }
+        if back.rules.is_some() {
+            Box::pin(request_rules(x, session, back)).await?;
+        }
+    }
     proxy(x, session, back).await
 }
 
@@ -192,7 +207,11 @@ fn route<'p>(x: &mut Exchange<'p>, session: &Session) -> Result<&'p ProxyPlan, S
             x.facts.backend_id = back.id;
             Ok(back)
         }
-        None => Err(Stop::new(b"SC", 503)),
+        None => {
+            // as HAProxy logs it
+            x.facts.timers.request = -1;
+            Err(Stop::new(b"SC", 503))
+        }
     }
 }
 
@@ -205,25 +224,27 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
     headers::to_server(x, session, back)?;
     let first = session.requests == 1;
     let mut private = session.private.take();
-    let mut again = false;
+    x.keep_for_retries(back);
+    let (mut avoid, mut stay, mut began) = (None, None, None);
     loop {
         let mut wish = Wish {
             client: &session.conn,
             watch_client: back.has(Opts::ABORTONCLOSE),
-            reuse: if again { None } else { Some(first) },
+            reuse: Some(first),
             private: private.take(),
-            avoid: None,
+            avoid: avoid.take(),
+            stay: stay.take(),
+            began,
         };
         let found = establish(&session.task, back, &mut x.facts, &mut wish).await;
+        began = wish.began;
         let found = found.map_err(|f| Stop::new(&f.termination, f.status))?;
         x.facts.srvconn = found.slot.server().sessions.get();
         x.server = Some(found.slot.server().clone());
-        if !again {
-            outcome::reached(found.slot.server(), &worker, true);
-            worker.slots.set_server(session.task.slot, back.index, Some(found.server.index));
-        }
+        outcome::reached(found.slot.server(), &worker, true);
+        worker.slots.set_server(session.task.slot, back.index, Some(found.server.index));
         let Established { upstream, slot, server, reused } = found;
-        match transfer::run(x, session, back, server, upstream, reused && !again).await {
+        match transfer::run(x, session, back, server, upstream, reused).await {
             transfer::Ended::Done(up) => {
                 if let Some(up) = up {
                     let never = back.reuse == portcullis_config::Reuse::Never;
@@ -235,7 +256,18 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
                 drop(slot);
                 return Ok(());
             }
-            transfer::Ended::TryAgain => again = true,
+            transfer::Ended::Again => {
+                let failed = slot.server().clone();
+                match x.next_attempt(back) {
+                    Next::Redispatch => avoid = Some(failed),
+                    _ => {
+                        back.counters(worker.id).retries.inc();
+                        failed.counters.of(worker.id.into()).retries.inc();
+                        stay = Some(failed);
+                    }
+                }
+                x.facts.retries += 1;
+            }
             transfer::Ended::Stopped(stop) => return Err(stop),
         }
     }
@@ -244,13 +276,14 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
 /// Tells the client why there is no response of a server.
 async fn refuse(x: &mut Exchange<'_>, session: &mut Session, stop: Stop) {
     x.facts.termination[..2].copy_from_slice(&stop.termination);
-    if stop.silent {
-        (x.keep, x.unlogged) = (false, true);
+    x.unlogged |= !stop.logged;
+    if !stop.told {
+        x.keep = false;
+        x.facts.status = if stop.status == 0 { x.facts.status } else { stop.status.into() };
         return;
     }
     match (stop.answer, stop.status) {
         (Some(given), _) => answer::send(x, session, *given).await,
-        (None, 0) => x.keep = false,
         (None, status) if !x.valid => answer::send_early(x, session, status).await,
         (None, status) => {
             let worker = session.worker().clone();
@@ -295,10 +328,13 @@ fn finish(mut x: Exchange<'_>, session: &mut Session) -> After {
     }
     drop(spares);
     if !keep {
-        worker.buffers.give(x.input);
         if x.front.has(Opts::NOLINGER) {
             session.conn.reset_on_close();
+        } else {
+            // what is left unread would make a reset of the close, and the client might lose the answer
+            session.conn.discard_input(!x.body_done || !x.valid);
         }
+        worker.buffers.give(x.input);
         return After::Close;
     }
     if x.input.is_empty() {
@@ -309,6 +345,24 @@ fn finish(mut x: Exchange<'_>, session: &mut Session) -> After {
 }
 
 impl Exchange<'_> {
+    /// `retry-on`: keeps the request, if all of it is here.
+    fn keep_for_retries(&mut self, back: &ProxyPlan) {
+        if !back.retry_on.wants_requests() || self.effects.no_l7_retry || !self.body_is_here() {
+            return;
+        }
+        self.replay = Some(self.input.data().into());
+    }
+    /// May the request be sent again after this failure?
+    #[must_use]
+    pub fn may_retry(&self, back: &ProxyPlan, failure: RetryOn) -> bool {
+        self.replay.is_some() && back.retry_on.has(failure) && self.facts.retries < back.retries
+    }
+    /// Which server is next.
+    fn next_attempt(&self, back: &ProxyPlan) -> Next {
+        let rotates = back.state.as_ref().is_some_and(|s| s.rotates());
+        let policy = RetryPolicy { retries: back.retries, ..back.retry };
+        retry::decide(&policy, retry::Attempt { done: self.facts.retries, persistent: false, rotates })
+    }
     /// The request's body as it comes from the client.
     #[must_use]
     pub fn body(&self) -> Body {
