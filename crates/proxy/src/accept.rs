@@ -13,7 +13,7 @@ use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::unix::AsyncFd;
@@ -51,6 +51,7 @@ async fn accept(worker: Rc<Worker>, listening: Listening) {
     let Ok(mut socket) = portcullis_sys::reactor::register(fd) else { return };
     let timer = Task::new(&worker);
     let front = &listener.proxy.front;
+    let _accepting = Counted::new(&front.acceptors);
     let at_once = worker.plan().global.maxaccept;
     let mut taken = 0u32;
     loop {
@@ -92,6 +93,22 @@ async fn accept(worker: Rc<Worker>, listening: Listening) {
     }
 }
 
+/// One more, until it is dropped.
+struct Counted<'c>(&'c AtomicU32);
+
+impl<'c> Counted<'c> {
+    fn new(count: &'c AtomicU32) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 /// Waits while the frontend is disabled: clients are refused then. None: it was shut down, or cannot listen again.
 async fn held_back(listener: &ListenerPlan, fd: OwnedFd, timer: &Task) -> Option<AsyncFd<OwnedFd>> {
     let front = &listener.proxy.front;
@@ -100,6 +117,7 @@ async fn held_back(listener: &ListenerPlan, fd: OwnedFd, timer: &Task) -> Option
         // the other workers' descriptors are of the same socket; the second call changes nothing
         let _ = rustix::net::shutdown(&fd, rustix::net::Shutdown::Read);
     }
+    let holding = Counted::new(&front.holding);
     poll_fn(|cx| {
         let _ = timer.poll_woken(cx);
         if front.running() == Running::Paused { Poll::Pending } else { Poll::Ready(()) }
@@ -111,6 +129,7 @@ async fn held_back(listener: &ListenerPlan, fd: OwnedFd, timer: &Task) -> Option
     if tcp {
         rustix::net::listen(&fd, listener.options.backlog).ok()?;
     }
+    drop(holding);
     portcullis_sys::reactor::register(fd).ok()
 }
 

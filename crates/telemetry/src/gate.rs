@@ -76,6 +76,10 @@ pub struct Frontend {
     /// `req_rate_max`
     pub req_rate_max: RateMax,
     running: AtomicU8,
+    /// Tasks that accept for it.
+    pub acceptors: AtomicU32,
+    /// Those of them that have stopped for now because it is paused.
+    pub holding: AtomicU32,
 }
 
 impl Frontend {
@@ -102,6 +106,8 @@ impl Frontend {
             sess_rate_max: RateMax::default(),
             req_rate_max: RateMax::default(),
             running: AtomicU8::new(0),
+            acceptors: AtomicU32::new(0),
+            holding: AtomicU32::new(0),
         }
     }
     /// Counts a new session (after the layer 4 rules) in frontend and process.

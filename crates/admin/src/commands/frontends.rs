@@ -6,6 +6,8 @@ use portcullis_proxy::plan::ProxyPlan;
 use portcullis_proxy::worker::mailbox::Mail;
 use portcullis_telemetry::gate::Running;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
 
 /// The rows of this file.
 pub const ROWS: &[Row] = &[
@@ -51,28 +53,24 @@ fn change(call: &mut Call<'_>, to: Running) -> Outcome {
         _ => {}
     }
     front.set_running(to);
-    // the answer comes when every worker has looked, so that a script can rely on it
-    wait_for_workers(call)
-}
-
-/// Done when every worker has woken its acceptors and let them run.
-fn wait_for_workers(call: &Call<'_>) -> Outcome {
     let process = call.admin.process.clone();
+    // the answer comes when every worker has looked, so that a script can rely on it
     Outcome::Later(Box::pin(async move {
-        for _ in 0..2 {
-            let (done, mut all) = tokio::sync::mpsc::unbounded_channel::<()>();
-            process.tell_all(|| {
-                let done = done.clone();
-                Mail::Run(Box::new(move |worker| {
-                    worker.wake_all();
-                    tokio::task::spawn_local(async move {
-                        tokio::task::yield_now().await;
-                        let _ = done.send(());
-                    });
-                }))
-            });
-            drop(done);
-            while all.recv().await.is_some() {}
+        process.tell_all(|| Mail::Run(Box::new(|worker| worker.wake_all())));
+        let front = &proxy.front;
+        let followed = || {
+            let (all, held) = (front.acceptors.load(SeqCst), front.holding.load(SeqCst));
+            match to {
+                Running::Ready => held == 0,
+                Running::Paused => held == all,
+                Running::Stopped => all == 0,
+            }
+        };
+        for _ in 0..1000 {
+            if followed() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
         Outcome::Nothing
     }))

@@ -79,6 +79,15 @@ fn stat(w: &World, command: &str) -> Vec<BTreeMap<String, String>> {
         .collect()
 }
 
+/// Waits until every session has ended.
+fn settle(w: &World) {
+    let settled = wait_for(PATIENCE, || {
+        let zero = |r: &BTreeMap<String, String>| r.get("scur").is_some_and(|v| v == "0");
+        stat(w, "show stat").iter().all(zero).then_some(())
+    });
+    w.note(format!("settled: {}", settled.is_some()));
+}
+
 /// These columns of every row.
 fn columns(w: &World, command: &str, names: &[&str]) {
     for row in stat(w, command) {
@@ -364,12 +373,7 @@ fn statistics() {
         let mut t = w.client("tl");
         t.get("/tcp", "Connection: close\r\n").response();
         t.close();
-        let settled = wait_for(PATIENCE, || {
-            let rows = stat(w, "show stat");
-            let zero = |r: &BTreeMap<String, String>| r.get("scur").is_some_and(|v| v == "0");
-            rows.iter().all(zero).then_some(())
-        });
-        w.note(format!("settled: {}", settled.is_some()));
+        settle(w);
         let text = ask(w, "show stat");
         for line in text.lines() {
             let shape: Vec<String> = line
@@ -788,6 +792,7 @@ fn counters_are_cleared() {
         start(w, &two_servers());
         get(w, "/");
         get(w, "/");
+        settle(w);
         let names = ["smax", "stot", "hrsp_2xx", "req_tot", "lbtot", "conn_tot"];
         columns(w, "show stat", &names);
         all(w, "cli", &["clear counters"]);

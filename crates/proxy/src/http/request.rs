@@ -2,7 +2,7 @@
 
 use super::exchange::{Exchange, Stop, ms};
 use crate::session::Session;
-use crate::worker::{Woken, Worker};
+use crate::worker::Woken;
 use portcullis_config::Opts;
 use portcullis_message::Method;
 use portcullis_wire::h1::{Bad, Chunked, Framing, Parsed, parse_request, too_large};
@@ -35,19 +35,19 @@ pub async fn read(x: &mut Exchange<'_>, session: &mut Session) -> Result<(), Sto
                     x.info = info;
                     x.input.consume(len);
                     if let Err(bad) = check_body(x) {
-                        return Err(malformed(x, &worker, bad.fault.status()));
+                        return Err(malformed(x, session, bad.fault.status()));
                     }
                     break;
                 }
                 Ok(Parsed::Partial) if x.input.len() < worker.buffers.size() - x.plan.global.maxrewrite => {}
                 Ok(Parsed::Partial) => {
                     let status = too_large(x.input.data());
-                    return Err(malformed(x, &worker, status));
+                    return Err(malformed(x, session, status));
                 }
                 Err(bad) => {
                     let preface = x.input.data().starts_with(HTTP2_PREFACE);
                     let status = if preface { 405 } else { bad.fault.status() };
-                    return Err(malformed(x, &worker, status));
+                    return Err(malformed(x, session, status));
                 }
             }
         }
@@ -67,9 +67,14 @@ pub async fn read(x: &mut Exchange<'_>, session: &mut Session) -> Result<(), Sto
 
 /// Nothing of the head is to be used.
 #[cold]
-fn malformed(x: &mut Exchange<'_>, worker: &Worker, status: u16) -> Stop {
+fn malformed(x: &mut Exchange<'_>, session: &Session, status: u16) -> Stop {
+    let worker = session.worker();
+    let id = usize::from(worker.id);
     x.scratch.request.clear();
-    x.front.front.counters.of(worker.id.into()).failed_req.inc();
+    // it counts as a request, too
+    x.front.front.request(&worker.process.counts, id, worker.clock.now().0);
+    x.front.front.counters.of(id).failed_req.inc();
+    session.listener.counts.counters.of(id).failed_req.inc();
     Stop::new(b"PR", status)
 }
 
