@@ -20,6 +20,8 @@ use std::task::{Context, Poll, Wake, Waker};
 pub struct Upstream {
     /// The socket.
     pub conn: Conn,
+    /// Odd heads that came by it (`tune.h1.be.glitches-threshold`).
+    pub glitches: u32,
     lease: Lease,
     watch: u32,
     waker: Waker,
@@ -426,7 +428,8 @@ async fn take_slot(
         let granted = watched(task, wish, |cx| ticket.as_mut().poll(cx)).await;
         let passed = match &granted {
             Ok(Grant::Slot(_, n) | Grant::Moved(n)) => *n,
-            Err(_) => ticket.passed(),
+            // who leaves the queue is one more that has passed
+            Err(_) => ticket.passed() + 1,
         };
         if own {
             facts.server_queue += passed
@@ -493,5 +496,5 @@ async fn connect_once(
     let (watch, waker) = worker.idle.borrow_mut().watch();
     let lease = Lease::new(slot.server().clone(), worker.id.into());
     let _descriptor = Counted::new(&worker.process.descriptors);
-    Ok((Upstream { conn, lease, watch, waker, _descriptor }, false))
+    Ok((Upstream { conn, glitches: 0, lease, watch, waker, _descriptor }, false))
 }

@@ -1,7 +1,8 @@
 //! One request and its response: the whole story, in order.
 
 use super::body::Body;
-use super::{After, Scratch, answer, headers, request, stages, transfer};
+use super::transfer::{self, Transfer};
+use super::{After, Scratch, answer, drain, headers, request, stages};
 use crate::outcome;
 use crate::plan::{Plan, ProxyPlan};
 use crate::reply::Answer;
@@ -10,7 +11,7 @@ use crate::session::Session;
 use crate::upstream::{Established, Wish, establish};
 use portcullis_backend::{Next, RetryPolicy, retry};
 use portcullis_config::{ConnectionMode, Opts, RetryOn};
-use portcullis_message::{Method, Version};
+use portcullis_message::Method;
 use portcullis_sample::{Direction, Facts};
 use portcullis_transport::{Buffer, Millis};
 use portcullis_wire::h1::Info;
@@ -89,6 +90,12 @@ pub struct Exchange<'p> {
     pub unlogged: bool,
     /// Nothing of the request's body is left to come.
     pub body_done: bool,
+    /// The client left in its body.
+    pub cut: bool,
+    /// What is left of a body that was forwarded in part.
+    pub rest: Option<Body>,
+    /// A rule wants the server's connection closed.
+    pub server_close: bool,
     /// What was here behind the request's head before it was sent, to be sent again (`retry-on`).
     pub replay: Option<Box<[u8]>>,
 }
@@ -116,6 +123,9 @@ pub async fn exchange(session: &mut Session, rest: Option<Buffer>) -> After {
         valid: false,
         unlogged: false,
         body_done: false,
+        cut: false,
+        rest: None,
+        server_close: false,
         replay: None,
     };
     outcome::begin(&mut x.facts, session, front, true);
@@ -128,7 +138,13 @@ pub async fn exchange(session: &mut Session, rest: Option<Buffer>) -> After {
         Box::pin(refuse(&mut x, session, stop)).await;
     }
     drop(held);
-    finish(x, session)
+    let rest = (x.keep && !x.body_done).then(|| x.rest.take().unwrap_or_else(|| x.body()));
+    match (finish(x, session), rest) {
+        (After::Keep(input), Some(body)) => {
+            Box::pin(drain::drain(session, body, input.unwrap_or_default())).await
+        }
+        (after, _) => after,
+    }
 }
 
 /// From the request's head to the response's last byte.
@@ -161,9 +177,15 @@ async fn story<'p>(
     let back = route(x, session)?;
     *held = back.state.as_ref().map(|s| outcome::routed(s, session.worker(), true));
     x.facts.beconn = held.as_ref().map_or(0, |h| h.gauge().get());
+    if x.cut {
+        return Err(Stop::mute(b"CR", 400));
+    }
     if back.index != x.front.index {
         if back.has(Opts::HTTP_BUFFER_REQUEST) {
             Box::pin(stages::buffer_body(x, session)).await?;
+        }
+        if x.cut {
+            return Err(Stop::mute(b"CR", 400));
         }
         if back.rules.is_some() {
             Box::pin(request_rules(x, session, back)).await?;
@@ -227,36 +249,42 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
     x.keep_for_retries(back);
     let (mut avoid, mut stay, mut began) = (None, None, None);
     loop {
-        let mut wish = Wish {
-            client: &session.conn,
-            watch_client: back.has(Opts::ABORTONCLOSE),
-            reuse: Some(first),
-            private: private.take(),
-            avoid: avoid.take(),
-            stay: stay.take(),
-            began,
+        let found = {
+            let mut wish = Wish {
+                client: &session.conn,
+                watch_client: back.has(Opts::ABORTONCLOSE),
+                reuse: Some(first),
+                private: private.take(),
+                avoid: avoid.take(),
+                stay: stay.take(),
+                began,
+            };
+            let found = establish(&session.task, back, &mut x.facts, &mut wish).await;
+            began = wish.began;
+            found
         };
-        let found = establish(&session.task, back, &mut x.facts, &mut wish).await;
-        began = wish.began;
-        let found = found.map_err(|f| Stop::new(&f.termination, f.status))?;
-        x.facts.srvconn = found.slot.server().sessions.get();
-        x.server = Some(found.slot.server().clone());
-        outcome::reached(found.slot.server(), &worker, true);
-        worker.slots.set_server(session.task.slot, back.index, Some(found.server.index));
-        let Established { upstream, slot, server, reused } = found;
-        match transfer::run(x, session, back, server, upstream, reused).await {
-            transfer::Ended::Done(up) => {
-                if let Some(up) = up {
-                    let never = back.reuse == portcullis_config::Reuse::Never;
-                    let private = never || !server.shareable();
-                    let now = worker.clock.now();
-                    let handle = worker.idle.borrow_mut().put(up, 0, private, server, now);
-                    session.private = handle.filter(|_| private);
-                }
-                drop(slot);
+        let Established { upstream, slot, server, reused } =
+            found.map_err(|f| Stop::new(&f.termination, f.status))?;
+        x.facts.srvconn = slot.server().sessions.get();
+        x.server = Some(slot.server().clone());
+        outcome::reached(slot.server(), &worker, true);
+        worker.slots.set_server(session.task.slot, back.index, Some(server.index));
+        let mut t = Transfer::new(x, &worker, (back, server), upstream);
+        let ended = transfer::run(x, session, back, &mut t, reused).await;
+        let mut idle = worker.idle.borrow_mut();
+        match ended {
+            transfer::Ended::Done(true) => {
+                let private = back.reuse == portcullis_config::Reuse::Never || !server.shareable();
+                let handle = idle.put(t.upstream, 0, private, server, worker.clock.now());
+                session.private = handle.filter(|_| private);
+                return Ok(());
+            }
+            transfer::Ended::Done(false) => {
+                idle.close(t.upstream);
                 return Ok(());
             }
             transfer::Ended::Again => {
+                idle.close(t.upstream);
                 let failed = slot.server().clone();
                 match x.next_attempt(back) {
                     Next::Redispatch => avoid = Some(failed),
@@ -268,7 +296,10 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
                 }
                 x.facts.retries += 1;
             }
-            transfer::Ended::Stopped(stop) => return Err(stop),
+            transfer::Ended::Stopped(stop) => {
+                idle.close(t.upstream);
+                return Err(stop);
+            }
         }
     }
 }
@@ -297,6 +328,11 @@ async fn refuse(x: &mut Exchange<'_>, session: &mut Session, stop: Stop) {
 /// The end: timers, counters, log; what can be used again goes back.
 fn finish(mut x: Exchange<'_>, session: &mut Session) -> After {
     let worker = session.worker().clone();
+    let keep = x.keep && !worker.process.is_stopping();
+    if !keep {
+        // at once: the client may send its next request before the connection is closed, which resets it then
+        session.conn.finish();
+    }
     if !x.unlogged {
         let now = worker.clock.now();
         let t = &mut x.facts.timers;
@@ -317,7 +353,6 @@ fn finish(mut x: Exchange<'_>, session: &mut Session) -> After {
         };
         outcome::finish(&mut told, session, front, *back, server.as_deref(), Some(&scope));
     }
-    let keep = x.keep && !worker.process.is_stopping();
     let mut scratch = x.scratch;
     scratch.line.clear();
     scratch.line_parts = (0, 0);
@@ -373,10 +408,5 @@ impl Exchange<'_> {
         let closing = self.front.connection == ConnectionMode::Close;
         self.keep =
             self.info.keep_alive && !closing && !(self.info.insecure && !self.plan.global.keep_insecure_te);
-    }
-    /// Does the client speak HTTP/1.1?
-    #[must_use]
-    pub fn client_is_11(&self) -> bool {
-        self.scratch.request.version >= Version::HTTP_11
     }
 }

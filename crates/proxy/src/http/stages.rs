@@ -221,9 +221,17 @@ pub async fn buffer_body(x: &mut Exchange<'_>, session: &Session) -> Result<(), 
             return Ok(());
         }
         if session.task.worker.clock.now() >= until {
-            return Err(Stop::new(b"cD", 408));
+            x.facts.timers.request = -1;
+            return Err(Stop::new(b"cR", 408));
         }
-        wait(x, session, until, true).await?;
+        if let Err(stop) = wait(x, session, until, true).await {
+            if stop.termination != *b"CR" {
+                return Err(stop);
+            }
+            // the request ends when its backend is known
+            x.cut = true;
+            return Ok(());
+        }
     }
 }
 
