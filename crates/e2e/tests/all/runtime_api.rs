@@ -471,6 +471,7 @@ fn information() {
         w.ok("o1");
         start(w, &sections("", ""));
         get(w, "/");
+        settle(w);
         for line in ask(w, "show info").lines() {
             w.note(line.split_once(": ").map_or(line, |(name, _)| name).to_string());
         }
