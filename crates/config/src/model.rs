@@ -880,6 +880,8 @@ pub struct Server {
     pub name: String,
     /// `id`; 0: given in order.
     pub id: u32,
+    /// The line says the `id`.
+    pub id_given: bool,
     /// `guid`
     pub guid: Option<String>,
     /// Its address.
@@ -891,7 +893,7 @@ pub struct Server {
 impl Server {
     /// A server at `address` with these settings to begin with.
     pub fn new(place: Place, name: String, address: Address, set: ServerSettings) -> Self {
-        Self { place, name, id: 0, guid: None, address, set }
+        Self { place, name, id: 0, id_given: false, guid: None, address, set }
     }
 }
 

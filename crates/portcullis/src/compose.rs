@@ -15,7 +15,15 @@ use std::sync::Arc;
 pub fn registry() -> Registry {
     let own = Rows { keywords: portcullis_config::env_rows::ROWS, ..Rows::default() };
     let none = Rows { keywords: portcullis_config::no_effect::ROWS, ..Rows::default() };
-    Registry { rooms: vec![portcullis_config::rows::rows(), portcullis_proxy::rules::rows(), own, none] }
+    Registry {
+        rooms: vec![
+            portcullis_config::rows::rows(),
+            portcullis_proxy::rules::rows(),
+            portcullis_admin::rows(),
+            own,
+            none,
+        ],
+    }
 }
 
 /// What the command line wants to see once everything is loaded.

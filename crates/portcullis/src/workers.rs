@@ -4,7 +4,7 @@ use crate::daemon::{self, Background, Split};
 use crate::link::Link;
 use crate::options::Options;
 use crate::{compose, confinement, cpus, limits, load, say, stop, takeover};
-use portcullis_config::{Loaded, Model};
+use portcullis_config::{Loaded, Model, Severity, render};
 use portcullis_proxy::plan::Plan;
 use portcullis_proxy::process::Process;
 use portcullis_proxy::start::{self, Bound, Running};
@@ -24,10 +24,12 @@ pub struct Master {
 
 /// A process that is ready to be confined: everything is open.
 struct Opened {
-    model: Model,
+    model: Arc<Model>,
     plan: Arc<Plan>,
     process: Arc<Process>,
     bound: Vec<Bound>,
+    control: portcullis_admin::Bound,
+    about: portcullis_admin::About,
 }
 
 /// Starts and serves until it is told to stop.
@@ -106,7 +108,8 @@ fn serve(
         Err(code) => return code,
     };
     let link = master.map(|m| m.link);
-    match begin(&opened.model, &opened.plan, opened.process, opened.bound) {
+    let (model, plan) = (opened.model.clone(), opened.plan.clone());
+    match begin(opened) {
         Ok(running) => {
             say::started();
             takeover::finish(options);
@@ -116,7 +119,7 @@ fn serve(
             if let Some(link) = &link {
                 link.ready();
             }
-            stop::until_stopped(signals, link.as_ref(), running, &opened.plan, &opened.model.global)
+            stop::until_stopped(signals, link.as_ref(), running, &plan, &model.global)
         }
         Err(message) => failed(message),
     }
@@ -148,6 +151,10 @@ fn open(
         }
         failed("[haproxy.main()] Some protocols failed to start their listeners! Exiting.".into())
     })?;
+    let control = portcullis_admin::bind(&model, &loaded.diags.files).map_err(|all| {
+        all.into_iter().for_each(say::alert);
+        failed("[haproxy.main()] Some protocols failed to start their listeners! Exiting.".into())
+    })?;
     for server in model.proxies.iter().flat_map(|p| &p.servers) {
         // one that is not there fails when it is connected through, as its server's error
         let _ = server.set.namespace.as_deref().map(portcullis_sys::netns::open);
@@ -155,16 +162,18 @@ fn open(
     if let Some(path) = model.global.pidfile.as_deref().filter(|_| daemon) {
         daemon::write_pid(path).map_err(failed)?;
     }
-    Ok(Opened { model, plan, process, bound })
+    let about = portcullis_admin::About {
+        startup_logs: render::all(&loaded.diags, Severity::Notice, std::process::id()),
+        warnings: loaded.diags.count(Severity::Warning) as u32,
+        files: loaded.diags.files.clone(),
+        boot_ms: 0,
+    };
+    Ok(Opened { model: Arc::new(model), plan, process, bound, control, about })
 }
 
 /// Gives up privileges, then starts the threads.
-fn begin(
-    model: &Model,
-    plan: &Arc<Plan>,
-    process: Arc<Process>,
-    bound: Vec<Bound>,
-) -> Result<Running, String> {
+fn begin(opened: Opened) -> Result<Running, String> {
+    let Opened { model, plan, process, bound, control, about } = opened;
     confinement::confine(&model.global)?;
     let places = Arc::new(model.global.thread_cpus.clone());
     let place = move |worker: u16| {
@@ -172,8 +181,11 @@ fn begin(
             cpus::bind(set);
         }
     };
-    let running = start::start(plan, process, bound, Arc::new(place))
+    let running = start::start(&plan, process.clone(), bound, Arc::new(place))
         .map_err(|e| format!("[haproxy.main()] Cannot start the workers : {e}"))?;
+    let admin = portcullis_admin::Admin::new(process, plan, model.clone(), about);
+    portcullis_admin::serve(control, admin)
+        .map_err(|e| format!("[haproxy.main()] Cannot serve the Runtime API : {e}"))?;
     confinement::seal(&model.global);
     Ok(running)
 }

@@ -76,6 +76,11 @@ impl Process {
         self.leaving.since.store(self.clock.now().0, Ordering::SeqCst);
         self.leaving.window.store(window, Ordering::SeqCst);
     }
+    /// Was a soft stop asked for?
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
     /// Has a soft stop begun? Server connections are not worth keeping then.
     #[must_use]
     pub fn is_leaving(&self) -> bool {

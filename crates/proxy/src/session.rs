@@ -3,7 +3,7 @@
 use crate::plan::ListenerPlan;
 use crate::worker::{Task, Worker};
 use portcullis_backend::Handle;
-use portcullis_config::Mode;
+use portcullis_config::{Mode, Opts};
 use portcullis_telemetry::gate::Admission;
 use portcullis_transport::{Conn, Millis, Peer};
 use std::net::SocketAddr;
@@ -107,6 +107,10 @@ fn begin(session: &Session) {
     let worker = session.worker();
     let front = &session.listener.proxy.front;
     front.session(&worker.process.counts, worker.id.into(), session.accepted.0);
+    if session.listener.proxy.has(Opts::SOCKET_STATS) {
+        session.listener.counts.counters.of(worker.id.into()).cum_sess.inc();
+    }
+    worker.slots.connected(session.task.slot, session.client, session.accepted);
 }
 
 /// Closes the server connection that nobody else may use.

@@ -7,12 +7,13 @@ use crate::reply::{ErrorPages, Pages};
 use crate::rules::{BodyState, Cursor, Effects, Flow, RuleCx, Wait, run as run_rules};
 use crate::session::Session;
 use crate::upstream::{Failure, Wish, establish};
-use crate::worker::{Woken, Worker};
+use crate::worker::{Woken, Worker, slots};
+use portcullis_backend::ServerState;
 use portcullis_config::Opts;
 use portcullis_sample::{Direction, Facts, Payload};
 use portcullis_transport::{Buffer, Millis};
 use std::future::poll_fn;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::task::Poll;
 
 static NO_PAGES: LazyLock<ErrorPages> = LazyLock::new(ErrorPages::default);
@@ -23,8 +24,15 @@ pub async fn run(session: &mut Session, first: Option<Buffer>) {
     let plan = worker.plan();
     let front: &ProxyPlan = &plan.proxies[session.listener.frontend];
     session.requests = 1;
-    let mut s =
-        Stream { plan: &plan, front, facts: Facts::new(), effects: Effects::default(), first, back: None };
+    let mut s = Stream {
+        plan: &plan,
+        front,
+        facts: Facts::new(),
+        effects: Effects::default(),
+        first,
+        back: None,
+        server: None,
+    };
     outcome::begin(&mut s.facts, session, front, false);
     if front.wants_destination {
         s.facts.frontend = session.destination();
@@ -33,13 +41,24 @@ pub async fn run(session: &mut Session, first: Option<Buffer>) {
     if front.log_format.is_none() {
         outcome::log_as_soon_as_possible(&mut s.facts, session, front, None);
     }
+    let stream = slots::Stream {
+        plan: plan.clone(),
+        began: session.accepted,
+        frontend: front.index as u32,
+        backend: None,
+        server: None,
+        request: 1,
+    };
+    worker.slots.set_stream(session.task.slot, Some(stream));
+    worker.process.counts.counters.of(worker.id.into()).cum_req.inc();
     let mut held = None;
     if let Err(termination) = story(&mut s, session, &mut held).await {
         s.facts.termination[..2].copy_from_slice(&termination);
     }
     drop(held);
     let back = s.back;
-    outcome::finish(&mut s.facts, session, front, back, None, None);
+    let server = s.server.take();
+    outcome::finish(&mut s.facts, session, front, back, server.as_deref(), None);
     if let Some(b) = s.first.take() {
         worker.buffers.give(b);
     }
@@ -50,6 +69,7 @@ struct Stream<'p> {
     plan: &'p Plan,
     front: &'p ProxyPlan,
     back: Option<&'p ProxyPlan>,
+    server: Option<Arc<ServerState>>,
     facts: Facts<'p>,
     effects: Effects,
     /// Bytes of the client that were read to be looked at.
@@ -78,7 +98,7 @@ async fn story<'p>(
     s.back = Some(back);
     s.facts.backend_name = &back.name;
     s.facts.backend_id = back.id;
-    *held = back.state.as_ref().map(|s| s.sessions().take());
+    *held = back.state.as_ref().map(|s| outcome::routed(s, session.worker(), false));
     s.facts.beconn = held.as_ref().map_or(0, |h| h.gauge().get());
     if back.wants_destination && s.facts.frontend.is_none() {
         s.facts.frontend = session.destination();
@@ -87,7 +107,7 @@ async fn story<'p>(
         content_rules(s, session, back).await?;
     }
     let first = s.first.take();
-    serve(session, s.front, back, &mut s.facts, first).await;
+    s.server = serve(session, s.front, back, &mut s.facts, first).await;
     Ok(())
 }
 
@@ -171,7 +191,7 @@ async fn serve<'p>(
     back: &'p ProxyPlan,
     facts: &mut Facts<'p>,
     first: Option<Buffer>,
-) {
+) -> Option<Arc<ServerState>> {
     let mut wish = Wish {
         client: &session.conn,
         watch_client: back.has(Opts::ABORTONCLOSE),
@@ -185,10 +205,12 @@ async fn serve<'p>(
         Ok(found) => found,
         Err(Failure { termination, .. }) => {
             facts.termination[..2].copy_from_slice(&termination);
-            return;
+            return None;
         }
     };
-    found.slot.server().counters.of(session.worker().id.into()).cum_sess.inc();
+    let state = found.slot.server().clone();
+    outcome::reached(&state, session.worker(), false);
+    session.worker().slots.set_server(session.task.slot, back.index, Some(found.server.index));
     facts.srvconn = found.slot.server().sessions.get();
     if front.has(Opts::LOGASAP) {
         outcome::log_as_soon_as_possible(facts, session, front, None);
@@ -224,6 +246,7 @@ async fn serve<'p>(
         session.conn.reset_on_close();
     }
     session.worker().idle.borrow_mut().close(found.upstream);
+    Some(state)
 }
 
 /// Cause and phase of a relay's end.

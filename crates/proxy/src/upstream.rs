@@ -161,6 +161,13 @@ impl Idle {
         drop(up);
     }
 
+    /// Closes every idle connection to a server.
+    pub fn close_server(&mut self, server: &portcullis_backend::ServerState) {
+        let mut closed = Vec::new();
+        self.pool.drain(server, |c| closed.push(c));
+        closed.into_iter().for_each(|c| self.close(c));
+    }
+
     /// Closes the idle connections on which something happened.
     fn reap(&mut self) {
         let ids = self.bell.rung.lock().map(|mut r| std::mem::take(&mut *r)).unwrap_or_default();
@@ -405,7 +412,10 @@ async fn take_slot(
                 slot.server().counters.of(task.worker.id.into()).lb_total.inc();
                 return Ok(slot);
             }
-            Choice::Nobody => return Err(Failure { termination: *b"SC", status: 503 }),
+            Choice::Nobody => {
+                back.counters(task.worker.id).failed_conns.inc();
+                return Err(Failure { termination: *b"SC", status: 503 });
+            }
             Choice::Wait(at) => at,
         };
         let own = matches!(at, QueueAt::Server(_));
@@ -463,7 +473,7 @@ async fn connect_once(
             return Ok((up, true));
         }
     }
-    let target = server.target_for(facts.frontend);
+    let target = server.target_for(slot.server(), facts.frontend);
     let refused = Failure { termination: *b"SC", status: 503 };
     counters.connect.inc();
     back.counters(worker.id).connect.inc();

@@ -15,6 +15,7 @@ mod master;
 mod proxy_protocol;
 mod retries;
 mod rules;
+mod runtime_api;
 mod signals;
 mod smuggling;
 mod tcp;

@@ -15,6 +15,8 @@ use portcullis_message::Method;
 use portcullis_sample::{Direction, Facts};
 use portcullis_transport::{Buffer, Millis};
 use portcullis_wire::h1::Info;
+use std::rc::Rc;
+use std::sync::Arc;
 
 /// Why an exchange ends before a response of a server was passed on.
 pub struct Stop {
@@ -57,7 +59,7 @@ impl Stop {
 /// What an exchange knows and holds.
 pub struct Exchange<'p> {
     /// The newest plan when it began.
-    pub plan: &'p Plan,
+    pub plan: &'p Rc<Arc<Plan>>,
     /// The frontend.
     pub front: &'p ProxyPlan,
     /// The backend, once chosen.
@@ -79,7 +81,7 @@ pub struct Exchange<'p> {
     /// The client's connection may stay after this.
     pub keep: bool,
     /// Its server, once chosen.
-    pub server: Option<std::sync::Arc<portcullis_backend::ServerState>>,
+    pub server: Option<Arc<portcullis_backend::ServerState>>,
     /// What rules have left behind.
     pub effects: Effects,
     /// The request's head is complete and valid.
@@ -152,6 +154,15 @@ async fn story<'p>(
     held: &mut Option<portcullis_telemetry::gauge::Held>,
 ) -> Result<(), Stop> {
     request::read(x, session).await?;
+    let stream = crate::worker::slots::Stream {
+        plan: x.plan.clone(),
+        began: x.began,
+        frontend: x.front.index as u32,
+        backend: None,
+        server: None,
+        request: session.requests,
+    };
+    session.worker().slots.set_stream(session.task.slot, Some(stream));
     x.body_done = x.info.framing == portcullis_wire::h1::Framing::None;
     x.valid = true;
     if x.front.monitor_uri.as_ref().is_some_and(|uri| uri.as_bytes() == x.scratch.request.target()) {
@@ -164,7 +175,7 @@ async fn story<'p>(
         Box::pin(request_rules(x, session, x.front)).await?;
     }
     let back = route(x, session)?;
-    *held = back.state.as_ref().map(|s| s.sessions().take());
+    *held = back.state.as_ref().map(|s| outcome::routed(s, session.worker(), true));
     x.facts.beconn = held.as_ref().map_or(0, |h| h.gauge().get());
     if x.cut {
         return Err(Stop::mute(b"CR", 400));
@@ -256,9 +267,8 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
             found.map_err(|f| Stop::new(&f.termination, f.status))?;
         x.facts.srvconn = slot.server().sessions.get();
         x.server = Some(slot.server().clone());
-        let counters = slot.server().counters.of(worker.id.into());
-        counters.cum_sess.inc();
-        counters.cum_req.inc();
+        outcome::reached(slot.server(), &worker, true);
+        worker.slots.set_server(session.task.slot, back.index, Some(server.index));
         let mut t = Transfer::new(x, &worker, (back, server), upstream);
         let ended = transfer::run(x, session, back, &mut t, reused).await;
         let mut idle = worker.idle.borrow_mut();

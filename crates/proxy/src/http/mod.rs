@@ -62,6 +62,7 @@ pub async fn serve(session: &mut Session, first: Option<Buffer>) {
             After::Close => return,
         }
         session.task.worker.slots.set_idle(session.task.slot, true);
+        session.task.worker.slots.set_stream(session.task.slot, None);
         session.idle_since = session.task.worker.clock.now();
     }
 }

@@ -350,7 +350,7 @@ fn no_answer(x: &Exchange<'_>, worker: &crate::worker::Worker, back: &ProxyPlan,
         Answer::CutRequest => Stop::mute(b"CH", 400),
         Answer::BadRequest => Stop::mute(b"PH", 400),
         Answer::ClientLate => Stop::new(b"cH", 400),
-        Answer::Aborted(why) => Stop::new(&[why.letter(), b'H'], 503),
+        Answer::Aborted(why) => Stop::new(&[why.letter(), b'H'], 0),
         Answer::Head(..) => Stop::silent(),
     }
 }

@@ -1,6 +1,6 @@
 //! A server, ready to be connected to.
 
-use portcullis_backend::PoolSettings;
+use portcullis_backend::{PoolSettings, ServerState};
 use portcullis_config::addr::{Host, Ports, Transport};
 use portcullis_config::{Diagnostics, Model, Opts, Proxy, Server, Severity, Source, UseSrc};
 use portcullis_transport::connect::{ConnectOptions, Target};
@@ -37,9 +37,12 @@ pub struct ServerPlan {
 }
 
 impl ServerPlan {
-    /// Where to connect for a client that asked for `dst`.
+    /// Where to connect for a client that asked for `dst`; `state` knows if an operator moved the server.
     #[must_use]
-    pub fn target_for(&self, dst: Option<SocketAddr>) -> Target {
+    pub fn target_for(&self, state: &ServerState, dst: Option<SocketAddr>) -> Target {
+        if let Some(addr) = state.address() {
+            return Target::Inet { addr, mptcp: false };
+        }
         match (&self.target, self.port_offset, dst) {
             (Target::Inet { addr, mptcp }, Some(offset), Some(dst)) => {
                 let port = (i32::from(dst.port()) + offset).rem_euclid(65536) as u16;
@@ -48,6 +51,14 @@ impl ServerPlan {
             }
             _ => self.target.clone(),
         }
+    }
+    /// Its Internet address, if it has one; `state` knows if an operator moved it.
+    #[must_use]
+    pub fn address(&self, state: &ServerState) -> Option<SocketAddr> {
+        state.address().or(match &self.target {
+            Target::Inet { addr, .. } => Some(*addr),
+            Target::Unix(_) | Target::Abstract(_) => None,
+        })
     }
     /// Does every connection to it look the same, so that idle ones can be shared?
     #[must_use]
