@@ -71,7 +71,7 @@ impl VarName {
             return Err(no_scope(&shown));
         }
         if let Some(bad) = name.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '.'))) {
-            return Err(format!("invalid syntax at char '{}'", name.get(bad..).unwrap_or("")));
+            return Err(format!("invalid syntax at char '{}'", name.get(bad..).and_then(|n| n.chars().next()).unwrap_or(' ')));
         }
         let mut names = NAMES.write().map_err(|_| "internal error".to_string())?;
         let next = names.len() as u32;

@@ -257,13 +257,17 @@ fn answer(s: &mut TcpStream) -> String {
     }
 }
 
-fn run(name: &str) {
+fn run(name: &str, alone: bool) {
     std::env::set_current_dir(directory()).unwrap();
     let path = directory().join(name);
     let text = std::fs::read_to_string(&path).unwrap();
     let mut all = cases(&text);
     if std::env::var_os("SAMPLE_RECORD").is_some() {
-        record(&mut all);
+        if alone {
+            all.iter_mut().for_each(|c| record(std::slice::from_mut(c)));
+        } else {
+            record(&mut all);
+        }
         let mut lines: Vec<String> = text.lines().map(Into::into).collect();
         for c in &all {
             lines[c.line] = format!("{}\t{}", c.expr, c.answer.as_deref().unwrap_or(""));
@@ -273,6 +277,10 @@ fn run(name: &str) {
     let mut wrong = String::new();
     for (n, c) in all.iter().enumerate() {
         let (want, got) = (c.answer.as_deref().unwrap_or("(not recorded)"), ours(c, n));
+        // an error without words of its own
+        if want.ends_with("(null)") && got.starts_with('!') {
+            continue;
+        }
         if want != got {
             writeln!(wrong, "{name}:{} {}\n    haproxy {want}\n    ours    {got}", c.line + 1, c.expr).unwrap();
         }
@@ -282,9 +290,15 @@ fn run(name: &str) {
 
 #[test]
 fn converters() {
-    run("converters.tsv");
+    run("converters.tsv", false);
+}
+/// 3.5-dev5 leaves arguments that are not there as an earlier expression had them, so each of these has a process of
+/// its own.
+#[test]
+fn without_arguments() {
+    run("alone.tsv", true);
 }
 #[test]
 fn http() {
-    run("http.tsv");
+    run("http.tsv", false);
 }

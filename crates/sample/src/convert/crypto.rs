@@ -159,9 +159,7 @@ fn check_gcm_dec(args: &mut Args) -> Result<(), String> {
 /// The tag's argument is the variable that the tag goes to.
 fn check_gcm_enc(args: &mut Args) -> Result<(), String> {
     check_aes(args, &["nonce", "key"])?;
-    args.make_var(3).map_err(|_| {
-        format!("failed to register variable name '{}'", String::from_utf8_lossy(args.text(3)))
-    })?;
+    args.make_var(3).map_err(|m| format!("failed to parse aead_tag : {m}"))?;
     check_coded(args, 4, "aad")
 }
 

@@ -89,7 +89,7 @@ fn value<'s>(a: &Args, v: Value<'s>) -> Sample<'s> {
 /// Rows.
 pub const ROWS: &[Convert] = &[
     Convert::new("fix_is_valid", Type::Bin, Type::Bool, "Is it a valid FIX message?", |_, v, _| {
-        bytes(v).map(|b| Value::Bool(valid(&b) == Some(true))).into()
+        bytes(v).filter(|b| b.contains(&1)).map(|b| Value::Bool(valid(&b) == Some(true))).into()
     }),
     Convert::new("fix_tag_value", Type::Bin, Type::Bin, "The value of a tag of a FIX message.", |a, v, _| value(a, v))
         .with(1, &[ArgKind::Str])

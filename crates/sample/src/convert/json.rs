@@ -204,10 +204,7 @@ impl Query {
             b"" => false,
             b"int" => true,
             _ => {
-                return Err(format!(
-                    "output_type only supports \"int\" as argument, got \"{}\"",
-                    String::from_utf8_lossy(output)
-                ));
+                return Err("output_type only supports \"int\" as argument".into());
             }
         };
         Ok(Self { path: steps(path), int })

@@ -60,7 +60,7 @@ fn check(args: &mut Args) -> Result<(), String> {
         .iter()
         .find(|(n, _)| n.eq_ignore_ascii_case(&name))
         .map(|(_, w)| *w)
-        .or_else(|| name.parse().ok().filter(|n: &u8| property_size(*n).is_some() && *n != 38).map(Wanted::Property))
+        .or_else(|| name.parse().ok().filter(|n: &u8| property_size(*n).is_some()).map(Wanted::Property))
         .ok_or_else(|| format!("Unknown MQTT field name '{name}' for packet type '{kind}'"))?;
     args.0 = vec![Arg::Made(std::sync::Arc::new((number as u8, wanted)))];
     Ok(())
@@ -215,6 +215,12 @@ fn connack<'a>(mut r: Reader<'a>) -> Option<Vec<(Wanted, Held<'a>)>> {
     r.0.is_empty().then_some(f)
 }
 
+/// Is the packet there to its end?
+fn whole(b: &[u8]) -> bool {
+    let mut r = Reader(b);
+    r.number(1).and_then(|_| r.varint()).is_some_and(|len| r.0.len() >= len)
+}
+
 /// Reads a packet; `None`: it is none, or not whole.
 fn packet(b: &[u8]) -> Option<Packet<'_>> {
     let mut r = Reader(b);
@@ -243,7 +249,7 @@ fn value<'s>(a: &Args, v: Value<'s>) -> Sample<'s> {
 /// Rows.
 pub const ROWS: &[Convert] = &[
     Convert::new("mqtt_is_valid", Type::Bin, Type::Bool, "Is it an MQTT CONNECT or CONNACK?", |_, v, _| {
-        bytes(v).map(|b| Value::Bool(packet(&b).is_some())).into()
+        bytes(v).filter(|b| whole(b)).map(|b| Value::Bool(packet(&b).is_some())).into()
     }),
     Convert::new("mqtt_field_value", Type::Bin, Type::Str, "A field of an MQTT packet.", |a, v, _| value(a, v))
         .with(2, &[ArgKind::Str, ArgKind::Str])
