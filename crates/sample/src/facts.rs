@@ -116,6 +116,8 @@ pub struct Facts<'a> {
     pub request_number: u32,
     /// Log lines of the frontend so far, this one included (`%lc`).
     pub log_count: u32,
+    /// A PROXY header came with the connection.
+    pub proxied: bool,
     /// The connection came over TLS (`%ft` shows `~`).
     pub frontend_tls: bool,
     /// The unique id, if one was made.
@@ -179,6 +181,7 @@ impl Facts<'_> {
             as_soon_as_possible: false,
             request_number: 0,
             log_count: 0,
+            proxied: false,
             frontend_tls: false,
             unique_id: None,
             request_cookie: None,

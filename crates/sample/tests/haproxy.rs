@@ -213,7 +213,7 @@ fn record(all: &mut [Case]) {
         .args(["-db", "-f"])
         .arg(&path)
         .current_dir(directory())
-        .stderr(Stdio::inherit())
+        .stderr(Stdio::null())
         .spawn()
         .unwrap();
     let mut child = Killed(child);

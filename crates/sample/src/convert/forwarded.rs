@@ -63,7 +63,7 @@ fn host(b: &[u8], quoted: bool) -> bool {
     } else {
         let end = b.iter().position(|c| *c == b':').unwrap_or(b.len());
         let name = b.get(..end).unwrap_or(&[]);
-        if !name.iter().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-' | b'_')) {
+        if !name.iter().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-')) {
             return false;
         }
         (name, b.get(end..).unwrap_or(&[]))

@@ -71,7 +71,7 @@ fn check_verify(args: &mut Args) -> Result<(), String> {
     if args.var(1).is_none() && args.text(1).is_empty() {
         return Err("missing key".into());
     }
-    let secret = named && name.starts_with(b"HS") || name == b"none";
+    let secret = named && name.starts_with(b"HS");
     if args.var(1).is_none() && !secret {
         let path = args.text(1).to_vec();
         match crate::files::read(&path).ok().and_then(|t| pem(&t)) {

@@ -156,7 +156,7 @@ fn connect<'a>(mut r: Reader<'a>) -> Option<Vec<(Wanted, Held<'a>)>> {
     let name = r.counted()?;
     let version = r.number(1)?;
     let right = match version {
-        3 => name == b"MQIsdp",
+        3 => name == b"MQIsdp" || name == b"MQTT",
         4 | 5 => name == b"MQTT",
         _ => false,
     };
@@ -239,11 +239,19 @@ fn packet(b: &[u8]) -> Option<Packet<'_>> {
 fn value<'s>(a: &Args, v: Value<'s>) -> Sample<'s> {
     let (Some(b), Some((kind, wanted))) = (bytes(v), a.made::<(u8, Wanted)>(0)) else { return Sample::Missing };
     let Some(p) = packet(&b).filter(|p| p.kind == *kind) else { return Sample::Missing };
+    let five = p.fields.iter().any(|(w, h)| *w == Wanted::ProtocolVersion && matches!(h, Held::Number(5)));
+    let absent = match wanted {
+        // numbers that a version 5 packet does not have are 0
+        Wanted::Property(id) if five && !matches!(property_size(*id), Some(Size::Counted | Size::Pair)) => {
+            Some(b"0".to_vec())
+        }
+        _ => None,
+    };
     let held = p.fields.into_iter().find(|(w, _)| w == wanted).map(|(_, h)| match h {
         Held::Bytes(b) => b.to_vec(),
         Held::Number(n) => n.to_string().into_bytes(),
     });
-    held.map(|h| Value::Bin(Cow::Owned(h))).into()
+    held.or(absent).map(|h| Value::Bin(Cow::Owned(h))).into()
 }
 
 /// Rows.
