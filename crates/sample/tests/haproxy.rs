@@ -106,7 +106,7 @@ fn ours(case: &Case, number: usize) -> String {
     let (head, body, _) = request(&case.request, number);
     let random = Random::new(1);
     let client = Some("127.0.0.1:1024".parse().unwrap());
-    let facts = Facts { client, frontend_name: "f", backend_name: "f", frontend_id: 2, http: true, ..Facts::new() };
+    let facts = Facts { client, frontend_name: "f", backend_name: "f", frontend_id: 2, http: true, request_number: 1, ..Facts::new() };
     let scope = Scope {
         request: Message::Here(&head),
         request_bytes: Some(Payload { bytes: &body, may_grow: false }),
@@ -301,4 +301,8 @@ fn without_arguments() {
 #[test]
 fn http() {
     run("http.tsv", false);
+}
+#[test]
+fn maps() {
+    run("maps.tsv", false);
 }

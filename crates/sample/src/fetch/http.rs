@@ -181,10 +181,6 @@ fn address<'s>(m: Message<'s>, args: &'s Args, cursor: &mut Cursor) -> Sample<'s
 }
 
 fn with_port(text: &[u8]) -> Option<IpAddr> {
-    if let Some(inside) = text.strip_prefix(b"[") {
-        let end = inside.iter().position(|b| *b == b']')?;
-        return parse_ip(inside.get(..end)?).filter(IpAddr::is_ipv6);
-    }
     parse_ip(text).or_else(|| {
         let colon = text.iter().position(|b| *b == b':')?;
         let digits = text.get(colon + 1..)?;
@@ -337,7 +333,7 @@ pub(super) fn parameter<'s>(args: &'s Args, s: &Scope<'s>, cursor: &mut Cursor) 
     let separator = if delimiter == b'?' { b'&' } else { delimiter };
     let (name, fold) = (args.text(0), args.text(2) == b"i");
     let mut hits =
-        target.get(i + 1..).unwrap_or(&[]).split(move |b| *b == separator || *b == b'&').filter_map(|pair| {
+        target.get(i + 1..).unwrap_or(&[]).split(move |b| *b == separator || *b == b'&' || delimiter == b'?' && *b == b';').filter_map(|pair| {
             let eq = pair.iter().position(|b| *b == b'=')?;
             let n = pair.get(..eq)?;
             let same = if fold { n.eq_ignore_ascii_case(name) } else { n == name };
@@ -352,9 +348,6 @@ pub(super) fn parameter<'s>(args: &'s Args, s: &Scope<'s>, cursor: &mut Cursor) 
 }
 
 pub(super) fn check_parameter(args: &mut Args) -> Result<(), String> {
-    if args.text(1).len() > 1 {
-        return Err("delimiter must be one single character".into());
-    }
     match args.text(2) {
         b"" | b"i" => Ok(()),
         _ => Err("'i' is the only supported option".into()),

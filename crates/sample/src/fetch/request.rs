@@ -48,7 +48,7 @@ fn names<'s>(m: Message<'s>, response: bool, a: &Args) -> Sample<'s> {
         }
         out.extend_from_slice(name);
     }
-    if out.is_empty() { Sample::Missing } else { Value::Str(Cow::Owned(out)).into() }
+    Value::Str(Cow::Owned(out)).into()
 }
 
 /// A length as SPOE writes it.
@@ -94,13 +94,6 @@ fn body_parameter<'s>(a: &'s Args, s: &Scope<'s>, cursor: &mut Cursor) -> Sample
         cursor.more = value.is_some();
     }
     value.map(Value::bin).into()
-}
-
-fn check_body_parameter(args: &mut Args) -> Result<(), String> {
-    match args.text(1) {
-        b"" | b"i" => Ok(()),
-        _ => Err("'i' is the only supported option".into()),
-    }
 }
 
 fn captured<'s>(list: &'s [Option<Box<[u8]>>], a: &Args) -> Sample<'s> {
@@ -214,7 +207,6 @@ pub const ROWS: SampleRows = SampleRows {
         }),
         Fetch::new("req.body_param", Type::Bin, REQUEST, "A parameter of the body.", body_parameter)
             .with(0, &[ArgKind::Str, ArgKind::Str])
-            .checked(check_body_parameter)
             .impure(),
         Fetch::new("res.body_size", Type::Int, RESPONSE, "Announced length of the body.", |_, s, _| {
             let head = head!(s.response);
@@ -261,7 +253,7 @@ pub const ROWS: SampleRows = SampleRows {
         })
         .impure(),
         Fetch::new("quic_enabled", Type::Bool, INTERNAL, "Is QUIC there?", |_, _, _| {
-            Value::Bool(false).into()
+            Sample::Missing
         }),
         Fetch::new("fc_rcvd_proxy", Type::Bool, CLIENT_CONNECTION, "Did a PROXY header come?", |_, s, _| {
             Value::Bool(s.facts.proxied).into()
