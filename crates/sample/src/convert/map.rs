@@ -46,12 +46,11 @@ fn check(args: &mut Args, method: Method, output: Output) -> Result<(), String> 
             _ => true,
         };
         if !right && wrong.is_none() {
-            wrong = Some(String::from_utf8_lossy(&e.value).into_owned());
+            wrong = Some((String::from_utf8_lossy(&e.value).into_owned(), e.line));
         }
     });
-    if let Some(wrong) = wrong {
-        let kind = if output == Output::Int { "number" } else { "valid IPv4 or IPv6 address" };
-        return Err(format!("'{wrong}' is not a {kind} when loading patterns from file '{name}'"));
+    if let Some((wrong, line)) = wrong {
+        return Err(format!("unable to parse '{wrong}' at line {line} of file '{}'", list.name));
     }
     let default = match args.0.get(1) {
         None => None,
@@ -60,7 +59,7 @@ fn check(args: &mut Args, method: Method, output: Output) -> Result<(), String> 
             Some(v) => Some(v),
             None => {
                 let text = String::from_utf8_lossy(t);
-                return Err(format!("map: cannot parse default ip <{text}>"));
+                return Err(format!("map: cannot parse default ip <{text}>."));
             }
         },
         Some(_) => None,

@@ -33,6 +33,8 @@ pub struct Entry {
     /// Its value; empty in a list that is no map.
     pub value: Box<[u8]>,
     generation: u32,
+    /// Line of the file that it came from; 0: it was added later.
+    pub line: u32,
 }
 
 /// The generation of an entry that was removed.
@@ -181,9 +183,9 @@ fn line(text: &[u8], map: bool) -> Option<(&[u8], &[u8])> {
 }
 
 impl Inner {
-    fn push(&mut self, key: &[u8], value: &[u8], generation: u32) -> u32 {
+    fn push(&mut self, key: &[u8], value: &[u8], generation: u32, line: u32) -> u32 {
         let index = self.entries.len() as u32;
-        self.entries.push(Entry { key: key.into(), value: value.into(), generation });
+        self.entries.push(Entry { key: key.into(), value: value.into(), generation, line });
         let entries = &self.entries;
         self.keys.insert_unique(hash(key), index, |i| hash(entries.get(*i as usize).map_or(&[], |e| &e.key)));
         index
@@ -207,10 +209,11 @@ impl Inner {
         self.dead += 1;
     }
     /// A view made anew; also what is wrong with the first entry that the method refuses.
-    fn compile(&self, how: How) -> Result<Patterns, (usize, String)> {
+    fn compile(&self, how: How) -> Result<Patterns, (u32, String)> {
         let mut p = Patterns::new(how.method);
-        for (i, e) in self.entries.iter().enumerate().filter(|(_, e)| e.generation == self.current) {
-            p.add_as(&e.key, how.fold, how.resolve, i as u32).map_err(|m| (i, m))?;
+        let live = |(_, e): &(usize, &Entry)| e.generation == self.current;
+        for (i, e) in self.entries.iter().enumerate().filter(live) {
+            p.add_as(&e.key, how.fold, how.resolve, i as u32).map_err(|m| (e.line, m))?;
         }
         p.seal();
         Ok(p)
@@ -224,7 +227,7 @@ impl Inner {
         self.keys.clear();
         self.dead = 0;
         for e in old.into_iter().filter(|e| e.generation != GONE) {
-            self.push(&e.key, &e.value, e.generation);
+            self.push(&e.key, &e.value, e.generation, e.line);
         }
         true
     }
@@ -249,9 +252,11 @@ impl Shared {
         let mut inner = self.inner.write();
         inner.entries.clear();
         inner.keys.clear();
-        for (key, value) in text.split(|b| *b == b'\n').filter_map(|l| line(l, map)) {
+        for (i, (key, value)) in
+            text.split(|b| *b == b'\n').enumerate().filter_map(|(i, l)| Some((i, line(l, map)?)))
+        {
             let generation = inner.current;
-            inner.push(key, value, generation);
+            inner.push(key, value, generation, i as u32 + 1);
         }
         inner.entries.shrink_to_fit();
     }
@@ -265,9 +270,8 @@ impl Shared {
         if let Some(index) = known {
             return Ok(View { list: self.clone(), index });
         }
-        let patterns = self.inner.read().compile(how).map_err(|(i, m)| {
-            format!("{m} when loading patterns from file '{}' line {}", self.name, i + 1)
-        })?;
+        let patterns = self.inner.read().compile(how);
+        let patterns = patterns.map_err(|(line, m)| format!("{m} at line {line} of file '{}'", self.name))?;
         let mut inner = self.inner.write();
         inner.views.push((how, patterns));
         Ok(View { list: self.clone(), index: inner.views.len() - 1 })
@@ -347,7 +351,7 @@ impl Shared {
         }
         let mut inner = self.inner.write();
         let generation = version.unwrap_or(inner.current);
-        let index = inner.push(key, value, generation);
+        let index = inner.push(key, value, generation, 0);
         if generation != inner.current {
             return Ok(());
         }
