@@ -332,8 +332,11 @@ pub(super) fn parameter<'s>(args: &'s Args, s: &Scope<'s>, cursor: &mut Cursor) 
     let Some(i) = target.iter().position(|b| *b == delimiter) else { return Sample::Missing };
     let separator = if delimiter == b'?' { b'&' } else { delimiter };
     let (name, fold) = (args.text(0), args.text(2) == b"i");
-    let mut hits =
-        target.get(i + 1..).unwrap_or(&[]).split(move |b| *b == separator || *b == b'&' || delimiter == b'?' && *b == b';').filter_map(|pair| {
+    let mut hits = target
+        .get(i + 1..)
+        .unwrap_or(&[])
+        .split(move |b| *b == separator || *b == b'&' || delimiter == b'?' && *b == b';')
+        .filter_map(|pair| {
             let eq = pair.iter().position(|b| *b == b'=')?;
             let n = pair.get(..eq)?;
             let same = if fold { n.eq_ignore_ascii_case(name) } else { n == name };

@@ -79,8 +79,8 @@ impl Method {
             Type::Bool => Some(Self::Bool),
             Type::Int => Some(Self::Int),
             Type::Addr | Type::V4 | Type::V6 => Some(Self::Ip),
-            Type::Str | Type::Method => Some(Self::Str),
-            Type::Bin | Type::Any | Type::Same => None,
+            Type::Str => Some(Self::Str),
+            Type::Method | Type::Bin | Type::Any | Type::Same => None,
         }
     }
     /// The type that a sample is cast to before it is compared.

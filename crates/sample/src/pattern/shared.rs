@@ -11,7 +11,7 @@ use hashbrown::HashTable;
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::io::ErrorKind;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock};
 
 /// How a list is matched.
@@ -69,8 +69,8 @@ pub struct Shared {
     pub id: u32,
     /// Its name.
     pub name: String,
-    map: AtomicBool,
-    acl: AtomicBool,
+    /// Its lines have values.
+    map: bool,
     /// Hash of the file's text.
     source: u64,
     next: AtomicU32,
@@ -139,25 +139,24 @@ pub fn open(
     let source = hash(&text);
     let known = ALL.read().get(name).filter(|s| s.source == source).cloned();
     if let Some(list) = known {
-        if map && !list.is_map() {
-            // it was read as a list of patterns: the same lines with values
-            list.load(&text, true);
+        if map != list.is_map() {
+            let (was, is) = if map { ("one", "two") } else { ("two", "one") };
+            return Err(format!(
+                "The file \"{name}\" is already used as {was} column file and cannot be used by as {is} column file."
+            ));
         }
-        list.mark(map);
         return Ok(list);
     }
     let id = id.unwrap_or_else(|| NEXT_ID.fetch_add(1, Ordering::Relaxed));
     let list = Arc::new(Shared {
         id,
         name: name.into(),
-        map: AtomicBool::new(false),
-        acl: AtomicBool::new(false),
+        map,
         source,
         next: AtomicU32::new(0),
         inner: RwLock::default(),
         change: Mutex::default(),
     });
-    list.mark(map);
     list.load(&text, map);
     ALL.write().insert(name.into(), list.clone());
     Ok(list)
@@ -234,18 +233,10 @@ impl Inner {
 }
 
 impl Shared {
-    fn mark(&self, map: bool) {
-        if map { &self.map } else { &self.acl }.store(true, Ordering::Relaxed);
-    }
-    /// Is it used as a map?
+    /// Is it a map (`show map`) or a list of patterns (`show acl`)?
     #[must_use]
     pub fn is_map(&self) -> bool {
-        self.map.load(Ordering::Relaxed)
-    }
-    /// Is it used by ACLs?
-    #[must_use]
-    pub fn is_acl(&self) -> bool {
-        self.acl.load(Ordering::Relaxed)
+        self.map
     }
 
     fn load(&self, text: &[u8], map: bool) {
@@ -335,7 +326,8 @@ impl Shared {
     #[must_use]
     pub fn get(&self, text: &[u8]) -> Vec<(How, Option<Entry>)> {
         let inner = self.inner.read();
-        let find = |p: &Patterns| p.find(Value::str(text)).and_then(|i| inner.entries.get(i as usize)).cloned();
+        let find =
+            |p: &Patterns| p.find(Value::str(text)).and_then(|i| inner.entries.get(i as usize)).cloned();
         inner.views.iter().map(|(h, p)| (*h, find(p))).collect()
     }
 
@@ -394,7 +386,11 @@ impl Shared {
         found.iter().for_each(|i| inner.forget(*i));
         for (how, p) in &mut inner.views {
             if let Set::Exact { exact, folded } = &mut p.set {
-                let made = if how.method == Method::Bin { super::unhex(key).unwrap_or_default() } else { key.to_vec() };
+                let made = if how.method == Method::Bin {
+                    super::unhex(key).unwrap_or_default()
+                } else {
+                    key.to_vec()
+                };
                 exact.remove(&made);
                 folded.remove(&made);
             }
@@ -410,8 +406,9 @@ impl Shared {
         let _changing = self.change.lock();
         let mut inner = self.inner.write();
         let version = version.unwrap_or(inner.current);
-        let gone: Vec<u32> =
-            (0..inner.entries.len() as u32).filter(|i| inner.entries[*i as usize].generation == version).collect();
+        let gone: Vec<u32> = (0..inner.entries.len() as u32)
+            .filter(|i| inner.entries[*i as usize].generation == version)
+            .collect();
         gone.into_iter().for_each(|i| inner.forget(i));
         inner.compact();
         drop(inner);
@@ -488,12 +485,18 @@ mod tests {
         assert!(list.remove(b"a.example") && !list.remove(b"a.example"));
         assert_eq!((value(&exact, "a.example"), value(&suffix, "a.example")), (None, None));
         list.add(None, b"c", b"new").unwrap();
-        assert_eq!((value(&exact, "c").as_deref(), value(&suffix, "xc").as_deref()), (Some("new"), Some("new")));
+        assert_eq!(
+            (value(&exact, "c").as_deref(), value(&suffix, "xc").as_deref()),
+            (Some("new"), Some("new"))
+        );
         let v = list.prepare();
         list.add(Some(v), b"only", b"this").unwrap();
         assert_eq!((value(&exact, "only"), list.len()), (None, 2));
         assert!(list.commit(v) && !list.commit(v));
-        assert_eq!((value(&exact, "only").as_deref(), value(&exact, "c"), list.len()), (Some("this"), None, 1));
+        assert_eq!(
+            (value(&exact, "only").as_deref(), value(&exact, "c"), list.len()),
+            (Some("this"), None, 1)
+        );
         list.clear(None);
         assert!(list.is_empty() && value(&exact, "only").is_none());
         assert!(Arc::ptr_eq(&list, &open("opt@test-lines.map", true, None, &|_| Ok(text.to_vec())).unwrap()));

@@ -92,7 +92,9 @@ impl StrTable {
     }
     /// Removes a key; true: it was there. Its place is not used again.
     pub fn remove(&mut self, key: &[u8]) -> bool {
-        let Some(i) = self.entries.iter().position(|e| e.1 != GONE && self.same(&e.0, key)) else { return false };
+        let Some(i) = self.entries.iter().position(|e| e.1 != GONE && self.same(&e.0, key)) else {
+            return false;
+        };
         let next = self.entries.get(i).map_or(0, |e| e.2);
         if !self.buckets.is_empty() {
             let bucket = hash(self.fold, key) as usize & (self.buckets.len() - 1);
