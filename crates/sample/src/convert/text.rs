@@ -264,10 +264,7 @@ pub const ROWS: &[Convert] = &[
     .with(1, &[ArgKind::Str, ArgKind::Str])
     .checked(check_param),
     Convert::new("regsub", Type::Str, Type::Str, "What a regex matches, replaced.", |a, v, _| {
-        text(v, |b| match a.made::<Substitution>(0) {
-            Some(s) => Some(s.apply(b)),
-            None => None,
-        })
+        text(v, |b| a.made::<Substitution>(0).map(|s| s.apply(b)))
     })
     .with(2, &[ArgKind::Regex, ArgKind::Str, ArgKind::Str])
     .checked(check_regsub),

@@ -282,7 +282,7 @@ impl Patterns {
 /// # Errors
 /// HAProxy's message.
 pub(crate) fn unhex(text: &[u8]) -> Result<Vec<u8>, String> {
-    if text.len() % 2 != 0 {
+    if !text.len().is_multiple_of(2) {
         return Err("an even number of hex digit is expected".into());
     }
     let digit = |b: u8| {
