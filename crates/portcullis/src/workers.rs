@@ -28,7 +28,7 @@ struct Opened {
     plan: Arc<Plan>,
     process: Arc<Process>,
     bound: Vec<Bound>,
-    control: portcullis_admin::Bound,
+    control: Vec<portcullis_admin::Bound>,
     about: portcullis_admin::About,
 }
 

@@ -62,6 +62,8 @@ pub struct Facts<'a> {
     pub server_source: Option<SocketAddr>,
     /// Name of the frontend.
     pub frontend_name: &'a str,
+    /// The variables that the stream sees.
+    pub vars: crate::vars::Vars,
     /// `id` of the frontend.
     pub frontend_id: u32,
     /// Name of the backend; the frontend's while none was chosen.
@@ -114,6 +116,8 @@ pub struct Facts<'a> {
     pub request_number: u32,
     /// Log lines of the frontend so far, this one included (`%lc`).
     pub log_count: u32,
+    /// A PROXY header came with the connection.
+    pub proxied: bool,
     /// The connection came over TLS (`%ft` shows `~`).
     pub frontend_tls: bool,
     /// The unique id, if one was made.
@@ -150,6 +154,7 @@ impl Facts<'_> {
             server: None,
             server_source: None,
             frontend_name: "",
+            vars: crate::vars::Vars::default(),
             frontend_id: 0,
             backend_name: "",
             backend_id: 0,
@@ -176,6 +181,7 @@ impl Facts<'_> {
             as_soon_as_possible: false,
             request_number: 0,
             log_count: 0,
+            proxied: false,
             frontend_tls: false,
             unique_id: None,
             request_cookie: None,
@@ -195,4 +201,17 @@ impl Default for Facts<'_> {
     fn default() -> Self {
         Self::new()
     }
+}
+
+static STOPPING: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+
+/// Is the process stopping? (`stopping`, `when(stopping)`)
+#[must_use]
+pub fn stopping() -> bool {
+    STOPPING.load(std::sync::atomic::Ordering::Relaxed)
+}
+
+/// Called once when the process begins to stop.
+pub fn set_stopping() {
+    STOPPING.store(true, std::sync::atomic::Ordering::Relaxed);
 }

@@ -1,7 +1,6 @@
 //! Typed values, and the three answers that evaluating a sample can give.
 
 use std::borrow::Cow;
-use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Bytes that are borrowed where they stand (header, configuration) or were made by a converter.
@@ -108,7 +107,7 @@ impl Type {
         match (self, to) {
             (Any | Same, _) | (_, Any | Same) => true,
             (a, b) if a == b => true,
-            (Bool, Int | Str) | (Int, Bool | V4 | V6 | Addr | Str | Bin) => true,
+            (Bool, Int | Str | Bin) | (Int, Bool | V4 | V6 | Addr | Str | Bin) => true,
             (Addr | V4 | V6, V4 | V6 | Addr | Int | Str | Bin) => true,
             (Str, _) => true,
             (Bin, Str) | (Method, Str | Bin) => true,
@@ -190,9 +189,7 @@ impl<'a> Value<'a> {
             Value::Bool(b) => out.push(b'0' + u8::from(*b)),
             Value::Int(i) => crate::number::signed(out, *i),
             Value::V4(a) => crate::number::v4(out, *a),
-            Value::V6(a) => {
-                let _ = write!(out, "{a}");
-            }
+            Value::V6(a) => crate::number::v6(out, *a),
             Value::Str(b) | Value::Bin(b) | Value::Method(b) => out.extend_from_slice(b),
         }
     }
@@ -206,6 +203,19 @@ impl<'a> Value<'a> {
                 other.write(&mut out);
                 Cow::Owned(out)
             }
+        }
+    }
+    /// Detached from what it borrows.
+    #[must_use]
+    pub fn into_owned(self) -> Value<'static> {
+        match self {
+            Value::Bool(b) => Value::Bool(b),
+            Value::Int(i) => Value::Int(i),
+            Value::V4(a) => Value::V4(a),
+            Value::V6(a) => Value::V6(a),
+            Value::Str(b) => Value::Str(Cow::Owned(b.into_owned())),
+            Value::Bin(b) => Value::Bin(Cow::Owned(b.into_owned())),
+            Value::Method(b) => Value::Method(Cow::Owned(b.into_owned())),
         }
     }
     /// As another type; `None` when this value has no such form.
@@ -258,7 +268,7 @@ impl<'a> Value<'a> {
                 Value::Int(i) => Value::Bin(Cow::Owned(i.to_be_bytes().to_vec())),
                 Value::V4(a) => Value::Bin(Cow::Owned(a.octets().to_vec())),
                 Value::V6(a) => Value::Bin(Cow::Owned(a.octets().to_vec())),
-                Value::Bool(_) => return None,
+                Value::Bool(b) => Value::Bin(Cow::Owned(i64::from(b).to_be_bytes().to_vec())),
             },
             Type::Method => match self {
                 Value::Method(_) => self,

@@ -51,9 +51,13 @@ fn upper(b: Bytes<'_>) -> Bytes<'_> {
 /// Host and port of a Host header's value.
 fn host_port(b: &[u8]) -> (usize, i64) {
     let bracket = if b.first() == Some(&b'[') { b.iter().position(|c| *c == b']').unwrap_or(0) } else { 0 };
-    let colon = b.iter().skip(bracket).position(|c| *c == b':').map(|i| i + bracket);
+    let colon = b.iter().skip(bracket).rposition(|c| *c == b':').map(|i| i + bracket);
+    // what is no digit counts too, as HAProxy has it
+    let number = |d: &[u8]| {
+        d.iter().fold(0u32, |n, c| n.wrapping_mul(10).wrapping_add(u32::from(*c).wrapping_sub(48)))
+    };
     match colon {
-        Some(i) => (i, b.get(i + 1..).map_or(0, crate::value::leading_int)),
+        Some(i) => (i, i64::from(b.get(i + 1..).map_or(0, number))),
         None => (b.len(), 0),
     }
 }
@@ -92,6 +96,7 @@ fn fields(b: &[u8], args: &Args, words: bool) -> Option<(usize, usize)> {
 fn check_index(args: &mut Args) -> Result<(), String> {
     match args.int(0) {
         Some(0) | None => Err("Unexpected value 0 for index".into()),
+        _ if args.text(1).is_empty() => Err("Empty separators list".into()),
         _ => Ok(()),
     }
 }
@@ -107,7 +112,11 @@ fn url_dec(b: &[u8], form: bool) -> Option<Vec<u8>> {
             b'%' => {
                 let hex = b.get(i + 1..i + 3)?;
                 let digit = |d: u8| char::from(d).to_digit(16).map(|d| d as u8);
-                out.push(digit(*hex.first()?)? << 4 | digit(*hex.get(1)?)?);
+                let byte = digit(*hex.first()?)? << 4 | digit(*hex.get(1)?)?;
+                if byte == 0 {
+                    return Some(out);
+                }
+                out.push(byte);
                 i += 2;
             }
             b'?' => {
@@ -137,10 +146,7 @@ fn url_enc(b: &[u8]) -> Vec<u8> {
 fn check_enc(args: &mut Args) -> Result<(), String> {
     match args.text(0) {
         b"" | b"query" => Ok(()),
-        t => Err(format!(
-            "Unexpected encode type. Allowed value is 'query' (got '{}')",
-            String::from_utf8_lossy(t)
-        )),
+        _ => Err("Unexpected encode type. Allowed value is 'query'".into()),
     }
 }
 
@@ -172,7 +178,7 @@ pub const ROWS: &[Convert] = &[
     }),
     Convert::new("field", Type::Str, Type::Str, "Fields between delimiters.", |a, v, _| {
         text(v, |b| {
-            let (start, end) = fields(&b, a, false).unwrap_or((0, 0));
+            let (start, end) = fields(&b, a, false)?;
             Some(slice(b, start, end))
         })
     })
@@ -180,7 +186,7 @@ pub const ROWS: &[Convert] = &[
     .checked(check_index),
     Convert::new("word", Type::Str, Type::Str, "Words between delimiters.", |a, v, _| {
         text(v, |b| {
-            let (start, end) = fields(&b, a, true).unwrap_or((0, 0));
+            let (start, end) = fields(&b, a, true)?;
             Some(slice(b, start, end))
         })
     })
@@ -249,20 +255,181 @@ pub const ROWS: &[Convert] = &[
     })
     .with(1, &[ArgKind::Str])
     .checked(check_enc),
+    Convert::new("param", Type::Str, Type::Str, "A parameter of a query string.", |a, v, _| {
+        text(v, |b| {
+            let (start, end) = parameter(&b, a.text(0), a.int(1).unwrap_or(0) as u8)?;
+            Some(slice(b, start, end))
+        })
+    })
+    .with(1, &[ArgKind::Str, ArgKind::Str])
+    .checked(check_param),
+    Convert::new("regsub", Type::Str, Type::Str, "What a regex matches, replaced.", |a, v, _| {
+        text(v, |b| a.made::<Substitution>(0).map(|s| s.apply(b)))
+    })
+    .with(2, &[ArgKind::Regex, ArgKind::Str, ArgKind::Str])
+    .checked(check_regsub),
+    Convert::new("language", Type::Str, Type::Str, "The preferred of these languages.", |a, v, _| {
+        v.bytes().and_then(|b| language(b, a)).map(Value::str).into()
+    })
+    .with(1, &[ArgKind::Str, ArgKind::Str]),
     Convert::new("hex2i", Type::Str, Type::Int, "The integer that hex digits say.", |_, v, _| {
-        v.bytes().map(|b| Value::Int(hex_int(b))).into()
+        v.bytes().and_then(hex_int).map(Value::Int).into()
     }),
 ];
 
-fn hex_int(b: &[u8]) -> i64 {
-    let mut n: i64 = 0;
-    for c in b {
-        match char::from(*c).to_digit(16) {
-            Some(d) => n = n.wrapping_shl(4) | i64::from(d),
-            None => return 0,
+/// Where the value of a parameter stands; an empty one for a name alone.
+fn parameter(b: &[u8], name: &[u8], delimiter: u8) -> Option<(usize, usize)> {
+    let mut start = 0;
+    for pair in b.split(|c| *c == delimiter) {
+        let end = start + pair.len();
+        if let Some(rest) = pair.strip_prefix(name) {
+            match rest.first() {
+                None => return Some((end, end)),
+                Some(b'=') => return Some((start + name.len() + 1, end)),
+                _ => {}
+            }
+        }
+        start = end + 1;
+    }
+    None
+}
+
+fn check_param(args: &mut Args) -> Result<(), String> {
+    let delimiter = match args.text(1) {
+        b"" => b'&',
+        [one] => *one,
+        [b'0', b'x' | b'X', digits @ ..] if digits.len() == 2 => match crate::pattern::unhex(digits) {
+            Ok(b) => b.first().copied().unwrap_or(b'&'),
+            Err(_) => return Err(DELIMITER.into()),
+        },
+        _ => return Err(DELIMITER.into()),
+    };
+    args.0.truncate(1);
+    args.0.push(Arg::Int(delimiter.into()));
+    Ok(())
+}
+const DELIMITER: &str = "Delimiter must be either exactly 1 character, or 0xHH for an ASCII code .";
+
+/// `s/regex/text/flags`
+struct Substitution {
+    regex: regex::bytes::Regex,
+    /// Plain bytes, and numbers of groups.
+    parts: Vec<Result<Vec<u8>, usize>>,
+    all: bool,
+}
+
+impl Substitution {
+    fn apply<'s>(&self, b: Bytes<'s>) -> Bytes<'s> {
+        let mut out = Vec::new();
+        let mut end = 0;
+        // behind a match of something, an empty one may follow at once
+        while let Some(found) = self.regex.captures_at(&b, end) {
+            let Some(whole) = found.get(0) else { break };
+            out.extend_from_slice(b.get(end..whole.start()).unwrap_or(&[]));
+            for part in &self.parts {
+                match part {
+                    Ok(text) => out.extend_from_slice(text),
+                    Err(n) => out.extend_from_slice(found.get(*n).map_or(&[][..], |g| g.as_bytes())),
+                }
+            }
+            end = whole.end();
+            if whole.is_empty() {
+                out.extend(b.get(end));
+                end += 1;
+            }
+            if !self.all || end > b.len() {
+                break;
+            }
+        }
+        if end == 0 && out.is_empty() {
+            return b;
+        }
+        out.extend_from_slice(b.get(end..).unwrap_or(&[]));
+        Cow::Owned(out)
+    }
+}
+
+/// The text that replaces: `\\1` is a group, `\\xHH` a byte, a backslash before anything else is dropped.
+fn replacement(text: &[u8]) -> Vec<Result<Vec<u8>, usize>> {
+    let mut parts = Vec::new();
+    let mut plain = Vec::new();
+    let mut i = 0;
+    while let Some(b) = text.get(i) {
+        i += 1;
+        if *b != b'\\' {
+            plain.push(*b);
+            continue;
+        }
+        match text.get(i) {
+            Some(d) if d.is_ascii_digit() => {
+                parts.push(Ok(std::mem::take(&mut plain)));
+                parts.push(Err(usize::from(d - b'0')));
+            }
+            Some(b'x') => match text.get(i + 1..i + 3).and_then(|h| crate::pattern::unhex(h).ok()) {
+                Some(byte) => {
+                    plain.extend(byte);
+                    i += 2;
+                }
+                None => plain.push(b'x'),
+            },
+            Some(other) => plain.push(*other),
+            None => plain.push(b'\\'),
+        }
+        i += 1;
+    }
+    parts.push(Ok(plain));
+    parts
+}
+
+fn check_regsub(args: &mut Args) -> Result<(), String> {
+    let flags = args.text(2);
+    if let Some(bad) = flags.iter().find(|c| !matches!(c, b'i' | b'g')) {
+        return Err(format!("invalid regex flag '{}', only 'i' and 'g' are supported", char::from(*bad)));
+    }
+    let made = Substitution {
+        regex: crate::pattern::regex(args.text(0), flags.contains(&b'i'))?,
+        parts: replacement(args.text(1)),
+        all: flags.contains(&b'g'),
+    };
+    args.0 = vec![Arg::Made(std::sync::Arc::new(made))];
+    Ok(())
+}
+
+/// The language of the list with the highest quality that is asked for; the first among equals.
+fn language<'a>(header: &[u8], args: &'a Args) -> Option<&'a [u8]> {
+    let known = |l: &[u8]| args.text(0).split(|b| *b == b';').find(|k| *k == l);
+    let mut best: (i64, Option<&[u8]>) = (0, None);
+    for element in portcullis_message::values::elements(header) {
+        let mut parts = element.split(|b| *b == b';');
+        let name = portcullis_message::values::trim(parts.next().unwrap_or(&[]));
+        let quality = parts.map(portcullis_message::values::trim).find_map(|p| p.strip_prefix(b"q="));
+        let quality = quality.map_or(1000, thousandths);
+        let base = name.split(|b| *b == b'-').next().unwrap_or(name);
+        let Some(hit) = known(name).or_else(|| known(base)) else { continue };
+        if quality > best.0 {
+            best = (quality, Some(hit));
         }
     }
-    n
+    best.1.or_else(|| (args.len() > 1).then(|| args.text(1)))
+}
+
+/// `0.123` as 123.
+fn thousandths(q: &[u8]) -> i64 {
+    let mut parts = q.splitn(2, |b| *b == b'.');
+    let whole = parts.next().map_or(0, crate::value::leading_int);
+    let digits = parts.next().unwrap_or(&[]);
+    let fraction = (0..3).fold(0, |n, i| {
+        n * 10 + digits.get(i).filter(|b| b.is_ascii_digit()).map_or(0, |b| i64::from(b - b'0'))
+    });
+    whole.min(1) * 1000 + fraction
+}
+
+fn hex_int(b: &[u8]) -> Option<i64> {
+    let mut n: i64 = 0;
+    for c in b {
+        n = n.wrapping_shl(4) | i64::from(char::from(*c).to_digit(16)?);
+    }
+    Some(n)
 }
 
 #[cfg(test)]
