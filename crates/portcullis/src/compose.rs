@@ -12,9 +12,12 @@ use std::sync::Arc;
 
 /// Every row of the binary.
 pub fn registry() -> Registry {
+    let logs = Rows { keywords: portcullis_proxy::outcome::ROWS, ..Rows::default() };
     let own = Rows { keywords: portcullis_config::env_rows::ROWS, ..Rows::default() };
     let none = Rows { keywords: portcullis_config::no_effect::ROWS, ..Rows::default() };
-    Registry { rooms: vec![portcullis_config::rows::rows(), portcullis_proxy::rules::rows(), own, none] }
+    Registry {
+        rooms: vec![portcullis_config::rows::rows(), portcullis_proxy::rules::rows(), logs, own, none],
+    }
 }
 
 /// Loads the files' texts.

@@ -30,7 +30,7 @@ pub async fn run(session: &mut Session, first: Option<Buffer>) {
         s.facts.frontend = session.destination();
     }
     // the short line is written when a connection begins
-    if front.log_format.is_none() {
+    if front.formats.log.is_none() {
         outcome::log_as_soon_as_possible(&mut s.facts, session, front, None);
     }
     let mut held = None;

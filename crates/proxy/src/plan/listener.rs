@@ -18,6 +18,8 @@ pub struct ListenerPlan {
     pub frontend: usize,
     /// The frontend itself, as it was when the listener was made.
     pub proxy: Arc<ProxyPlan>,
+    /// Which of the frontend's addresses, from 0.
+    pub number: usize,
     /// Its name.
     pub frontend_name: Arc<str>,
     /// Its section's keyword.
@@ -61,7 +63,8 @@ pub fn compile(
     let maxconn = p.maxconn.unwrap_or_else(|| model.global.maxconn.unwrap_or(0));
     p.binds
         .iter()
-        .map(|bind| {
+        .enumerate()
+        .map(|(number, bind)| {
             let wanted = bind.backlog.or(p.backlog).unwrap_or_else(|| bind.maxconn.unwrap_or(maxconn));
             let keepalive = (p.opts.intersects(Opts::CLITCPKA | Opts::TCPKA)).then(|| {
                 let s = |d: Option<Duration>| d.map_or(0, |d| d.as_secs() as u32);
@@ -76,6 +79,7 @@ pub fn compile(
             };
             Arc::new(ListenerPlan {
                 frontend: index,
+                number,
                 proxy: plan.clone(),
                 frontend_name: plan.name.clone(),
                 frontend_kind: p.kind.name(),

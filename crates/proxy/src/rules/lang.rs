@@ -39,6 +39,8 @@ pub enum At {
     Monitor,
     /// Headers towards the server (`option forwarded`, `unique-id-format`).
     Forward,
+    /// `log-format` and its kin.
+    Log,
 }
 
 impl At {
@@ -59,6 +61,7 @@ impl At {
             ),
             Self::Switch => (Places::FE_USE_BACKEND, Places::empty()),
             Self::Monitor => (Places::FE_HTTP_REQUEST, Places::empty()),
+            Self::Log => (Places::LOG, Places::LOG),
         }
     }
 
@@ -133,6 +136,19 @@ impl<'p, 'c, 'l> Parsing<'p, 'c, 'l> {
             self.cx.warn(Some(word), warning);
         }
         Ok(Format(format))
+    }
+
+    /// The text of a `log-format`.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn log_format(&mut self, word: &Word) -> Result<portcullis_sample::Format, String> {
+        let (format, warnings) =
+            portcullis_sample::Format::compile(&word.text, Options::LOG, &vocabulary()).map_err(|e| e.0)?;
+        for warning in warnings {
+            self.cx.warn(Some(word), warning);
+        }
+        Ok(format)
     }
 
     /// An expression, from the next word.
