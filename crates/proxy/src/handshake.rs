@@ -89,6 +89,7 @@ async fn rules(
             inspecting: false,
             last_call: true,
             ext: &(),
+            captures: front.captures.as_deref(),
             pages,
             effects,
             limit: worker.buffers.size(),

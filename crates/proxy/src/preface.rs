@@ -34,7 +34,9 @@ pub fn write(server: &ServerPlan, facts: &Facts<'_>, out: &mut Vec<u8>) {
         for option in &server.proxy_v2_options {
             match option.as_str() {
                 "crc32c" => tlvs.push(Tlv { kind: kind::CRC32C, value: &[0; 4] }),
-                "unique-id" => tlvs.extend(facts.unique_id.map(|value| Tlv { kind: kind::UNIQUE_ID, value })),
+                "unique-id" => {
+                    tlvs.extend(facts.unique_id.as_deref().map(|value| Tlv { kind: kind::UNIQUE_ID, value }))
+                }
                 _ => {}
             }
         }

@@ -109,6 +109,7 @@ fn rule_cx<'a, 'p>(s: &'a mut Stream<'p>, worker: &'a Worker, last_call: bool) -
         inspecting: true,
         last_call,
         ext: &(),
+        captures: s.front.captures.as_deref(),
         pages,
         effects: &mut s.effects,
         limit: worker.buffers.size(),

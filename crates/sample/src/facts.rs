@@ -117,15 +117,15 @@ pub struct Facts<'a> {
     /// The connection came over TLS (`%ft` shows `~`).
     pub frontend_tls: bool,
     /// The unique id, if one was made.
-    pub unique_id: Option<&'a [u8]>,
+    pub unique_id: Option<Box<[u8]>>,
     /// `capture cookie` of the request, "name=value".
-    pub request_cookie: Option<&'a [u8]>,
+    pub request_cookie: Option<Box<[u8]>>,
     /// `capture cookie` of the response.
-    pub response_cookie: Option<&'a [u8]>,
+    pub response_cookie: Option<Box<[u8]>>,
     /// `capture request header`, one element a capture of the frontend.
-    pub request_captures: &'a [Option<Box<[u8]>>],
+    pub request_captures: Vec<Option<Box<[u8]>>>,
     /// `capture response header`.
-    pub response_captures: &'a [Option<Box<[u8]>>],
+    pub response_captures: Vec<Option<Box<[u8]>>>,
     /// `tune.http.logurilen`: longer request lines are cut in logs.
     pub log_uri_len: usize,
     /// When the log line is made (`%OG`).
@@ -180,8 +180,8 @@ impl Facts<'_> {
             unique_id: None,
             request_cookie: None,
             response_cookie: None,
-            request_captures: &[],
-            response_captures: &[],
+            request_captures: Vec::new(),
+            response_captures: Vec::new(),
             log_uri_len: 1024,
             log_origin: "unspec",
             request_count: 0,

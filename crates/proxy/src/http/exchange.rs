@@ -109,6 +109,9 @@ pub async fn exchange(session: &mut Session, rest: Option<Buffer>) -> After {
     if front.wants_destination {
         x.facts.frontend = session.destination();
     }
+    if let Some(captures) = &front.captures {
+        captures.begin(&mut x.facts);
+    }
     let mut held = None;
     if let Err(stop) = story(&mut x, session, &mut held).await {
         refuse(&mut x, session, stop).await;
@@ -127,6 +130,9 @@ async fn story<'p>(
     x.body_done = x.info.framing == portcullis_wire::h1::Framing::None;
     stages::check_body(x)?;
     x.valid = true;
+    if let Some(captures) = &x.front.captures {
+        captures.request(&x.scratch.request, &mut x.facts);
+    }
     if x.front.monitor_uri.as_ref().is_some_and(|uri| uri.as_bytes() == x.scratch.request.target()) {
         return Err(monitor(x, session));
     }
@@ -265,7 +271,7 @@ fn finish(mut x: Exchange<'_>, session: &mut Session) -> After {
                 - [t.request, t.queue, t.connect, t.response].iter().map(|n| (*n).max(0)).sum::<i32>();
         }
         let Exchange { facts, scratch, front, back, server, effects, .. } = &mut x;
-        let mut told = facts.clone();
+        let mut told = std::mem::take(facts);
         told.request_line = scratch.request_line();
         let scope = outcome::Heads {
             request: &scratch.request,

@@ -32,6 +32,7 @@ impl<'p> Exchange<'p> {
         last_call: bool,
     ) -> RuleCx<'a, 'p> {
         let pages = self.pages();
+        let captures = self.front.captures.as_deref();
         let body = self.body_state();
         let response = direction == Direction::Response;
         let limit = self.plan.global.bufsize;
@@ -50,6 +51,7 @@ impl<'p> Exchange<'p> {
             inspecting: true,
             last_call,
             ext: &(),
+            captures,
             pages,
             effects: &mut self.effects,
             limit,

@@ -130,6 +130,9 @@ pub async fn run(
         }
         x.facts.timers.response = ms(worker.clock.now().since(sent_at));
         x.facts.status = x.scratch.response.status.into();
+        if let Some(captures) = &x.front.captures {
+            captures.response(&x.scratch.response, &mut x.facts);
+        }
         if let Err(stop) = response_rules(x, session, back).await {
             x.input = reclaim(x, &mut up);
             x.facts.bytes_up += up.bytes;

@@ -4,7 +4,7 @@ use super::server::{self, ServerPlan};
 use crate::outcome::Formats;
 use crate::process::Process;
 use crate::reply::ErrorPages;
-use crate::rules::{Forwarded, RuleSets, UniqueId};
+use crate::rules::{Captures, Forwarded, RuleSets, UniqueId};
 use portcullis_backend::{BackendState, RetryPolicy, ServerState};
 use portcullis_config::{
     AddAddress, ConnectionMode, Diagnostics, Mode, Model, Opts, Proxy, ProxyKind, RestrictNames, Reuse,
@@ -82,6 +82,8 @@ pub struct ProxyPlan {
     pub rules: Option<Arc<RuleSets>>,
     /// Its error pages.
     pub pages: Option<Arc<ErrorPages>>,
+    /// `capture` and `declare capture`
+    pub captures: Option<Arc<Captures>>,
     /// `option forwarded`
     pub forwarded: Option<Arc<Forwarded>>,
     /// `unique-id-format`, `unique-id-header`
@@ -192,6 +194,7 @@ pub fn compile(
         bind_names: p.binds.iter().map(|b| b.name.as_deref().map(Into::into)).collect(),
         rules: p.ext.get::<RuleSets>().cloned().map(Arc::new),
         pages: p.ext.get::<ErrorPages>().cloned().map(Arc::new),
+        captures: p.ext.get::<Captures>().filter(|c| !c.is_empty()).cloned().map(Arc::new),
         forwarded: p.ext.get::<Option<Arc<Forwarded>>>().cloned().flatten(),
         unique_id: p.ext.get::<UniqueId>().cloned().filter(|u| u.format.is_some()),
         wants_destination: p.ext.get::<RuleSets>().is_some()

@@ -92,6 +92,8 @@ pub enum Action {
     EarlyHint(Box<[u8]>, Format),
     /// `set-src`, `set-dst`
     SetAddress(Side, Expr),
+    /// `capture`
+    Capture(Box<super::capture::Capture>),
     /// `set-src-port`, `set-dst-port`
     SetPort(Side, Expr),
 }

@@ -94,6 +94,8 @@ pub struct RuleCx<'a, 'f> {
     pub effects: &'a mut Effects,
     /// Largest head in bytes (`tune.bufsize`).
     pub limit: usize,
+    /// What the frontend captures.
+    pub captures: Option<&'a super::Captures>,
     /// How much of the body has come, for `wait-for-body`.
     pub body: BodyState,
 }

@@ -162,6 +162,24 @@ impl<'p, 'c, 'l> Parsing<'p, 'c, 'l> {
         Ok(Expr(expr))
     }
 
+    /// An expression that must be able to give something here.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn expr_here(&mut self) -> Result<Expr, String> {
+        let expr = self.expr()?;
+        let (front, back) = self.places();
+        let fetch = expr.0.fetch();
+        if !fetch.needs.places.intersects(front | back) {
+            return Err(format!(
+                "fetch method '{}' extracts information from '{}', none of which is available here",
+                expr.0.text(),
+                fetch.needs.name
+            ));
+        }
+        Ok(expr)
+    }
+
     /// `if` or `unless` and what follows, if it comes next.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 //! HAProxy, with the ones that do not work yet.
 
 pub mod action;
+pub mod capture;
 pub mod cx;
 pub mod forwarded;
 pub mod headers;
@@ -23,6 +24,7 @@ pub mod table;
 mod tests;
 
 pub use action::{Action, Rule, Target, Timeout, UseBackend};
+pub use capture::Captures;
 pub use cx::{BodyState, Cursor, Effects, Flow, RuleCx, Wait};
 pub use forwarded::Forwarded;
 pub use headers::UniqueId;

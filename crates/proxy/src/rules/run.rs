@@ -119,6 +119,10 @@ fn execute(action: &Action, cursor: &mut Cursor, cx: &mut RuleCx<'_, '_>, hint: 
             }
             Step::Next
         }
+        Action::Capture(capture) => {
+            capture.run(cx);
+            Step::Next
+        }
         Action::SetAddress(side, expr) => {
             set_address(*side, expr, cx);
             Step::Next

@@ -169,7 +169,7 @@ pub const ACTIONS: &[ActionRow] = &[
         HTTP,
         "<sample> [ len <length> | id <id> ]",
         "Captures a sample for logs.",
-        NotYet("captures"),
+        Yes(super::capture::action),
     ),
     row("del-acl(*)", HTTP, "<key fmt>", "Deletes an entry of an ACL.", MAPS),
     row("del-header", HTTP, "<name> [ -m <meth> ]", "Removes header fields.", Yes(actions::del_header)),

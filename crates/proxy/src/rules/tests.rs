@@ -276,6 +276,7 @@ impl Stage {
             inspecting: self.bytes.is_some(),
             last_call: self.last_call,
             ext: &(),
+            captures: None,
             pages: Pages { backend: None, frontend: &pages },
             effects: &mut self.effects,
             limit: 16384,

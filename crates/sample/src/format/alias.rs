@@ -125,9 +125,9 @@ pub(super) fn write(alias: Alias, flags: Flags, scope: &Scope<'_>, out: &mut Vec
         Alias::Server => text(f.server_name.as_bytes(), flags, out),
         Alias::Hostname => text(HOSTNAME.as_bytes(), flags, out),
         Alias::Origin => out.extend_from_slice(f.log_origin.as_bytes()),
-        Alias::UniqueId => text(f.unique_id.unwrap_or(b""), flags, out),
-        Alias::RequestCookie => cookie(f.request_cookie, flags, out),
-        Alias::ResponseCookie => cookie(f.response_cookie, flags, out),
+        Alias::UniqueId => text(f.unique_id.as_deref().unwrap_or(b""), flags, out),
+        Alias::RequestCookie => cookie(f.request_cookie.as_deref(), flags, out),
+        Alias::ResponseCookie => cookie(f.response_cookie.as_deref(), flags, out),
         Alias::TlsCipher | Alias::TlsVersion => nothing(flags, out),
         Alias::AcceptMillis => local_millis(f.accepted, out),
         Alias::RequestMillis => local_millis(f.requested, out),
@@ -190,10 +190,10 @@ pub(super) fn write(alias: Alias, flags: Flags, scope: &Scope<'_>, out: &mut Vec
         | Alias::Target
         | Alias::HttpVersion
         | Alias::Request => request(alias, flags, scope, out),
-        Alias::RequestHeaders => captures(f.request_captures, flags, out),
-        Alias::ResponseHeaders => captures(f.response_captures, flags, out),
-        Alias::RequestHeadersClf => captures_clf(f.request_captures, flags, out),
-        Alias::ResponseHeadersClf => captures_clf(f.response_captures, flags, out),
+        Alias::RequestHeaders => captures(&f.request_captures, flags, out),
+        Alias::ResponseHeaders => captures(&f.response_captures, flags, out),
+        Alias::RequestHeadersClf => captures_clf(&f.request_captures, flags, out),
+        Alias::ResponseHeadersClf => captures_clf(&f.response_captures, flags, out),
     }
 }
 
