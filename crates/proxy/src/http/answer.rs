@@ -10,14 +10,18 @@ use portcullis_sample::Direction;
 
 /// Sends an answer to a valid request; it counts no bytes, as in HAProxy. What is left of the request's body ends the connection.
 pub async fn send(x: &mut Exchange<'_>, session: &mut Session, mut answer: Answer) {
-    x.facts.status = answer.head.status.into();
+    x.facts.status = answer.status.into();
+    let sent = answer.head.status;
     std::mem::swap(&mut x.scratch.response, &mut answer.head);
     after_response(x, session).await;
     std::mem::swap(&mut x.scratch.response, &mut answer.head);
-    x.facts.status = answer.head.status.into();
+    if answer.head.status != sent {
+        x.facts.status = answer.head.status.into();
+    }
     let version = x.scratch.request.version;
     let mut out = std::mem::take(&mut x.scratch.out);
     out.clear();
+    skip_body(x);
     x.keep &= x.body_done && !session.worker().process.is_stopping();
     let bodyless = x.method == Method::Head;
     x.keep &= answer.write_h1(version, x.keep, bodyless, x.front.client_case.as_deref(), &mut out);
@@ -25,6 +29,14 @@ pub async fn send(x: &mut Exchange<'_>, session: &mut Session, mut answer: Answe
     write_all(session, &out).await;
     x.scratch.response = answer.head;
     x.scratch.out = out;
+}
+
+/// A request's body that is all here is passed over, so that the connection can stay.
+fn skip_body(x: &mut Exchange<'_>) {
+    if let Some(len) = x.whole_body().filter(|_| !x.body_done) {
+        x.input.consume(len);
+        x.body_done = true;
+    }
 }
 
 /// Sends the page for what was not even a request.

@@ -20,8 +20,10 @@ pub struct Stop {
     pub termination: [u8; 2],
     /// What the client is told; 0: nothing.
     pub status: u16,
-    /// Not even logged (probes, idle connections that end).
-    pub silent: bool,
+    /// There is a log line.
+    pub logged: bool,
+    /// The client is told. It is not where its connection or its request's body is broken; the status is logged then.
+    pub told: bool,
     /// What a rule wants answered instead of an error page.
     pub answer: Option<Box<Answer>>,
 }
@@ -30,17 +32,23 @@ impl Stop {
     /// A stop that is told and logged.
     #[must_use]
     pub fn new(termination: &[u8; 2], status: u16) -> Self {
-        Self { termination: *termination, status, silent: false, answer: None }
+        Self { termination: *termination, status, logged: true, told: status != 0, answer: None }
     }
-    /// A stop that nobody hears of.
+    /// A stop that nobody hears of: probes, idle connections that end.
     #[must_use]
     pub fn silent() -> Self {
-        Self { termination: *b"--", status: 0, silent: true, answer: None }
+        Self { logged: false, ..Self::new(b"--", 0) }
+    }
+    /// A stop that is logged only.
+    #[must_use]
+    pub fn mute(termination: &[u8; 2], status: u16) -> Self {
+        Self { told: false, ..Self::new(termination, status) }
     }
     /// A stop with an answer of a rule.
     #[must_use]
     pub fn answer(termination: [u8; 2], answer: Answer) -> Self {
-        Self { termination, status: answer.head.status, silent: false, answer: Some(Box::new(answer)) }
+        let status = answer.head.status;
+        Self { termination, status, logged: true, told: true, answer: Some(Box::new(answer)) }
     }
 }
 
@@ -128,7 +136,6 @@ async fn story<'p>(
 ) -> Result<(), Stop> {
     request::read(x, session).await?;
     x.body_done = x.info.framing == portcullis_wire::h1::Framing::None;
-    stages::check_body(x)?;
     x.valid = true;
     if let Some(captures) = &x.front.captures {
         captures.request(&x.scratch.request, &mut x.facts);
@@ -141,14 +148,14 @@ async fn story<'p>(
     }
     request_rules(x, session, x.front).await?;
     let back = route(x, session)?;
+    *held = back.state.as_ref().map(|s| s.sessions().take());
+    x.facts.beconn = held.as_ref().map_or(0, |h| h.gauge().get());
     if back.index != x.front.index {
         if back.has(Opts::HTTP_BUFFER_REQUEST) {
             stages::buffer_body(x, session).await?;
         }
         request_rules(x, session, back).await?;
     }
-    *held = back.state.as_ref().map(|s| s.sessions().take());
-    x.facts.beconn = held.as_ref().map_or(0, |h| h.gauge().get());
     proxy(x, session, back).await
 }
 
@@ -187,7 +194,11 @@ fn route<'p>(x: &mut Exchange<'p>, session: &Session) -> Result<&'p ProxyPlan, S
             x.facts.backend_id = back.id;
             Ok(back)
         }
-        None => Err(Stop::new(b"SC", 503)),
+        None => {
+            // as HAProxy logs it
+            x.facts.timers.request = -1;
+            Err(Stop::new(b"SC", 503))
+        }
     }
 }
 
@@ -200,53 +211,48 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
     headers::to_server(x, session, back)?;
     let first = session.requests == 1;
     let mut private = session.private.take();
-    let mut again = false;
-    loop {
-        let mut wish = Wish {
-            client: &session.conn,
-            watch_client: back.has(Opts::ABORTONCLOSE),
-            reuse: if again { None } else { Some(first) },
-            private: private.take(),
-            avoid: None,
-        };
-        let found = establish(&session.task, back, &mut x.facts, &mut wish).await;
-        let found = found.map_err(|f| Stop::new(&f.termination, f.status))?;
-        x.facts.srvconn = found.slot.server().sessions.get();
-        x.server = Some(found.slot.server().clone());
-        let counters = found.slot.server().counters.of(worker.id.into());
-        if !again {
-            counters.cum_sess.inc();
-            counters.cum_req.inc();
-        }
-        let Established { upstream, slot, server, reused } = found;
-        match transfer::run(x, session, back, server, upstream, reused && !again).await {
-            transfer::Ended::Done(up) => {
-                if let Some(up) = up {
-                    let never = back.reuse == portcullis_config::Reuse::Never;
-                    let private = never || !server.shareable();
-                    let now = worker.clock.now();
-                    let handle = worker.idle.borrow_mut().put(up, 0, private, server, now);
-                    session.private = handle.filter(|_| private);
-                }
-                drop(slot);
-                return Ok(());
+    let mut wish = Wish {
+        client: &session.conn,
+        watch_client: back.has(Opts::ABORTONCLOSE),
+        reuse: Some(first),
+        private: private.take(),
+        avoid: None,
+    };
+    let found = establish(&session.task, back, &mut x.facts, &mut wish).await;
+    let found = found.map_err(|f| Stop::new(&f.termination, f.status))?;
+    x.facts.srvconn = found.slot.server().sessions.get();
+    x.server = Some(found.slot.server().clone());
+    let counters = found.slot.server().counters.of(worker.id.into());
+    counters.cum_sess.inc();
+    counters.cum_req.inc();
+    let Established { upstream, slot, server, reused } = found;
+    match transfer::run(x, session, back, server, upstream, reused).await {
+        transfer::Ended::Done(up) => {
+            if let Some(up) = up {
+                let never = back.reuse == portcullis_config::Reuse::Never;
+                let private = never || !server.shareable();
+                let now = worker.clock.now();
+                let handle = worker.idle.borrow_mut().put(up, 0, private, server, now);
+                session.private = handle.filter(|_| private);
             }
-            transfer::Ended::TryAgain => again = true,
-            transfer::Ended::Stopped(stop) => return Err(stop),
+            drop(slot);
+            Ok(())
         }
+        transfer::Ended::Stopped(stop) => Err(stop),
     }
 }
 
 /// Tells the client why there is no response of a server.
 async fn refuse(x: &mut Exchange<'_>, session: &mut Session, stop: Stop) {
     x.facts.termination[..2].copy_from_slice(&stop.termination);
-    if stop.silent {
-        (x.keep, x.unlogged) = (false, true);
+    x.unlogged |= !stop.logged;
+    if !stop.told {
+        x.keep = false;
+        x.facts.status = if stop.status == 0 { x.facts.status } else { stop.status.into() };
         return;
     }
     match (stop.answer, stop.status) {
         (Some(given), _) => answer::send(x, session, *given).await,
-        (None, 0) => x.keep = false,
         (None, status) if !x.valid => answer::send_early(x, session, status).await,
         (None, status) => {
             let worker = session.worker().clone();
@@ -291,10 +297,13 @@ fn finish(mut x: Exchange<'_>, session: &mut Session) -> After {
     }
     drop(spares);
     if !keep {
-        worker.buffers.give(x.input);
         if x.front.has(Opts::NOLINGER) {
             session.conn.reset_on_close();
+        } else {
+            // what is left unread would make a reset of the close, and the client might lose the answer
+            session.conn.discard_input(!x.body_done || !x.valid);
         }
+        worker.buffers.give(x.input);
         return After::Close;
     }
     if x.input.is_empty() {

@@ -7,6 +7,7 @@ use crate::session::Session;
 use portcullis_config::{ConnectionMode, Opts};
 use portcullis_message::{Head, HeaderId, Version, values};
 use portcullis_sample::Direction;
+use portcullis_wire::h1::{Framing, Info};
 
 /// Makes the request head what the server shall see.
 ///
@@ -40,53 +41,54 @@ pub fn to_server(x: &mut Exchange<'_>, session: &Session, back: &ProxyPlan) -> R
     strip_connection(head, upgrade);
     let closing =
         back.connection != ConnectionMode::KeepAlive || front.connection == ConnectionMode::ServerClose;
-    if closing && !back.has(Opts::HTTP_PRETEND_KEEPALIVE) && !upgrade {
-        head.push(b"connection", b"close");
+    match (closing && !back.has(Opts::HTTP_PRETEND_KEEPALIVE), head.version >= Version::HTTP_11) {
+        _ if upgrade => {}
+        (true, true) => head.push(b"connection", b"close"),
+        (false, false) => head.push(b"connection", b"keep-alive"),
+        _ => {}
     }
     Ok(())
 }
 
-/// Removes `close` and `keep-alive` from the Connection field; what else it names (`upgrade`) stays.
+/// Removes `close` and `keep-alive` from Connection fields; what else they name (`upgrade`) stays where it is.
 pub fn strip_connection(head: &mut Head, upgrade: bool) {
-    let Some(first) = head.first(HeaderId::Connection) else { return };
-    let simple = first.eq_ignore_ascii_case(b"keep-alive") || first.eq_ignore_ascii_case(b"close");
-    if simple {
-        head.remove_id(HeaderId::Connection);
-        if head.first(HeaderId::Connection).is_none() {
-            return;
+    let Some(mut at) = head.position(HeaderId::Connection) else { return };
+    while let Some(field) = head.field(at) {
+        if field.id != HeaderId::Connection {
+            at += 1;
+            continue;
         }
-    }
-    let mut rest = Vec::new();
-    for value in head.all(HeaderId::Connection) {
-        for token in values::elements(value) {
-            let dropped = token.is_empty()
+        let drops = |token: &[u8]| {
+            token.is_empty()
                 || token.eq_ignore_ascii_case(b"close")
                 || token.eq_ignore_ascii_case(b"keep-alive")
-                || (token.eq_ignore_ascii_case(b"upgrade") && !upgrade);
-            if !dropped {
-                if !rest.is_empty() {
-                    rest.extend_from_slice(b", ");
-                }
-                rest.extend_from_slice(token);
-            }
+                || (!upgrade && token.eq_ignore_ascii_case(b"upgrade"))
+        };
+        let all = values::elements(field.value).count();
+        let dropped = values::elements(field.value).filter(|t| drops(t)).count();
+        if dropped == all {
+            head.remove(at);
+            continue;
         }
-    }
-    head.remove_id(HeaderId::Connection);
-    if !rest.is_empty() {
-        head.push(b"connection", &rest);
+        if dropped > 0 {
+            let rest: Vec<&[u8]> = values::elements(field.value).filter(|t| !drops(t)).collect();
+            let rest = rest.join(&b", "[..]);
+            head.set_value(at, &rest);
+        }
+        at += 1;
     }
 }
 
-/// Makes the response head what the client shall see.
-pub fn to_client(head: &mut Head, client: Version, keep: bool, upgrade: bool) {
-    strip_connection(head, upgrade);
-    head.remove_id(HeaderId::KeepAlive);
-    if upgrade {
+/// Makes the response head what the client shall see. `keep`: its connection stays.
+pub fn to_client(head: &mut Head, client: Version, keep: bool, info: &Info) {
+    strip_connection(head, info.upgrade);
+    if head.status < 200 || info.framing == Framing::Tunnel {
         return;
     }
-    match (keep, client >= Version::HTTP_11) {
-        (true, false) => head.push(b"connection", b"keep-alive"),
-        (false, true) => head.push(b"connection", b"close"),
-        _ => {}
+    let old = head.version < Version::HTTP_11;
+    if keep && (old || client < Version::HTTP_11) {
+        head.push(b"connection", b"keep-alive");
+    } else if !keep && !old {
+        head.push(b"connection", b"close");
     }
 }

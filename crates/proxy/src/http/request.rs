@@ -2,10 +2,10 @@
 
 use super::exchange::{Exchange, Stop, ms};
 use crate::session::Session;
-use crate::worker::Woken;
+use crate::worker::{Woken, Worker};
 use portcullis_config::Opts;
 use portcullis_message::Method;
-use portcullis_wire::h1::{Parsed, parse_request};
+use portcullis_wire::h1::{Bad, Chunked, Framing, Parsed, parse_request, too_large};
 use std::future::poll_fn;
 use std::task::Poll;
 
@@ -31,13 +31,17 @@ pub async fn read(x: &mut Exchange<'_>, session: &mut Session) -> Result<(), Sto
                 Ok(Parsed::Complete(len, info)) => {
                     x.info = info;
                     x.input.consume(len);
+                    if let Err(bad) = check_body(x) {
+                        return Err(malformed(x, &worker, bad.fault.status()));
+                    }
                     break;
                 }
                 Ok(Parsed::Partial) if x.input.len() < worker.buffers.size() - x.plan.global.maxrewrite => {}
-                Ok(Parsed::Partial) | Err(_) => {
-                    x.front.front.counters.of(worker.id.into()).failed_req.inc();
-                    return Err(Stop::new(b"PR", 400));
+                Ok(Parsed::Partial) => {
+                    let status = too_large(x.input.data());
+                    return Err(malformed(x, &worker, status));
                 }
+                Err(bad) => return Err(malformed(x, &worker, bad.fault.status())),
             }
         }
         if let Err(stop) = more(x, session).await {
@@ -52,6 +56,22 @@ pub async fn read(x: &mut Exchange<'_>, session: &mut Session) -> Result<(), Sto
     remember_line(x);
     x.decide_keep();
     Ok(())
+}
+
+/// Nothing of the head is to be used.
+#[cold]
+fn malformed(x: &mut Exchange<'_>, worker: &Worker, status: u16) -> Stop {
+    x.scratch.request.clear();
+    x.front.front.counters.of(worker.id.into()).failed_req.inc();
+    Stop::new(b"PR", status)
+}
+
+/// Is what has come of a chunked body well-formed? A fault that is here already is the head's.
+fn check_body(x: &Exchange<'_>) -> Result<(), Bad> {
+    if x.info.framing != Framing::Chunked || x.input.is_empty() {
+        return Ok(());
+    }
+    Chunked::default().look(x.input.data()).map(drop)
 }
 
 /// Waits for more bytes, as long as the timeouts allow.
@@ -88,9 +108,8 @@ async fn more(x: &mut Exchange<'_>, session: &mut Session) -> Result<(), Stop> {
     let nothing = x.input.is_empty();
     // a connection that ends between two requests is no event
     let later = session.requests > 1 && nothing;
-    let probe = nothing
-        && (x.front.has(Opts::HTTP_IGNORE_PROBES)
-            || (x.front.has(Opts::DONTLOGNULL) && !matches!(got, Got::Late)));
+    let ignored = nothing && x.front.has(Opts::HTTP_IGNORE_PROBES);
+    let null = nothing && x.front.has(Opts::DONTLOGNULL);
     match got {
         Got::Bytes => {
             if first_byte && session.requests == 1 {
@@ -99,9 +118,10 @@ async fn more(x: &mut Exchange<'_>, session: &mut Session) -> Result<(), Stop> {
             }
             Ok(())
         }
-        _ if later || probe => Err(Stop::silent()),
+        _ if later || ignored => Err(Stop::silent()),
+        Got::End | Got::Broken if null => Err(Stop::silent()),
         Got::End | Got::Broken => Err(Stop::new(b"CR", 400)),
-        Got::Late => Err(Stop::new(b"cR", 408)),
+        Got::Late => Err(Stop { logged: !null, ..Stop::new(b"cR", 408) }),
         Got::Aborted(why) => Err(Stop::new(&[why.letter(), b'R'], 0)),
     }
 }

@@ -12,11 +12,10 @@ use crate::session::Session;
 use crate::upstream::Upstream;
 use crate::worker::{Task, Woken};
 use portcullis_config::{ConnectionMode, Opts};
-use portcullis_message::{Method, Version};
 use portcullis_sample::Direction;
 use portcullis_transport::conn::Seen;
 use portcullis_transport::{Buffer, Conn, Millis};
-use portcullis_wire::h1::{Framing, Info, Parsed, encode, parse_response};
+use portcullis_wire::h1::{Chunked, Framing, Info, Parsed, encode, parse_response};
 use std::future::poll_fn;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -25,8 +24,6 @@ use std::time::Duration;
 pub enum Ended {
     /// The response went to the client; the connection, if it may be used again.
     Done(Option<Upstream>),
-    /// An idle connection turned out to be closed before anything came back: take a new one.
-    TryAgain,
     /// No response, or not all of it.
     Stopped(Stop),
 }
@@ -55,22 +52,27 @@ enum Answer {
     /// The server closed or broke the connection; `true`: before anything came.
     Gone(bool),
     Malformed,
+    /// The client has gone while its request was complete.
     Client,
+    /// Its connection broke.
+    ClientBroke,
+    /// The client went away in its request's body.
+    CutRequest,
     BadRequest,
     ClientLate,
     ServerLate,
     Aborted(crate::worker::slots::Abort),
 }
 
-/// Sends the request over `upstream` and passes the response on. `may_retry`: the connection was idle before, so its
-/// end before any answer says nothing about the request.
+/// Sends the request over `upstream` and passes the response on. `reused`: the connection was idle before, so its
+/// end before any answer says nothing about the request: the client is left without an answer and may try again.
 pub async fn run(
     x: &mut Exchange<'_>,
     session: &mut Session,
     back: &ProxyPlan,
     server: &ServerPlan,
     upstream: Upstream,
-    may_retry: bool,
+    reused: bool,
 ) -> Ended {
     let worker = session.worker().clone();
     let sent_at = worker.clock.now();
@@ -90,9 +92,6 @@ pub async fn run(
     let mut up = Flow::new(std::mem::take(&mut x.input), x.body(), x.info.framing == Framing::Chunked);
     up.before = out;
     up.drop_trailers = back.has(Opts::HTTP_DROP_REQUEST_TRAILERS);
-    let replayable = may_retry
-        && x.info.framing == Framing::None
-        && matches!(x.method, Method::Get | Method::Head | Method::Options | Method::Trace);
     let mut received = Buffer::default();
     let mut due = Due {
         client: Millis::NEVER,
@@ -101,16 +100,19 @@ pub async fn run(
         server_timeout: x.effects.timeout(Timeout::Server).or(back.timeouts.server),
     };
     loop {
-        let answer = await_head(x, session, back, &upstream.conn, &mut up, &mut received, &mut due).await;
+        let answer = if x.info.stray_body {
+            // HAProxy does not send a CONNECT that has a body
+            Answer::Gone(true)
+        } else {
+            await_head(x, session, back, &upstream.conn, &mut up, &mut received, &mut due).await
+        };
         let (len, info) = match answer {
             Answer::Head(len, info) => (len, info),
-            Answer::Gone(true) if replayable => {
-                x.input = reclaim(x, &mut up);
-                worker.idle.borrow_mut().close(upstream);
-                return Ended::TryAgain;
-            }
             other => {
-                let stop = no_answer(x, &worker, back, &other);
+                let stop = match other {
+                    Answer::Gone(true) if reused => Stop::silent(),
+                    _ => no_answer(x, &worker, back, &other),
+                };
                 x.input = reclaim(x, &mut up);
                 x.facts.bytes_up += up.bytes;
                 x.body_done = up.done;
@@ -197,7 +199,6 @@ async fn await_head(
     let method = x.method;
     let response = &mut x.scratch.response;
     let mut sink_broken = false;
-    let mut half_closed = false;
     let mut fresh = true;
     poll_fn(|cx| {
         let before = (up.reads, up.writes);
@@ -206,7 +207,7 @@ async fn await_head(
                 Poll::Ready(Err(FlowError::Sink(_))) => sink_broken = true,
                 Poll::Ready(Err(FlowError::Malformed)) => return Poll::Ready(Answer::BadRequest),
                 Poll::Ready(Err(FlowError::Source(_) | FlowError::Truncated)) => {
-                    return Poll::Ready(Answer::Client);
+                    return Poll::Ready(Answer::CutRequest);
                 }
                 _ => {}
             }
@@ -215,7 +216,12 @@ async fn await_head(
         loop {
             if fresh && !received.is_empty() {
                 match parse_response(received.data(), &limits, response, method) {
-                    Ok(Parsed::Complete(len, info)) => return Poll::Ready(Answer::Head(len, info)),
+                    Ok(Parsed::Complete(len, info)) => {
+                        // a fault in the body that is here already is the head's
+                        let rest = received.data().get(len..).unwrap_or_default();
+                        let bad = info.framing == Framing::Chunked && Chunked::default().look(rest).is_err();
+                        return Poll::Ready(if bad { Answer::Malformed } else { Answer::Head(len, info) });
+                    }
                     Ok(Parsed::Partial) if received.len() < task.worker.buffers.size() => {}
                     _ => return Poll::Ready(Answer::Malformed),
                 }
@@ -234,14 +240,10 @@ async fn await_head(
                 Poll::Pending => break,
             }
         }
-        if up.done && !half_closed {
+        if up.done {
             match session.conn.poll_peek(cx) {
-                Seen::Broken => return Poll::Ready(Answer::Client),
-                Seen::End if back.has(Opts::ABORTONCLOSE) => {
-                    // the client is gone or half closed: the server decides
-                    half_closed = true;
-                    server.finish();
-                }
+                Seen::Broken => return Poll::Ready(Answer::ClientBroke),
+                Seen::End if back.has(Opts::ABORTONCLOSE) => return Poll::Ready(Answer::Client),
                 _ => {}
             }
         }
@@ -267,7 +269,11 @@ fn no_answer(x: &Exchange<'_>, worker: &crate::worker::Worker, back: &ProxyPlan,
         }
     };
     match answer {
-        Answer::Gone(_) => {
+        Answer::Gone(false) => {
+            failed();
+            Stop::new(b"PH", 502)
+        }
+        Answer::Gone(true) => {
             failed();
             Stop::new(b"SH", 502)
         }
@@ -280,8 +286,10 @@ fn no_answer(x: &Exchange<'_>, worker: &crate::worker::Worker, back: &ProxyPlan,
             Stop::new(b"sH", 504)
         }
         Answer::Client => Stop::new(b"CH", 400),
-        Answer::BadRequest => Stop::new(b"PH", 400),
-        Answer::ClientLate => Stop::new(b"cH", 408),
+        Answer::ClientBroke => Stop::mute(b"CD", 400),
+        Answer::CutRequest => Stop::mute(b"CH", 400),
+        Answer::BadRequest => Stop::mute(b"PH", 400),
+        Answer::ClientLate => Stop::new(b"cH", 400),
         Answer::Aborted(why) => Stop::new(&[why.letter(), b'H'], 503),
         Answer::Head(..) => Stop::silent(),
     }
@@ -331,17 +339,11 @@ async fn respond(
     x.facts.status = x.scratch.response.status.into();
     x.keep &=
         info.framing != Framing::UntilClose && !tunnel && !(info.insecure && !x.plan.global.keep_insecure_te);
-    // a 1.0 client knows no chunks: the end of the connection is the end of the body
-    let chunked = info.framing == Framing::Chunked && client >= Version::HTTP_11;
-    if info.framing == Framing::Chunked && !chunked {
-        x.scratch.response.remove_id(portcullis_message::HeaderId::TransferEncoding);
-        x.keep = false;
-    }
     if session.worker().process.is_stopping() {
         x.keep = false;
     }
-    headers::to_client(&mut x.scratch.response, client, x.keep, tunnel && info.upgrade);
-    let mut down = Flow::new(received, Body::new(info.framing), chunked);
+    headers::to_client(&mut x.scratch.response, client, x.keep, &info);
+    let mut down = Flow::new(received, Body::new(info.framing), info.framing == Framing::Chunked);
     encode::response(&x.scratch.response, x.front.client_case.as_deref(), &mut down.before);
     down.drop_trailers =
         back.has(Opts::HTTP_DROP_RESPONSE_TRAILERS) || x.front.has(Opts::HTTP_DROP_RESPONSE_TRAILERS);
@@ -351,12 +353,13 @@ async fn respond(
     if tunnel {
         return run_tunnel(x, session, back, upstream, up, down).await;
     }
-    let failed = pump(session, &upstream.conn, &mut up, &mut down, &mut due).await;
+    let failed = pump(session, back, &upstream.conn, &mut up, &mut down, &mut due).await;
     x.facts.bytes_up += up.bytes;
     x.facts.bytes_down += down.counted();
     x.body_done = up.done;
     let worker = session.worker().clone();
-    let clean = failed.is_none() && up.done;
+    // a server that did not take all of the request is not asked again
+    let clean = failed.is_none() && !up.was_dropped();
     let reusable = clean
         && info.keep_alive
         && !info.insecure
@@ -367,17 +370,16 @@ async fn respond(
     if let Some(t) = failed {
         x.facts.termination[..2].copy_from_slice(&t);
     }
-    if !clean {
+    if failed.is_some() {
         x.keep = false;
     }
     x.input = reclaim(x, &mut up);
     worker.buffers.give(std::mem::take(&mut down.buffer));
-    if failed.is_some() {
-        session.conn.reset_on_close();
-        upstream.conn.reset_on_close();
-    }
     if reusable {
         return Ended::Done(Some(upstream));
+    }
+    if !matches!(failed, Some([b'S' | b's' | b'P', _])) {
+        upstream.conn.reset_on_close();
     }
     worker.idle.borrow_mut().close(upstream);
     Ended::Done(None)
@@ -398,9 +400,10 @@ fn log_now(x: &mut Exchange<'_>, session: &Session) {
     x.facts.as_soon_as_possible = true;
 }
 
-/// Moves both directions until the response has been written. Some: cause and phase of a failure.
+/// Moves both directions until both messages are over. Some: cause and phase of a failure.
 async fn pump(
     session: &Session,
+    back: &ProxyPlan,
     server: &Conn,
     up: &mut Flow,
     down: &mut Flow,
@@ -408,34 +411,43 @@ async fn pump(
 ) -> Option<[u8; 2]> {
     let task = &session.task;
     let mut first = true;
-    let mut up_broken = false;
     poll_fn(|cx| {
         let before = (up.reads, up.writes, down.reads, down.writes);
-        match down.poll(cx, task, server, &session.conn) {
-            Poll::Ready(Ok(())) => {
-                // what the client still sends of a request that is answered is not waited for
-                if !up.done && !up_broken {
-                    let _ = up.poll(cx, task, &session.conn, server);
-                }
-                return Poll::Ready(None);
-            }
-            Poll::Ready(Err(e)) => return Poll::Ready(Some(down_failure(&e))),
-            Poll::Pending => {}
+        if !down.done
+            && let Poll::Ready(Err(e)) = down.poll(cx, task, server, &session.conn)
+        {
+            return Poll::Ready(Some(down_failure(&e)));
         }
-        if !up.done && !up_broken {
-            match up.poll(cx, task, &session.conn, server) {
-                Poll::Ready(Err(FlowError::Sink(_))) => up_broken = true,
-                Poll::Ready(Err(FlowError::Malformed)) => return Poll::Ready(Some(*b"PD")),
-                Poll::Ready(Err(_)) => return Poll::Ready(Some(*b"CD")),
+        // the rest of a request that is answered already is waited for
+        let phase = if down.done { b'L' } else { b'D' };
+        if !up.done {
+            let mut polled = up.poll(cx, task, &session.conn, server);
+            if let Poll::Ready(Err(FlowError::Sink(_))) = polled {
+                up.drop_rest();
+                polled = up.poll(cx, task, &session.conn, server);
+            }
+            match polled {
+                Poll::Ready(Err(FlowError::Malformed)) => return Poll::Ready(Some([b'P', phase])),
+                Poll::Ready(Err(_)) => return Poll::Ready(Some([b'C', phase])),
+                _ => {}
+            }
+        }
+        if down.done && up.done {
+            return Poll::Ready(None);
+        }
+        if up.done {
+            match session.conn.poll_peek(cx) {
+                Seen::Broken => return Poll::Ready(Some(*b"CD")),
+                Seen::End if back.has(Opts::ABORTONCLOSE) => return Poll::Ready(Some(*b"CD")),
                 _ => {}
             }
         }
         if first || before != (up.reads, up.writes, down.reads, down.writes) {
             first = false;
             let writing = down.is_writing();
-            due.renew(task, writing || !(up.done || up_broken), !writing);
+            due.renew(task, writing || !up.done, !writing && !down.done);
         }
-        wait(task, cx, due)
+        wait(task, cx, due, phase)
     })
     .await
 }
@@ -448,12 +460,12 @@ fn down_failure(e: &FlowError) -> [u8; 2] {
     }
 }
 
-fn wait(task: &Task, cx: &mut Context<'_>, due: &Due) -> Poll<Option<[u8; 2]>> {
+fn wait(task: &Task, cx: &mut Context<'_>, due: &Due, phase: u8) -> Poll<Option<[u8; 2]>> {
     match task.poll_woken(cx) {
         None => Poll::Pending,
-        Some(Woken::Aborted(why)) => Poll::Ready(Some([why.letter(), b'D'])),
-        Some(Woken::Late) if due.client <= due.server => Poll::Ready(Some(*b"cD")),
-        Some(Woken::Late) => Poll::Ready(Some(*b"sD")),
+        Some(Woken::Aborted(why)) => Poll::Ready(Some([why.letter(), phase])),
+        Some(Woken::Late) if due.client <= due.server => Poll::Ready(Some([b'c', phase])),
+        Some(Woken::Late) => Poll::Ready(Some([b's', phase])),
     }
 }
 

@@ -200,6 +200,7 @@ pub fn compile(
         wants_destination: p.ext.get::<RuleSets>().is_some()
             || p.originalto.is_some()
             || formats.needs.contains(Needs::DESTINATION)
+            || p.ext.get::<Option<Arc<Forwarded>>>().is_some_and(Option::is_some)
             || p.opts.contains(Opts::TRANSPARENT)
             || p.servers.iter().any(|s| s.set.send_proxy || s.set.send_proxy_v2 || needs_port(s)),
         formats,

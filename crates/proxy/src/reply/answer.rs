@@ -33,6 +33,8 @@ impl Body {
 /// An answer of the proxy.
 #[derive(Clone, Debug, Default)]
 pub struct Answer {
+    /// The status that it stands for: the log shows it, also where another one is sent (`errorloc`) or none.
+    pub status: u16,
     /// Status line and fields.
     pub head: Head,
     /// Body.
@@ -47,13 +49,13 @@ impl Answer {
     pub fn new(status: u16) -> Self {
         let mut head = Head::default();
         head.set_response(Version::HTTP_11, status, codes::reason(status).as_bytes());
-        Self { head, body: Body::Empty, silent: false }
+        Self { status, head, body: Body::Empty, silent: false }
     }
 
-    /// A whole page.
+    /// A whole page for a status.
     #[must_use]
-    pub fn page(page: &Page) -> Self {
-        Self { head: page.head.clone(), body: Body::Shared(page.body.clone()), silent: page.silent }
+    pub fn page(status: u16, page: &Page) -> Self {
+        Self { status, head: page.head.clone(), body: Body::Shared(page.body.clone()), silent: page.silent }
     }
 
     /// Writes it as HTTP/1 to answer a request of this version. `keep_alive` is what the connection would like;
