@@ -12,7 +12,11 @@ use std::sync::Arc;
 
 /// Every row of the binary.
 pub fn registry() -> Registry {
-    let logs = Rows { keywords: portcullis_proxy::outcome::ROWS, ..Rows::default() };
+    let logs = Rows {
+        keywords: portcullis_proxy::outcome::ROWS,
+        server: portcullis_proxy::preface::OPTIONS,
+        ..Rows::default()
+    };
     let own = Rows { keywords: portcullis_config::env_rows::ROWS, ..Rows::default() };
     let none = Rows { keywords: portcullis_config::no_effect::ROWS, ..Rows::default() };
     Registry {
@@ -25,10 +29,15 @@ pub fn load(sources: &[SourceFile], env: &mut Env) -> Loaded {
     portcullis_config::load(sources, &registry(), &LocalFiles, env)
 }
 
+/// Descriptors that the process needs besides those of connections, as HAProxy counts them.
+fn own_descriptors(model: &Model) -> u32 {
+    let listeners: usize = model.proxies.iter().map(|p| p.binds.len()).sum();
+    10 + listeners as u32 + u32::from(workers(model)) * 3
+}
+
 /// Connections that a process with this many descriptors can serve: two a connection, less what is needed otherwise.
 pub fn automatic_maxconn(model: &Model, descriptors: u64) -> u32 {
-    let listeners: usize = model.proxies.iter().map(|p| p.binds.len()).sum();
-    let own = 20 + listeners as u64 + u64::from(workers(model)) * 4;
+    let own = u64::from(own_descriptors(model));
     u32::try_from(descriptors.saturating_sub(own) / 2).unwrap_or(u32::MAX).max(1)
 }
 
@@ -54,8 +63,11 @@ pub fn process(model: &Model, descriptors: u64) -> Arc<Process> {
     let tag = g.log_tag.clone().unwrap_or_else(|| "haproxy".into());
     let sinks = Sinks::new(rings.collect(), g.log_send_hostname.clone(), tag);
     let counts = Counts::new(workers, maxconn, g.maxconnrate, g.maxsessrate);
-    let limit = u32::try_from(descriptors).unwrap_or(u32::MAX);
-    let ratio = Descriptors::new(limit, g.tune.pool_low_fd_ratio, g.tune.pool_high_fd_ratio);
+    // the ratios are those of what so many connections may use
+    let own = own_descriptors(model);
+    let limit = maxconn.saturating_mul(2).saturating_add(own);
+    let ratio = Descriptors::new(limit, g.tune.pool_low_fd_ratio, g.tune.pool_high_fd_ratio)
+        .with(own.saturating_sub(5), counts.conns.clone());
     Process::new(workers, counts, sinks, ratio)
 }
 

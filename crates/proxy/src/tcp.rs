@@ -1,15 +1,16 @@
 //! TCP mode: rules, a server, bytes both ways, a log line.
 
 use crate::outcome;
-use crate::plan::{Plan, ProxyPlan};
+use crate::plan::{Plan, ProxyPlan, ServerPlan};
 use crate::relay::{self, End, Lane, Timeouts};
 use crate::reply::{ErrorPages, Pages};
 use crate::rules::{BodyState, Cursor, Effects, Flow, RuleCx, Wait, run as run_rules};
 use crate::session::Session;
 use crate::upstream::{Failure, Wish, establish};
 use crate::worker::{Woken, Worker};
-use portcullis_config::Opts;
-use portcullis_sample::{Direction, Facts, Payload};
+use portcullis_config::{Mode, Opts};
+use portcullis_sample::format::Needs;
+use portcullis_sample::{Direction, Facts, Payload, Scope};
 use portcullis_transport::{Buffer, Millis};
 use std::future::poll_fn;
 use std::sync::LazyLock;
@@ -33,9 +34,19 @@ pub async fn run(session: &mut Session, first: Option<Buffer>) {
     if front.formats.log.is_none() {
         outcome::log_as_soon_as_possible(&mut s.facts, session, front, None);
     }
+    if let Some(captures) = &front.captures {
+        captures.begin(&mut s.facts);
+    }
     let mut held = None;
-    if let Err(termination) = story(&mut s, session, &mut held).await {
-        s.facts.termination[..2].copy_from_slice(&termination);
+    match story(&mut s, session, &mut held).await {
+        Ok(Next::Over) => {}
+        Ok(Next::Http) => {
+            // the backend speaks HTTP: so does the connection from now on, and this stream was none
+            let first = s.first.take();
+            session.requests = 0;
+            return Box::pin(crate::http::serve(session, first)).await;
+        }
+        Err(termination) => s.facts.termination[..2].copy_from_slice(&termination),
     }
     drop(held);
     let back = s.back;
@@ -56,12 +67,20 @@ struct Stream<'p> {
     first: Option<Buffer>,
 }
 
+/// What follows the story of a stream.
+enum Next {
+    /// Nothing.
+    Over,
+    /// HTTP.
+    Http,
+}
+
 /// Rules, route, server, relay.
 async fn story<'p>(
     s: &mut Stream<'p>,
     session: &mut Session,
     held: &mut Option<portcullis_telemetry::gauge::Held>,
-) -> Result<(), [u8; 2]> {
+) -> Result<Next, [u8; 2]> {
     content_rules(s, session, s.front).await?;
     let routed = s.front.rules.as_deref().and_then(|sets| {
         let plan = s.plan;
@@ -75,6 +94,9 @@ async fn story<'p>(
     });
     let back = routed.or(s.front.default_backend).and_then(|i| s.plan.proxies.get(i));
     let Some(back) = back.map(|b| &**b) else { return Err(*b"SC") };
+    if back.mode == Mode::Http {
+        return Ok(Next::Http);
+    }
     s.back = Some(back);
     s.facts.backend_name = &back.name;
     s.facts.backend_id = back.id;
@@ -88,7 +110,7 @@ async fn story<'p>(
     }
     let first = s.first.take();
     serve(session, s.front, back, &mut s.facts, first).await;
-    Ok(())
+    Ok(Next::Over)
 }
 
 fn rule_cx<'a, 'p>(s: &'a mut Stream<'p>, worker: &'a Worker, last_call: bool) -> RuleCx<'a, 'p> {
@@ -178,6 +200,7 @@ async fn serve<'p>(
         watch_client: back.has(Opts::ABORTONCLOSE),
         reuse: None,
         private: None,
+        wants_source: front.formats.needs.contains(Needs::SERVER_SOURCE),
         avoid: None,
     };
     let found = match establish(&session.task, back, facts, &mut wish).await {
@@ -196,7 +219,7 @@ async fn serve<'p>(
         let wanted = Opts::SPLICE_AUTO | side;
         front.opts.intersects(wanted) || back.opts.intersects(wanted)
     };
-    let preface = crate::preface::to_server(found.server, facts, first);
+    let preface = with_preface(session.worker(), found.server, facts, first);
     let mut up = Lane::new(preface, splice(Opts::SPLICE_REQUEST));
     let mut down = Lane::new(None, splice(Opts::SPLICE_RESPONSE));
     let timeouts = Timeouts {
@@ -223,6 +246,28 @@ async fn serve<'p>(
         session.conn.reset_on_close();
     }
     session.worker().idle.borrow_mut().close(found.upstream);
+}
+
+/// The server's PROXY header, if it wants one, in front of bytes that were read already.
+fn with_preface(
+    worker: &Worker,
+    server: &ServerPlan,
+    facts: &Facts<'_>,
+    first: Option<Buffer>,
+) -> Option<Buffer> {
+    let mut bytes = Vec::new();
+    let scope = Scope { wall: worker.clock.wall(), ..Scope::new(facts, &worker.random) };
+    crate::preface::write(server, &scope, &mut bytes);
+    if bytes.is_empty() {
+        return first;
+    }
+    let mut b = Buffer::with_capacity(bytes.len() + first.as_ref().map_or(0, Buffer::len));
+    b.extend(&bytes);
+    if let Some(first) = first {
+        b.extend(first.data());
+        worker.buffers.give(first);
+    }
+    Some(b)
 }
 
 /// Cause and phase of a relay's end.

@@ -230,6 +230,8 @@ pub struct Wish<'a> {
     pub reuse: Option<bool>,
     /// The session's own connection from an earlier request.
     pub private: Option<Handle>,
+    /// Somebody asks for our address towards the server.
+    pub wants_source: bool,
     /// Not this server: it failed this request already.
     pub avoid: Option<Arc<portcullis_backend::ServerState>>,
 }
@@ -294,6 +296,9 @@ pub async fn establish<'p>(
             let connecting = task.worker.clock.now();
             let failure = match connect_once(task, back, server, &slot, facts, wish).await {
                 Ok((upstream, reused)) => {
+                    if wish.wants_source {
+                        facts.server_source = upstream.conn.local();
+                    }
                     facts.timers.connect = elapsed(task, connecting);
                     if !reused && done > 0 {
                         // the time of the failed attempts counts too
@@ -406,7 +411,8 @@ async fn take_slot(
         let granted = watched(task, wish, |cx| ticket.as_mut().poll(cx)).await;
         let passed = match &granted {
             Ok(Grant::Slot(_, n) | Grant::Moved(n)) => *n,
-            Err(_) => ticket.passed(),
+            // as HAProxy counts: whoever leaves has passed himself
+            Err(_) => ticket.passed() + 1,
         };
         if own {
             facts.server_queue += passed
@@ -435,6 +441,7 @@ async fn connect_once(
 ) -> Result<(Upstream, bool), Failure> {
     let worker = &task.worker;
     let counters = slot.server().counters.of(worker.id.into());
+    facts.server = server.address_for(facts.frontend);
     if let Some(first) = wish.reuse {
         let mut idle = worker.idle.borrow_mut();
         let own = wish.private.take().and_then(|h| idle.pool.remove(h));
@@ -466,10 +473,6 @@ async fn connect_once(
     task.deadline(worker.clock.now().after(back.timeouts.connect));
     watched(task, wish, |cx| conn.poll_writable(cx)).await.map_err(|i| interrupted(i, *b"sC"))?;
     conn.connected().map_err(|_| refused)?;
-    facts.server = match &target {
-        connect::Target::Inet { addr, .. } => Some(*addr),
-        _ => None,
-    };
     let (watch, waker) = worker.idle.borrow_mut().watch();
     let lease = Lease::new(slot.server().clone(), worker.id.into());
     let _descriptor = Counted::new(&worker.process.descriptors);

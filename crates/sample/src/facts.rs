@@ -1,5 +1,6 @@
 //! The one record of a session or stream that fetches, log lines and listings read.
 
+use std::cell::OnceCell;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -116,8 +117,10 @@ pub struct Facts<'a> {
     pub log_count: u32,
     /// The connection came over TLS (`%ft` shows `~`).
     pub frontend_tls: bool,
-    /// The unique id, if one was made.
-    pub unique_id: Option<Box<[u8]>>,
+    /// `unique-id-format`, evaluated when the id is first asked for ([`crate::Scope::unique_id`]).
+    pub unique_id_format: Option<&'a crate::Format>,
+    /// The unique id, once it was made.
+    pub unique_id: OnceCell<Box<[u8]>>,
     /// `capture cookie` of the request, "name=value".
     pub request_cookie: Option<Box<[u8]>>,
     /// `capture cookie` of the response.
@@ -177,7 +180,8 @@ impl Facts<'_> {
             request_number: 0,
             log_count: 0,
             frontend_tls: false,
-            unique_id: None,
+            unique_id_format: None,
+            unique_id: OnceCell::new(),
             request_cookie: None,
             response_cookie: None,
             request_captures: Vec::new(),

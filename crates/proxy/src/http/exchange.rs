@@ -8,8 +8,9 @@ use crate::reply::Answer;
 use crate::rules::{Effects, monitor_answer};
 use crate::session::Session;
 use crate::upstream::{Established, Wish, establish};
-use portcullis_config::{ConnectionMode, Opts};
-use portcullis_message::{Method, Version};
+use portcullis_config::{ConnectionMode, Mode, Opts};
+use portcullis_message::{Head, HeaderId, Method, Version};
+use portcullis_sample::format::Needs;
 use portcullis_sample::{Direction, Facts};
 use portcullis_transport::{Buffer, Millis};
 use portcullis_wire::h1::Info;
@@ -137,6 +138,7 @@ async fn story<'p>(
     request::read(x, session).await?;
     x.body_done = x.info.framing == portcullis_wire::h1::Framing::None;
     x.valid = true;
+    x.facts.bytes_up = counted(&x.scratch.request, x.info.upgrade);
     if let Some(captures) = &x.front.captures {
         captures.request(&x.scratch.request, &mut x.facts);
     }
@@ -174,8 +176,18 @@ fn monitor(x: &mut Exchange<'_>, session: &Session) -> Stop {
 async fn request_rules(x: &mut Exchange<'_>, session: &mut Session, of: &ProxyPlan) -> Result<(), Stop> {
     let Some(sets) = &of.rules else { return Ok(()) };
     stages::rules(x, session, &sets.tcp_request, Direction::Request, sets.request_delay).await?;
+    if of.mode != Mode::Http {
+        return Ok(());
+    }
     stages::rules(x, session, &sets.http_request, Direction::Request, None).await?;
     stages::rules(x, session, &sets.redirect, Direction::Request, None).await
+}
+
+/// What a request's head counts in `%U`: HAProxy counts it as its blocks, not as bytes of the wire.
+fn counted(head: &Head, upgrade: bool) -> u64 {
+    let line = 21 + head.method().len() + head.target().len() + 8;
+    let kept = head.fields().filter(|f| f.id != HeaderId::Connection || upgrade);
+    (line + kept.map(|f| f.name.len() + f.value.len()).sum::<usize>()) as u64
 }
 
 /// Milliseconds as timers hold them.
@@ -216,6 +228,7 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
         watch_client: back.has(Opts::ABORTONCLOSE),
         reuse: Some(first),
         private: private.take(),
+        wants_source: x.front.formats.needs.contains(Needs::SERVER_SOURCE),
         avoid: None,
     };
     let found = establish(&session.task, back, &mut x.facts, &mut wish).await;
@@ -244,7 +257,12 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
 
 /// Tells the client why there is no response of a server.
 async fn refuse(x: &mut Exchange<'_>, session: &mut Session, stop: Stop) {
-    x.facts.termination[..2].copy_from_slice(&stop.termination);
+    if x.valid && x.server.is_none() && !x.body_done {
+        x.facts.bytes_up += x.body_state().received;
+    }
+    let from_tcp = x.front.mode != Mode::Http && !x.valid;
+    let termination = if from_tcp { *b"PR" } else { stop.termination };
+    x.facts.termination[..2].copy_from_slice(&termination);
     x.unlogged |= !stop.logged;
     if !stop.told {
         x.keep = false;

@@ -59,15 +59,28 @@ impl<'p> Exchange<'p> {
         }
     }
 
+    /// How many bytes the request's body takes of the input, if all of it is here.
+    #[must_use]
+    pub fn whole_body(&self) -> Option<usize> {
+        match self.info.framing {
+            Framing::Length(n) => usize::try_from(n).ok().filter(|n| self.input.len() >= *n),
+            Framing::Chunked => {
+                let mut copy = self.input.data().to_vec();
+                let decoded = Chunked::default().decode(&mut copy).ok()?;
+                decoded.ended.then_some(decoded.consumed)
+            }
+            _ => None,
+        }
+    }
+
     /// How much of the request's body is here.
-    fn body_state(&self) -> BodyState {
+    pub fn body_state(&self) -> BodyState {
         let have = self.input.len() as u64;
         let full = self.input.capacity() > 0 && self.input.is_full();
         match self.info.framing {
             Framing::Length(n) => BodyState { received: have.min(n), complete: have >= n, full },
             Framing::Chunked => {
-                let (received, complete) =
-                    Chunked::default().look(self.input.data()).unwrap_or((0, true));
+                let (received, complete) = Chunked::default().look(self.input.data()).unwrap_or((0, true));
                 BodyState { received, complete, full }
             }
             _ => BodyState { received: 0, complete: true, full: false },
@@ -125,6 +138,10 @@ pub async fn rules(
             ended => {
                 if matches!(ended, Flow::Deny(_) | Flow::Reject) {
                     x.denied(&worker, direction);
+                }
+                if matches!(ended, Flow::Reject) {
+                    // as HAProxy logs it
+                    x.facts.timers.request = -1;
                 }
                 let termination = termination.unwrap_or(*b"PR");
                 return Err(match ended.into_answer() {

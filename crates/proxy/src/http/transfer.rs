@@ -79,7 +79,7 @@ pub async fn run(
     let mut out = std::mem::take(&mut x.scratch.out);
     out.clear();
     if upstream_is_new(&upstream) {
-        crate::preface::write(server, &x.facts, &mut out);
+        crate::preface::write(server, &x.rule_cx(&worker, Direction::Request, true).scope(), &mut out);
     }
     if let Some(header) = &back.send_name_header {
         crate::rules::headers::send_name(&mut x.scratch.request, header, &server.name);
@@ -114,7 +114,7 @@ pub async fn run(
                     _ => no_answer(x, &worker, back, &other),
                 };
                 x.input = reclaim(x, &mut up);
-                x.facts.bytes_up += up.bytes;
+                x.facts.bytes_up += up.counted();
                 x.body_done = up.done;
                 worker.buffers.give(received);
                 upstream.conn.reset_on_close();
@@ -136,8 +136,9 @@ pub async fn run(
             captures.response(&x.scratch.response, &mut x.facts);
         }
         if let Err(stop) = response_rules(x, session, back).await {
+            x.facts.bytes_down += arrived(&received, &info);
             x.input = reclaim(x, &mut up);
-            x.facts.bytes_up += up.bytes;
+            x.facts.bytes_up += up.counted();
             worker.buffers.give(received);
             worker.idle.borrow_mut().close(upstream);
             x.body_done = up.done;
@@ -172,6 +173,17 @@ fn counted(head: &portcullis_message::Head, info: &Info) -> u64 {
     };
     let fields: usize = head.fields().filter(|f| !dropped(f.id)).map(|f| f.name.len() + f.value.len()).sum();
     (21 + 8 + 3 + head.reason().len() + fields) as u64
+}
+
+/// How much of a response's body came with its head.
+fn arrived(received: &Buffer, info: &Info) -> u64 {
+    let have = received.len() as u64;
+    match info.framing {
+        Framing::None => 0,
+        Framing::Length(n) => have.min(n),
+        Framing::Chunked => Chunked::default().look(received.data()).map_or(0, |l| l.0),
+        _ => have,
+    }
 }
 
 fn upstream_is_new(up: &Upstream) -> bool {
@@ -348,13 +360,13 @@ async fn respond(
     down.drop_trailers =
         back.has(Opts::HTTP_DROP_RESPONSE_TRAILERS) || x.front.has(Opts::HTTP_DROP_RESPONSE_TRAILERS);
     if x.front.has(Opts::LOGASAP) {
-        log_now(x, session);
+        log_now(x, session, arrived(&down.buffer, &info));
     }
     if tunnel {
         return run_tunnel(x, session, back, upstream, up, down).await;
     }
     let failed = pump(session, back, &upstream.conn, &mut up, &mut down, &mut due).await;
-    x.facts.bytes_up += up.bytes;
+    x.facts.bytes_up += up.counted();
     x.facts.bytes_down += down.counted();
     x.body_done = up.done;
     let worker = session.worker().clone();
@@ -386,8 +398,9 @@ async fn respond(
 }
 
 /// `option logasap`: the line is written when the response's head is known.
-fn log_now(x: &mut Exchange<'_>, session: &Session) {
+fn log_now(x: &mut Exchange<'_>, session: &Session, arrived: u64) {
     let mut told = x.facts.clone();
+    told.bytes_down += arrived;
     let now = session.worker().clock.now();
     told.timers.active = ms(now.since(x.began));
     told.request_line = x.scratch.request_line();
@@ -480,7 +493,7 @@ async fn run_tunnel(
 ) -> Ended {
     x.keep = false;
     write_all(session, &down.before).await;
-    x.facts.bytes_up += up.bytes;
+    x.facts.bytes_up += up.counted();
     let nonempty = |b: Buffer| if b.is_empty() { None } else { Some(b) };
     let splice = |side| x.front.opts.union(back.opts).intersects(Opts::SPLICE_AUTO.union(side));
     let mut to_server = Lane::new(nonempty(std::mem::take(&mut up.buffer)), splice(Opts::SPLICE_REQUEST));

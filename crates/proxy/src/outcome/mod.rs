@@ -31,6 +31,8 @@ pub fn begin<'p>(facts: &mut Facts<'p>, session: &Session, front: &'p ProxyPlan,
     let worker = session.worker();
     begin_facts(facts, session, front);
     facts.listener_name = front.bind_names.get(session.listener.number).and_then(|n| n.as_deref());
+    facts.unique_id_format =
+        front.unique_id.as_ref().and_then(|u| u.format.as_deref()).map(crate::rules::lang::Format::inner);
     facts.http = http;
     facts.request_number = session.requests;
     facts.request_count = worker.process.requests.fetch_add(1, Ordering::Relaxed);

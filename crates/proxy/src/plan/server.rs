@@ -1,8 +1,10 @@
 //! A server, ready to be connected to.
 
+use crate::preface::Values;
 use portcullis_backend::PoolSettings;
 use portcullis_config::addr::{Host, Ports, Transport};
 use portcullis_config::{Diagnostics, Model, Opts, Proxy, Server, Severity, Source, UseSrc};
+use portcullis_sample::Format;
 use portcullis_transport::connect::{ConnectOptions, Target};
 use portcullis_transport::listen::socket_addr;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
@@ -32,6 +34,8 @@ pub struct ServerPlan {
     pub send_proxy_v2: bool,
     /// `proxy-v2-options`
     pub proxy_v2_options: Vec<String>,
+    /// `set-proxy-v2-tlv-fmt`
+    pub proxy_v2_values: Vec<(u8, Arc<Format>)>,
     /// `pool-max-conn`, `max-reuse` and their kin.
     pub pool: PoolSettings,
 }
@@ -40,14 +44,24 @@ impl ServerPlan {
     /// Where to connect for a client that asked for `dst`.
     #[must_use]
     pub fn target_for(&self, dst: Option<SocketAddr>) -> Target {
-        match (&self.target, self.port_offset, dst) {
-            (Target::Inet { addr, mptcp }, Some(offset), Some(dst)) => {
-                let port = (i32::from(dst.port()) + offset).rem_euclid(65536) as u16;
-                let ip = if addr.ip().is_unspecified() { dst.ip() } else { addr.ip() };
-                Target::Inet { addr: SocketAddr::new(ip, port), mptcp: *mptcp }
-            }
-            _ => self.target.clone(),
+        match (&self.target, self.address_for(dst)) {
+            (Target::Inet { mptcp, .. }, Some(addr)) => Target::Inet { addr, mptcp: *mptcp },
+            (other, _) => other.clone(),
         }
+    }
+    /// The IP address and port to connect to for a client that asked for `dst`.
+    #[must_use]
+    pub fn address_for(&self, dst: Option<SocketAddr>) -> Option<SocketAddr> {
+        let Target::Inet { addr, .. } = &self.target else { return None };
+        let (Some(offset), Some(dst)) = (self.port_offset, dst) else { return Some(*addr) };
+        let port = (i32::from(dst.port()) + offset).rem_euclid(65536) as u16;
+        let ip = if addr.ip().is_unspecified() { dst.ip() } else { addr.ip() };
+        Some(SocketAddr::new(ip, port))
+    }
+    /// Is this one of its `proxy-v2-options`?
+    #[must_use]
+    pub fn sends(&self, option: &str) -> bool {
+        self.proxy_v2_options.iter().any(|o| o == option)
     }
     /// Does every connection to it look the same, so that idle ones can be shared?
     #[must_use]
@@ -94,6 +108,7 @@ pub fn compile(model: &Model, p: &Proxy, index: usize, s: &Server, diags: &mut D
         send_proxy: set.send_proxy,
         send_proxy_v2: set.send_proxy_v2,
         proxy_v2_options: set.proxy_v2_options.clone(),
+        proxy_v2_values: set.ext.get::<Values>().map(|v| v.0.clone()).unwrap_or_default(),
         pool: PoolSettings::new(set),
     }
 }

@@ -115,9 +115,9 @@ impl Spec {
         match &self.content {
             Content::Default => pages.answer(self.status, scope),
             Content::Page(page) => Answer::page(self.status, page),
-            Content::Section(section) => {
-                section.page(self.status).map_or_else(|| self.build(Body::Empty, scope), |p| Answer::page(self.status, p))
-            }
+            Content::Section(section) => section
+                .page(self.status)
+                .map_or_else(|| self.build(Body::Empty, scope), |p| Answer::page(self.status, p)),
             Content::Empty => self.build(Body::Empty, scope),
             Content::Raw(bytes) => self.build(Body::Shared(bytes.clone()), scope),
             Content::Format(format) => self.build(Body::Owned(format.bytes(scope)), scope),

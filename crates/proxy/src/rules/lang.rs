@@ -273,6 +273,11 @@ impl Condition {
 pub struct Format(portcullis_sample::Format);
 
 impl Format {
+    /// As `sample` has it.
+    #[must_use]
+    pub fn inner(&self) -> &portcullis_sample::Format {
+        &self.0
+    }
     /// Its text for this scope.
     #[must_use]
     pub fn bytes(&self, scope: &Scope<'_>) -> Vec<u8> {

@@ -125,7 +125,7 @@ pub(super) fn write(alias: Alias, flags: Flags, scope: &Scope<'_>, out: &mut Vec
         Alias::Server => text(f.server_name.as_bytes(), flags, out),
         Alias::Hostname => text(HOSTNAME.as_bytes(), flags, out),
         Alias::Origin => out.extend_from_slice(f.log_origin.as_bytes()),
-        Alias::UniqueId => text(f.unique_id.as_deref().unwrap_or(b""), flags, out),
+        Alias::UniqueId => text(scope.unique_id().unwrap_or(b""), flags, out),
         Alias::RequestCookie => cookie(f.request_cookie.as_deref(), flags, out),
         Alias::ResponseCookie => cookie(f.response_cookie.as_deref(), flags, out),
         Alias::TlsCipher | Alias::TlsVersion => nothing(flags, out),

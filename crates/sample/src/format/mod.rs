@@ -43,8 +43,6 @@ bitflags::bitflags! {
         const SERVER_SOURCE = 2;
         /// The count of log lines.
         const LOG_COUNT = 4;
-        /// The unique id.
-        const UNIQUE_ID = 8;
     }
 }
 
@@ -97,8 +95,7 @@ impl Format {
             Item::Alias(Alias::FrontendIp | Alias::FrontendPort, _) => Needs::DESTINATION,
             Item::Alias(Alias::BackendIp | Alias::BackendPort, _) => Needs::SERVER_SOURCE,
             Item::Alias(Alias::LogCount, _) => Needs::LOG_COUNT,
-            Item::Alias(Alias::UniqueId, _) => Needs::UNIQUE_ID,
-            Item::Expr(..) => Needs::DESTINATION | Needs::SERVER_SOURCE | Needs::UNIQUE_ID,
+            Item::Expr(..) => Needs::DESTINATION | Needs::SERVER_SOURCE,
             _ => Needs::empty(),
         };
         self.items.iter().map(of).fold(Needs::empty(), |all, n| all | n)
