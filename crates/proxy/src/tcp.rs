@@ -8,12 +8,13 @@ use crate::rules::{BodyState, Cursor, Effects, Flow, RuleCx, Wait, run as run_ru
 use crate::session::Session;
 use crate::upstream::{Failure, Wish, establish};
 use crate::worker::{Woken, Worker};
+use portcullis_backend::ServerState;
 use portcullis_config::{Mode, Opts};
 use portcullis_sample::format::Needs;
 use portcullis_sample::{Direction, Facts, Payload, Scope};
 use portcullis_transport::{Buffer, Millis};
 use std::future::poll_fn;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::task::Poll;
 
 static NO_PAGES: LazyLock<ErrorPages> = LazyLock::new(ErrorPages::default);
@@ -24,8 +25,15 @@ pub async fn run(session: &mut Session, first: Option<Buffer>) {
     let plan = worker.plan();
     let front: &ProxyPlan = &plan.proxies[session.listener.frontend];
     session.requests = 1;
-    let mut s =
-        Stream { plan: &plan, front, facts: Facts::new(), effects: Effects::default(), first, back: None };
+    let mut s = Stream {
+        plan: &plan,
+        front,
+        facts: Facts::new(),
+        effects: Effects::default(),
+        first,
+        back: None,
+        server: None,
+    };
     outcome::begin(&mut s.facts, session, front, false);
     if front.wants_destination {
         s.facts.frontend = session.destination();
@@ -50,7 +58,7 @@ pub async fn run(session: &mut Session, first: Option<Buffer>) {
     }
     drop(held);
     let back = s.back;
-    outcome::finish(&mut s.facts, session, front, back, None, None);
+    outcome::finish(&mut s.facts, session, front, back, s.server.as_deref(), None);
     if let Some(b) = s.first.take() {
         worker.buffers.give(b);
     }
@@ -61,6 +69,7 @@ struct Stream<'p> {
     plan: &'p Plan,
     front: &'p ProxyPlan,
     back: Option<&'p ProxyPlan>,
+    server: Option<Arc<ServerState>>,
     facts: Facts<'p>,
     effects: Effects,
     /// Bytes of the client that were read to be looked at.
@@ -109,7 +118,7 @@ async fn story<'p>(
         content_rules(s, session, back).await?;
     }
     let first = s.first.take();
-    serve(session, s.front, back, &mut s.facts, first).await;
+    s.server = serve(session, s.front, back, &mut s.facts, first).await;
     Ok(Next::Over)
 }
 
@@ -194,7 +203,7 @@ async fn serve<'p>(
     back: &'p ProxyPlan,
     facts: &mut Facts<'p>,
     first: Option<Buffer>,
-) {
+) -> Option<Arc<ServerState>> {
     let mut wish = Wish {
         client: &session.conn,
         watch_client: back.has(Opts::ABORTONCLOSE),
@@ -207,7 +216,7 @@ async fn serve<'p>(
         Ok(found) => found,
         Err(Failure { termination, .. }) => {
             facts.termination[..2].copy_from_slice(&termination);
-            return;
+            return None;
         }
     };
     found.slot.server().counters.of(session.worker().id.into()).cum_sess.inc();
@@ -246,6 +255,7 @@ async fn serve<'p>(
         session.conn.reset_on_close();
     }
     session.worker().idle.borrow_mut().close(found.upstream);
+    Some(found.slot.server().clone())
 }
 
 /// The server's PROXY header, if it wants one, in front of bytes that were read already.
