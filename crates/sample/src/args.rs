@@ -1,6 +1,10 @@
 //! Arguments of fetches and converters: `name(a,"b c",3)`, the second level of quoting (manual section 2.2).
 
 use crate::row::Spec;
+use crate::scope::Scope;
+use crate::value::{Type, Value};
+use crate::vars::VarName;
+use std::borrow::Cow;
 use std::any::Any;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -30,6 +34,10 @@ pub enum ArgKind {
     Table,
     /// Name of a userlist.
     Userlist,
+    /// Numbers of nested protocol buffers fields, with dots.
+    Path,
+    /// A regular expression.
+    Regex,
 }
 
 impl ArgKind {
@@ -48,6 +56,8 @@ impl ArgKind {
             Self::Server => "server",
             Self::Table => "table",
             Self::Userlist => "user list",
+            Self::Path => "Protocol buffers field number",
+            Self::Regex => "regex",
         }
     }
 }
@@ -63,6 +73,10 @@ pub enum Arg {
     V4(Ipv4Addr),
     /// IPv6 address or mask.
     V6(Ipv6Addr),
+    /// Field numbers.
+    Path(Box<[u64]>),
+    /// A variable that stands for the argument.
+    Var(VarName),
     /// What a check made of an argument.
     Made(Arc<dyn Any + Send + Sync>),
 }
@@ -88,6 +102,56 @@ impl Args {
         match self.0.get(i) {
             Some(Arg::Int(n)) => Some(*n),
             _ => None,
+        }
+    }
+    /// The variable that argument `i` names.
+    #[inline]
+    #[must_use]
+    pub fn var(&self, i: usize) -> Option<VarName> {
+        match self.0.get(i) {
+            Some(Arg::Var(v)) => Some(*v),
+            _ => None,
+        }
+    }
+    /// The integer that argument `i` is, or that its variable holds.
+    #[must_use]
+    pub fn int_now(&self, i: usize, scope: &Scope<'_>) -> Option<i64> {
+        match self.0.get(i)? {
+            Arg::Int(n) => Some(*n),
+            Arg::Var(v) => scope.facts.vars.with(*v, scope.direction, Value::to_int)?,
+            _ => None,
+        }
+    }
+    /// The bytes that argument `i` is, or that its variable holds.
+    #[must_use]
+    pub fn bytes_now(&self, i: usize, scope: &Scope<'_>) -> Option<Cow<'_, [u8]>> {
+        match self.0.get(i)? {
+            Arg::Str(s) => Some(Cow::Borrowed(s)),
+            Arg::Var(v) => match scope.facts.vars.get(*v, scope.direction)?.cast(Type::Str)? {
+                Value::Str(s) => Some(s),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+    /// Makes a variable of argument `i` where it is a variable's name.
+    ///
+    /// # Errors
+    /// HAProxy's message about the name.
+    pub(crate) fn make_var(&mut self, i: usize) -> Result<(), String> {
+        match self.0.get_mut(i) {
+            Some(a @ Arg::Str(_)) => {
+                let Arg::Str(text) = &*a else { return Ok(()) };
+                *a = Arg::Var(VarName::parse(text)?);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+    /// The same, but other text stays text.
+    pub(crate) fn maybe_var(&mut self, i: usize) {
+        if VarName::looks_like(self.text(i)) {
+            let _ = self.make_var(i);
         }
     }
     /// What a check made of argument `i`.
@@ -227,12 +291,18 @@ fn read(kind: ArgKind, word: Vec<u8>, position: usize) -> Result<Arg, BadArg> {
         ArgKind::V6 => text.parse().ok().map(Arg::V6),
         ArgKind::Mask4 => mask4(&text).map(Arg::V4),
         ArgKind::Mask6 => mask6(&text).map(Arg::V6),
+        ArgKind::Path => path(&text).map(Arg::Path),
         _ => Some(Arg::Str(word.clone().into())),
     };
     value.ok_or_else(|| BadArg {
         position,
         message: format!("failed to parse '{text}' as type '{}' at position {position}", kind.name()),
     })
+}
+
+/// Numbers with dots between.
+fn path(text: &str) -> Option<Box<[u64]>> {
+    text.split('.').map(|n| n.parse().ok()).collect()
 }
 
 /// Sign and digits, saturating.

@@ -205,7 +205,8 @@ impl Expr {
     /// Two evaluations with nothing changed between them give the same.
     #[must_use]
     pub fn pure(&self) -> bool {
-        self.fetch.pure
+        let fixed = |a: &Args| !a.0.iter().any(|a| matches!(a, args::Arg::Var(_)));
+        self.fetch.pure && fixed(&self.args) && self.steps.iter().all(|s| s.row.pure && fixed(&s.args))
     }
     /// Is it valid in all these places?
     #[must_use]

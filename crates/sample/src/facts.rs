@@ -63,6 +63,8 @@ pub struct Facts<'a> {
     pub server_source: Option<SocketAddr>,
     /// Name of the frontend.
     pub frontend_name: &'a str,
+    /// The variables that the stream sees.
+    pub vars: crate::vars::Vars,
     /// `id` of the frontend.
     pub frontend_id: u32,
     /// Name of the backend; the frontend's while none was chosen.
@@ -153,6 +155,7 @@ impl Facts<'_> {
             server: None,
             server_source: None,
             frontend_name: "",
+            vars: crate::vars::Vars::default(),
             frontend_id: 0,
             backend_name: "",
             backend_id: 0,
@@ -199,4 +202,17 @@ impl Default for Facts<'_> {
     fn default() -> Self {
         Self::new()
     }
+}
+
+static STOPPING: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+
+/// Is the process stopping? (`stopping`, `when(stopping)`)
+#[must_use]
+pub fn stopping() -> bool {
+    STOPPING.load(std::sync::atomic::Ordering::Relaxed)
+}
+
+/// Called once when the process begins to stop.
+pub fn set_stopping() {
+    STOPPING.store(true, std::sync::atomic::Ordering::Relaxed);
 }

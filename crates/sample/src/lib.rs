@@ -15,6 +15,7 @@ pub mod dump;
 pub mod expr;
 pub mod facts;
 mod fetch;
+pub mod files;
 pub mod format;
 pub mod known;
 mod near;
@@ -24,6 +25,7 @@ pub mod place;
 pub mod row;
 pub mod scope;
 pub mod value;
+pub mod vars;
 
 pub use acl::{Acl, Acls, Conflict, Reader, Test, Verdict, Warning};
 pub use condition::{Condition, Program};
@@ -36,12 +38,4 @@ pub use scope::{Direction, Message, Payload, Random, Scope};
 pub use value::{Sample, Type, Value};
 
 /// This room's rows, as the first of [`vocabulary`].
-pub(crate) const ROOMS: [SampleRows; 7] = [
-    fetch::constant::ROWS,
-    fetch::connection::ROWS,
-    fetch::http::ROWS,
-    fetch::bytes::ROWS,
-    fetch::internal::ROWS,
-    convert::ROWS,
-    fetch::ACL_ROWS,
-];
+pub(crate) const ROOMS: [&[SampleRows]; 2] = [&fetch::ROWS, &convert::ROWS];

@@ -113,7 +113,7 @@ impl Convert {
         help: &'static str,
         eval: ConvertFn,
     ) -> Self {
-        Self { name, args: NO_ARGS, input, output, help, check: None, eval }
+        Self { name, args: NO_ARGS, input, output, pure: true, help, check: None, eval }
     }
     /// With these arguments.
     #[must_use]
@@ -125,6 +125,12 @@ impl Convert {
     #[must_use]
     pub const fn checked(mut self, check: CheckFn) -> Self {
         self.check = Some(check);
+        self
+    }
+    /// Reads or writes more than its input and arguments.
+    #[must_use]
+    pub const fn impure(mut self) -> Self {
+        self.pure = false;
         self
     }
 }
@@ -140,6 +146,8 @@ pub struct Convert {
     pub input: Type,
     /// Output type.
     pub output: Type,
+    /// It neither changes anything nor depends on more than its input and arguments.
+    pub pure: bool,
     /// One sentence.
     pub help: &'static str,
     /// Judges the arguments.
@@ -243,7 +251,7 @@ pub fn install(rows: SampleRows) {
 pub fn vocabulary() -> Arc<Vocabulary> {
     VOCABULARY
         .get_or_init(|| {
-            let mut rooms = crate::ROOMS.to_vec();
+            let mut rooms = crate::ROOMS.concat();
             if let Ok(more) = ROOMS.read() {
                 rooms.extend(more.iter());
             }

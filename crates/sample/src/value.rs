@@ -108,7 +108,7 @@ impl Type {
         match (self, to) {
             (Any | Same, _) | (_, Any | Same) => true,
             (a, b) if a == b => true,
-            (Bool, Int | Str) | (Int, Bool | V4 | V6 | Addr | Str | Bin) => true,
+            (Bool, Int | Str | Bin) | (Int, Bool | V4 | V6 | Addr | Str | Bin) => true,
             (Addr | V4 | V6, V4 | V6 | Addr | Int | Str | Bin) => true,
             (Str, _) => true,
             (Bin, Str) | (Method, Str | Bin) => true,
@@ -208,6 +208,19 @@ impl<'a> Value<'a> {
             }
         }
     }
+    /// Detached from what it borrows.
+    #[must_use]
+    pub fn into_owned(self) -> Value<'static> {
+        match self {
+            Value::Bool(b) => Value::Bool(b),
+            Value::Int(i) => Value::Int(i),
+            Value::V4(a) => Value::V4(a),
+            Value::V6(a) => Value::V6(a),
+            Value::Str(b) => Value::Str(Cow::Owned(b.into_owned())),
+            Value::Bin(b) => Value::Bin(Cow::Owned(b.into_owned())),
+            Value::Method(b) => Value::Method(Cow::Owned(b.into_owned())),
+        }
+    }
     /// As another type; `None` when this value has no such form.
     #[must_use]
     pub fn cast(self, to: Type) -> Option<Value<'a>> {
@@ -258,7 +271,7 @@ impl<'a> Value<'a> {
                 Value::Int(i) => Value::Bin(Cow::Owned(i.to_be_bytes().to_vec())),
                 Value::V4(a) => Value::Bin(Cow::Owned(a.octets().to_vec())),
                 Value::V6(a) => Value::Bin(Cow::Owned(a.octets().to_vec())),
-                Value::Bool(_) => return None,
+                Value::Bool(b) => Value::Bin(Cow::Owned(i64::from(b).to_be_bytes().to_vec())),
             },
             Type::Method => match self {
                 Value::Method(_) => self,

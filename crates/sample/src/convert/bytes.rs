@@ -1,17 +1,12 @@
 //! Blocks of bytes: hex, base64, parts.
 
-use super::numbers::not_int;
+use super::bytes;
 use crate::args::{Arg, ArgKind, Args};
 use crate::row::Convert;
+use crate::scope::Scope;
 use crate::value::{Bytes, Sample, Type, Value};
 use std::borrow::Cow;
 
-fn bytes<'s>(v: Value<'s>) -> Option<Bytes<'s>> {
-    match v {
-        Value::Bin(b) | Value::Str(b) | Value::Method(b) => Some(b),
-        _ => None,
-    }
-}
 fn made<'s>(
     v: Value<'s>,
     wrap: fn(Bytes<'s>) -> Value<'s>,
@@ -26,10 +21,10 @@ fn hex(b: &[u8]) -> Vec<u8> {
     out
 }
 
-const STANDARD: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-const URL: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+pub(super) const STANDARD: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+pub(super) const URL: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-fn encode(alphabet: &[u8; 64], pad: bool, b: &[u8]) -> Vec<u8> {
+pub(super) fn encode(alphabet: &[u8; 64], pad: bool, b: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(b.len().div_ceil(3) * 4);
     for chunk in b.chunks(3) {
         let word = chunk.iter().fold(0u32, |w, b| w << 8 | u32::from(*b)) << (8 * (3 - chunk.len()));
@@ -44,7 +39,7 @@ fn encode(alphabet: &[u8; 64], pad: bool, b: &[u8]) -> Vec<u8> {
     out
 }
 
-fn decode(alphabet: &[u8; 64], pad: bool, b: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn decode(alphabet: &[u8; 64], pad: bool, b: &[u8]) -> Option<Vec<u8>> {
     if pad && b.len() % 4 != 0 {
         return None;
     }
@@ -65,31 +60,98 @@ fn decode(alphabet: &[u8; 64], pad: bool, b: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
-fn part<'s>(a: &Args, v: Value<'s>) -> Sample<'s> {
+fn part<'s>(a: &Args, v: Value<'s>, s: &Scope<'_>) -> Sample<'s> {
     let Some(b) = bytes(v) else { return Sample::Missing };
-    let offset = a.int(0).and_then(|n| usize::try_from(n).ok()).unwrap_or(0);
-    if offset >= b.len() {
+    let Some(offset) = a.int_now(0, s).and_then(|n| usize::try_from(n).ok()).filter(|n| *n < b.len()) else {
         return Value::bin(b"").into();
-    }
-    let end = match a.int(1) {
-        Some(len) => offset.saturating_add(usize::try_from(len).unwrap_or(0)),
-        None => b.len(),
+    };
+    let end = if a.len() < 2 {
+        b.len()
+    } else {
+        match a.int_now(1, s).and_then(|n| usize::try_from(n).ok()) {
+            Some(len) => offset.saturating_add(len),
+            None => return Value::bin(b"").into(),
+        }
     };
     Value::Bin(super::text::slice(b, offset, end)).into()
 }
 
 fn check_part(args: &mut Args) -> Result<(), String> {
-    for a in &mut args.0 {
-        let Arg::Str(text) = a else { continue };
-        match crate::args::int(text) {
-            Some(n) if n < 0 => return Err("expects a non-negative integer".into()),
-            Some(n) => *a = Arg::Int(n),
-            None if text.is_empty() => *a = Arg::Int(0),
-            None => return Err(not_int(text)),
+    super::numbers::check_int(args)?;
+    let negative = (0..2).any(|i| args.int(i).is_some_and(|n| n < 0));
+    if negative { Err("expects a positive integer".into()) } else { Ok(()) }
+}
+
+/// Chunks of so many bytes as numbers or hex, with a separator between; what is left over unless it is cut off.
+fn chunked(b: &[u8], args: &Args, write: impl Fn(&mut Vec<u8>, &[u8])) -> Vec<u8> {
+    let size = args.int(1).and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0).unwrap_or(b.len().max(1));
+    let cut = args.int(2).unwrap_or(0) != 0;
+    let mut out = Vec::with_capacity(b.len() * 3);
+    for (i, chunk) in b.chunks(size).enumerate() {
+        if cut && chunk.len() < size {
+            break;
         }
+        if i > 0 {
+            out.extend_from_slice(args.text(0));
+        }
+        write(&mut out, chunk);
     }
+    out
+}
+
+fn decimal<'s>(a: &Args, v: Value<'s>, big: bool) -> Sample<'s> {
+    made(v, Value::Str, |b| {
+        Some(chunked(b, a, |out, chunk| {
+            let add = |n: u64, b: &u8| n << 8 | u64::from(*b);
+            let n = if big { chunk.iter().fold(0, add) } else { chunk.iter().rev().fold(0, add) };
+            crate::number::unsigned(out, n);
+        }))
+    })
+}
+
+fn check_decimal(args: &mut Args) -> Result<(), String> {
+    let size = args.int(1).unwrap_or(0);
+    check_truncate(args)?;
+    if (1..=8).contains(&size) { Ok(()) } else { Err(format!("chunk_size out of [1..8] range ({size})")) }
+}
+
+fn check_truncate(args: &mut Args) -> Result<(), String> {
+    match args.int(2) {
+        None | Some(0 | 1) => Ok(()),
+        Some(n) => Err(format!("Unsupported truncate value ({n})")),
+    }
+}
+
+/// Which control characters are looked for.
+fn check_mask(args: &mut Args) -> Result<(), String> {
+    let text = String::from_utf8_lossy(args.text(0)).into_owned();
+    let mask = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        _ if text.is_empty() => Some(0x1_FFFF_FDFF),
+        _ if text == "any" => Some(0x1_FFFF_FFFF),
+        _ if text == "http" => Some(0x2401),
+        Some(hex) => i64::from_str_radix(hex, 16).ok(),
+        None => text.parse().ok(),
+    };
+    let Some(mask) = mask else {
+        let digits = |c: char| c.is_ascii_digit();
+        let at = text.find(|c: char| !digits(c)).unwrap_or(0);
+        return Err(format!(
+            "cannot parse value '{text}', problem at position {at}; expecting an integer value (decimal or hex with '0x' prefix)"
+        ));
+    };
+    args.0 = vec![Arg::Int(mask)];
     Ok(())
 }
+
+fn has_control(b: &[u8], mask: i64) -> bool {
+    b.iter().any(|b| match b {
+        0..32 => mask >> b & 1 == 1,
+        127 => mask >> 32 & 1 == 1,
+        _ => false,
+    })
+}
+
+const CHUNKS: &[ArgKind] = &[ArgKind::Str, ArgKind::Int, ArgKind::Int];
 
 /// Rows.
 pub const ROWS: &[Convert] = &[
@@ -108,7 +170,32 @@ pub const ROWS: &[Convert] = &[
     Convert::new("ub64dec", Type::Str, Type::Bin, "From base64url.", |_, v, _| {
         made(v, Value::Bin, |b| decode(URL, false, b))
     }),
-    Convert::new("bytes", Type::Bin, Type::Bin, "Some bytes from an offset.", |a, v, _| part(a, v))
+    Convert::new("base2", Type::Bin, Type::Str, "In binary digits.", |_, v, _| {
+        made(v, Value::Str, |b| {
+            Some(b.iter().flat_map(|b| (0..8).rev().map(move |i| b'0' + (b >> i & 1))).collect())
+        })
+    }),
+    Convert::new("be2dec", Type::Bin, Type::Str, "Chunks as big-endian numbers.", |a, v, _| {
+        decimal(a, v, true)
+    })
+    .with(1, CHUNKS)
+    .checked(check_decimal),
+    Convert::new("le2dec", Type::Bin, Type::Str, "Chunks as little-endian numbers.", |a, v, _| {
+        decimal(a, v, false)
+    })
+    .with(1, CHUNKS)
+    .checked(check_decimal),
+    Convert::new("be2hex", Type::Bin, Type::Str, "Chunks in hexadecimal.", |a, v, _| {
+        made(v, Value::Str, |b| Some(chunked(b, a, crate::number::hex)))
+    })
+    .with(1, CHUNKS)
+    .checked(check_truncate),
+    Convert::new("has_ctl", Type::Bin, Type::Bool, "Has it control characters?", |a, v, _| {
+        bytes(v).map(|b| Value::Bool(has_control(&b, a.int(0).unwrap_or(0)))).into()
+    })
+    .with(0, &[ArgKind::Str])
+    .checked(check_mask),
+    Convert::new("bytes", Type::Bin, Type::Bin, "Some bytes from an offset.", part)
         .with(1, &[ArgKind::Str, ArgKind::Str])
         .checked(check_part),
 ];

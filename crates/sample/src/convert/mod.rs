@@ -1,28 +1,51 @@
-//! Converters (manual section 7.3.1).
+//! Converters (manual section 7.3.1), by subject.
 
 mod bytes;
+mod crypto;
+mod fix;
+mod forwarded;
+mod frame;
+mod hash;
+mod json;
+mod jwt;
+mod map;
+mod mqtt;
 mod numbers;
+mod protobuf;
 mod text;
 mod time;
+mod vars;
 
 use crate::row::{Convert, SampleRows};
+use crate::value::{Bytes, Value};
+
+const fn of(converters: &'static [Convert]) -> SampleRows {
+    SampleRows { fetches: &[], converters, acls: &[] }
+}
 
 /// Rows.
-pub const ROWS: SampleRows = SampleRows { fetches: &[], converters: &ALL, acls: &[] };
+pub const ROWS: [SampleRows; 15] = [
+    of(bytes::ROWS),
+    of(crypto::ROWS),
+    of(fix::ROWS),
+    of(forwarded::ROWS),
+    of(frame::ROWS),
+    of(hash::ROWS),
+    of(json::ROWS),
+    of(jwt::ROWS),
+    of(map::ROWS),
+    of(mqtt::ROWS),
+    of(numbers::ROWS),
+    of(protobuf::ROWS),
+    of(text::ROWS),
+    of(time::ROWS),
+    of(vars::ROWS),
+];
 
-const ALL: [Convert; text::ROWS.len() + bytes::ROWS.len() + numbers::ROWS.len() + time::ROWS.len()] = {
-    let mut all =
-        [text::ROWS[0]; text::ROWS.len() + bytes::ROWS.len() + numbers::ROWS.len() + time::ROWS.len()];
-    let lists: [&[Convert]; 4] = [text::ROWS, bytes::ROWS, numbers::ROWS, time::ROWS];
-    let (mut n, mut l) = (0, 0);
-    while l < lists.len() {
-        let mut i = 0;
-        while i < lists[l].len() {
-            all[n] = lists[l][i];
-            n += 1;
-            i += 1;
-        }
-        l += 1;
+/// The bytes of a value that was cast to a string or a block.
+fn bytes(v: Value<'_>) -> Option<Bytes<'_>> {
+    match v {
+        Value::Bin(b) | Value::Str(b) | Value::Method(b) => Some(b),
+        _ => None,
     }
-    all
-};
+}

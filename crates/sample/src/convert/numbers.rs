@@ -2,34 +2,35 @@
 
 use crate::args::{Arg, ArgKind, Args};
 use crate::row::Convert;
+use crate::scope::Scope;
 use crate::value::{Sample, Type, Value};
+use crate::vars::VarName;
 
 const ONE: &[ArgKind] = &[ArgKind::Str];
 
-/// The argument is an integer; variables come with their own issue.
+/// The arguments are integers, or variables that hold some.
 pub(super) fn check_int(args: &mut Args) -> Result<(), String> {
-    for a in &mut args.0 {
-        let Arg::Str(text) = a else { continue };
-        match crate::args::int(text) {
-            Some(n) => *a = Arg::Int(n),
-            None if text.is_empty() => *a = Arg::Int(0),
-            None => return Err(not_int(text)),
+    for i in 0..args.len() {
+        let text = args.text(i);
+        if !matches!(args.0.get(i), Some(Arg::Str(_))) {
+            continue;
+        }
+        let made = match crate::args::int(text) {
+            Some(n) => Arg::Int(n),
+            None if text.is_empty() => Arg::Int(0),
+            None => VarName::parse(text)
+                .map(Arg::Var)
+                .map_err(|_| "expects an integer or a variable name".to_string())?,
+        };
+        if let Some(a) = args.0.get_mut(i) {
+            *a = made;
         }
     }
     Ok(())
 }
 
-pub(super) fn not_int(text: &[u8]) -> String {
-    let scopes = ["proc.", "sess.", "txn.", "req.", "res.", "check.", "psess.", "ptxn.", "preq.", "pres."];
-    if scopes.iter().any(|s| text.starts_with(s.as_bytes())) {
-        "variables are not supported yet".into()
-    } else {
-        "expects an integer or a variable name".into()
-    }
-}
-
-fn binary(args: &Args, v: Value<'_>, op: fn(i64, i64) -> i64) -> Sample<'static> {
-    match (v, args.int(0)) {
+fn binary(args: &Args, v: Value<'_>, s: &Scope<'_>, op: fn(i64, i64) -> i64) -> Sample<'static> {
+    match (v, args.int_now(0, s)) {
         (Value::Int(a), Some(b)) => Value::Int(op(a, b)).into(),
         _ => Sample::Missing,
     }
@@ -50,7 +51,7 @@ fn remainder(a: i64, b: i64) -> i64 {
 
 macro_rules! arithmetic {
     ($name:literal, $help:literal, $op:expr) => {
-        Convert::new($name, Type::Int, Type::Int, $help, |a, v, _| binary(a, v, $op))
+        Convert::new($name, Type::Int, Type::Int, $help, |a, v, s| binary(a, v, s, $op))
             .with(1, ONE)
             .checked(check_int)
     };
@@ -78,6 +79,9 @@ pub const ROWS: &[Convert] = &[
         unary(v, |a| Value::Bool(a & 1 == 0))
     }),
     Convert::new("odd", Type::Int, Type::Bool, "Is it odd?", |_, v, _| unary(v, |a| Value::Bool(a & 1 == 1))),
+    Convert::new("htonl", Type::Int, Type::Bin, "As 32 bits in network order.", |_, v, _| {
+        unary(v, |a| Value::Bin((a as u32).to_be_bytes().to_vec().into()))
+    }),
     Convert::new(
         "iif",
         Type::Bool,

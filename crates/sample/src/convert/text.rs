@@ -249,10 +249,169 @@ pub const ROWS: &[Convert] = &[
     })
     .with(1, &[ArgKind::Str])
     .checked(check_enc),
+    Convert::new("param", Type::Str, Type::Str, "A parameter of a query string.", |a, v, _| {
+        text(v, |b| {
+            let (start, end) = parameter(&b, a.text(0), a.int(1).unwrap_or(0) as u8)?;
+            Some(slice(b, start, end))
+        })
+    })
+    .with(1, &[ArgKind::Str, ArgKind::Str])
+    .checked(check_param),
+    Convert::new("regsub", Type::Str, Type::Str, "What a regex matches, replaced.", |a, v, _| {
+        text(v, |b| match a.made::<Substitution>(0) {
+            Some(s) => Some(s.apply(b)),
+            None => None,
+        })
+    })
+    .with(2, &[ArgKind::Regex, ArgKind::Str, ArgKind::Str])
+    .checked(check_regsub),
+    Convert::new("language", Type::Str, Type::Str, "The preferred of these languages.", |a, v, _| {
+        v.bytes().and_then(|b| language(b, a)).map(Value::str).into()
+    })
+    .with(1, &[ArgKind::Str, ArgKind::Str]),
     Convert::new("hex2i", Type::Str, Type::Int, "The integer that hex digits say.", |_, v, _| {
         v.bytes().map(|b| Value::Int(hex_int(b))).into()
     }),
 ];
+
+/// Where the value of a parameter stands; an empty one for a name alone.
+fn parameter(b: &[u8], name: &[u8], delimiter: u8) -> Option<(usize, usize)> {
+    let mut start = 0;
+    for pair in b.split(|c| *c == delimiter) {
+        let end = start + pair.len();
+        if let Some(rest) = pair.strip_prefix(name) {
+            match rest.first() {
+                None => return Some((end, end)),
+                Some(b'=') => return Some((start + name.len() + 1, end)),
+                _ => {}
+            }
+        }
+        start = end + 1;
+    }
+    None
+}
+
+fn check_param(args: &mut Args) -> Result<(), String> {
+    let delimiter = match args.text(1) {
+        b"" => b'&',
+        [one] => *one,
+        [b'0', b'x' | b'X', digits @ ..] if digits.len() == 2 => match crate::pattern::unhex(digits) {
+            Ok(b) => b.first().copied().unwrap_or(b'&'),
+            Err(_) => return Err(DELIMITER.into()),
+        },
+        _ => return Err(DELIMITER.into()),
+    };
+    args.0.truncate(1);
+    args.0.push(Arg::Int(delimiter.into()));
+    Ok(())
+}
+const DELIMITER: &str = "Delimiter must be either exactly 1 character, or 0xHH for an ASCII code .";
+
+/// `s/regex/text/flags`
+struct Substitution {
+    regex: regex::bytes::Regex,
+    /// Plain bytes, and numbers of groups.
+    parts: Vec<Result<Vec<u8>, usize>>,
+    all: bool,
+}
+
+impl Substitution {
+    fn apply<'s>(&self, b: Bytes<'s>) -> Bytes<'s> {
+        let mut out = Vec::new();
+        let mut end = 0;
+        for found in self.regex.captures_iter(&b).take(if self.all { usize::MAX } else { 1 }) {
+            let Some(whole) = found.get(0) else { break };
+            out.extend_from_slice(b.get(end..whole.start()).unwrap_or(&[]));
+            for part in &self.parts {
+                match part {
+                    Ok(text) => out.extend_from_slice(text),
+                    Err(n) => out.extend_from_slice(found.get(*n).map_or(&[][..], |g| g.as_bytes())),
+                }
+            }
+            end = whole.end();
+        }
+        if end == 0 && out.is_empty() {
+            return b;
+        }
+        out.extend_from_slice(b.get(end..).unwrap_or(&[]));
+        Cow::Owned(out)
+    }
+}
+
+/// The text that replaces: `\\1` is a group, `\\xHH` a byte, a backslash before anything else is dropped.
+fn replacement(text: &[u8]) -> Vec<Result<Vec<u8>, usize>> {
+    let mut parts = Vec::new();
+    let mut plain = Vec::new();
+    let mut i = 0;
+    while let Some(b) = text.get(i) {
+        i += 1;
+        if *b != b'\\' {
+            plain.push(*b);
+            continue;
+        }
+        match text.get(i) {
+            Some(d) if d.is_ascii_digit() => {
+                parts.push(Ok(std::mem::take(&mut plain)));
+                parts.push(Err(usize::from(d - b'0')));
+            }
+            Some(b'x') => match text.get(i + 1..i + 3).and_then(|h| crate::pattern::unhex(h).ok()) {
+                Some(byte) => {
+                    plain.extend(byte);
+                    i += 2;
+                }
+                None => plain.push(b'x'),
+            },
+            Some(other) => plain.push(*other),
+            None => plain.push(b'\\'),
+        }
+        i += 1;
+    }
+    parts.push(Ok(plain));
+    parts
+}
+
+fn check_regsub(args: &mut Args) -> Result<(), String> {
+    let flags = args.text(2);
+    if let Some(bad) = flags.iter().find(|c| !matches!(c, b'i' | b'g')) {
+        return Err(format!("invalid regex flag '{}', only 'i' and 'g' are supported", char::from(*bad)));
+    }
+    let made = Substitution {
+        regex: crate::pattern::regex(args.text(0), flags.contains(&b'i'))?,
+        parts: replacement(args.text(1)),
+        all: flags.contains(&b'g'),
+    };
+    args.0 = vec![Arg::Made(std::sync::Arc::new(made))];
+    Ok(())
+}
+
+/// The language of the list with the highest quality that is asked for; the first among equals.
+fn language<'a>(header: &[u8], args: &'a Args) -> Option<&'a [u8]> {
+    let known = |l: &[u8]| args.text(0).split(|b| *b == b';').find(|k| *k == l);
+    let mut best: (i64, Option<&[u8]>) = (0, None);
+    for element in portcullis_message::values::elements(header) {
+        let mut parts = element.split(|b| *b == b';');
+        let name = portcullis_message::values::trim(parts.next().unwrap_or(&[]));
+        let quality = parts.map(portcullis_message::values::trim).find_map(|p| p.strip_prefix(b"q="));
+        let quality = quality.map_or(1000, thousandths);
+        let base = name.split(|b| *b == b'-').next().unwrap_or(name);
+        let Some(hit) = known(name).or_else(|| known(base)) else { continue };
+        if quality > best.0 {
+            best = (quality, Some(hit));
+        }
+    }
+    best.1.or_else(|| (args.len() > 1).then(|| args.text(1)))
+}
+
+/// `0.123` as 123.
+fn thousandths(q: &[u8]) -> i64 {
+    let mut parts = q.splitn(2, |b| *b == b'.');
+    let whole = parts.next().map_or(0, crate::value::leading_int);
+    let digits = parts.next().unwrap_or(&[]);
+    let fraction = (0..3).fold(0, |n, i| {
+        n * 10 + digits.get(i).filter(|b| b.is_ascii_digit()).map_or(0, |b| i64::from(b - b'0'))
+    });
+    whole.min(1) * 1000 + fraction
+}
 
 fn hex_int(b: &[u8]) -> i64 {
     let mut n: i64 = 0;

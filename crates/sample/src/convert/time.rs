@@ -24,8 +24,24 @@ const LONG_MONTHS: [&str; 12] = [
     "December",
 ];
 
+/// A moment, and how it is written.
+#[derive(Clone, Copy)]
+struct Moment<'z> {
+    epoch: i64,
+    nanos: u32,
+    offset: i64,
+    zone: &'z str,
+}
+
 /// strftime(3) in the C locale.
+#[cfg(test)]
 fn strftime(format: &[u8], epoch: i64, offset: i64, zone: &str) -> Vec<u8> {
+    write(format, Moment { epoch, nanos: 0, offset, zone }, false)
+}
+
+/// strftime(3) in the C locale; with `fine`, `%N` and `%3N` are parts of a second.
+fn write(format: &[u8], moment: Moment<'_>, fine: bool) -> Vec<u8> {
+    let Moment { epoch, offset, .. } = moment;
     let c = Civil::from_unix(epoch.saturating_add(offset));
     let mut out = Vec::with_capacity(format.len() * 2);
     let mut bytes = format.iter();
@@ -34,16 +50,27 @@ fn strftime(format: &[u8], epoch: i64, offset: i64, zone: &str) -> Vec<u8> {
             out.push(*b);
             continue;
         }
+        if fine {
+            let rest = bytes.as_slice();
+            let digit = rest.first().filter(|d| matches!(d, b'1'..=b'9'));
+            if rest.get(usize::from(digit.is_some())) == Some(&b'N') {
+                bytes = rest.get(1 + usize::from(digit.is_some())..).unwrap_or(&[]).iter();
+                let width = u32::from(digit.map_or(9, |d| d - b'0'));
+                padded(&mut out, u64::from(moment.nanos / 10u32.pow(9 - width)), width as usize);
+                continue;
+            }
+        }
         match bytes.next() {
-            Some(spec) => conversion(*spec, &c, epoch, offset, zone, &mut out),
+            Some(spec) => conversion(*spec, &c, moment, &mut out),
             None => out.push(b'%'),
         }
     }
     out
 }
 
-fn conversion(spec: u8, c: &Civil, epoch: i64, offset: i64, zone: &str, out: &mut Vec<u8>) {
-    let mut again = |f: &[u8]| out.extend_from_slice(&strftime(f, epoch, offset, zone));
+fn conversion(spec: u8, c: &Civil, moment: Moment<'_>, out: &mut Vec<u8>) {
+    let Moment { epoch, offset, zone, .. } = moment;
+    let mut again = |f: &[u8]| out.extend_from_slice(&write(f, moment, false));
     match spec {
         b'F' => return again(b"%Y-%m-%d"),
         b'T' | b'X' => return again(b"%H:%M:%S"),
@@ -110,12 +137,55 @@ fn spaced(out: &mut Vec<u8>, n: i64) {
     signed(out, n);
 }
 
-/// Seconds since the epoch, offset added.
-fn shifted(args: &Args, v: &Value<'_>) -> Option<i64> {
-    match v {
-        Value::Int(n) => Some(n.saturating_add(args.int(1).unwrap_or(0))),
-        _ => None,
+/// A date in parts of a second, in local time or UTC.
+fn date<'s>(args: &Args, v: &Value<'_>, per_second: i64, local: bool) -> Sample<'s> {
+    let Value::Int(n) = v else { return Sample::Missing };
+    let n = n.saturating_add(args.int(1).unwrap_or(0));
+    let Some(epoch) = sane(n.div_euclid(per_second)) else { return Sample::Missing };
+    let nanos = (n.rem_euclid(per_second) * (1_000_000_000 / per_second)) as u32;
+    let offset = if local { i64::from(local_time(epoch).offset) } else { 0 };
+    let zone = match (local, offset) {
+        (false, _) => "GMT",
+        (true, 0) => "UTC",
+        _ => "",
+    };
+    let text = write(args.text(0), Moment { epoch, nanos, offset, zone }, per_second > 1);
+    Value::Str(Cow::Owned(text)).into()
+}
+
+/// A date of an HTTP header as seconds since the epoch (RFC 9110 section 5.6.7).
+fn from_http(text: &[u8]) -> Option<i64> {
+    let text = std::str::from_utf8(text).ok()?.trim_matches(' ');
+    let parts: Vec<&str> = text.split([' ', '-']).filter(|p| !p.is_empty()).collect();
+    let month = |t: &str| MONTHS.iter().position(|m| *m == t).map(|m| m as i64 + 1);
+    let (day, mon, year, time) = match *parts.as_slice() {
+        // Sun, 06 Nov 1994 08:49:37 GMT and Sunday, 06-Nov-94 08:49:37 GMT
+        [weekday, day, mon, year, time, "GMT"] if weekday.ends_with(',') => (day, mon, year, time),
+        // Sun Nov  6 08:49:37 1994
+        [_, mon, day, time, year] => (day, mon, year, time),
+        _ => return None,
+    };
+    let number = |t: &str| t.parse::<i64>().ok().filter(|n| *n >= 0);
+    let mut year = number(year)?;
+    if year < 100 {
+        year += if year < 70 { 2000 } else { 1900 };
     }
+    let clock: Vec<i64> = time.split(':').map(number).collect::<Option<_>>()?;
+    let [h, m, s] = *clock.as_slice() else { return None };
+    let (day, mon) = (number(day)?, month(mon)?);
+    if !(1..=31).contains(&day) || h > 23 || m > 59 || s > 60 || year > 9999 {
+        return None;
+    }
+    Some(days(year, mon, day) * 86400 + h * 3600 + m * 60 + s)
+}
+
+/// Days since 1970-01-01 in the Gregorian calendar.
+fn days(year: i64, month: i64, day: i64) -> i64 {
+    let y = if month > 2 { year } else { year - 1 };
+    let era = y.div_euclid(400);
+    let of_era = y - era * 400;
+    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
 }
 
 /// No year beyond four digits or so: dates further away have no form.
@@ -143,28 +213,24 @@ fn check_http_date(args: &mut Args) -> Result<(), String> {
     }
 }
 
+macro_rules! dates {
+    ($name:literal, $per_second:literal, $local:literal, $help:literal) => {
+        Convert::new($name, Type::Int, Type::Str, $help, |a, v, _| date(a, &v, $per_second, $local))
+            .with(1, FORMAT)
+    };
+}
+
 /// Rows.
 pub const ROWS: &[Convert] = &[
-    Convert::new(
-        "ltime",
-        Type::Int,
-        Type::Str,
-        "A date in local time, as strftime(3) writes it.",
-        |a, v, _| {
-            let Some(epoch) = shifted(a, &v).and_then(sane) else { return Sample::Missing };
-            let offset = i64::from(local_time(epoch).offset);
-            Value::Str(Cow::Owned(strftime(a.text(0), epoch, offset, if offset == 0 { "UTC" } else { "" })))
-                .into()
-        },
-    )
-    .with(1, FORMAT),
-    Convert::new("utime", Type::Int, Type::Str, "A date in UTC, as strftime(3) writes it.", |a, v, _| {
-        shifted(a, &v)
-            .and_then(sane)
-            .map(|epoch| Value::Str(Cow::Owned(strftime(a.text(0), epoch, 0, "GMT"))))
-            .into()
-    })
-    .with(1, FORMAT),
+    dates!("ltime", 1, true, "A date in local time, as strftime(3) writes it."),
+    dates!("ms_ltime", 1000, true, "A date in milliseconds, in local time."),
+    dates!("us_ltime", 1_000_000, true, "A date in microseconds, in local time."),
+    dates!("utime", 1, false, "A date in UTC, as strftime(3) writes it."),
+    dates!("ms_utime", 1000, false, "A date in milliseconds, in UTC."),
+    dates!("us_utime", 1_000_000, false, "A date in microseconds, in UTC."),
+    Convert::new("date", Type::Str, Type::Int, "The time that a date of an HTTP header is.", |_, v, _| {
+        v.bytes().and_then(from_http).map(Value::Int).into()
+    }),
     Convert::new("http_date", Type::Int, Type::Str, "A date for HTTP headers.", |a, v, _| http_date(a, v))
         .with(0, &[ArgKind::Int, ArgKind::Str])
         .checked(check_http_date),

@@ -27,8 +27,12 @@ macro_rules! derived {
     };
 }
 
+/// Rows.
+pub const ROWS: [SampleRows; 6] =
+    [constant::ROWS, connection::ROWS, http::ROWS, bytes::ROWS, internal::ROWS, ACL_ROWS];
+
 /// ACL keywords.
-pub const ACL_ROWS: SampleRows = SampleRows {
+const ACL_ROWS: SampleRows = SampleRows {
     fetches: &[],
     converters: &[],
     acls: derived! {

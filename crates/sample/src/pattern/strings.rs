@@ -229,11 +229,11 @@ mod tests {
             "dc-eu.example",
             "blah",
             ":www1:",
-            "dc-eu.example:80",
+            "com:80",
         ] {
             assert!(hit(Part::Dom, p, url), "{p}");
         }
-        for p in ["eu", "dc"] {
+        for p in ["eu", "dc", "dc-eu.example:80"] {
             assert!(!hit(Part::Dom, p, url), "{p}");
         }
         assert!(hit(Part::Sub, "dc-", url) && hit(Part::Beg, "http:", url) && hit(Part::End, "blah", url));

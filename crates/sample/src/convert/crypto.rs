@@ -1,0 +1,260 @@
+//! Digests, message authentication codes, AES.
+
+use super::bytes;
+use super::bytes::{STANDARD, decode};
+use crate::args::{Arg, ArgKind, Args};
+use crate::row::Convert;
+use crate::scope::Scope;
+use crate::value::{Sample, Type, Value};
+use aws_lc_rs::aead::{self, Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::cipher::{
+    self, DecryptionContext, EncryptionContext, PaddedBlockDecryptingKey, PaddedBlockEncryptingKey,
+    UnboundCipherKey,
+};
+use aws_lc_rs::digest as lc;
+use aws_lc_rs::iv::FixedLength;
+use md5::Digest as _;
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// A message digest by its OpenSSL name.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Algorithm {
+    Md5,
+    Lc(&'static lc::Algorithm),
+}
+
+/// Names of digests that OpenSSL has and we do not.
+const OTHERS: [&str; 12] = [
+    "blake2b512", "blake2s256", "md4", "md5-sha1", "mdc2", "ripemd160", "rmd160", "shake128", "shake256", "sm3",
+    "whirlpool", "sha512-224",
+];
+
+impl Algorithm {
+    fn of(name: &[u8]) -> Result<Self, String> {
+        let name = String::from_utf8_lossy(name).to_ascii_lowercase();
+        Ok(match &*name {
+            "md5" => Self::Md5,
+            "sha1" | "sha-1" => Self::Lc(&lc::SHA1_FOR_LEGACY_USE_ONLY),
+            "sha224" | "sha2-224" | "sha-224" => Self::Lc(&lc::SHA224),
+            "sha256" | "sha2-256" | "sha-256" => Self::Lc(&lc::SHA256),
+            "sha384" | "sha2-384" | "sha-384" => Self::Lc(&lc::SHA384),
+            "sha512" | "sha2-512" | "sha-512" => Self::Lc(&lc::SHA512),
+            "sha512-256" | "sha2-512/256" => Self::Lc(&lc::SHA512_256),
+            "sha3-256" => Self::Lc(&lc::SHA3_256),
+            "sha3-384" => Self::Lc(&lc::SHA3_384),
+            "sha3-512" => Self::Lc(&lc::SHA3_512),
+            n if OTHERS.contains(&n) => return Err(format!("message digest '{n}' is not supported yet.")),
+            _ => return Err("algorithm must be a valid OpenSSL message digest name.".into()),
+        })
+    }
+    /// Digest of the parts behind one another.
+    pub(super) fn of_parts(self, parts: &[&[u8]]) -> Vec<u8> {
+        match self {
+            Self::Md5 => {
+                let mut c = md5::Md5::new();
+                parts.iter().for_each(|p| c.update(p));
+                c.finalize().to_vec()
+            }
+            Self::Lc(a) => {
+                let mut c = lc::Context::new(a);
+                parts.iter().for_each(|p| c.update(p));
+                c.finish().as_ref().to_vec()
+            }
+        }
+    }
+    fn block(self) -> usize {
+        match self {
+            Self::Md5 => 64,
+            Self::Lc(a) => a.block_len(),
+        }
+    }
+    /// HMAC (RFC 2104).
+    pub(super) fn mac(self, key: &[u8], message: &[u8]) -> Vec<u8> {
+        let short;
+        let key = if key.len() > self.block() {
+            short = self.of_parts(&[key]);
+            &short[..]
+        } else {
+            key
+        };
+        let pad = |x: u8| -> Vec<u8> {
+            (0..self.block()).map(|i| key.get(i).copied().unwrap_or(0) ^ x).collect()
+        };
+        self.of_parts(&[&pad(0x5c), &self.of_parts(&[&pad(0x36), message])])
+    }
+}
+
+fn check_digest(args: &mut Args) -> Result<(), String> {
+    let algorithm = Algorithm::of(args.text(0))?;
+    if let Some(a) = args.0.first_mut() {
+        *a = Arg::Made(Arc::new(algorithm));
+    }
+    Ok(())
+}
+
+fn check_sha2(args: &mut Args) -> Result<(), String> {
+    let algorithm = match args.int(0).unwrap_or(256) {
+        224 => &lc::SHA224,
+        256 => &lc::SHA256,
+        384 => &lc::SHA384,
+        512 => &lc::SHA512,
+        n => return Err(format!("Unsupported number of bits: '{n}'")),
+    };
+    args.0 = vec![Arg::Made(Arc::new(Algorithm::Lc(algorithm)))];
+    Ok(())
+}
+
+/// The argument is base64, or a variable that holds base64.
+fn check_coded(args: &mut Args, i: usize, what: &str) -> Result<(), String> {
+    args.maybe_var(i);
+    if let Some(a @ Arg::Str(_)) = args.0.get_mut(i) {
+        let Arg::Str(text) = &*a else { return Ok(()) };
+        let raw = decode(STANDARD, true, text).ok_or_else(|| {
+            format!(
+                "failed to parse {what} : argument needs to be base64 encoded, and can either be a string or a variable"
+            )
+        })?;
+        *a = Arg::Str(raw.into());
+    }
+    Ok(())
+}
+fn coded<'a>(args: &'a Args, i: usize, scope: &Scope<'_>) -> Option<Cow<'a, [u8]>> {
+    match args.0.get(i)? {
+        Arg::Var(_) => decode(STANDARD, true, &args.bytes_now(i, scope)?).map(Cow::Owned),
+        _ => args.bytes_now(i, scope),
+    }
+}
+
+fn check_hmac(args: &mut Args) -> Result<(), String> {
+    check_digest(args)?;
+    check_coded(args, 1, "key")
+}
+
+fn digest<'s>(a: &Args, v: Value<'s>) -> Sample<'s> {
+    let (Some(b), Some(algorithm)) = (bytes(v), a.made::<Algorithm>(0)) else { return Sample::Missing };
+    Value::Bin(Cow::Owned(algorithm.of_parts(&[&b]))).into()
+}
+
+fn hmac<'s>(a: &Args, v: Value<'s>, s: &Scope<'_>) -> Sample<'s> {
+    let (Some(b), Some(algorithm), Some(key)) = (bytes(v), a.made::<Algorithm>(0), coded(a, 1, s)) else {
+        return Sample::Missing;
+    };
+    Value::Bin(Cow::Owned(algorithm.mac(&key, &b))).into()
+}
+
+/// Bits of the key, then arguments in base64.
+fn check_aes(args: &mut Args, names: &[&str]) -> Result<(), String> {
+    if !matches!(args.int(0), Some(128 | 192 | 256)) {
+        return Err("key size must be 128, 192 or 256 (bits).".into());
+    }
+    names.iter().enumerate().try_for_each(|(i, name)| check_coded(args, i + 1, name))
+}
+fn check_cbc(args: &mut Args) -> Result<(), String> {
+    check_aes(args, &["nonce", "key", "aad"])
+}
+fn check_gcm_dec(args: &mut Args) -> Result<(), String> {
+    check_aes(args, &["nonce", "key", "aead_tag", "aad"])
+}
+/// The tag's argument is the variable that the tag goes to.
+fn check_gcm_enc(args: &mut Args) -> Result<(), String> {
+    check_aes(args, &["nonce", "key"])?;
+    args.make_var(3).map_err(|_| {
+        format!("failed to register variable name '{}'", String::from_utf8_lossy(args.text(3)))
+    })?;
+    check_coded(args, 4, "aad")
+}
+
+fn gcm_key(args: &Args, s: &Scope<'_>) -> Option<(LessSafeKey, Nonce)> {
+    let (bits, nonce, key) = (args.int(0)?, coded(args, 1, s)?, coded(args, 2, s)?);
+    let algorithm = match bits {
+        128 => &aead::AES_128_GCM,
+        192 => &aead::AES_192_GCM,
+        _ => &aead::AES_256_GCM,
+    };
+    let key = LessSafeKey::new(UnboundKey::new(algorithm, &key).ok()?);
+    Some((key, Nonce::try_assume_unique_for_key(&nonce).ok()?))
+}
+
+fn gcm_dec(args: &Args, v: Value<'_>, s: &Scope<'_>) -> Option<Vec<u8>> {
+    let text = bytes(v)?;
+    let (key, nonce) = gcm_key(args, s)?;
+    let tag = coded(args, 3, s)?;
+    let aad = coded(args, 4, s).unwrap_or_default();
+    let mut out = vec![0; text.len()];
+    key.open_separate_gather(nonce, Aad::from(&aad[..]), &text, &tag, &mut out).ok()?;
+    Some(out)
+}
+
+fn gcm_enc(args: &Args, v: Value<'_>, s: &Scope<'_>) -> Option<Vec<u8>> {
+    let mut text = bytes(v)?.into_owned();
+    let (key, nonce) = gcm_key(args, s)?;
+    let aad = coded(args, 4, s).unwrap_or_default();
+    let tag = key.seal_in_place_separate_tag(nonce, Aad::from(&aad[..]), &mut text).ok()?;
+    let tag = super::bytes::encode(STANDARD, true, tag.as_ref());
+    s.facts.vars.set(args.var(3)?, s.direction, Value::Str(Cow::Owned(tag)));
+    Some(text)
+}
+
+fn cbc_key(args: &Args, s: &Scope<'_>) -> Option<(UnboundCipherKey, [u8; 16])> {
+    let (bits, iv, key) = (args.int(0)?, coded(args, 1, s)?, coded(args, 2, s)?);
+    let algorithm = match bits {
+        128 => &cipher::AES_128,
+        192 => &cipher::AES_192,
+        _ => &cipher::AES_256,
+    };
+    Some((UnboundCipherKey::new(algorithm, &key).ok()?, <[u8; 16]>::try_from(&iv[..]).ok()?))
+}
+
+fn cbc_dec(args: &Args, v: Value<'_>, s: &Scope<'_>) -> Option<Vec<u8>> {
+    let mut text = bytes(v)?.into_owned();
+    let (key, iv) = cbc_key(args, s)?;
+    let key = PaddedBlockDecryptingKey::cbc_pkcs7(key).ok()?;
+    let n = key.decrypt(&mut text, DecryptionContext::Iv128(FixedLength::from(&iv))).ok()?.len();
+    text.truncate(n);
+    Some(text)
+}
+
+fn cbc_enc(args: &Args, v: Value<'_>, s: &Scope<'_>) -> Option<Vec<u8>> {
+    let mut text = bytes(v)?.into_owned();
+    let (key, iv) = cbc_key(args, s)?;
+    let key = PaddedBlockEncryptingKey::cbc_pkcs7(key).ok()?;
+    key.less_safe_encrypt(&mut text, EncryptionContext::Iv128(FixedLength::from(&iv))).ok()?;
+    Some(text)
+}
+
+fn bin<'s>(b: Option<Vec<u8>>) -> Sample<'s> {
+    b.map(|b| Value::Bin(Cow::Owned(b))).into()
+}
+
+const STR: ArgKind = ArgKind::Str;
+const CBC: &[ArgKind] = &[ArgKind::Int, STR, STR, STR];
+const GCM: &[ArgKind] = &[ArgKind::Int, STR, STR, STR, STR];
+
+macro_rules! aes {
+    ($name:literal, $help:literal, $min:literal, $kinds:ident, $check:ident, $f:ident) => {
+        Convert::new($name, Type::Bin, Type::Bin, $help, |a, v, s| bin($f(a, v, s)))
+            .with($min, $kinds)
+            .checked($check)
+    };
+}
+
+/// Rows.
+pub const ROWS: &[Convert] = &[
+    Convert::new("sha1", Type::Bin, Type::Bin, "SHA-1 digest.", |_, v, _| {
+        bin(bytes(v).map(|b| Algorithm::Lc(&lc::SHA1_FOR_LEGACY_USE_ONLY).of_parts(&[&b])))
+    }),
+    Convert::new("sha2", Type::Bin, Type::Bin, "SHA-2 digest of so many bits.", |a, v, _| digest(a, v))
+        .with(0, &[ArgKind::Int])
+        .checked(check_sha2),
+    Convert::new("digest", Type::Bin, Type::Bin, "Message digest of this name.", |a, v, _| digest(a, v))
+        .with(1, &[STR])
+        .checked(check_digest),
+    Convert::new("hmac", Type::Bin, Type::Bin, "Message authentication code with this digest and key.", hmac)
+        .with(2, &[STR, STR])
+        .checked(check_hmac),
+    aes!("aes_cbc_dec", "Decrypts with AES-CBC.", 3, CBC, check_cbc, cbc_dec),
+    aes!("aes_cbc_enc", "Encrypts with AES-CBC.", 3, CBC, check_cbc, cbc_enc),
+    aes!("aes_gcm_dec", "Decrypts with AES-GCM.", 4, GCM, check_gcm_dec, gcm_dec),
+    aes!("aes_gcm_enc", "Encrypts with AES-GCM.", 4, GCM, check_gcm_enc, gcm_enc),
+];

@@ -1,0 +1,6 @@
+//! Maps.
+
+use crate::row::Convert;
+
+/// Rows.
+pub const ROWS: &[Convert] = &[];
