@@ -12,6 +12,8 @@ use std::sync::Arc;
 
 /// Every row of the binary.
 pub fn registry() -> Registry {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| portcullis_sample::row::install(portcullis_proxy::rules::internal::ROWS));
     let logs = Rows {
         keywords: portcullis_proxy::outcome::ROWS,
         server: portcullis_proxy::preface::OPTIONS,

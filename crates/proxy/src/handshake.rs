@@ -1,17 +1,18 @@
 //! What comes before a session's first stream: connection rules, PROXY protocol and NetScaler headers, session rules.
 
 use crate::outcome;
-use crate::plan::ProxyPlan;
+use crate::plan::{Plan, ProxyPlan};
 use crate::reply::{ErrorPages, Pages};
 use crate::rules::{Cursor, Effects, Flow, RuleCx, Rules, Wait, run};
 use crate::session::Session;
+use portcullis_sample::vars::Vars;
 use portcullis_sample::{Direction, Facts};
 use portcullis_transport::{Buffer, Peer};
 use portcullis_wire::netscaler_cip;
 use portcullis_wire::proxy_protocol::{self, Addresses};
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::task::Poll;
 
 static NO_PAGES: LazyLock<ErrorPages> = LazyLock::new(ErrorPages::default);
@@ -30,7 +31,7 @@ pub async fn run_all(session: &mut Session) -> Result<Option<Buffer>, Refused> {
     let mut effects = Effects::default();
     if let Some(sets) = sets {
         // a connection that a rule rejects is reset, so that it leaves nothing behind
-        let rejected = rules(session, front, &sets.tcp_connection, &mut effects, true).await;
+        let rejected = rules(session, &plan, front, &sets.tcp_connection, &mut effects, true).await;
         rejected.inspect_err(|_| session.conn.reset_on_close())?;
     }
     let bind = &session.listener.bind;
@@ -44,7 +45,7 @@ pub async fn run_all(session: &mut Session) -> Result<Option<Buffer>, Refused> {
         rest = header(session, front, &CIP, rest, magic).await?;
     }
     if let Some(sets) = sets
-        && rules(session, front, &sets.tcp_session, &mut effects, false).await.is_err()
+        && rules(session, &plan, front, &sets.tcp_session, &mut effects, false).await.is_err()
     {
         if proxy || cip.is_some() {
             // 3.5 tells of a session that had a handshake, and that nothing was wrong with that
@@ -58,6 +59,7 @@ pub async fn run_all(session: &mut Session) -> Result<Option<Buffer>, Refused> {
 /// `tcp-request connection` and `tcp-request session`.
 async fn rules(
     session: &mut Session,
+    plan: &Arc<Plan>,
     front: &ProxyPlan,
     set: &Rules,
     effects: &mut Effects,
@@ -69,6 +71,7 @@ async fn rules(
     let worker = session.worker().clone();
     let mut facts = Facts::new();
     facts.client = session.client.addr();
+    facts.vars = Vars::of(&session.vars);
     facts.frontend = session.destination();
     facts.frontend_name = &front.name;
     facts.backend_name = &front.name;
@@ -88,14 +91,16 @@ async fn rules(
             response_bytes: None,
             inspecting: false,
             last_call: true,
-            ext: &(),
+            ext: plan,
             captures: front.captures.as_deref(),
             pages,
             effects,
             limit: worker.buffers.size(),
             body: Default::default(),
         };
-        match run(set, &mut cursor, &mut cx) {
+        let flow = run(set, &mut cursor, &mut cx);
+        effects.client.apply(&session.conn);
+        match flow {
             Flow::Done | Flow::Accept => break,
             Flow::Wait(Wait::Until(t)) => {
                 session.task.deadline(t);
@@ -115,6 +120,7 @@ async fn rules(
             }
         }
     }
+    session.vars.take_from(&facts.vars.session);
     if let Some(source) = facts.source {
         session.client = Peer::Inet(source);
     }

@@ -4,6 +4,7 @@ use crate::outcome;
 use crate::plan::{Plan, ProxyPlan, ServerPlan};
 use crate::relay::{self, End, Lane, Timeouts};
 use crate::reply::{ErrorPages, Pages};
+use crate::rules::socket::ServerSide;
 use crate::rules::{BodyState, Cursor, Effects, Flow, RuleCx, Wait, run as run_rules};
 use crate::session::Session;
 use crate::upstream::{Failure, Wish, establish};
@@ -42,6 +43,7 @@ pub async fn run(session: &mut Session, first: Option<Buffer>) {
     if front.formats.log.is_none() {
         outcome::log_as_soon_as_possible(&mut s.facts, session, front, None);
     }
+    s.facts.unique_id_format = front.unique_id_format();
     if let Some(captures) = &front.captures {
         captures.begin(&mut s.facts);
     }
@@ -54,7 +56,11 @@ pub async fn run(session: &mut Session, first: Option<Buffer>) {
             session.requests = 0;
             return Box::pin(crate::http::serve(session, first)).await;
         }
-        Err(termination) => s.facts.termination[..2].copy_from_slice(&termination),
+        Err(termination) => {
+            s.facts.termination[..2].copy_from_slice(&termination);
+            // what is left unread would make a reset of the close
+            session.conn.discard_input(true);
+        }
     }
     drop(held);
     let back = s.back;
@@ -66,7 +72,7 @@ pub async fn run(session: &mut Session, first: Option<Buffer>) {
 
 /// What a TCP stream knows.
 struct Stream<'p> {
-    plan: &'p Plan,
+    plan: &'p Arc<Plan>,
     front: &'p ProxyPlan,
     back: Option<&'p ProxyPlan>,
     server: Option<Arc<ServerState>>,
@@ -97,7 +103,7 @@ async fn story<'p>(
         let cx = rule_cx(s, &worker, true);
         sets.use_backend.choose(
             &cx.scope(),
-            |name| plan.proxies.iter().position(|p| p.kind.back() && p.name.as_bytes() == name),
+            |name| plan.backends.get(name).copied(),
             |i| plan.proxies.get(i).is_some_and(|p| !p.disabled),
         )
     });
@@ -118,7 +124,8 @@ async fn story<'p>(
         content_rules(s, session, back).await?;
     }
     let first = s.first.take();
-    s.server = serve(session, s.front, back, &mut s.facts, first).await;
+    let side = s.effects.server;
+    s.server = serve(session, s.front, back, &mut s.facts, side, first).await;
     Ok(Next::Over)
 }
 
@@ -139,7 +146,7 @@ fn rule_cx<'a, 'p>(s: &'a mut Stream<'p>, worker: &'a Worker, last_call: bool) -
         response_bytes: None,
         inspecting: true,
         last_call,
-        ext: &(),
+        ext: s.plan,
         captures: s.front.captures.as_deref(),
         pages,
         effects: &mut s.effects,
@@ -159,6 +166,7 @@ async fn content_rules(s: &mut Stream<'_>, session: &mut Session, of: &ProxyPlan
     loop {
         let last_call = ended || worker.clock.now() >= give_up;
         let flow = run_rules(&sets.tcp_request, &mut cursor, &mut rule_cx(s, &worker, last_call));
+        s.effects.client.apply(&session.conn);
         match flow {
             Flow::Done | Flow::Accept => return Ok(()),
             Flow::Wait(Wait::Until(t) | Wait::Body(t)) => {
@@ -202,13 +210,16 @@ async fn serve<'p>(
     front: &'p ProxyPlan,
     back: &'p ProxyPlan,
     facts: &mut Facts<'p>,
+    side: ServerSide,
     first: Option<Buffer>,
 ) -> Option<Arc<ServerState>> {
     let mut wish = Wish {
         client: &session.conn,
-        watch_client: back.has(Opts::ABORTONCLOSE),
+        // a client that has ended without a byte wants nothing
+        watch_client: first.is_none() || back.has(Opts::ABORTONCLOSE),
         reuse: None,
         private: None,
+        side: side,
         wants_source: front.formats.needs.contains(Needs::SERVER_SOURCE),
         avoid: None,
     };
@@ -216,6 +227,7 @@ async fn serve<'p>(
         Ok(found) => found,
         Err(Failure { termination, .. }) => {
             facts.termination[..2].copy_from_slice(&termination);
+            session.conn.discard_input(true);
             return None;
         }
     };

@@ -1,6 +1,7 @@
 //! Connections to servers: idle ones and how they are watched, new ones and how they are made.
 
 use crate::plan::{ProxyPlan, ServerPlan};
+use crate::rules::socket::ServerSide;
 use crate::worker::{Task, Woken, Worker};
 use portcullis_backend::{
     Choice, Connection, Descriptors, Grant, Handle, IdlePool, Lease, Next, Priority, QueueAt, SlotGuard,
@@ -230,6 +231,8 @@ pub struct Wish<'a> {
     pub reuse: Option<bool>,
     /// The session's own connection from an earlier request.
     pub private: Option<Handle>,
+    /// What rules said about the way there.
+    pub side: ServerSide,
     /// Somebody asks for our address towards the server.
     pub wants_source: bool,
     /// Not this server: it failed this request already.
@@ -277,6 +280,8 @@ pub async fn establish<'p>(
 ) -> Result<Established<'p>, Failure> {
     let Some(state) = &back.state else { return Err(Failure { termination: *b"SC", status: 503 }) };
     let began = task.worker.clock.now();
+    let retries = wish.side.retries.unwrap_or(back.retry.retries);
+    let policy = portcullis_backend::RetryPolicy { retries, ..back.retry };
     let mut done = 0;
     'balance: loop {
         let mut slot = take_slot(task, back, state, facts, wish).await?;
@@ -314,7 +319,7 @@ pub async fn establish<'p>(
                 return Err(failure);
             }
             let attempt = retry::Attempt { done, persistent: false, rotates: state.rotates() };
-            let next = retry::decide(&back.retry, attempt);
+            let next = retry::decide(&policy, attempt);
             done += 1;
             match next {
                 Next::GiveUp => {
@@ -403,7 +408,7 @@ async fn take_slot(
         };
         let own = matches!(at, QueueAt::Server(_));
         let now = task.worker.clock.now();
-        let Ok(ticket) = state.enqueue(at, Priority::new(0, 0, now.0)) else {
+        let Ok(ticket) = state.enqueue(at, Priority::new(wish.side.class, wish.side.offset, now.0)) else {
             return Err(Failure { termination: *b"SQ", status: 503 });
         };
         task.deadline(now.after(back.timeouts.queue.or(back.timeouts.connect)));
@@ -458,10 +463,11 @@ async fn connect_once(
         }
     }
     let target = server.target_for(facts.frontend);
+    let marks = connect::Marks { tos: wish.side.tos, mark: wish.side.mark };
     let refused = Failure { termination: *b"SC", status: 503 };
     counters.connect.inc();
     back.counters(worker.id).connect.inc();
-    let conn = connect::start(&target, &server.connect).map_err(|e| match e.kind() {
+    let conn = connect::start(&target, &server.connect, marks).map_err(|e| match e.kind() {
         std::io::ErrorKind::AddrNotAvailable | std::io::ErrorKind::AddrInUse => {
             Failure { termination: *b"RC", status: 503 }
         }

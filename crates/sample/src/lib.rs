@@ -10,7 +10,7 @@
 pub mod acl;
 pub mod args;
 pub mod condition;
-mod convert;
+pub mod convert;
 pub mod dump;
 pub mod expr;
 pub mod facts;

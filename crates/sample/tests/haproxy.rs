@@ -106,7 +106,8 @@ fn ours(case: &Case, number: usize) -> String {
     let (head, body, _) = request(&case.request, number);
     let random = Random::new(1);
     let client = Some("127.0.0.1:1024".parse().unwrap());
-    let facts = Facts { client, frontend_name: "f", backend_name: "f", frontend_id: 2, http: true, ..Facts::new() };
+    let facts =
+        Facts { client, frontend_name: "f", backend_name: "f", frontend_id: 2, http: true, ..Facts::new() };
     let scope = Scope {
         request: Message::Here(&head),
         request_bytes: Some(Payload { bytes: &body, may_grow: false }),
@@ -151,12 +152,15 @@ fn refused(wanted: &[(usize, &Case)], dir: &Path) -> Vec<(usize, String)> {
     cfg.push_str("userlist users\n user ann insecure-password secret\n group g users ann\nbackend be\n server s 127.0.0.1:2\n");
     let path = dir.join("check.cfg");
     std::fs::write(&path, cfg).unwrap();
-    let out = Command::new("haproxy35").arg("-c").arg("-f").arg(&path).current_dir(directory()).output().unwrap();
+    let out =
+        Command::new("haproxy35").arg("-c").arg("-f").arg(&path).current_dir(directory()).output().unwrap();
     let text = String::from_utf8_lossy(&out.stderr).into_owned();
     let mut all = Vec::new();
     for l in text.lines().filter(|l| l.contains("[ALERT]")) {
         let Some(at) = l.find("check.cfg:") else { continue };
-        let Ok(n) = l[at + 10..].chars().take_while(char::is_ascii_digit).collect::<String>().parse::<usize>() else {
+        let Ok(n) =
+            l[at + 10..].chars().take_while(char::is_ascii_digit).collect::<String>().parse::<usize>()
+        else {
             continue;
         };
         let message = l.split_once("' rule : ").map_or_else(|| l.split_once("]: ").unwrap().1, |m| m.1);
@@ -245,8 +249,10 @@ fn answer(s: &mut TcpStream) -> String {
                 return "-".into();
             }
             assert!(head.starts_with("http/1.1 200"), "{head}");
-            let len: usize =
-                head.lines().find_map(|l| l.strip_prefix("content-length: ")).map_or(0, |n| n.parse().unwrap());
+            let len: usize = head
+                .lines()
+                .find_map(|l| l.strip_prefix("content-length: "))
+                .map_or(0, |n| n.parse().unwrap());
             if got.len() >= end + 4 + len {
                 return format!("={}", escape(&got[end + 4..end + 4 + len]));
             }
@@ -274,7 +280,8 @@ fn run(name: &str) {
     for (n, c) in all.iter().enumerate() {
         let (want, got) = (c.answer.as_deref().unwrap_or("(not recorded)"), ours(c, n));
         if want != got {
-            writeln!(wrong, "{name}:{} {}\n    haproxy {want}\n    ours    {got}", c.line + 1, c.expr).unwrap();
+            writeln!(wrong, "{name}:{} {}\n    haproxy {want}\n    ours    {got}", c.line + 1, c.expr)
+                .unwrap();
         }
     }
     assert!(wrong.is_empty(), "\n{wrong}");

@@ -18,7 +18,8 @@ fn gated(w: &mut World, name: &str) -> (Arc<portcullis_e2e::Origin>, Gate) {
 }
 
 /// A frontend whose answers tell that what came before them has been dealt with (one thread, one event loop).
-const SETTLED: &str = "frontend settled\n  bind 127.0.0.1:${settled}\n  no log\n  http-request return status 200\n";
+const SETTLED: &str =
+    "frontend settled\n  bind 127.0.0.1:${settled}\n  no log\n  http-request return status 200\n";
 
 /// Waits until the proxy has seen everything that was sent to it.
 fn settle(w: &mut World) {

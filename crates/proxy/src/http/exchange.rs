@@ -14,6 +14,7 @@ use portcullis_sample::format::Needs;
 use portcullis_sample::{Direction, Facts};
 use portcullis_transport::{Buffer, Millis};
 use portcullis_wire::h1::Info;
+use std::sync::Arc;
 
 /// Why an exchange ends before a response of a server was passed on.
 pub struct Stop {
@@ -56,7 +57,7 @@ impl Stop {
 /// What an exchange knows and holds.
 pub struct Exchange<'p> {
     /// The newest plan when it began.
-    pub plan: &'p Plan,
+    pub plan: &'p Arc<Plan>,
     /// The frontend.
     pub front: &'p ProxyPlan,
     /// The backend, once chosen.
@@ -118,14 +119,12 @@ pub async fn exchange(session: &mut Session, rest: Option<Buffer>) -> After {
     if front.wants_destination {
         x.facts.frontend = session.destination();
     }
-    if let Some(captures) = &front.captures {
-        captures.begin(&mut x.facts);
-    }
     let mut held = None;
     if let Err(stop) = story(&mut x, session, &mut held).await {
         refuse(&mut x, session, stop).await;
     }
     drop(held);
+    session.vars.take_from(&x.facts.vars.session);
     finish(x, session)
 }
 
@@ -139,7 +138,9 @@ async fn story<'p>(
     x.body_done = x.info.framing == portcullis_wire::h1::Framing::None;
     x.valid = true;
     x.facts.bytes_up = counted(&x.scratch.request, x.info.upgrade);
+    x.facts.unique_id_format = x.front.unique_id_format();
     if let Some(captures) = &x.front.captures {
+        captures.begin(&mut x.facts);
         captures.request(&x.scratch.request, &mut x.facts);
     }
     if x.front.monitor_uri.as_ref().is_some_and(|uri| uri.as_bytes() == x.scratch.request.target()) {
@@ -228,6 +229,7 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
         watch_client: back.has(Opts::ABORTONCLOSE),
         reuse: Some(first),
         private: private.take(),
+        side: x.effects.server,
         wants_source: x.front.formats.needs.contains(Needs::SERVER_SOURCE),
         avoid: None,
     };

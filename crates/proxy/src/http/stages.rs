@@ -50,7 +50,7 @@ impl<'p> Exchange<'p> {
             response_bytes: None,
             inspecting: true,
             last_call,
-            ext: &(),
+            ext: self.plan,
             captures,
             pages,
             effects: &mut self.effects,
@@ -112,6 +112,7 @@ pub async fn rules(
     loop {
         last_call |= worker.clock.now() >= give_up;
         let flow = run(set, &mut cursor, &mut x.rule_cx(&worker, direction, last_call));
+        x.effects.client.apply(&session.conn);
         send_hints(x, session).await;
         let termination = flow.termination(direction);
         match flow {
@@ -237,7 +238,7 @@ pub fn route(x: &mut Exchange<'_>, worker: &Worker) -> Option<usize> {
     let scope: Scope<'_> = cx.scope();
     sets.use_backend.choose(
         &scope,
-        |name| plan.proxies.iter().position(|p| p.kind.back() && p.name.as_bytes() == name),
+        |name| plan.backends.get(name).copied(),
         |i| plan.proxies.get(i).is_some_and(|p| !p.disabled),
     )
 }

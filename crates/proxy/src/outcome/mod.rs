@@ -12,6 +12,7 @@ use portcullis_message::Head;
 use portcullis_sample::facts::Timers;
 use portcullis_sample::format::Needs;
 use portcullis_sample::format::{connect_line, error_line};
+use portcullis_sample::vars::Vars;
 use portcullis_sample::{Direction, Facts, Message, Scope};
 use portcullis_telemetry::log::{Level, Structured};
 use std::sync::atomic::Ordering;
@@ -31,8 +32,6 @@ pub fn begin<'p>(facts: &mut Facts<'p>, session: &Session, front: &'p ProxyPlan,
     let worker = session.worker();
     begin_facts(facts, session, front);
     facts.listener_name = front.bind_names.get(session.listener.number).and_then(|n| n.as_deref());
-    facts.unique_id_format =
-        front.unique_id.as_ref().and_then(|u| u.format.as_deref()).map(crate::rules::lang::Format::inner);
     facts.http = http;
     facts.request_number = session.requests;
     facts.request_count = worker.process.requests.fetch_add(1, Ordering::Relaxed);
@@ -41,6 +40,7 @@ pub fn begin<'p>(facts: &mut Facts<'p>, session: &Session, front: &'p ProxyPlan,
 fn begin_facts<'p>(facts: &mut Facts<'p>, session: &Session, front: &'p ProxyPlan) {
     let worker = session.worker();
     facts.client = session.client.addr();
+    facts.vars = Vars::of(&session.vars);
     facts.frontend_name = &front.name;
     facts.frontend_id = front.id;
     facts.backend_name = &front.name;
@@ -129,15 +129,19 @@ fn log(facts: &mut Facts<'_>, session: &Session, front: &ProxyPlan, heads: Optio
     if front.formats.needs.contains(Needs::LOG_COUNT) {
         facts.log_count = front.log_count.fetch_add(1, Ordering::Relaxed);
     }
+    let plan = worker.plan();
     let scope = Scope {
         wall: worker.clock.wall(),
+        ext: &*plan,
         direction: Direction::Response,
         request: heads.map_or(Message::None, |h| Message::Here(h.request)),
         response: heads.map_or(Message::None, |h| Message::Here(h.response)),
         ..Scope::new(facts, &worker.random)
     };
     let formats = &front.formats;
-    let format = formats.error.as_ref().filter(|_| error).or(formats.log.as_ref());
+    // 3.5 has that format for what was not even a request, not for every error
+    let bad = facts.http && facts.request_line[0].is_empty();
+    let format = formats.error.as_ref().filter(|_| bad).or(formats.log.as_ref());
     write(session, front, level, &scope, |line| match format {
         Some(format) => format.run(&scope, line),
         None => connect_line(&scope, line),

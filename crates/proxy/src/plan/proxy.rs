@@ -109,6 +109,11 @@ impl ProxyPlan {
             None => &NOBODY,
         }
     }
+    /// `unique-id-format`
+    #[must_use]
+    pub fn unique_id_format(&self) -> Option<&portcullis_sample::Format> {
+        Some(self.unique_id.as_ref()?.format.as_deref()?.inner())
+    }
     /// Is this option on?
     #[must_use]
     pub fn has(&self, option: Opts) -> bool {

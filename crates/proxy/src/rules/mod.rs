@@ -9,6 +9,7 @@ pub mod capture;
 pub mod cx;
 pub mod forwarded;
 pub mod headers;
+pub mod internal;
 pub mod jumps;
 pub mod lang;
 pub mod number;
@@ -19,9 +20,11 @@ pub mod route;
 pub mod rows;
 pub mod run;
 pub mod sets;
+pub mod socket;
 pub mod table;
 #[cfg(test)]
 mod tests;
+pub mod variables;
 
 pub use action::{Action, Rule, Target, Timeout, UseBackend};
 pub use capture::Captures;

@@ -119,6 +119,15 @@ fn execute(action: &Action, cursor: &mut Cursor, cx: &mut RuleCx<'_, '_>, hint: 
             }
             Step::Next
         }
+        Action::Variable(variable) => {
+            variable.run(cx);
+            Step::Next
+        }
+        Action::Setting(setting) => {
+            setting.run(cx);
+            Step::Next
+        }
+        Action::SilentDrop(ttl) => Step::End(super::socket::drop_silently(*ttl, cx)),
         Action::Capture(capture) => {
             capture.run(cx);
             Step::Next

@@ -14,7 +14,7 @@ mod numbers;
 mod protobuf;
 mod text;
 mod time;
-mod vars;
+pub mod vars;
 
 use crate::row::{Convert, SampleRows};
 use crate::value::{Bytes, Value};

@@ -104,11 +104,13 @@ pub(super) fn write(alias: Alias, flags: Flags, scope: &Scope<'_>, out: &mut Vec
         }
     };
     match alias {
-        Alias::ClientIp => address(f.client, "unix", flags, out),
-        Alias::ClientPort => port(f.client, Some(f.listener_id), flags, out),
-        Alias::FrontendIp => address(f.frontend, if f.client.is_none() { "unix" } else { "-" }, flags, out),
+        Alias::ClientIp => address(f.source.or(f.client), "unix", flags, out),
+        Alias::ClientPort => port(f.source.or(f.client), Some(f.listener_id), flags, out),
+        Alias::FrontendIp => {
+            address(f.destination.or(f.frontend), if f.client.is_none() { "unix" } else { "-" }, flags, out)
+        }
         Alias::FrontendPort => {
-            port(f.frontend, f.client.is_none().then_some(f.listener_id), flags, out);
+            port(f.destination.or(f.frontend), f.client.is_none().then_some(f.listener_id), flags, out);
         }
         Alias::BackendIp => address(f.server_source, "-", flags, out),
         Alias::BackendPort => port(f.server_source, None, flags, out),
