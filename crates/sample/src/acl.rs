@@ -1,7 +1,7 @@
 //! ACLs: tests of a sample against patterns, named and anonymous (manual sections 7.1 and 7.4).
 
 use crate::expr::{Expr, ExprError};
-use crate::pattern::{Method, Patterns, Set, StrTable};
+use crate::pattern::{Method, Patterns, Set, StrTable, shared};
 use crate::place::Places;
 use crate::row::{Cursor, Vocabulary};
 use crate::scope::Scope;
@@ -77,7 +77,9 @@ impl Test {
     #[must_use]
     pub fn exact(&self) -> Option<(&Expr, &StrTable, &StrTable)> {
         match &self.patterns.set {
-            Set::Exact { exact, folded } if self.patterns.method == Method::Str && self.expr.pure() => {
+            Set::Exact { exact, folded } if self.patterns.method == Method::Str
+                    && self.patterns.files.is_empty()
+                    && self.expr.pure() => {
                 Some((&self.expr, exact, folded))
             }
             _ => None,
@@ -223,6 +225,10 @@ struct Flags {
     method: Option<Method>,
     fold: bool,
     resolve: bool,
+    /// `-M`: files are maps.
+    map: bool,
+    /// `-u`
+    id: Option<u32>,
     files: Vec<(String, bool)>,
     next: usize,
 }
@@ -264,11 +270,12 @@ impl Reader<'_> {
         };
         let mut patterns = Patterns::new(method);
         for (file, fold) in &flags.files {
-            self.load(file, *fold, flags.resolve, &mut patterns)?;
+            self.load(file, &flags, *fold, &mut patterns)?;
         }
         for w in words.get(flags.next..).unwrap_or(&[]) {
             patterns.add(&w.text, flags.fold, flags.resolve)?;
         }
+        patterns.seal();
         if words.len() <= 1 && !matches!(method, Method::Found | Method::Bool) {
             warnings.push(Warning::Bare(format!("parsing acl keyword '{}' :{NO_PATTERN}", expr.text())));
         }
@@ -311,33 +318,15 @@ impl Reader<'_> {
         Ok((expr, implied, name))
     }
 
-    /// Patterns from a file: one a line, blanks in front and comments left out.
-    fn load(&self, name: &str, fold: bool, resolve: bool, patterns: &mut Patterns) -> Result<(), String> {
-        let (name, optional) = match (name.strip_prefix("opt@"), name.strip_prefix("virt@")) {
-            (_, Some(_)) => return Ok(()),
-            (Some(rest), _) => (rest, true),
-            _ => (name.strip_prefix("file@").unwrap_or(name), false),
+    /// Patterns from a file, which all that name it share.
+    fn load(&self, name: &str, flags: &Flags, fold: bool, patterns: &mut Patterns) -> Result<(), String> {
+        let read = |name: &str| {
+            let path = if name.is_empty() { Path::new("").to_path_buf() } else { (self.resolve)(name) };
+            self.files.read(&path)
         };
-        let path = if name.is_empty() { Path::new("").to_path_buf() } else { (self.resolve)(name) };
-        let bytes = match self.files.read(&path) {
-            Ok(b) => b,
-            Err(e) if optional && e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            Err(_) => return Err(format!("failed to open pattern file <{name}>")),
-        };
-        for (i, line) in bytes.split(|b| *b == b'\n').enumerate() {
-            let line = line.strip_suffix(b"\r").unwrap_or(line);
-            if line.first() == Some(&b'#') {
-                continue;
-            }
-            let start = line.iter().position(|b| !matches!(b, b' ' | b'\t')).unwrap_or(line.len());
-            let text = line.get(start..).unwrap_or(&[]);
-            if text.is_empty() {
-                continue;
-            }
-            patterns
-                .add(text, fold, resolve)
-                .map_err(|m| format!("{m} when loading patterns from file '{name}' line {}", i + 1))?;
-        }
+        let list = shared::open(name, flags.map, flags.id, &read)?;
+        let how = shared::How { method: patterns.method, fold, resolve: flags.resolve };
+        patterns.files.push(list.view(how)?);
         Ok(())
     }
 }
@@ -349,7 +338,7 @@ fn overwritten(keyword: &str, warnings: &mut Vec<Warning>) {
 }
 
 fn read_flags(words: &[Word]) -> Result<Flags, String> {
-    let mut f = Flags { method: None, fold: false, resolve: true, files: Vec::new(), next: 1 };
+    let mut f = Flags { method: None, fold: false, resolve: true, map: false, id: None, files: Vec::new(), next: 1 };
     let text = |i: usize| words.get(i).map_or(&b""[..], |w| &w.text);
     while let Some(w) = words.get(f.next) {
         f.next += 1;
@@ -357,11 +346,12 @@ fn read_flags(words: &[Word]) -> Result<Flags, String> {
             b"--" => break,
             b"-i" => f.fold = true,
             b"-n" => f.resolve = false,
-            b"-M" => return Err("'-M' (maps in ACLs) is not supported yet".into()),
+            b"-M" => f.map = true,
             b"-u" => {
                 if text(f.next).is_empty() || !text(f.next).iter().all(u8::is_ascii_digit) {
                     return Err("the argument of -u must be an integer".into());
                 }
+                f.id = u32::try_from(crate::value::leading_int(text(f.next))).ok();
                 f.next += 1;
             }
             b"-f" => {

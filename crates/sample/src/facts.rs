@@ -117,6 +117,8 @@ pub struct Facts<'a> {
     pub request_number: u32,
     /// Log lines of the frontend so far, this one included (`%lc`).
     pub log_count: u32,
+    /// A PROXY header came with the connection.
+    pub proxied: bool,
     /// The connection came over TLS (`%ft` shows `~`).
     pub frontend_tls: bool,
     /// `unique-id-format`, evaluated when the id is first asked for ([`crate::Scope::unique_id`]).
@@ -182,6 +184,7 @@ impl Facts<'_> {
             as_soon_as_possible: false,
             request_number: 0,
             log_count: 0,
+            proxied: false,
             frontend_tls: false,
             unique_id_format: None,
             unique_id: OnceCell::new(),

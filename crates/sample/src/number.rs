@@ -1,6 +1,6 @@
 //! Numbers and addresses as text, without `core::fmt`.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Decimal.
 #[inline]
@@ -55,10 +55,20 @@ pub fn v4(out: &mut Vec<u8>, a: Ipv4Addr) {
 pub fn ip(out: &mut Vec<u8>, a: IpAddr) {
     match a {
         IpAddr::V4(a) => v4(out, a),
-        IpAddr::V6(a) => {
-            use std::io::Write;
-            let _ = write!(out, "{a}");
-        }
+        IpAddr::V6(a) => v6(out, a),
+    }
+}
+
+/// As `inet_ntop` writes it: IPv4-compatible addresses in dotted form too.
+pub fn v6(out: &mut Vec<u8>, a: Ipv6Addr) {
+    use std::io::Write;
+    let s = a.segments();
+    if s[..6] == [0; 6] && s[6] != 0 {
+        out.extend_from_slice(b"::");
+        let [.., a, b, c, d] = a.octets();
+        v4(out, Ipv4Addr::new(a, b, c, d));
+    } else {
+        let _ = write!(out, "{a}");
     }
 }
 

@@ -1,7 +1,6 @@
 //! Typed values, and the three answers that evaluating a sample can give.
 
 use std::borrow::Cow;
-use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Bytes that are borrowed where they stand (header, configuration) or were made by a converter.
@@ -190,9 +189,7 @@ impl<'a> Value<'a> {
             Value::Bool(b) => out.push(b'0' + u8::from(*b)),
             Value::Int(i) => crate::number::signed(out, *i),
             Value::V4(a) => crate::number::v4(out, *a),
-            Value::V6(a) => {
-                let _ = write!(out, "{a}");
-            }
+            Value::V6(a) => crate::number::v6(out, *a),
             Value::Str(b) | Value::Bin(b) | Value::Method(b) => out.extend_from_slice(b),
         }
     }

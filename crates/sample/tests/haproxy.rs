@@ -106,8 +106,7 @@ fn ours(case: &Case, number: usize) -> String {
     let (head, body, _) = request(&case.request, number);
     let random = Random::new(1);
     let client = Some("127.0.0.1:1024".parse().unwrap());
-    let facts =
-        Facts { client, frontend_name: "f", backend_name: "f", frontend_id: 2, http: true, ..Facts::new() };
+    let facts = Facts { client, frontend_name: "f", backend_name: "f", frontend_id: 2, http: true, request_number: 1, ..Facts::new() };
     let scope = Scope {
         request: Message::Here(&head),
         request_bytes: Some(Payload { bytes: &body, may_grow: false }),
@@ -152,15 +151,12 @@ fn refused(wanted: &[(usize, &Case)], dir: &Path) -> Vec<(usize, String)> {
     cfg.push_str("userlist users\n user ann insecure-password secret\n group g users ann\nbackend be\n server s 127.0.0.1:2\n");
     let path = dir.join("check.cfg");
     std::fs::write(&path, cfg).unwrap();
-    let out =
-        Command::new("haproxy35").arg("-c").arg("-f").arg(&path).current_dir(directory()).output().unwrap();
+    let out = Command::new("haproxy35").arg("-c").arg("-f").arg(&path).current_dir(directory()).output().unwrap();
     let text = String::from_utf8_lossy(&out.stderr).into_owned();
     let mut all = Vec::new();
     for l in text.lines().filter(|l| l.contains("[ALERT]")) {
         let Some(at) = l.find("check.cfg:") else { continue };
-        let Ok(n) =
-            l[at + 10..].chars().take_while(char::is_ascii_digit).collect::<String>().parse::<usize>()
-        else {
+        let Ok(n) = l[at + 10..].chars().take_while(char::is_ascii_digit).collect::<String>().parse::<usize>() else {
             continue;
         };
         let message = l.split_once("' rule : ").map_or_else(|| l.split_once("]: ").unwrap().1, |m| m.1);
@@ -217,7 +213,7 @@ fn record(all: &mut [Case]) {
         .args(["-db", "-f"])
         .arg(&path)
         .current_dir(directory())
-        .stderr(Stdio::inherit())
+        .stderr(Stdio::null())
         .spawn()
         .unwrap();
     let mut child = Killed(child);
@@ -249,10 +245,8 @@ fn answer(s: &mut TcpStream) -> String {
                 return "-".into();
             }
             assert!(head.starts_with("http/1.1 200"), "{head}");
-            let len: usize = head
-                .lines()
-                .find_map(|l| l.strip_prefix("content-length: "))
-                .map_or(0, |n| n.parse().unwrap());
+            let len: usize =
+                head.lines().find_map(|l| l.strip_prefix("content-length: ")).map_or(0, |n| n.parse().unwrap());
             if got.len() >= end + 4 + len {
                 return format!("={}", escape(&got[end + 4..end + 4 + len]));
             }
@@ -263,13 +257,17 @@ fn answer(s: &mut TcpStream) -> String {
     }
 }
 
-fn run(name: &str) {
+fn run(name: &str, alone: bool) {
     std::env::set_current_dir(directory()).unwrap();
     let path = directory().join(name);
     let text = std::fs::read_to_string(&path).unwrap();
     let mut all = cases(&text);
     if std::env::var_os("SAMPLE_RECORD").is_some() {
-        record(&mut all);
+        if alone {
+            all.iter_mut().for_each(|c| record(std::slice::from_mut(c)));
+        } else {
+            record(&mut all);
+        }
         let mut lines: Vec<String> = text.lines().map(Into::into).collect();
         for c in &all {
             lines[c.line] = format!("{}\t{}", c.expr, c.answer.as_deref().unwrap_or(""));
@@ -279,9 +277,12 @@ fn run(name: &str) {
     let mut wrong = String::new();
     for (n, c) in all.iter().enumerate() {
         let (want, got) = (c.answer.as_deref().unwrap_or("(not recorded)"), ours(c, n));
+        // an error without words of its own
+        if want.ends_with("(null)") && got.starts_with('!') {
+            continue;
+        }
         if want != got {
-            writeln!(wrong, "{name}:{} {}\n    haproxy {want}\n    ours    {got}", c.line + 1, c.expr)
-                .unwrap();
+            writeln!(wrong, "{name}:{} {}\n    haproxy {want}\n    ours    {got}", c.line + 1, c.expr).unwrap();
         }
     }
     assert!(wrong.is_empty(), "\n{wrong}");
@@ -289,9 +290,19 @@ fn run(name: &str) {
 
 #[test]
 fn converters() {
-    run("converters.tsv");
+    run("converters.tsv", false);
+}
+/// 3.5-dev5 leaves arguments that are not there as an earlier expression had them, so each of these has a process of
+/// its own.
+#[test]
+fn without_arguments() {
+    run("alone.tsv", true);
 }
 #[test]
 fn http() {
-    run("http.tsv");
+    run("http.tsv", false);
+}
+#[test]
+fn maps() {
+    run("maps.tsv", false);
 }

@@ -43,8 +43,8 @@ pub(super) fn decode(alphabet: &[u8; 64], pad: bool, b: &[u8]) -> Option<Vec<u8>
     if pad && b.len() % 4 != 0 {
         return None;
     }
-    let data = b.strip_suffix(b"==").or_else(|| b.strip_suffix(b"=")).unwrap_or(b);
-    if data.len() % 4 == 1 {
+    let data = ["===", "==", "="].iter().find_map(|p| b.strip_suffix(p.as_bytes())).unwrap_or(b);
+    if data.len() % 4 == 1 && !pad {
         return None;
     }
     let mut out = Vec::with_capacity(data.len() / 4 * 3 + 2);
@@ -55,22 +55,24 @@ pub(super) fn decode(alphabet: &[u8; 64], pad: bool, b: &[u8]) -> Option<Vec<u8>
         }
         word <<= 6 * (4 - chunk.len());
         let all = word.to_be_bytes();
-        out.extend_from_slice(all.get(1..chunk.len())?);
+        out.extend_from_slice(all.get(1..chunk.len().max(1))?);
     }
     Some(out)
 }
 
 fn part<'s>(a: &Args, v: Value<'s>, s: &Scope<'_>) -> Sample<'s> {
     let Some(b) = bytes(v) else { return Sample::Missing };
-    let Some(offset) = a.int_now(0, s).and_then(|n| usize::try_from(n).ok()).filter(|n| *n < b.len()) else {
+    let Some(offset) = a.int_now(0, s) else { return Sample::Missing };
+    let Some(offset) = usize::try_from(offset).ok().filter(|n| *n < b.len()) else {
         return Value::bin(b"").into();
     };
     let end = if a.len() < 2 {
         b.len()
     } else {
-        match a.int_now(1, s).and_then(|n| usize::try_from(n).ok()) {
-            Some(len) => offset.saturating_add(len),
-            None => return Value::bin(b"").into(),
+        let Some(len) = a.int_now(1, s) else { return Sample::Missing };
+        match usize::try_from(len) {
+            Ok(len) => offset.saturating_add(len),
+            Err(_) => return Value::bin(b"").into(),
         }
     };
     Value::Bin(super::text::slice(b, offset, end)).into()
@@ -78,8 +80,12 @@ fn part<'s>(a: &Args, v: Value<'s>, s: &Scope<'_>) -> Sample<'s> {
 
 fn check_part(args: &mut Args) -> Result<(), String> {
     super::numbers::check_int(args)?;
-    let negative = (0..2).any(|i| args.int(i).is_some_and(|n| n < 0));
-    if negative { Err("expects a positive integer".into()) } else { Ok(()) }
+    let negative = |i| args.int(i).is_some_and(|n| n < 0);
+    match (negative(0), negative(1)) {
+        (true, _) => Err("expects a non-negative integer".into()),
+        (_, true) => Err("expects a positive integer".into()),
+        _ => Ok(()),
+    }
 }
 
 /// Chunks of so many bytes as numbers or hex, with a separator between; what is left over unless it is cut off.
@@ -113,6 +119,14 @@ fn check_decimal(args: &mut Args) -> Result<(), String> {
     let size = args.int(1).unwrap_or(0);
     check_truncate(args)?;
     if (1..=8).contains(&size) { Ok(()) } else { Err(format!("chunk_size out of [1..8] range ({size})")) }
+}
+
+fn check_hex(args: &mut Args) -> Result<(), String> {
+    check_truncate(args)?;
+    match args.int(1) {
+        Some(n) if n <= 0 => Err(format!("chunk_size needs to be positive ({n})")),
+        _ => Ok(()),
+    }
 }
 
 fn check_truncate(args: &mut Args) -> Result<(), String> {
@@ -189,7 +203,7 @@ pub const ROWS: &[Convert] = &[
         made(v, Value::Str, |b| Some(chunked(b, a, crate::number::hex)))
     })
     .with(1, CHUNKS)
-    .checked(check_truncate),
+    .checked(check_hex),
     Convert::new("has_ctl", Type::Bin, Type::Bool, "Has it control characters?", |a, v, _| {
         bytes(v).map(|b| Value::Bool(has_control(&b, a.int(0).unwrap_or(0)))).into()
     })

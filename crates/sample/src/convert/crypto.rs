@@ -26,18 +26,8 @@ pub(super) enum Algorithm {
 
 /// Names of digests that OpenSSL has and we do not.
 const OTHERS: [&str; 12] = [
-    "blake2b512",
-    "blake2s256",
-    "md4",
-    "md5-sha1",
-    "mdc2",
-    "ripemd160",
-    "rmd160",
-    "shake128",
-    "shake256",
-    "sm3",
-    "whirlpool",
-    "sha512-224",
+    "blake2b512", "blake2s256", "md4", "md5-sha1", "mdc2", "ripemd160", "rmd160", "shake128", "shake256", "sm3",
+    "whirlpool", "sha512-224",
 ];
 
 impl Algorithm {
@@ -88,8 +78,9 @@ impl Algorithm {
         } else {
             key
         };
-        let pad =
-            |x: u8| -> Vec<u8> { (0..self.block()).map(|i| key.get(i).copied().unwrap_or(0) ^ x).collect() };
+        let pad = |x: u8| -> Vec<u8> {
+            (0..self.block()).map(|i| key.get(i).copied().unwrap_or(0) ^ x).collect()
+        };
         self.of_parts(&[&pad(0x5c), &self.of_parts(&[&pad(0x36), message])])
     }
 }
@@ -168,9 +159,7 @@ fn check_gcm_dec(args: &mut Args) -> Result<(), String> {
 /// The tag's argument is the variable that the tag goes to.
 fn check_gcm_enc(args: &mut Args) -> Result<(), String> {
     check_aes(args, &["nonce", "key"])?;
-    args.make_var(3).map_err(|_| {
-        format!("failed to register variable name '{}'", String::from_utf8_lossy(args.text(3)))
-    })?;
+    args.make_var(3).map_err(|m| format!("failed to parse aead_tag : {m}"))?;
     check_coded(args, 4, "aad")
 }
 

@@ -28,11 +28,14 @@ fn vlan(b: &[u8]) -> Option<u64> {
 }
 
 fn version(b: &[u8]) -> Option<u64> {
-    Some(u64::from(b.first()? >> 4)).filter(|v| matches!(v, 4 | 6))
+    Some(u64::from(b.first()? >> 4))
 }
 
 /// Length of the IP header with its options or extensions, and the protocol behind it.
 fn ip_len(b: &[u8]) -> Option<(usize, u8)> {
+    if !matches!(version(b)?, 4 | 6) {
+        return None;
+    }
     if version(b)? == 4 {
         let len = usize::from(b.first()? & 15) * 4;
         return (len >= 20 && len <= b.len()).then_some(()).and_then(|()| Some((len, *b.get(9)?)));
@@ -62,6 +65,9 @@ fn df(b: &[u8]) -> Option<u64> {
     if version(b)? == 4 { number(b, 6, 1).map(|n| n >> 6 & 1) } else { Some(1) }
 }
 fn address(b: &[u8], at4: usize, at6: usize) -> Option<Value<'static>> {
+    if !matches!(version(b)?, 4 | 6) {
+        return None;
+    }
     if version(b)? == 4 {
         let a: [u8; 4] = b.get(at4..at4 + 4)?.try_into().ok()?;
         return Some(Value::V4(Ipv4Addr::from(a)));
@@ -114,6 +120,8 @@ fn fingerprint(b: &[u8], mode: i64) -> Option<Vec<u8>> {
     let tcp = b.get(len..)?;
     let tcp_len = usize::from(*tcp.get(12)? >> 4) * 4;
     let list = kinds(tcp)?;
+    // as the packet itself says
+    let total = if version(b)? == 6 { 40 + short(b, 4)? as usize } else { short(b, 2)? as usize };
     let six = version(b)? == 6;
     let flags = *tcp.get(13)?;
     let ttl = ttl(b)?;
@@ -128,10 +136,9 @@ fn fingerprint(b: &[u8], mode: i64) -> Option<Vec<u8>> {
         | (df(b)? as u8) << 6
         | class << 4
         | u8::from(options) << 3
-        | u8::from(tcp.len() > tcp_len) << 2
+        | u8::from(total > len + tcp_len) << 2
         | flags >> 6 & 3;
-    let scale =
-        option(tcp, 3)?.and_then(|v| v.first().copied()).map_or(0, |w| (w & 15).saturating_add(1).min(15));
+    let scale = option(tcp, 3)?.and_then(|v| v.first().copied()).map_or(0, |w| (w & 15).saturating_add(1).min(15));
     let mut out = vec![tos(b)? as u8, second, ((tcp_len / 4) as u8) << 4 | scale];
     out.extend_from_slice(tcp.get(14..16)?);
     out.extend_from_slice(&(option_number(tcp, 2, 2)? as u16).to_be_bytes());
@@ -231,13 +238,9 @@ const OTHERS: [Convert; 12] = [
         own(v, |b| fingerprint(b, mode(a)))
     })
     .with(0, &[ArgKind::Int]),
-    Convert::new(
-        "tcp.options_list",
-        Type::Bin,
-        Type::Bin,
-        "Kinds of the options of a segment.",
-        |_, v, _| own(v, kinds),
-    ),
+    Convert::new("tcp.options_list", Type::Bin, Type::Bin, "Kinds of the options of a segment.", |_, v, _| {
+        own(v, kinds)
+    }),
 ];
 
 /// Rows.

@@ -204,10 +204,7 @@ impl Query {
             b"" => false,
             b"int" => true,
             _ => {
-                return Err(format!(
-                    "output_type only supports \"int\" as argument, got \"{}\"",
-                    String::from_utf8_lossy(output)
-                ));
+                return Err("output_type only supports \"int\" as argument".into());
             }
         };
         Ok(Self { path: steps(path), int })
@@ -371,13 +368,9 @@ pub const ROWS: &[Convert] = &[
     Convert::new("json", Type::Str, Type::Str, "Escaped for a JSON string.", |a, v, _| json(a, v))
         .with(1, &[ArgKind::Str])
         .checked(check_decoder),
-    Convert::new(
-        "json_query",
-        Type::Str,
-        Type::Any,
-        "What a path leads to in a JSON document.",
-        |a, v, _| query(a, v),
-    )
+    Convert::new("json_query", Type::Str, Type::Any, "What a path leads to in a JSON document.", |a, v, _| {
+        query(a, v)
+    })
     .with(1, &[ArgKind::Str, ArgKind::Str])
     .checked(check_query),
 ];

@@ -49,3 +49,9 @@ fn bytes(v: Value<'_>) -> Option<Bytes<'_>> {
         _ => None,
     }
 }
+
+/// What base64 text says.
+pub(crate) fn base64(b: &[u8]) -> Option<Vec<u8>> {
+    bytes::decode(bytes::STANDARD, true, b)
+}
+pub(crate) use hash::{avalanche, sdbm};

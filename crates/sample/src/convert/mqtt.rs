@@ -25,21 +25,8 @@ enum Wanted {
 const CONNECT: u8 = 1;
 const CONNACK: u8 = 2;
 const TYPES: [&str; 15] = [
-    "CONNECT",
-    "CONNACK",
-    "PUBLISH",
-    "PUBACK",
-    "PUBREC",
-    "PUBREL",
-    "PUBCOMP",
-    "SUBSCRIBE",
-    "SUBACK",
-    "UNSUBSCRIBE",
-    "UNSUBACK",
-    "PINGREQ",
-    "PINGRESP",
-    "DISCONNECT",
-    "AUTH",
+    "CONNECT", "CONNACK", "PUBLISH", "PUBACK", "PUBREC", "PUBREL", "PUBCOMP", "SUBSCRIBE", "SUBACK", "UNSUBSCRIBE",
+    "UNSUBACK", "PINGREQ", "PINGRESP", "DISCONNECT", "AUTH",
 ];
 const OF_CONNECT: [(&str, Wanted); 9] = [
     ("flags", Wanted::Flags),
@@ -52,17 +39,12 @@ const OF_CONNECT: [(&str, Wanted); 9] = [
     ("password", Wanted::Password),
     ("keepalive", Wanted::Keepalive),
 ];
-const OF_CONNACK: [(&str, Wanted); 3] = [
-    ("flags", Wanted::Flags),
-    ("protocol_version", Wanted::ProtocolVersion),
-    ("reason_code", Wanted::ReasonCode),
-];
+const OF_CONNACK: [(&str, Wanted); 3] =
+    [("flags", Wanted::Flags), ("protocol_version", Wanted::ProtocolVersion), ("reason_code", Wanted::ReasonCode)];
 
 fn check(args: &mut Args) -> Result<(), String> {
-    let (kind, name) = (
-        String::from_utf8_lossy(args.text(0)).into_owned(),
-        String::from_utf8_lossy(args.text(1)).into_owned(),
-    );
+    let (kind, name) =
+        (String::from_utf8_lossy(args.text(0)).into_owned(), String::from_utf8_lossy(args.text(1)).into_owned());
     let number = TYPES
         .iter()
         .position(|t| t.eq_ignore_ascii_case(&kind))
@@ -78,9 +60,7 @@ fn check(args: &mut Args) -> Result<(), String> {
         .iter()
         .find(|(n, _)| n.eq_ignore_ascii_case(&name))
         .map(|(_, w)| *w)
-        .or_else(|| {
-            name.parse().ok().filter(|n: &u8| property_size(*n).is_some() && *n != 38).map(Wanted::Property)
-        })
+        .or_else(|| name.parse().ok().filter(|n: &u8| property_size(*n).is_some()).map(Wanted::Property))
         .ok_or_else(|| format!("Unknown MQTT field name '{name}' for packet type '{kind}'"))?;
     args.0 = vec![Arg::Made(std::sync::Arc::new((number as u8, wanted)))];
     Ok(())
@@ -176,7 +156,7 @@ fn connect<'a>(mut r: Reader<'a>) -> Option<Vec<(Wanted, Held<'a>)>> {
     let name = r.counted()?;
     let version = r.number(1)?;
     let right = match version {
-        3 => name == b"MQIsdp",
+        3 => name == b"MQIsdp" || name == b"MQTT",
         4 | 5 => name == b"MQTT",
         _ => false,
     };
@@ -235,6 +215,12 @@ fn connack<'a>(mut r: Reader<'a>) -> Option<Vec<(Wanted, Held<'a>)>> {
     r.0.is_empty().then_some(f)
 }
 
+/// Is the packet there to its end?
+fn whole(b: &[u8]) -> bool {
+    let mut r = Reader(b);
+    r.number(1).and_then(|_| r.varint()).is_some_and(|len| r.0.len() >= len)
+}
+
 /// Reads a packet; `None`: it is none, or not whole.
 fn packet(b: &[u8]) -> Option<Packet<'_>> {
     let mut r = Reader(b);
@@ -251,25 +237,29 @@ fn packet(b: &[u8]) -> Option<Packet<'_>> {
 }
 
 fn value<'s>(a: &Args, v: Value<'s>) -> Sample<'s> {
-    let (Some(b), Some((kind, wanted))) = (bytes(v), a.made::<(u8, Wanted)>(0)) else {
-        return Sample::Missing;
-    };
+    let (Some(b), Some((kind, wanted))) = (bytes(v), a.made::<(u8, Wanted)>(0)) else { return Sample::Missing };
     let Some(p) = packet(&b).filter(|p| p.kind == *kind) else { return Sample::Missing };
+    let five = p.fields.iter().any(|(w, h)| *w == Wanted::ProtocolVersion && matches!(h, Held::Number(5)));
+    let absent = match wanted {
+        // numbers that a version 5 packet does not have are 0
+        Wanted::Property(id) if five && !matches!(property_size(*id), Some(Size::Counted | Size::Pair)) => {
+            Some(b"0".to_vec())
+        }
+        _ => None,
+    };
     let held = p.fields.into_iter().find(|(w, _)| w == wanted).map(|(_, h)| match h {
         Held::Bytes(b) => b.to_vec(),
         Held::Number(n) => n.to_string().into_bytes(),
     });
-    held.map(|h| Value::Bin(Cow::Owned(h))).into()
+    held.or(absent).map(|h| Value::Bin(Cow::Owned(h))).into()
 }
 
 /// Rows.
 pub const ROWS: &[Convert] = &[
     Convert::new("mqtt_is_valid", Type::Bin, Type::Bool, "Is it an MQTT CONNECT or CONNACK?", |_, v, _| {
-        bytes(v).map(|b| Value::Bool(packet(&b).is_some())).into()
+        bytes(v).filter(|b| whole(b)).map(|b| Value::Bool(packet(&b).is_some())).into()
     }),
-    Convert::new("mqtt_field_value", Type::Bin, Type::Str, "A field of an MQTT packet.", |a, v, _| {
-        value(a, v)
-    })
-    .with(2, &[ArgKind::Str, ArgKind::Str])
-    .checked(check),
+    Convert::new("mqtt_field_value", Type::Bin, Type::Str, "A field of an MQTT packet.", |a, v, _| value(a, v))
+        .with(2, &[ArgKind::Str, ArgKind::Str])
+        .checked(check),
 ];

@@ -115,10 +115,9 @@ fn number(kind: Kind, b: &[u8]) -> Option<Value<'static>> {
         Kind::Int32 => i64::from(int()? as i32),
         Kind::Enum => i64::from(int()? as i32),
         Kind::Uint32 => i64::from(int()? as u32),
-        Kind::Int64 | Kind::Uint64 => int()? as i64,
+        Kind::Int64 | Kind::Uint64 | Kind::Bool => int()? as i64,
         Kind::Sint32 => i64::from(zigzag(int()?) as i32),
         Kind::Sint64 => zigzag(int()?),
-        Kind::Bool => i64::from(int()? != 0),
         Kind::Fixed64 | Kind::Sfixed64 => i64::from_le_bytes(eight()?),
         Kind::Double => f64::from_le_bytes(eight()?) as i64,
         Kind::Fixed32 => i64::from(u32::from_le_bytes(four()?)),
@@ -176,11 +175,9 @@ pub const ROWS: &[Convert] = &[
     })
     .with(1, FIELD)
     .checked(check),
-    Convert::new("ungrpc", Type::Bin, Type::Bin, "A field of a gRPC message.", |a, v, _| {
-        protobuf(a, v, true)
-    })
-    .with(1, FIELD)
-    .checked(check),
+    Convert::new("ungrpc", Type::Bin, Type::Bin, "A field of a gRPC message.", |a, v, _| protobuf(a, v, true))
+        .with(1, FIELD)
+        .checked(check),
 ];
 
 #[cfg(test)]
@@ -190,13 +187,7 @@ mod tests {
     #[test]
     fn hostile_messages_end() {
         let f = Field { path: vec![1], kind: None };
-        for m in [
-            &b"\x0a\xff\xff\xff\xff\x0f"[..],
-            b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
-            b"\x0a",
-            b"\x0b",
-            b"",
-        ] {
+        for m in [&b"\x0a\xff\xff\xff\xff\x0f"[..], b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", b"\x0a", b"\x0b", b""] {
             assert_eq!(find(m.into(), 0, &f), None);
         }
         assert_eq!(find(b"\x10\x01\x0a\x02hi"[..].into(), 0, &f), Some(Value::bin(b"hi")));

@@ -51,9 +51,11 @@ fn upper(b: Bytes<'_>) -> Bytes<'_> {
 /// Host and port of a Host header's value.
 fn host_port(b: &[u8]) -> (usize, i64) {
     let bracket = if b.first() == Some(&b'[') { b.iter().position(|c| *c == b']').unwrap_or(0) } else { 0 };
-    let colon = b.iter().skip(bracket).position(|c| *c == b':').map(|i| i + bracket);
+    let colon = b.iter().skip(bracket).rposition(|c| *c == b':').map(|i| i + bracket);
+    // what is no digit counts too, as HAProxy has it
+    let number = |d: &[u8]| d.iter().fold(0u32, |n, c| n.wrapping_mul(10).wrapping_add(u32::from(*c).wrapping_sub(48)));
     match colon {
-        Some(i) => (i, b.get(i + 1..).map_or(0, crate::value::leading_int)),
+        Some(i) => (i, i64::from(b.get(i + 1..).map_or(0, number))),
         None => (b.len(), 0),
     }
 }
@@ -92,6 +94,7 @@ fn fields(b: &[u8], args: &Args, words: bool) -> Option<(usize, usize)> {
 fn check_index(args: &mut Args) -> Result<(), String> {
     match args.int(0) {
         Some(0) | None => Err("Unexpected value 0 for index".into()),
+        _ if args.text(1).is_empty() => Err("Empty separators list".into()),
         _ => Ok(()),
     }
 }
@@ -107,7 +110,11 @@ fn url_dec(b: &[u8], form: bool) -> Option<Vec<u8>> {
             b'%' => {
                 let hex = b.get(i + 1..i + 3)?;
                 let digit = |d: u8| char::from(d).to_digit(16).map(|d| d as u8);
-                out.push(digit(*hex.first()?)? << 4 | digit(*hex.get(1)?)?);
+                let byte = digit(*hex.first()?)? << 4 | digit(*hex.get(1)?)?;
+                if byte == 0 {
+                    return Some(out);
+                }
+                out.push(byte);
                 i += 2;
             }
             b'?' => {
@@ -137,10 +144,7 @@ fn url_enc(b: &[u8]) -> Vec<u8> {
 fn check_enc(args: &mut Args) -> Result<(), String> {
     match args.text(0) {
         b"" | b"query" => Ok(()),
-        t => Err(format!(
-            "Unexpected encode type. Allowed value is 'query' (got '{}')",
-            String::from_utf8_lossy(t)
-        )),
+        _ => Err("Unexpected encode type. Allowed value is 'query'".into()),
     }
 }
 
@@ -172,7 +176,7 @@ pub const ROWS: &[Convert] = &[
     }),
     Convert::new("field", Type::Str, Type::Str, "Fields between delimiters.", |a, v, _| {
         text(v, |b| {
-            let (start, end) = fields(&b, a, false).unwrap_or((0, 0));
+            let (start, end) = fields(&b, a, false)?;
             Some(slice(b, start, end))
         })
     })
@@ -180,7 +184,7 @@ pub const ROWS: &[Convert] = &[
     .checked(check_index),
     Convert::new("word", Type::Str, Type::Str, "Words between delimiters.", |a, v, _| {
         text(v, |b| {
-            let (start, end) = fields(&b, a, true).unwrap_or((0, 0));
+            let (start, end) = fields(&b, a, true)?;
             Some(slice(b, start, end))
         })
     })
@@ -270,7 +274,7 @@ pub const ROWS: &[Convert] = &[
     })
     .with(1, &[ArgKind::Str, ArgKind::Str]),
     Convert::new("hex2i", Type::Str, Type::Int, "The integer that hex digits say.", |_, v, _| {
-        v.bytes().map(|b| Value::Int(hex_int(b))).into()
+        v.bytes().and_then(hex_int).map(Value::Int).into()
     }),
 ];
 
@@ -319,7 +323,8 @@ impl Substitution {
     fn apply<'s>(&self, b: Bytes<'s>) -> Bytes<'s> {
         let mut out = Vec::new();
         let mut end = 0;
-        for found in self.regex.captures_iter(&b).take(if self.all { usize::MAX } else { 1 }) {
+        // behind a match of something, an empty one may follow at once
+        while let Some(found) = self.regex.captures_at(&b, end) {
             let Some(whole) = found.get(0) else { break };
             out.extend_from_slice(b.get(end..whole.start()).unwrap_or(&[]));
             for part in &self.parts {
@@ -329,6 +334,13 @@ impl Substitution {
                 }
             }
             end = whole.end();
+            if whole.is_empty() {
+                out.extend(b.get(end));
+                end += 1;
+            }
+            if !self.all || end > b.len() {
+                break;
+            }
         }
         if end == 0 && out.is_empty() {
             return b;
@@ -413,15 +425,12 @@ fn thousandths(q: &[u8]) -> i64 {
     whole.min(1) * 1000 + fraction
 }
 
-fn hex_int(b: &[u8]) -> i64 {
+fn hex_int(b: &[u8]) -> Option<i64> {
     let mut n: i64 = 0;
     for c in b {
-        match char::from(*c).to_digit(16) {
-            Some(d) => n = n.wrapping_shl(4) | i64::from(d),
-            None => return 0,
-        }
+        n = n.wrapping_shl(4) | i64::from(char::from(*c).to_digit(16)?);
     }
-    n
+    Some(n)
 }
 
 #[cfg(test)]

@@ -96,6 +96,9 @@ fn conversion(spec: u8, c: &Civil, moment: Moment<'_>, out: &mut Vec<u8>) {
         b'j' => number(year_day, 3),
         b'u' => number(i64::from((c.weekday + 6) % 7 + 1), 1),
         b'w' => number(c.weekday.into(), 1),
+        b'G' => signed(out, iso_week(c, year_day).0),
+        b'g' => number(iso_week(c, year_day).0.rem_euclid(100), 2),
+        b'V' => number(iso_week(c, year_day).1, 2),
         b'U' => number((year_day + 6 - i64::from(c.weekday)) / 7, 2),
         b'W' => number((year_day + 6 - i64::from((c.weekday + 6) % 7)) / 7, 2),
         b'e' => spaced(out, c.day.into()),
@@ -117,6 +120,19 @@ fn conversion(spec: u8, c: &Civil, moment: Moment<'_>, out: &mut Vec<u8>) {
         b't' => out.push(b'\t'),
         b'%' => out.push(b'%'),
         other => out.extend_from_slice(&[b'%', other]),
+    }
+}
+
+/// Year and number of the ISO 8601 week; `year_day` counts from 1.
+fn iso_week(c: &Civil, year_day: i64) -> (i64, i64) {
+    let weekday = i64::from((c.weekday + 6) % 7 + 1);
+    let week = (year_day - weekday + 10) / 7;
+    let p = |y: i64| (y + y.div_euclid(4) - y.div_euclid(100) + y.div_euclid(400)).rem_euclid(7);
+    let weeks = |y: i64| 52 + i64::from(p(y) == 4 || p(y - 1) == 3);
+    match week {
+        0 => (c.year - 1, weeks(c.year - 1)),
+        53 if weeks(c.year) == 52 => (c.year + 1, 1),
+        w => (c.year, w),
     }
 }
 
@@ -190,7 +206,7 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
 
 /// No year beyond four digits or so: dates further away have no form.
 fn sane(epoch: i64) -> Option<i64> {
-    (-62_135_596_800..=253_402_300_799).contains(&epoch).then_some(epoch)
+    (-62_135_596_800..=31_556_889_864_403_199).contains(&epoch).then_some(epoch)
 }
 
 const FORMAT: &[ArgKind] = &[ArgKind::Str, ArgKind::Int];
@@ -202,8 +218,17 @@ fn http_date<'s>(args: &Args, v: Value<'s>) -> Sample<'s> {
         b"us" => 1_000_000,
         _ => 1,
     };
-    let n = n.saturating_add(args.int(0).unwrap_or(0)).div_euclid(per_second);
-    sane(n).map(|n| Value::Str(Cow::Owned(portcullis_message::date::http(n).into_bytes()))).into()
+    let n = n.saturating_add(args.int(0).unwrap_or(0));
+    let Some(epoch) = sane(n.div_euclid(per_second)) else { return Sample::Missing };
+    let mut text = portcullis_message::date::http(epoch).into_bytes();
+    let digits = if per_second == 1000 { 3 } else { 6 };
+    if per_second > 1 && text.ends_with(b" GMT") {
+        text.truncate(text.len() - 4);
+        text.push(b'.');
+        padded(&mut text, n.rem_euclid(per_second).unsigned_abs(), digits);
+        text.extend_from_slice(b" GMT");
+    }
+    Value::Str(Cow::Owned(text)).into()
 }
 
 fn check_http_date(args: &mut Args) -> Result<(), String> {

@@ -89,17 +89,22 @@ fn check_set(args: &mut Args) -> Result<(), String> {
 }
 
 fn set<'s>(a: &Args, v: Value<'s>, s: &Scope<'_>) -> Sample<'s> {
-    if let Some(name) = a.var(0) {
-        if a.made::<Conditions>(1).copied().unwrap_or_default().hold(name, &v, s) {
-            s.facts.vars.set(name, s.direction, v.clone());
-        }
-    }
-    v.into()
+    let Some(name) = a.var(0) else { return Sample::Missing };
+    let allowed = a.made::<Conditions>(1).copied().unwrap_or_default().hold(name, &v, s);
+    if allowed && s.facts.vars.set(name, s.direction, v.clone()) { v.into() } else { Sample::Missing }
 }
 
 /// A variable's value as text.
 fn text(a: &Args, i: usize, s: &Scope<'_>) -> Option<Bytes<'static>> {
     a.var(i).and_then(|v| s.facts.vars.get(v, s.direction)).map(Value::into_text)
+}
+
+/// The first argument names a variable.
+fn required(args: &mut Args) -> Result<(), String> {
+    if args.text(0).is_empty() {
+        return Err("missing variable name".into());
+    }
+    register(args, 0)
 }
 
 fn register(args: &mut Args, i: usize) -> Result<(), String> {
@@ -230,10 +235,10 @@ pub const ROWS: &[Convert] = &[
         .checked(check_add_item),
     Convert::new("strcmp", Type::Str, Type::Int, "Compares with a variable, as strcmp(3).", strcmp)
         .with(1, &[STR])
-        .checked(|a| register(a, 0)),
+        .checked(required),
     Convert::new("secure_memcmp", Type::Bin, Type::Bool, "Equals a variable, in constant time.", same)
         .with(1, &[STR])
-        .checked(|a| register(a, 0)),
+        .checked(required),
     Convert::new("when", Type::Any, Type::Same, "Passes the input if this is so.", when)
         .with(1, &[STR, STR, STR])
         .checked(check_when),

@@ -57,6 +57,9 @@ fn check_bool(args: &mut Args) -> Result<(), String> {
 }
 
 fn check_bin(args: &mut Args) -> Result<(), String> {
+    if args.text(0).is_empty() {
+        return Err("expects hexadecimal digits".into());
+    }
     let bytes = crate::pattern::unhex(args.text(0))?;
     args.0 = vec![Arg::Str(bytes.into())];
     Ok(())

@@ -181,10 +181,6 @@ fn address<'s>(m: Message<'s>, args: &'s Args, cursor: &mut Cursor) -> Sample<'s
 }
 
 fn with_port(text: &[u8]) -> Option<IpAddr> {
-    if let Some(inside) = text.strip_prefix(b"[") {
-        let end = inside.iter().position(|b| *b == b']')?;
-        return parse_ip(inside.get(..end)?).filter(IpAddr::is_ipv6);
-    }
     parse_ip(text).or_else(|| {
         let colon = text.iter().position(|b| *b == b':')?;
         let digits = text.get(colon + 1..)?;
@@ -193,7 +189,7 @@ fn with_port(text: &[u8]) -> Option<IpAddr> {
 }
 
 /// Host (without regard to where it came from) in front of something.
-fn joined<'s>(head: &'s Head, rest: &'s [u8]) -> Sample<'s> {
+pub(super) fn joined<'s>(head: &'s Head, rest: &'s [u8]) -> Sample<'s> {
     let host = head.first(HeaderId::Host).unwrap_or(b"");
     if host.is_empty() {
         return Value::str(rest).into();
@@ -201,7 +197,7 @@ fn joined<'s>(head: &'s Head, rest: &'s [u8]) -> Sample<'s> {
     Value::Str(Cow::Owned([host, rest].concat())).into()
 }
 
-fn path(h: &Head) -> &[u8] {
+pub(super) fn path(h: &Head) -> &[u8] {
     uri::path(h.target())
 }
 
@@ -291,7 +287,7 @@ fn names<'s>(head: &Head, delimiter: &[u8]) -> Bytes<'s> {
 }
 
 /// Values of cookies: of `Cookie` headers, or the first pair of each `Set-Cookie`.
-fn cookies<'s>(head: &'s Head, response: bool) -> impl Iterator<Item = (&'s [u8], &'s [u8])> {
+pub(super) fn cookies<'s>(head: &'s Head, response: bool) -> impl Iterator<Item = (&'s [u8], &'s [u8])> {
     let id = if response { HeaderId::SetCookie } else { HeaderId::Cookie };
     head.all(id)
         .flat_map(move |v| v.split(|b| *b == b';').take(if response { 1 } else { usize::MAX }))
@@ -301,7 +297,7 @@ fn cookies<'s>(head: &'s Head, response: bool) -> impl Iterator<Item = (&'s [u8]
         })
 }
 
-fn cookie<'s>(m: Message<'s>, response: bool, args: &'s Args, cursor: &mut Cursor) -> Sample<'s> {
+pub(super) fn cookie<'s>(m: Message<'s>, response: bool, args: &'s Args, cursor: &mut Cursor) -> Sample<'s> {
     let head = head!(m);
     let name = args.text(0);
     let mut hits = cookies(head, response).filter(|(n, _)| name.is_empty() || *n == name).map(|(_, v)| v);
@@ -316,13 +312,13 @@ fn cookie<'s>(m: Message<'s>, response: bool, args: &'s Args, cursor: &mut Curso
     value.map(Value::str).into()
 }
 
-fn cookie_count(m: Message<'_>, response: bool, args: &Args) -> Sample<'static> {
+pub(super) fn cookie_count(m: Message<'_>, response: bool, args: &Args) -> Sample<'static> {
     let name = args.text(0);
     let count = cookies(head!(m), response).filter(|(n, _)| name.is_empty() || *n == name).count();
     Value::Int(count as i64).into()
 }
 
-fn as_number(s: Sample<'_>) -> Sample<'_> {
+pub(super) fn as_number(s: Sample<'_>) -> Sample<'_> {
     match s {
         Sample::There(v) => Value::Int(v.bytes().map_or(0, leading_int)).into(),
         other => other,
@@ -330,14 +326,14 @@ fn as_number(s: Sample<'_>) -> Sample<'_> {
 }
 
 /// `url_param(name,delimiter)`: a parameter of the query string; the first one for an empty name.
-fn parameter<'s>(args: &'s Args, s: &Scope<'s>, cursor: &mut Cursor) -> Sample<'s> {
+pub(super) fn parameter<'s>(args: &'s Args, s: &Scope<'s>, cursor: &mut Cursor) -> Sample<'s> {
     let target = head!(s.request).target();
     let delimiter = args.text(1).first().copied().unwrap_or(b'?');
     let Some(i) = target.iter().position(|b| *b == delimiter) else { return Sample::Missing };
     let separator = if delimiter == b'?' { b'&' } else { delimiter };
     let (name, fold) = (args.text(0), args.text(2) == b"i");
     let mut hits =
-        target.get(i + 1..).unwrap_or(&[]).split(move |b| *b == separator || *b == b'&').filter_map(|pair| {
+        target.get(i + 1..).unwrap_or(&[]).split(move |b| *b == separator || *b == b'&' || delimiter == b'?' && *b == b';').filter_map(|pair| {
             let eq = pair.iter().position(|b| *b == b'=')?;
             let n = pair.get(..eq)?;
             let same = if fold { n.eq_ignore_ascii_case(name) } else { n == name };
@@ -351,10 +347,7 @@ fn parameter<'s>(args: &'s Args, s: &Scope<'s>, cursor: &mut Cursor) -> Sample<'
     value.map(Value::str).into()
 }
 
-fn check_parameter(args: &mut Args) -> Result<(), String> {
-    if args.text(1).len() > 1 {
-        return Err("delimiter must be one single character".into());
-    }
+pub(super) fn check_parameter(args: &mut Args) -> Result<(), String> {
     match args.text(2) {
         b"" | b"i" => Ok(()),
         _ => Err("'i' is the only supported option".into()),

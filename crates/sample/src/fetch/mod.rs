@@ -1,10 +1,14 @@
 //! Sample fetches (manual sections 7.3.2 to 7.3.6).
 
+mod auth;
 pub mod bytes;
 pub mod connection;
 pub mod constant;
+mod hello;
 pub mod http;
 pub mod internal;
+mod request;
+mod variables;
 
 use crate::pattern::Method;
 use crate::row::{AclKeyword, SampleRows};
@@ -28,17 +32,34 @@ macro_rules! derived {
 }
 
 /// Rows.
-pub const ROWS: [SampleRows; 6] =
-    [constant::ROWS, connection::ROWS, http::ROWS, bytes::ROWS, internal::ROWS, ACL_ROWS];
+pub const ROWS: [SampleRows; 10] = [
+    constant::ROWS,
+    connection::ROWS,
+    http::ROWS,
+    request::ROWS,
+    auth::ROWS,
+    variables::ROWS,
+    bytes::ROWS,
+    hello::ROWS,
+    internal::ROWS,
+    ACL_ROWS,
+];
 
 /// ACL keywords.
 const ACL_ROWS: SampleRows = SampleRows {
     fetches: &[],
     converters: &[],
     acls: derived! {
-        "base" of "base", "hdr" of "req.hdr", "path" of "path", "shdr" of "res.hdr", "url" of "url";
+        "base" of "base", "cook" of "req.cook", "hdr" of "req.hdr", "path" of "path", "scook" of "res.cook",
+        "shdr" of "res.hdr", "url" of "url", "urlp" of "urlp";
         "method" = "method" Str,
         "payload" = "req.payload" Bin,
+        "payload_lv" = "req.payload_lv" Bin,
+        "req.ssl_ver" = "req.ssl_ver" Int,
+        "req_rdp_cookie" = "req.rdp_cookie" Str,
+        "req_rdp_cookie_cnt" = "req.rdp_cookie_cnt" Int,
+        "req_ssl_sni" = "req.ssl_sni" Str,
+        "req_ssl_ver" = "req.ssl_ver" Int,
         "req_ver" = "req.ver" Str,
         "resp_ver" = "res.ver" Str,
     },

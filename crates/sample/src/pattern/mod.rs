@@ -2,11 +2,14 @@
 
 mod ints;
 mod nets;
+mod parts;
+pub mod shared;
 mod strings;
 
 pub use ints::Ints;
 pub use nets::Nets;
-pub use strings::{Parts, StrTable};
+pub use parts::{Part, Parts};
+pub use strings::StrTable;
 
 use crate::value::{Type, Value};
 use regex::bytes::{Regex, RegexBuilder};
@@ -119,7 +122,7 @@ pub enum Set {
     /// Prefixes, suffixes, parts.
     Parts(Parts),
     /// Regular expressions.
-    Regexes(Vec<Regex>),
+    Regexes(Vec<(Regex, u32)>),
 }
 
 /// Patterns with their method.
@@ -131,6 +134,8 @@ pub struct Patterns {
     pub set: Set,
     /// How many were given.
     pub count: usize,
+    /// Lists that live on their own, from files.
+    pub files: Vec<shared::View>,
     /// The operator that stands before integers (`ge` …) while patterns are read.
     operator: Option<ints::Operator>,
 }
@@ -148,13 +153,13 @@ impl Patterns {
                 Set::Exact { exact: StrTable::new(false), folded: StrTable::new(true) }
             }
             Method::Reg => Set::Regexes(Vec::new()),
-            Method::Beg => Set::Parts(Parts::new(strings::Part::Beg)),
-            Method::Sub => Set::Parts(Parts::new(strings::Part::Sub)),
-            Method::Dir => Set::Parts(Parts::new(strings::Part::Dir)),
-            Method::Dom => Set::Parts(Parts::new(strings::Part::Dom)),
-            Method::End => Set::Parts(Parts::new(strings::Part::End)),
+            Method::Beg => Set::Parts(Parts::new(Part::Beg)),
+            Method::Sub => Set::Parts(Parts::new(Part::Sub)),
+            Method::Dir => Set::Parts(Parts::new(Part::Dir)),
+            Method::Dom => Set::Parts(Parts::new(Part::Dom)),
+            Method::End => Set::Parts(Parts::new(Part::End)),
         };
-        Self { method, set, count: 0, operator: None }
+        Self { method, set, count: 0, files: Vec::new(), operator: None }
     }
 
     /// Adds one pattern (or takes an operator before integers).
@@ -162,6 +167,14 @@ impl Patterns {
     /// # Errors
     /// HAProxy's message about it.
     pub fn add(&mut self, text: &[u8], fold: bool, resolve: bool) -> Result<(), String> {
+        self.add_as(text, fold, resolve, 0)
+    }
+
+    /// The same, for a pattern with a number; where several match, the lowest is found unless the method has a better.
+    ///
+    /// # Errors
+    /// HAProxy's message about it.
+    pub fn add_as(&mut self, text: &[u8], fold: bool, resolve: bool, index: u32) -> Result<(), String> {
         let shown = || String::from_utf8_lossy(text).into_owned();
         match &mut self.set {
             Set::None => {}
@@ -170,14 +183,14 @@ impl Patterns {
                     self.operator = Some(op);
                     return Ok(());
                 }
-                let added = ints.add(self.operator.unwrap_or(ints::Operator::Eq), text);
+                let added = ints.add(self.operator.unwrap_or(ints::Operator::Eq), text, index);
                 if self.operator.is_some() && added.as_ref().is_err_and(|m| m.ends_with("a number")) {
                     return Err(format!("'{}' is neither a number nor a supported operator", shown()));
                 }
                 added?;
             }
             Set::Nets(nets) => {
-                if !nets.add(text, resolve) {
+                if !nets.add(text, resolve, index) {
                     return Err(format!("'{}' is not a valid IPv4 or IPv6 address", shown()));
                 }
             }
@@ -190,50 +203,76 @@ impl Patterns {
                     text
                 };
                 if fold && self.method == Method::Str {
-                    folded.insert(key, 0);
+                    folded.insert(key, index);
                 } else {
-                    exact.insert(key, 0);
+                    exact.insert(key, index);
                 }
             }
-            Set::Parts(parts) => parts.add(text, fold),
-            Set::Regexes(list) => list.push(regex(text, fold)?),
+            Set::Parts(parts) => parts.add(text, fold, index),
+            Set::Regexes(list) => list.push((regex(text, fold)?, index)),
         }
         self.count += 1;
         Ok(())
+    }
+
+    /// Makes the structures that many patterns need; to be called when patterns were added.
+    pub fn seal(&mut self) {
+        if let Set::Parts(p) = &mut self.set {
+            p.seal();
+        }
     }
 
     /// Does this value match any of them?
     #[inline]
     #[must_use]
     pub fn matches(&self, value: Value<'_>) -> bool {
+        if self.set_is_none() {
+            return self.method == Method::Found || matches!(value.cast(Type::Bool), Some(Value::Bool(true)));
+        }
+        if self.files.is_empty() {
+            return self.find(value).is_some();
+        }
+        self.find(value.clone()).is_some() || self.files.iter().any(|f| f.matches(&value))
+    }
+
+    fn set_is_none(&self) -> bool {
+        matches!(self.set, Set::None)
+    }
+
+    /// The number of the pattern that this value matches.
+    #[inline]
+    #[must_use]
+    pub fn find(&self, value: Value<'_>) -> Option<u32> {
         // strings are compared where they stand; all else is cast first
         match (&self.set, &value) {
-            (Set::None, _) if self.method == Method::Found => true,
             (Set::Exact { exact, folded }, Value::Str(s) | Value::Method(s)) => {
-                exact.get(s).is_some() || folded.get(s).is_some()
+                exact.get(s).or_else(|| folded.get(s))
             }
-            (Set::Parts(parts), Value::Str(s) | Value::Method(s)) => parts.matches(s),
-            _ => self.cast_and_match(value),
+            (Set::Parts(parts), Value::Str(s) | Value::Method(s)) => parts.find(s),
+            _ => self.cast_and_find(value),
         }
     }
 
-    fn cast_and_match(&self, value: Value<'_>) -> bool {
-        let Some(value) = value.cast(self.method.wants()) else { return false };
+    fn cast_and_find(&self, value: Value<'_>) -> Option<u32> {
+        let value = value.cast(self.method.wants())?;
         match &self.set {
-            Set::None => matches!(value, Value::Bool(true)),
-            Set::Ints(ints) => value.to_int().is_some_and(|i| ints.contains(i)),
+            Set::None => None,
+            Set::Ints(ints) => ints.find(value.to_int()?),
             Set::Nets(nets) => match value {
-                Value::V4(a) => nets.has_v4(a),
-                Value::V6(a) => nets.has_v6(a),
-                _ => false,
+                Value::V4(a) => nets.find_v4(a),
+                Value::V6(a) => nets.find_v6(a),
+                _ => None,
             },
-            _ => value.bytes().is_some_and(|b| match &self.set {
-                Set::Lens(ints) => ints.contains(b.len() as i64),
-                Set::Exact { exact, folded } => exact.get(b).is_some() || folded.get(b).is_some(),
-                Set::Parts(parts) => parts.matches(b),
-                Set::Regexes(list) => list.iter().any(|r| r.is_match(b)),
-                _ => false,
-            }),
+            Set::Lens(ints) => ints.find(value.bytes()?.len() as i64),
+            Set::Exact { exact, folded } => {
+                let b = value.bytes()?;
+                exact.get(b).or_else(|| folded.get(b))
+            }
+            Set::Parts(parts) => parts.find(value.bytes()?),
+            Set::Regexes(list) => {
+                let b = value.bytes()?;
+                list.iter().find(|(r, _)| r.is_match(b)).map(|r| r.1)
+            }
         }
     }
 }

@@ -1,50 +1,59 @@
-//! Sets of IPv4 and IPv6 networks (manual section 7.1.6): merged ranges, found by binary search.
+//! Sets of IPv4 and IPv6 networks (manual section 7.1.6): the longest prefix wins.
 
 use crate::value::embedded_v4;
+use hashbrown::HashTable;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs};
 
-/// Disjoint ranges in ascending order.
-#[derive(Clone, Debug)]
-struct Ranges<T>(Vec<(T, T)>);
+/// Networks of one family by the length of their prefix, longest first: as many probes as there are lengths, whatever
+/// the number of networks.
+#[derive(Clone, Debug, Default)]
+struct Prefixes(Vec<Length>);
 
-impl<T> Default for Ranges<T> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
+/// The networks of one length.
+#[derive(Clone, Debug)]
+struct Length {
+    mask: u128,
+    nets: HashTable<(u128, u32)>,
 }
 
-impl<T: Copy + Ord> Ranges<T> {
+fn hash(net: u128) -> u64 {
+    let folded = (net as u64 ^ (net >> 64) as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    folded ^ folded >> 29
+}
+
+impl Prefixes {
     #[inline]
-    fn has(&self, x: T) -> bool {
-        let i = self.0.partition_point(|(first, _)| *first <= x);
-        i > 0 && self.0.get(i - 1).is_some_and(|(_, last)| x <= *last)
+    fn find(&self, x: u128) -> Option<u32> {
+        self.0.iter().find_map(|l| {
+            let net = x & l.mask;
+            l.nets.find(hash(net), |(n, _)| *n == net).map(|(_, i)| *i)
+        })
     }
-    /// Networks nest or are disjoint, so a range is inside another or swallows some.
-    fn add(&mut self, first: T, last: T) {
-        let i = self.0.partition_point(|(f, _)| *f < first);
-        if i > 0 && self.0.get(i - 1).is_some_and(|(_, l)| *l >= last) {
-            return;
+    fn add(&mut self, net: u128, mask: u128, index: u32) {
+        let at = self.0.partition_point(|l| l.mask > mask);
+        if self.0.get(at).is_none_or(|l| l.mask != mask) {
+            self.0.insert(at, Length { mask, nets: HashTable::new() });
         }
-        let swallowed = self.0.get(i..).map_or(0, |rest| rest.iter().take_while(|(_, l)| *l <= last).count());
-        if self.0.get(i).is_some_and(|(f, l)| *f == first && *l >= last) {
-            return;
+        let Some(l) = self.0.get_mut(at) else { return };
+        let net = net & mask;
+        if l.nets.find(hash(net), |(n, _)| *n == net).is_none() {
+            l.nets.insert_unique(hash(net), (net, index), |(n, _)| hash(*n));
         }
-        self.0.splice(i..i + swallowed, [(first, last)]);
     }
 }
 
 /// A set of networks.
 #[derive(Clone, Debug, Default)]
 pub struct Nets {
-    v4: Ranges<u32>,
-    v6: Ranges<u128>,
+    v4: Prefixes,
+    v6: Prefixes,
     /// IPv4 patterns whose mask is not a prefix.
-    odd: Vec<(u32, u32)>,
+    odd: Vec<(u32, u32, u32)>,
 }
 
 impl Nets {
     /// Adds an address or network; with `resolve`, a host name's first IPv4 address. False: it is none.
-    pub fn add(&mut self, text: &[u8], resolve: bool) -> bool {
+    pub fn add(&mut self, text: &[u8], resolve: bool, index: u32) -> bool {
         let text = String::from_utf8_lossy(text);
         let (address, mask) = match text.split_once('/') {
             Some((a, m)) => (a, Some(m)),
@@ -56,7 +65,7 @@ impl Nets {
                 Some(Ok(bits @ 0..=128)) => bits,
                 Some(_) => return false,
             };
-            self.add_v6(a, bits);
+            self.add_v6(a, bits, index);
             return true;
         }
         let mask = match mask {
@@ -67,41 +76,41 @@ impl Nets {
             },
         };
         match short_v4(address).or_else(|| if resolve { lookup(address) } else { None }) {
-            Some(a) => self.add_v4(a, mask),
+            Some(a) => self.add_v4(a, mask, index),
             None => return false,
         }
         true
     }
 
-    fn add_v4(&mut self, a: Ipv4Addr, mask: Ipv4Addr) {
+    fn add_v4(&mut self, a: Ipv4Addr, mask: Ipv4Addr, index: u32) {
         let (a, mask) = (u32::from(a), u32::from(mask));
         if mask.leading_ones() + mask.trailing_zeros() >= 32 {
-            self.v4.add(a & mask, a | !mask);
+            self.v4.add(a.into(), mask.into(), index);
         } else {
-            self.odd.push((a & mask, mask));
+            self.odd.push((a & mask, mask, index));
         }
     }
 
-    fn add_v6(&mut self, a: Ipv6Addr, bits: u32) {
-        let (a, mask) = (u128::from(a), u128::MAX.checked_shl(128 - bits).unwrap_or(0));
-        self.v6.add(a & mask, a | !mask);
+    fn add_v6(&mut self, a: Ipv6Addr, bits: u32, index: u32) {
+        self.v6.add(a.into(), u128::MAX.checked_shl(128 - bits).unwrap_or(0), index);
     }
 
-    fn v4(&self, a: u32) -> bool {
-        self.v4.has(a) || self.odd.iter().any(|(net, mask)| a & mask == *net)
+    fn v4(&self, a: u32) -> Option<u32> {
+        let odd = || self.odd.iter().find(|(net, mask, _)| a & mask == *net).map(|o| o.2);
+        self.v4.find(a.into()).or_else(odd)
     }
 
-    /// Is this IPv4 address in it? IPv6 patterns see it as `::ffff:a.b.c.d`.
+    /// The pattern that this IPv4 address is in. IPv6 patterns see it as `::ffff:a.b.c.d`.
     #[inline]
     #[must_use]
-    pub fn has_v4(&self, a: Ipv4Addr) -> bool {
-        self.v4(a.into()) || (!self.v6.0.is_empty() && self.v6.has(a.to_ipv6_mapped().into()))
+    pub fn find_v4(&self, a: Ipv4Addr) -> Option<u32> {
+        self.v4(a.into()).or_else(|| self.v6.find(a.to_ipv6_mapped().into()))
     }
-    /// Is this IPv6 address in it? IPv4 patterns see the address embedded in it.
+    /// The pattern that this IPv6 address is in. IPv4 patterns see the address embedded in it.
     #[inline]
     #[must_use]
-    pub fn has_v6(&self, a: Ipv6Addr) -> bool {
-        self.v6.has(a.into()) || embedded_v4(a).is_some_and(|a| self.v4(a.into()))
+    pub fn find_v6(&self, a: Ipv6Addr) -> Option<u32> {
+        self.v6.find(a.into()).or_else(|| self.v4(embedded_v4(a)?.into()))
     }
 }
 
@@ -139,7 +148,7 @@ mod tests {
         let mut n = Nets::default();
         for t in ["10.0.0.0/8", "10.1.0.0/16", "192.168.1", "127.1/8", "1.0.1.0/255.0.255.0", "2001:db8::/32"]
         {
-            assert!(n.add(t.as_bytes(), false), "{t}");
+            assert!(n.add(t.as_bytes(), false, 0), "{t}");
         }
         for (yes, a) in [
             (true, "10.9.9.9"),
@@ -154,25 +163,29 @@ mod tests {
             (false, "2003::1"),
         ] {
             let got = match a.parse::<IpAddr>().unwrap() {
-                IpAddr::V4(a) => n.has_v4(a),
-                IpAddr::V6(a) => n.has_v6(a),
+                IpAddr::V4(a) => n.find_v4(a).is_some(),
+                IpAddr::V6(a) => n.find_v6(a).is_some(),
             };
             assert_eq!(got, yes, "{a}");
         }
         let mut six = Nets::default();
-        assert!(six.add(b"::ffff:0:0/96", false));
-        assert!(six.has_v4([8, 8, 8, 8].into()));
+        assert!(six.add(b"::ffff:0:0/96", false, 0));
+        assert!(six.find_v4([8, 8, 8, 8].into()).is_some());
         for bad in ["300.1.1.1", "1.2.3.4/33", "::1/129", "1.2.3.4.5", "", "x"] {
-            assert!(!six.add(bad.as_bytes(), false), "{bad}");
+            assert!(!six.add(bad.as_bytes(), false, 0), "{bad}");
         }
     }
 
     #[test]
-    fn ranges_merge_whatever_the_order() {
-        let mut r = Ranges::default();
-        for (a, b) in [(8u32, 15), (0, 3), (8, 11), (0, 31), (64, 64), (0, 31)] {
-            r.add(a, b);
+    fn the_longest_prefix_wins() {
+        let mut n = Nets::default();
+        for (i, t) in ["10.0.0.0/8", "10.1.0.0/16", "10.1.2.3", "0.0.0.0/0"].into_iter().enumerate() {
+            assert!(n.add(t.as_bytes(), false, i as u32));
         }
-        assert_eq!(r.0, [(0, 31), (64, 64)]);
+        let find = |a: [u8; 4]| n.find_v4(a.into());
+        assert_eq!(
+            [find([10, 1, 2, 3]), find([10, 1, 9, 9]), find([10, 9, 9, 9]), find([9, 9, 9, 9])],
+            [Some(2), Some(1), Some(0), Some(3)]
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! Sets of strings: exact ones in a hash table, parts in lists.
+//! Sets of exact strings.
 
 /// A table from strings to numbers, hashed with or without regard to case. The keys come from the configuration, so
 /// that nobody outside can make them collide.
@@ -12,6 +12,9 @@ pub struct StrTable {
     shortest: usize,
     longest: usize,
 }
+
+/// The value of an entry that was removed.
+const GONE: u32 = u32::MAX;
 
 #[inline]
 fn hash(fold: bool, key: &[u8]) -> u64 {
@@ -69,6 +72,9 @@ impl StrTable {
         let size = (self.entries.len() * 2).next_power_of_two();
         self.buckets = vec![0; size];
         for i in 0..self.entries.len() {
+            if self.entries.get(i).is_some_and(|e| e.1 == GONE) {
+                continue;
+            }
             self.link(i);
         }
     }
@@ -84,6 +90,33 @@ impl StrTable {
     fn same(&self, a: &[u8], b: &[u8]) -> bool {
         a.len() == b.len() && if self.fold { a.eq_ignore_ascii_case(b) } else { a == b }
     }
+    /// Removes a key; true: it was there. Its place is not used again.
+    pub fn remove(&mut self, key: &[u8]) -> bool {
+        let Some(i) = self.entries.iter().position(|e| e.1 != GONE && self.same(&e.0, key)) else { return false };
+        let next = self.entries.get(i).map_or(0, |e| e.2);
+        if !self.buckets.is_empty() {
+            let bucket = hash(self.fold, key) as usize & (self.buckets.len() - 1);
+            let first = self.buckets.get(bucket).copied().unwrap_or(0);
+            let mut before = first;
+            if first as usize == i + 1 {
+                if let Some(b) = self.buckets.get_mut(bucket) {
+                    *b = next;
+                }
+            } else {
+                while let Some(e) = self.entries.get_mut((before as usize).wrapping_sub(1)) {
+                    if e.2 as usize == i + 1 {
+                        e.2 = next;
+                        break;
+                    }
+                    before = e.2;
+                }
+            }
+        }
+        if let Some(e) = self.entries.get_mut(i) {
+            *e = (Box::default(), GONE, 0);
+        }
+        true
+    }
     /// The value of this key.
     #[inline]
     #[must_use]
@@ -92,7 +125,7 @@ impl StrTable {
             return None;
         }
         if self.entries.len() <= 4 {
-            return self.entries.iter().find(|e| self.same(&e.0, key)).map(|e| e.1);
+            return self.entries.iter().find(|e| e.1 != GONE && self.same(&e.0, key)).map(|e| e.1);
         }
         let bucket = hash(self.fold, key) as usize & (self.buckets.len() - 1);
         let mut at = self.buckets.get(bucket).copied().unwrap_or(0);
@@ -106,139 +139,9 @@ impl StrTable {
     }
 }
 
-/// Which part of a string is compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// Its beginning.
-    Beg,
-    /// Its end.
-    End,
-    /// Anywhere.
-    Sub,
-    /// Between slashes.
-    Dir,
-    /// Between `.`, `:`, `/` and `?`.
-    Dom,
-}
-
-/// Patterns that a part of the string must equal.
-#[derive(Clone, Debug)]
-pub struct Parts {
-    part: Part,
-    list: Vec<(Box<[u8]>, bool)>,
-}
-
-impl Parts {
-    /// None yet.
-    #[must_use]
-    pub fn new(part: Part) -> Self {
-        Self { part, list: Vec::new() }
-    }
-    /// Adds a pattern; `fold`: case does not matter.
-    pub fn add(&mut self, text: &[u8], fold: bool) {
-        let text = match self.part {
-            Part::Dir => trim(text, dir),
-            Part::Dom => trim(text, dom),
-            _ => text,
-        };
-        self.list.push((text.into(), fold));
-    }
-    /// Does any match?
-    #[inline]
-    #[must_use]
-    pub fn matches(&self, s: &[u8]) -> bool {
-        self.list.iter().any(|(p, fold)| {
-            p.len() <= s.len()
-                && match self.part {
-                    Part::Beg => s.get(..p.len()).is_some_and(|h| same(h, p, *fold)),
-                    Part::End => s.get(s.len() - p.len()..).is_some_and(|h| same(h, p, *fold)),
-                    Part::Sub => find(s, p, *fold, |_| true, |_| true),
-                    Part::Dir => !p.is_empty() && between(s, p, *fold, dir),
-                    Part::Dom => !p.is_empty() && between(s, p, *fold, dom),
-                }
-        })
-    }
-}
-
-fn dir(b: u8) -> bool {
-    b == b'/'
-}
-fn dom(b: u8) -> bool {
-    matches!(b, b'.' | b':' | b'/' | b'?')
-}
-fn trim(text: &[u8], delimiter: fn(u8) -> bool) -> &[u8] {
-    let Some(start) = text.iter().position(|b| !delimiter(*b)) else { return &[] };
-    let end = text.iter().rposition(|b| !delimiter(*b)).map_or(start, |i| i + 1);
-    text.get(start..end).unwrap_or(&[])
-}
-#[inline]
-fn same(a: &[u8], b: &[u8], fold: bool) -> bool {
-    if fold { a.eq_ignore_ascii_case(b) } else { a == b }
-}
-/// Is `p` in `s` with the start of string or a delimiter before it, and the end or a delimiter behind it?
-fn between(s: &[u8], p: &[u8], fold: bool, delimiter: fn(u8) -> bool) -> bool {
-    find(s, p, fold, |before| before.is_none_or(delimiter), |after| after.is_none_or(delimiter))
-}
-fn find(
-    s: &[u8],
-    p: &[u8],
-    fold: bool,
-    before: impl Fn(Option<u8>) -> bool,
-    after: impl Fn(Option<u8>) -> bool,
-) -> bool {
-    let Some(first) = p.first() else { return true };
-    (0..=s.len().saturating_sub(p.len())).any(|i| {
-        s.get(i..i + p.len()).is_some_and(|w| {
-            (w.first() == Some(first) || fold)
-                && same(w, p, fold)
-                && before(i.checked_sub(1).and_then(|j| s.get(j).copied()))
-                && after(s.get(i + p.len()).copied())
-        })
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn hit(part: Part, p: &str, s: &str) -> bool {
-        let mut parts = Parts::new(part);
-        parts.add(p.as_bytes(), false);
-        parts.matches(s.as_bytes())
-    }
-
-    #[test]
-    fn the_manuals_examples_of_dir_and_dom() {
-        let path = "/images/png/logo/32x32.png";
-        for p in ["/images", "/images/png", "images/png", "/png/logo", "logo/32x32.png", "32x32.png"] {
-            assert!(hit(Part::Dir, p, path), "{p}");
-        }
-        assert!(!hit(Part::Dir, "png/", "/x.png"));
-        for p in ["32x32", "imag"] {
-            assert!(!hit(Part::Dir, p, path), "{p}");
-        }
-        let url = "http://www1.dc-eu.example.com:80/blah";
-        for p in [
-            "http",
-            "www1",
-            ".www1",
-            "dc-eu",
-            "example",
-            "com",
-            "80",
-            "dc-eu.example",
-            "blah",
-            ":www1:",
-            "com:80",
-        ] {
-            assert!(hit(Part::Dom, p, url), "{p}");
-        }
-        for p in ["eu", "dc", "dc-eu.example:80"] {
-            assert!(!hit(Part::Dom, p, url), "{p}");
-        }
-        assert!(hit(Part::Sub, "dc-", url) && hit(Part::Beg, "http:", url) && hit(Part::End, "blah", url));
-        assert!(!hit(Part::End, "xblah", url) && !hit(Part::Beg, "https", url));
-    }
 
     #[test]
     fn table_of_many_keys() {
@@ -250,6 +153,8 @@ mod tests {
         assert_eq!(t.get(b"H999.eXample.com"), Some(999));
         assert_eq!(t.get(b"h1000.example.com"), None);
         assert_eq!(t.get(b"h7-example.com"), None);
+        assert!(t.remove(b"H7.example.com") && !t.remove(b"h7.example.com"));
+        assert_eq!((t.get(b"h7.example.com"), t.get(b"h8.example.com")), (None, Some(8)));
         let mut exact = StrTable::new(false);
         for k in ["a", "b", "c", "d", "e", "longer than eight"] {
             exact.insert(k.as_bytes(), 1);
