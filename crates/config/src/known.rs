@@ -593,7 +593,6 @@ pub const PROXY: &[&str] = &[
     "rate-limit sessions",
     "redirect",
     "retries",
-    "retry-on",
     "server",
     "server-state-file-name",
     "server-template",

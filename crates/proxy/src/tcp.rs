@@ -222,6 +222,8 @@ async fn serve<'p>(
         side: side,
         wants_source: front.formats.needs.contains(Needs::SERVER_SOURCE),
         avoid: None,
+        stay: None,
+        began: None,
     };
     let found = match establish(&session.task, back, facts, &mut wish).await {
         Ok(found) => found,

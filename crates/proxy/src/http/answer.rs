@@ -21,22 +21,13 @@ pub async fn send(x: &mut Exchange<'_>, session: &mut Session, mut answer: Answe
     let version = x.scratch.request.version;
     let mut out = std::mem::take(&mut x.scratch.out);
     out.clear();
-    skip_body(x);
-    x.keep &= x.body_done && !session.worker().process.is_stopping();
+    x.keep &= !session.worker().process.is_stopping();
     let bodyless = x.method == Method::Head;
     x.keep &= answer.write_h1(version, x.keep, bodyless, x.front.client_case.as_deref(), &mut out);
     session.task.deadline(session.task.worker.clock.now().after(x.front.timeouts.client));
     write_all(session, &out).await;
     x.scratch.response = answer.head;
     x.scratch.out = out;
-}
-
-/// A request's body that is all here is passed over, so that the connection can stay.
-fn skip_body(x: &mut Exchange<'_>) {
-    if let Some(len) = x.whole_body().filter(|_| !x.body_done) {
-        x.input.consume(len);
-        x.body_done = true;
-    }
 }
 
 /// Sends the page for what was not even a request.

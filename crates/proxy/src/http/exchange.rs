@@ -1,15 +1,16 @@
 //! One request and its response: the whole story, in order.
 
 use super::body::Body;
-use super::{After, Scratch, answer, headers, request, stages, transfer};
+use super::{After, Scratch, answer, drain, headers, request, stages, transfer};
 use crate::outcome;
 use crate::plan::{Plan, ProxyPlan};
 use crate::reply::Answer;
 use crate::rules::{Effects, monitor_answer};
 use crate::session::Session;
 use crate::upstream::{Established, Wish, establish};
-use portcullis_config::{ConnectionMode, Mode, Opts};
-use portcullis_message::{Head, HeaderId, Method, Version};
+use portcullis_backend::{Next, RetryPolicy, retry};
+use portcullis_config::{ConnectionMode, Mode, Opts, RetryOn};
+use portcullis_message::{Head, HeaderId, Method};
 use portcullis_sample::format::Needs;
 use portcullis_sample::{Direction, Facts};
 use portcullis_transport::{Buffer, Millis};
@@ -88,6 +89,14 @@ pub struct Exchange<'p> {
     pub unlogged: bool,
     /// Nothing of the request's body is left to come.
     pub body_done: bool,
+    /// The client left in its body.
+    pub cut: bool,
+    /// What is left of a body that was forwarded in part.
+    pub rest: Option<Body>,
+    /// A rule wants the server's connection closed.
+    pub server_close: bool,
+    /// What was here behind the request's head before it was sent, to be sent again (`retry-on`).
+    pub replay: Option<Box<[u8]>>,
 }
 
 /// Serves one request.
@@ -113,6 +122,10 @@ pub async fn exchange(session: &mut Session, rest: Option<Buffer>) -> After {
         valid: false,
         unlogged: false,
         body_done: false,
+        cut: false,
+        rest: None,
+        server_close: false,
+        replay: None,
     };
     outcome::begin(&mut x.facts, session, front, true);
     x.facts.timers.idle = if session.requests == 1 { 0 } else { ms(x.began.since(session.idle_since)) };
@@ -125,7 +138,11 @@ pub async fn exchange(session: &mut Session, rest: Option<Buffer>) -> After {
     }
     drop(held);
     session.vars.take_from(&x.facts.vars.session);
-    finish(x, session)
+    let rest = (x.keep && !x.body_done).then(|| x.rest.take().unwrap_or_else(|| x.body()));
+    match (finish(x, session), rest) {
+        (After::Keep(input), Some(body)) => drain::drain(session, body, input.unwrap_or_default()).await,
+        (after, _) => after,
+    }
 }
 
 /// From the request's head to the response's last byte.
@@ -153,9 +170,15 @@ async fn story<'p>(
     let back = route(x, session)?;
     *held = back.state.as_ref().map(|s| s.sessions().take());
     x.facts.beconn = held.as_ref().map_or(0, |h| h.gauge().get());
+    if x.cut {
+        return Err(Stop::mute(b"CR", 400));
+    }
     if back.index != x.front.index {
         if back.has(Opts::HTTP_BUFFER_REQUEST) {
             stages::buffer_body(x, session).await?;
+        }
+        if x.cut {
+            return Err(Stop::mute(b"CR", 400));
         }
         request_rules(x, session, back).await?;
     }
@@ -224,36 +247,55 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
     headers::to_server(x, session, back)?;
     let first = session.requests == 1;
     let mut private = session.private.take();
-    let mut wish = Wish {
-        client: &session.conn,
-        watch_client: back.has(Opts::ABORTONCLOSE),
-        reuse: Some(first),
-        private: private.take(),
-        side: x.effects.server,
-        wants_source: x.front.formats.needs.contains(Needs::SERVER_SOURCE),
-        avoid: None,
-    };
-    let found = establish(&session.task, back, &mut x.facts, &mut wish).await;
-    let found = found.map_err(|f| Stop::new(&f.termination, f.status))?;
-    x.facts.srvconn = found.slot.server().sessions.get();
-    x.server = Some(found.slot.server().clone());
-    let counters = found.slot.server().counters.of(worker.id.into());
-    counters.cum_sess.inc();
-    counters.cum_req.inc();
-    let Established { upstream, slot, server, reused } = found;
-    match transfer::run(x, session, back, server, upstream, reused).await {
-        transfer::Ended::Done(up) => {
-            if let Some(up) = up {
-                let never = back.reuse == portcullis_config::Reuse::Never;
-                let private = never || !server.shareable();
-                let now = worker.clock.now();
-                let handle = worker.idle.borrow_mut().put(up, 0, private, server, now);
-                session.private = handle.filter(|_| private);
+    x.keep_for_retries(back);
+    let (mut avoid, mut stay, mut began) = (None, None, None);
+    loop {
+        let mut wish = Wish {
+            client: &session.conn,
+            watch_client: back.has(Opts::ABORTONCLOSE),
+            reuse: Some(first),
+            private: private.take(),
+            side: x.effects.server,
+            wants_source: x.front.formats.needs.contains(Needs::SERVER_SOURCE),
+            avoid: avoid.take(),
+            stay: stay.take(),
+            began,
+        };
+        let found = establish(&session.task, back, &mut x.facts, &mut wish).await;
+        began = wish.began;
+        let found = found.map_err(|f| Stop::new(&f.termination, f.status))?;
+        x.facts.srvconn = found.slot.server().sessions.get();
+        x.server = Some(found.slot.server().clone());
+        let counters = found.slot.server().counters.of(worker.id.into());
+        counters.cum_sess.inc();
+        counters.cum_req.inc();
+        let Established { upstream, slot, server, reused } = found;
+        match transfer::run(x, session, back, server, upstream, reused).await {
+            transfer::Ended::Done(up) => {
+                if let Some(up) = up {
+                    let never = back.reuse == portcullis_config::Reuse::Never;
+                    let private = never || !server.shareable();
+                    let now = worker.clock.now();
+                    let handle = worker.idle.borrow_mut().put(up, 0, private, server, now);
+                    session.private = handle.filter(|_| private);
+                }
+                drop(slot);
+                return Ok(());
             }
-            drop(slot);
-            Ok(())
+            transfer::Ended::Again => {
+                let failed = slot.server().clone();
+                match x.next_attempt(back) {
+                    Next::Redispatch => avoid = Some(failed),
+                    _ => {
+                        back.counters(worker.id).retries.inc();
+                        failed.counters.of(worker.id.into()).retries.inc();
+                        stay = Some(failed);
+                    }
+                }
+                x.facts.retries += 1;
+            }
+            transfer::Ended::Stopped(stop) => return Err(stop),
         }
-        transfer::Ended::Stopped(stop) => Err(stop),
     }
 }
 
@@ -318,6 +360,7 @@ fn finish(mut x: Exchange<'_>, session: &mut Session) -> After {
     drop(spares);
     if !keep {
         if x.front.has(Opts::NOLINGER) {
+            session.conn.finish();
             session.conn.reset_on_close();
         } else {
             // what is left unread would make a reset of the close, and the client might lose the answer
@@ -334,6 +377,28 @@ fn finish(mut x: Exchange<'_>, session: &mut Session) -> After {
 }
 
 impl Exchange<'_> {
+    /// `retries`, or what `set-retries` said.
+    fn retries(&self, back: &ProxyPlan) -> u32 {
+        self.effects.server.retries.unwrap_or(back.retries)
+    }
+    /// `retry-on`: keeps the request, if all of it is here.
+    fn keep_for_retries(&mut self, back: &ProxyPlan) {
+        if !back.retry_on.wants_requests() || self.effects.no_l7_retry || !self.body_is_here() {
+            return;
+        }
+        self.replay = Some(self.input.data().into());
+    }
+    /// May the request be sent again after this failure?
+    #[must_use]
+    pub fn may_retry(&self, back: &ProxyPlan, failure: RetryOn) -> bool {
+        self.replay.is_some() && back.retry_on.has(failure) && self.facts.retries < self.retries(back)
+    }
+    /// Which server is next.
+    fn next_attempt(&self, back: &ProxyPlan) -> Next {
+        let rotates = back.state.as_ref().is_some_and(|s| s.rotates());
+        let policy = RetryPolicy { retries: self.retries(back), ..back.retry };
+        retry::decide(&policy, retry::Attempt { done: self.facts.retries, persistent: false, rotates })
+    }
     /// The request's body as it comes from the client.
     #[must_use]
     pub fn body(&self) -> Body {
@@ -344,10 +409,5 @@ impl Exchange<'_> {
         let closing = self.front.connection == ConnectionMode::Close;
         self.keep =
             self.info.keep_alive && !closing && !(self.info.insecure && !self.plan.global.keep_insecure_te);
-    }
-    /// Does the client speak HTTP/1.1?
-    #[must_use]
-    pub fn client_is_11(&self) -> bool {
-        self.scratch.request.version >= Version::HTTP_11
     }
 }

@@ -39,21 +39,25 @@ pub fn to_server(x: &mut Exchange<'_>, session: &Session, back: &ProxyPlan) -> R
     let (fwd, to) = (other.and_then(|b| b.forwardfor.as_ref()), other.and_then(|b| b.originalto.as_ref()));
     rules::headers::forwardfor(head, &x.facts, front.forwardfor.as_ref(), fwd);
     rules::headers::originalto(head, &x.facts, front.originalto.as_ref(), to);
-    strip_connection(head, upgrade);
-    let closing =
-        back.connection != ConnectionMode::KeepAlive || front.connection == ConnectionMode::ServerClose;
+    // what rules have put there
+    x.server_close = strip_connection(head, upgrade);
+    let closing = x.server_close
+        || back.connection != ConnectionMode::KeepAlive
+        || front.connection == ConnectionMode::ServerClose;
     match (closing && !back.has(Opts::HTTP_PRETEND_KEEPALIVE), head.version >= Version::HTTP_11) {
         _ if upgrade => {}
         (true, true) => head.push(b"connection", b"close"),
-        (false, false) => head.push(b"connection", b"keep-alive"),
+        (false, false) if !x.info.insecure => head.push(b"connection", b"keep-alive"),
         _ => {}
     }
     Ok(())
 }
 
-/// Removes `close` and `keep-alive` from Connection fields; what else they name (`upgrade`) stays where it is.
-pub fn strip_connection(head: &mut Head, upgrade: bool) {
-    let Some(mut at) = head.position(HeaderId::Connection) else { return };
+/// Removes `close` and `keep-alive` from Connection fields; what else they name (`upgrade`) stays where it is. Was there a
+/// `close`? HAProxy does it before rules see the head, and again for what they have put there.
+pub fn strip_connection(head: &mut Head, upgrade: bool) -> bool {
+    let Some(mut at) = head.position(HeaderId::Connection) else { return false };
+    let mut close = false;
     while let Some(field) = head.field(at) {
         if field.id != HeaderId::Connection {
             at += 1;
@@ -65,6 +69,7 @@ pub fn strip_connection(head: &mut Head, upgrade: bool) {
                 || token.eq_ignore_ascii_case(b"keep-alive")
                 || (!upgrade && token.eq_ignore_ascii_case(b"upgrade"))
         };
+        close |= values::has_token(field.value, b"close");
         let all = values::elements(field.value).count();
         let dropped = values::elements(field.value).filter(|t| drops(t)).count();
         if dropped == all {
@@ -78,13 +83,16 @@ pub fn strip_connection(head: &mut Head, upgrade: bool) {
         }
         at += 1;
     }
+    close
 }
 
-/// Makes the response head what the client shall see. `keep`: its connection stays.
-pub fn to_client(head: &mut Head, client: Version, keep: bool, info: &Info) {
-    strip_connection(head, info.upgrade);
+/// Makes the response head what the client shall see. `keep`: its connection stays, as far as is known before; the
+/// result says so in the end.
+pub fn to_client(head: &mut Head, client: Version, keep: bool, info: &Info) -> bool {
+    // what rules have put there
+    let keep = !strip_connection(head, info.upgrade) && keep;
     if head.status < 200 || info.framing == Framing::Tunnel {
-        return;
+        return keep;
     }
     let old = head.version < Version::HTTP_11;
     if keep && (old || client < Version::HTTP_11) {
@@ -92,4 +100,5 @@ pub fn to_client(head: &mut Head, client: Version, keep: bool, info: &Info) {
     } else if !keep && !old {
         head.push(b"connection", b"close");
     }
+    keep
 }

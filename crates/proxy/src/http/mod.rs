@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod body;
+pub mod drain;
 pub mod exchange;
 pub mod flow;
 pub mod headers;

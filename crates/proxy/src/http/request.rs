@@ -1,13 +1,17 @@
 //! Reading a request's head.
 
 use super::exchange::{Exchange, Stop, ms};
+use crate::plan::GlobalPlan;
 use crate::session::Session;
 use crate::worker::{Woken, Worker};
 use portcullis_config::Opts;
-use portcullis_message::Method;
+use portcullis_message::{Head, Method};
 use portcullis_wire::h1::{Bad, Chunked, Framing, Parsed, parse_request, too_large};
 use std::future::poll_fn;
 use std::task::Poll;
+
+/// How an HTTP/2 connection begins (RFC 9113 section 3.4), which is not spoken here.
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// What came of waiting for bytes.
 enum Got {
@@ -34,6 +38,10 @@ pub async fn read(x: &mut Exchange<'_>, session: &mut Session) -> Result<(), Sto
                     if let Err(bad) = check_body(x) {
                         return Err(malformed(x, &worker, bad.fault.status()));
                     }
+                    if !head_fits(&x.scratch.request, len, &x.plan.global) {
+                        return Err(malformed(x, &worker, 431));
+                    }
+                    super::headers::strip_connection(&mut x.scratch.request, info.upgrade);
                     break;
                 }
                 Ok(Parsed::Partial) if x.input.len() < worker.buffers.size() - x.plan.global.maxrewrite => {}
@@ -41,7 +49,11 @@ pub async fn read(x: &mut Exchange<'_>, session: &mut Session) -> Result<(), Sto
                     let status = too_large(x.input.data());
                     return Err(malformed(x, &worker, status));
                 }
-                Err(bad) => return Err(malformed(x, &worker, bad.fault.status())),
+                Err(bad) => {
+                    let preface = x.input.data().starts_with(HTTP2_PREFACE);
+                    let status = if preface { 405 } else { bad.fault.status() };
+                    return Err(malformed(x, &worker, status));
+                }
             }
         }
         if let Err(stop) = more(x, session).await {
@@ -55,7 +67,33 @@ pub async fn read(x: &mut Exchange<'_>, session: &mut Session) -> Result<(), Sto
     x.method = Method::of(x.scratch.request.method());
     remember_line(x);
     x.decide_keep();
+    if x.info.glitches > 0 {
+        session.glitches += 1;
+        x.keep &= !too_odd(session.glitches, x.plan.global.fe_glitches);
+    }
     Ok(())
+}
+
+/// Has a connection seen so many odd heads that it shall not go on? HAProxy gives it up at three quarters.
+#[must_use]
+pub fn too_odd(glitches: u32, threshold: u32) -> bool {
+    threshold > 0 && u64::from(glitches) * 4 >= u64::from(threshold) * 3
+}
+
+/// Does a head leave the room that rules may want (`tune.maxrewrite`)? `len`: bytes on the wire. As HAProxy 3.5, which
+/// keeps heads in blocks.
+#[must_use]
+pub fn head_fits(head: &Head, len: usize, global: &GlobalPlan) -> bool {
+    let room = global.bufsize.saturating_sub(global.maxrewrite);
+    if len + 8 * head.len() + 128 <= room {
+        return true;
+    }
+    let fields: usize = head.fields().map(|f| 8 + f.name.len() + f.value.len()).sum();
+    let line = match head.status {
+        0 => head.method().len() + head.target().len(),
+        _ => 3 + head.reason().len(),
+    };
+    60 + 8 + line + 16 + 1 + fields <= room
 }
 
 /// Nothing of the head is to be used.

@@ -59,18 +59,10 @@ impl<'p> Exchange<'p> {
         }
     }
 
-    /// How many bytes the request's body takes of the input, if all of it is here.
+    /// Is all of the request here?
     #[must_use]
-    pub fn whole_body(&self) -> Option<usize> {
-        match self.info.framing {
-            Framing::Length(n) => usize::try_from(n).ok().filter(|n| self.input.len() >= *n),
-            Framing::Chunked => {
-                let mut copy = self.input.data().to_vec();
-                let decoded = Chunked::default().decode(&mut copy).ok()?;
-                decoded.ended.then_some(decoded.consumed)
-            }
-            _ => None,
-        }
+    pub fn body_is_here(&self) -> bool {
+        self.body_state().complete
     }
 
     /// How much of the request's body is here.
@@ -223,9 +215,17 @@ pub async fn buffer_body(x: &mut Exchange<'_>, session: &Session) -> Result<(), 
             return Ok(());
         }
         if session.task.worker.clock.now() >= until {
-            return Err(Stop::new(b"cD", 408));
+            x.facts.timers.request = -1;
+            return Err(Stop::new(b"cR", 408));
         }
-        wait(x, session, until, true).await?;
+        if let Err(stop) = wait(x, session, until, true).await {
+            if stop.termination != *b"CR" {
+                return Err(stop);
+            }
+            // the request ends when its backend is known
+            x.cut = true;
+            return Ok(());
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use super::body::Body;
 use super::exchange::{Exchange, Stop, ms};
 use super::flow::{Flow, FlowError};
+use super::request::{head_fits, too_odd};
 use super::{headers, stages};
 use crate::outcome;
 use crate::plan::{ProxyPlan, ServerPlan};
@@ -10,12 +11,12 @@ use crate::relay::{self, Lane};
 use crate::rules::Timeout;
 use crate::session::Session;
 use crate::upstream::Upstream;
-use crate::worker::{Task, Woken};
-use portcullis_config::{ConnectionMode, Opts};
+use crate::worker::{Task, Woken, Worker};
+use portcullis_config::{ConnectionMode, Opts, RetryOn};
 use portcullis_sample::Direction;
 use portcullis_transport::conn::Seen;
 use portcullis_transport::{Buffer, Conn, Millis};
-use portcullis_wire::h1::{Chunked, Framing, Info, Parsed, encode, parse_response};
+use portcullis_wire::h1::{Bad, Chunked, Fault, Framing, Info, Parsed, encode, parse_response};
 use std::future::poll_fn;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -24,6 +25,8 @@ use std::time::Duration;
 pub enum Ended {
     /// The response went to the client; the connection, if it may be used again.
     Done(Option<Upstream>),
+    /// `retry-on`: it is to be sent again.
+    Again,
     /// No response, or not all of it.
     Stopped(Stop),
 }
@@ -46,12 +49,43 @@ impl Due {
     }
 }
 
+impl Answer {
+    /// What `retry-on` calls it.
+    fn failure(&self) -> RetryOn {
+        match self {
+            Self::Gone(true) => RetryOn::EMPTY_RESPONSE,
+            Self::Gone(false) | Self::Malformed | Self::Unasked => RetryOn::JUNK_RESPONSE,
+            Self::ServerLate => RetryOn::RESPONSE_TIMEOUT,
+            _ => RetryOn::NONE,
+        }
+    }
+}
+
+/// The request is put back to where it was before it was sent.
+fn again(x: &mut Exchange<'_>, worker: &Worker, up: &mut Flow, upstream: Upstream) -> Ended {
+    x.input = reclaim(x, up);
+    if x.info.framing != Framing::None {
+        // its body was consumed
+        worker.buffers.give(std::mem::take(&mut x.input));
+        let kept = x.replay.as_deref().unwrap_or_default();
+        let mut buffer = worker.buffers.take();
+        buffer.extend(kept);
+        x.input = buffer;
+    }
+    x.facts.bytes_down = 0;
+    upstream.conn.reset_on_close();
+    worker.idle.borrow_mut().close(upstream);
+    Ended::Again
+}
+
 /// What ends the wait for a response head.
 enum Answer {
     Head(usize, Info),
     /// The server closed or broke the connection; `true`: before anything came.
     Gone(bool),
     Malformed,
+    /// 101 that is none.
+    Unasked,
     /// The client has gone while its request was complete.
     Client,
     /// Its connection broke.
@@ -108,14 +142,25 @@ pub async fn run(
         };
         let (len, info) = match answer {
             Answer::Head(len, info) => (len, info),
+            other if x.may_retry(back, other.failure()) => {
+                worker.buffers.give(received);
+                return again(x, &worker, &mut up, upstream);
+            }
             other => {
+                if matches!(other, Answer::Unasked) {
+                    x.facts.bytes_down += counted(&x.scratch.response, &Info::default());
+                }
                 let stop = match other {
                     Answer::Gone(true) if reused => Stop::silent(),
                     _ => no_answer(x, &worker, back, &other),
                 };
+                up.drop_rest();
+                if !up.done && !x.info.stray_body {
+                    x.rest = Some(std::mem::replace(&mut up.body, Body::Length(0)));
+                }
                 x.input = reclaim(x, &mut up);
                 x.facts.bytes_up += up.counted();
-                x.body_done = up.done;
+                x.body_done = up.done || x.info.stray_body;
                 worker.buffers.give(received);
                 upstream.conn.reset_on_close();
                 worker.idle.borrow_mut().close(upstream);
@@ -124,11 +169,14 @@ pub async fn run(
         };
         received.consume(len);
         x.facts.bytes_down += counted(&x.scratch.response, &info);
+        headers::strip_connection(&mut x.scratch.response, info.upgrade);
         if (100..200).contains(&x.scratch.response.status) && x.scratch.response.status != 101 {
-            if x.client_is_11() {
-                interim(x, session, &mut due).await;
-            }
+            interim(x, session, &mut due).await;
             continue;
+        }
+        if x.may_retry(back, RetryOn::status(x.scratch.response.status)) {
+            worker.buffers.give(received);
+            return again(x, &worker, &mut up, upstream);
         }
         x.facts.timers.response = ms(worker.clock.now().since(sent_at));
         x.facts.status = x.scratch.response.status.into();
@@ -172,7 +220,8 @@ fn counted(head: &portcullis_message::Head, info: &Info) -> u64 {
         _ => false,
     };
     let fields: usize = head.fields().filter(|f| !dropped(f.id)).map(|f| f.name.len() + f.value.len()).sum();
-    (21 + 8 + 3 + head.reason().len() + fields) as u64
+    let status = if head.status < 1000 { 3 } else { 5 };
+    (21 + 8 + status + head.reason().len() + fields) as u64
 }
 
 /// How much of a response's body came with its head.
@@ -209,6 +258,7 @@ async fn await_head(
     let task = &session.task;
     let limits = back.response_limits;
     let method = x.method;
+    let global = &x.plan.global;
     let response = &mut x.scratch.response;
     let mut sink_broken = false;
     let mut fresh = true;
@@ -231,10 +281,13 @@ async fn await_head(
                     Ok(Parsed::Complete(len, info)) => {
                         // a fault in the body that is here already is the head's
                         let rest = received.data().get(len..).unwrap_or_default();
-                        let bad = info.framing == Framing::Chunked && Chunked::default().look(rest).is_err();
+                        let bad = (info.framing == Framing::Chunked
+                            && Chunked::default().look(rest).is_err())
+                            || !head_fits(response, len, global);
                         return Poll::Ready(if bad { Answer::Malformed } else { Answer::Head(len, info) });
                     }
                     Ok(Parsed::Partial) if received.len() < task.worker.buffers.size() => {}
+                    Err(Bad { fault: Fault::Upgrade, .. }) => return Poll::Ready(Answer::Unasked),
                     _ => return Poll::Ready(Answer::Malformed),
                 }
             }
@@ -289,7 +342,7 @@ fn no_answer(x: &Exchange<'_>, worker: &crate::worker::Worker, back: &ProxyPlan,
             failed();
             Stop::new(b"SH", 502)
         }
-        Answer::Malformed => {
+        Answer::Malformed | Answer::Unasked => {
             failed();
             Stop::new(b"PH", 502)
         }
@@ -340,7 +393,7 @@ async fn respond(
     x: &mut Exchange<'_>,
     session: &mut Session,
     back: &ProxyPlan,
-    upstream: Upstream,
+    mut upstream: Upstream,
     mut up: Flow,
     received: Buffer,
     info: Info,
@@ -349,12 +402,11 @@ async fn respond(
     let tunnel = info.framing == Framing::Tunnel;
     let client = x.scratch.request.version;
     x.facts.status = x.scratch.response.status.into();
-    x.keep &=
-        info.framing != Framing::UntilClose && !tunnel && !(info.insecure && !x.plan.global.keep_insecure_te);
+    x.keep &= info.framing != Framing::UntilClose && !tunnel;
     if session.worker().process.is_stopping() {
         x.keep = false;
     }
-    headers::to_client(&mut x.scratch.response, client, x.keep, &info);
+    x.keep = headers::to_client(&mut x.scratch.response, client, x.keep, &info);
     let mut down = Flow::new(received, Body::new(info.framing), info.framing == Framing::Chunked);
     encode::response(&x.scratch.response, x.front.client_case.as_deref(), &mut down.before);
     down.drop_trailers =
@@ -370,11 +422,18 @@ async fn respond(
     x.facts.bytes_down += down.counted();
     x.body_done = up.done;
     let worker = session.worker().clone();
+    let mut odd = false;
+    if info.glitches > 0 {
+        upstream.glitches += 1;
+        odd = too_odd(upstream.glitches, x.plan.global.be_glitches);
+    }
     // a server that did not take all of the request is not asked again
     let clean = failed.is_none() && !up.was_dropped();
     let reusable = clean
+        && !odd
         && info.keep_alive
-        && !info.insecure
+        && !x.server_close
+        && (!info.insecure || x.plan.global.keep_insecure_te)
         && info.framing != Framing::UntilClose
         && back.connection == ConnectionMode::KeepAlive
         && x.front.connection != ConnectionMode::ServerClose
@@ -516,6 +575,9 @@ async fn run_tunnel(
     x.facts.bytes_up += to_server.bytes;
     x.facts.bytes_down += to_client.bytes;
     x.facts.termination[..2].copy_from_slice(&crate::tcp::termination(end));
+    if end == relay::End::ClientBroke {
+        upstream.conn.reset_on_close();
+    }
     x.scratch.out = std::mem::take(&mut up.before);
     to_server.discard(&session.task);
     to_client.discard(&session.task);

@@ -181,6 +181,7 @@ pub(super) fn of_request(head: &mut Head, limits: &Limits) -> Result<Info, Fault
     }
     info.expect_continue &= !old;
     persistence(head.version, &seen, &mut info);
+    info.keep_alive &= !(old && info.framing == Framing::Chunked);
     Ok(info)
 }
 
