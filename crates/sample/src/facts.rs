@@ -69,7 +69,7 @@ pub struct Facts<'a> {
     pub frontend_id: u32,
     /// Name of the backend; the frontend's while none was chosen.
     pub backend_name: &'a str,
-    /// `id` of the backend; 0: none was chosen.
+    /// `id` of the backend; the frontend's while none was chosen.
     pub backend_id: u32,
     /// Name of the server; `<NOSRV>` for none, or what answered instead (`<STATS>` …).
     pub server_name: &'a str,

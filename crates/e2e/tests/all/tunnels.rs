@@ -45,7 +45,9 @@ fn websocket_without_a_key() {
     scenario("tunnels/websocket_without_a_key", |w| {
         w.ok("o1");
         w.proxy(&sections("", ""));
-        w.client("fe").get("/chat", "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n").read_to_end();
+        w.client("fe")
+            .get("/chat", "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n")
+            .read_to_end();
         w.logs(1);
     });
 }
@@ -163,7 +165,9 @@ fn connect_with_modes() {
         scenario(&format!("tunnels/connect_with_{name}"), |w| {
             w.origin("o1", |mut c| {
                 c.head();
-                c.send("HTTP/1.1 200 Connected\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\nhello");
+                c.send(
+                    "HTTP/1.1 200 Connected\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\nhello",
+                );
                 c.wait_end();
             });
             w.proxy(&sections(frontend, backend));

@@ -44,6 +44,7 @@ fn begin_facts<'p>(facts: &mut Facts<'p>, session: &Session, front: &'p ProxyPla
     facts.frontend_name = &front.name;
     facts.frontend_id = front.id;
     facts.backend_name = &front.name;
+    facts.backend_id = front.id;
     facts.listener_id = session.listener.bind.id;
     let now = worker.clock.wall();
     let age = std::time::Duration::from_millis(worker.clock.now().since(session.accepted));
