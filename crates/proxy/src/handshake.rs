@@ -180,7 +180,7 @@ fn proxy_header(bytes: &[u8], _: u32) -> Result<Option<Told>, Fault> {
             Ok(Some(Told { len: h.len, addresses: inet(h.addresses) }))
         }
         Ok(proxy_protocol::Parsed::Partial) => Ok(None),
-        Err(e) => Err(Fault { message: e.fault.text(), addresses: inet(e.addresses) }),
+        Err(e) => Err(Fault { message: e.fault.text(), addresses: e.addresses }),
     }
 }
 

@@ -231,7 +231,7 @@ fn fetches_of_servers() {
         w.ok("o1");
         w.proxy(
             &(sections(
-                "http-request return status 200 hdr x \"%[nbsrv] %[nbsrv(be)] %[nbsrv(none)] %[srv_is_up(be/s1)] %[srv_is_up(none/s1)] %[be_conn(be)] %[queue(be)] %[srv_conn(be/s1)] %[srv_queue(be/s1)]\"",
+                "http-request return status 200 hdr x \"%[nbsrv(be)] %[nbsrv(none)] %[srv_is_up(be/s1)] %[srv_is_up(none/s1)] %[be_conn(be)] %[queue(be)] %[srv_conn(be/s1)] %[srv_queue(be/s1)]\"",
                 "",
             ) + "backend none\n  server s1 127.0.0.1:${o1} disabled\n"),
         );

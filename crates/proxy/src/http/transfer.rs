@@ -13,7 +13,7 @@ use crate::session::Session;
 use crate::upstream::Upstream;
 use crate::worker::{Task, Woken, Worker};
 use portcullis_config::{ConnectionMode, Opts, RetryOn};
-use portcullis_sample::Direction;
+use portcullis_sample::{Direction, Scope};
 use portcullis_transport::conn::Seen;
 use portcullis_transport::{Buffer, Conn, Millis};
 use portcullis_wire::h1::{Bad, Chunked, Fault, Framing, Info, Parsed, encode, parse_response};
@@ -113,7 +113,9 @@ pub async fn run(
     let mut out = std::mem::take(&mut x.scratch.out);
     out.clear();
     if upstream_is_new(&upstream) {
-        crate::preface::write(server, &x.rule_cx(&worker, Direction::Request, true).scope(), &mut out);
+        // 3.5 does not show the request to the formats of the header
+        let scope = Scope { wall: worker.clock.wall(), ..Scope::new(&x.facts, &worker.random) };
+        crate::preface::write(server, &scope, &mut out);
     }
     if let Some(header) = &back.send_name_header {
         crate::rules::headers::send_name(&mut x.scratch.request, header, &server.name);

@@ -47,8 +47,8 @@ pub enum Fault {
 pub struct Refused {
     /// Why.
     pub fault: Fault,
-    /// The addresses that it announced before what is wrong with it.
-    pub addresses: Option<Addresses>,
+    /// The addresses (client, destination) that it announced before what is wrong with it.
+    pub addresses: Option<(SocketAddr, SocketAddr)>,
 }
 
 impl From<Fault> for Refused {

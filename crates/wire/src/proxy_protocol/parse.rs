@@ -159,7 +159,11 @@ fn v2(raw: &[u8]) -> Result<Parsed<'_>, Refused> {
     let (block, values) = whole.get(16..).and_then(|b| b.split_at_checked(size)).unwrap_or_default();
     let addresses = addresses(block);
     // the addresses count already when what is behind them is wrong
-    let refused = |fault| Refused { fault, addresses };
+    let told = match addresses {
+        Some(Addresses::Inet { src, dst }) => Some((src, dst)),
+        _ => None,
+    };
+    let refused = |fault| Refused { fault, addresses: told };
     let tlvs = Tlvs::new(values).map_err(refused)?;
     check_crc(whole, &tlvs).map_err(refused)?;
     Ok(Parsed::Complete(Header { len, version: 2, local, transport, addresses, tlvs }))
