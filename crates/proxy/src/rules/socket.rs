@@ -155,6 +155,9 @@ pub(super) fn priority_offset(p: &mut Parsing<'_, '_, '_>, _: Sets) -> Result<Pa
 
 /// `set-retries { <int> | <expr> }`
 pub(super) fn retries(p: &mut Parsing<'_, '_, '_>, _: Sets) -> Result<Parsed, String> {
+    if p.cx.proxy().kind == ProxyKind::Defaults {
+        return Err("'set-retries' is not allowed in 'defaults' sections".into());
+    }
     if p.cx.proxy().kind == ProxyKind::Frontend {
         return Err("'set-retries' only available in backend or listen section".into());
     }

@@ -65,6 +65,8 @@ impl ActionRow {
     #[must_use]
     pub fn is(&self, word: &str) -> bool {
         match self.name.strip_suffix("(*)") {
+            // bare, these have a message of their own
+            Some(stem @ ("set-var" | "set-var-fmt" | "unset-var")) if word == stem => true,
             Some("track-sc") => word.starts_with("track-sc"),
             Some(stem) => word.strip_prefix(stem).is_some_and(|rest| rest.starts_with('(')),
             None => word == self.name,
@@ -450,7 +452,8 @@ mod tests {
     #[test]
     fn names_with_arguments_and_near_misses() {
         assert_eq!(find(Sets::HTTP_REQUEST, "set-var(txn.a)").map(|r| r.name), Some("set-var(*)"));
-        assert!(find(Sets::HTTP_REQUEST, "set-var").is_none());
+        assert_eq!(find(Sets::HTTP_REQUEST, "set-var").map(|r| r.name), Some("set-var(*)"));
+        assert!(find(Sets::HTTP_REQUEST, "add-acl").is_none());
         assert!(find(Sets::HTTP_REQUEST, "set-status").is_none());
         assert_eq!(nearest(Sets::HTTP_REQUEST, "denyy"), Some("deny"));
         assert_eq!(nearest(Sets::HTTP_REQUEST, "foo"), None);

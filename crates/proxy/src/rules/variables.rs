@@ -51,7 +51,9 @@ fn named(p: &Parsing<'_, '_, '_>) -> Result<(VarName, Vec<String>), String> {
         "Expects 'set-var(<var-name>)', 'set-var-fmt(<var-name>)' or 'unset-var(<var-name>)'";
     let word = p.args.at.checked_sub(1).and_then(|at| p.args.words.get(at));
     let word = word.map(|w| w.str().into_owned()).unwrap_or_default();
-    let inside = word.split_once('(').map_or("", |(_, rest)| rest);
+    let Some((_, inside)) = word.split_once('(') else {
+        return Err(format!("invalid or incomplete action '{word}'. {EXPECTS}"));
+    };
     let Some(inside) = inside.strip_suffix(')') else {
         return Err(format!("incomplete argument after action '{word}'. {EXPECTS}"));
     };
