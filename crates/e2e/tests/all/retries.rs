@@ -51,7 +51,7 @@ cases! {
     cut_head_is_not_empty: 1, "HTTP/1.1 200 OK\r\nX: ", "retry-on empty-response", GET;
     status: 1, E503, "retry-on 503", GET;
     status_for_ever: 9, E503, "retry-on 503\nretries 2", GET;
-    status_post: 1, E503, "retry-on all-retryable-errors", POST;
+    status_post: 1, E503, "retry-on 503 junk-response", POST;
     another_status: 1, E404, "retry-on 500 503", GET;
     status_404: 1, E404, "retry-on 404", GET;
     disabled_by_a_rule: 1, E503, "retry-on 503\nhttp-request disable-l7-retry", GET;

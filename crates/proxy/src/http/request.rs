@@ -77,7 +77,7 @@ pub async fn read(x: &mut Exchange<'_>, session: &mut Session) -> Result<(), Sto
 /// Has a connection seen so many odd heads that it shall not go on? HAProxy gives it up at three quarters.
 #[must_use]
 pub fn too_odd(glitches: u32, threshold: u32) -> bool {
-    threshold > 0 && u64::from(glitches) * 4 >= u64::from(threshold) * 3
+    threshold > 0 && u64::from(glitches) >= u64::from(threshold) * 3 / 4
 }
 
 /// Does a head leave the room that rules may want (`tune.maxrewrite`)? `len`: bytes on the wire. As HAProxy 3.5, which
