@@ -670,6 +670,20 @@ pub enum LogFormat {
     Custom(String),
 }
 
+impl LogFormat {
+    /// The keyword that chose it; none for the default.
+    #[must_use]
+    pub fn keyword(&self) -> Option<&'static str> {
+        match self {
+            Self::Connect => None,
+            Self::Tcp | Self::TcpClf => Some("option tcplog"),
+            Self::Http | Self::HttpClf => Some("option httplog"),
+            Self::Https => Some("option httpslog"),
+            Self::Custom(_) => Some("log-format"),
+        }
+    }
+}
+
 /// `balance`; algorithms beyond round robin come with issue 4 and extend this.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Balance {

@@ -13,6 +13,13 @@ use std::sync::Arc;
 
 /// Every row of the binary.
 pub fn registry() -> Registry {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| portcullis_sample::row::install(portcullis_proxy::rules::internal::ROWS));
+    let logs = Rows {
+        keywords: portcullis_proxy::outcome::ROWS,
+        server: portcullis_proxy::preface::OPTIONS,
+        ..Rows::default()
+    };
     let own = Rows { keywords: portcullis_config::env_rows::ROWS, ..Rows::default() };
     let none = Rows { keywords: portcullis_config::no_effect::ROWS, ..Rows::default() };
     Registry {
@@ -20,6 +27,7 @@ pub fn registry() -> Registry {
             portcullis_config::rows::rows(),
             portcullis_proxy::rules::rows(),
             portcullis_admin::rows(),
+            logs,
             own,
             none,
         ],
@@ -51,8 +59,11 @@ pub fn process(model: &Model, limits: &Limits) -> Arc<Process> {
     let tag = g.log_tag.clone().unwrap_or_else(|| "haproxy".into());
     let sinks = Sinks::new(rings.collect(), g.log_send_hostname.clone(), tag);
     let counts = Counts::new(workers, limits.maxconn, g.maxconnrate, g.maxsessrate);
-    let limit = u32::try_from(limits.wanted).unwrap_or(u32::MAX);
-    let ratio = Descriptors::new(limit, g.tune.pool_low_fd_ratio, g.tune.pool_high_fd_ratio);
+    // the ratios are those of what so many connections may use
+    let own = u32::try_from(crate::limits::own(model)).unwrap_or(u32::MAX);
+    let limit = limits.maxconn.saturating_mul(2).saturating_add(own);
+    let ratio = Descriptors::new(limit, g.tune.pool_low_fd_ratio, g.tune.pool_high_fd_ratio)
+        .with(own.saturating_sub(5), counts.conns.clone());
     Process::new(workers, counts, sinks, ratio)
 }
 

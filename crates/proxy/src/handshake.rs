@@ -1,15 +1,18 @@
 //! What comes before a session's first stream: connection rules, PROXY protocol and NetScaler headers, session rules.
 
-use crate::plan::ProxyPlan;
+use crate::outcome;
+use crate::plan::{Plan, ProxyPlan};
 use crate::reply::{ErrorPages, Pages};
 use crate::rules::{Cursor, Effects, Flow, RuleCx, Rules, Wait, run};
 use crate::session::Session;
+use portcullis_sample::vars::Vars;
 use portcullis_sample::{Direction, Facts};
 use portcullis_transport::{Buffer, Peer};
+use portcullis_wire::netscaler_cip;
 use portcullis_wire::proxy_protocol::{self, Addresses};
-use portcullis_wire::{netscaler_cip, proxy_protocol::Parsed};
 use std::future::poll_fn;
-use std::sync::LazyLock;
+use std::net::SocketAddr;
+use std::sync::{Arc, LazyLock};
 use std::task::Poll;
 
 static NO_PAGES: LazyLock<ErrorPages> = LazyLock::new(ErrorPages::default);
@@ -27,17 +30,28 @@ pub async fn run_all(session: &mut Session) -> Result<Option<Buffer>, Refused> {
     let sets = front.rules.as_deref();
     let mut effects = Effects::default();
     if let Some(sets) = sets {
-        rules(session, front, &sets.tcp_connection, &mut effects, true).await?;
+        // a connection that a rule rejects is reset, so that it leaves nothing behind
+        let rejected = rules(session, &plan, front, &sets.tcp_connection, &mut effects, true).await;
+        rejected.inspect_err(|_| session.conn.reset_on_close())?;
     }
+    let bind = &session.listener.bind;
+    let proxy = bind.accept_proxy || effects.expect_proxy;
+    let cip = bind.accept_cip.or(effects.expect_netscaler_cip.then_some(0));
     let mut rest = None;
-    if session.listener.bind.accept_proxy || effects.expect_proxy {
-        rest = proxy_header(session, front, rest).await?;
+    if proxy {
+        rest = header(session, front, &PROXY, rest, 0).await?;
     }
-    if let Some(magic) = session.listener.bind.accept_cip {
-        rest = cip_header(session, front, rest, magic).await?;
+    if let Some(magic) = cip {
+        rest = header(session, front, &CIP, rest, magic).await?;
     }
-    if let Some(sets) = sets {
-        rules(session, front, &sets.tcp_session, &mut effects, false).await?;
+    if let Some(sets) = sets
+        && rules(session, &plan, front, &sets.tcp_session, &mut effects, false).await.is_err()
+    {
+        if proxy || cip.is_some() {
+            // 3.5 tells of a session that had a handshake, and that nothing was wrong with that
+            outcome::never_began(session, front, "Success", true);
+        }
+        return Err(Refused);
     }
     Ok(rest)
 }
@@ -45,6 +59,7 @@ pub async fn run_all(session: &mut Session) -> Result<Option<Buffer>, Refused> {
 /// `tcp-request connection` and `tcp-request session`.
 async fn rules(
     session: &mut Session,
+    plan: &Arc<Plan>,
     front: &ProxyPlan,
     set: &Rules,
     effects: &mut Effects,
@@ -56,6 +71,7 @@ async fn rules(
     let worker = session.worker().clone();
     let mut facts = Facts::new();
     facts.client = session.client.addr();
+    facts.vars = Vars::of(&session.vars);
     facts.frontend = session.destination();
     facts.frontend_name = &front.name;
     facts.backend_name = &front.name;
@@ -75,13 +91,16 @@ async fn rules(
             response_bytes: None,
             inspecting: false,
             last_call: true,
-            ext: &(),
+            ext: plan,
+            captures: front.captures.as_deref(),
             pages,
             effects,
             limit: worker.buffers.size(),
             body: Default::default(),
         };
-        match run(set, &mut cursor, &mut cx) {
+        let flow = run(set, &mut cursor, &mut cx);
+        effects.client.apply(&session.conn);
+        match flow {
             Flow::Done | Flow::Accept => break,
             Flow::Wait(Wait::Until(t)) => {
                 session.task.deadline(t);
@@ -101,6 +120,7 @@ async fn rules(
             }
         }
     }
+    session.vars.take_from(&facts.vars.session);
     if let Some(source) = facts.source {
         session.client = Peer::Inet(source);
     }
@@ -110,66 +130,140 @@ async fn rules(
     Ok(())
 }
 
-/// Reads more of the header, within `timeout client-hs` or `client`.
-async fn more(session: &Session, front: &ProxyPlan, buffer: &mut Buffer) -> Result<(), Refused> {
-    let task = &session.task;
-    let t = &front.timeouts;
-    task.deadline(session.accepted.after(t.client_hs.or(t.client)));
-    poll_fn(|cx| match session.conn.poll_recv(cx, buffer) {
-        Poll::Ready(Ok(n)) if n > 0 => Poll::Ready(Ok(())),
-        Poll::Ready(_) => Poll::Ready(Err(Refused)),
-        Poll::Pending if task.poll_woken(cx).is_some() => Poll::Ready(Err(Refused)),
-        Poll::Pending => Poll::Pending,
-    })
-    .await
+/// What a header says of a connection.
+struct Told {
+    len: usize,
+    addresses: Option<(SocketAddr, SocketAddr)>,
+}
+
+/// A header that cannot be accepted: the message for the log, and the addresses that it had told already.
+struct Fault {
+    message: &'static str,
+    addresses: Option<(SocketAddr, SocketAddr)>,
+}
+
+/// One kind of header in front of a connection's own bytes. The messages are those of `fc_err_str`.
+struct Kind {
+    /// `None`: more is needed.
+    parse: fn(&[u8], u32) -> Result<Option<Told>, Fault>,
+    empty: &'static str,
+    broken: &'static str,
+    late: &'static str,
+    truncated: &'static str,
 }
 
 /// `accept-proxy`, `expect-proxy layer4`
-async fn proxy_header(
-    session: &mut Session,
-    front: &ProxyPlan,
-    rest: Option<Buffer>,
-) -> Result<Option<Buffer>, Refused> {
-    let mut buffer = rest.unwrap_or_else(|| session.worker().buffers.take());
-    loop {
-        match proxy_protocol::parse(buffer.data()) {
-            Ok(Parsed::Complete(header)) => {
-                let len = header.len;
-                if let Some(Addresses::Inet { src, dst }) = header.addresses {
-                    session.client = Peer::Inet(src);
-                    session.told_destination = Some(Box::new(dst));
-                }
-                buffer.consume(len);
-                return Ok(keep(session, buffer));
-            }
-            Ok(Parsed::Partial) if !buffer.is_full() => more(session, front, &mut buffer).await?,
-            _ => return Err(Refused),
+static PROXY: Kind = Kind {
+    parse: proxy_header,
+    empty: "Connection closed while waiting for PROXY protocol header",
+    broken: "Connection error while waiting for PROXY protocol header",
+    late: "Timeout while waiting for PROXY protocol header",
+    truncated: "Truncated PROXY protocol header received",
+};
+
+/// `accept-netscaler-cip`, `expect-netscaler-cip layer4`
+static CIP: Kind = Kind {
+    parse: cip_header,
+    empty: "Connection closed while waiting for NetScaler Client IP header",
+    broken: "Connection error while waiting for NetScaler Client IP header",
+    late: "Timeout while waiting for a NetScaler Client IP header",
+    truncated: "Truncated NetScaler Client IP header received",
+};
+
+fn proxy_header(bytes: &[u8], _: u32) -> Result<Option<Told>, Fault> {
+    let inet = |a: Option<Addresses>| match a {
+        Some(Addresses::Inet { src, dst }) => Some((src, dst)),
+        _ => None,
+    };
+    match proxy_protocol::parse(bytes) {
+        Ok(proxy_protocol::Parsed::Complete(h)) => {
+            Ok(Some(Told { len: h.len, addresses: inet(h.addresses) }))
         }
+        Ok(proxy_protocol::Parsed::Partial) => Ok(None),
+        Err(e) => Err(Fault { message: e.fault.text(), addresses: e.addresses }),
     }
 }
 
-/// `accept-netscaler-cip`
-async fn cip_header(
+fn cip_header(bytes: &[u8], magic: u32) -> Result<Option<Told>, Fault> {
+    match netscaler_cip::parse(bytes, magic) {
+        Ok(netscaler_cip::Parsed::Complete { len, src, dst }) => {
+            Ok(Some(Told { len, addresses: Some((src, dst)) }))
+        }
+        Ok(netscaler_cip::Parsed::Partial) => Ok(None),
+        Err(e) => Err(Fault { message: e.text(), addresses: None }),
+    }
+}
+
+/// Reads a header and takes it off; it must come within `timeout client-hs` or `client`.
+async fn header(
     session: &mut Session,
     front: &ProxyPlan,
+    kind: &Kind,
     rest: Option<Buffer>,
     magic: u32,
 ) -> Result<Option<Buffer>, Refused> {
     let mut buffer = rest.unwrap_or_else(|| session.worker().buffers.take());
-    loop {
-        match netscaler_cip::parse(buffer.data(), magic) {
-            Ok(netscaler_cip::Parsed::Complete { len, src, dst }) => {
-                session.client = Peer::Inet(src);
-                session.told_destination = Some(Box::new(dst));
-                buffer.consume(len);
-                return Ok(keep(session, buffer));
+    let t = &front.timeouts;
+    session.task.deadline(session.accepted.after(t.client_hs.or(t.client)));
+    let fault = loop {
+        if !buffer.is_empty() {
+            match (kind.parse)(buffer.data(), magic) {
+                Ok(Some(told)) => {
+                    announce(session, told.addresses);
+                    buffer.consume(told.len);
+                    return Ok(keep(session, buffer));
+                }
+                Ok(None) if buffer.is_full() => break kind.truncated,
+                Ok(None) => {}
+                Err(fault) => {
+                    announce(session, fault.addresses);
+                    break fault.message;
+                }
             }
-            Ok(netscaler_cip::Parsed::Partial) if !buffer.is_full() => {
-                more(session, front, &mut buffer).await?
-            }
-            _ => return Err(Refused),
         }
+        match more(session, &mut buffer).await {
+            Got::Bytes => {}
+            _ if !buffer.is_empty() => break kind.truncated,
+            Got::End => break kind.empty,
+            Got::Broken => break kind.broken,
+            Got::Late => break kind.late,
+        }
+    };
+    let received = !buffer.is_empty();
+    if received {
+        // the header was not answered for: closing resets, as with bytes that were never read
+        session.conn.reset_on_close();
     }
+    session.worker().buffers.give(buffer);
+    outcome::never_began(session, front, fault, received);
+    Err(Refused)
+}
+
+/// The addresses of the connection are from now on those that a header told.
+fn announce(session: &mut Session, addresses: Option<(SocketAddr, SocketAddr)>) {
+    if let Some((src, dst)) = addresses {
+        session.client = Peer::Inet(src);
+        session.told_destination = Some(Box::new(dst));
+    }
+}
+
+/// What came of waiting for bytes.
+enum Got {
+    Bytes,
+    End,
+    Broken,
+    Late,
+}
+
+async fn more(session: &Session, buffer: &mut Buffer) -> Got {
+    poll_fn(|cx| match session.conn.poll_recv(cx, buffer) {
+        Poll::Ready(Ok(0)) => Poll::Ready(Got::End),
+        Poll::Ready(Ok(_)) => Poll::Ready(Got::Bytes),
+        Poll::Ready(Err(_)) => Poll::Ready(Got::Broken),
+        Poll::Pending if session.task.poll_woken(cx).is_some() => Poll::Ready(Got::Late),
+        Poll::Pending => Poll::Pending,
+    })
+    .await
 }
 
 /// A buffer that holds nothing goes back.

@@ -22,7 +22,7 @@ pub struct Timeouts {
     pub client_fin: Option<Duration>,
     /// On the server's side once one direction has ended.
     pub server_fin: Option<Duration>,
-    /// Replaces both while both directions are open and data has gone both ways.
+    /// Replaces both while both directions are open.
     pub tunnel: Option<Duration>,
 }
 
@@ -215,7 +215,7 @@ pub async fn relay(
         if client_active || server_active {
             first = false;
             let now = task.worker.clock.now();
-            let tunnel = timeouts.tunnel.filter(|_| up.reads + up.writes > 0 && down.reads + down.writes > 0);
+            let tunnel = timeouts.tunnel;
             let of = |normal: Option<Duration>, fin: Option<Duration>| match half {
                 true => fin.or(tunnel).or(normal),
                 false => tunnel.or(normal),

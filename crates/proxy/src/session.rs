@@ -4,6 +4,7 @@ use crate::plan::ListenerPlan;
 use crate::worker::{Task, Worker};
 use portcullis_backend::Handle;
 use portcullis_config::{Mode, Opts};
+use portcullis_sample::vars::SessionVars;
 use portcullis_telemetry::gate::Admission;
 use portcullis_transport::{Conn, Millis, Peer};
 use std::net::SocketAddr;
@@ -32,6 +33,8 @@ pub struct Session {
     pub glitches: u32,
     /// Its own server connection from an earlier request (`http-reuse never`).
     pub private: Option<Handle>,
+    /// Variables of the session.
+    pub vars: SessionVars,
     /// The address that a PROXY header said the client asked for.
     pub told_destination: Option<Box<SocketAddr>>,
 }
@@ -58,6 +61,7 @@ impl Session {
             requests: 0,
             glitches: 0,
             private: None,
+            vars: SessionVars::default(),
             told_destination: None,
         }
     }

@@ -1,16 +1,18 @@
 //! TCP mode: rules, a server, bytes both ways, a log line.
 
 use crate::outcome;
-use crate::plan::{Plan, ProxyPlan};
+use crate::plan::{Plan, ProxyPlan, ServerPlan};
 use crate::relay::{self, End, Lane, Timeouts};
 use crate::reply::{ErrorPages, Pages};
+use crate::rules::socket::ServerSide;
 use crate::rules::{BodyState, Cursor, Effects, Flow, RuleCx, Wait, run as run_rules};
 use crate::session::Session;
 use crate::upstream::{Failure, Wish, establish};
 use crate::worker::{Woken, Worker, slots};
 use portcullis_backend::ServerState;
-use portcullis_config::Opts;
-use portcullis_sample::{Direction, Facts, Payload};
+use portcullis_config::{Mode, Opts};
+use portcullis_sample::format::Needs;
+use portcullis_sample::{Direction, Facts, Payload, Scope};
 use portcullis_transport::{Buffer, Millis};
 use std::future::poll_fn;
 use std::sync::{Arc, LazyLock};
@@ -38,7 +40,7 @@ pub async fn run(session: &mut Session, first: Option<Buffer>) {
         s.facts.frontend = session.destination();
     }
     // the short line is written when a connection begins
-    if front.log_format.is_none() {
+    if front.formats.log.is_none() {
         outcome::log_as_soon_as_possible(&mut s.facts, session, front, None);
     }
     let stream = slots::Stream {
@@ -51,9 +53,24 @@ pub async fn run(session: &mut Session, first: Option<Buffer>) {
     };
     worker.slots.set_stream(session.task.slot, Some(stream));
     worker.process.counts.counters.of(worker.id.into()).cum_req.inc();
+    s.facts.unique_id_format = front.unique_id_format();
+    if let Some(captures) = &front.captures {
+        captures.begin(&mut s.facts);
+    }
     let mut held = None;
-    if let Err(termination) = story(&mut s, session, &mut held).await {
-        s.facts.termination[..2].copy_from_slice(&termination);
+    match story(&mut s, session, &mut held).await {
+        Ok(Next::Over) => {}
+        Ok(Next::Http) => {
+            // the backend speaks HTTP: so does the connection from now on, and this stream was none
+            let first = s.first.take();
+            session.requests = 0;
+            return Box::pin(crate::http::serve(session, first)).await;
+        }
+        Err(termination) => {
+            s.facts.termination[..2].copy_from_slice(&termination);
+            // what is left unread would make a reset of the close
+            session.conn.discard_input(true);
+        }
     }
     drop(held);
     let back = s.back;
@@ -66,7 +83,7 @@ pub async fn run(session: &mut Session, first: Option<Buffer>) {
 
 /// What a TCP stream knows.
 struct Stream<'p> {
-    plan: &'p Plan,
+    plan: &'p Arc<Plan>,
     front: &'p ProxyPlan,
     back: Option<&'p ProxyPlan>,
     server: Option<Arc<ServerState>>,
@@ -76,12 +93,20 @@ struct Stream<'p> {
     first: Option<Buffer>,
 }
 
+/// What follows the story of a stream.
+enum Next {
+    /// Nothing.
+    Over,
+    /// HTTP.
+    Http,
+}
+
 /// Rules, route, server, relay.
 async fn story<'p>(
     s: &mut Stream<'p>,
     session: &mut Session,
     held: &mut Option<portcullis_telemetry::gauge::Held>,
-) -> Result<(), [u8; 2]> {
+) -> Result<Next, [u8; 2]> {
     content_rules(s, session, s.front).await?;
     let routed = s.front.rules.as_deref().and_then(|sets| {
         let plan = s.plan;
@@ -89,12 +114,15 @@ async fn story<'p>(
         let cx = rule_cx(s, &worker, true);
         sets.use_backend.choose(
             &cx.scope(),
-            |name| plan.proxies.iter().position(|p| p.kind.back() && p.name.as_bytes() == name),
+            |name| plan.backends.get(name).copied(),
             |i| plan.proxies.get(i).is_some_and(|p| !p.disabled),
         )
     });
     let back = routed.or(s.front.default_backend).and_then(|i| s.plan.proxies.get(i));
     let Some(back) = back.map(|b| &**b) else { return Err(*b"SC") };
+    if back.mode == Mode::Http {
+        return Ok(Next::Http);
+    }
     s.back = Some(back);
     s.facts.backend_name = &back.name;
     s.facts.backend_id = back.id;
@@ -107,8 +135,9 @@ async fn story<'p>(
         content_rules(s, session, back).await?;
     }
     let first = s.first.take();
-    s.server = serve(session, s.front, back, &mut s.facts, first).await;
-    Ok(())
+    let side = s.effects.server;
+    s.server = serve(session, s.front, back, &mut s.facts, side, first).await;
+    Ok(Next::Over)
 }
 
 fn rule_cx<'a, 'p>(s: &'a mut Stream<'p>, worker: &'a Worker, last_call: bool) -> RuleCx<'a, 'p> {
@@ -128,7 +157,8 @@ fn rule_cx<'a, 'p>(s: &'a mut Stream<'p>, worker: &'a Worker, last_call: bool) -
         response_bytes: None,
         inspecting: true,
         last_call,
-        ext: &(),
+        ext: s.plan,
+        captures: s.front.captures.as_deref(),
         pages,
         effects: &mut s.effects,
         limit: worker.buffers.size(),
@@ -147,6 +177,7 @@ async fn content_rules(s: &mut Stream<'_>, session: &mut Session, of: &ProxyPlan
     loop {
         let last_call = ended || worker.clock.now() >= give_up;
         let flow = run_rules(&sets.tcp_request, &mut cursor, &mut rule_cx(s, &worker, last_call));
+        s.effects.client.apply(&session.conn);
         match flow {
             Flow::Done | Flow::Accept => return Ok(()),
             Flow::Wait(Wait::Until(t) | Wait::Body(t)) => {
@@ -190,13 +221,17 @@ async fn serve<'p>(
     front: &'p ProxyPlan,
     back: &'p ProxyPlan,
     facts: &mut Facts<'p>,
+    side: ServerSide,
     first: Option<Buffer>,
 ) -> Option<Arc<ServerState>> {
     let mut wish = Wish {
         client: &session.conn,
-        watch_client: back.has(Opts::ABORTONCLOSE),
+        // a client that has ended without a byte wants nothing
+        watch_client: first.is_none() || back.has(Opts::ABORTONCLOSE),
         reuse: None,
         private: None,
+        side: side,
+        wants_source: front.formats.needs.contains(Needs::SERVER_SOURCE),
         avoid: None,
         stay: None,
         began: None,
@@ -205,6 +240,7 @@ async fn serve<'p>(
         Ok(found) => found,
         Err(Failure { termination, .. }) => {
             facts.termination[..2].copy_from_slice(&termination);
+            session.conn.discard_input(true);
             return None;
         }
     };
@@ -219,7 +255,7 @@ async fn serve<'p>(
         let wanted = Opts::SPLICE_AUTO | side;
         front.opts.intersects(wanted) || back.opts.intersects(wanted)
     };
-    let preface = crate::preface::to_server(found.server, facts, first);
+    let preface = with_preface(session.worker(), found.server, facts, first);
     let mut up = Lane::new(preface, splice(Opts::SPLICE_REQUEST));
     let mut down = Lane::new(None, splice(Opts::SPLICE_RESPONSE));
     let timeouts = Timeouts {
@@ -247,6 +283,28 @@ async fn serve<'p>(
     }
     session.worker().idle.borrow_mut().close(found.upstream);
     Some(state)
+}
+
+/// The server's PROXY header, if it wants one, in front of bytes that were read already.
+fn with_preface(
+    worker: &Worker,
+    server: &ServerPlan,
+    facts: &Facts<'_>,
+    first: Option<Buffer>,
+) -> Option<Buffer> {
+    let mut bytes = Vec::new();
+    let scope = Scope { wall: worker.clock.wall(), ..Scope::new(facts, &worker.random) };
+    crate::preface::write(server, &scope, &mut bytes);
+    if bytes.is_empty() {
+        return first;
+    }
+    let mut b = Buffer::with_capacity(bytes.len() + first.as_ref().map_or(0, Buffer::len));
+    b.extend(&bytes);
+    if let Some(first) = first {
+        b.extend(first.data());
+        worker.buffers.give(first);
+    }
+    Some(b)
 }
 
 /// Cause and phase of a relay's end.

@@ -1,6 +1,7 @@
 //! Connections to servers: idle ones and how they are watched, new ones and how they are made.
 
 use crate::plan::{ProxyPlan, ServerPlan};
+use crate::rules::socket::ServerSide;
 use crate::worker::{Task, Woken, Worker};
 use portcullis_backend::{
     Choice, Connection, Descriptors, Grant, Handle, IdlePool, Lease, Next, Priority, QueueAt, SlotGuard,
@@ -239,6 +240,10 @@ pub struct Wish<'a> {
     pub reuse: Option<bool>,
     /// The session's own connection from an earlier request.
     pub private: Option<Handle>,
+    /// What rules said about the way there.
+    pub side: ServerSide,
+    /// Somebody asks for our address towards the server.
+    pub wants_source: bool,
     /// Not this server: it failed this request already.
     pub avoid: Option<Arc<portcullis_backend::ServerState>>,
     /// This server again (`retry-on`).
@@ -288,6 +293,8 @@ pub async fn establish<'p>(
 ) -> Result<Established<'p>, Failure> {
     let Some(state) = &back.state else { return Err(Failure { termination: *b"SC", status: 503 }) };
     let began = *wish.began.get_or_insert(task.worker.clock.now());
+    let retries = wish.side.retries.unwrap_or(back.retry.retries);
+    let policy = portcullis_backend::RetryPolicy { retries, ..back.retry };
     let mut done = facts.retries;
     'balance: loop {
         let stay = wish.stay.take();
@@ -308,6 +315,9 @@ pub async fn establish<'p>(
             let connecting = task.worker.clock.now();
             let failure = match connect_once(task, back, server, &slot, facts, wish).await {
                 Ok((upstream, reused)) => {
+                    if wish.wants_source {
+                        facts.server_source = upstream.conn.local();
+                    }
                     facts.timers.connect = elapsed(task, connecting);
                     if !reused && done > 0 {
                         // the time of the failed attempts counts too
@@ -323,7 +333,7 @@ pub async fn establish<'p>(
                 return Err(failure);
             }
             let attempt = retry::Attempt { done, persistent: false, rotates: state.rotates() };
-            let next = retry::decide(&back.retry, attempt);
+            let next = retry::decide(&policy, attempt);
             done += 1;
             match next {
                 Next::GiveUp => {
@@ -420,7 +430,7 @@ async fn take_slot(
         };
         let own = matches!(at, QueueAt::Server(_));
         let now = task.worker.clock.now();
-        let Ok(ticket) = state.enqueue(at, Priority::new(0, 0, now.0)) else {
+        let Ok(ticket) = state.enqueue(at, Priority::new(wish.side.class, wish.side.offset, now.0)) else {
             return Err(Failure { termination: *b"SQ", status: 503 });
         };
         task.deadline(now.after(back.timeouts.queue.or(back.timeouts.connect)));
@@ -458,6 +468,7 @@ async fn connect_once(
 ) -> Result<(Upstream, bool), Failure> {
     let worker = &task.worker;
     let counters = slot.server().counters.of(worker.id.into());
+    facts.server = server.address_for(slot.server(), facts.frontend);
     if let Some(first) = wish.reuse {
         let mut idle = worker.idle.borrow_mut();
         let own = wish.private.take().and_then(|h| idle.pool.remove(h));
@@ -474,10 +485,11 @@ async fn connect_once(
         }
     }
     let target = server.target_for(slot.server(), facts.frontend);
+    let marks = connect::Marks { tos: wish.side.tos, mark: wish.side.mark };
     let refused = Failure { termination: *b"SC", status: 503 };
     counters.connect.inc();
     back.counters(worker.id).connect.inc();
-    let conn = connect::start(&target, &server.connect).map_err(|e| match e.kind() {
+    let conn = connect::start(&target, &server.connect, marks).map_err(|e| match e.kind() {
         std::io::ErrorKind::AddrNotAvailable | std::io::ErrorKind::AddrInUse => {
             Failure { termination: *b"RC", status: 503 }
         }
@@ -489,10 +501,6 @@ async fn connect_once(
     task.deadline(worker.clock.now().after(back.timeouts.connect));
     watched(task, wish, |cx| conn.poll_writable(cx)).await.map_err(|i| interrupted(i, *b"sC"))?;
     conn.connected().map_err(|_| refused)?;
-    facts.server = match &target {
-        connect::Target::Inet { addr, .. } => Some(*addr),
-        _ => None,
-    };
     let (watch, waker) = worker.idle.borrow_mut().watch();
     let lease = Lease::new(slot.server().clone(), worker.id.into());
     let _descriptor = Counted::new(&worker.process.descriptors);

@@ -9,5 +9,8 @@ fn main() {
     };
     println!("fetches: {}", missing(known::FETCHES, &|n| v.fetch(n).is_some()));
     println!("converters: {}", missing(known::CONVERTERS, &|n| v.converter(n).is_some()));
-    println!("ACL keywords: {}", missing(known::ACL_KEYWORDS, &|n| v.acl(n).is_some() || v.fetch(n).is_some()));
+    println!(
+        "ACL keywords: {}",
+        missing(known::ACL_KEYWORDS, &|n| v.acl(n).is_some() || v.fetch(n).is_some())
+    );
 }

@@ -1,5 +1,6 @@
 //! The one record of a session or stream that fetches, log lines and listings read.
 
+use std::cell::OnceCell;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -68,7 +69,7 @@ pub struct Facts<'a> {
     pub frontend_id: u32,
     /// Name of the backend; the frontend's while none was chosen.
     pub backend_name: &'a str,
-    /// `id` of the backend; 0: none was chosen.
+    /// `id` of the backend; the frontend's while none was chosen.
     pub backend_id: u32,
     /// Name of the server; `<NOSRV>` for none, or what answered instead (`<STATS>` …).
     pub server_name: &'a str,
@@ -120,16 +121,18 @@ pub struct Facts<'a> {
     pub proxied: bool,
     /// The connection came over TLS (`%ft` shows `~`).
     pub frontend_tls: bool,
-    /// The unique id, if one was made.
-    pub unique_id: Option<&'a [u8]>,
+    /// `unique-id-format`, evaluated when the id is first asked for ([`crate::Scope::unique_id`]).
+    pub unique_id_format: Option<&'a crate::Format>,
+    /// The unique id, once it was made.
+    pub unique_id: OnceCell<Box<[u8]>>,
     /// `capture cookie` of the request, "name=value".
-    pub request_cookie: Option<&'a [u8]>,
+    pub request_cookie: Option<Box<[u8]>>,
     /// `capture cookie` of the response.
-    pub response_cookie: Option<&'a [u8]>,
+    pub response_cookie: Option<Box<[u8]>>,
     /// `capture request header`, one element a capture of the frontend.
-    pub request_captures: &'a [Option<Box<[u8]>>],
+    pub request_captures: Vec<Option<Box<[u8]>>>,
     /// `capture response header`.
-    pub response_captures: &'a [Option<Box<[u8]>>],
+    pub response_captures: Vec<Option<Box<[u8]>>>,
     /// `tune.http.logurilen`: longer request lines are cut in logs.
     pub log_uri_len: usize,
     /// When the log line is made (`%OG`).
@@ -183,11 +186,12 @@ impl Facts<'_> {
             log_count: 0,
             proxied: false,
             frontend_tls: false,
-            unique_id: None,
+            unique_id_format: None,
+            unique_id: OnceCell::new(),
             request_cookie: None,
             response_cookie: None,
-            request_captures: &[],
-            response_captures: &[],
+            request_captures: Vec::new(),
+            response_captures: Vec::new(),
             log_uri_len: 1024,
             log_origin: "unspec",
             request_count: 0,

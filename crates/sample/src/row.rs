@@ -10,6 +10,8 @@ use std::sync::{Arc, OnceLock, RwLock};
 /// Where a fetch that has several values (`hdr`) stands; starts as default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cursor {
+    /// The value may be another one once more bytes have come.
+    pub grows: bool,
     /// Set by conditions: every value is wanted, first to last. Otherwise a fetch with several gives its usual one.
     pub all: bool,
     /// Free for the fetch: which field.

@@ -98,6 +98,20 @@ pub struct Scope<'a> {
 }
 
 impl<'a> Scope<'a> {
+    /// The stream's unique id, made when it is first asked for.
+    #[must_use]
+    pub fn unique_id(&self) -> Option<&'a [u8]> {
+        if let Some(id) = self.facts.unique_id.get() {
+            return Some(id);
+        }
+        let format = self.facts.unique_id_format?;
+        // the format itself may ask for the id, which is not there yet
+        let facts = Facts { unique_id_format: None, ..self.facts.clone() };
+        let mut id = Vec::new();
+        format.run(&Scope { facts: &facts, ..*self }, &mut id);
+        Some(self.facts.unique_id.get_or_init(|| id.into()))
+    }
+
     /// With nothing but facts.
     #[must_use]
     pub fn new(facts: &'a Facts<'a>, random: &'a Random) -> Self {

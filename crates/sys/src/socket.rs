@@ -130,6 +130,20 @@ pub fn bind_address_no_port(fd: BorrowedFd<'_>) {
     let _ = set_int(fd, libc::SOL_IP, libc::IP_BIND_ADDRESS_NO_PORT, 1);
 }
 
+/// `set-fc-tos` and the like: IP_TOS, IPV6_TCLASS.
+pub fn set_tos(fd: impl rustix::fd::AsFd, tos: u8) {
+    let _ = set_int(fd.as_fd(), libc::IPPROTO_IP, libc::IP_TOS, tos.into());
+    let _ = set_int(fd.as_fd(), libc::IPPROTO_IPV6, libc::IPV6_TCLASS, tos.into());
+}
+
+/// `silent-drop`: TCP_REPAIR, so that closing sends nothing.
+///
+/// # Errors
+/// Needs CAP_NET_ADMIN.
+pub fn set_repair(fd: BorrowedFd<'_>) -> io::Result<()> {
+    set_int(fd, libc::IPPROTO_TCP, libc::TCP_REPAIR, 1)
+}
+
 /// `set-fc-mark` and the like: SO_MARK.
 ///
 /// # Errors

@@ -189,6 +189,28 @@ impl Conn {
         let _ = rustix::net::sockopt::set_socket_linger(&self.io, Some(Duration::ZERO));
     }
 
+    /// The TOS (traffic class) of what is sent; a socket that has none is left as it is.
+    pub fn set_tos(&self, tos: u8) {
+        portcullis_sys::socket::set_tos(&self.io, tos);
+    }
+
+    /// The mark of what is sent (needs CAP_NET_ADMIN; otherwise nothing changes).
+    pub fn set_mark(&self, mark: u32) {
+        let _ = portcullis_sys::socket::set_mark(self.io.as_fd(), mark);
+    }
+
+    /// Closing will send nothing at all to the peer (needs CAP_NET_ADMIN), or a reset that dies on its way, after so
+    /// many hops or at the next router.
+    pub fn vanish(&self, ttl: Option<u8>) {
+        if ttl.is_none() && portcullis_sys::socket::set_repair(self.io.as_fd()).is_ok() {
+            return;
+        }
+        let ttl = u32::from(ttl.unwrap_or(1));
+        let _ = rustix::net::sockopt::set_ip_ttl(&self.io, ttl);
+        let _ = rustix::net::sockopt::set_ipv6_unicast_hops(&self.io, Some(ttl as u8));
+        self.reset_on_close();
+    }
+
     /// This end's address: the destination that the client asked for.
     #[must_use]
     pub fn local(&self) -> Option<SocketAddr> {

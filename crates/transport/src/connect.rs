@@ -53,11 +53,20 @@ pub struct ConnectOptions {
     pub quick_ack_off: bool,
 }
 
+/// What rules say about one connection's packets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Marks {
+    /// `set-bc-tos`
+    pub tos: Option<u8>,
+    /// `set-bc-mark`
+    pub mark: Option<u32>,
+}
+
 /// Starts connecting. The connection is usable once [`Conn::poll_writable`] is ready and [`Conn::connected`] agrees.
 ///
 /// # Errors
 /// The system's: no descriptors, no ports left, unreachable network, refused Unix socket.
-pub fn start(target: &Target, options: &ConnectOptions) -> io::Result<Conn> {
+pub fn start(target: &Target, options: &ConnectOptions, marks: Marks) -> io::Result<Conn> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let fd = match target {
         Target::Inet { addr, mptcp } => {
@@ -68,6 +77,12 @@ pub fn start(target: &Target, options: &ConnectOptions) -> io::Result<Conn> {
             })?;
             sockopt::set_tcp_nodelay(&fd, true)?;
             apply(&fd, *addr, options)?;
+            if let Some(tos) = marks.tos {
+                portcullis_sys::socket::set_tos(&fd, tos);
+            }
+            if let Some(mark) = marks.mark {
+                let _ = portcullis_sys::socket::set_mark(rustix::fd::AsFd::as_fd(&fd), mark);
+            }
             fd
         }
         Target::Unix(_) | Target::Abstract(_) => {

@@ -2,6 +2,7 @@
 
 use crate::server::ServerState;
 use portcullis_telemetry::counter::Sharded;
+use portcullis_telemetry::gauge::Gauge;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
@@ -190,6 +191,8 @@ impl Drop for Lease {
 #[derive(Debug, Default)]
 pub struct Descriptors {
     used: AtomicU32,
+    base: u32,
+    clients: Arc<Gauge>,
     low: u32,
     high: u32,
 }
@@ -199,7 +202,12 @@ impl Descriptors {
     pub fn new(max: u32, low_ratio: u32, high_ratio: u32) -> Self {
         let part =
             |ratio: u32| u32::try_from(u64::from(max) * u64::from(ratio.min(100)) / 100).unwrap_or(u32::MAX);
-        Self { used: AtomicU32::new(0), low: part(low_ratio), high: part(high_ratio) }
+        Self { low: part(low_ratio), high: part(high_ratio), ..Self::default() }
+    }
+    /// With descriptors that are open anyway, and the gauge of clients' connections, which take one each.
+    #[must_use]
+    pub fn with(self, base: u32, clients: Arc<Gauge>) -> Self {
+        Self { base, clients, ..self }
     }
     /// One more is open.
     pub fn add(&self) {
@@ -211,7 +219,7 @@ impl Descriptors {
     }
     /// How many are open.
     pub fn used(&self) -> u32 {
-        self.used.load(Relaxed)
+        self.used.load(Relaxed) + self.base + self.clients.get()
     }
     /// Too many to keep another idle connection.
     pub fn above_low(&self) -> bool {

@@ -26,7 +26,9 @@ pub fn misplaced(cx: &mut Cx<'_>, row: &Keyword) {
         cx.alert(word, format!("'{name}' not allowed {why}"));
     } else if is_flag(name) {
         cx.alert(cx.line.word(1), format!("'{name}' is unknown here {why}"));
-    } else if matches!(name, "option httplog" | "option tcplog" | "option httpslog" | "log-format") {
+    } else if name.contains("log-format")
+        || matches!(name, "option httplog" | "option tcplog" | "option httpslog")
+    {
         let name = cx.proxy().name.clone();
         cx.warn(word, format!("backend '{name}' : '{}' directive is ignored in backends.", row.name));
     } else {

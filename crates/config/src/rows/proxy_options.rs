@@ -419,13 +419,7 @@ fn log(cx: &mut Cx<'_>, line: &Line, format: LogFormat, clf: Option<LogFormat>) 
 
 /// In `defaults`, a second log format is worth a warning.
 fn overrides(cx: &mut Cx<'_>, line: &Line) {
-    let before = match cx.proxy().log_format {
-        LogFormat::Connect => return,
-        LogFormat::Tcp | LogFormat::TcpClf => "option tcplog",
-        LogFormat::Http | LogFormat::HttpClf => "option httplog",
-        LogFormat::Https => "option httpslog",
-        LogFormat::Custom(_) => "log-format",
-    };
+    let Some(before) = cx.proxy().log_format.keyword() else { return };
     if cx.section == Sections::DEFAULTS {
         let now: Vec<_> = line.words.iter().take(2).map(Word::str).collect();
         let message = format!("'{}' overrides previous '{before}' in 'defaults' section.", now.join(" "));

@@ -449,13 +449,9 @@ fn proxy_v2_options(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>) {
     let mut options = Vec::new();
     for name in text.split(',') {
         match name {
-            "crc32c" => options.push(name.to_owned()),
+            "crc32c" | "unique-id" => options.push(name.to_owned()),
             "ssl" | "cert-cn" | "ssl-cipher" | "cert-sig" | "cert-key" | "authority" => {
                 complain(cx, server, word, &value::not_yet(&format!("'proxy-v2-options {name}'"), "TLS"));
-                return;
-            }
-            "unique-id" => {
-                complain(cx, server, word, &value::not_yet("'proxy-v2-options unique-id'", "unique ids"));
                 return;
             }
             _ => {

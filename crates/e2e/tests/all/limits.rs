@@ -1,6 +1,7 @@
 //! Connection limits, queues and rates (manual: maxconn, fullconn, maxqueue, timeout queue, rate-limit sessions).
 use crate::sections;
 use portcullis_e2e::{Gate, OriginConn, World, scenario};
+use std::io::{Read, Write};
 use std::sync::Arc;
 
 /// An origin that keeps each request until the gate opens.
@@ -16,16 +17,30 @@ fn gated(w: &mut World, name: &str) -> (Arc<portcullis_e2e::Origin>, Gate) {
     (origin, gate)
 }
 
+/// A frontend whose answers tell that what came before them has been dealt with (one thread, one event loop).
+const SETTLED: &str =
+    "frontend settled\n  bind 127.0.0.1:${settled}\n  no log\n  http-request return status 200\n";
+
+/// Waits until the proxy has seen everything that was sent to it.
+fn settle(w: &mut World) {
+    for _ in 0..2 {
+        let mut c = std::net::TcpStream::connect(("127.0.0.1", w.port("settled"))).unwrap();
+        c.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+        c.read_to_end(&mut Vec::new()).unwrap();
+    }
+}
+
 #[test]
 fn a_full_server_queues() {
     scenario("limits/a_full_server_queues", |w| {
         let (origin, gate) = gated(w, "o1");
-        w.proxy(&sections("", "timeout queue 5s\ndefault-server maxconn 1"));
+        w.proxy(&(sections("", "timeout queue 5s\ndefault-server maxconn 1") + SETTLED));
         let mut a = w.client("fe");
         a.get("/first", "Connection: close\r\n");
         origin.wait_line(0, "< GET /first");
         let mut b = w.client("fe");
         b.get("/second", "Connection: close\r\n");
+        settle(w);
         gate.open();
         a.read_to_end();
         b.read_to_end();

@@ -303,3 +303,113 @@ fn error_log_format_for_bad_handshakes() {
         w.note(portcullis_e2e::mask::line(&line));
     });
 }
+
+#[test]
+fn captures() {
+    scenario("logs/captures", |w| {
+        w.answering(
+            "o1",
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nSet-Cookie: SID=server; path=/\r\nX-A: abcdefgh\r\n\r\nok",
+        );
+        w.proxy(&sections(
+            "capture cookie SI len 6\ncapture request header X-A len 4\ncapture request header host len 40\ncapture response header X-A len 3\ndeclare capture response len 5\nhttp-request capture path len 3\nhttp-response capture status id 1\nhttp-request set-header x-first %[capture.req.hdr(0)]",
+            "",
+        ));
+        w.client("fe")
+            .get(
+                "/path",
+                "Connection: close\r\nX-A: first\r\nX-A: second, third\r\nCookie: a=b; SID=client; x=y\r\n",
+            )
+            .read_to_end();
+        w.logs(1);
+        w.client("fe").get("/", "Connection: close\r\n").read_to_end();
+        w.logs(2);
+        // what is not even a request has nothing to capture
+        w.client("fe").send("bad\r\n\r\n").read_to_end();
+        w.logs(3);
+    });
+}
+
+#[test]
+fn bytes_of_requests() {
+    scenario("logs/bytes_of_requests", |w| {
+        w.ok("o1");
+        w.proxy(&sections(
+            "log-format \"%ST B=%B U=%U lc=%lc %r\"\nhttp-request return status 200 if { path /own }",
+            "",
+        ));
+        for path in ["/own", "/server"] {
+            w.client("fe").get(path, "Connection: close\r\n").read_to_end();
+        }
+        for path in ["/own", "/server"] {
+            w.client("fe")
+                .send(format!("POST {path} HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\nConnection: close\r\n\r\n12345"))
+                .read_to_end();
+        }
+        w.logs(4);
+    });
+}
+
+#[test]
+fn error_log_format_is_for_what_is_no_request() {
+    scenario("logs/error_log_format_is_for_what_is_no_request", |w| {
+        w.ok("o1");
+        w.proxy(&sections(
+            "option log-separate-errors\nlog-format \"fine %ST %ts\"\nerror-log-format \"wrong %ST %ts %ft %b %s\"\nhttp-request return status 500 content-type text/plain string x if { path /500 }\nhttp-request deny if { path /deny }\nhttp-request return status 404 content-type text/plain string x if { path /404 }",
+            "",
+        ));
+        for path in ["/500", "/deny", "/404", "/server"] {
+            w.client("fe").get(path, "Connection: close\r\n").read_to_end();
+        }
+        w.client("fe").send("bad\r\n\r\n").read_to_end();
+        w.logs(5);
+    });
+}
+
+#[test]
+fn dontlog_normal_and_own_answers() {
+    scenario("logs/dontlog_normal_and_own_answers", |w| {
+        w.ok("o1");
+        w.proxy(&sections(
+            "option dontlog-normal\nhttp-request return status 200 if { path /200 }\nhttp-request redirect location / if { path /redirect }\nhttp-request return status 404 content-type text/plain string x if { path /404 }\nhttp-request return status 500 content-type text/plain string x if { path /500 }\nhttp-request deny if { path /deny }",
+            "",
+        ));
+        for path in ["/200", "/redirect", "/404", "/500", "/deny"] {
+            w.client("fe").get(path, "Connection: close\r\n").read_to_end();
+        }
+        w.logs(2);
+    });
+}
+
+#[test]
+fn dontlognull_in_both_modes() {
+    scenario("logs/dontlognull_in_both_modes", |w| {
+        w.ok("o1");
+        w.proxy(
+            &(sections("option dontlognull", "")
+                + "listen tcp\n  mode tcp\n  option tcplog\n  option dontlognull\n  bind 127.0.0.1:${tcp}\n  server s1 127.0.0.1:${o1}\n"),
+        );
+        w.client("fe").half_close().read_to_end();
+        w.client("tcp").half_close().read_to_end();
+        w.client("fe").get("/", "Connection: close\r\n").read_to_end();
+        w.logs(1);
+    });
+}
+
+#[test]
+fn structured_data() {
+    scenario("logs/structured_data", |w| {
+        w.ok("o1");
+        w.proxy(
+            &(global_log("log 127.0.0.1:${log} format rfc5424 local0").replace(
+                "  default_backend be\n",
+                "  log-format-sd \"[example@1 bytes=\\\"%B\\\" status=\\\"%ST\\\"]\"\n  default_backend be\n",
+            )),
+        );
+        w.client("fe").get("/path", "Connection: close\r\n").read_to_end();
+        let line = w.logs(1).concat();
+        w.forget_logs();
+        let at = line.find('[').unwrap_or(0);
+        w.note(portcullis_e2e::mask::line(&line[at..]));
+    });
+}

@@ -212,3 +212,131 @@ frontend fe
         w.logs(2);
     });
 }
+
+/// How leniently HAProxy reads the numbers of version 1.
+#[test]
+fn v1_numbers() {
+    scenario("proxy_protocol/v1_numbers", |w| {
+        w.proxy(SHOW);
+        for addresses in [
+            "TCP4 1.2.3 10.4.5.6 12345 80",
+            "TCP4 1.2.3. 10.4.5.6 12345 80",
+            "TCP4 .1.2.3 10.4.5.6 12345 80",
+            "TCP4 1.2.3.4.5 10.4.5.6 12345 80",
+            "TCP4 1.2.3.999 10.4.5.6 12345 80",
+            "TCP4 16909060 10.4.5.6 12345 80",
+            "TCP4  10.4.5.6 12345 80",
+            "TCP4 1.2.3.4 10.4.5.6 00080 80",
+            "TCP4 1.2.3.4 10.4.5.6 99999999999 80",
+            "TCP4 1.2.3.4 10.4.5.6 -1 80",
+            "TCP4 1.2.3.4 10.4.5.6 80 80 ",
+            "TCP4 1.2.3.4 10.4.5.6 80",
+            "TCP6 ::1 ::2 10 20 ",
+            "TCP6 ::1 ::2 10",
+            "TCP6 ::1 1.2.3.4 10 20",
+            "UNKNOWN ",
+        ] {
+            let mut c = w.client("fe");
+            c.send(format!("PROXY {addresses}\r\nGET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"))
+                .read_to_end();
+        }
+        w.logs(16);
+    });
+}
+
+/// Lengths of values, and version 2 headers of the proxy's own connections.
+#[test]
+fn v2_values() {
+    scenario("proxy_protocol/v2_values", |w| {
+        w.proxy(SHOW);
+        let tlv =
+            |kind: u8, len: usize| [&[kind][..], &(len as u16).to_be_bytes(), &vec![b'a'; len]].concat();
+        for values in [
+            tlv(2, 255),
+            tlv(2, 256),
+            tlv(5, 128),
+            tlv(5, 129),
+            tlv(0xe1, 1024),
+            tlv(3, 5),
+            vec![1],
+            vec![1, 0, 0],
+        ] {
+            let mut c = w.client("fe");
+            let header = v2(1, 0x11, &[V4, &values].concat());
+            c.send([&header[..], b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"].concat())
+                .read_to_end();
+        }
+        for header in [v2(0, 0, &tlv(1, 2)), v2(0, 0x11, b""), v2(1, 0x21, V4), v2(1, 0x22, V6)] {
+            let mut c = w.client("fe");
+            c.send([&header[..], b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"].concat())
+                .read_to_end();
+        }
+        w.logs(12);
+    });
+}
+
+/// Connections that end, or say nothing, before their header is there.
+#[test]
+fn no_header_comes() {
+    scenario("proxy_protocol/no_header_comes", |w| {
+        w.proxy(
+            "
+frontend fe
+  bind 127.0.0.1:${fe} accept-proxy name here
+  timeout client-hs 300ms
+  option log-separate-errors
+  http-request return status 200
+frontend cip
+  bind 127.0.0.1:${cip} accept-netscaler-cip 4242
+  timeout client 300ms
+  http-request return status 200
+frontend quiet
+  bind 127.0.0.1:${quiet} accept-proxy
+  option dontlognull
+  http-request return status 200
+frontend rejects
+  bind 127.0.0.1:${rejects} accept-proxy
+  tcp-request session reject
+  http-request return status 200
+",
+        );
+        let mut n = 0;
+        for port in ["fe", "cip"] {
+            w.client(port).half_close().read_to_end();
+            n += 1;
+            w.logs(n);
+            w.client(port).read_to_end();
+            n += 1;
+            w.logs(n);
+        }
+        w.client("cip").send("\0\0").half_close().read_to_end();
+        w.logs(n + 1);
+        w.client("quiet").half_close().read_to_end();
+        w.client("quiet").send("PRO").half_close().read_to_end();
+        w.logs(n + 2);
+        w.client("rejects").send("PROXY TCP4 1.2.3.4 5.6.7.8 9 10\r\n").read_to_end();
+        w.logs(n + 3);
+    });
+}
+
+#[test]
+fn send_proxy_v2_with_unique_id() {
+    scenario("proxy_protocol/send_proxy_v2_with_unique_id", |w| {
+        let origin = w.origin("o1", |mut c| {
+            while !c.buffered().ends_with(b"\r\n\r\n") || c.buffered().len() < 20 {
+                if !c.fill() {
+                    break;
+                }
+            }
+            let n = c.buffered().len();
+            let bytes = c.take(n);
+            c.transcript().add(describe(&bytes));
+            c.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        });
+        w.proxy("frontend fe\n  bind 127.0.0.1:${fe} accept-proxy\n  unique-id-format id-%ci\n  default_backend be\nbackend be\n  server s1 127.0.0.1:${o1} send-proxy-v2 proxy-v2-options unique-id,crc32c set-proxy-v2-tlv-fmt(0xE2) %[path]\n");
+        w.client("fe")
+            .send("PROXY TCP4 10.1.2.3 10.4.5.6 12345 80\r\nGET /p HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            .read_to_end();
+        origin.wait_line(0, ">");
+    });
+}

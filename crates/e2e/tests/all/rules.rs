@@ -177,3 +177,79 @@ fn answers_on_a_kept_connection() {
         w.logs(9);
     });
 }
+
+#[test]
+fn variables_of_every_scope() {
+    scenario("rules/variables_of_every_scope", |w| {
+        w.ok("o1");
+        w.proxy(&sections(
+            "log-format \"%[var(txn.a)] %[var(sess.n)] %[var(req.b)] %[var(res.c)]\"\ntcp-request connection set-var(sess.n) int(5)\nhttp-request set-var(txn.a) path\nhttp-request set-var(req.b) str(b)\nhttp-request set-var(sess.n,ifset) var(sess.n),add(1)\nhttp-request set-var(sess.n,ifnotset) int(100)\nhttp-request set-var-fmt(txn.f) \"%[src]/%[var(sess.n)]\"\nhttp-request unset-var(txn.a) if { path /unset }\nhttp-response set-var(res.c) status\nhttp-response set-header x-v \"%[var(txn.a)] %[var(txn.f)] %[var(req.b)] %[var(res.c)]\"",
+            "",
+        ));
+        let mut c = w.client("fe");
+        for path in ["/a", "/b", "/unset"] {
+            c.get(path, "").response();
+        }
+        c.close();
+        w.logs(3);
+    });
+}
+
+#[test]
+fn addresses_that_rules_set() {
+    scenario("rules/addresses_that_rules_set", |w| {
+        w.ok("o1");
+        w.proxy(&sections(
+            "log-format \"%ci:%cp %fi:%fp\"\ntcp-request connection set-src ipv4(1.2.3.4)\ntcp-request session set-src-port int(77)\ntcp-request content set-dst ipv4(9.9.9.9)\nhttp-request set-dst-port int(99)\nhttp-request set-src ipv4(10.0.0.1) if { path /again }\nhttp-request return status 200 hdr x \"%[src]:%[src_port] %[dst]:%[dst_port]\"",
+            "",
+        ));
+        for path in ["/", "/again"] {
+            w.client("fe").get(path, "Connection: close\r\n").read_to_end();
+        }
+        w.logs(2);
+    });
+}
+
+#[test]
+fn log_levels_that_rules_set() {
+    scenario("rules/log_levels_that_rules_set", |w| {
+        w.ok("o1");
+        w.proxy(&sections(
+            "http-request set-log-level silent if { path /silent }\nhttp-request set-log-level err if { path /err }\nhttp-request set-tos 0x10 if { path /tos }\nhttp-request set-bc-tos 0x10 if { path /tos }\nhttp-request set-priority-class int(3) if { path /class }\nhttp-request set-priority-offset int(-3) if { path /class }",
+            "http-request set-retries 1 if { path /class }",
+        ));
+        for path in ["/silent", "/err", "/tos", "/class"] {
+            w.client("fe").get(path, "Connection: close\r\n").read_to_end();
+        }
+        w.logs(3);
+    });
+}
+
+#[test]
+fn fetches_of_servers() {
+    scenario("rules/fetches_of_servers", |w| {
+        w.ok("o1");
+        w.proxy(
+            &(sections(
+                "http-request return status 200 hdr x \"%[nbsrv(be)] %[nbsrv(none)] %[srv_is_up(be/s1)] %[srv_is_up(none/s1)] %[be_conn(be)] %[queue(be)] %[srv_conn(be/s1)] %[srv_queue(be/s1)]\"",
+                "",
+            ) + "backend none\n  server s1 127.0.0.1:${o1} disabled\n"),
+        );
+        w.client("fe").get("/", "Connection: close\r\n").read_to_end();
+        w.logs(1);
+    });
+}
+
+#[test]
+fn unique_ids_are_made_once() {
+    scenario("rules/unique_ids_are_made_once", |w| {
+        w.ok("o1");
+        w.proxy(&sections(
+            "unique-id-format %ci-%[path]\nunique-id-header x-id\nhttp-request set-header x-early %[unique-id]\nhttp-request set-path /changed\nlog-format \"%ID %HP\"",
+            "",
+        ));
+        w.client("fe").get("/path", "Connection: close\r\n").read_to_end();
+        w.client("fe").send("bad\r\n\r\n").read_to_end();
+        w.logs(2);
+    });
+}

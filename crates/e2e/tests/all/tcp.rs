@@ -219,3 +219,55 @@ fn tcp_frontend_before_a_http_backend() {
         w.logs(1);
     });
 }
+
+#[test]
+fn http_behind_a_tcp_frontend() {
+    scenario("tcp/http_behind_a_tcp_frontend", |w| {
+        w.ok("o1");
+        w.proxy(
+            "
+frontend fe
+  mode tcp
+  option tcplog
+  bind 127.0.0.1:${fe}
+  tcp-request inspect-delay 1s
+  use_backend be if HTTP
+  default_backend plain
+backend be
+  mode http
+  server s1 127.0.0.1:${o1}
+backend plain
+  mode tcp
+  server s1 127.0.0.1:${o1}
+frontend always
+  mode tcp
+  option tcplog
+  bind 127.0.0.1:${always}
+  default_backend be
+",
+        );
+        for port in ["always"] {
+            let mut c = w.client(port);
+            c.get("/1", "").response();
+            c.get("/2", "Connection: close\r\n").read_to_end();
+            w.client(port).send("no request\r\n\r\n").read_to_end();
+            w.client(port).half_close().read_to_end();
+        }
+        w.logs(4);
+    });
+}
+
+#[test]
+fn refusals_of_streams() {
+    scenario("tcp/refusals_of_streams", |w| {
+        w.origin("o1", echo);
+        w.proxy(
+            &(tcp("tcp-request inspect-delay 200ms\ntcp-request content reject if { req.len gt 3 }", "")
+                + "frontend nowhere\n  mode tcp\n  option tcplog\n  bind 127.0.0.1:${nowhere}\n"),
+        );
+        w.client("fe").send("1234").read_to_end();
+        w.logs(1);
+        w.client("nowhere").send("1234").read_to_end();
+        w.logs(2);
+    });
+}

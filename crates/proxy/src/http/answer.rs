@@ -10,11 +10,14 @@ use portcullis_sample::Direction;
 
 /// Sends an answer to a valid request; it counts no bytes, as in HAProxy. What is left of the request's body ends the connection.
 pub async fn send(x: &mut Exchange<'_>, session: &mut Session, mut answer: Answer) {
-    x.facts.status = answer.head.status.into();
+    x.facts.status = answer.status.into();
+    let sent = answer.head.status;
     std::mem::swap(&mut x.scratch.response, &mut answer.head);
     after_response(x, session).await;
     std::mem::swap(&mut x.scratch.response, &mut answer.head);
-    x.facts.status = answer.head.status.into();
+    if answer.head.status != sent {
+        x.facts.status = answer.head.status.into();
+    }
     let version = x.scratch.request.version;
     let mut out = std::mem::take(&mut x.scratch.out);
     out.clear();

@@ -10,8 +10,9 @@ use crate::rules::{Effects, monitor_answer};
 use crate::session::Session;
 use crate::upstream::{Established, Wish, establish};
 use portcullis_backend::{Next, RetryPolicy, retry};
-use portcullis_config::{ConnectionMode, Opts, RetryOn};
-use portcullis_message::Method;
+use portcullis_config::{ConnectionMode, Mode, Opts, RetryOn};
+use portcullis_message::{Head, HeaderId, Method};
+use portcullis_sample::format::Needs;
 use portcullis_sample::{Direction, Facts};
 use portcullis_transport::{Buffer, Millis};
 use portcullis_wire::h1::Info;
@@ -138,6 +139,7 @@ pub async fn exchange(session: &mut Session, rest: Option<Buffer>) -> After {
         Box::pin(refuse(&mut x, session, stop)).await;
     }
     drop(held);
+    session.vars.take_from(&x.facts.vars.session);
     let rest = (x.keep && !x.body_done).then(|| x.rest.take().unwrap_or_else(|| x.body()));
     match (finish(x, session), rest) {
         (After::Keep(input), Some(body)) => {
@@ -165,6 +167,12 @@ async fn story<'p>(
     session.worker().slots.set_stream(session.task.slot, Some(stream));
     x.body_done = x.info.framing == portcullis_wire::h1::Framing::None;
     x.valid = true;
+    x.facts.bytes_up = counted(&x.scratch.request, x.info.upgrade);
+    x.facts.unique_id_format = x.front.unique_id_format();
+    if let Some(captures) = &x.front.captures {
+        captures.begin(&mut x.facts);
+        captures.request(&x.scratch.request, &mut x.facts);
+    }
     if x.front.monitor_uri.as_ref().is_some_and(|uri| uri.as_bytes() == x.scratch.request.target()) {
         return Err(monitor(x, session));
     }
@@ -209,8 +217,18 @@ fn monitor(x: &mut Exchange<'_>, session: &Session) -> Stop {
 async fn request_rules(x: &mut Exchange<'_>, session: &mut Session, of: &ProxyPlan) -> Result<(), Stop> {
     let Some(sets) = &of.rules else { return Ok(()) };
     stages::rules(x, session, &sets.tcp_request, Direction::Request, sets.request_delay).await?;
+    if of.mode != Mode::Http {
+        return Ok(());
+    }
     stages::rules(x, session, &sets.http_request, Direction::Request, None).await?;
     stages::rules(x, session, &sets.redirect, Direction::Request, None).await
+}
+
+/// What a request's head counts in `%U`: HAProxy counts it as its blocks, not as bytes of the wire.
+fn counted(head: &Head, upgrade: bool) -> u64 {
+    let line = 21 + head.method().len() + head.target().len() + 8;
+    let kept = head.fields().filter(|f| f.id != HeaderId::Connection || upgrade);
+    (line + kept.map(|f| f.name.len() + f.value.len()).sum::<usize>()) as u64
 }
 
 /// Milliseconds as timers hold them.
@@ -255,6 +273,8 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
                 watch_client: back.has(Opts::ABORTONCLOSE),
                 reuse: Some(first),
                 private: private.take(),
+                side: x.effects.server,
+                wants_source: x.front.formats.needs.contains(Needs::SERVER_SOURCE),
                 avoid: avoid.take(),
                 stay: stay.take(),
                 began,
@@ -306,7 +326,12 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
 
 /// Tells the client why there is no response of a server.
 async fn refuse(x: &mut Exchange<'_>, session: &mut Session, stop: Stop) {
-    x.facts.termination[..2].copy_from_slice(&stop.termination);
+    if x.valid && x.server.is_none() && !x.body_done {
+        x.facts.bytes_up += x.body_state().received;
+    }
+    let from_tcp = x.front.mode != Mode::Http && !x.valid;
+    let termination = if from_tcp { *b"PR" } else { stop.termination };
+    x.facts.termination[..2].copy_from_slice(&termination);
     x.unlogged |= !stop.logged;
     if !stop.told {
         x.keep = false;
@@ -344,7 +369,7 @@ fn finish(mut x: Exchange<'_>, session: &mut Session) -> After {
                 - [t.request, t.queue, t.connect, t.response].iter().map(|n| (*n).max(0)).sum::<i32>();
         }
         let Exchange { facts, scratch, front, back, server, effects, .. } = &mut x;
-        let mut told = facts.clone();
+        let mut told = std::mem::take(facts);
         told.request_line = scratch.request_line();
         let scope = outcome::Heads {
             request: &scratch.request,
@@ -380,6 +405,10 @@ fn finish(mut x: Exchange<'_>, session: &mut Session) -> After {
 }
 
 impl Exchange<'_> {
+    /// `retries`, or what `set-retries` said.
+    fn retries(&self, back: &ProxyPlan) -> u32 {
+        self.effects.server.retries.unwrap_or(back.retries)
+    }
     /// `retry-on`: keeps the request, if all of it is here.
     fn keep_for_retries(&mut self, back: &ProxyPlan) {
         if !back.retry_on.wants_requests() || self.effects.no_l7_retry || !self.body_is_here() {
@@ -390,12 +419,12 @@ impl Exchange<'_> {
     /// May the request be sent again after this failure?
     #[must_use]
     pub fn may_retry(&self, back: &ProxyPlan, failure: RetryOn) -> bool {
-        self.replay.is_some() && back.retry_on.has(failure) && self.facts.retries < back.retries
+        self.replay.is_some() && back.retry_on.has(failure) && self.facts.retries < self.retries(back)
     }
     /// Which server is next.
     fn next_attempt(&self, back: &ProxyPlan) -> Next {
         let rotates = back.state.as_ref().is_some_and(|s| s.rotates());
-        let policy = RetryPolicy { retries: back.retries, ..back.retry };
+        let policy = RetryPolicy { retries: self.retries(back), ..back.retry };
         retry::decide(&policy, retry::Attempt { done: self.facts.retries, persistent: false, rotates })
     }
     /// The request's body as it comes from the client.

@@ -162,7 +162,8 @@ async fn more(x: &mut Exchange<'_>, session: &mut Session) -> Result<(), Stop> {
             Ok(())
         }
         _ if later || ignored => Err(Stop::silent()),
-        Got::End | Got::Broken if null => Err(Stop::silent()),
+        Got::Broken if null => Err(Stop::silent()),
+        Got::End if null => Err(Stop { logged: false, ..Stop::new(b"CR", 400) }),
         Got::End | Got::Broken => Err(Stop::new(b"CR", 400)),
         Got::Late => Err(Stop { logged: !null, ..Stop::new(b"cR", 408) }),
         Got::Aborted(why) => Err(Stop::new(&[why.letter(), b'R'], 0)),

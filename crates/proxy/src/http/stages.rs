@@ -32,6 +32,7 @@ impl<'p> Exchange<'p> {
         last_call: bool,
     ) -> RuleCx<'a, 'p> {
         let pages = self.pages();
+        let captures = self.front.captures.as_deref();
         let body = self.body_state();
         let response = direction == Direction::Response;
         let limit = self.plan.global.bufsize;
@@ -49,7 +50,8 @@ impl<'p> Exchange<'p> {
             response_bytes: None,
             inspecting: true,
             last_call,
-            ext: &(),
+            ext: self.plan,
+            captures,
             pages,
             effects: &mut self.effects,
             limit,
@@ -64,7 +66,7 @@ impl<'p> Exchange<'p> {
     }
 
     /// How much of the request's body is here.
-    fn body_state(&self) -> BodyState {
+    pub fn body_state(&self) -> BodyState {
         let have = self.input.len() as u64;
         let full = self.input.capacity() > 0 && self.input.is_full();
         match self.info.framing {
@@ -102,6 +104,7 @@ pub async fn rules(
     loop {
         last_call |= worker.clock.now() >= give_up;
         let flow = run(set, &mut cursor, &mut x.rule_cx(&worker, direction, last_call));
+        x.effects.client.apply(&session.conn);
         send_hints(x, session).await;
         let termination = flow.termination(direction);
         match flow {
@@ -128,6 +131,10 @@ pub async fn rules(
             ended => {
                 if matches!(ended, Flow::Deny(_) | Flow::Reject) {
                     x.denied(session, direction);
+                }
+                if matches!(ended, Flow::Reject) {
+                    // as HAProxy logs it
+                    x.facts.timers.request = -1;
                 }
                 let termination = termination.unwrap_or(*b"PR");
                 return Err(match ended.into_answer() {
@@ -244,7 +251,7 @@ pub fn route(x: &mut Exchange<'_>, worker: &Worker) -> Option<usize> {
     let scope: Scope<'_> = cx.scope();
     sets.use_backend.choose(
         &scope,
-        |name| plan.proxies.iter().position(|p| p.kind.back() && p.name.as_bytes() == name),
+        |name| plan.backends.get(name).copied(),
         |i| plan.proxies.get(i).is_some_and(|p| !p.disabled),
     )
 }

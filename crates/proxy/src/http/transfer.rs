@@ -13,7 +13,7 @@ use crate::session::Session;
 use crate::upstream::Upstream;
 use crate::worker::{Task, Woken, Worker};
 use portcullis_config::{ConnectionMode, Opts, RetryOn};
-use portcullis_sample::Direction;
+use portcullis_sample::{Direction, Scope};
 use portcullis_transport::conn::Seen;
 use portcullis_transport::{Buffer, Millis};
 use portcullis_wire::h1::{Bad, Chunked, Fault, Framing, Info, Parsed, encode, parse_response};
@@ -122,7 +122,9 @@ impl Transfer {
         let mut out = std::mem::take(&mut x.scratch.out);
         out.clear();
         if upstream.requests() == 0 {
-            crate::preface::write(server, &x.facts, &mut out);
+            // 3.5 does not show the request to the formats of the header
+            let scope = Scope { wall: worker.clock.wall(), ..Scope::new(&x.facts, &worker.random) };
+            crate::preface::write(server, &scope, &mut out);
         }
         if let Some(header) = &back.send_name_header {
             crate::rules::headers::send_name(&mut x.scratch.request, header, &server.name);
@@ -155,7 +157,7 @@ impl Transfer {
     /// There is no response: what is left goes back, and the connection will be closed.
     fn give_up(&mut self, x: &mut Exchange<'_>, worker: &Worker) {
         self.reclaim(x, worker);
-        x.facts.bytes_up += self.up.bytes;
+        x.facts.bytes_up += self.up.counted();
         x.body_done = self.up.done;
     }
 }
@@ -210,8 +212,12 @@ pub async fn run(
         }
         x.facts.timers.response = ms(worker.clock.now().since(t.sent_at));
         x.facts.status = x.scratch.response.status.into();
+        if let Some(captures) = &x.front.captures {
+            captures.response(&x.scratch.response, &mut x.facts);
+        }
         let rules = back.rules.is_some() || x.front.rules.is_some();
         if rules && let Err(stop) = Box::pin(response_rules(x, session, back)).await {
+            x.facts.bytes_down += arrived(&t.down.buffer, &info);
             t.give_up(x, &session.task.worker);
             return Ended::Stopped(stop);
         }
@@ -244,6 +250,17 @@ fn counted(head: &portcullis_message::Head, info: &Info) -> u64 {
     let fields: usize = head.fields().filter(|f| !dropped(f.id)).map(|f| f.name.len() + f.value.len()).sum();
     let status = if head.status < 1000 { 3 } else { 5 };
     (21 + 8 + status + head.reason().len() + fields) as u64
+}
+
+/// How much of a response's body came with its head.
+fn arrived(received: &Buffer, info: &Info) -> u64 {
+    let have = received.len() as u64;
+    match info.framing {
+        Framing::None => 0,
+        Framing::Length(n) => have.min(n),
+        Framing::Chunked => Chunked::default().look(received.data()).map_or(0, |l| l.0),
+        _ => have,
+    }
 }
 
 /// Forwards the request until the response's head is there.
@@ -409,13 +426,13 @@ async fn respond(
     down.drop_trailers =
         back.has(Opts::HTTP_DROP_RESPONSE_TRAILERS) || x.front.has(Opts::HTTP_DROP_RESPONSE_TRAILERS);
     if x.front.has(Opts::LOGASAP) {
-        log_now(x, session);
+        log_now(x, session, arrived(&down.buffer, &info));
     }
     if tunnel {
         return Box::pin(run_tunnel(x, session, back, t)).await;
     }
     let failed = pump(session, back, t).await;
-    x.facts.bytes_up += t.up.bytes;
+    x.facts.bytes_up += t.up.counted();
     x.facts.bytes_down += t.down.counted();
     x.body_done = t.up.done;
     let mut odd = false;
@@ -449,8 +466,9 @@ async fn respond(
 }
 
 /// `option logasap`: the line is written when the response's head is known.
-fn log_now(x: &mut Exchange<'_>, session: &Session) {
+fn log_now(x: &mut Exchange<'_>, session: &Session, arrived: u64) {
     let mut told = x.facts.clone();
+    told.bytes_down += arrived;
     let now = session.worker().clock.now();
     told.timers.active = ms(now.since(x.began));
     told.request_line = x.scratch.request_line();
@@ -537,7 +555,7 @@ async fn run_tunnel(
     let Transfer { upstream, up, down, .. } = t;
     x.keep = false;
     write_all(session, &down.before).await;
-    x.facts.bytes_up += up.bytes;
+    x.facts.bytes_up += up.counted();
     let nonempty = |b: Buffer| if b.is_empty() { None } else { Some(b) };
     let splice = |side| x.front.opts.union(back.opts).intersects(Opts::SPLICE_AUTO.union(side));
     let mut to_server = Lane::new(nonempty(std::mem::take(&mut up.buffer)), splice(Opts::SPLICE_REQUEST));

@@ -1,15 +1,22 @@
 //! How a stream ended, told once: the log line, the counters and the error page are made from the same facts.
 
+mod formats;
+
+pub use formats::{Formats, ROWS};
+
 use crate::plan::ProxyPlan;
 use crate::session::Session;
 use crate::worker::Worker;
 use portcullis_backend::{BackendState, ServerState};
 use portcullis_config::Opts;
 use portcullis_message::Head;
-use portcullis_sample::format::connect_line;
-use portcullis_sample::{Direction, Facts, Format, Message, Scope};
+use portcullis_sample::facts::Timers;
+use portcullis_sample::format::Needs;
+use portcullis_sample::format::{connect_line, error_line};
+use portcullis_sample::vars::Vars;
+use portcullis_sample::{Direction, Facts, Message, Scope};
 use portcullis_telemetry::gauge::Held;
-use portcullis_telemetry::log::Level;
+use portcullis_telemetry::log::{Level, Structured};
 use std::sync::atomic::Ordering;
 
 /// The heads that a log format may look at, and what rules said about logging.
@@ -22,31 +29,25 @@ pub struct Heads<'a> {
     pub level: Option<Option<u8>>,
 }
 
-/// The compiled form of a proxy's log format; `None`: the short line.
-#[must_use]
-pub fn format_of(format: &portcullis_config::LogFormat) -> Option<Format> {
-    use portcullis_config::LogFormat as F;
-    use portcullis_sample::format;
-    match format {
-        F::Http | F::Https => Some(format::builtin_http()),
-        F::HttpClf => Some(format::builtin_http_clf()),
-        F::Tcp => Some(format::builtin_tcp()),
-        F::TcpClf => Some(format::builtin_tcp_clf()),
-        F::Connect | F::Custom(_) => None,
-    }
-}
-
 /// What is known when a stream begins.
 pub fn begin<'p>(facts: &mut Facts<'p>, session: &Session, front: &'p ProxyPlan, http: bool) {
     let worker = session.worker();
-    facts.client = session.client.addr();
-    facts.frontend_name = &front.name;
-    facts.frontend_id = front.id;
-    facts.listener_id = session.listener.bind.id;
-    facts.backend_name = &front.name;
+    begin_facts(facts, session, front);
+    facts.listener_name = front.bind_names.get(session.listener.number).and_then(|n| n.as_deref());
     facts.http = http;
     facts.request_number = session.requests;
     facts.request_count = worker.process.requests.fetch_add(1, Ordering::Relaxed);
+}
+
+fn begin_facts<'p>(facts: &mut Facts<'p>, session: &Session, front: &'p ProxyPlan) {
+    let worker = session.worker();
+    facts.client = session.client.addr();
+    facts.vars = Vars::of(&session.vars);
+    facts.frontend_name = &front.name;
+    facts.frontend_id = front.id;
+    facts.backend_name = &front.name;
+    facts.backend_id = front.id;
+    facts.listener_id = session.listener.bind.id;
     let now = worker.clock.wall();
     let age = std::time::Duration::from_millis(worker.clock.now().since(session.accepted));
     facts.now = now;
@@ -92,9 +93,7 @@ pub fn finish(
     server: Option<&ServerState>,
     heads: Option<&Heads<'_>>,
 ) {
-    let worker = session.worker();
-    let now = worker.clock.now();
-    let total = i32::try_from(now.since(session.accepted)).unwrap_or(i32::MAX);
+    let total = elapsed(session);
     if !facts.http {
         facts.timers.total = total;
         facts.timers.user = total;
@@ -128,43 +127,107 @@ pub fn log_as_soon_as_possible(
 /// `option dontlognull`, `option dontlog-normal`, and what was logged already.
 fn wanted(facts: &Facts<'_>, front: &ProxyPlan) -> bool {
     let null = facts.bytes_up == 0 && facts.bytes_down == 0 && facts.status <= 0;
-    let normal = facts.termination[0] == b'-' && !(500..=599).contains(&facts.status) && facts.retries == 0;
+    let normal = !is_error(facts);
     !(facts.as_soon_as_possible
         || (null && front.has(Opts::DONTLOGNULL) && !facts.http)
         || (normal && front.has(Opts::DONTLOG_NORMAL)))
 }
 
-fn log(facts: &Facts<'_>, session: &Session, front: &ProxyPlan, heads: Option<&Heads<'_>>) {
+/// What `option log-separate-errors` and `error-log-format` are about.
+fn is_error(facts: &Facts<'_>) -> bool {
+    !matches!(facts.termination[0], b'-' | b'L')
+        || (500..=599).contains(&facts.status)
+        || facts.retries > 0
+        || facts.redispatched
+}
+
+fn log(facts: &mut Facts<'_>, session: &Session, front: &ProxyPlan, heads: Option<&Heads<'_>>) {
     let worker = session.worker();
-    let failed = facts.termination[0] != b'-' || (500..=599).contains(&facts.status) || facts.redispatched;
+    let error = is_error(facts);
     let said = heads.and_then(|h| h.level);
     let level = match said {
         Some(None) => return,
         Some(Some(level)) => level_of(level),
-        None if failed && front.has(Opts::LOG_SEPARATE_ERRORS) => Level::Err,
+        None if error && front.has(Opts::LOG_SEPARATE_ERRORS) => Level::Err,
         None => Level::Info,
     };
+    if front.formats.needs.contains(Needs::LOG_COUNT) {
+        facts.log_count = front.log_count.fetch_add(1, Ordering::Relaxed);
+    }
+    let plan = worker.plan();
     let scope = Scope {
         wall: worker.clock.wall(),
+        ext: &*plan,
         direction: Direction::Response,
         request: heads.map_or(Message::None, |h| Message::Here(h.request)),
         response: heads.map_or(Message::None, |h| Message::Here(h.response)),
         ..Scope::new(facts, &worker.random)
     };
+    let formats = &front.formats;
+    // 3.5 has that format for what was not even a request, not for every error
+    let bad = facts.http && facts.request_line[0].is_empty();
+    let format = formats.error.as_ref().filter(|_| bad).or(formats.log.as_ref());
+    write(session, front, level, &scope, |line| match format {
+        Some(format) => format.run(&scope, line),
+        None => connect_line(&scope, line),
+    });
+}
+
+/// Makes a line and hands it to the proxy's targets.
+fn write(
+    session: &Session,
+    front: &ProxyPlan,
+    level: Level,
+    scope: &Scope<'_>,
+    make: impl FnOnce(&mut Vec<u8>),
+) {
+    let worker = session.worker();
     let mut line = std::mem::take(&mut *worker.line.borrow_mut());
     line.clear();
-    match &front.log_format {
-        Some(format) => format.run(&scope, &mut line),
-        None => connect_line(&scope, &mut line),
+    // structured data first, the message behind it
+    if let Some(data) = &front.formats.data
+        && front.loggers.structured() == Structured::Wanted
+    {
+        data.run(scope, &mut line);
     }
+    let split = line.len();
+    make(&mut line);
+    let (data, message) = line.split_at(split);
     let mut writer = worker.log.borrow_mut();
     let was_empty = writer.is_empty();
-    writer.log(&front.loggers, level, scope.wall, b"", &line);
+    writer.log(&front.loggers, level, scope.wall, data, message);
     drop(writer);
     *worker.line.borrow_mut() = line;
     if was_empty {
         worker.log_soon();
     }
+}
+
+/// The line of a session that ends before it has a stream (manual section 8.2.5). `received`: bytes came, so that
+/// `option dontlognull` does not hide it.
+pub fn never_began(session: &Session, front: &ProxyPlan, message: &str, received: bool) {
+    if front.loggers.is_empty() || (!received && front.has(Opts::DONTLOGNULL)) {
+        return;
+    }
+    let worker = session.worker();
+    let mut facts = Facts::new();
+    begin_facts(&mut facts, session, front);
+    facts.listener_name = session.listener.bind.name.as_deref();
+    facts.frontend = session.destination();
+    facts.termination = *b"PR--";
+    facts.status = 0;
+    facts.timers = Timers { handshake: elapsed(session), total: elapsed(session), ..Timers::default() };
+    gauges(&mut facts, session);
+    let level = if front.has(Opts::LOG_SEPARATE_ERRORS) { Level::Err } else { Level::Info };
+    let scope = Scope { wall: worker.clock.wall(), ..Scope::new(&facts, &worker.random) };
+    write(session, front, level, &scope, |line| match &front.formats.error {
+        Some(format) => format.run(&scope, line),
+        None => error_line(&scope, message, line),
+    });
+}
+
+fn elapsed(session: &Session) -> i32 {
+    i32::try_from(session.worker().clock.now().since(session.accepted)).unwrap_or(i32::MAX)
 }
 
 fn level_of(n: u8) -> Level {

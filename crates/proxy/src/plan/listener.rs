@@ -18,6 +18,8 @@ pub struct ListenerPlan {
     pub frontend: usize,
     /// The frontend itself, as it was when the listener was made.
     pub proxy: Arc<ProxyPlan>,
+    /// Which of the frontend's addresses, from 0.
+    pub number: usize,
     /// Its name.
     pub frontend_name: Arc<str>,
     /// Its section's keyword.
@@ -62,7 +64,8 @@ pub fn compile(
     let mut last_id = 0;
     p.binds
         .iter()
-        .map(|bind| {
+        .enumerate()
+        .map(|(number, bind)| {
             let mut bind = bind.clone();
             if bind.id == 0 {
                 // the next one that no line has taken
@@ -83,6 +86,7 @@ pub fn compile(
             };
             Arc::new(ListenerPlan {
                 frontend: index,
+                number,
                 proxy: plan.clone(),
                 frontend_name: plan.name.clone(),
                 frontend_kind: p.kind.name(),

@@ -10,6 +10,7 @@ pub use proxy::ProxyPlan;
 pub use server::ServerPlan;
 
 use portcullis_config::{Diagnostics, Model, MultiQueue};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Bytes of a buffer for bulk data: reads of this size cost half of what `tune.bufsize` ones do.
@@ -57,6 +58,8 @@ pub struct Plan {
     pub global: Arc<GlobalPlan>,
     /// All proxies, in the configuration's order.
     pub proxies: Vec<Arc<ProxyPlan>>,
+    /// Backends (and `listen`s) by name.
+    pub backends: HashMap<Box<[u8]>, usize>,
     /// All listeners.
     pub listeners: Vec<Arc<ListenerPlan>>,
 }
@@ -78,7 +81,9 @@ pub fn compile(model: &Model, process: &crate::process::Process, diags: &mut Dia
         .filter(|(_, p)| p.kind.front() && !p.disabled)
         .flat_map(|(i, p)| listener::compile(model, i, p, &proxies[i], process, diags))
         .collect();
-    Plan { global, proxies, listeners }
+    let back = proxies.iter().filter(|p| p.kind.back());
+    let backends = back.map(|p| (p.name.as_bytes().into(), p.index)).collect();
+    Plan { global, proxies, backends, listeners }
 }
 
 fn global(model: &Model) -> GlobalPlan {

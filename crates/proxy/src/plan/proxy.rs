@@ -1,20 +1,22 @@
 //! A proxy section, ready to run.
 
 use super::server::{self, ServerPlan};
+use crate::outcome::Formats;
 use crate::process::Process;
 use crate::reply::ErrorPages;
-use crate::rules::{Forwarded, RuleSets, UniqueId};
+use crate::rules::{Captures, Forwarded, RuleSets, UniqueId};
 use portcullis_backend::{BackendState, RetryPolicy, ServerState};
 use portcullis_config::{
-    AddAddress, ConnectionMode, Diagnostics, LogFormat, Mode, Model, Opts, Proxy, ProxyKind, RestrictNames,
-    RetryOn, Reuse, Severity, Timeouts,
+    AddAddress, ConnectionMode, Diagnostics, Mode, Model, Opts, Proxy, ProxyKind, RestrictNames, RetryOn,
+    Reuse, Severity, Timeouts,
 };
-use portcullis_sample::Format;
+use portcullis_sample::format::Needs;
 use portcullis_telemetry::gate::Frontend;
 use portcullis_telemetry::log::Loggers;
 use portcullis_telemetry::stats::BackendCounters;
 use portcullis_wire::h1::{CaseMap, Limits};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 
 /// A `frontend`, `backend` or `listen`.
 #[derive(Debug)]
@@ -74,12 +76,18 @@ pub struct ProxyPlan {
     pub front: Arc<Frontend>,
     /// Where its log goes.
     pub loggers: Loggers,
-    /// What its log looks like; `None`: the short line at accept.
-    pub log_format: Option<Format>,
+    /// What its log looks like.
+    pub formats: Formats,
+    /// Log lines so far (`%lc`), if a format shows them.
+    pub log_count: AtomicU32,
+    /// `name` of its `bind` lines, by [`super::ListenerPlan::number`].
+    pub bind_names: Vec<Option<Box<str>>>,
     /// Its rules.
     pub rules: Option<Arc<RuleSets>>,
     /// Its error pages.
     pub pages: Option<Arc<ErrorPages>>,
+    /// `capture` and `declare capture`
+    pub captures: Option<Arc<Captures>>,
     /// `option forwarded`
     pub forwarded: Option<Arc<Forwarded>>,
     /// `unique-id-format`, `unique-id-header`
@@ -104,6 +112,11 @@ impl ProxyPlan {
             Some(s) => s.counters.of(worker.into()),
             None => &NOBODY,
         }
+    }
+    /// `unique-id-format`
+    #[must_use]
+    pub fn unique_id_format(&self) -> Option<&portcullis_sample::Format> {
+        Some(self.unique_id.as_ref()?.format.as_deref()?.inner())
     }
     /// Is this option on?
     #[must_use]
@@ -156,6 +169,7 @@ pub fn compile(
     if p.mode == Mode::Http && !p.no_opts.contains(Opts::ABORTONCLOSE) {
         opts |= Opts::ABORTONCLOSE;
     }
+    let formats = Formats::of(p);
     ProxyPlan {
         name: p.name.as_str().into(),
         id: p.id,
@@ -189,17 +203,20 @@ pub fn compile(
         state,
         front: Arc::new(Frontend::new(process.load.len(), front_maxconn(model, p), p.rate_limit_sessions)),
         loggers,
-        log_format: crate::outcome::format_of(&p.log_format),
+        log_count: AtomicU32::new(0),
+        bind_names: p.binds.iter().map(|b| b.name.as_deref().map(Into::into)).collect(),
         rules: p.ext.get::<RuleSets>().cloned().map(Arc::new),
         pages: p.ext.get::<ErrorPages>().cloned().map(Arc::new),
+        captures: p.ext.get::<Captures>().filter(|c| !c.is_empty()).cloned().map(Arc::new),
         forwarded: p.ext.get::<Option<Arc<Forwarded>>>().cloned().flatten(),
         unique_id: p.ext.get::<UniqueId>().cloned().filter(|u| u.format.is_some()),
         wants_destination: p.ext.get::<RuleSets>().is_some()
             || p.originalto.is_some()
+            || formats.needs.contains(Needs::DESTINATION)
             || p.ext.get::<Option<Arc<Forwarded>>>().is_some_and(Option::is_some)
-            || p.log_format == LogFormat::Connect
             || p.opts.contains(Opts::TRANSPARENT)
             || p.servers.iter().any(|s| s.set.send_proxy || s.set.send_proxy_v2 || needs_port(s)),
+        formats,
         disabled: p.disabled,
     }
 }

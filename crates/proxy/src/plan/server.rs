@@ -1,8 +1,10 @@
 //! A server, ready to be connected to.
 
+use crate::preface::Values;
 use portcullis_backend::{PoolSettings, ServerState};
 use portcullis_config::addr::{Host, Ports, Transport};
 use portcullis_config::{Diagnostics, Model, Opts, Proxy, Server, Severity, Source, UseSrc};
+use portcullis_sample::Format;
 use portcullis_transport::connect::{ConnectOptions, Target};
 use portcullis_transport::listen::socket_addr;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
@@ -32,6 +34,8 @@ pub struct ServerPlan {
     pub send_proxy_v2: bool,
     /// `proxy-v2-options`
     pub proxy_v2_options: Vec<String>,
+    /// `set-proxy-v2-tlv-fmt`
+    pub proxy_v2_values: Vec<(u8, Arc<Format>)>,
     /// `pool-max-conn`, `max-reuse` and their kin.
     pub pool: PoolSettings,
 }
@@ -40,17 +44,23 @@ impl ServerPlan {
     /// Where to connect for a client that asked for `dst`; `state` knows if an operator moved the server.
     #[must_use]
     pub fn target_for(&self, state: &ServerState, dst: Option<SocketAddr>) -> Target {
-        if let Some(addr) = state.address() {
-            return Target::Inet { addr, mptcp: false };
+        match (&self.target, self.address_for(state, dst)) {
+            (Target::Inet { mptcp, .. }, Some(addr)) => Target::Inet { addr, mptcp: *mptcp },
+            (_, Some(addr)) => Target::Inet { addr, mptcp: false },
+            (other, None) => other.clone(),
         }
-        match (&self.target, self.port_offset, dst) {
-            (Target::Inet { addr, mptcp }, Some(offset), Some(dst)) => {
-                let port = (i32::from(dst.port()) + offset).rem_euclid(65536) as u16;
-                let ip = if addr.ip().is_unspecified() { dst.ip() } else { addr.ip() };
-                Target::Inet { addr: SocketAddr::new(ip, port), mptcp: *mptcp }
-            }
-            _ => self.target.clone(),
-        }
+    }
+    /// The IP address and port to connect to for a client that asked for `dst`.
+    #[must_use]
+    pub fn address_for(&self, state: &ServerState, dst: Option<SocketAddr>) -> Option<SocketAddr> {
+        let moved = state.address();
+        let (Some(offset), Some(dst), None) = (self.port_offset, dst, moved) else {
+            return self.address(state);
+        };
+        let Target::Inet { addr, .. } = &self.target else { return None };
+        let port = (i32::from(dst.port()) + offset).rem_euclid(65536) as u16;
+        let ip = if addr.ip().is_unspecified() { dst.ip() } else { addr.ip() };
+        Some(SocketAddr::new(ip, port))
     }
     /// Its Internet address, if it has one; `state` knows if an operator moved it.
     #[must_use]
@@ -59,6 +69,11 @@ impl ServerPlan {
             Target::Inet { addr, .. } => Some(*addr),
             Target::Unix(_) | Target::Abstract(_) => None,
         })
+    }
+    /// Is this one of its `proxy-v2-options`?
+    #[must_use]
+    pub fn sends(&self, option: &str) -> bool {
+        self.proxy_v2_options.iter().any(|o| o == option)
     }
     /// Does every connection to it look the same, so that idle ones can be shared?
     #[must_use]
@@ -105,6 +120,7 @@ pub fn compile(model: &Model, p: &Proxy, index: usize, s: &Server, diags: &mut D
         send_proxy: set.send_proxy,
         send_proxy_v2: set.send_proxy_v2,
         proxy_v2_options: set.proxy_v2_options.clone(),
+        proxy_v2_values: set.ext.get::<Values>().map(|v| v.0.clone()).unwrap_or_default(),
         pool: PoolSettings::new(set),
     }
 }

@@ -33,6 +33,8 @@ impl Body {
 /// An answer of the proxy.
 #[derive(Clone, Debug, Default)]
 pub struct Answer {
+    /// The status that it stands for: the log shows it, also where another one is sent (`errorloc`) or none.
+    pub status: u16,
     /// Status line and fields.
     pub head: Head,
     /// Body.
@@ -47,13 +49,13 @@ impl Answer {
     pub fn new(status: u16) -> Self {
         let mut head = Head::default();
         head.set_response(Version::HTTP_11, status, codes::reason(status).as_bytes());
-        Self { head, body: Body::Empty, silent: false }
+        Self { status, head, body: Body::Empty, silent: false }
     }
 
-    /// A whole page.
+    /// A whole page for a status.
     #[must_use]
-    pub fn page(page: &Page) -> Self {
-        Self { head: page.head.clone(), body: Body::Shared(page.body.clone()), silent: page.silent }
+    pub fn page(status: u16, page: &Page) -> Self {
+        Self { status, head: page.head.clone(), body: Body::Shared(page.body.clone()), silent: page.silent }
     }
 
     /// Writes it as HTTP/1 to answer a request of this version. `keep_alive` is what the connection would like;
@@ -132,9 +134,9 @@ mod tests {
             (v10, false, false, format!("{forbidden}connection: close\r\n\r\n{body}")),
             (v10, true, false, format!("{forbidden}connection: keep-alive\r\n\r\n{body}")),
         ] {
-            assert_eq!(written(&mut Answer::page(&page(403)), request, keep, head), (expected, keep));
+            assert_eq!(written(&mut Answer::page(403, &page(403)), request, keep, head), (expected, keep));
         }
-        let (bytes, keep) = written(&mut Answer::page(&page(400)), v11, true, true);
+        let (bytes, keep) = written(&mut Answer::page(400, &page(400)), v11, true, true);
         assert_eq!(
             bytes,
             "HTTP/1.1 400 Bad request\r\ncontent-length: 90\r\ncache-control: no-cache\r\n\
@@ -177,12 +179,12 @@ mod tests {
             ("", "", false),
         ] {
             let page = Page::parse(file.as_bytes()).expect(file);
-            let got = written(&mut Answer::page(&page), Version::HTTP_11, true, false);
+            let got = written(&mut Answer::page(page.head.status, &page), Version::HTTP_11, true, false);
             assert_eq!(got, (expected.to_owned(), keeps), "{file}");
         }
         let page = Page::redirect(302, b"http://x/y");
         assert_eq!(
-            written(&mut Answer::page(&page), Version::HTTP_11, true, false),
+            written(&mut Answer::page(page.head.status, &page), Version::HTTP_11, true, false),
             (
                 "HTTP/1.1 302 Found\r\ncache-control: no-cache\r\ncontent-length: 0\r\nlocation: http://x/y\r\n\r\n"
                     .to_owned(),

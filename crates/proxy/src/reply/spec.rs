@@ -114,10 +114,10 @@ impl Spec {
     pub fn answer(&self, pages: Pages<'_>, scope: &Scope<'_>) -> Answer {
         match &self.content {
             Content::Default => pages.answer(self.status, scope),
-            Content::Page(page) => Answer::page(page),
-            Content::Section(section) => {
-                section.page(self.status).map_or_else(|| self.build(Body::Empty, scope), |p| Answer::page(p))
-            }
+            Content::Page(page) => Answer::page(self.status, page),
+            Content::Section(section) => section
+                .page(self.status)
+                .map_or_else(|| self.build(Body::Empty, scope), |p| Answer::page(self.status, p)),
             Content::Empty => self.build(Body::Empty, scope),
             Content::Raw(bytes) => self.build(Body::Shared(bytes.clone()), scope),
             Content::Format(format) => self.build(Body::Owned(format.bytes(scope)), scope),
@@ -163,10 +163,10 @@ impl Pages<'_> {
         };
         let own = self.backend.and_then(|b| b.get(index)).or_else(|| self.frontend.get(index));
         match own {
-            Some(super::pages::Source::Page(page)) => Answer::page(page),
+            Some(super::pages::Source::Page(page)) => Answer::page(status, page),
             // the spec's own content is never `Default`, so this ends
             Some(super::pages::Source::Spec(spec)) => spec.answer(*self, scope),
-            None => Answer::page(super::pages::built_in(index)),
+            None => Answer::page(status, super::pages::built_in(index)),
         }
     }
 }

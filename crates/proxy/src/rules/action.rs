@@ -92,6 +92,14 @@ pub enum Action {
     EarlyHint(Box<[u8]>, Format),
     /// `set-src`, `set-dst`
     SetAddress(Side, Expr),
+    /// `set-var`, `set-var-fmt`, `unset-var`
+    Variable(Box<super::variables::Variable>),
+    /// `set-fc-tos` and its kin, `set-priority-class`, `set-priority-offset`, `set-retries`
+    Setting(Box<super::socket::Setting>),
+    /// `silent-drop`
+    SilentDrop(Option<u8>),
+    /// `capture`
+    Capture(Box<super::capture::Capture>),
     /// `set-src-port`, `set-dst-port`
     SetPort(Side, Expr),
 }
@@ -104,6 +112,7 @@ impl Action {
             self,
             Self::Accept
                 | Self::Reject
+                | Self::SilentDrop(_)
                 | Self::Close
                 | Self::Deny(_)
                 | Self::Tarpit(_)

@@ -44,6 +44,11 @@ pub struct Effects {
     /// `disable-l7-retry`
     pub no_l7_retry: bool,
     timeouts: [Option<Duration>; 6],
+    /// What is said about the way to the server.
+    pub server: super::socket::ServerSide,
+    /// What is to be done to the client's connection; the caller does it whenever `run` returns
+    /// ([`super::socket::ClientSide::apply`]).
+    pub client: super::socket::ClientSide,
     /// 103 responses that are to be sent to the client now, each complete. The caller takes them whenever `run`
     /// returns.
     pub hints: Vec<Head>,
@@ -94,6 +99,8 @@ pub struct RuleCx<'a, 'f> {
     pub effects: &'a mut Effects,
     /// Largest head in bytes (`tune.bufsize`).
     pub limit: usize,
+    /// What the frontend captures.
+    pub captures: Option<&'a super::Captures>,
     /// How much of the body has come, for `wait-for-body`.
     pub body: BodyState,
 }

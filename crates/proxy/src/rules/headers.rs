@@ -4,7 +4,7 @@
 //! 3.5's order: `http-request` rules of the frontend and backend, restricted names, unique ID, `forwarded`,
 //! `forwardfor`, `originalto`; the server's name when it is known.
 
-use super::lang::{Facts, Format, Scope};
+use super::lang::{Facts, Format};
 use portcullis_config::{AddAddress, RestrictNames};
 use portcullis_message::Head;
 use std::net::IpAddr;
@@ -20,12 +20,7 @@ pub struct UniqueId {
 }
 
 impl UniqueId {
-    /// The ID of this stream, if there is a format. It is evaluated once a stream.
-    #[must_use]
-    pub fn evaluate(&self, scope: &Scope<'_>) -> Option<Vec<u8>> {
-        self.format.as_ref().map(|f| f.bytes(scope))
-    }
-    /// Adds the header with an ID that was evaluated before.
+    /// Adds the header with the stream's ID.
     pub fn add(&self, head: &mut Head, id: &[u8]) {
         if let Some(name) = &self.header {
             head.push(name, id);

@@ -39,6 +39,8 @@ pub enum At {
     Monitor,
     /// Headers towards the server (`option forwarded`, `unique-id-format`).
     Forward,
+    /// `log-format` and its kin.
+    Log,
 }
 
 impl At {
@@ -59,6 +61,7 @@ impl At {
             ),
             Self::Switch => (Places::FE_USE_BACKEND, Places::empty()),
             Self::Monitor => (Places::FE_HTTP_REQUEST, Places::empty()),
+            Self::Log => (Places::LOG, Places::LOG),
         }
     }
 
@@ -136,6 +139,19 @@ impl<'p, 'c, 'l> Parsing<'p, 'c, 'l> {
         Ok(Format(format))
     }
 
+    /// The text of a `log-format`.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn log_format(&mut self, word: &Word) -> Result<portcullis_sample::Format, String> {
+        let (format, warnings) =
+            portcullis_sample::Format::compile(&word.text, Options::LOG, &vocabulary()).map_err(|e| e.0)?;
+        for warning in warnings {
+            self.cx.warn(Some(word), warning);
+        }
+        Ok(format)
+    }
+
     /// An expression, from the next word.
     ///
     /// # Errors
@@ -145,6 +161,24 @@ impl<'p, 'c, 'l> Parsing<'p, 'c, 'l> {
         let expr =
             portcullis_sample::expr::Expr::parse(&word.text, &vocabulary()).map_err(|e| e.to_string())?;
         Ok(Expr(expr))
+    }
+
+    /// An expression that must be able to give something here.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn expr_here(&mut self) -> Result<Expr, String> {
+        let expr = self.expr()?;
+        let (front, back) = self.places();
+        let fetch = expr.0.fetch();
+        if !fetch.needs.places.intersects(front | back) {
+            return Err(format!(
+                "fetch method '{}' extracts information from '{}', none of which is available here",
+                expr.0.text(),
+                fetch.needs.name
+            ));
+        }
+        Ok(expr)
     }
 
     /// `if` or `unless` and what follows, if it comes next.
@@ -240,6 +274,11 @@ impl Condition {
 pub struct Format(portcullis_sample::Format);
 
 impl Format {
+    /// As `sample` has it.
+    #[must_use]
+    pub fn inner(&self) -> &portcullis_sample::Format {
+        &self.0
+    }
     /// Its text for this scope.
     #[must_use]
     pub fn bytes(&self, scope: &Scope<'_>) -> Vec<u8> {

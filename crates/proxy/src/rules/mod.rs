@@ -5,9 +5,11 @@
 //! HAProxy, with the ones that do not work yet.
 
 pub mod action;
+pub mod capture;
 pub mod cx;
 pub mod forwarded;
 pub mod headers;
+pub mod internal;
 pub mod jumps;
 pub mod lang;
 pub mod number;
@@ -18,11 +20,14 @@ pub mod route;
 pub mod rows;
 pub mod run;
 pub mod sets;
+pub mod socket;
 pub mod table;
 #[cfg(test)]
 mod tests;
+pub mod variables;
 
 pub use action::{Action, Rule, Target, Timeout, UseBackend};
+pub use capture::Captures;
 pub use cx::{BodyState, Cursor, Effects, Flow, RuleCx, Wait};
 pub use forwarded::Forwarded;
 pub use headers::UniqueId;

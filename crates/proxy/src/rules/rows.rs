@@ -1,5 +1,6 @@
 //! Keywords of rules.
 
+use super::capture;
 use super::forwarded::{Forwarded, From};
 use super::headers::UniqueId;
 use super::lang::{At, Parsing};
@@ -18,6 +19,7 @@ pub fn rows() -> Rows {
 fn check_all(model: &mut Model, diags: &mut Diagnostics) {
     crate::reply::pages::check(model, diags);
     check::check(model, diags);
+    capture::check(model, diags);
     for proxy in &model.proxies {
         let http = proxy.mode == Mode::Http;
         if !http && proxy.ext.get::<Option<Arc<Forwarded>>>().is_some_and(Option::is_some) {
@@ -132,6 +134,8 @@ const KEYWORDS: &[Keyword] = &[
         negatable: true,
         does: Does::Works(option_forwarded),
     },
+    capture::ROWS[0],
+    capture::ROWS[1],
     reply::KEYWORDS[0],
     reply::KEYWORDS[1],
     reply::KEYWORDS[2],

@@ -119,6 +119,19 @@ fn execute(action: &Action, cursor: &mut Cursor, cx: &mut RuleCx<'_, '_>, hint: 
             }
             Step::Next
         }
+        Action::Variable(variable) => {
+            variable.run(cx);
+            Step::Next
+        }
+        Action::Setting(setting) => {
+            setting.run(cx);
+            Step::Next
+        }
+        Action::SilentDrop(ttl) => Step::End(super::socket::drop_silently(*ttl, cx)),
+        Action::Capture(capture) => {
+            capture.run(cx);
+            Step::Next
+        }
         Action::SetAddress(side, expr) => {
             set_address(*side, expr, cx);
             Step::Next

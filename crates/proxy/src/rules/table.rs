@@ -65,6 +65,8 @@ impl ActionRow {
     #[must_use]
     pub fn is(&self, word: &str) -> bool {
         match self.name.strip_suffix("(*)") {
+            // bare, these have a message of their own
+            Some(stem @ ("set-var" | "set-var-fmt" | "unset-var")) if word == stem => true,
             Some("track-sc") => word.starts_with("track-sc"),
             Some(stem) => word.strip_prefix(stem).is_some_and(|rest| rest.starts_with('(')),
             None => word == self.name,
@@ -96,8 +98,6 @@ use Works::{NotYet, Yes};
 
 const STICK: Works = NotYet("stick tables");
 const MAPS: Works = NotYet("maps that rules change");
-const VARS: Works = NotYet("variables");
-const SOCKET: Works = NotYet("socket marks");
 
 /// The actions.
 pub const ACTIONS: &[ActionRow] = &[
@@ -114,7 +114,7 @@ pub const ACTIONS: &[ActionRow] = &[
         Sets::TCP_REQUEST.union(REQ),
         "<int> | <expr>",
         "Overrides \"retries\" for the stream.",
-        NotYet("retries set by rules"),
+        Yes(super::socket::retries),
     ),
     row(
         "set-log-level",
@@ -169,7 +169,7 @@ pub const ACTIONS: &[ActionRow] = &[
         HTTP,
         "<sample> [ len <length> | id <id> ]",
         "Captures a sample for logs.",
-        NotYet("captures"),
+        Yes(super::capture::action),
     ),
     row("del-acl(*)", HTTP, "<key fmt>", "Deletes an entry of an ACL.", MAPS),
     row("del-header", HTTP, "<name> [ -m <meth> ]", "Removes header fields.", Yes(actions::del_header)),
@@ -281,9 +281,9 @@ pub const ACTIONS: &[ActionRow] = &[
         "Waits for the body.",
         Yes(actions::wait_for_body),
     ),
-    row("set-var-fmt(*)", TCP.union(HTTP), "<fmt>", "Sets a variable.", VARS),
-    row("set-var(*)", TCP.union(HTTP), "<expr>", "Sets a variable.", VARS),
-    row("unset-var(*)", TCP.union(HTTP), "", "Unsets a variable.", VARS),
+    row("set-var-fmt(*)", TCP.union(HTTP), "<fmt>", "Sets a variable.", Yes(super::variables::set_format)),
+    row("set-var(*)", TCP.union(HTTP), "<expr>", "Sets a variable.", Yes(super::variables::set)),
+    row("unset-var(*)", TCP.union(HTTP), "", "Unsets a variable.", Yes(super::variables::unset)),
     row(
         "attach-srv",
         Sets::TCP_SESSION,
@@ -297,14 +297,14 @@ pub const ACTIONS: &[ActionRow] = &[
         Sets::TCP_REQUEST.union(REQ),
         "{ <mark> | <expr> }",
         "Marks packets to the server.",
-        SOCKET,
+        Yes(super::socket::server_mark),
     ),
     row(
         "set-bc-tos",
         Sets::TCP_REQUEST.union(REQ),
         "{ <tos> | <expr> }",
         "Sets the TOS field of packets to the server.",
-        SOCKET,
+        Yes(super::socket::server_tos),
     ),
     row("set-dst", TCP_IN.union(REQ), "<expr>", "Sets the destination address.", Yes(actions::set_dst)),
     row(
@@ -314,24 +314,42 @@ pub const ACTIONS: &[ActionRow] = &[
         "Sets the destination port.",
         Yes(actions::set_dst_port),
     ),
-    row("set-fc-mark", TCP.union(REQ_RES), "{ <mark> | <expr> }", "Marks packets to the client.", SOCKET),
+    row(
+        "set-fc-mark",
+        TCP.union(REQ_RES),
+        "{ <mark> | <expr> }",
+        "Marks packets to the client.",
+        Yes(super::socket::client_mark),
+    ),
     row(
         "set-fc-tos",
         TCP.union(REQ_RES),
         "{ <tos> | <expr> }",
         "Sets the TOS field of packets to the client.",
-        SOCKET,
+        Yes(super::socket::client_tos),
     ),
-    row("set-mark", TCP.union(REQ_RES), "<mark>", "The old name of set-fc-mark.", SOCKET),
+    row(
+        "set-mark",
+        TCP.union(REQ_RES),
+        "<mark>",
+        "The old name of set-fc-mark.",
+        Yes(super::socket::client_mark),
+    ),
     row("set-src", TCP_IN.union(REQ), "<expr>", "Sets the source address.", Yes(actions::set_src)),
     row("set-src-port", TCP_IN.union(REQ), "<expr>", "Sets the source port.", Yes(actions::set_src_port)),
-    row("set-tos", TCP.union(REQ_RES), "<tos>", "The old name of set-fc-tos.", SOCKET),
+    row(
+        "set-tos",
+        TCP.union(REQ_RES),
+        "<tos>",
+        "The old name of set-fc-tos.",
+        Yes(super::socket::client_tos),
+    ),
     row(
         "silent-drop",
         TCP.union(REQ_RES),
         "[ rst-ttl <ttl> ]",
         "Lets the client's connection vanish.",
-        NotYet("silent drops"),
+        Yes(super::socket::silent_drop),
     ),
     row(
         "set-bandwidth-limit",
@@ -345,14 +363,14 @@ pub const ACTIONS: &[ActionRow] = &[
         Sets::TCP_REQUEST.union(REQ),
         "<expr>",
         "Sets the class in the queue.",
-        NotYet("queue priorities"),
+        Yes(super::socket::priority_class),
     ),
     row(
         "set-priority-offset",
         Sets::TCP_REQUEST.union(REQ),
         "<expr>",
         "Sets the offset in the queue.",
-        NotYet("queue priorities"),
+        Yes(super::socket::priority_offset),
     ),
 ];
 
@@ -434,7 +452,8 @@ mod tests {
     #[test]
     fn names_with_arguments_and_near_misses() {
         assert_eq!(find(Sets::HTTP_REQUEST, "set-var(txn.a)").map(|r| r.name), Some("set-var(*)"));
-        assert!(find(Sets::HTTP_REQUEST, "set-var").is_none());
+        assert_eq!(find(Sets::HTTP_REQUEST, "set-var").map(|r| r.name), Some("set-var(*)"));
+        assert!(find(Sets::HTTP_REQUEST, "add-acl").is_none());
         assert!(find(Sets::HTTP_REQUEST, "set-status").is_none());
         assert_eq!(nearest(Sets::HTTP_REQUEST, "denyy"), Some("deny"));
         assert_eq!(nearest(Sets::HTTP_REQUEST, "foo"), None);

@@ -20,7 +20,9 @@ fn payload<'s>(p: Option<Payload<'s>>, args: &Args) -> Sample<'s> {
     }
 }
 
-fn length(p: Option<Payload<'_>>) -> Sample<'static> {
+/// How many bytes there are, for now.
+fn length(p: Option<Payload<'_>>, c: &mut Cursor) -> Sample<'static> {
+    c.grows = p.is_some_and(|p| p.may_grow);
     p.map(|p| Value::Int(p.bytes.len() as i64)).into()
 }
 
@@ -36,11 +38,11 @@ fn of<'s>(s: &Scope<'s>) -> Option<Payload<'s>> {
 }
 
 /// What `Content-Length` announces, or what is there.
-fn size<'s>(_: &'s Args, s: &Scope<'s>, _: &mut Cursor) -> Sample<'s> {
+fn size<'s>(_: &'s Args, s: &Scope<'s>, c: &mut Cursor) -> Sample<'s> {
     let announced = s.request.head().and_then(|h| h.first(portcullis_message::HeaderId::ContentLength));
     match announced {
         Some(v) => Value::Int(crate::value::leading_int(v)).into(),
-        None => length(s.request_bytes),
+        None => length(s.request_bytes, c),
     }
 }
 
@@ -68,16 +70,16 @@ pub const ROWS: SampleRows = SampleRows {
         })
         .with(2, RANGE)
         .impure(),
-        Fetch::new("req.len", Type::Int, REQUEST_BYTES, "Bytes in the request buffer.", |_, s, _| {
-            length(s.request_bytes)
+        Fetch::new("req.len", Type::Int, REQUEST_BYTES, "Bytes in the request buffer.", |_, s, c| {
+            length(s.request_bytes, c)
         })
         .impure(),
-        Fetch::new("req_len", Type::Int, REQUEST_BYTES, "Bytes in the request buffer.", |_, s, _| {
-            length(s.request_bytes)
+        Fetch::new("req_len", Type::Int, REQUEST_BYTES, "Bytes in the request buffer.", |_, s, c| {
+            length(s.request_bytes, c)
         })
         .impure(),
-        Fetch::new("res.len", Type::Int, RESPONSE_BYTES, "Bytes in the response buffer.", |_, s, _| {
-            length(s.response_bytes)
+        Fetch::new("res.len", Type::Int, RESPONSE_BYTES, "Bytes in the response buffer.", |_, s, c| {
+            length(s.response_bytes, c)
         })
         .impure(),
         Fetch::new("req.body", Type::Bin, REQUEST, "The request's body as far as it is there.", |_, s, _| {
@@ -89,7 +91,7 @@ pub const ROWS: SampleRows = SampleRows {
             Type::Int,
             REQUEST,
             "Length of what is there of the request's body.",
-            |_, s, _| length(s.request_bytes),
+            |_, s, c| length(s.request_bytes, c),
         )
         .impure(),
         Fetch::new("req.body_size", Type::Int, REQUEST, "Announced length of the request's body.", size)
@@ -107,7 +109,7 @@ pub const ROWS: SampleRows = SampleRows {
             Type::Int,
             crate::place::RESPONSE,
             "Length of what is there of the response's body.",
-            |_, s, _| length(s.response_bytes),
+            |_, s, c| length(s.response_bytes, c),
         )
         .impure(),
     ],

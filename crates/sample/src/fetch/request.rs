@@ -215,12 +215,12 @@ pub const ROWS: SampleRows = SampleRows {
         })
         .impure(),
         Fetch::new("capture.req.hdr", Type::Str, REQUEST_LINE, "A captured header.", |a, s, _| {
-            captured(s.facts.request_captures, a)
+            captured(&s.facts.request_captures, a)
         })
         .with(1, INDEX)
         .impure(),
         Fetch::new("capture.res.hdr", Type::Str, RESPONSE_LINE, "A captured header.", |a, s, _| {
-            captured(s.facts.response_captures, a)
+            captured(&s.facts.response_captures, a)
         })
         .with(1, INDEX)
         .impure(),
@@ -238,7 +238,7 @@ pub const ROWS: SampleRows = SampleRows {
             Value::str(if h.version.minor == 0 { b"HTTP/1.0" } else { b"HTTP/1.1" }).into()
         }),
         Fetch::new("unique-id", Type::Str, REQUEST_LINE, "The stream's unique id.", |_, s, _| {
-            s.facts.unique_id.map(Value::str).into()
+            s.unique_id().map(Value::str).into()
         })
         .impure(),
         Fetch::new("uuid", Type::Str, INTERNAL, "A UUID of version 4 or 7.", uuid)

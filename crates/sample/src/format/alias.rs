@@ -104,11 +104,13 @@ pub(super) fn write(alias: Alias, flags: Flags, scope: &Scope<'_>, out: &mut Vec
         }
     };
     match alias {
-        Alias::ClientIp => address(f.client, "unix", flags, out),
-        Alias::ClientPort => port(f.client, Some(f.listener_id), flags, out),
-        Alias::FrontendIp => address(f.frontend, if f.client.is_none() { "unix" } else { "-" }, flags, out),
+        Alias::ClientIp => address(f.source.or(f.client), "unix", flags, out),
+        Alias::ClientPort => port(f.source.or(f.client), Some(f.listener_id), flags, out),
+        Alias::FrontendIp => {
+            address(f.destination.or(f.frontend), if f.client.is_none() { "unix" } else { "-" }, flags, out)
+        }
         Alias::FrontendPort => {
-            port(f.frontend, f.client.is_none().then_some(f.listener_id), flags, out);
+            port(f.destination.or(f.frontend), f.client.is_none().then_some(f.listener_id), flags, out);
         }
         Alias::BackendIp => address(f.server_source, "-", flags, out),
         Alias::BackendPort => port(f.server_source, None, flags, out),
@@ -125,9 +127,9 @@ pub(super) fn write(alias: Alias, flags: Flags, scope: &Scope<'_>, out: &mut Vec
         Alias::Server => text(f.server_name.as_bytes(), flags, out),
         Alias::Hostname => text(HOSTNAME.as_bytes(), flags, out),
         Alias::Origin => out.extend_from_slice(f.log_origin.as_bytes()),
-        Alias::UniqueId => text(f.unique_id.unwrap_or(b""), flags, out),
-        Alias::RequestCookie => cookie(f.request_cookie, flags, out),
-        Alias::ResponseCookie => cookie(f.response_cookie, flags, out),
+        Alias::UniqueId => text(scope.unique_id().unwrap_or(b""), flags, out),
+        Alias::RequestCookie => cookie(f.request_cookie.as_deref(), flags, out),
+        Alias::ResponseCookie => cookie(f.response_cookie.as_deref(), flags, out),
         Alias::TlsCipher | Alias::TlsVersion => nothing(flags, out),
         Alias::AcceptMillis => local_millis(f.accepted, out),
         Alias::RequestMillis => local_millis(f.requested, out),
@@ -190,10 +192,10 @@ pub(super) fn write(alias: Alias, flags: Flags, scope: &Scope<'_>, out: &mut Vec
         | Alias::Target
         | Alias::HttpVersion
         | Alias::Request => request(alias, flags, scope, out),
-        Alias::RequestHeaders => captures(f.request_captures, flags, out),
-        Alias::ResponseHeaders => captures(f.response_captures, flags, out),
-        Alias::RequestHeadersClf => captures_clf(f.request_captures, flags, out),
-        Alias::ResponseHeadersClf => captures_clf(f.response_captures, flags, out),
+        Alias::RequestHeaders => captures(&f.request_captures, flags, out),
+        Alias::ResponseHeaders => captures(&f.response_captures, flags, out),
+        Alias::RequestHeadersClf => captures_clf(&f.request_captures, flags, out),
+        Alias::ResponseHeadersClf => captures_clf(&f.response_captures, flags, out),
     }
 }
 

@@ -33,6 +33,19 @@ bitflags::bitflags! {
     }
 }
 
+bitflags::bitflags! {
+    /// What a format shows that is only found out if somebody asks for it.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct Needs: u8 {
+        /// The address that the client connected to.
+        const DESTINATION = 1;
+        /// Our address towards the server.
+        const SERVER_SOURCE = 2;
+        /// The count of log lines.
+        const LOG_COUNT = 4;
+    }
+}
+
 /// What a format is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Style {
@@ -74,6 +87,18 @@ impl Format {
             [Item::Text(t)] => Some(t),
             _ => None,
         }
+    }
+    /// What must be found out for it. An expression may need any address.
+    #[must_use]
+    pub fn needs(&self) -> Needs {
+        let of = |item: &Item| match item {
+            Item::Alias(Alias::FrontendIp | Alias::FrontendPort, _) => Needs::DESTINATION,
+            Item::Alias(Alias::BackendIp | Alias::BackendPort, _) => Needs::SERVER_SOURCE,
+            Item::Alias(Alias::LogCount, _) => Needs::LOG_COUNT,
+            Item::Expr(..) => Needs::DESTINATION | Needs::SERVER_SOURCE,
+            _ => Needs::empty(),
+        };
+        self.items.iter().map(of).fold(Needs::empty(), |all, n| all | n)
     }
     /// The expressions in it.
     pub fn expressions(&self) -> impl Iterator<Item = &Expr> {

@@ -1,8 +1,8 @@
 //! The PROXY protocol, versions 1 and 2 (`doc/proxy-protocol.txt` of HAProxy), received and sent.
 //!
-//! Stricter than HAProxy where the specification says so (no leading zeros, no missing address parts, ports up to
-//! 65535), and it waits for the rest of a header that comes in pieces, which the specification recommends.
-//! `UNKNOWN`, `LOCAL` and unspecified families are accepted and leave the real addresses of the connection.
+//! What HAProxy 3.5 accepts is accepted and what it refuses is refused (recorded from outside), but for one thing: the
+//! rest of a header that comes in pieces is waited for, which the specification recommends. `UNKNOWN` and `LOCAL` leave
+//! the real addresses of the connection.
 
 mod crc32c;
 mod encode;
@@ -26,12 +26,35 @@ pub const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 /// What is wrong with a header. The numbers are those of `fc_err`, the texts those of `fc_err_str`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
+    /// `PRX_EMPTY`: the connection ended without a byte.
+    Empty = 11,
+    /// `PRX_ABORT`: the connection broke.
+    Abort = 12,
+    /// `PRX_TIMEOUT`: it did not come in time.
+    Timeout = 13,
+    /// `PRX_TRUNCATED`: it ended, or was late, in the middle.
+    Truncated = 14,
     /// `PRX_NOT_HDR`: does not begin like one.
     NotHeader = 15,
     /// `PRX_BAD_HDR`: malformed, or its checksum is wrong.
     Bad = 16,
     /// `PRX_BAD_PROTO`: a protocol or family that does not exist.
     Protocol = 17,
+}
+
+/// A header that is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Why.
+    pub fault: Fault,
+    /// The addresses (client, destination) that it announced before what is wrong with it.
+    pub addresses: Option<(SocketAddr, SocketAddr)>,
+}
+
+impl From<Fault> for Refused {
+    fn from(fault: Fault) -> Self {
+        Self { fault, addresses: None }
+    }
 }
 
 impl Fault {
@@ -44,6 +67,10 @@ impl Fault {
     #[must_use]
     pub const fn text(self) -> &'static str {
         match self {
+            Self::Empty => "Connection closed while waiting for PROXY protocol header",
+            Self::Abort => "Connection error while waiting for PROXY protocol header",
+            Self::Timeout => "Timeout while waiting for PROXY protocol header",
+            Self::Truncated => "Truncated PROXY protocol header received",
             Self::NotHeader => "Received something which does not look like a PROXY protocol header",
             Self::Bad => "Received an invalid PROXY protocol header",
             Self::Protocol => "Received an unhandled protocol in the PROXY protocol header",

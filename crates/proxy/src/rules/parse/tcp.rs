@@ -3,6 +3,7 @@
 use super::order::{self, Stage};
 use super::{anonymous, section};
 use crate::rules::action::{Action, Rule};
+use crate::rules::capture;
 use crate::rules::lang::{At, Parsing};
 use crate::rules::number;
 use crate::rules::sets::{RuleSets, Rules};
@@ -214,7 +215,8 @@ fn first(p: &mut Parsing<'_, '_, '_>, set: &Set, name: &str, owner: &str) -> Opt
         _ if set.bit == Sets::TCP_RESPONSE => return None,
         "expect-proxy" => return Some(expect(p, set, name, owner, Action::ExpectProxy)),
         "expect-netscaler-cip" => return Some(expect(p, set, name, owner, Action::ExpectNetscalerCip)),
-        "capture" => return Some(Err(not_here(p, set, name, owner, "captures", Sets::TCP_REQUEST))),
+        "capture" if set.bit == Sets::TCP_REQUEST => return Some(capture::content(p)),
+        "capture" => return Some(Err(capture::not_here(p, set.name))),
         track if track.starts_with("track-sc") => {
             return Some(Err(format!("'{} {name}' is not supported yet (stick tables).", set.name)));
         }
@@ -238,15 +240,6 @@ fn expect(
         return Err(format!("'{name} layer4' is not allowed in '{}' rules in {owner}", set.name));
     }
     Ok(Parsed { action, condition: None })
-}
-
-/// Why an action that some of these sets know is refused.
-fn not_here(p: &Parsing<'_, '_, '_>, set: &Set, name: &str, owner: &str, what: &str, valid: Sets) -> String {
-    if valid.contains(set.bit) {
-        return format!("'{} {name}' is not supported yet ({what}).", set.name);
-    }
-    let argument = p.args.peek().map(|w| w.str().into_owned()).unwrap_or_default();
-    format!("'{name} {argument}' is not allowed in '{}' rules in {owner}", set.name)
 }
 
 /// The actions of the common table.

@@ -1,0 +1,124 @@
+//! `log-format`, `error-log-format` and `log-format-sd` (manual sections 4.2 and 8.2.6).
+
+use crate::rules::lang::{At, Parsing};
+use portcullis_config::{Cx, Does, Keyword, Line, LogFormat, Mode, Proxy, Sections};
+use portcullis_sample::{Format, format};
+use std::sync::Arc;
+
+/// The rows of this file.
+pub const ROWS: &[Keyword] = &[
+    row("log-format", "Describes the lines of traffic logs.", |cx, line| {
+        if let Some((format, text)) = parse(cx, line) {
+            overrides(cx, line);
+            cx.ext::<Custom>().log = Some(format);
+            let place = line.place();
+            let proxy = cx.proxy();
+            proxy.log_format = LogFormat::Custom(text);
+            proxy.log_format_place = place;
+        }
+    }),
+    row("error-log-format", "Describes the lines of connection errors and failed streams.", |cx, line| {
+        if let Some((format, _)) = parse(cx, line) {
+            let before = cx.ext::<Custom>().error.replace(format);
+            if before.is_some() {
+                again(cx, line, "error-log-format");
+            }
+        }
+    }),
+    row("log-format-sd", "Describes the structured data of rfc5424 lines.", |cx, line| {
+        if let Some((format, _)) = parse(cx, line) {
+            cx.ext::<Custom>().data = Some(format);
+        }
+    }),
+];
+
+const fn row(name: &'static str, help: &'static str, parse: fn(&mut Cx<'_>, &Line)) -> Keyword {
+    let sections = Sections::FRONT;
+    Keyword { name, sections, args: "<fmt>", help, negatable: false, does: Does::Works(parse) }
+}
+
+/// The formats of a section as they were read.
+#[derive(Clone, Debug, Default)]
+pub struct Custom {
+    log: Option<Arc<Format>>,
+    error: Option<Arc<Format>>,
+    data: Option<Arc<Format>>,
+}
+
+/// Reads the one argument, and keeps its text.
+fn parse(cx: &mut Cx<'_>, line: &Line) -> Option<(Arc<Format>, String)> {
+    let name = line.word(0).map(|w| w.str().into_owned()).unwrap_or_default();
+    let Some(text) = line.word(1) else {
+        cx.alert(line.word(0), format!("{name} expects an argument."));
+        return None;
+    };
+    if let Some(extra) = line.word(2) {
+        let message = format!("{name} expects only one argument, don't forget to escape spaces!");
+        cx.alert(Some(extra), message);
+        return None;
+    }
+    let mut p = Parsing::new(cx, line.args(1), At::Log);
+    match p.log_format(text) {
+        Ok(format) => Some((Arc::new(format), text.str().into_owned())),
+        Err(why) => {
+            cx.alert(Some(text), format!("failed to parse {name} : {why}"));
+            None
+        }
+    }
+}
+
+/// In `defaults`, a second log format is worth a warning.
+fn overrides(cx: &mut Cx<'_>, line: &Line) {
+    if let Some(before) = cx.proxy().log_format.keyword() {
+        again(cx, line, before);
+    }
+}
+
+fn again(cx: &mut Cx<'_>, line: &Line, before: &str) {
+    if cx.section == Sections::DEFAULTS {
+        let name = line.word(0).map(|w| w.str().into_owned()).unwrap_or_default();
+        let message = format!("'{name}' overrides previous '{before}' in 'defaults' section.");
+        cx.warn(line.word(0), message);
+    }
+}
+
+/// What the lines of a proxy look like.
+#[derive(Debug, Default)]
+pub struct Formats {
+    /// Of traffic; `None`: the short line at accept.
+    pub log: Option<Format>,
+    /// Of errors, where they look different.
+    pub error: Option<Format>,
+    /// The structured data of rfc5424 lines.
+    pub data: Option<Format>,
+    /// What must be found out for them.
+    pub needs: format::Needs,
+}
+
+impl Formats {
+    /// The formats of a section.
+    #[must_use]
+    pub fn of(proxy: &Proxy) -> Self {
+        let custom = proxy.ext.get::<Custom>().cloned().unwrap_or_default();
+        let owned = |f: Option<Arc<Format>>| f.map(|f| (*f).clone());
+        let log = match &proxy.log_format {
+            LogFormat::Http | LogFormat::Https if proxy.mode == Mode::Http => Some(format::builtin_http()),
+            LogFormat::HttpClf if proxy.mode == Mode::Http => Some(format::builtin_http_clf()),
+            LogFormat::TcpClf => Some(format::builtin_tcp_clf()),
+            LogFormat::Tcp | LogFormat::Http | LogFormat::Https | LogFormat::HttpClf => {
+                Some(format::builtin_tcp())
+            }
+            LogFormat::Connect => None,
+            LogFormat::Custom(_) => owned(custom.log),
+        };
+        let (error, data) = (owned(custom.error), owned(custom.data));
+        let mut needs = format::Needs::default();
+        for f in [&log, &error, &data].into_iter().flatten() {
+            needs |= f.needs();
+        }
+        if log.is_none() {
+            needs |= format::Needs::DESTINATION;
+        }
+        Self { log, error, data, needs }
+    }
+}
