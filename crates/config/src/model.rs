@@ -3,10 +3,10 @@
 //! Times are [`Duration`]s, sizes bytes. `None` means "not said"; defaults are applied by `Plan`.
 //! Rules, conditions and formats are kept by higher rooms in `ext`.
 
-use crate::retry_on::RetryOn;
 use crate::addr::Address;
 use crate::diag::Place;
 use crate::ext::Extensions;
+use crate::retry_on::RetryOn;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;

@@ -89,7 +89,9 @@ mod tests {
     #[test]
     fn names() {
         let all = RetryOn::named("all-retryable-errors").unwrap_or_default();
-        for word in ["conn-failure", "empty-response", "junk-response", "response-timeout", "0rtt-rejected", "503"] {
+        for word in
+            ["conn-failure", "empty-response", "junk-response", "response-timeout", "0rtt-rejected", "503"]
+        {
             assert!(all.has(RetryOn::named(word).unwrap_or(RetryOn::NONE)), "{word}");
         }
         assert!(!all.has(RetryOn::status(404)) && RetryOn::status(404).wants_requests());

@@ -71,8 +71,11 @@ backend be
             let fixed = "GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\nX-A: \r\n\r\n".len();
             let mut c = w.client("fe");
             c.send_quietly(
-                format!("GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\nX-A: {}\r\n\r\n", "a".repeat(size - fixed))
-                    .as_bytes(),
+                format!(
+                    "GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\nX-A: {}\r\n\r\n",
+                    "a".repeat(size - fixed)
+                )
+                .as_bytes(),
             );
             let (bytes, end) = c.read_to_end();
             n += 1;
@@ -90,7 +93,11 @@ fn response_heads_that_are_too_large() {
                 let size: usize = String::from_utf8_lossy(&head[5..10]).parse().unwrap();
                 let fixed = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-A: \r\n\r\n".len();
                 c.send_quietly(
-                    format!("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-A: {}\r\n\r\n", "a".repeat(size - fixed)).as_bytes(),
+                    format!(
+                        "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-A: {}\r\n\r\n",
+                        "a".repeat(size - fixed)
+                    )
+                    .as_bytes(),
                 );
             }
             c.wait_end();
@@ -109,7 +116,10 @@ fn response_heads_that_are_too_large() {
 #[test]
 fn maxhdr() {
     scenario("http_options/maxhdr", |w| {
-        w.answering("o1", "HTTP/1.1 200 OK\r\nA: 1\r\nB: 1\r\nC: 1\r\nD: 1\r\nE: 1\r\nContent-Length: 2\r\n\r\nok");
+        w.answering(
+            "o1",
+            "HTTP/1.1 200 OK\r\nA: 1\r\nB: 1\r\nC: 1\r\nD: 1\r\nE: 1\r\nContent-Length: 2\r\n\r\nok",
+        );
         w.proxy(
             "
 global
@@ -200,7 +210,8 @@ backend be
         );
         let mut c = w.client("fe");
         c.send("POST /1 HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n").response();
-        c.send("POST /2 HTTP/1.0\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n").response();
+        c.send("POST /2 HTTP/1.0\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+            .response();
         c.get("/3", "Connection: close\r\n").read_to_end();
         w.logs(3);
     });
@@ -209,7 +220,10 @@ backend be
 #[test]
 fn insecure_transfer_encoding_of_a_response() {
     scenario("http_options/insecure_transfer_encoding_of_a_response", |w| {
-        w.answering("o1", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n");
+        w.answering(
+            "o1",
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+        );
         w.proxy(&sections("", ""));
         let mut c = w.client("fe");
         c.get("/1", "").response();
@@ -222,7 +236,10 @@ fn insecure_transfer_encoding_of_a_response() {
 fn unsafe_violations_in_responses() {
     for (name, response) in [
         ("nul", "HTTP/1.1 200 OK\r\nX-A: a\0b\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
-        ("space_before_colon", "HTTP/1.1 200 OK\r\nX-A : b\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
+        (
+            "space_before_colon",
+            "HTTP/1.1 200 OK\r\nX-A : b\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        ),
         ("long_status", "HTTP/1.1 20000 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
         ("odd_version", "RTSP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n"),
     ] {
@@ -315,7 +332,10 @@ fn buffered_request_cut() {
     scenario("http_options/buffered_request_cut", |w| {
         w.ok("o1");
         w.proxy(&sections("option http-buffer-request", ""));
-        w.client("fe").send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 3\r\n\r\nab").half_close().read_to_end();
+        w.client("fe")
+            .send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 3\r\n\r\nab")
+            .half_close()
+            .read_to_end();
         w.logs(1);
     });
 }
@@ -416,7 +436,10 @@ backend be
 fn restricted_names_in_both_sections() {
     scenario("http_options/restricted_names_in_both_sections", |w| {
         w.ok("o1");
-        w.proxy(&sections("option http-restrict-req-hdr-names preserve", "option http-restrict-req-hdr-names delete"));
+        w.proxy(&sections(
+            "option http-restrict-req-hdr-names preserve",
+            "option http-restrict-req-hdr-names delete",
+        ));
         each(w, &["GET / HTTP/1.1\r\nHost: test\r\nx_a: 1\r\nX-B: 2\r\nConnection: close\r\n\r\n"]);
     });
 }
@@ -424,7 +447,10 @@ fn restricted_names_in_both_sections() {
 #[test]
 fn trailers_dropped_on_both_sides() {
     scenario("http_options/trailers_dropped_on_both_sides", |w| {
-        w.answering("o1", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 42\r\n\r\n");
+        w.answering(
+            "o1",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 42\r\n\r\n",
+        );
         w.proxy(&sections("option http-drop-response-trailers", "option http-drop-request-trailers"));
         let mut c = w.client("fe");
         c.send("POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX-Req: 1\r\n\r\n").response();
@@ -436,7 +462,10 @@ fn trailers_dropped_on_both_sides() {
 #[test]
 fn rules_see_connection_fields() {
     scenario("http_options/rules_see_connection_fields", |w| {
-        w.answering("o1", "HTTP/1.1 200 OK\r\nConnection: keep-alive, X-B\r\nKeep-Alive: 1\r\nContent-Length: 0\r\n\r\n");
+        w.answering(
+            "o1",
+            "HTTP/1.1 200 OK\r\nConnection: keep-alive, X-B\r\nKeep-Alive: 1\r\nContent-Length: 0\r\n\r\n",
+        );
         w.proxy(&sections(
             "http-request set-header X-Was %[req.hdr(connection)]\nhttp-response set-header X-Was %[res.hdr(connection)]",
             "",

@@ -12,6 +12,7 @@ mod limits;
 mod logs;
 mod proxy_protocol;
 mod retries;
+mod reuse;
 mod rules;
 mod signals;
 mod smuggling;

@@ -20,8 +20,7 @@ const E503: &str = "HTTP/1.1 503 Bad\r\nContent-Length: 3\r\n\r\nbad";
 const E404: &str = "HTTP/1.1 404 Bad\r\nContent-Length: 3\r\n\r\nbad";
 const GET: &str = "GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
 const POST: &str = "POST / HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Length: 4\r\n\r\nbody";
-const CHUNKED: &str =
-    "POST / HTTP/1.1\r\nHost: test\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n";
+const CHUNKED: &str = "POST / HTTP/1.1\r\nHost: test\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n";
 
 fn case(name: &str, bad: usize, response: &'static str, backend: &str, request: &str) {
     scenario(&format!("retries/{name}"), |w| {

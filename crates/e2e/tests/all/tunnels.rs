@@ -45,7 +45,9 @@ fn websocket_without_a_key() {
     scenario("tunnels/websocket_without_a_key", |w| {
         w.ok("o1");
         w.proxy(&sections("", ""));
-        w.client("fe").get("/chat", "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n").read_to_end();
+        w.client("fe")
+            .get("/chat", "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n")
+            .read_to_end();
         w.logs(1);
     });
 }
@@ -147,10 +149,13 @@ fn upgrade_by_http_1_0() {
         w.origin("o1", |mut c| {
             c.head();
             c.send(SWITCH).send("hi");
+            c.wait_end();
         });
         w.proxy(&sections("", ""));
         let mut c = w.client("fe");
-        c.send("GET / HTTP/1.0\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\n").read_to_end();
+        c.send("GET / HTTP/1.0\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\n").response();
+        c.read_exactly(2);
+        c.close();
         w.logs(1);
     });
 }
@@ -163,7 +168,9 @@ fn connect_with_modes() {
         scenario(&format!("tunnels/connect_with_{name}"), |w| {
             w.origin("o1", |mut c| {
                 c.head();
-                c.send("HTTP/1.1 200 Connected\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\nhello");
+                c.send(
+                    "HTTP/1.1 200 Connected\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\nhello",
+                );
                 c.wait_end();
             });
             w.proxy(&sections(frontend, backend));

@@ -1,10 +1,10 @@
 //! Reading a request's head.
 
 use super::exchange::{Exchange, Stop, ms};
+use crate::plan::GlobalPlan;
 use crate::session::Session;
 use crate::worker::{Woken, Worker};
 use portcullis_config::Opts;
-use crate::plan::GlobalPlan;
 use portcullis_message::{Head, Method};
 use portcullis_wire::h1::{Bad, Chunked, Framing, Parsed, parse_request, too_large};
 use std::future::poll_fn;

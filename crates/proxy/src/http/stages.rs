@@ -70,8 +70,7 @@ impl<'p> Exchange<'p> {
         match self.info.framing {
             Framing::Length(n) => BodyState { received: have.min(n), complete: have >= n, full },
             Framing::Chunked => {
-                let (received, complete) =
-                    Chunked::default().look(self.input.data()).unwrap_or((0, true));
+                let (received, complete) = Chunked::default().look(self.input.data()).unwrap_or((0, true));
                 BodyState { received, complete, full }
             }
             _ => BodyState { received: 0, complete: true, full: false },

@@ -410,9 +410,7 @@ fn value(raw: &[u8], from: usize, relaxed: bool, glitches: &mut u8) -> Result<Op
 pub fn parse_trailers(raw: &[u8], limits: &Limits, head: &mut Head) -> Result<(), Bad> {
     head.clear();
     match fields(raw, 0, limits, head)? {
-        Some((end, _)) if end == raw.len() => {
-            info::check_trailers(head).map_err(|fault| Bad::new(fault, 0))
-        }
+        Some((end, _)) if end == raw.len() => info::check_trailers(head).map_err(|fault| Bad::new(fault, 0)),
         _ => Err(Bad::new(Fault::Chunk, raw.len())),
     }
 }
