@@ -1,7 +1,8 @@
 //! One request and its response: the whole story, in order.
 
 use super::body::Body;
-use super::{After, Scratch, answer, drain, headers, request, stages, transfer};
+use super::transfer::{self, Transfer};
+use super::{After, Scratch, answer, drain, headers, request, stages};
 use crate::outcome;
 use crate::plan::{Plan, ProxyPlan};
 use crate::reply::Answer;
@@ -132,12 +133,14 @@ pub async fn exchange(session: &mut Session, rest: Option<Buffer>) -> After {
     }
     let mut held = None;
     if let Err(stop) = story(&mut x, session, &mut held).await {
-        refuse(&mut x, session, stop).await;
+        Box::pin(refuse(&mut x, session, stop)).await;
     }
     drop(held);
     let rest = (x.keep && !x.body_done).then(|| x.rest.take().unwrap_or_else(|| x.body()));
     match (finish(x, session), rest) {
-        (After::Keep(input), Some(body)) => drain::drain(session, body, input.unwrap_or_default()).await,
+        (After::Keep(input), Some(body)) => {
+            Box::pin(drain::drain(session, body, input.unwrap_or_default())).await
+        }
         (after, _) => after,
     }
 }
@@ -155,9 +158,11 @@ async fn story<'p>(
         return Err(monitor(x, session));
     }
     if x.front.has(Opts::HTTP_BUFFER_REQUEST) {
-        stages::buffer_body(x, session).await?;
+        Box::pin(stages::buffer_body(x, session)).await?;
     }
-    request_rules(x, session, x.front).await?;
+    if x.front.rules.is_some() {
+        Box::pin(request_rules(x, session, x.front)).await?;
+    }
     let back = route(x, session)?;
     *held = back.state.as_ref().map(|s| s.sessions().take());
     x.facts.beconn = held.as_ref().map_or(0, |h| h.gauge().get());
@@ -166,12 +171,14 @@ async fn story<'p>(
     }
     if back.index != x.front.index {
         if back.has(Opts::HTTP_BUFFER_REQUEST) {
-            stages::buffer_body(x, session).await?;
+            Box::pin(stages::buffer_body(x, session)).await?;
         }
         if x.cut {
             return Err(Stop::mute(b"CR", 400));
         }
-        request_rules(x, session, back).await?;
+        if back.rules.is_some() {
+            Box::pin(request_rules(x, session, back)).await?;
+        }
     }
     proxy(x, session, back).await
 }
@@ -231,37 +238,43 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
     x.keep_for_retries(back);
     let (mut avoid, mut stay, mut began) = (None, None, None);
     loop {
-        let mut wish = Wish {
-            client: &session.conn,
-            watch_client: back.has(Opts::ABORTONCLOSE),
-            reuse: Some(first),
-            private: private.take(),
-            avoid: avoid.take(),
-            stay: stay.take(),
-            began,
+        let found = {
+            let mut wish = Wish {
+                client: &session.conn,
+                watch_client: back.has(Opts::ABORTONCLOSE),
+                reuse: Some(first),
+                private: private.take(),
+                avoid: avoid.take(),
+                stay: stay.take(),
+                began,
+            };
+            let found = establish(&session.task, back, &mut x.facts, &mut wish).await;
+            began = wish.began;
+            found
         };
-        let found = establish(&session.task, back, &mut x.facts, &mut wish).await;
-        began = wish.began;
-        let found = found.map_err(|f| Stop::new(&f.termination, f.status))?;
-        x.facts.srvconn = found.slot.server().sessions.get();
-        x.server = Some(found.slot.server().clone());
-        let counters = found.slot.server().counters.of(worker.id.into());
+        let Established { upstream, slot, server, reused } =
+            found.map_err(|f| Stop::new(&f.termination, f.status))?;
+        x.facts.srvconn = slot.server().sessions.get();
+        x.server = Some(slot.server().clone());
+        let counters = slot.server().counters.of(worker.id.into());
         counters.cum_sess.inc();
         counters.cum_req.inc();
-        let Established { upstream, slot, server, reused } = found;
-        match transfer::run(x, session, back, server, upstream, reused).await {
-            transfer::Ended::Done(up) => {
-                if let Some(up) = up {
-                    let never = back.reuse == portcullis_config::Reuse::Never;
-                    let private = never || !server.shareable();
-                    let now = worker.clock.now();
-                    let handle = worker.idle.borrow_mut().put(up, 0, private, server, now);
-                    session.private = handle.filter(|_| private);
-                }
-                drop(slot);
+        let mut t = Transfer::new(x, &worker, (back, server), upstream);
+        let ended = transfer::run(x, session, back, &mut t, reused).await;
+        let mut idle = worker.idle.borrow_mut();
+        match ended {
+            transfer::Ended::Done(true) => {
+                let private = back.reuse == portcullis_config::Reuse::Never || !server.shareable();
+                let handle = idle.put(t.upstream, 0, private, server, worker.clock.now());
+                session.private = handle.filter(|_| private);
+                return Ok(());
+            }
+            transfer::Ended::Done(false) => {
+                idle.close(t.upstream);
                 return Ok(());
             }
             transfer::Ended::Again => {
+                idle.close(t.upstream);
                 let failed = slot.server().clone();
                 match x.next_attempt(back) {
                     Next::Redispatch => avoid = Some(failed),
@@ -273,7 +286,10 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
                 }
                 x.facts.retries += 1;
             }
-            transfer::Ended::Stopped(stop) => return Err(stop),
+            transfer::Ended::Stopped(stop) => {
+                idle.close(t.upstream);
+                return Err(stop);
+            }
         }
     }
 }

@@ -15,16 +15,28 @@ use crate::worker::{Task, Woken, Worker};
 use portcullis_config::{ConnectionMode, Opts, RetryOn};
 use portcullis_sample::Direction;
 use portcullis_transport::conn::Seen;
-use portcullis_transport::{Buffer, Conn, Millis};
+use portcullis_transport::{Buffer, Millis};
 use portcullis_wire::h1::{Bad, Chunked, Fault, Framing, Info, Parsed, encode, parse_response};
 use std::future::poll_fn;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+/// A request on its way to a server and its response back. One place for all that lasts as long as the transfer, so
+/// that the futures below are small.
+pub struct Transfer {
+    /// The server connection.
+    pub upstream: Upstream,
+    up: Flow,
+    /// Its buffer takes the response's head as well.
+    down: Flow,
+    due: Due,
+    sent_at: Millis,
+}
+
 /// How it ended.
 pub enum Ended {
-    /// The response went to the client; the connection, if it may be used again.
-    Done(Option<Upstream>),
+    /// The response went to the client; may the connection be used again?
+    Done(bool),
     /// `retry-on`: it is to be sent again.
     Again,
     /// No response, or not all of it.
@@ -62,8 +74,8 @@ impl Answer {
 }
 
 /// The request is put back to where it was before it was sent.
-fn again(x: &mut Exchange<'_>, worker: &Worker, up: &mut Flow, upstream: Upstream) -> Ended {
-    x.input = reclaim(x, up);
+fn again(x: &mut Exchange<'_>, worker: &Worker, t: &mut Transfer) -> Ended {
+    t.reclaim(x, worker);
     if x.info.framing != Framing::None {
         // its body was consumed
         worker.buffers.give(std::mem::take(&mut x.input));
@@ -73,8 +85,7 @@ fn again(x: &mut Exchange<'_>, worker: &Worker, up: &mut Flow, upstream: Upstrea
         x.input = buffer;
     }
     x.facts.bytes_down = 0;
-    upstream.conn.reset_on_close();
-    worker.idle.borrow_mut().close(upstream);
+    t.upstream.conn.reset_on_close();
     Ended::Again
 }
 
@@ -98,97 +109,113 @@ enum Answer {
     Aborted(crate::worker::slots::Abort),
 }
 
-/// Sends the request over `upstream` and passes the response on. `reused`: the connection was idle before, so its
-/// end before any answer says nothing about the request: the client is left without an answer and may try again.
+impl Transfer {
+    /// The request's head, ready to be sent to `server` over `upstream`.
+    #[must_use]
+    pub fn new(
+        x: &mut Exchange<'_>,
+        worker: &Worker,
+        to: (&ProxyPlan, &ServerPlan),
+        upstream: Upstream,
+    ) -> Self {
+        let (back, server) = to;
+        let mut out = std::mem::take(&mut x.scratch.out);
+        out.clear();
+        if upstream.requests() == 0 {
+            crate::preface::write(server, &x.facts, &mut out);
+        }
+        if let Some(header) = &back.send_name_header {
+            crate::rules::headers::send_name(&mut x.scratch.request, header, &server.name);
+        }
+        encode::request(&x.scratch.request, back.server_case.as_deref(), &mut out);
+        if x.input.is_empty() {
+            // nothing is held while the server thinks
+            worker.buffers.give(std::mem::take(&mut x.input));
+        }
+        let mut up = Flow::new(std::mem::take(&mut x.input), x.body(), x.info.framing == Framing::Chunked);
+        up.before = out;
+        up.drop_trailers = back.has(Opts::HTTP_DROP_REQUEST_TRAILERS);
+        let due = Due {
+            client: Millis::NEVER,
+            server: Millis::NEVER,
+            client_timeout: x.effects.timeout(Timeout::Client).or(x.front.timeouts.client),
+            server_timeout: x.effects.timeout(Timeout::Server).or(back.timeouts.server),
+        };
+        let down = Flow::new(Buffer::default(), Body::Length(0), false);
+        Self { upstream, up, down, due, sent_at: worker.clock.now() }
+    }
+
+    /// What is left of the client's bytes goes back to the exchange.
+    fn reclaim(&mut self, x: &mut Exchange<'_>, worker: &Worker) {
+        x.scratch.out = std::mem::take(&mut self.up.before);
+        x.input = std::mem::take(&mut self.up.buffer);
+        worker.buffers.give(std::mem::take(&mut self.down.buffer));
+    }
+
+    /// There is no response: what is left goes back, and the connection will be closed.
+    fn give_up(&mut self, x: &mut Exchange<'_>, worker: &Worker) {
+        self.reclaim(x, worker);
+        x.facts.bytes_up += self.up.bytes;
+        x.body_done = self.up.done;
+    }
+}
+
+/// Sends the request and passes the response on. `reused`: the connection was idle before, so its end before any answer
+/// says nothing about the request: the client is left without an answer and may try again.
 pub async fn run(
     x: &mut Exchange<'_>,
     session: &mut Session,
     back: &ProxyPlan,
-    server: &ServerPlan,
-    upstream: Upstream,
+    t: &mut Transfer,
     reused: bool,
 ) -> Ended {
-    let worker = session.worker().clone();
-    let sent_at = worker.clock.now();
-    let mut out = std::mem::take(&mut x.scratch.out);
-    out.clear();
-    if upstream_is_new(&upstream) {
-        crate::preface::write(server, &x.facts, &mut out);
-    }
-    if let Some(header) = &back.send_name_header {
-        crate::rules::headers::send_name(&mut x.scratch.request, header, &server.name);
-    }
-    encode::request(&x.scratch.request, back.server_case.as_deref(), &mut out);
-    if x.input.is_empty() {
-        // nothing is held while the server thinks
-        worker.buffers.give(std::mem::take(&mut x.input));
-    }
-    let mut up = Flow::new(std::mem::take(&mut x.input), x.body(), x.info.framing == Framing::Chunked);
-    up.before = out;
-    up.drop_trailers = back.has(Opts::HTTP_DROP_REQUEST_TRAILERS);
-    let mut received = Buffer::default();
-    let mut due = Due {
-        client: Millis::NEVER,
-        server: Millis::NEVER,
-        client_timeout: x.effects.timeout(Timeout::Client).or(x.front.timeouts.client),
-        server_timeout: x.effects.timeout(Timeout::Server).or(back.timeouts.server),
-    };
     loop {
         let answer = if x.info.stray_body {
             // HAProxy does not send a CONNECT that has a body
             Answer::Gone(true)
         } else {
-            await_head(x, session, back, &upstream.conn, &mut up, &mut received, &mut due).await
+            await_head(x, session, back, t).await
         };
+        let worker = &session.task.worker;
         let (len, info) = match answer {
             Answer::Head(len, info) => (len, info),
-            other if x.may_retry(back, other.failure()) => {
-                worker.buffers.give(received);
-                return again(x, &worker, &mut up, upstream);
-            }
+            other if x.may_retry(back, other.failure()) => return again(x, worker, t),
             other => {
                 if matches!(other, Answer::Unasked) {
                     x.facts.bytes_down += counted(&x.scratch.response, &Info::default());
                 }
                 let stop = match other {
                     Answer::Gone(true) if reused => Stop::silent(),
-                    _ => no_answer(x, &worker, back, &other),
+                    _ => no_answer(x, worker, back, &other),
                 };
-                up.drop_rest();
-                if !up.done && !x.info.stray_body {
-                    x.rest = Some(std::mem::replace(&mut up.body, Body::Length(0)));
+                t.up.drop_rest();
+                if !t.up.done && !x.info.stray_body {
+                    x.rest = Some(std::mem::replace(&mut t.up.body, Body::Length(0)));
                 }
-                x.input = reclaim(x, &mut up);
-                x.facts.bytes_up += up.bytes;
-                x.body_done = up.done || x.info.stray_body;
-                worker.buffers.give(received);
-                upstream.conn.reset_on_close();
-                worker.idle.borrow_mut().close(upstream);
+                t.give_up(x, worker);
+                x.body_done |= x.info.stray_body;
+                t.upstream.conn.reset_on_close();
                 return Ended::Stopped(stop);
             }
         };
-        received.consume(len);
+        t.down.buffer.consume(len);
         headers::strip_connection(&mut x.scratch.response, info.upgrade);
         x.facts.bytes_down += counted(&x.scratch.response, &info);
         if (100..200).contains(&x.scratch.response.status) && x.scratch.response.status != 101 {
-            interim(x, session, &mut due).await;
+            Box::pin(interim(x, session, &mut t.due)).await;
             continue;
         }
         if x.may_retry(back, RetryOn::status(x.scratch.response.status)) {
-            worker.buffers.give(received);
-            return again(x, &worker, &mut up, upstream);
+            return again(x, worker, t);
         }
-        x.facts.timers.response = ms(worker.clock.now().since(sent_at));
+        x.facts.timers.response = ms(worker.clock.now().since(t.sent_at));
         x.facts.status = x.scratch.response.status.into();
-        if let Err(stop) = response_rules(x, session, back).await {
-            x.input = reclaim(x, &mut up);
-            x.facts.bytes_up += up.bytes;
-            worker.buffers.give(received);
-            worker.idle.borrow_mut().close(upstream);
-            x.body_done = up.done;
+        let rules = back.rules.is_some() || x.front.rules.is_some();
+        if rules && let Err(stop) = Box::pin(response_rules(x, session, back)).await {
+            t.give_up(x, &session.task.worker);
             return Ended::Stopped(stop);
         }
-        return respond(x, session, back, upstream, up, received, info, due).await;
+        return respond(x, session, back, t, info).await;
     }
 }
 
@@ -219,27 +246,11 @@ fn counted(head: &portcullis_message::Head, info: &Info) -> u64 {
     (21 + 8 + status + head.reason().len() + fields) as u64
 }
 
-fn upstream_is_new(up: &Upstream) -> bool {
-    up.requests() == 0
-}
-
-/// What is left of the client's bytes goes back to the exchange.
-fn reclaim(x: &mut Exchange<'_>, up: &mut Flow) -> Buffer {
-    x.scratch.out = std::mem::take(&mut up.before);
-    std::mem::take(&mut up.buffer)
-}
-
 /// Forwards the request until the response's head is there.
-async fn await_head(
-    x: &mut Exchange<'_>,
-    session: &Session,
-    back: &ProxyPlan,
-    server: &Conn,
-    up: &mut Flow,
-    received: &mut Buffer,
-    due: &mut Due,
-) -> Answer {
+async fn await_head(x: &mut Exchange<'_>, session: &Session, back: &ProxyPlan, t: &mut Transfer) -> Answer {
     let task = &session.task;
+    let Transfer { upstream, up, down, due, .. } = t;
+    let (server, received) = (&upstream.conn, &mut down.buffer);
     let limits = back.response_limits;
     let method = x.method;
     let global = &x.plan.global;
@@ -372,16 +383,12 @@ pub async fn write_all(session: &Session, bytes: &[u8]) -> u64 {
 }
 
 /// Passes the response on, to its last byte.
-#[allow(clippy::too_many_arguments)]
 async fn respond(
     x: &mut Exchange<'_>,
     session: &mut Session,
     back: &ProxyPlan,
-    mut upstream: Upstream,
-    mut up: Flow,
-    received: Buffer,
+    t: &mut Transfer,
     info: Info,
-    mut due: Due,
 ) -> Ended {
     let tunnel = info.framing == Framing::Tunnel;
     let client = x.scratch.request.version;
@@ -391,7 +398,13 @@ async fn respond(
         x.keep = false;
     }
     x.keep = headers::to_client(&mut x.scratch.response, client, x.keep, &info);
-    let mut down = Flow::new(received, Body::new(info.framing), info.framing == Framing::Chunked);
+    let down = &mut t.down;
+    (down.body, down.chunked) = (Body::new(info.framing), info.framing == Framing::Chunked);
+    if t.up.done {
+        // the request's bytes are not needed any more
+        down.before = std::mem::take(&mut t.up.before);
+        down.before.clear();
+    }
     encode::response(&x.scratch.response, x.front.client_case.as_deref(), &mut down.before);
     down.drop_trailers =
         back.has(Opts::HTTP_DROP_RESPONSE_TRAILERS) || x.front.has(Opts::HTTP_DROP_RESPONSE_TRAILERS);
@@ -399,21 +412,20 @@ async fn respond(
         log_now(x, session);
     }
     if tunnel {
-        return run_tunnel(x, session, back, upstream, up, down).await;
+        return Box::pin(run_tunnel(x, session, back, t)).await;
     }
-    let failed = pump(session, back, &upstream.conn, &mut up, &mut down, &mut due).await;
-    x.facts.bytes_up += up.bytes;
-    x.facts.bytes_down += down.counted();
-    x.body_done = up.done;
-    let worker = session.worker().clone();
+    let failed = pump(session, back, t).await;
+    x.facts.bytes_up += t.up.bytes;
+    x.facts.bytes_down += t.down.counted();
+    x.body_done = t.up.done;
     let mut odd = false;
     if info.glitches > 0 {
-        upstream.glitches += 1;
-        odd = too_odd(upstream.glitches, x.plan.global.be_glitches);
+        t.upstream.glitches += 1;
+        odd = too_odd(t.upstream.glitches, x.plan.global.be_glitches);
     }
     // a server that did not take all of the request is not asked again
-    let clean = failed.is_none() && !up.was_dropped();
-    let reusable = clean
+    let reusable = failed.is_none()
+        && !t.up.was_dropped()
         && !odd
         && info.keep_alive
         && !x.server_close
@@ -421,23 +433,19 @@ async fn respond(
         && info.framing != Framing::UntilClose
         && back.connection == ConnectionMode::KeepAlive
         && x.front.connection != ConnectionMode::ServerClose
-        && down.buffer.is_empty();
+        && t.down.buffer.is_empty();
     if let Some(t) = failed {
         x.facts.termination[..2].copy_from_slice(&t);
-    }
-    if failed.is_some() {
         x.keep = false;
     }
-    x.input = reclaim(x, &mut up);
-    worker.buffers.give(std::mem::take(&mut down.buffer));
-    if reusable {
-        return Ended::Done(Some(upstream));
+    if t.up.before.capacity() == 0 {
+        t.up.before = std::mem::take(&mut t.down.before);
     }
-    if !matches!(failed, Some([b'S' | b's' | b'P', _])) {
-        upstream.conn.reset_on_close();
+    t.reclaim(x, &session.task.worker);
+    if !reusable && !matches!(failed, Some([b'S' | b's' | b'P', _])) {
+        t.upstream.conn.reset_on_close();
     }
-    worker.idle.borrow_mut().close(upstream);
-    Ended::Done(None)
+    Ended::Done(reusable)
 }
 
 /// `option logasap`: the line is written when the response's head is known.
@@ -456,15 +464,10 @@ fn log_now(x: &mut Exchange<'_>, session: &Session) {
 }
 
 /// Moves both directions until both messages are over. Some: cause and phase of a failure.
-async fn pump(
-    session: &Session,
-    back: &ProxyPlan,
-    server: &Conn,
-    up: &mut Flow,
-    down: &mut Flow,
-    due: &mut Due,
-) -> Option<[u8; 2]> {
+async fn pump(session: &Session, back: &ProxyPlan, t: &mut Transfer) -> Option<[u8; 2]> {
     let task = &session.task;
+    let Transfer { upstream, up, down, due, .. } = t;
+    let server = &upstream.conn;
     let mut first = true;
     poll_fn(|cx| {
         let before = (up.reads, up.writes, down.reads, down.writes);
@@ -529,10 +532,9 @@ async fn run_tunnel(
     x: &mut Exchange<'_>,
     session: &mut Session,
     back: &ProxyPlan,
-    upstream: Upstream,
-    mut up: Flow,
-    mut down: Flow,
+    t: &mut Transfer,
 ) -> Ended {
+    let Transfer { upstream, up, down, .. } = t;
     x.keep = false;
     write_all(session, &down.before).await;
     x.facts.bytes_up += up.bytes;
@@ -564,6 +566,5 @@ async fn run_tunnel(
     x.scratch.out = std::mem::take(&mut up.before);
     to_server.discard(&session.task);
     to_client.discard(&session.task);
-    session.worker().idle.borrow_mut().close(upstream);
-    Ended::Done(None)
+    Ended::Done(false)
 }
