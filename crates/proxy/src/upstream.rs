@@ -143,7 +143,7 @@ impl Idle {
                 Some(handle)
             }
             Err(closed) => {
-                self.close(closed);
+                self.give_up(closed);
                 None
             }
         }
@@ -166,7 +166,13 @@ impl Idle {
     pub fn close_server(&mut self, server: &portcullis_backend::ServerState) {
         let mut closed = Vec::new();
         self.pool.drain(server, |c| closed.push(c));
-        closed.into_iter().for_each(|c| self.close(c));
+        closed.into_iter().for_each(|c| self.give_up(c));
+    }
+
+    /// Closes a connection that nobody needs and that the server has not closed: no port waits for the last packets.
+    fn give_up(&mut self, up: Upstream) {
+        up.conn.reset_on_close();
+        self.close(up);
     }
 
     /// Closes the idle connections on which something happened.
@@ -203,7 +209,7 @@ pub async fn tend(worker: Rc<Worker>) {
         idle.reap();
         let mut closed = Vec::new();
         let next = idle.pool.purge(worker.clock.now().0, |c| closed.push(c));
-        closed.into_iter().for_each(|c| idle.close(c));
+        closed.into_iter().for_each(|c| idle.give_up(c));
         drop(idle);
         task.deadline(next.map_or(Millis::NEVER, Millis));
     }

@@ -14,6 +14,7 @@ mod logs;
 mod master;
 mod proxy_protocol;
 mod retries;
+mod reuse;
 mod rules;
 mod runtime_api;
 mod signals;
