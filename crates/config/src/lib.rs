@@ -5,6 +5,7 @@
 //! [`Registry`]; a higher room adds rows of its own and keeps what they parse in [`Extensions`].
 
 pub mod addr;
+pub mod blocks;
 pub mod condition;
 pub mod cx;
 pub mod diag;
@@ -17,6 +18,7 @@ pub mod lexer;
 pub mod load;
 pub mod model;
 pub mod no_effect;
+pub mod refused;
 pub mod render;
 pub mod row;
 pub mod rows;

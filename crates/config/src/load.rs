@@ -1,12 +1,13 @@
 //! Files into a model: lines, conditional blocks, sections, keywords. Never stops at the first error.
 
-use crate::condition;
+use crate::blocks::Blocks;
 use crate::cx::Cx;
 use crate::diag::{Diagnostics, FileId, Place, Severity};
 use crate::env::Env;
 use crate::files::Files;
 use crate::lexer;
 use crate::model::{Model, Open, Proxy, ProxyKind};
+use crate::refused::Refused;
 use crate::row::{Does, Keyword, Registry, Sections};
 use crate::sections::{self, Naming, SectionRow};
 use crate::word::{Line, Span, Word};
@@ -82,7 +83,9 @@ pub fn load(sources: &[SourceFile], registry: &Registry, files: &dyn Files, env:
             file,
             section: None,
             skipping: false,
-            blocks: Vec::new(),
+            blocks: Blocks::default(),
+            refused: None,
+            continued: false,
         };
         loader.file(&source.text);
         if loaded.diags.count(Severity::Alert) > before {
@@ -124,15 +127,16 @@ impl Index {
     }
 }
 
-/// One level of `.if`.
-struct Block {
-    begun: u32,
-    active: bool,
-    /// Some branch of it was taken already.
-    taken: bool,
-    has_else: bool,
-    /// The blocks around it are all active.
-    outer: bool,
+/// Sections whose names are made of letters, digits and `.:_-`.
+const STRICT_NAMES: Sections = Sections::USERLIST.union(Sections::PEERS).union(Sections::RESOLVERS);
+
+/// The first character that a name may not have.
+fn bad_name(name: &str) -> Option<char> {
+    name.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '.' | ':' | '_' | '-')))
+}
+
+fn not_permitted(bad: char, section: &SectionRow, name: &str) -> String {
+    format!("character '{bad}' is not permitted in '{}' name '{name}'.", section.name)
 }
 
 struct Loader<'a> {
@@ -146,7 +150,11 @@ struct Loader<'a> {
     section: Option<&'static SectionRow>,
     /// The section is refused or nameless: its lines are not looked at.
     skipping: bool,
-    blocks: Vec<Block>,
+    blocks: Blocks,
+    /// The section is refused; its lines are only looked at for what is wrong.
+    refused: Option<Refused>,
+    /// The next line is what somebody took for the continuation of a wrong one.
+    continued: bool,
 }
 
 impl Loader<'_> {
@@ -155,61 +163,80 @@ impl Loader<'_> {
     }
 
     fn file(&mut self, text: &[u8]) {
-        let complete = text.is_empty() || text.ends_with(b"\n");
+        let body = text.strip_suffix(b"\n");
+        let mut lines = body.unwrap_or(text).split(|b| *b == b'\n').peekable();
         let mut count = 0;
-        let mut last = 0;
-        let body = text.strip_suffix(b"\n").unwrap_or(text);
-        for raw in body.split(|b| *b == b'\n') {
+        while let Some(raw) = lines.next() {
             count += 1;
-            last = raw.len();
             self.env.line = count;
-            if !text.is_empty() {
+            if body.is_none() && lines.peek().is_none() && !raw.is_empty() {
+                let text = format!(
+                    "Missing LF on last line, file might have been truncated at position {}.",
+                    raw.len() + 1
+                );
+                self.diags.add(Severity::Alert, self.place(count), text);
+            } else {
                 self.line(raw, count);
             }
         }
-        if !complete {
-            let text =
-                format!("Missing LF on last line, file might have been truncated at position {}.", last + 1);
-            self.diags.add(Severity::Alert, self.place(count + 1), text);
-        }
-        for b in std::mem::take(&mut self.blocks) {
-            let place = self.place(count + 1);
+        self.close();
+        for begun in self.blocks.open() {
+            let place = self.place(count);
             self.diags
                 .add(Severity::Alert, place, "non-terminated '.if' block.")
-                .hint(format!("it begins at line {}", b.begun));
+                .hint(format!("it begins at line {begun}"));
         }
     }
 
     fn line(&mut self, raw: &[u8], number: u32) {
-        let words = match lexer::split(raw, self.env) {
-            Ok(words) => words,
-            Err(_) if !self.active() => return,
+        let mut line = Line { file: self.file, number, raw: raw.to_vec(), words: Vec::new() };
+        let active = self.blocks.active();
+        match lexer::split(raw, self.env) {
+            Ok(words) => line.words = words,
+            Err(_) if !active => return,
             Err(e) => {
-                let line = Line { file: self.file, number, raw: raw.to_vec(), words: Vec::new() };
                 let text = format!("{} at position {}:", e.message, e.at + 1);
                 let span = Span { start: e.at as u32, end: e.at as u32 + 1 };
                 self.diags.add(Severity::Alert, self.place(number), text).mark(&line, span);
                 return;
             }
-        };
-        let Some(first) = words.first() else { return };
+        }
+        let continued = std::mem::take(&mut self.continued);
+        let Some(first) = line.words.first().filter(|w| !w.text.is_empty()) else { return };
         if first.text.starts_with(b".") {
-            let line = Line { file: self.file, number, raw: raw.to_vec(), words };
-            self.directive(&line);
+            self.blocks.directive(self.diags, self.env, &line);
             return;
         }
-        if !self.active() {
+        if !active || continued {
             return;
         }
-        let line = Line { file: self.file, number, raw: raw.to_vec(), words };
-        match line.words.first().and_then(|w| sections::find(&w.text)) {
+        if let Some((n, word)) = lexer::empty_argument(&line.words) {
+            let (span, at) = (word.span, word.span.start + 2);
+            let text = format!(
+                "argument number {n} at position {at} is empty and marks the end of the argument list:"
+            );
+            self.diags.add(Severity::Alert, self.place(number), text).mark(&line, span).hint(
+                "everything behind it would be ignored; a variable that may be empty is written \"${NAME[*]}\"",
+            );
+            return;
+        }
+        let unfinished = line.words.last().is_some_and(|w| w.is("\\"));
+        let before = self.diags.list.len();
+        match sections::find(&first.text) {
             Some(section) => self.begin(section, &line),
             None => self.statement(line),
         }
+        if unfinished && let Some(d) = self.diags.list.get_mut(before) {
+            d.hint("a line ends at its end: a backslash does not continue it on the next one");
+            self.continued = true;
+        }
     }
 
-    fn active(&self) -> bool {
-        self.blocks.last().is_none_or(|b| b.active)
+    /// The section ends.
+    fn close(&mut self) {
+        if let Some(refused) = self.refused.take() {
+            refused.close(self.diags, self.env);
+        }
     }
 
     fn alert(
@@ -226,94 +253,9 @@ impl Loader<'_> {
         }
     }
 
-    /// `.if` and its kin, `.notice` and its kin.
-    fn directive(&mut self, line: &Line) {
-        let name = line.words[0].str().into_owned();
-        match name.as_str() {
-            ".if" => {
-                let outer = self.active();
-                let value = outer && self.condition(line);
-                let block = Block { begun: line.number, active: value, taken: value, has_else: false, outer };
-                self.blocks.push(block);
-            }
-            ".elif" => match self.blocks.last() {
-                None => {
-                    self.alert(line, 0, "lone '.elif' with no matching '.if'.");
-                }
-                Some(b) if b.has_else => {
-                    self.alert(line, 0, "'.elif' after '.else' is not permitted.");
-                }
-                Some(b) => {
-                    let value = b.outer && !b.taken && self.condition(line);
-                    if let Some(b) = self.blocks.last_mut() {
-                        b.active = value;
-                        b.taken |= value;
-                    }
-                }
-            },
-            ".else" => match self.blocks.last_mut() {
-                None => {
-                    self.alert(line, 0, "lone '.else' with no matching '.if'.");
-                }
-                Some(b) if b.has_else => {
-                    self.alert(line, 0, "'.else' after '.else' is not permitted.");
-                }
-                Some(b) => {
-                    b.has_else = true;
-                    b.active = b.outer && !b.taken;
-                    b.taken = true;
-                }
-            },
-            ".endif" => {
-                if self.blocks.pop().is_none() {
-                    self.alert(line, 0, "lone '.endif' with no matching '.if'.");
-                }
-            }
-            _ if !self.active() => {}
-            ".diag" | ".notice" | ".warning" | ".alert" => {
-                let severity = match name.as_str() {
-                    ".diag" => Severity::Diag,
-                    ".notice" => Severity::Notice,
-                    ".warning" => Severity::Warning,
-                    _ => Severity::Alert,
-                };
-                match line.words.as_slice() {
-                    [_, text] => {
-                        let text = format!("'{}'.", text.str());
-                        self.diags.add(severity, Some(line.place()), text);
-                    }
-                    _ => {
-                        let text = format!("'{name}' expects exactly one string argument.");
-                        self.alert(line, 2, text);
-                    }
-                }
-            }
-            _ => {
-                let text = format!("unknown directive '{name}'.");
-                self.alert(line, 0, text);
-            }
-        }
-    }
-
-    fn condition(&mut self, line: &Line) -> bool {
-        let text: Vec<_> = line.words[1..].iter().map(Word::str).collect();
-        match condition::evaluate(&text.join(" "), self.env) {
-            Ok(value) => value,
-            Err(e) => {
-                let directive = line.words[0].str().into_owned();
-                let text = format!(
-                    "{} in conditional expression in '{directive}' at position {}:",
-                    e.message,
-                    e.at + 1
-                );
-                self.alert(line, 1, text);
-                false
-            }
-        }
-    }
-
     /// A section begins.
     fn begin(&mut self, section: &'static SectionRow, line: &Line) {
+        self.close();
         self.section = Some(section);
         self.skipping = false;
         let name = line.words.get(1).filter(|w| !w.is("from") || section.naming == Naming::Required);
@@ -333,16 +275,22 @@ impl Loader<'_> {
 
     /// Sections of higher rooms: the keyword row of the same name begins them; without one they are refused.
     fn other(&mut self, section: &'static SectionRow, bit: Sections, line: &Line) {
-        if !self.registry.keywords().any(|k| k.sections.intersects(bit) && matches!(k.does, Does::Works(_))) {
-            self.skipping = true;
-            let text = format!("section '{}' is not supported yet.", section.name);
-            self.alert(line, 0, text);
-            return;
-        }
         if section.naming == Naming::Required && line.words.len() < 2 {
             self.skipping = true;
             let text = format!("'{}' expects a name.", section.name);
             self.alert(line, 0, text);
+            return;
+        }
+        if !self.registry.keywords().any(|k| k.sections.intersects(bit) && matches!(k.does, Does::Works(_))) {
+            let bad = line.words.get(1).filter(|_| STRICT_NAMES.intersects(bit)).and_then(|w| bad_name(&w.str()));
+            match bad {
+                None => self.refused = Some(Refused::open(line, bit, self.diags)),
+                Some(bad) => {
+                    self.skipping = true;
+                    let text = not_permitted(bad, section, &line.words[1].str());
+                    self.alert(line, 1, text);
+                }
+            }
             return;
         }
         // a row with the section's own name sees its first line
@@ -376,11 +324,11 @@ impl Loader<'_> {
             }
             _ => String::new(),
         };
-        if let Some(bad) =
-            name.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '.' | ':' | '_' | '-')))
+        if kind != ProxyKind::Defaults
+            && let Some(bad) = bad_name(&name)
         {
-            let text = format!("character '{bad}' is not permitted in '{}' name '{name}'.", section.name);
-            self.alert(line, 1, text);
+            // HAProxy says so and goes on
+            self.alert(line, 1, not_permitted(bad, section, &name)).harmless();
         }
         let from = self.from(section, line, next, words.next());
         if let Some(extra) = words.next() {
@@ -466,6 +414,13 @@ impl Loader<'_> {
             line.words.remove(0);
         }
         match self.index.find(&line.words, section.section) {
+            Some((k, true)) if self.refused.is_some() => {
+                let mut refused = self.refused.take();
+                if let Some(r) = &mut refused {
+                    self.with(&line, negated, defaulted, |cx| r.line(cx, k, &line));
+                }
+                self.refused = refused;
+            }
             Some((k, true)) => self.call(k, line, negated, defaulted),
             found => self.unknown(section, &line, found.map(|(k, _)| k)),
         }
@@ -517,21 +472,24 @@ impl Loader<'_> {
     fn unknown(&mut self, section: &SectionRow, line: &Line, elsewhere: Option<&Keyword>) {
         let one = line.words[0].str().into_owned();
         let two = line.words.get(1).map(|w| format!("{one} {}", w.str()));
-        let list = if section.section == Sections::GLOBAL { known::GLOBAL } else { known::PROXY };
-        let three = line.words.get(2).and_then(|w| two.as_ref().map(|t| format!("{t} {}", w.str())));
-        let known = [three, two.clone(), Some(one.clone())]
-            .into_iter()
-            .flatten()
-            .find(|k| list.binary_search(&k.as_str()).is_ok());
+        let list = match section.section {
+            Sections::GLOBAL => known::GLOBAL,
+            s if s.intersects(Sections::PROXY) => known::PROXY,
+            _ => &[],
+        };
         if let Some(k) = elsewhere
-            && !list.iter().any(|l| {
-                *l == k.name && known.as_deref() == Some(l) && !k.sections.intersects(Sections::PROXY)
-            })
+            && k.sections.intersects(Sections::PROXY)
+            && section.section.intersects(Sections::PROXY)
         {
-            if k.sections.intersects(Sections::PROXY) && section.section.intersects(Sections::PROXY) {
-                self.with(line, false, false, |cx| rows::place::misplaced(cx, k));
-                return;
-            }
+            self.with(line, false, false, |cx| rows::place::misplaced(cx, k));
+            return;
+        }
+        if let Some(known) = known_as(list, line) {
+            let text = format!("'{known}' is not supported yet.");
+            self.alert(line, 0, text);
+            return;
+        }
+        if let Some(k) = elsewhere.filter(|_| !is_family(list, &one)) {
             let homes: Vec<_> = sections::SECTIONS
                 .iter()
                 .filter(|s| k.sections.contains(s.section))
@@ -541,13 +499,8 @@ impl Loader<'_> {
             self.alert(line, 0, text).hint(format!("it is valid in: {}", homes.join(", ")));
             return;
         }
-        if let Some(known) = known {
-            let text = format!("'{known}' is not supported yet.");
-            self.alert(line, 0, text);
-            return;
-        }
         let (text, word, wrong, candidates) = match &two {
-            Some(two) if one == "option" || one == "timeout" => {
+            Some(two) if is_family(list, &one) => {
                 let given = line.words[1].str().into_owned();
                 (format!("unknown {one} '{given}'."), 1, two.as_str(), list)
             }
@@ -566,4 +519,21 @@ impl Loader<'_> {
             d.hint(format!("did you mean '{near}'?"));
         }
     }
+}
+
+/// The keyword of this list that the line begins with, in as many words as it has.
+fn known_as(list: &[&'static str], line: &Line) -> Option<&'static str> {
+    let words: Vec<_> = line.words.iter().take(3).map(Word::str).collect();
+    let family = words.len() > 1 && words.first().is_some_and(|w| is_family(list, w));
+    (if family { 2 } else { 1 }..=words.len()).rev().find_map(|n| {
+        let name = words[..n].join(" ");
+        let name = name.split('(').next().unwrap_or_default();
+        list.binary_search(&name).ok().map(|i| list[i])
+    })
+}
+
+/// Does this word begin keywords of several words only ("option", "timeout", "stats" …)?
+fn is_family(list: &[&'static str], word: &str) -> bool {
+    let at = list.partition_point(|k| *k <= word);
+    list.get(at).is_some_and(|k| k.strip_prefix(word).is_some_and(|r| r.starts_with(' ')))
 }

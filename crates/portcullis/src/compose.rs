@@ -14,7 +14,8 @@ use std::sync::Arc;
 pub fn registry() -> Registry {
     let own = Rows { keywords: portcullis_config::env_rows::ROWS, ..Rows::default() };
     let none = Rows { keywords: portcullis_config::no_effect::ROWS, ..Rows::default() };
-    Registry { rooms: vec![portcullis_config::rows::rows(), portcullis_proxy::rules::rows(), own, none] }
+    let (rows, later) = (portcullis_config::rows::rows(), portcullis_config::rows::later());
+    Registry { rooms: vec![rows, portcullis_proxy::rules::rows(), own, none, later] }
 }
 
 /// Loads the files' texts.

@@ -118,13 +118,14 @@ pub fn expand<'t>(env: &crate::env::Env, text: &'t str) -> std::borrow::Cow<'t, 
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('$') {
         out.push_str(before);
-        let (name, behind) = match after.strip_prefix('{').and_then(|a| a.split_once('}')) {
-            Some(braced) => braced,
-            None => {
-                let end = after.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(after.len());
-                after.split_at(end)
-            }
-        };
+        let braced = after.strip_prefix('{');
+        let after = braced.unwrap_or(after);
+        let end = after.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(after.len());
+        let (name, mut behind) = after.split_at(end);
+        if braced.is_some() {
+            // the closing brace may be missing
+            behind = behind.strip_prefix('}').unwrap_or(behind);
+        }
         if let Some(value) = env.get(name) {
             out.push_str(&String::from_utf8_lossy(&value));
         }
@@ -231,11 +232,10 @@ fn host_of(host: &str, family: Family) -> Option<Host> {
     if host.is_empty() || host == "*" {
         return Some(Host::V6(Ipv6Addr::UNSPECIFIED));
     }
-    if family != Family::V6
-        && bare.is_none()
+    if bare.is_none()
         && let Ok(v4) = host.parse()
     {
-        return Some(Host::V4(v4));
+        return (family != Family::V6).then_some(Host::V4(v4));
     }
     if family != Family::V4
         && let Ok(v6) = bare.unwrap_or(host).parse()
@@ -319,7 +319,8 @@ mod tests {
         env.set("P", b"80".to_vec());
         assert_eq!(expand(&env, "$A:${P}"), "1.2.3.4:80");
         assert_eq!(expand(&env, "*:$NONE"), "*:");
-        assert_eq!(expand(&env, "${A"), "");
+        assert_eq!(expand(&env, "${A:$P"), "1.2.3.4:80");
+        assert_eq!(expand(&env, "${A}}"), "1.2.3.4}");
     }
 
     #[test]

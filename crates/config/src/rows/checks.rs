@@ -65,8 +65,9 @@ fn alert(diags: &mut Diagnostics, place: Place, message: String) {
     diags.add(Severity::Alert, Some(place), message);
 }
 
+/// A warning about the whole, which HAProxy gives no line.
 fn warn(diags: &mut Diagnostics, place: Place, message: String) {
-    diags.add(Severity::Warning, Some(place), message);
+    diags.late(Severity::Warning, Some(place), message);
 }
 
 /// All proxies share one set of names (since 3.3).
@@ -218,7 +219,7 @@ fn rings(model: &mut Model, diags: &mut Diagnostics) {
                 "ring '{}' event max length '{len}' exceeds max payload size, forced to '{most}'.",
                 ring.name
             );
-            diags.add(Severity::Warning, Some(ring.place), message);
+            warn(diags, ring.place, message);
             ring.maxlen = Some(most);
         }
     }
@@ -241,7 +242,7 @@ fn timeouts(proxy: &Proxy, diags: &mut Diagnostics) {
     let back = proxy.kind.back() && !proxy.servers.is_empty() && (missing(t.connect) || missing(t.server));
     if front || back {
         diags
-            .add(Severity::Warning, Some(proxy.place), format!("missing timeouts for {}.", called(proxy)))
+            .late(Severity::Warning, Some(proxy.place), format!("missing timeouts for {}.", called(proxy)))
             .hint(
                 "without 'timeout client', 'timeout connect' and 'timeout server' above zero, dead connections stay \
                  for ever",
@@ -378,7 +379,7 @@ fn default_backends(model: &Model, diags: &mut Diagnostics) {
             ),
             Some(_) => continue,
         };
-        alert(diags, *place, message);
+        diags.late(Severity::Alert, Some(*place), message);
     }
 }
 
