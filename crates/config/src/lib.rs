@@ -20,6 +20,7 @@ pub mod model;
 pub mod no_effect;
 pub mod refused;
 pub mod render;
+pub mod resolve;
 pub mod row;
 pub mod rows;
 pub mod sections;

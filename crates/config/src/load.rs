@@ -489,7 +489,7 @@ impl Loader<'_> {
             self.alert(line, 0, text);
             return;
         }
-        if let Some(k) = elsewhere.filter(|_| !is_family(list, &one)) {
+        if let Some(k) = elsewhere.filter(|_| !list.is_empty() && !is_family(list, &one)) {
             let homes: Vec<_> = sections::SECTIONS
                 .iter()
                 .filter(|s| k.sections.contains(s.section))

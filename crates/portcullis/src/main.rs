@@ -15,7 +15,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     portcullis_sys::process::no_huge_pages();
     let mut files: Vec<PathBuf> = Vec::new();
-    let (mut check, mut verbose, mut quiet, mut strict) = (false, false, false, false);
+    let (mut check, mut verbose, mut quiet, mut strict, mut lenient) = (false, false, false, false, false);
     let mut args = std::env::args().skip(1);
     while let Some(a) = args.next() {
         match a.as_str() {
@@ -25,6 +25,7 @@ fn main() -> ExitCode {
             "-V" => verbose = true,
             "-q" => quiet = true,
             "-dW" => strict = true,
+            "-dr" => lenient = true,
             "-v" | "-vv" => {
                 println!("HAProxy version {} - https://haproxy.org/", portcullis_config::VERSION);
                 println!("Portcullis version {}", env!("CARGO_PKG_VERSION"));
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         }
     };
     let mut loaded = compose::load(&sources, &mut Env::of_process());
+    portcullis_config::resolve::servers(&mut loaded, &LocalFiles, lenient);
     let descriptors =
         rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(1 << 20);
     let process = compose::process(&loaded.model, descriptors);

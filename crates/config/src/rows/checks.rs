@@ -264,7 +264,7 @@ fn log_format(model: &Model, proxy: &mut Proxy, diags: &mut Diagnostics) {
             "'{name}' not usable with {} (needs 'mode http'). Falling back to 'option tcplog'.",
             called(proxy)
         );
-        warn(diags, proxy.log_format_place, message);
+        diags.add(Severity::Warning, Some(proxy.log_format_place), message);
         proxy.log_format = LogFormat::Tcp;
     }
     let logs = proxy.logs.iter().any(|l| !l.global || !model.global.logs.is_empty());
@@ -308,7 +308,7 @@ fn servers(proxy: &mut Proxy, diags: &mut Diagnostics) {
                  connection on failure.",
                 server.name
             );
-            warn(diags, server.place, message);
+            diags.add(Severity::Warning, Some(server.place), message);
         }
     }
 }

@@ -165,14 +165,8 @@ fn nowhere() -> Address {
 
 fn address_of(cx: &Cx<'_>, text: &str) -> Result<Address, String> {
     let text = &*address::expand(cx.env, text);
-    let mut address = address::parse(text, address::SERVER)?;
+    let address = address::parse(text, address::SERVER)?;
     match &address.host {
-        Host::Name(name) => {
-            // one that does not resolve stays a name: whether that matters (-dr) is not known here
-            if let Some(host) = resolve::host(cx, name) {
-                address.host = host;
-            }
-        }
         Host::SockPair(n) => {
             resolve::socket(*n).map_err(|e| format!("cannot use file descriptor '{n}' : {e}."))?;
             return Err(value::not_yet(&format!("'{text}'"), "connections over socket pairs"));

@@ -163,7 +163,14 @@ impl Pages<'_> {
         };
         let own = self.backend.and_then(|b| b.get(index)).or_else(|| self.frontend.get(index));
         match own {
-            Some(super::pages::Source::Page(page)) => Answer::page(page),
+            Some(super::pages::Source::Page(page)) => {
+                let mut answer = Answer::page(page);
+                if answer.silent {
+                    // nothing is sent, but it is what happened
+                    answer.head.status = status;
+                }
+                answer
+            }
             // the spec's own content is never `Default`, so this ends
             Some(super::pages::Source::Spec(spec)) => spec.answer(*self, scope),
             None => Answer::page(super::pages::built_in(index)),
