@@ -46,11 +46,8 @@ impl Refused {
             }
             _ => {}
         }
-        let mandatory = row.args.split(' ').take_while(|a| a.starts_with('<')).count();
-        if line.words.len() <= mandatory {
-            let expected: Vec<_> = row.args.split(' ').take(mandatory).collect();
-            let message = format!("'{}' expects {} as arguments.", row.name, expected.join(" and "));
-            cx.alert(line.word(0), message);
+        if let Err((word, message)) = arguments(row, line) {
+            cx.alert(line.word(word), message);
         } else if row.args.is_empty()
             && let Some(extra) = line.word(1)
         {
@@ -85,4 +82,34 @@ impl Refused {
             }
         }
     }
+}
+
+/// Are the arguments there that the row's begin with: `<any>`, `{ one | of | these }`, or a word as it is?
+fn arguments(row: &Keyword, line: &Line) -> Result<(), (usize, String)> {
+    let mut expected = row.args.split(' ');
+    let mut at = 0;
+    while let Some(token) = expected.next().filter(|t| !t.is_empty() && !t.starts_with('[')) {
+        at += 1;
+        let word = line.word(at);
+        let missing = || (0, format!("'{}' expects {} as arguments.", row.name, mandatory(row.args)));
+        let word = word.ok_or_else(missing)?;
+        let fits = match token {
+            "{" => {
+                let choices = expected.by_ref().take_while(|t| *t != "}").filter(|t| *t != "|");
+                choices.fold(false, |found, t| found | word.is(t))
+            }
+            any if any.starts_with('<') => true,
+            exact => word.is(exact),
+        };
+        if !fits {
+            let message = format!("'{}' : unexpected '{}', expects {}.", row.name, word.str(), row.args);
+            return Err((at, message));
+        }
+    }
+    Ok(())
+}
+
+/// The arguments that must be there, joined as HAProxy does.
+fn mandatory(args: &str) -> String {
+    args.split(" [").next().unwrap_or_default().replace("> <", "> and <")
 }

@@ -1,6 +1,7 @@
 //! The Portcullis binary.
 
 mod compose;
+mod keywords;
 
 use portcullis_config::env::Env;
 use portcullis_config::files::LocalFiles;
@@ -17,6 +18,7 @@ fn main() -> ExitCode {
     let mut files: Vec<PathBuf> = Vec::new();
     let (mut check, mut verbose, mut quiet, mut strict, mut lenient) = (false, false, false, false, false);
     let mut args = std::env::args().skip(1);
+    let mut classes = None;
     while let Some(a) = args.next() {
         match a.as_str() {
             "-f" => files.extend(args.next().map(PathBuf::from)),
@@ -26,6 +28,8 @@ fn main() -> ExitCode {
             "-q" => quiet = true,
             "-dW" => strict = true,
             "-dr" => lenient = true,
+            "help" => return help(args.collect()),
+            a if a.starts_with("-dK") => classes = a.get(3..).map(str::to_owned),
             "-v" | "-vv" => {
                 println!("HAProxy version {} - https://haproxy.org/", portcullis_config::VERSION);
                 println!("Portcullis version {}", env!("CARGO_PKG_VERSION"));
@@ -50,6 +54,12 @@ fn main() -> ExitCode {
         }
     }
     let pid = std::process::id();
+    if let Some(classes) = classes {
+        match keywords::dump(&compose::registry(), &classes) {
+            Ok(text) => print!("{text}"),
+            Err(e) => eprintln!("{e}"),
+        }
+    }
     let sources = match portcullis_config::gather(&files, &LocalFiles) {
         Ok(s) => s,
         Err(e) => {
@@ -105,6 +115,20 @@ fn main() -> ExitCode {
         },
         Err(e) => {
             eprintln!("[ALERT]    ({pid}) : {e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `portcullis help ...`
+fn help(args: Vec<String>) -> ExitCode {
+    match keywords::help(&compose::registry(), &args) {
+        Ok(text) => {
+            print!("{text}");
+            ExitCode::SUCCESS
+        }
+        Err(e) => {
+            eprintln!("{e}");
             ExitCode::FAILURE
         }
     }

@@ -330,6 +330,12 @@ const HTTP_ONLY: &[(Opts, &str, bool, bool)] = &[
     (Opts::HTTP_NO_DELAY, "http-no-delay", true, true),
 ];
 
+/// Is this option ("option NAME") ignored unless the proxy speaks HTTP?
+#[must_use]
+pub fn needs_http(option: &str) -> bool {
+    option.strip_prefix("option ").is_some_and(|name| HTTP_ONLY.iter().any(|o| o.1 == name))
+}
+
 fn http_only(proxy: &mut Proxy, diags: &mut Diagnostics) {
     let who = called(proxy);
     let mut ignored = |what: &str| {

@@ -35,17 +35,17 @@ section! {
         "peer" "<peername>" "A peer and its address.",
         "server" "<peername>" "A peer and its address.",
         "shards" "<shards>" "How many parts the tables are cut in.",
-        "table" "<tablename> [param*]" "A stick table that the section owns.";
+        "table" "<tablename> type { ip | ipv6 | integer | string | binary } [param*]" "A stick table that the section owns.";
     MAILERS, MAILERS, "mails":
         "mailer" "<mailername> <ip>:<port>" "A mail server.",
-        "timeout" "<mail> <time>" "Time that sending may take.";
+        "timeout" "mail <time>" "Time that sending may take.";
     RESOLVERS, RESOLVERS, "DNS resolution at run time":
         "accepted_payload_size" "<nb>" "Largest answer, in bytes.",
-        "hold" "<status> <period>" "How long an answer is kept.",
+        "hold" "{ nx | obsolete | other | refused | timeout | valid } <period>" "How long an answer is kept.",
         "nameserver" "<name> <address>[:port] [param*]" "A DNS server.",
         "parse-resolv-conf" "" "Takes the servers of /etc/resolv.conf.",
         "resolve_retries" "<nb>" "How often a question is repeated.",
-        "timeout" "<event> <time>" "Times of questions.";
+        "timeout" "{ resolve | retry } <time>" "Times of questions.";
     LOG_FORWARD, LOG_FORWARD, "log forwarding":
         "backlog" "<conns>" "Connections that wait to be accepted.",
         "bind" "<addr> [param*]" "Where messages come in over TCP.",
@@ -62,7 +62,7 @@ section! {
         "max-age" "<seconds>" "Longest life of an entry.",
         "max-object-size" "<bytes>" "Largest entry.",
         "max-secondary-entries" "<number>" "Entries of one key.",
-        "process-vary" "<on|off>" "Heeds the Vary header.",
+        "process-vary" "{ on | off }" "Heeds the Vary header.",
         "total-max-size" "<megabytes>" "Room for all entries.";
     FCGI_APP, FCGI_APP, "FastCGI":
         "acl" "<aclname> <criterion> [flags] [operator] <value> ..." "A condition with a name.",
