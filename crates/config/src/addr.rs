@@ -23,7 +23,7 @@ pub enum Host {
     V4(Ipv4Addr),
     /// An IPv6 address; `::` listens on both families unless `v6only`.
     V6(Ipv6Addr),
-    /// A name still to be resolved.
+    /// A name still to be resolved, with `ipv4@` or `ipv6@` in front if only such an address will do.
     Name(String),
     /// A Unix socket's path, `unix-bind prefix` not applied.
     Unix(String),

@@ -139,8 +139,9 @@ impl Blocks {
 
 fn say(diags: &mut Diagnostics, line: &Line, severity: Severity) {
     match line.words.as_slice() {
-        [_, text] => {
-            diags.add(severity, Some(line.place()), format!("'{}'.", text.str()));
+        [_, rest @ ..] if rest.len() <= 1 => {
+            let text = rest.first().map(Word::str).unwrap_or_default();
+            diags.add(severity, Some(line.place()), format!("'{text}'."));
         }
         _ => {
             let text = format!("'{}' expects exactly one string argument.", line.words[0].str());

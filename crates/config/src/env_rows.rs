@@ -78,9 +78,9 @@ fn default_path(cx: &mut Cx<'_>, line: &Line) {
     let words: Vec<_> = line.words.iter().skip(1).map(|w| w.str()).collect();
     let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
     cx.model.default_path = match words.as_slice() {
-        ["current"] => DefaultPath::Current,
-        ["config"] => DefaultPath::Config,
-        ["parent"] => DefaultPath::Parent,
+        ["current", ..] => DefaultPath::Current,
+        ["config", ..] => DefaultPath::Config,
+        ["parent", ..] => DefaultPath::Parent,
         ["origin", path] => DefaultPath::Origin((*path).to_string()),
         _ => {
             cx.alert(

@@ -11,7 +11,7 @@ use crate::refused::Refused;
 use crate::row::{Does, Keyword, Registry, Sections};
 use crate::sections::{self, Naming, SectionRow};
 use crate::word::{Line, Span, Word};
-use crate::{known, rows, suggest};
+use crate::{known, no_effect, rows, suggest};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -68,6 +68,10 @@ pub fn load(sources: &[SourceFile], registry: &Registry, files: &dyn Files, env:
     let mut loaded = Loaded::default();
     loaded.model.defaults.push(Proxy::default());
     let index = Index::new(registry);
+    if env.get("HAPROXY_CFGFILES").is_none() {
+        let names: Vec<_> = sources.iter().map(|s| s.name.as_str()).collect();
+        env.set("HAPROXY_CFGFILES", names.join(";").into_bytes());
+    }
     for source in sources {
         let before = loaded.diags.count(Severity::Alert);
         let file = FileId(loaded.diags.files.len() as u32);
@@ -193,7 +197,6 @@ impl Loader<'_> {
         let active = self.blocks.active();
         match lexer::split(raw, self.env) {
             Ok(words) => line.words = words,
-            Err(_) if !active => return,
             Err(e) => {
                 let text = format!("{} at position {}:", e.message, e.at + 1);
                 let span = Span { start: e.at as u32, end: e.at as u32 + 1 };
@@ -281,6 +284,12 @@ impl Loader<'_> {
             self.alert(line, 0, text);
             return;
         }
+        if bit == Sections::ACME && !self.model.global.experimental {
+            self.skipping = true;
+            let text = "section 'acme' is experimental, must be allowed via a global 'expose-experimental-directives'";
+            self.alert(line, 0, text);
+            return;
+        }
         if !self.registry.keywords().any(|k| k.sections.intersects(bit) && matches!(k.does, Does::Works(_))) {
             let bad = line.words.get(1).filter(|_| STRICT_NAMES.intersects(bit)).and_then(|w| bad_name(&w.str()));
             match bad {
@@ -331,9 +340,12 @@ impl Loader<'_> {
             self.alert(line, 1, not_permitted(bad, section, &name)).harmless();
         }
         let from = self.from(section, line, next, words.next());
-        if let Some(extra) = words.next() {
-            let text = format!("cannot handle unexpected argument '{}'.", extra.str());
-            self.alert(line, 4, text);
+        if from.is_some()
+            && let Some(extra) = words.next()
+        {
+            let text = format!("'{}' cannot handle unexpected argument '{}'.", section.name, extra.str());
+            let at = line.words.len().saturating_sub(1 + words.count());
+            self.alert(line, at, text);
         }
         let base = match (kind, from) {
             // a defaults section starts anew unless it says `from`
@@ -363,18 +375,15 @@ impl Loader<'_> {
     ) -> Option<usize> {
         let keyword = keyword?;
         let at = line.words.iter().position(|w| std::ptr::eq(w, keyword)).unwrap_or(1);
-        if !keyword.is("from") {
-            let text = format!(
-                "'{}' cannot handle unexpected argument '{}'; only 'from' may follow the name.",
-                section.name,
-                keyword.str()
-            );
-            self.alert(line, at, text);
-            return None;
-        }
-        let Some(name) = name else {
-            let text = format!("'{}' expects a name behind 'from'.", section.name);
-            self.alert(line, at, text);
+        let Some(name) = name.filter(|_| keyword.is("from")) else {
+            // an address stood here once
+            if section.section.intersects(Sections::FRONTEND | Sections::LISTEN) {
+                self.alert(line, at, "please use the 'bind' keyword for listening addresses.");
+            } else {
+                let place = Some(line.place());
+                let text = format!("'{}' ignores unexpected argument '{}'.", section.name, keyword.str());
+                self.diags.add(Severity::Diag, place, text);
+            }
             return None;
         };
         let name = name.str();
@@ -384,7 +393,8 @@ impl Loader<'_> {
         let again = found.next().is_some();
         drop(found);
         if first.is_none() {
-            let text = format!("unknown defaults section '{name}'.");
+            let own = line.words.get(1).filter(|w| !w.is("from")).map(Word::str).unwrap_or_default();
+            let text = format!("defaults section '{name}' not found for {} '{own}'.", section.name);
             let near = suggest::nearest(&name, self.model.defaults.iter().map(|d| d.name.as_str()))
                 .map(str::to_owned);
             let d = self.alert(line, at + 1, text);
@@ -435,17 +445,15 @@ impl Loader<'_> {
         }
         match k.does {
             Does::Works(run) => self.with(&line, negated, defaulted, |cx| run(cx, &line)),
-            Does::NoEffect(_) if k.args.is_empty() && line.words.len() > k.name.split(' ').count() => {
-                let at = k.name.split(' ').count();
-                let text =
-                    format!("'{}' cannot handle unexpected argument '{}'.", k.name, line.words[at].str());
-                self.alert(&line, at, text);
-            }
-            Does::NoEffect(reason) => {
-                let text = format!("'{}' is accepted but has no effect: {reason}.", k.name);
-                let place = Some(line.place());
-                self.diags.add(Severity::Notice, place, text);
-            }
+            Does::NoEffect(reason) => match no_effect::wrong(k, &line) {
+                Some((word, text)) => {
+                    self.alert(&line, word, text);
+                }
+                None => {
+                    let text = format!("'{}' is accepted but has no effect: {reason}.", k.name);
+                    self.diags.add(Severity::Notice, Some(line.place()), text);
+                }
+            },
             Does::NotYet(_) => {
                 let text = format!("'{}' is not supported yet.", k.name);
                 self.alert(&line, 0, text);

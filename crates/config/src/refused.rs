@@ -33,7 +33,7 @@ impl Refused {
         let name = line.words.get(1).map(|w| w.text.clone());
         match (self.section, row.name) {
             (Sections::CACHE, "total-max-size") => self.complete = true,
-            (Sections::PEERS, "bind") => self.complete = true,
+            (Sections::PEERS, "bind" | "disabled") => self.complete = true,
             (Sections::PEERS, "peer") if line.words.len() < 3 => {
                 let name = name.map(|n| String::from_utf8_lossy(&n).into_owned()).unwrap_or_default();
                 let message =

@@ -23,6 +23,7 @@ pub fn servers(loaded: &mut Loaded, files: &dyn Files, lenient: bool) {
                 continue;
             }
             let file = loaded.diags.files.get(server.place.file.0 as usize).map_or("?", String::as_str);
+            let name = name.split_once('@').map_or(name.as_str(), |(_, bare)| bare);
             let text = format!(
                 "[{file}:{}] : 'server {}/{}' : could not resolve address '{name}'",
                 server.place.line, proxy.name, server.name

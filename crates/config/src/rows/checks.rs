@@ -187,21 +187,30 @@ fn guids(model: &Model, diags: &mut Diagnostics) {
 
 fn buffers(model: &mut Model, diags: &mut Diagnostics) {
     let tune = &mut model.global.tune;
+    for (name, size) in [("bufsize", tune.bufsize), ("bufsize_large", tune.bufsize_large)] {
+        if size >= 256 << 20 {
+            let message = format!(
+                "global.tune.{name} must be below 256 MB when HTTP is in use (current value = {size})."
+            );
+            diags.late(Severity::Alert, None, message);
+        }
+    }
+    tune.bufsize = tune.bufsize.next_multiple_of(8);
     if tune.bufsize_small > tune.bufsize {
         let message = format!(
             "invalid small buffer size {} bytes which is greater than default bufsize {} bytes.",
             tune.bufsize_small, tune.bufsize
         );
-        diags.add(Severity::Warning, None, message);
+        diags.late(Severity::Warning, None, message);
         tune.bufsize_small = 0;
     }
-    if tune.bufsize_large != 0 && tune.bufsize_large <= tune.bufsize {
+    if tune.bufsize_large != 0 && tune.bufsize_large < tune.bufsize {
         let message = format!(
-            "tune.bufsize.large is lower than tune.bufsize ({}). large buffers support is disabled. Please fix either \
+            "tune.bufsize.large ({}) is lower than tune.bufsize ({}). large buffers support is disabled. Please fix either \
              value to remove this warning.",
-            tune.bufsize
+            tune.bufsize_large, tune.bufsize
         );
-        diags.add(Severity::Warning, None, message);
+        diags.late(Severity::Warning, None, message);
         tune.bufsize_large = 0;
     }
     tune.maxrewrite = tune.maxrewrite.min(tune.bufsize / 2);

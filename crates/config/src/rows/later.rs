@@ -59,11 +59,11 @@ section! {
         "on" "<step> [drop] [format <fmt>] [sd <sd_fmt>]" "What is logged at a step.";
     CACHE, CACHE, "caches":
         "early-hints" "<on|off>" "Sends early hints.",
-        "max-age" "<seconds>" "Longest life of an entry.",
+        "max-age" "[<seconds>]" "Longest life of an entry.",
         "max-object-size" "<bytes>" "Largest entry.",
         "max-secondary-entries" "<number>" "Entries of one key.",
-        "process-vary" "{ on | off }" "Heeds the Vary header.",
-        "total-max-size" "<megabytes>" "Room for all entries.";
+        "process-vary" "[on|off]" "Heeds the Vary header.",
+        "total-max-size" "[<megabytes>]" "Room for all entries.";
     FCGI_APP, FCGI_APP, "FastCGI":
         "acl" "<aclname> <criterion> [flags] [operator] <value> ..." "A condition with a name.",
         "docroot" "<path>" "Where scripts are on the server.",
@@ -78,7 +78,7 @@ section! {
         "key-base" "<dir>" "Where keys are.",
         "load" "[crt <filename>] [param*]" "Loads a certificate.";
     TRACES, TRACES, "traces":
-        "trace" "<args...>" "Turns a trace on.";
+        "trace" "[<args...>]" "Turns a trace on.";
     ACME, ACME, "ACME":
         "account-key" "<filename>" "The key of the account.",
         "acme-vars" "<string>" "Variables of a challenge.",
