@@ -12,6 +12,9 @@ fuzz_target!(|rest: &[u8]| {
     assert!(len <= raw.len());
     assert_eq!(src.is_ipv4(), dst.is_ipv4());
     for short in 0..len {
-        assert!(!matches!(parse(&raw[..short], MAGIC), Ok(Parsed::Complete { .. })), "taken at {short} of {len}");
+        assert!(
+            !matches!(parse(&raw[..short], MAGIC), Ok(Parsed::Complete { .. })),
+            "taken at {short} of {len}"
+        );
     }
 });

@@ -4,7 +4,9 @@
 
 use libfuzzer_sys::fuzz_target;
 use portcullis_config::env::Env;
-use portcullis_config::{Files, Registry, Rows, Severity, SourceFile, env_rows, load, no_effect, render, rows};
+use portcullis_config::{
+    Files, Registry, Rows, Severity, SourceFile, env_rows, load, no_effect, render, rows,
+};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;

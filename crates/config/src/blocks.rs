@@ -143,10 +143,15 @@ fn say(diags: &mut Diagnostics, line: &Line, severity: Severity) {
             let text = rest.first().map(Word::str).unwrap_or_default();
             diags.add(severity, Some(line.place()), format!("'{text}'."));
         }
-        _ => {
-            let text = format!("'{}' expects exactly one string argument.", line.words[0].str());
+        [name, _, extra, ..] => {
+            let text = format!(
+                "Unexpected argument '{}' for '{}'. Use quotes if the message should contain spaces.",
+                extra.str(),
+                name.str()
+            );
             alert(diags, line, 2, text);
         }
+        _ => {}
     }
 }
 
@@ -155,12 +160,7 @@ fn condition(diags: &mut Diagnostics, env: &Env, line: &Line) -> bool {
     match condition::evaluate(&text.join(" "), env) {
         Ok(value) => value,
         Err(e) => {
-            let text = format!(
-                "{} in conditional expression in '{}' at position {}:",
-                e.message,
-                line.words[0].str(),
-                e.at + 1
-            );
+            let text = format!("{} in '{}' at position {}:", e.message, line.words[0].str(), e.at + 1);
             alert(diags, line, 1, text);
             false
         }

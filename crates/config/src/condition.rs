@@ -93,7 +93,10 @@ pub fn evaluate(text: &str, env: &Env) -> Result<bool, BadCondition> {
     let value = p.or()?;
     p.blanks();
     if p.at < p.text.len() {
-        return Err(p.bad("unparsable conditional expression"));
+        let odd = text.get(p.at..).and_then(|t| t.chars().next()).unwrap_or(' ');
+        return Err(
+            p.bad(format!("unexpected character '{odd}' at the end of conditional expression '{text}'"))
+        );
     }
     Ok(value)
 }
@@ -105,6 +108,9 @@ struct Parser<'a> {
 }
 
 impl Parser<'_> {
+    fn text(&self) -> std::borrow::Cow<'_, str> {
+        String::from_utf8_lossy(self.text)
+    }
     fn bad(&self, message: impl Into<String>) -> BadCondition {
         BadCondition { message: message.into(), at: self.at }
     }
@@ -140,7 +146,7 @@ impl Parser<'_> {
         if self.accept(b"(") {
             let value = self.or()?;
             if !self.accept(b")") {
-                return Err(self.bad("expected ')' in conditional expression"));
+                return Err(self.bad(format!("expected ')' after conditional expression '{}'", self.text())));
             }
             return Ok(value);
         }
@@ -155,10 +161,13 @@ impl Parser<'_> {
         }
         let name = String::from_utf8_lossy(&self.text[start..self.at]).into_owned();
         if name.is_empty() {
-            return Err(self.bad("unparsable conditional expression"));
+            return Err(self.bad(format!("unparsable conditional expression '{}'", self.text())));
         }
         let Some(&(_, takes)) = PREDICATES.iter().find(|p| p.0 == name) else {
-            return Err(BadCondition { message: format!("unknown predicate '{name}' used"), at: start });
+            return Err(BadCondition {
+                message: format!("unknown predicate '{name}' used in conditional expression"),
+                at: start,
+            });
         };
         let behind = self.at;
         let mut args = self.arguments(&name)?;
@@ -166,13 +175,16 @@ impl Parser<'_> {
             args.push(String::new());
         }
         if args.len() > takes.max(1) || (takes == 0 && args.iter().any(|a| !a.is_empty())) {
-            let message = format!("expected ')' in argument {} of predicate '{name}' used", takes.saturating_sub(1));
+            let message = format!(
+                "expected ')' in argument {} of predicate '{name}' used in conditional expression",
+                takes.saturating_sub(1)
+            );
             return Err(BadCondition { message, at: behind });
         }
         if args.len() < takes {
             let (got, at) = (args.len(), self.at.saturating_sub(1));
             let message = format!(
-                "missing arguments (got {got}/{takes}), type 'string' expected in argument {got} of predicate '{name}' used"
+                "missing arguments (got {got}/{takes}), type 'string' expected in argument {got} of predicate '{name}' used in conditional expression"
             );
             return Err(BadCondition { message, at });
         }
@@ -206,9 +218,10 @@ impl Parser<'_> {
         let mut quote = None;
         loop {
             let Some(&b) = self.text.get(self.at) else {
-                return Err(
-                    self.bad(format!("expected ')' in argument {} of predicate '{name}' used", all.len()))
-                );
+                return Err(self.bad(format!(
+                    "expected ')' in argument {} of predicate '{name}' used in conditional expression",
+                    all.len()
+                )));
             };
             self.at += 1;
             match (quote, b) {
@@ -342,8 +355,22 @@ mod tests {
     fn malformed_conditions() {
         let env = Env::default();
         let e = evaluate("streq(a,b", &env).unwrap_err();
-        assert_eq!(e.message, "expected ')' in argument 1 of predicate 'streq' used");
-        for bad in ["foo(1)", "streq(a)", "streq(a,b,c)", "fips_mode(1)", "awslc_api_atleast(x)", "1 &&", "(1", "1 2", "&& 1", "!"] {
+        assert_eq!(
+            e.message,
+            "expected ')' in argument 1 of predicate 'streq' used in conditional expression"
+        );
+        for bad in [
+            "foo(1)",
+            "streq(a)",
+            "streq(a,b,c)",
+            "fips_mode(1)",
+            "awslc_api_atleast(x)",
+            "1 &&",
+            "(1",
+            "1 2",
+            "&& 1",
+            "!",
+        ] {
             assert!(evaluate(bad, &env).is_err(), "{bad}");
         }
     }

@@ -86,13 +86,25 @@ pub const HTTPS_LOG_FMT: &str = "%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST
 macro_rules! keylog {
     ($side:literal, $gap:literal) => {
         concat!(
-            "CLIENT_RANDOM %[ssl_", $side, "c_client_random,hex]", $gap, "%[ssl_", $side, "c_session_key,hex]\n",
-            keylog!($side, "CLIENT_EARLY_TRAFFIC_SECRET", "client_early_traffic_secret"), "\n",
-            keylog!($side, "CLIENT_HANDSHAKE_TRAFFIC_SECRET", "client_handshake_traffic_secret"), "\n",
-            keylog!($side, "SERVER_HANDSHAKE_TRAFFIC_SECRET", "server_handshake_traffic_secret"), "\n",
-            keylog!($side, "CLIENT_TRAFFIC_SECRET_0", "client_traffic_secret_0"), "\n",
-            keylog!($side, "SERVER_TRAFFIC_SECRET_0", "server_traffic_secret_0"), "\n",
-            keylog!($side, "EXPORTER_SECRET", "exporter_secret"), "\n",
+            "CLIENT_RANDOM %[ssl_",
+            $side,
+            "c_client_random,hex]",
+            $gap,
+            "%[ssl_",
+            $side,
+            "c_session_key,hex]\n",
+            keylog!($side, "CLIENT_EARLY_TRAFFIC_SECRET", "client_early_traffic_secret"),
+            "\n",
+            keylog!($side, "CLIENT_HANDSHAKE_TRAFFIC_SECRET", "client_handshake_traffic_secret"),
+            "\n",
+            keylog!($side, "SERVER_HANDSHAKE_TRAFFIC_SECRET", "server_handshake_traffic_secret"),
+            "\n",
+            keylog!($side, "CLIENT_TRAFFIC_SECRET_0", "client_traffic_secret_0"),
+            "\n",
+            keylog!($side, "SERVER_TRAFFIC_SECRET_0", "server_traffic_secret_0"),
+            "\n",
+            keylog!($side, "EXPORTER_SECRET", "exporter_secret"),
+            "\n",
             keylog!($side, "EARLY_EXPORTER_SECRET", "early_exporter_secret")
         )
     };

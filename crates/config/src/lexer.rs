@@ -175,6 +175,8 @@ impl Lexer<'_> {
             if self.raw[end..].starts_with(b"[*]") {
                 many = true;
                 end += 3;
+            } else if self.raw.get(end) == Some(&b'[') {
+                return fail("truncated or invalid word expansion sequence", end);
             }
             if self.raw.get(end) == Some(&b'-') {
                 let Some(len) = self.raw[end + 1..].iter().position(|b| *b == b'}') else {

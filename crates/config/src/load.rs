@@ -131,6 +131,10 @@ impl Index {
     }
 }
 
+/// What may stand behind `no` and `default`.
+const NEGATION: &str = "negation/default currently supported only for options, log, busy-polling, set-dumpable, \
+                        strict-limits, insecure-fork-wanted and numa-cpu-mapping.";
+
 /// Sections whose names are made of letters, digits and `.:_-`.
 const STRICT_NAMES: Sections = Sections::USERLIST.union(Sections::PEERS).union(Sections::RESOLVERS);
 
@@ -278,20 +282,21 @@ impl Loader<'_> {
 
     /// Sections of higher rooms: the keyword row of the same name begins them; without one they are refused.
     fn other(&mut self, section: &'static SectionRow, bit: Sections, line: &Line) {
-        if section.naming == Naming::Required && line.words.len() < 2 {
-            self.skipping = true;
-            let text = format!("'{}' expects a name.", section.name);
-            self.alert(line, 0, text);
-            return;
-        }
         if bit == Sections::ACME && !self.model.global.experimental {
             self.skipping = true;
             let text = "section 'acme' is experimental, must be allowed via a global 'expose-experimental-directives'";
             self.alert(line, 0, text);
             return;
         }
+        if section.naming == Naming::Required && line.words.len() < 2 {
+            self.skipping = true;
+            let text = format!("'{}' expects a name.", section.name);
+            self.alert(line, 0, text);
+            return;
+        }
         if !self.registry.keywords().any(|k| k.sections.intersects(bit) && matches!(k.does, Does::Works(_))) {
-            let bad = line.words.get(1).filter(|_| STRICT_NAMES.intersects(bit)).and_then(|w| bad_name(&w.str()));
+            let bad =
+                line.words.get(1).filter(|_| STRICT_NAMES.intersects(bit)).and_then(|w| bad_name(&w.str()));
             match bad {
                 None => self.refused = Some(Refused::open(line, bit, self.diags)),
                 Some(bad) => {
@@ -339,14 +344,15 @@ impl Loader<'_> {
             // HAProxy says so and goes on
             self.alert(line, 1, not_permitted(bad, section, &name)).harmless();
         }
-        let from = self.from(section, line, next, words.next());
-        if from.is_some()
+        let named = words.next();
+        if next.is_some_and(|w| w.is("from"))
             && let Some(extra) = words.next()
         {
             let text = format!("'{}' cannot handle unexpected argument '{}'.", section.name, extra.str());
             let at = line.words.len().saturating_sub(1 + words.count());
             self.alert(line, at, text);
         }
+        let from = self.from(section, line, next, named);
         let base = match (kind, from) {
             // a defaults section starts anew unless it says `from`
             (ProxyKind::Defaults, None) => Proxy::default(),
@@ -420,7 +426,11 @@ impl Loader<'_> {
         };
         let negated = line.words[0].is("no");
         let defaulted = line.words[0].is("default");
-        if (negated || defaulted) && line.words.len() > 1 {
+        if (negated || defaulted) && line.words.len() == 1 {
+            self.alert(&line, 0, NEGATION);
+            return;
+        }
+        if negated || defaulted {
             line.words.remove(0);
         }
         match self.index.find(&line.words, section.section) {
@@ -438,9 +448,7 @@ impl Loader<'_> {
 
     fn call(&mut self, k: &'static Keyword, line: Line, negated: bool, defaulted: bool) {
         if (negated || defaulted) && !k.negatable {
-            let word = if negated { "no" } else { "default" };
-            let text = format!("'{word}' is not supported for '{}'.", k.name);
-            self.alert(&line, 0, text);
+            self.alert(&line, 0, NEGATION).hint(format!("'{}' has no opposite", k.name));
             return;
         }
         match k.does {

@@ -89,9 +89,7 @@ pub fn wrong(row: &Keyword, line: &Line) -> Option<(usize, String)> {
     let name = row.name;
     let text = given.map(|w| w.str().into_owned()).unwrap_or_default();
     match row.args {
-        "" if given.is_some() => {
-            Some((1, format!("'{name}' cannot handle unexpected argument '{text}'.")))
-        }
+        "" if given.is_some() => Some((1, format!("'{name}' cannot handle unexpected argument '{text}'."))),
         "<number>" | "<percent>" if !is(|t| t.first().is_some_and(u8::is_ascii_digit)) => {
             Some((1, format!("'{name}' expects an integer argument.")))
         }

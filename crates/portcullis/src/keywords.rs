@@ -135,8 +135,7 @@ fn judge(entry: Entry, registry: &Registry, vocabulary: &Vocabulary) -> Entry {
 fn keyword(entry: Entry, registry: &Registry) -> Entry {
     let (name, bits) = (entry.name, sections_of(entry.place));
     let fits = |r: &&'static portcullis_config::Keyword| {
-        r.sections.intersects(bits)
-            && (r.name == name || begins_with(r.name, name))
+        r.sections.intersects(bits) && (r.name == name || begins_with(r.name, name))
     };
     // "monitor fail": the row has its first word
     let begins =
@@ -258,7 +257,8 @@ fn dump_names(registry: &Registry, class: &str, title: &str) -> String {
 fn dump_configuration(registry: &Registry) -> String {
     let all = all(registry);
     let mut out = String::from("# List of registered configuration keywords:\n");
-    for section in SECTIONS.iter().map(|s| s.name).filter(|s| sections_of(s).bits() != Sections::PROXY.bits()) {
+    for section in SECTIONS.iter().map(|s| s.name).filter(|s| sections_of(s).bits() != Sections::PROXY.bits())
+    {
         let places: &[&str] = match section {
             "listen" => &["proxy", "bind", "server"],
             "defaults" | "frontend" | "backend" => continue,
@@ -317,8 +317,9 @@ pub fn help(registry: &Registry, args: &[String]) -> Result<String, String> {
 }
 
 fn overview(all: &[Entry]) -> String {
-    let mut out =
-        String::from("usage: portcullis help KEYWORD | --unsupported\n\nkeywords of HAProxy 3.5, and how many work:\n");
+    let mut out = String::from(
+        "usage: portcullis help KEYWORD | --unsupported\n\nkeywords of HAProxy 3.5, and how many work:\n",
+    );
     for (class, what) in CLASSES {
         let (total, works) = (all.iter().filter(|e| e.class == *class).count(), working(all, class).count());
         let _ = writeln!(out, "  {what:<28}{works:>5} of {total}");
@@ -383,8 +384,7 @@ mod tests {
         let all = all(&registry);
         let there = |place: &str, name: &str| {
             all.iter().any(|e| {
-                e.place == place
-                    && (e.name == name || begins_with(name, e.name) || begins_with(e.name, name))
+                e.place == place && (e.name == name || begins_with(name, e.name) || begins_with(e.name, name))
             })
         };
         let mut missing = Vec::new();
