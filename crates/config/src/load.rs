@@ -511,7 +511,7 @@ impl Loader<'_> {
                 .filter(|s| k.sections.contains(s.section))
                 .map(|s| s.name)
                 .collect();
-            let text = format!("'{}' not allowed in '{}' section.", k.name, section.name);
+            let text = format!("unknown keyword '{}' in '{}' section.", k.name, section.name);
             self.alert(line, 0, text).hint(format!("it is valid in: {}", homes.join(", ")));
             return;
         }

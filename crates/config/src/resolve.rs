@@ -28,6 +28,14 @@ pub fn servers(loaded: &mut Loaded, files: &dyn Files, lenient: bool) {
                 "[{file}:{}] : 'server {}/{}' : could not resolve address '{name}'",
                 server.place.line, proxy.name, server.name
             );
+            // an empty label, as a variable that is not set leaves behind
+            if name.trim_end_matches('.').split('.').any(str::is_empty) {
+                let text = text
+                    .replace(&format!("could not resolve address '{name}'"), "Can't create DNS resolution");
+                failed = true;
+                loaded.diags.late(Severity::Alert, None, format!("{text} for server '{}'", server.name));
+                continue;
+            }
             if lenient {
                 server.set.disabled = true;
                 loaded.diags.late(Severity::Notice, None, format!("{text}, disabling server."));

@@ -36,7 +36,8 @@ const DIFFERENT: &[(&str, &str)] = &[
     ("rhttp@a", "never for logs"),
     ("rhttp@a/b", "never for logs"),
     ("a b:80", "the address is wrong, too"),
-    ("a..b:80", "another message"),
+    ("grace 10s", "another message"),
+    ("http-request track-sc0 src", "rules are not of this room"),
     ("default x", "another message"),
 ];
 

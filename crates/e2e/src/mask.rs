@@ -72,7 +72,7 @@ fn slashed_numbers(word: &str) -> usize {
         let p = p.strip_prefix(['-', '+']).unwrap_or(p);
         !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit())
     };
-    if parts.iter().all(|p| numeric(&p)) { parts.len() } else { 0 }
+    if parts.iter().all(numeric) { parts.len() } else { 0 }
 }
 
 /// One log line of any of the standard formats: dates and pid masked, and the first word made of three or five numbers joined by

@@ -63,9 +63,9 @@ pub(super) fn token_end(bytes: &[u8], mut at: usize) -> usize {
     const LOW: u64 = ONES * 0x7f;
     while let Some(w) = word(bytes, at) {
         // the high bit of each byte that is a letter or a dash: most of every name
-        let lower = (w | ONES * 0x20) & LOW;
+        let lower = (w | (ONES * 0x20)) & LOW;
         let letter = (lower + ONES * (0x80 - 0x61)) & !(lower + ONES * (0x80 - 0x7b));
-        let no_dash = ((w ^ ONES * 0x2d) & LOW) + LOW;
+        let no_dash = ((w ^ (ONES * 0x2d)) & LOW) + LOW;
         let other = (w | !(letter | !no_dash)) & HIGH;
         if other == 0 {
             at += 8;
