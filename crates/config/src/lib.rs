@@ -25,6 +25,7 @@ pub mod row;
 pub mod rows;
 pub mod sections;
 pub mod suggest;
+pub mod unknown;
 pub mod word;
 
 pub use cx::Cx;

@@ -11,7 +11,7 @@ use crate::refused::Refused;
 use crate::row::{Does, Keyword, Registry, Sections};
 use crate::sections::{self, Naming, SectionRow};
 use crate::word::{Line, Span, Word};
-use crate::{known, no_effect, rows, suggest};
+use crate::{no_effect, suggest, unknown};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -442,7 +442,9 @@ impl Loader<'_> {
                 self.refused = refused;
             }
             Some((k, true)) => self.call(k, line, negated, defaulted),
-            found => self.unknown(section, &line, found.map(|(k, _)| k)),
+            found => {
+                self.with(&line, negated, defaulted, |cx| unknown::refuse(cx, &line, found.map(|(k, _)| k)))
+            }
         }
     }
 
@@ -483,73 +485,4 @@ impl Loader<'_> {
             defaulted,
         });
     }
-
-    /// No row in this section: known but not there yet, at home elsewhere, or unknown.
-    fn unknown(&mut self, section: &SectionRow, line: &Line, elsewhere: Option<&Keyword>) {
-        let one = line.words[0].str().into_owned();
-        let two = line.words.get(1).map(|w| format!("{one} {}", w.str()));
-        let list = match section.section {
-            Sections::GLOBAL => known::GLOBAL,
-            s if s.intersects(Sections::PROXY) => known::PROXY,
-            _ => &[],
-        };
-        if let Some(k) = elsewhere
-            && k.sections.intersects(Sections::PROXY)
-            && section.section.intersects(Sections::PROXY)
-        {
-            self.with(line, false, false, |cx| rows::place::misplaced(cx, k));
-            return;
-        }
-        if let Some(known) = known_as(list, line) {
-            let text = format!("'{known}' is not supported yet.");
-            self.alert(line, 0, text);
-            return;
-        }
-        if let Some(k) = elsewhere.filter(|_| !list.is_empty() && !is_family(list, &one)) {
-            let homes: Vec<_> = sections::SECTIONS
-                .iter()
-                .filter(|s| k.sections.contains(s.section))
-                .map(|s| s.name)
-                .collect();
-            let text = format!("unknown keyword '{}' in '{}' section.", k.name, section.name);
-            self.alert(line, 0, text).hint(format!("it is valid in: {}", homes.join(", ")));
-            return;
-        }
-        let (text, word, wrong, candidates) = match &two {
-            Some(two) if is_family(list, &one) => {
-                let given = line.words[1].str().into_owned();
-                (format!("unknown {one} '{given}'."), 1, two.as_str(), list)
-            }
-            _ => (format!("unknown keyword '{one}' in '{}' section", section.name), 0, one.as_str(), list),
-        };
-        let rows =
-            self.registry.keywords().filter(|k| k.sections.intersects(section.section)).map(|k| k.name);
-        let near = suggest::nearest(wrong, candidates.iter().copied().chain(rows));
-        let text = match near {
-            Some(near) if word == 0 => format!("{text}; did you mean '{near}' maybe ?"),
-            _ => text,
-        };
-        let near = near.map(str::to_owned);
-        let d = self.alert(line, word, text);
-        if let Some(near) = near {
-            d.hint(format!("did you mean '{near}'?"));
-        }
-    }
-}
-
-/// The keyword of this list that the line begins with, in as many words as it has.
-fn known_as(list: &[&'static str], line: &Line) -> Option<&'static str> {
-    let words: Vec<_> = line.words.iter().take(3).map(Word::str).collect();
-    let family = words.len() > 1 && words.first().is_some_and(|w| is_family(list, w));
-    (if family { 2 } else { 1 }..=words.len()).rev().find_map(|n| {
-        let name = words[..n].join(" ");
-        let name = name.split('(').next().unwrap_or_default();
-        list.binary_search(&name).ok().map(|i| list[i])
-    })
-}
-
-/// Does this word begin keywords of several words only ("option", "timeout", "stats" …)?
-fn is_family(list: &[&'static str], word: &str) -> bool {
-    let at = list.partition_point(|k| *k <= word);
-    list.get(at).is_some_and(|k| k.strip_prefix(word).is_some_and(|r| r.starts_with(' ')))
 }
