@@ -594,7 +594,6 @@ pub const PROXY: &[&str] = &[
     "rate-limit sessions",
     "redirect",
     "retries",
-    "retry-on",
     "server",
     "server-state-file-name",
     "server-template",

@@ -21,6 +21,7 @@ pub mod no_effect;
 pub mod refused;
 pub mod render;
 pub mod resolve;
+pub mod retry_on;
 pub mod row;
 pub mod rows;
 pub mod sections;
@@ -34,6 +35,7 @@ pub use ext::Extensions;
 pub use files::Files;
 pub use load::{Loaded, SourceFile, gather, load};
 pub use model::*;
+pub use retry_on::RetryOn;
 pub use row::{BindOption, Does, Keyword, Registry, Row, Rows, Sections, ServerOption};
 pub use word::{Args, Line, Span, Word};
 

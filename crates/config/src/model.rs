@@ -6,6 +6,7 @@
 use crate::addr::Address;
 use crate::diag::Place;
 use crate::ext::Extensions;
+use crate::retry_on::RetryOn;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -165,6 +166,8 @@ pub struct Global {
     pub unix_bind: UnixBind,
     /// `h1-case-adjust` and `h1-case-adjust-file`: the names as they shall look.
     pub h1_case_adjust: Vec<String>,
+    /// The names of `h1-case-adjust-file`, likewise.
+    pub h1_case_adjust_file: Vec<String>,
     /// `h1-accept-payload-with-any-method`
     pub h1_accept_payload_with_any_method: bool,
     /// `h1-do-not-close-on-insecure-transfer-encoding`
@@ -597,6 +600,8 @@ pub struct Proxy {
     pub balance: Balance,
     /// `retries`
     pub retries: Option<u32>,
+    /// `retry-on`
+    pub retry_on: RetryOn,
     /// `option redispatch N`: `None` off; -1 only the last retry, N every Nth, -N at the Nth from the last.
     pub redispatch: Option<i32>,
     /// `max-keep-alive-queue`

@@ -28,6 +28,8 @@ pub struct Session {
     pub idle_since: Millis,
     /// Requests so far.
     pub requests: u32,
+    /// Odd heads so far (`tune.h1.fe.glitches-threshold`).
+    pub glitches: u32,
     /// Its own server connection from an earlier request (`http-reuse never`).
     pub private: Option<Handle>,
     /// The address that a PROXY header said the client asked for.
@@ -54,6 +56,7 @@ impl Session {
             accepted,
             idle_since: accepted,
             requests: 0,
+            glitches: 0,
             private: None,
             told_destination: None,
         }

@@ -178,6 +178,8 @@ async fn serve<'p>(
         reuse: None,
         private: None,
         avoid: None,
+        stay: None,
+        began: None,
     };
     let found = match establish(&session.task, back, facts, &mut wish).await {
         Ok(found) => found,

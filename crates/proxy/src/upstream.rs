@@ -20,6 +20,8 @@ use std::task::{Context, Poll, Wake, Waker};
 pub struct Upstream {
     /// The socket.
     pub conn: Conn,
+    /// Odd heads that came by it (`tune.h1.be.glitches-threshold`).
+    pub glitches: u32,
     lease: Lease,
     watch: u32,
     waker: Waker,
@@ -232,6 +234,10 @@ pub struct Wish<'a> {
     pub private: Option<Handle>,
     /// Not this server: it failed this request already.
     pub avoid: Option<Arc<portcullis_backend::ServerState>>,
+    /// This server again (`retry-on`).
+    pub stay: Option<Arc<portcullis_backend::ServerState>>,
+    /// When the first attempt began, for another one.
+    pub began: Option<Millis>,
 }
 
 /// Why waiting ended early.
@@ -274,10 +280,11 @@ pub async fn establish<'p>(
     wish: &mut Wish<'_>,
 ) -> Result<Established<'p>, Failure> {
     let Some(state) = &back.state else { return Err(Failure { termination: *b"SC", status: 503 }) };
-    let began = task.worker.clock.now();
-    let mut done = 0;
+    let began = *wish.began.get_or_insert(task.worker.clock.now());
+    let mut done = facts.retries;
     'balance: loop {
-        let mut slot = take_slot(task, back, state, facts, wish).await?;
+        let stay = wish.stay.take();
+        let mut slot = take_slot(task, back, state, facts, wish, stay).await?;
         if let Some(failed) = wish.avoid.clone() {
             after_redispatch(task, back, facts, wish, &failed, slot.server()).await?;
         }
@@ -385,9 +392,14 @@ async fn take_slot(
     state: &Arc<portcullis_backend::BackendState>,
     facts: &mut Facts<'_>,
     wish: &Wish<'_>,
+    mut stay: Option<Arc<portcullis_backend::ServerState>>,
 ) -> Result<SlotGuard, Failure> {
     loop {
-        let at = match state.balance(wish.avoid.as_deref()) {
+        let choice = match stay.take().filter(|s| s.persistable()) {
+            Some(server) => state.persist(&server),
+            None => state.balance(wish.avoid.as_deref()),
+        };
+        let at = match choice {
             Choice::Server(slot) => {
                 back.counters(task.worker.id).lb_total.inc();
                 slot.server().counters.of(task.worker.id.into()).lb_total.inc();
@@ -406,7 +418,8 @@ async fn take_slot(
         let granted = watched(task, wish, |cx| ticket.as_mut().poll(cx)).await;
         let passed = match &granted {
             Ok(Grant::Slot(_, n) | Grant::Moved(n)) => *n,
-            Err(_) => ticket.passed(),
+            // who leaves the queue is one more that has passed
+            Err(_) => ticket.passed() + 1,
         };
         if own {
             facts.server_queue += passed
@@ -473,5 +486,5 @@ async fn connect_once(
     let (watch, waker) = worker.idle.borrow_mut().watch();
     let lease = Lease::new(slot.server().clone(), worker.id.into());
     let _descriptor = Counted::new(&worker.process.descriptors);
-    Ok((Upstream { conn, lease, watch, waker, _descriptor }, false))
+    Ok((Upstream { conn, glitches: 0, lease, watch, waker, _descriptor }, false))
 }

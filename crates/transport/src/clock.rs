@@ -1,5 +1,6 @@
 //! Time as the data plane sees it: milliseconds of a monotonic clock, and the wall clock for logs.
 
+use std::cell::Cell;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Milliseconds since the process' clock began; never goes back.
@@ -61,6 +62,48 @@ impl Clock {
     #[must_use]
     pub fn wall(&self) -> Duration {
         SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+    }
+}
+
+/// A worker's view of the clock: read once a turn of its event loop, so that a request does not pay for the time.
+#[derive(Debug)]
+pub struct TurnClock {
+    clock: Clock,
+    now: Cell<Millis>,
+    wall: Cell<Duration>,
+}
+
+impl TurnClock {
+    /// A view of `clock`, as of now.
+    #[must_use]
+    pub fn new(clock: Clock) -> Self {
+        Self { clock, now: Cell::new(clock.now()), wall: Cell::new(clock.wall()) }
+    }
+    /// Reads the clocks; to be called at the beginning of each turn.
+    #[inline]
+    pub fn refresh(&self) {
+        let now = self.clock.now();
+        if now != self.now.get() {
+            self.now.set(now);
+            self.wall.set(self.clock.wall());
+        }
+    }
+    /// The time of this turn.
+    #[inline]
+    #[must_use]
+    pub fn now(&self) -> Millis {
+        self.now.get()
+    }
+    /// The wall clock at the beginning of this millisecond: time since the Unix epoch.
+    #[inline]
+    #[must_use]
+    pub fn wall(&self) -> Duration {
+        self.wall.get()
+    }
+    /// The process' clock, for what must be more exact than a turn.
+    #[must_use]
+    pub fn exact(&self) -> Clock {
+        self.clock
     }
 }
 

@@ -151,6 +151,23 @@ impl Conn {
         }
     }
 
+    /// Throws away what has come and was not read, before the connection is closed: closing would reset it otherwise.
+    /// `surely`: ask the system even if nothing is known to have come.
+    pub fn discard_input(&self, surely: bool) {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        if !surely && self.io.poll_read_ready(&mut cx).is_pending() {
+            return;
+        }
+        let mut scrap = [0u8; 8192];
+        // a client that sends without end is reset
+        for _ in 0..512 {
+            match rustix::net::recv(&self.io, &mut scrap[..], RecvFlags::empty()) {
+                Ok((_, 1..)) | Err(rustix::io::Errno::INTR) => {}
+                _ => return,
+            }
+        }
+    }
+
     /// How a connection attempt ended, once it is writable.
     ///
     /// # Errors

@@ -9,6 +9,6 @@ pub mod splice;
 pub mod wheel;
 
 pub use buffer::{Buffer, Buffers};
-pub use clock::{Clock, Millis};
+pub use clock::{Clock, Millis, TurnClock};
 pub use conn::{Conn, Peer};
 pub use wheel::{TimerId, Wheel};

@@ -57,6 +57,13 @@ impl WorkerIdle {
             self.used_max.store(now, Relaxed);
         }
     }
+    /// May one that is in use rest, or are there as many as are needed (the most that were in use lately)?
+    #[inline]
+    pub(super) fn has_room(&self, more: u32) -> bool {
+        let (used, most) =
+            (self.used.load(Relaxed), self.used_max.load(Relaxed).max(self.need.load(Relaxed)));
+        self.idle() + self.safe() + used <= most.max(used).saturating_add(more)
+    }
     /// How many of the shared idle ones are more than needed; and begins a new period of measurement.
     pub(super) fn excess(&self) -> u32 {
         let used = self.used.load(Relaxed);

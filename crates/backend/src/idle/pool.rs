@@ -120,8 +120,9 @@ impl<C: Connection> IdlePool<C> {
     /// PROXY header, `pool-conn-name` …; 0 if nothing); a private one is found by its [`Handle`] only.
     ///
     /// # Errors
-    /// The connection itself, to be closed, if it must not be kept: `max-reuse`, `pool-max-conn`, `pool-purge-delay 0`
-    /// or `tune.pool-low-fd-ratio` say so, or it is dead.
+    /// The connection itself, to be closed, if it must not be kept: `pool-max-conn`, `pool-purge-delay 0` or
+    /// `tune.pool-low-fd-ratio` say so, there are as many as were in use lately and `pool-low-conn` more, or it is dead.
+    /// (`max-reuse` is for HTTP/2: HAProxy 3.5 does not look at it for HTTP/1.)
     pub fn put(
         &mut self,
         mut conn: C,
@@ -135,8 +136,7 @@ impl<C: Connection> IdlePool<C> {
         }
         let lease = conn.lease();
         let reuses = lease.reuses();
-        let worn = u32::try_from(settings.max_reuse).is_ok_and(|max| reuses >= max);
-        if worn || (!private && !self.keeps(lease.server(), settings)) {
+        if !private && !self.keeps(lease.server(), settings) {
             return Err(conn);
         }
         let class = match (private, reuses) {
@@ -156,6 +156,7 @@ impl<C: Connection> IdlePool<C> {
 
     fn keeps(&self, server: &ServerState, settings: &PoolSettings) -> bool {
         settings.purge_delay != 0
+            && server.idle.workers.of(self.worker).has_room(settings.low_conn)
             && !self.descriptors.above_low()
             && match u32::try_from(settings.max_conn) {
                 Ok(0) => false,
@@ -182,12 +183,12 @@ impl<C: Connection> IdlePool<C> {
         Handle { at, generation: self.places.get(at as usize).map_or(0, |p| p.generation) }
     }
 
-    /// Takes the connection that rested last of those that the request may use: of `server`, with the same key, under
+    /// Takes the connection that rested longest of those that the request may use: of `server`, with the same key, under
     /// `http-reuse` mode `reuse`; `first` is the first request of its session. Call [`super::Lease::resume`] with the
     /// worker that will use it. Dead ones found on the way are closed.
     pub fn take(&mut self, server: &ServerState, key: u64, reuse: Reuse, first: bool) -> Option<C> {
         for class in allowed(reuse, first) {
-            while let Some(at) = self.newest(server.index, key, *class) {
+            while let Some(at) = self.longest(server.index, key, *class) {
                 let conn = self.unlink(at)?;
                 if !conn.is_dead() {
                     return Some(conn);
@@ -197,9 +198,9 @@ impl<C: Connection> IdlePool<C> {
         None
     }
 
-    fn newest(&mut self, server: u32, key: u64, class: Class) -> Option<u32> {
+    fn longest(&mut self, server: u32, key: u64, class: Class) -> Option<u32> {
         let per = self.servers.get_mut(server as usize)?.as_mut()?;
-        let at = per.lists(key)?[class_list(class)].newest;
+        let at = per.lists(key)?[class_list(class)].oldest;
         (at != NONE).then_some(at)
     }
 

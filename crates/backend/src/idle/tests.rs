@@ -42,6 +42,11 @@ fn pool(worker: usize) -> IdlePool<Conn> {
     IdlePool::new(worker, Arc::new(Descriptors::default()))
 }
 
+/// New connections, all in use at the same time.
+fn connect_all<const N: usize>(world: &mut World, servers: [usize; N]) -> [Conn; N] {
+    servers.map(|s| world.connect(s))
+}
+
 fn put(pool: &mut IdlePool<Conn>, conn: Conn) -> Handle {
     pool.put(conn, 0, false, &PoolSettings::default(), 0).map_err(|_| "refused").expect("kept")
 }
@@ -68,18 +73,17 @@ fn who_may_use_what() {
 }
 
 #[test]
-fn the_last_one_first() {
+fn the_one_that_rests_longest_first() {
     let (mut world, mut pool) = (World::new(), pool(0));
-    for server in [0, 0, 1, 0] {
-        let conn = world.connect(server);
+    for conn in connect_all(&mut world, [0, 0, 1, 0]) {
         put(&mut pool, conn);
     }
     let (s1, s2) = (&world.servers[0], &world.servers[1]);
     assert_eq!((s1.idle.shared(), s2.idle.shared(), s1.idle.used(), pool.len()), (3, 1, 0, 4));
-    assert_eq!(number(pool.take(s1, 0, Reuse::Always, true)), Some(4));
+    assert_eq!(number(pool.take(s1, 0, Reuse::Always, true)), Some(1));
     assert_eq!(number(pool.take(s1, 0, Reuse::Safe, true)), None);
     assert_eq!(number(pool.take(s1, 0, Reuse::Safe, false)), Some(2));
-    assert_eq!(number(pool.take(s1, 0, Reuse::Safe, false)), Some(1));
+    assert_eq!(number(pool.take(s1, 0, Reuse::Safe, false)), Some(4));
     assert_eq!(number(pool.take(s1, 0, Reuse::Safe, false)), None);
     assert_eq!(number(pool.take(s2, 0, Reuse::Always, false)), Some(3));
     assert!(pool.is_empty());
@@ -89,16 +93,15 @@ fn the_last_one_first() {
 #[test]
 fn reused_ones_are_safe() {
     let (mut world, mut pool) = (World::new(), pool(0));
-    let conn = world.connect(0);
+    let [conn, newer] = connect_all(&mut world, [0, 0]);
     put(&mut pool, conn);
     let s1 = world.servers[0].clone();
     assert_eq!(number(pool.take(&s1, 0, Reuse::Aggressive, true)), None, "never proved");
     let mut conn = pool.take(&s1, 0, Reuse::Aggressive, false).expect("idle");
     conn.lease.resume(0);
-    assert_eq!((s1.idle.used(), conn.lease.reuses()), (1, 1));
+    assert_eq!((s1.idle.used(), conn.lease.reuses()), (2, 1));
     put(&mut pool, conn);
-    assert_eq!((s1.idle.safe(), s1.idle.unsafe_idle(), s1.idle.used()), (1, 0, 0));
-    let newer = world.connect(0);
+    assert_eq!((s1.idle.safe(), s1.idle.unsafe_idle(), s1.idle.used()), (1, 0, 1));
     put(&mut pool, newer);
     assert_eq!(number(pool.take(&s1, 0, Reuse::Always, false)), Some(2), "the unproved go first");
     assert_eq!(number(pool.take(&s1, 0, Reuse::Aggressive, true)), Some(1));
@@ -107,16 +110,16 @@ fn reused_ones_are_safe() {
 #[test]
 fn keys_part_connections() {
     let (mut world, mut pool) = (World::new(), pool(0));
-    for key in [7, 8, 7, 9] {
-        let conn = world.connect(0);
+    let conns = connect_all(&mut world, [0; 4]);
+    for (key, conn) in [7, 8, 7, 9].into_iter().zip(conns) {
         pool.put(conn, key, false, &PoolSettings::default(), 0).map_err(|_| "refused").expect("kept");
     }
     let s1 = &world.servers[0];
     assert_eq!(number(pool.take(s1, 0, Reuse::Always, true)), None);
     assert_eq!(number(pool.take(s1, 8, Reuse::Always, true)), Some(2));
     assert_eq!(number(pool.take(s1, 8, Reuse::Always, true)), None);
-    assert_eq!(number(pool.take(s1, 7, Reuse::Always, true)), Some(3));
-    assert_eq!(number(pool.evict(s1)), Some(1), "the oldest, whatever its key");
+    assert_eq!(number(pool.take(s1, 7, Reuse::Always, true)), Some(1));
+    assert_eq!(number(pool.evict(s1)), Some(3), "the oldest, whatever its key");
     assert_eq!(number(pool.take(s1, 9, Reuse::Always, true)), Some(4));
     assert!(pool.is_empty());
 }
@@ -126,8 +129,8 @@ fn the_dead_are_not_handed_out() {
     let (mut world, mut pool) = (World::new(), pool(0));
     let (a, b) = (world.connect(0), world.connect(0));
     let dead = b.dead.clone();
-    put(&mut pool, a);
     let handle = put(&mut pool, b);
+    put(&mut pool, a);
     dead.set(true);
     let s1 = world.servers[0].clone();
     assert_eq!(number(pool.take(&s1, 0, Reuse::Always, true)), Some(1));
@@ -180,13 +183,14 @@ fn limits() {
         pool.put(conn, 0, false, &settings, 0).is_ok()
     };
     let default = PoolSettings::default();
-    assert!(!tries(PoolSettings { max_reuse: 0, ..default }, 0));
-    assert!(tries(PoolSettings { max_reuse: 2, ..default }, 1));
-    assert!(!tries(PoolSettings { max_reuse: 2, ..default }, 2));
-    assert!(!tries(PoolSettings { max_conn: 0, ..default }, 0));
-    assert!(!tries(PoolSettings { max_conn: 1, ..default }, 0), "one is there");
-    assert!(tries(PoolSettings { max_conn: 2, ..default }, 0));
-    assert!(!tries(PoolSettings { purge_delay: 0, ..default }, 0));
+    assert!(tries(PoolSettings { max_reuse: 0, ..default }, 2), "for HTTP/2 only");
+    assert!(!tries(default, 0), "one was in use at a time, and one is there");
+    let roomy = PoolSettings { low_conn: 5, ..default };
+    assert!(tries(roomy, 0), "pool-low-conn keeps more");
+    assert!(!tries(PoolSettings { max_conn: 0, ..roomy }, 0));
+    assert!(!tries(PoolSettings { max_conn: 2, ..roomy }, 0), "two are there");
+    assert!(tries(PoolSettings { max_conn: 3, ..roomy }, 0));
+    assert!(!tries(PoolSettings { purge_delay: 0, ..roomy }, 0));
 }
 
 #[test]
@@ -235,8 +239,7 @@ fn purge_takes_half_of_what_is_too_much() {
 #[test]
 fn purge_and_drain_over_several_servers() {
     let (mut world, mut pool) = (World::new(), pool(0));
-    for server in [0, 1, 2, 1] {
-        let conn = world.connect(server);
+    for conn in connect_all(&mut world, [0, 1, 2, 1]) {
         put(&mut pool, conn);
     }
     let mut closed = Vec::new();
@@ -299,8 +302,8 @@ fn behaves_like_lists() {
                     conn.lease.resume(0);
                 }
                 let number = conn.number;
-                let handle =
-                    pool.put(conn, key, false, &PoolSettings::default(), 0).map_err(|_| ()).expect("kept");
+                let settings = PoolSettings { low_conn: u32::MAX, ..PoolSettings::default() };
+                let handle = pool.put(conn, key, false, &settings, 0).map_err(|_| ()).expect("kept");
                 model.push((number, server, key, safe, handle));
             }
             2 => {
@@ -309,9 +312,9 @@ fn behaves_like_lists() {
                     move |c: &&(u32, usize, u64, bool, Handle)| c.1 == server && c.2 == key && c.3 == safe
                 };
                 let expected = if first {
-                    model.iter().rev().find(fits(true))
+                    model.iter().find(fits(true))
                 } else {
-                    model.iter().rev().find(fits(false)).or(model.iter().rev().find(fits(true)))
+                    model.iter().find(fits(false)).or(model.iter().find(fits(true)))
                 };
                 let expected = expected.map(|c| c.0);
                 let got = number(pool.take(&world.servers[server], key, Reuse::Aggressive, first));

@@ -168,7 +168,7 @@ fn case_adjust_file(cx: &mut Cx<'_>, line: &Line) {
         cx.alert(Some(word), format!("h1-headers-case-adjust-file '{name}': failed to open file."));
         return;
     };
-    // the last file alone counts, in place of single lines before it
+    // the last file alone counts, beside single lines
     let mut names = Vec::new();
     for (text, number) in String::from_utf8_lossy(&bytes).lines().zip(1..) {
         if let Err(e) = adjust_line(&mut names, text.trim_matches([' ', '\t', '\r'])) {
@@ -176,7 +176,7 @@ fn case_adjust_file(cx: &mut Cx<'_>, line: &Line) {
             return;
         }
     }
-    cx.model.global.h1_case_adjust = names;
+    cx.model.global.h1_case_adjust_file = names;
 }
 
 fn adjust_line(names: &mut Vec<String>, text: &str) -> Result<(), String> {

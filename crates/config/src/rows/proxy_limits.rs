@@ -5,6 +5,7 @@ use super::proxy_timeouts::whole;
 use super::value;
 use crate::cx::Cx;
 use crate::model::{Balance, KeepAliveQueue, Proxy};
+use crate::retry_on::RetryOn;
 use crate::row::{Does, Keyword, Sections};
 use crate::word::Line;
 
@@ -52,6 +53,14 @@ pub const ROWS: &[Keyword] = &[
         "How often a failed connection to a server is tried again."
     ),
     Keyword {
+        name: "retry-on",
+        sections: Sections::BACK,
+        args: "<event>*",
+        help: "Which failures make the request be sent again.",
+        negatable: false,
+        does: Does::Works(retry_on),
+    },
+    Keyword {
         name: "rate-limit",
         sections: Sections::FRONT,
         args: "sessions <rate>",
@@ -82,6 +91,29 @@ fn number(cx: &mut Cx<'_>, line: &Line, of: &str, missing: &str, set: fn(&mut Pr
         let n = value::lenient_u32(cx, word, of);
         set(cx.proxy(), n);
     }
+}
+
+fn retry_on(cx: &mut Cx<'_>, line: &Line) {
+    let words = line.words.get(1..).unwrap_or_default();
+    if words.is_empty() {
+        cx.alert(line.word(0), "'retry-on' needs at least one keyword to specify when to retry");
+        return;
+    }
+    let mut set = RetryOn::NONE;
+    for word in words {
+        match RetryOn::named(&word.str()) {
+            Some(RetryOn::NONE) if words.len() > 1 => {
+                cx.alert(Some(word), "'retry-on' 'none' keyword only usable alone");
+                return;
+            }
+            Some(one) => set = set.or(one),
+            None => {
+                cx.alert(Some(word), format!("'retry-on': unknown keyword '{}'", word.str()));
+                return;
+            }
+        }
+    }
+    cx.proxy().retry_on = set;
 }
 
 fn rate_limit(cx: &mut Cx<'_>, line: &Line) {

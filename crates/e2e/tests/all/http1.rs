@@ -328,7 +328,7 @@ fn websocket_upgrade_becomes_a_tunnel() {
         c.send("\u{1}ping\n").read_exactly(6);
         c.send("\u{1}pong\n").read_exactly(6);
         c.half_close().read_to_end();
-        w.logs(1);
+        w.logs(2);
     });
 }
 

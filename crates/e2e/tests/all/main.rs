@@ -7,14 +7,17 @@ mod config_language;
 mod connections;
 mod fields;
 mod http1;
+mod http_options;
 mod limits;
 mod logs;
 mod proxy_protocol;
+mod retries;
 mod rules;
 mod signals;
 mod smuggling;
 mod tcp;
 mod timeouts;
+mod tunnels;
 
 /// One frontend `fe`, one backend `be` with one server at `${o1}`, and these lines in them.
 fn sections(frontend: &str, backend: &str) -> String {

@@ -113,7 +113,6 @@ cases! {
     method_with_bracket: b"G[T / HTTP/1.1\r\nHost: test\r\n\r\n";
     method_empty: b" / HTTP/1.1\r\nHost: test\r\n\r\n";
     method_long: b"ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFGHIJKLMNOPQRSTUVWXYZ / HTTP/1.1\r\nHost: test\r\n\r\n";
-    http2_preface: b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
     host_missing: b"GET / HTTP/1.1\r\n\r\n";
     host_empty: b"GET / HTTP/1.1\r\nHost:\r\n\r\n";
     host_twice_same: b"GET / HTTP/1.1\r\nHost: test\r\nHost: test\r\n\r\n";
@@ -146,6 +145,17 @@ cases! {
     te_not_trailers: b"GET / HTTP/1.1\r\nHost: test\r\nTE: gzip\r\nConnection: TE\r\n\r\n";
     colon_in_host_only: b"GET / HTTP/1.1\r\nHost: :80\r\n\r\n";
     tls_hello: b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03";
+}
+
+/// Without this option HAProxy goes over to HTTP/2 here.
+#[test]
+fn http2_preface_with_upgrades_disabled() {
+    scenario("smuggling/http2_preface_with_upgrades_disabled", |w| {
+        w.ok("o1");
+        w.proxy(&sections("timeout http-request 400ms\noption disable-h2-upgrade", ""));
+        w.client("fe").send([b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", NEXT].concat()).read_to_end();
+        w.logs(1);
+    });
 }
 
 /// Heads that are larger than a buffer, or have more fields than `tune.http.maxhdr`.

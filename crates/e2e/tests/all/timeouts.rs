@@ -57,7 +57,7 @@ fn http_ignore_probes_says_nothing() {
         w.client("fe").read_to_end();
         w.client("fe").send("GET / HT").read_to_end();
         w.client("fe").get("/logged", "Connection: close\r\n").read_to_end();
-        w.logs(1);
+        w.logs(2);
     });
 }
 

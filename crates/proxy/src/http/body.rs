@@ -90,8 +90,8 @@ impl Body {
         }
     }
 
-    /// Looks at the buffer's bytes; payload is brought to its front.
-    pub fn step(&mut self, buffer: &mut Buffer) -> Step {
+    /// Looks at the buffer's bytes; payload is brought to its front. `one`: payload of the chunk at hand only.
+    pub fn step(&mut self, buffer: &mut Buffer, one: bool) -> Step {
         match self {
             Self::Length(0) | Self::UntilClose(true) => Step::End,
             _ if self.is_at_end() => Step::End,
@@ -102,7 +102,7 @@ impl Body {
                 Step::Payload { len, origin: len }
             }
             Self::UntilClose(_) => Step::Payload { len: buffer.len(), origin: buffer.len() },
-            Self::Chunked(c) => match c.decode(buffer.data_mut()) {
+            Self::Chunked(c) => match c.decode(within(buffer.data_mut(), one.then(|| c.remaining()))) {
                 Err(_) => Step::Malformed,
                 Ok(d) if d.payload.is_empty() => {
                     buffer.consume(d.consumed);
@@ -117,9 +117,15 @@ impl Body {
     }
 }
 
+/// So many bytes of it, if that is said.
+fn within(data: &mut [u8], most: Option<u64>) -> &mut [u8] {
+    let len = most.map_or(data.len(), |n| usize::try_from(n).unwrap_or(usize::MAX).min(data.len()));
+    &mut data[..len]
+}
+
 /// A chunk's size line.
-pub fn write_chunk_size(len: usize, out: &mut Vec<u8>) {
-    encode::chunk_size(len, out);
+pub fn write_chunk_size(len: u64, out: &mut Vec<u8>) {
+    encode::chunk_size(usize::try_from(len).unwrap_or(usize::MAX), out);
 }
 
 /// The last chunk and the trailers.

@@ -1,15 +1,17 @@
 //! One request and its response: the whole story, in order.
 
 use super::body::Body;
-use super::{After, Scratch, answer, headers, request, stages, transfer};
+use super::transfer::{self, Transfer};
+use super::{After, Scratch, answer, drain, headers, request, stages};
 use crate::outcome;
 use crate::plan::{Plan, ProxyPlan};
 use crate::reply::Answer;
 use crate::rules::{Effects, monitor_answer};
 use crate::session::Session;
 use crate::upstream::{Established, Wish, establish};
-use portcullis_config::{ConnectionMode, Opts};
-use portcullis_message::{Method, Version};
+use portcullis_backend::{Next, RetryPolicy, retry};
+use portcullis_config::{ConnectionMode, Opts, RetryOn};
+use portcullis_message::Method;
 use portcullis_sample::{Direction, Facts};
 use portcullis_transport::{Buffer, Millis};
 use portcullis_wire::h1::Info;
@@ -20,8 +22,10 @@ pub struct Stop {
     pub termination: [u8; 2],
     /// What the client is told; 0: nothing.
     pub status: u16,
-    /// Not even logged (probes, idle connections that end).
-    pub silent: bool,
+    /// There is a log line.
+    pub logged: bool,
+    /// The client is told. It is not where its connection or its request's body is broken; the status is logged then.
+    pub told: bool,
     /// What a rule wants answered instead of an error page.
     pub answer: Option<Box<Answer>>,
 }
@@ -30,17 +34,23 @@ impl Stop {
     /// A stop that is told and logged.
     #[must_use]
     pub fn new(termination: &[u8; 2], status: u16) -> Self {
-        Self { termination: *termination, status, silent: false, answer: None }
+        Self { termination: *termination, status, logged: true, told: status != 0, answer: None }
     }
-    /// A stop that nobody hears of.
+    /// A stop that nobody hears of: probes, idle connections that end.
     #[must_use]
     pub fn silent() -> Self {
-        Self { termination: *b"--", status: 0, silent: true, answer: None }
+        Self { logged: false, ..Self::new(b"--", 0) }
+    }
+    /// A stop that is logged only.
+    #[must_use]
+    pub fn mute(termination: &[u8; 2], status: u16) -> Self {
+        Self { told: false, ..Self::new(termination, status) }
     }
     /// A stop with an answer of a rule.
     #[must_use]
     pub fn answer(termination: [u8; 2], answer: Answer) -> Self {
-        Self { termination, status: answer.head.status, silent: false, answer: Some(Box::new(answer)) }
+        let status = answer.head.status;
+        Self { termination, status, logged: true, told: true, answer: Some(Box::new(answer)) }
     }
 }
 
@@ -78,6 +88,14 @@ pub struct Exchange<'p> {
     pub unlogged: bool,
     /// Nothing of the request's body is left to come.
     pub body_done: bool,
+    /// The client left in its body.
+    pub cut: bool,
+    /// What is left of a body that was forwarded in part.
+    pub rest: Option<Body>,
+    /// A rule wants the server's connection closed.
+    pub server_close: bool,
+    /// What was here behind the request's head before it was sent, to be sent again (`retry-on`).
+    pub replay: Option<Box<[u8]>>,
 }
 
 /// Serves one request.
@@ -103,6 +121,10 @@ pub async fn exchange(session: &mut Session, rest: Option<Buffer>) -> After {
         valid: false,
         unlogged: false,
         body_done: false,
+        cut: false,
+        rest: None,
+        server_close: false,
+        replay: None,
     };
     outcome::begin(&mut x.facts, session, front, true);
     x.facts.timers.idle = if session.requests == 1 { 0 } else { ms(x.began.since(session.idle_since)) };
@@ -111,10 +133,16 @@ pub async fn exchange(session: &mut Session, rest: Option<Buffer>) -> After {
     }
     let mut held = None;
     if let Err(stop) = story(&mut x, session, &mut held).await {
-        refuse(&mut x, session, stop).await;
+        Box::pin(refuse(&mut x, session, stop)).await;
     }
     drop(held);
-    finish(x, session)
+    let rest = (x.keep && !x.body_done).then(|| x.rest.take().unwrap_or_else(|| x.body()));
+    match (finish(x, session), rest) {
+        (After::Keep(input), Some(body)) => {
+            Box::pin(drain::drain(session, body, input.unwrap_or_default())).await
+        }
+        (after, _) => after,
+    }
 }
 
 /// From the request's head to the response's last byte.
@@ -125,24 +153,33 @@ async fn story<'p>(
 ) -> Result<(), Stop> {
     request::read(x, session).await?;
     x.body_done = x.info.framing == portcullis_wire::h1::Framing::None;
-    stages::check_body(x)?;
     x.valid = true;
     if x.front.monitor_uri.as_ref().is_some_and(|uri| uri.as_bytes() == x.scratch.request.target()) {
         return Err(monitor(x, session));
     }
     if x.front.has(Opts::HTTP_BUFFER_REQUEST) {
-        stages::buffer_body(x, session).await?;
+        Box::pin(stages::buffer_body(x, session)).await?;
     }
-    request_rules(x, session, x.front).await?;
+    if x.front.rules.is_some() {
+        Box::pin(request_rules(x, session, x.front)).await?;
+    }
     let back = route(x, session)?;
-    if back.index != x.front.index {
-        if back.has(Opts::HTTP_BUFFER_REQUEST) {
-            stages::buffer_body(x, session).await?;
-        }
-        request_rules(x, session, back).await?;
-    }
     *held = back.state.as_ref().map(|s| s.sessions().take());
     x.facts.beconn = held.as_ref().map_or(0, |h| h.gauge().get());
+    if x.cut {
+        return Err(Stop::mute(b"CR", 400));
+    }
+    if back.index != x.front.index {
+        if back.has(Opts::HTTP_BUFFER_REQUEST) {
+            Box::pin(stages::buffer_body(x, session)).await?;
+        }
+        if x.cut {
+            return Err(Stop::mute(b"CR", 400));
+        }
+        if back.rules.is_some() {
+            Box::pin(request_rules(x, session, back)).await?;
+        }
+    }
     proxy(x, session, back).await
 }
 
@@ -181,7 +218,11 @@ fn route<'p>(x: &mut Exchange<'p>, session: &Session) -> Result<&'p ProxyPlan, S
             x.facts.backend_id = back.id;
             Ok(back)
         }
-        None => Err(Stop::new(b"SC", 503)),
+        None => {
+            // as HAProxy logs it
+            x.facts.timers.request = -1;
+            Err(Stop::new(b"SC", 503))
+        }
     }
 }
 
@@ -194,39 +235,61 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
     headers::to_server(x, session, back)?;
     let first = session.requests == 1;
     let mut private = session.private.take();
-    let mut again = false;
+    x.keep_for_retries(back);
+    let (mut avoid, mut stay, mut began) = (None, None, None);
     loop {
-        let mut wish = Wish {
-            client: &session.conn,
-            watch_client: back.has(Opts::ABORTONCLOSE),
-            reuse: if again { None } else { Some(first) },
-            private: private.take(),
-            avoid: None,
+        let found = {
+            let mut wish = Wish {
+                client: &session.conn,
+                watch_client: back.has(Opts::ABORTONCLOSE),
+                reuse: Some(first),
+                private: private.take(),
+                avoid: avoid.take(),
+                stay: stay.take(),
+                began,
+            };
+            let found = establish(&session.task, back, &mut x.facts, &mut wish).await;
+            began = wish.began;
+            found
         };
-        let found = establish(&session.task, back, &mut x.facts, &mut wish).await;
-        let found = found.map_err(|f| Stop::new(&f.termination, f.status))?;
-        x.facts.srvconn = found.slot.server().sessions.get();
-        x.server = Some(found.slot.server().clone());
-        let counters = found.slot.server().counters.of(worker.id.into());
-        if !again {
-            counters.cum_sess.inc();
-            counters.cum_req.inc();
-        }
-        let Established { upstream, slot, server, reused } = found;
-        match transfer::run(x, session, back, server, upstream, reused && !again).await {
-            transfer::Ended::Done(up) => {
-                if let Some(up) = up {
-                    let never = back.reuse == portcullis_config::Reuse::Never;
-                    let private = never || !server.shareable();
-                    let now = worker.clock.now();
-                    let handle = worker.idle.borrow_mut().put(up, 0, private, server, now);
-                    session.private = handle.filter(|_| private);
-                }
-                drop(slot);
+        let Established { upstream, slot, server, reused } =
+            found.map_err(|f| Stop::new(&f.termination, f.status))?;
+        x.facts.srvconn = slot.server().sessions.get();
+        x.server = Some(slot.server().clone());
+        let counters = slot.server().counters.of(worker.id.into());
+        counters.cum_sess.inc();
+        counters.cum_req.inc();
+        let mut t = Transfer::new(x, &worker, (back, server), upstream);
+        let ended = transfer::run(x, session, back, &mut t, reused).await;
+        let mut idle = worker.idle.borrow_mut();
+        match ended {
+            transfer::Ended::Done(true) => {
+                let private = back.reuse == portcullis_config::Reuse::Never || !server.shareable();
+                let handle = idle.put(t.upstream, 0, private, server, worker.clock.now());
+                session.private = handle.filter(|_| private);
                 return Ok(());
             }
-            transfer::Ended::TryAgain => again = true,
-            transfer::Ended::Stopped(stop) => return Err(stop),
+            transfer::Ended::Done(false) => {
+                idle.close(t.upstream);
+                return Ok(());
+            }
+            transfer::Ended::Again => {
+                idle.close(t.upstream);
+                let failed = slot.server().clone();
+                match x.next_attempt(back) {
+                    Next::Redispatch => avoid = Some(failed),
+                    _ => {
+                        back.counters(worker.id).retries.inc();
+                        failed.counters.of(worker.id.into()).retries.inc();
+                        stay = Some(failed);
+                    }
+                }
+                x.facts.retries += 1;
+            }
+            transfer::Ended::Stopped(stop) => {
+                idle.close(t.upstream);
+                return Err(stop);
+            }
         }
     }
 }
@@ -234,13 +297,14 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
 /// Tells the client why there is no response of a server.
 async fn refuse(x: &mut Exchange<'_>, session: &mut Session, stop: Stop) {
     x.facts.termination[..2].copy_from_slice(&stop.termination);
-    if stop.silent {
-        (x.keep, x.unlogged) = (false, true);
+    x.unlogged |= !stop.logged;
+    if !stop.told {
+        x.keep = false;
+        x.facts.status = if stop.status == 0 { x.facts.status } else { stop.status.into() };
         return;
     }
     match (stop.answer, stop.status) {
         (Some(given), _) => answer::send(x, session, *given).await,
-        (None, 0) => x.keep = false,
         (None, status) if !x.valid => answer::send_early(x, session, status).await,
         (None, status) => {
             let worker = session.worker().clone();
@@ -254,6 +318,11 @@ async fn refuse(x: &mut Exchange<'_>, session: &mut Session, stop: Stop) {
 /// The end: timers, counters, log; what can be used again goes back.
 fn finish(mut x: Exchange<'_>, session: &mut Session) -> After {
     let worker = session.worker().clone();
+    let keep = x.keep && !worker.process.is_stopping();
+    if !keep {
+        // at once: the client may send its next request before the connection is closed, which resets it then
+        session.conn.finish();
+    }
     if !x.unlogged {
         let now = worker.clock.now();
         let t = &mut x.facts.timers;
@@ -274,7 +343,6 @@ fn finish(mut x: Exchange<'_>, session: &mut Session) -> After {
         };
         outcome::finish(&mut told, session, front, *back, server.as_deref(), Some(&scope));
     }
-    let keep = x.keep && !worker.process.is_stopping();
     let mut scratch = x.scratch;
     scratch.line.clear();
     scratch.line_parts = (0, 0);
@@ -285,10 +353,13 @@ fn finish(mut x: Exchange<'_>, session: &mut Session) -> After {
     }
     drop(spares);
     if !keep {
-        worker.buffers.give(x.input);
         if x.front.has(Opts::NOLINGER) {
             session.conn.reset_on_close();
+        } else {
+            // what is left unread would make a reset of the close, and the client might lose the answer
+            session.conn.discard_input(!x.body_done || !x.valid);
         }
+        worker.buffers.give(x.input);
         return After::Close;
     }
     if x.input.is_empty() {
@@ -299,6 +370,24 @@ fn finish(mut x: Exchange<'_>, session: &mut Session) -> After {
 }
 
 impl Exchange<'_> {
+    /// `retry-on`: keeps the request, if all of it is here.
+    fn keep_for_retries(&mut self, back: &ProxyPlan) {
+        if !back.retry_on.wants_requests() || self.effects.no_l7_retry || !self.body_is_here() {
+            return;
+        }
+        self.replay = Some(self.input.data().into());
+    }
+    /// May the request be sent again after this failure?
+    #[must_use]
+    pub fn may_retry(&self, back: &ProxyPlan, failure: RetryOn) -> bool {
+        self.replay.is_some() && back.retry_on.has(failure) && self.facts.retries < back.retries
+    }
+    /// Which server is next.
+    fn next_attempt(&self, back: &ProxyPlan) -> Next {
+        let rotates = back.state.as_ref().is_some_and(|s| s.rotates());
+        let policy = RetryPolicy { retries: back.retries, ..back.retry };
+        retry::decide(&policy, retry::Attempt { done: self.facts.retries, persistent: false, rotates })
+    }
     /// The request's body as it comes from the client.
     #[must_use]
     pub fn body(&self) -> Body {
@@ -309,10 +398,5 @@ impl Exchange<'_> {
         let closing = self.front.connection == ConnectionMode::Close;
         self.keep =
             self.info.keep_alive && !closing && !(self.info.insecure && !self.plan.global.keep_insecure_te);
-    }
-    /// Does the client speak HTTP/1.1?
-    #[must_use]
-    pub fn client_is_11(&self) -> bool {
-        self.scratch.request.version >= Version::HTTP_11
     }
 }

@@ -31,8 +31,10 @@ pub struct Flow {
     pub body: Body,
     /// Written in chunks?
     pub chunked: bool,
-    /// Does the receiver get no body (answers to HEAD, 204, 304)?
-    pub bodyless: bool,
+    /// Bytes of the chunk that was announced to the receiver and has not come yet.
+    announced: u64,
+    /// Nobody wants it any more: it is read to its end and dropped.
+    dropped: bool,
     /// Head or framing to be written before the payload.
     pub before: Vec<u8>,
     before_at: usize,
@@ -65,7 +67,8 @@ impl Flow {
             buffer,
             body,
             chunked,
-            bodyless: false,
+            announced: 0,
+            dropped: false,
             before: Vec::new(),
             before_at: 0,
             payload: 0,
@@ -131,11 +134,11 @@ impl Flow {
     /// Looks at what was received: payload to the front of the buffer, framing into `before` and `after`.
     fn decode(&mut self) -> Result<(), FlowError> {
         loop {
-            match self.body.step(&mut self.buffer) {
+            match self.body.step(&mut self.buffer, self.announced > 0) {
                 Step::More => return Ok(()),
                 Step::Payload { len, origin } => {
                     self.body_bytes += len as u64;
-                    if self.bodyless {
+                    if self.dropped {
                         self.buffer.consume(origin);
                         continue;
                     }
@@ -147,9 +150,7 @@ impl Flow {
                     }
                     (self.payload, self.origin) = (len, origin);
                     if self.chunked {
-                        self.start_framing();
-                        super::body::write_chunk_size(len, &mut self.before);
-                        self.after.extend_from_slice(b"\r\n");
+                        self.frame(len as u64);
                     }
                     // a last chunk that is here already goes out with the payload
                     if self.body.is_at_end() {
@@ -166,6 +167,34 @@ impl Flow {
         }
     }
 
+    /// Frames payload. The rest of a chunk is announced with what is here of it.
+    fn frame(&mut self, len: u64) {
+        self.start_framing();
+        if self.announced == 0 {
+            self.announced = len + self.body.remaining();
+            super::body::write_chunk_size(self.announced, &mut self.before);
+        }
+        self.announced = self.announced.saturating_sub(len);
+        if self.announced == 0 {
+            self.after.extend_from_slice(b"\r\n");
+        }
+    }
+
+    /// Was its rest dropped?
+    #[must_use]
+    pub fn was_dropped(&self) -> bool {
+        self.dropped
+    }
+
+    /// The receiver is gone: what still comes is dropped.
+    pub fn drop_rest(&mut self) {
+        self.dropped = true;
+        self.buffer.consume(self.origin);
+        (self.payload, self.origin, self.before_at, self.after_at) = (0, 0, 0, 0);
+        self.before.clear();
+        self.after.clear();
+    }
+
     fn start_framing(&mut self) {
         if self.before_at == self.before.len() {
             self.before.clear();
@@ -179,7 +208,7 @@ impl Flow {
 
     fn finish(&mut self) {
         self.last_queued = true;
-        if self.chunked && !self.bodyless {
+        if self.chunked && !self.dropped {
             self.start_framing();
             super::body::write_last_chunk(
                 self.body.trailers().filter(|_| !self.drop_trailers),
@@ -234,6 +263,10 @@ impl Flow {
         {
             let small = std::mem::replace(&mut self.buffer, task.worker.buffers.take_large());
             task.worker.buffers.give(small);
+        }
+        if self.buffer.is_full() {
+            // a chunk's size line that does not end: not read any further
+            return Poll::Pending;
         }
         let n = ready!(from.poll_recv(cx, &mut self.buffer)).map_err(FlowError::Source)?;
         self.reads = self.reads.wrapping_add(1);

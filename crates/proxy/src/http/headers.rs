@@ -7,6 +7,7 @@ use crate::session::Session;
 use portcullis_config::{ConnectionMode, Opts};
 use portcullis_message::{Head, HeaderId, Version, values};
 use portcullis_sample::Direction;
+use portcullis_wire::h1::{Framing, Info};
 
 /// Makes the request head what the server shall see.
 ///
@@ -37,56 +38,66 @@ pub fn to_server(x: &mut Exchange<'_>, session: &Session, back: &ProxyPlan) -> R
     let (fwd, to) = (other.and_then(|b| b.forwardfor.as_ref()), other.and_then(|b| b.originalto.as_ref()));
     rules::headers::forwardfor(head, &x.facts, front.forwardfor.as_ref(), fwd);
     rules::headers::originalto(head, &x.facts, front.originalto.as_ref(), to);
-    strip_connection(head, upgrade);
-    let closing =
-        back.connection != ConnectionMode::KeepAlive || front.connection == ConnectionMode::ServerClose;
-    if closing && !back.has(Opts::HTTP_PRETEND_KEEPALIVE) && !upgrade {
-        head.push(b"connection", b"close");
+    // what rules have put there
+    x.server_close = strip_connection(head, upgrade);
+    let closing = x.server_close
+        || back.connection != ConnectionMode::KeepAlive
+        || front.connection == ConnectionMode::ServerClose;
+    match (closing && !back.has(Opts::HTTP_PRETEND_KEEPALIVE), head.version >= Version::HTTP_11) {
+        _ if upgrade => {}
+        (true, true) => head.push(b"connection", b"close"),
+        (false, false) if !x.info.insecure => head.push(b"connection", b"keep-alive"),
+        _ => {}
     }
     Ok(())
 }
 
-/// Removes `close` and `keep-alive` from the Connection field; what else it names (`upgrade`) stays.
-pub fn strip_connection(head: &mut Head, upgrade: bool) {
-    let Some(first) = head.first(HeaderId::Connection) else { return };
-    let simple = first.eq_ignore_ascii_case(b"keep-alive") || first.eq_ignore_ascii_case(b"close");
-    if simple {
-        head.remove_id(HeaderId::Connection);
-        if head.first(HeaderId::Connection).is_none() {
-            return;
+/// Removes `close` and `keep-alive` from Connection fields; what else they name (`upgrade`) stays where it is. Was there a
+/// `close`? HAProxy does it before rules see the head, and again for what they have put there.
+pub fn strip_connection(head: &mut Head, upgrade: bool) -> bool {
+    let Some(mut at) = head.position(HeaderId::Connection) else { return false };
+    let mut close = false;
+    while let Some(field) = head.field(at) {
+        if field.id != HeaderId::Connection {
+            at += 1;
+            continue;
         }
-    }
-    let mut rest = Vec::new();
-    for value in head.all(HeaderId::Connection) {
-        for token in values::elements(value) {
-            let dropped = token.is_empty()
+        let drops = |token: &[u8]| {
+            token.is_empty()
                 || token.eq_ignore_ascii_case(b"close")
                 || token.eq_ignore_ascii_case(b"keep-alive")
-                || (token.eq_ignore_ascii_case(b"upgrade") && !upgrade);
-            if !dropped {
-                if !rest.is_empty() {
-                    rest.extend_from_slice(b", ");
-                }
-                rest.extend_from_slice(token);
-            }
+                || (!upgrade && token.eq_ignore_ascii_case(b"upgrade"))
+        };
+        close |= values::has_token(field.value, b"close");
+        let all = values::elements(field.value).count();
+        let dropped = values::elements(field.value).filter(|t| drops(t)).count();
+        if dropped == all {
+            head.remove(at);
+            continue;
         }
+        if dropped > 0 {
+            let rest: Vec<&[u8]> = values::elements(field.value).filter(|t| !drops(t)).collect();
+            let rest = rest.join(&b", "[..]);
+            head.set_value(at, &rest);
+        }
+        at += 1;
     }
-    head.remove_id(HeaderId::Connection);
-    if !rest.is_empty() {
-        head.push(b"connection", &rest);
-    }
+    close
 }
 
-/// Makes the response head what the client shall see.
-pub fn to_client(head: &mut Head, client: Version, keep: bool, upgrade: bool) {
-    strip_connection(head, upgrade);
-    head.remove_id(HeaderId::KeepAlive);
-    if upgrade {
-        return;
+/// Makes the response head what the client shall see. `keep`: its connection stays, as far as is known before; the
+/// result says so in the end.
+pub fn to_client(head: &mut Head, client: Version, keep: bool, info: &Info) -> bool {
+    // what rules have put there
+    let keep = !strip_connection(head, info.upgrade) && keep;
+    if head.status < 200 || info.framing == Framing::Tunnel {
+        return keep;
     }
-    match (keep, client >= Version::HTTP_11) {
-        (true, false) => head.push(b"connection", b"keep-alive"),
-        (false, true) => head.push(b"connection", b"close"),
-        _ => {}
+    let old = head.version < Version::HTTP_11;
+    if keep && (old || client < Version::HTTP_11) {
+        head.push(b"connection", b"keep-alive");
+    } else if !keep && !old {
+        head.push(b"connection", b"close");
     }
+    keep
 }

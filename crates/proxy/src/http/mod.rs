@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod body;
+pub mod drain;
 pub mod exchange;
 pub mod flow;
 pub mod headers;
@@ -79,9 +80,13 @@ async fn wait_for_request(session: &mut Session) -> bool {
     let task = &session.task;
     task.deadline(session.idle_since.after(timeout));
     let conn = &session.conn;
+    let mut queued = false;
     poll_fn(|cx| {
         if conn.poll_readable(cx).is_ready() {
-            return Poll::Ready(true);
+            return match task.worker.turn.start(&mut queued, cx.waker()) {
+                true => Poll::Ready(true),
+                false => Poll::Pending,
+            };
         }
         if task.poll_woken(cx).is_some() || (idle_close && task.worker.process.is_stopping()) {
             return Poll::Ready(false);

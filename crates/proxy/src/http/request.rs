@@ -1,13 +1,17 @@
 //! Reading a request's head.
 
 use super::exchange::{Exchange, Stop, ms};
+use crate::plan::GlobalPlan;
 use crate::session::Session;
-use crate::worker::Woken;
+use crate::worker::{Woken, Worker};
 use portcullis_config::Opts;
-use portcullis_message::Method;
-use portcullis_wire::h1::{Parsed, parse_request};
+use portcullis_message::{Head, Method};
+use portcullis_wire::h1::{Bad, Chunked, Framing, Parsed, parse_request, too_large};
 use std::future::poll_fn;
 use std::task::Poll;
+
+/// How an HTTP/2 connection begins (RFC 9113 section 3.4), which is not spoken here.
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// What came of waiting for bytes.
 enum Got {
@@ -31,12 +35,24 @@ pub async fn read(x: &mut Exchange<'_>, session: &mut Session) -> Result<(), Sto
                 Ok(Parsed::Complete(len, info)) => {
                     x.info = info;
                     x.input.consume(len);
+                    if let Err(bad) = check_body(x) {
+                        return Err(malformed(x, &worker, bad.fault.status()));
+                    }
+                    if !head_fits(&x.scratch.request, len, &x.plan.global) {
+                        return Err(malformed(x, &worker, 431));
+                    }
+                    super::headers::strip_connection(&mut x.scratch.request, info.upgrade);
                     break;
                 }
                 Ok(Parsed::Partial) if x.input.len() < worker.buffers.size() - x.plan.global.maxrewrite => {}
-                Ok(Parsed::Partial) | Err(_) => {
-                    x.front.front.counters.of(worker.id.into()).failed_req.inc();
-                    return Err(Stop::new(b"PR", 400));
+                Ok(Parsed::Partial) => {
+                    let status = too_large(x.input.data());
+                    return Err(malformed(x, &worker, status));
+                }
+                Err(bad) => {
+                    let preface = x.input.data().starts_with(HTTP2_PREFACE);
+                    let status = if preface { 405 } else { bad.fault.status() };
+                    return Err(malformed(x, &worker, status));
                 }
             }
         }
@@ -51,7 +67,49 @@ pub async fn read(x: &mut Exchange<'_>, session: &mut Session) -> Result<(), Sto
     x.method = Method::of(x.scratch.request.method());
     remember_line(x);
     x.decide_keep();
+    if x.info.glitches > 0 {
+        session.glitches += 1;
+        x.keep &= !too_odd(session.glitches, x.plan.global.fe_glitches);
+    }
     Ok(())
+}
+
+/// Has a connection seen so many odd heads that it shall not go on? HAProxy gives it up at three quarters.
+#[must_use]
+pub fn too_odd(glitches: u32, threshold: u32) -> bool {
+    threshold > 0 && u64::from(glitches) >= u64::from(threshold) * 3 / 4
+}
+
+/// Does a head leave the room that rules may want (`tune.maxrewrite`)? `len`: bytes on the wire. As HAProxy 3.5, which
+/// keeps heads in blocks.
+#[must_use]
+pub fn head_fits(head: &Head, len: usize, global: &GlobalPlan) -> bool {
+    let room = global.bufsize.saturating_sub(global.maxrewrite);
+    if len + 8 * head.len() + 128 <= room {
+        return true;
+    }
+    let fields: usize = head.fields().map(|f| 8 + f.name.len() + f.value.len()).sum();
+    let line = match head.status {
+        0 => head.method().len() + head.target().len(),
+        _ => 3 + head.reason().len(),
+    };
+    60 + 8 + line + 16 + 1 + fields <= room
+}
+
+/// Nothing of the head is to be used.
+#[cold]
+fn malformed(x: &mut Exchange<'_>, worker: &Worker, status: u16) -> Stop {
+    x.scratch.request.clear();
+    x.front.front.counters.of(worker.id.into()).failed_req.inc();
+    Stop::new(b"PR", status)
+}
+
+/// Is what has come of a chunked body well-formed? A fault that is here already is the head's.
+fn check_body(x: &Exchange<'_>) -> Result<(), Bad> {
+    if x.info.framing != Framing::Chunked || x.input.is_empty() {
+        return Ok(());
+    }
+    Chunked::default().look(x.input.data()).map(drop)
 }
 
 /// Waits for more bytes, as long as the timeouts allow.
@@ -88,9 +146,8 @@ async fn more(x: &mut Exchange<'_>, session: &mut Session) -> Result<(), Stop> {
     let nothing = x.input.is_empty();
     // a connection that ends between two requests is no event
     let later = session.requests > 1 && nothing;
-    let probe = nothing
-        && (x.front.has(Opts::HTTP_IGNORE_PROBES)
-            || (x.front.has(Opts::DONTLOGNULL) && !matches!(got, Got::Late)));
+    let ignored = nothing && x.front.has(Opts::HTTP_IGNORE_PROBES);
+    let null = nothing && x.front.has(Opts::DONTLOGNULL);
     match got {
         Got::Bytes => {
             if first_byte && session.requests == 1 {
@@ -99,9 +156,10 @@ async fn more(x: &mut Exchange<'_>, session: &mut Session) -> Result<(), Stop> {
             }
             Ok(())
         }
-        _ if later || probe => Err(Stop::silent()),
+        _ if later || ignored => Err(Stop::silent()),
+        Got::End | Got::Broken if null => Err(Stop::silent()),
         Got::End | Got::Broken => Err(Stop::new(b"CR", 400)),
-        Got::Late => Err(Stop::new(b"cR", 408)),
+        Got::Late => Err(Stop { logged: !null, ..Stop::new(b"cR", 408) }),
         Got::Aborted(why) => Err(Stop::new(&[why.letter(), b'R'], 0)),
     }
 }

@@ -57,6 +57,12 @@ impl<'p> Exchange<'p> {
         }
     }
 
+    /// Is all of the request here?
+    #[must_use]
+    pub fn body_is_here(&self) -> bool {
+        self.body_state().complete
+    }
+
     /// How much of the request's body is here.
     fn body_state(&self) -> BodyState {
         let have = self.input.len() as u64;
@@ -64,9 +70,8 @@ impl<'p> Exchange<'p> {
         match self.info.framing {
             Framing::Length(n) => BodyState { received: have.min(n), complete: have >= n, full },
             Framing::Chunked => {
-                let mut copy = self.input.data().to_vec();
-                let decoded = Chunked::default().decode(&mut copy).unwrap_or_default();
-                BodyState { received: decoded.payload.len() as u64, complete: decoded.ended, full }
+                let (received, complete) = Chunked::default().look(self.input.data()).unwrap_or((0, true));
+                BodyState { received, complete, full }
             }
             _ => BodyState { received: 0, complete: true, full: false },
         }
@@ -116,6 +121,7 @@ pub async fn rules(
                 let waited =
                     if until == Millis::NEVER { Ok(()) } else { wait(x, session, until, false).await };
                 x.facts.timers.queue = super::exchange::ms(worker.clock.now().since(began));
+                x.facts.timers.request = -1;
                 waited.map_err(|_| Stop::new(b"CT", 0))?;
                 return Err(Stop::answer(*b"PT", *answer));
             }
@@ -189,20 +195,6 @@ pub async fn wait(x: &mut Exchange<'_>, session: &Session, until: Millis, more: 
     .await
 }
 
-/// Is what has come of a chunked body well-formed? A fault that is here already is the request's.
-///
-/// # Errors
-/// 400.
-pub fn check_body(x: &Exchange<'_>) -> Result<(), Stop> {
-    if x.info.framing == Framing::Chunked && !x.input.is_empty() {
-        let mut copy = x.input.data().to_vec();
-        if Chunked::default().decode(&mut copy).is_err() {
-            return Err(Stop::new(b"PR", 400));
-        }
-    }
-    Ok(())
-}
-
 /// `option http-buffer-request`: waits for the whole body, or as much as the buffer takes.
 ///
 /// # Errors
@@ -216,9 +208,17 @@ pub async fn buffer_body(x: &mut Exchange<'_>, session: &Session) -> Result<(), 
             return Ok(());
         }
         if session.task.worker.clock.now() >= until {
-            return Err(Stop::new(b"cD", 408));
+            x.facts.timers.request = -1;
+            return Err(Stop::new(b"cR", 408));
         }
-        wait(x, session, until, true).await?;
+        if let Err(stop) = wait(x, session, until, true).await {
+            if stop.termination != *b"CR" {
+                return Err(stop);
+            }
+            // the request ends when its backend is known
+            x.cut = true;
+            return Ok(());
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use super::body::Body;
 use super::exchange::{Exchange, Stop, ms};
 use super::flow::{Flow, FlowError};
+use super::request::{head_fits, too_odd};
 use super::{headers, stages};
 use crate::outcome;
 use crate::plan::{ProxyPlan, ServerPlan};
@@ -10,23 +11,34 @@ use crate::relay::{self, Lane};
 use crate::rules::Timeout;
 use crate::session::Session;
 use crate::upstream::Upstream;
-use crate::worker::{Task, Woken};
-use portcullis_config::{ConnectionMode, Opts};
-use portcullis_message::{Method, Version};
+use crate::worker::{Task, Woken, Worker};
+use portcullis_config::{ConnectionMode, Opts, RetryOn};
 use portcullis_sample::Direction;
 use portcullis_transport::conn::Seen;
-use portcullis_transport::{Buffer, Conn, Millis};
-use portcullis_wire::h1::{Framing, Info, Parsed, encode, parse_response};
+use portcullis_transport::{Buffer, Millis};
+use portcullis_wire::h1::{Bad, Chunked, Fault, Framing, Info, Parsed, encode, parse_response};
 use std::future::poll_fn;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+/// A request on its way to a server and its response back. One place for all that lasts as long as the transfer, so
+/// that the futures below are small.
+pub struct Transfer {
+    /// The server connection.
+    pub upstream: Upstream,
+    up: Flow,
+    /// Its buffer takes the response's head as well.
+    down: Flow,
+    due: Due,
+    sent_at: Millis,
+}
+
 /// How it ended.
 pub enum Ended {
-    /// The response went to the client; the connection, if it may be used again.
-    Done(Option<Upstream>),
-    /// An idle connection turned out to be closed before anything came back: take a new one.
-    TryAgain,
+    /// The response went to the client; may the connection be used again?
+    Done(bool),
+    /// `retry-on`: it is to be sent again.
+    Again,
     /// No response, or not all of it.
     Stopped(Stop),
 }
@@ -49,96 +61,161 @@ impl Due {
     }
 }
 
+impl Answer {
+    /// What `retry-on` calls it.
+    fn failure(&self) -> RetryOn {
+        match self {
+            Self::Gone(true) => RetryOn::EMPTY_RESPONSE,
+            Self::Gone(false) | Self::Malformed | Self::Unasked => RetryOn::JUNK_RESPONSE,
+            Self::ServerLate => RetryOn::RESPONSE_TIMEOUT,
+            _ => RetryOn::NONE,
+        }
+    }
+}
+
+/// The request is put back to where it was before it was sent.
+fn again(x: &mut Exchange<'_>, worker: &Worker, t: &mut Transfer) -> Ended {
+    t.reclaim(x, worker);
+    if x.info.framing != Framing::None {
+        // its body was consumed
+        worker.buffers.give(std::mem::take(&mut x.input));
+        let kept = x.replay.as_deref().unwrap_or_default();
+        let mut buffer = worker.buffers.take();
+        buffer.extend(kept);
+        x.input = buffer;
+    }
+    x.facts.bytes_down = 0;
+    t.upstream.conn.reset_on_close();
+    Ended::Again
+}
+
 /// What ends the wait for a response head.
 enum Answer {
     Head(usize, Info),
     /// The server closed or broke the connection; `true`: before anything came.
     Gone(bool),
     Malformed,
+    /// 101 that is none.
+    Unasked,
+    /// The client has gone while its request was complete.
     Client,
+    /// Its connection broke.
+    ClientBroke,
+    /// The client went away in its request's body.
+    CutRequest,
     BadRequest,
     ClientLate,
     ServerLate,
     Aborted(crate::worker::slots::Abort),
 }
 
-/// Sends the request over `upstream` and passes the response on. `may_retry`: the connection was idle before, so its
-/// end before any answer says nothing about the request.
+impl Transfer {
+    /// The request's head, ready to be sent to `server` over `upstream`.
+    #[must_use]
+    pub fn new(
+        x: &mut Exchange<'_>,
+        worker: &Worker,
+        to: (&ProxyPlan, &ServerPlan),
+        upstream: Upstream,
+    ) -> Self {
+        let (back, server) = to;
+        let mut out = std::mem::take(&mut x.scratch.out);
+        out.clear();
+        if upstream.requests() == 0 {
+            crate::preface::write(server, &x.facts, &mut out);
+        }
+        if let Some(header) = &back.send_name_header {
+            crate::rules::headers::send_name(&mut x.scratch.request, header, &server.name);
+        }
+        encode::request(&x.scratch.request, back.server_case.as_deref(), &mut out);
+        if x.input.is_empty() {
+            // nothing is held while the server thinks
+            worker.buffers.give(std::mem::take(&mut x.input));
+        }
+        let mut up = Flow::new(std::mem::take(&mut x.input), x.body(), x.info.framing == Framing::Chunked);
+        up.before = out;
+        up.drop_trailers = back.has(Opts::HTTP_DROP_REQUEST_TRAILERS);
+        let due = Due {
+            client: Millis::NEVER,
+            server: Millis::NEVER,
+            client_timeout: x.effects.timeout(Timeout::Client).or(x.front.timeouts.client),
+            server_timeout: x.effects.timeout(Timeout::Server).or(back.timeouts.server),
+        };
+        let down = Flow::new(Buffer::default(), Body::Length(0), false);
+        Self { upstream, up, down, due, sent_at: worker.clock.now() }
+    }
+
+    /// What is left of the client's bytes goes back to the exchange.
+    fn reclaim(&mut self, x: &mut Exchange<'_>, worker: &Worker) {
+        x.scratch.out = std::mem::take(&mut self.up.before);
+        x.input = std::mem::take(&mut self.up.buffer);
+        worker.buffers.give(std::mem::take(&mut self.down.buffer));
+    }
+
+    /// There is no response: what is left goes back, and the connection will be closed.
+    fn give_up(&mut self, x: &mut Exchange<'_>, worker: &Worker) {
+        self.reclaim(x, worker);
+        x.facts.bytes_up += self.up.bytes;
+        x.body_done = self.up.done;
+    }
+}
+
+/// Sends the request and passes the response on. `reused`: the connection was idle before, so its end before any answer
+/// says nothing about the request: the client is left without an answer and may try again.
 pub async fn run(
     x: &mut Exchange<'_>,
     session: &mut Session,
     back: &ProxyPlan,
-    server: &ServerPlan,
-    upstream: Upstream,
-    may_retry: bool,
+    t: &mut Transfer,
+    reused: bool,
 ) -> Ended {
-    let worker = session.worker().clone();
-    let sent_at = worker.clock.now();
-    let mut out = std::mem::take(&mut x.scratch.out);
-    out.clear();
-    if upstream_is_new(&upstream) {
-        crate::preface::write(server, &x.facts, &mut out);
-    }
-    if let Some(header) = &back.send_name_header {
-        crate::rules::headers::send_name(&mut x.scratch.request, header, &server.name);
-    }
-    encode::request(&x.scratch.request, back.server_case.as_deref(), &mut out);
-    if x.input.is_empty() {
-        // nothing is held while the server thinks
-        worker.buffers.give(std::mem::take(&mut x.input));
-    }
-    let mut up = Flow::new(std::mem::take(&mut x.input), x.body(), x.info.framing == Framing::Chunked);
-    up.before = out;
-    up.drop_trailers = back.has(Opts::HTTP_DROP_REQUEST_TRAILERS);
-    let replayable = may_retry
-        && x.info.framing == Framing::None
-        && matches!(x.method, Method::Get | Method::Head | Method::Options | Method::Trace);
-    let mut received = Buffer::default();
-    let mut due = Due {
-        client: Millis::NEVER,
-        server: Millis::NEVER,
-        client_timeout: x.effects.timeout(Timeout::Client).or(x.front.timeouts.client),
-        server_timeout: x.effects.timeout(Timeout::Server).or(back.timeouts.server),
-    };
     loop {
-        let answer = await_head(x, session, back, &upstream.conn, &mut up, &mut received, &mut due).await;
+        let answer = if x.info.stray_body {
+            // HAProxy does not send a CONNECT that has a body
+            Answer::Gone(true)
+        } else {
+            await_head(x, session, back, t).await
+        };
+        let worker = &session.task.worker;
         let (len, info) = match answer {
             Answer::Head(len, info) => (len, info),
-            Answer::Gone(true) if replayable => {
-                x.input = reclaim(x, &mut up);
-                worker.idle.borrow_mut().close(upstream);
-                return Ended::TryAgain;
-            }
+            other if x.may_retry(back, other.failure()) => return again(x, worker, t),
             other => {
-                let stop = no_answer(x, &worker, back, &other);
-                x.input = reclaim(x, &mut up);
-                x.facts.bytes_up += up.bytes;
-                x.body_done = up.done;
-                worker.buffers.give(received);
-                upstream.conn.reset_on_close();
-                worker.idle.borrow_mut().close(upstream);
+                if matches!(other, Answer::Unasked) {
+                    x.facts.bytes_down += counted(&x.scratch.response, &Info::default());
+                }
+                let stop = match other {
+                    Answer::Gone(true) if reused => Stop::silent(),
+                    _ => no_answer(x, worker, back, &other),
+                };
+                t.up.drop_rest();
+                if !t.up.done && !x.info.stray_body {
+                    x.rest = Some(std::mem::replace(&mut t.up.body, Body::Length(0)));
+                }
+                t.give_up(x, worker);
+                x.body_done |= x.info.stray_body;
+                t.upstream.conn.reset_on_close();
                 return Ended::Stopped(stop);
             }
         };
-        received.consume(len);
+        t.down.buffer.consume(len);
+        headers::strip_connection(&mut x.scratch.response, info.upgrade);
         x.facts.bytes_down += counted(&x.scratch.response, &info);
         if (100..200).contains(&x.scratch.response.status) && x.scratch.response.status != 101 {
-            if x.client_is_11() {
-                interim(x, session, &mut due).await;
-            }
+            Box::pin(interim(x, session, &mut t.due)).await;
             continue;
         }
-        x.facts.timers.response = ms(worker.clock.now().since(sent_at));
+        if x.may_retry(back, RetryOn::status(x.scratch.response.status)) {
+            return again(x, worker, t);
+        }
+        x.facts.timers.response = ms(worker.clock.now().since(t.sent_at));
         x.facts.status = x.scratch.response.status.into();
-        if let Err(stop) = response_rules(x, session, back).await {
-            x.input = reclaim(x, &mut up);
-            x.facts.bytes_up += up.bytes;
-            worker.buffers.give(received);
-            worker.idle.borrow_mut().close(upstream);
-            x.body_done = up.done;
+        let rules = back.rules.is_some() || x.front.rules.is_some();
+        if rules && let Err(stop) = Box::pin(response_rules(x, session, back)).await {
+            t.give_up(x, &session.task.worker);
             return Ended::Stopped(stop);
         }
-        return respond(x, session, back, upstream, up, received, info, due).await;
+        return respond(x, session, back, t, info).await;
     }
 }
 
@@ -161,40 +238,24 @@ async fn response_rules(x: &mut Exchange<'_>, session: &mut Session, back: &Prox
 fn counted(head: &portcullis_message::Head, info: &Info) -> u64 {
     use portcullis_message::HeaderId;
     let dropped = |id| match id {
-        HeaderId::Connection => !info.upgrade,
         HeaderId::ContentLength => info.framing == Framing::Chunked || head.status == 204,
         _ => false,
     };
     let fields: usize = head.fields().filter(|f| !dropped(f.id)).map(|f| f.name.len() + f.value.len()).sum();
-    (21 + 8 + 3 + head.reason().len() + fields) as u64
-}
-
-fn upstream_is_new(up: &Upstream) -> bool {
-    up.requests() == 0
-}
-
-/// What is left of the client's bytes goes back to the exchange.
-fn reclaim(x: &mut Exchange<'_>, up: &mut Flow) -> Buffer {
-    x.scratch.out = std::mem::take(&mut up.before);
-    std::mem::take(&mut up.buffer)
+    let status = if head.status < 1000 { 3 } else { 5 };
+    (21 + 8 + status + head.reason().len() + fields) as u64
 }
 
 /// Forwards the request until the response's head is there.
-async fn await_head(
-    x: &mut Exchange<'_>,
-    session: &Session,
-    back: &ProxyPlan,
-    server: &Conn,
-    up: &mut Flow,
-    received: &mut Buffer,
-    due: &mut Due,
-) -> Answer {
+async fn await_head(x: &mut Exchange<'_>, session: &Session, back: &ProxyPlan, t: &mut Transfer) -> Answer {
     let task = &session.task;
+    let Transfer { upstream, up, down, due, .. } = t;
+    let (server, received) = (&upstream.conn, &mut down.buffer);
     let limits = back.response_limits;
     let method = x.method;
+    let global = &x.plan.global;
     let response = &mut x.scratch.response;
     let mut sink_broken = false;
-    let mut half_closed = false;
     let mut fresh = true;
     poll_fn(|cx| {
         let before = (up.reads, up.writes);
@@ -203,7 +264,7 @@ async fn await_head(
                 Poll::Ready(Err(FlowError::Sink(_))) => sink_broken = true,
                 Poll::Ready(Err(FlowError::Malformed)) => return Poll::Ready(Answer::BadRequest),
                 Poll::Ready(Err(FlowError::Source(_) | FlowError::Truncated)) => {
-                    return Poll::Ready(Answer::Client);
+                    return Poll::Ready(Answer::CutRequest);
                 }
                 _ => {}
             }
@@ -212,8 +273,16 @@ async fn await_head(
         loop {
             if fresh && !received.is_empty() {
                 match parse_response(received.data(), &limits, response, method) {
-                    Ok(Parsed::Complete(len, info)) => return Poll::Ready(Answer::Head(len, info)),
+                    Ok(Parsed::Complete(len, info)) => {
+                        // a fault in the body that is here already is the head's
+                        let rest = received.data().get(len..).unwrap_or_default();
+                        let bad = (info.framing == Framing::Chunked
+                            && Chunked::default().look(rest).is_err())
+                            || !head_fits(response, len, global);
+                        return Poll::Ready(if bad { Answer::Malformed } else { Answer::Head(len, info) });
+                    }
                     Ok(Parsed::Partial) if received.len() < task.worker.buffers.size() => {}
+                    Err(Bad { fault: Fault::Upgrade, .. }) => return Poll::Ready(Answer::Unasked),
                     _ => return Poll::Ready(Answer::Malformed),
                 }
             }
@@ -231,14 +300,10 @@ async fn await_head(
                 Poll::Pending => break,
             }
         }
-        if up.done && !half_closed {
+        if up.done {
             match session.conn.poll_peek(cx) {
-                Seen::Broken => return Poll::Ready(Answer::Client),
-                Seen::End if back.has(Opts::ABORTONCLOSE) => {
-                    // the client is gone or half closed: the server decides
-                    half_closed = true;
-                    server.finish();
-                }
+                Seen::Broken => return Poll::Ready(Answer::ClientBroke),
+                Seen::End if back.has(Opts::ABORTONCLOSE) => return Poll::Ready(Answer::Client),
                 _ => {}
             }
         }
@@ -264,11 +329,15 @@ fn no_answer(x: &Exchange<'_>, worker: &crate::worker::Worker, back: &ProxyPlan,
         }
     };
     match answer {
-        Answer::Gone(_) => {
+        Answer::Gone(false) => {
+            failed();
+            Stop::new(b"PH", 502)
+        }
+        Answer::Gone(true) => {
             failed();
             Stop::new(b"SH", 502)
         }
-        Answer::Malformed => {
+        Answer::Malformed | Answer::Unasked => {
             failed();
             Stop::new(b"PH", 502)
         }
@@ -277,8 +346,10 @@ fn no_answer(x: &Exchange<'_>, worker: &crate::worker::Worker, back: &ProxyPlan,
             Stop::new(b"sH", 504)
         }
         Answer::Client => Stop::new(b"CH", 400),
-        Answer::BadRequest => Stop::new(b"PH", 400),
-        Answer::ClientLate => Stop::new(b"cH", 408),
+        Answer::ClientBroke => Stop::mute(b"CD", 400),
+        Answer::CutRequest => Stop::mute(b"CH", 400),
+        Answer::BadRequest => Stop::mute(b"PH", 400),
+        Answer::ClientLate => Stop::new(b"cH", 400),
         Answer::Aborted(why) => Stop::new(&[why.letter(), b'H'], 503),
         Answer::Head(..) => Stop::silent(),
     }
@@ -312,33 +383,28 @@ pub async fn write_all(session: &Session, bytes: &[u8]) -> u64 {
 }
 
 /// Passes the response on, to its last byte.
-#[allow(clippy::too_many_arguments)]
 async fn respond(
     x: &mut Exchange<'_>,
     session: &mut Session,
     back: &ProxyPlan,
-    upstream: Upstream,
-    mut up: Flow,
-    received: Buffer,
+    t: &mut Transfer,
     info: Info,
-    mut due: Due,
 ) -> Ended {
     let tunnel = info.framing == Framing::Tunnel;
     let client = x.scratch.request.version;
     x.facts.status = x.scratch.response.status.into();
-    x.keep &=
-        info.framing != Framing::UntilClose && !tunnel && !(info.insecure && !x.plan.global.keep_insecure_te);
-    // a 1.0 client knows no chunks: the end of the connection is the end of the body
-    let chunked = info.framing == Framing::Chunked && client >= Version::HTTP_11;
-    if info.framing == Framing::Chunked && !chunked {
-        x.scratch.response.remove_id(portcullis_message::HeaderId::TransferEncoding);
-        x.keep = false;
-    }
+    x.keep &= info.framing != Framing::UntilClose && !tunnel;
     if session.worker().process.is_stopping() {
         x.keep = false;
     }
-    headers::to_client(&mut x.scratch.response, client, x.keep, tunnel && info.upgrade);
-    let mut down = Flow::new(received, Body::new(info.framing), chunked);
+    x.keep = headers::to_client(&mut x.scratch.response, client, x.keep, &info);
+    let down = &mut t.down;
+    (down.body, down.chunked) = (Body::new(info.framing), info.framing == Framing::Chunked);
+    if t.up.done {
+        // the request's bytes are not needed any more
+        down.before = std::mem::take(&mut t.up.before);
+        down.before.clear();
+    }
     encode::response(&x.scratch.response, x.front.client_case.as_deref(), &mut down.before);
     down.drop_trailers =
         back.has(Opts::HTTP_DROP_RESPONSE_TRAILERS) || x.front.has(Opts::HTTP_DROP_RESPONSE_TRAILERS);
@@ -346,38 +412,40 @@ async fn respond(
         log_now(x, session);
     }
     if tunnel {
-        return run_tunnel(x, session, back, upstream, up, down).await;
+        return Box::pin(run_tunnel(x, session, back, t)).await;
     }
-    let failed = pump(session, &upstream.conn, &mut up, &mut down, &mut due).await;
-    x.facts.bytes_up += up.bytes;
-    x.facts.bytes_down += down.counted();
-    x.body_done = up.done;
-    let worker = session.worker().clone();
-    let clean = failed.is_none() && up.done;
-    let reusable = clean
+    let failed = pump(session, back, t).await;
+    x.facts.bytes_up += t.up.bytes;
+    x.facts.bytes_down += t.down.counted();
+    x.body_done = t.up.done;
+    let mut odd = false;
+    if info.glitches > 0 {
+        t.upstream.glitches += 1;
+        odd = too_odd(t.upstream.glitches, x.plan.global.be_glitches);
+    }
+    // a server that did not take all of the request is not asked again
+    let reusable = failed.is_none()
+        && !t.up.was_dropped()
+        && !odd
         && info.keep_alive
-        && !info.insecure
+        && !x.server_close
+        && (!info.insecure || x.plan.global.keep_insecure_te)
         && info.framing != Framing::UntilClose
         && back.connection == ConnectionMode::KeepAlive
         && x.front.connection != ConnectionMode::ServerClose
-        && down.buffer.is_empty();
+        && t.down.buffer.is_empty();
     if let Some(t) = failed {
         x.facts.termination[..2].copy_from_slice(&t);
-    }
-    if !clean {
         x.keep = false;
     }
-    x.input = reclaim(x, &mut up);
-    worker.buffers.give(std::mem::take(&mut down.buffer));
-    if failed.is_some() {
-        session.conn.reset_on_close();
-        upstream.conn.reset_on_close();
+    if t.up.before.capacity() == 0 {
+        t.up.before = std::mem::take(&mut t.down.before);
     }
-    if reusable {
-        return Ended::Done(Some(upstream));
+    t.reclaim(x, &session.task.worker);
+    if !reusable && !matches!(failed, Some([b'S' | b's' | b'P', _])) {
+        t.upstream.conn.reset_on_close();
     }
-    worker.idle.borrow_mut().close(upstream);
-    Ended::Done(None)
+    Ended::Done(reusable)
 }
 
 /// `option logasap`: the line is written when the response's head is known.
@@ -395,44 +463,49 @@ fn log_now(x: &mut Exchange<'_>, session: &Session) {
     x.facts.as_soon_as_possible = true;
 }
 
-/// Moves both directions until the response has been written. Some: cause and phase of a failure.
-async fn pump(
-    session: &Session,
-    server: &Conn,
-    up: &mut Flow,
-    down: &mut Flow,
-    due: &mut Due,
-) -> Option<[u8; 2]> {
+/// Moves both directions until both messages are over. Some: cause and phase of a failure.
+async fn pump(session: &Session, back: &ProxyPlan, t: &mut Transfer) -> Option<[u8; 2]> {
     let task = &session.task;
+    let Transfer { upstream, up, down, due, .. } = t;
+    let server = &upstream.conn;
     let mut first = true;
-    let mut up_broken = false;
     poll_fn(|cx| {
         let before = (up.reads, up.writes, down.reads, down.writes);
-        match down.poll(cx, task, server, &session.conn) {
-            Poll::Ready(Ok(())) => {
-                // what the client still sends of a request that is answered is not waited for
-                if !up.done && !up_broken {
-                    let _ = up.poll(cx, task, &session.conn, server);
-                }
-                return Poll::Ready(None);
-            }
-            Poll::Ready(Err(e)) => return Poll::Ready(Some(down_failure(&e))),
-            Poll::Pending => {}
+        if !down.done
+            && let Poll::Ready(Err(e)) = down.poll(cx, task, server, &session.conn)
+        {
+            return Poll::Ready(Some(down_failure(&e)));
         }
-        if !up.done && !up_broken {
-            match up.poll(cx, task, &session.conn, server) {
-                Poll::Ready(Err(FlowError::Sink(_))) => up_broken = true,
-                Poll::Ready(Err(FlowError::Malformed)) => return Poll::Ready(Some(*b"PD")),
-                Poll::Ready(Err(_)) => return Poll::Ready(Some(*b"CD")),
+        // the rest of a request that is answered already is waited for
+        let phase = if down.done { b'L' } else { b'D' };
+        if !up.done {
+            let mut polled = up.poll(cx, task, &session.conn, server);
+            if let Poll::Ready(Err(FlowError::Sink(_))) = polled {
+                up.drop_rest();
+                polled = up.poll(cx, task, &session.conn, server);
+            }
+            match polled {
+                Poll::Ready(Err(FlowError::Malformed)) => return Poll::Ready(Some([b'P', phase])),
+                Poll::Ready(Err(_)) => return Poll::Ready(Some([b'C', phase])),
+                _ => {}
+            }
+        }
+        if down.done && up.done {
+            return Poll::Ready(None);
+        }
+        if up.done {
+            match session.conn.poll_peek(cx) {
+                Seen::Broken => return Poll::Ready(Some(*b"CD")),
+                Seen::End if back.has(Opts::ABORTONCLOSE) => return Poll::Ready(Some(*b"CD")),
                 _ => {}
             }
         }
         if first || before != (up.reads, up.writes, down.reads, down.writes) {
             first = false;
             let writing = down.is_writing();
-            due.renew(task, writing || !(up.done || up_broken), !writing);
+            due.renew(task, writing || !up.done, !writing && !down.done);
         }
-        wait(task, cx, due)
+        wait(task, cx, due, phase)
     })
     .await
 }
@@ -445,12 +518,12 @@ fn down_failure(e: &FlowError) -> [u8; 2] {
     }
 }
 
-fn wait(task: &Task, cx: &mut Context<'_>, due: &Due) -> Poll<Option<[u8; 2]>> {
+fn wait(task: &Task, cx: &mut Context<'_>, due: &Due, phase: u8) -> Poll<Option<[u8; 2]>> {
     match task.poll_woken(cx) {
         None => Poll::Pending,
-        Some(Woken::Aborted(why)) => Poll::Ready(Some([why.letter(), b'D'])),
-        Some(Woken::Late) if due.client <= due.server => Poll::Ready(Some(*b"cD")),
-        Some(Woken::Late) => Poll::Ready(Some(*b"sD")),
+        Some(Woken::Aborted(why)) => Poll::Ready(Some([why.letter(), phase])),
+        Some(Woken::Late) if due.client <= due.server => Poll::Ready(Some([b'c', phase])),
+        Some(Woken::Late) => Poll::Ready(Some([b's', phase])),
     }
 }
 
@@ -459,10 +532,9 @@ async fn run_tunnel(
     x: &mut Exchange<'_>,
     session: &mut Session,
     back: &ProxyPlan,
-    upstream: Upstream,
-    mut up: Flow,
-    mut down: Flow,
+    t: &mut Transfer,
 ) -> Ended {
+    let Transfer { upstream, up, down, .. } = t;
     x.keep = false;
     write_all(session, &down.before).await;
     x.facts.bytes_up += up.bytes;
@@ -488,9 +560,11 @@ async fn run_tunnel(
     x.facts.bytes_up += to_server.bytes;
     x.facts.bytes_down += to_client.bytes;
     x.facts.termination[..2].copy_from_slice(&crate::tcp::termination(end));
+    if end == relay::End::ClientBroke {
+        upstream.conn.reset_on_close();
+    }
     x.scratch.out = std::mem::take(&mut up.before);
     to_server.discard(&session.task);
     to_client.discard(&session.task);
-    session.worker().idle.borrow_mut().close(upstream);
-    Ended::Done(None)
+    Ended::Done(false)
 }

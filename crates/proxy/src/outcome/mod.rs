@@ -40,6 +40,7 @@ pub fn begin<'p>(facts: &mut Facts<'p>, session: &Session, front: &'p ProxyPlan,
     facts.client = session.client.addr();
     facts.frontend_name = &front.name;
     facts.frontend_id = front.id;
+    facts.listener_id = session.listener.bind.id;
     facts.backend_name = &front.name;
     facts.http = http;
     facts.request_number = session.requests;

@@ -59,9 +59,16 @@ pub fn compile(
 ) -> Vec<Arc<ListenerPlan>> {
     let threads = model.global.nbthread.unwrap_or(1);
     let maxconn = p.maxconn.unwrap_or_else(|| model.global.maxconn.unwrap_or(0));
+    let mut last_id = 0;
     p.binds
         .iter()
         .map(|bind| {
+            let mut bind = bind.clone();
+            if bind.id == 0 {
+                // the next one that no line has taken
+                last_id = (last_id + 1..).find(|id| p.binds.iter().all(|b| b.id != *id)).unwrap_or(0);
+                bind.id = last_id;
+            }
             let wanted = bind.backlog.or(p.backlog).unwrap_or_else(|| bind.maxconn.unwrap_or(maxconn));
             let keepalive = (p.opts.intersects(Opts::CLITCPKA | Opts::TCPKA)).then(|| {
                 let s = |d: Option<Duration>| d.map_or(0, |d| d.as_secs() as u32);
@@ -80,7 +87,6 @@ pub fn compile(
                 frontend_name: plan.name.clone(),
                 frontend_kind: p.kind.name(),
                 file: diags.files.get(bind.place.file.0 as usize).cloned().unwrap_or_default(),
-                bind: bind.clone(),
                 options: ListenOptions {
                     backlog: if wanted == 0 { 1024 } else { wanted.min(MAX_BACKLOG) as i32 },
                     reuse_port: !model.global.noreuseport,
@@ -101,7 +107,8 @@ pub fn compile(
                         .rules
                         .as_ref()
                         .is_some_and(|r| !r.tcp_connection.is_empty() || !r.tcp_session.is_empty()),
-                workers: workers_of(bind),
+                workers: workers_of(&bind),
+                bind,
             })
         })
         .collect()

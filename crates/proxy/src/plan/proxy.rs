@@ -7,7 +7,7 @@ use crate::rules::{Forwarded, RuleSets, UniqueId};
 use portcullis_backend::{BackendState, RetryPolicy, ServerState};
 use portcullis_config::{
     AddAddress, ConnectionMode, Diagnostics, LogFormat, Mode, Model, Opts, Proxy, ProxyKind, RestrictNames,
-    Reuse, Severity, Timeouts,
+    RetryOn, Reuse, Severity, Timeouts,
 };
 use portcullis_sample::Format;
 use portcullis_telemetry::gate::Frontend;
@@ -39,6 +39,10 @@ pub struct ProxyPlan {
     pub reuse: Reuse,
     /// `retries`, `option redispatch`
     pub retry: RetryPolicy,
+    /// `retry-on`, beyond failed connections
+    pub retry_on: RetryOn,
+    /// `retries`
+    pub retries: u32,
     /// `option forwardfor`
     pub forwardfor: Option<AddAddress>,
     /// `option originalto`
@@ -137,14 +141,16 @@ pub fn compile(
         any_method_payload: g.h1_accept_payload_with_any_method,
     };
     let case = |option| {
-        (p.opts.contains(option) && !g.h1_case_adjust.is_empty())
-            .then(|| Arc::new(CaseMap::new(g.h1_case_adjust.iter().map(String::as_str))))
+        let names = || g.h1_case_adjust.iter().chain(&g.h1_case_adjust_file);
+        (p.opts.contains(option) && names().next().is_some())
+            .then(|| Arc::new(CaseMap::new(names().map(String::as_str))))
     };
     let tag = p.log_tag.as_deref().or(g.log_tag.as_deref());
     let loggers = Loggers::new(&process.sinks, &p.logs, &g.logs, tag).unwrap_or_else(|(target, e)| {
         diags.add(Severity::Alert, Some(target.place), format!("'log' : cannot open the destination ({e})."));
         Loggers::default()
     });
+    let retries = p.retries.unwrap_or(3);
     let mut opts = p.opts;
     // the default of HTTP backends (manual, "option abortonclose")
     if p.mode == Mode::Http && !p.no_opts.contains(Opts::ABORTONCLOSE) {
@@ -161,10 +167,12 @@ pub fn compile(
         connection: p.connection_mode.unwrap_or_default(),
         reuse: p.reuse.unwrap_or_default(),
         retry: RetryPolicy {
-            retries: p.retries.unwrap_or(3),
+            retries: if p.retry_on.has(RetryOn::CONN_FAILURE) { retries } else { 0 },
             redispatch: p.redispatch,
             timeout_connect: p.timeouts.connect,
         },
+        retry_on: p.retry_on,
+        retries,
         forwardfor: p.forwardfor.clone(),
         originalto: p.originalto.clone(),
         restrict_names: p.restrict_names,
@@ -188,6 +196,7 @@ pub fn compile(
         unique_id: p.ext.get::<UniqueId>().cloned().filter(|u| u.format.is_some()),
         wants_destination: p.ext.get::<RuleSets>().is_some()
             || p.originalto.is_some()
+            || p.ext.get::<Option<Arc<Forwarded>>>().is_some_and(Option::is_some)
             || p.log_format == LogFormat::Connect
             || p.opts.contains(Opts::TRANSPARENT)
             || p.servers.iter().any(|s| s.set.send_proxy || s.set.send_proxy_v2 || needs_port(s)),

@@ -4,15 +4,16 @@
 pub mod mailbox;
 pub mod slots;
 pub mod task;
+pub mod turn;
 
 use mailbox::{Mail, Mailbox};
 use portcullis_sample::Random;
 use portcullis_telemetry::log::LogWriter;
 use portcullis_transport::splice::Pipes;
-use portcullis_transport::{Buffers, Clock, Millis, Wheel};
+use portcullis_transport::{Buffers, Millis, TurnClock, Wheel};
 use slots::Slots;
 use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
@@ -28,8 +29,10 @@ pub struct Worker {
     pub process: Arc<crate::process::Process>,
     /// The newest plan; a stream keeps the one that it began with.
     pub plan: RefCell<Rc<Arc<crate::plan::Plan>>>,
-    /// The process' clock.
-    pub clock: Clock,
+    /// Which requests may begin in this turn of the event loop.
+    pub turn: turn::Turn,
+    /// The time of this turn of the event loop.
+    pub clock: TurnClock,
     /// Spare buffers.
     pub buffers: Buffers,
     /// Spare pipes for splicing.
@@ -62,7 +65,8 @@ impl Worker {
         let g = &plan.global;
         Self {
             id,
-            clock,
+            clock: TurnClock::new(clock),
+            turn: turn::Turn::default(),
             buffers: Buffers::new(g.bufsize, g.bulk_size, 256),
             pipes: Pipes::new(g.maxpipes, g.pipesize, &crate::process::PIPES_USED),
             slots: Slots::default(),
@@ -126,10 +130,15 @@ pub fn run(
     mailbox: Mailbox,
     listeners: Vec<crate::accept::Listening>,
 ) -> std::io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().event_interval(31).build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .event_interval(31)
+        .max_io_events_per_tick(64)
+        .build()?;
     let local = tokio::task::LocalSet::new();
-    local.block_on(&runtime, async move {
-        let worker = Rc::new(Worker::new(id, process, plan));
+    let worker = Rc::new(Worker::new(id, process, plan));
+    let own = worker.clone();
+    let work = local.run_until(async move {
         tokio::task::spawn_local(drive_timers(worker.clone()));
         tokio::task::spawn_local(drive_log(worker.clone()));
         tokio::task::spawn_local(crate::upstream::tend(worker.clone()));
@@ -138,6 +147,19 @@ pub fn run(
         }
         read_mail(&worker, mailbox).await;
         worker.flush_log();
+    });
+    runtime.block_on(async move {
+        let mut work = std::pin::pin!(work);
+        poll_fn(|cx| {
+            own.clock.refresh();
+            own.turn.begin();
+            let done = work.as_mut().poll(cx);
+            if own.turn.is_waited_for() {
+                cx.waker().wake_by_ref();
+            }
+            done
+        })
+        .await;
     });
     Ok(())
 }

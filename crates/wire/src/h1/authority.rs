@@ -142,7 +142,7 @@ fn normalize_target(head: &mut Head, authority: Range<usize>, stripped: usize) {
 }
 
 /// Every Host is well-formed, and all say the same; the first one stays (RFC 9112 section 3.2).
-fn one_host(head: &mut Head) -> Result<(), Fault> {
+pub(super) fn one_host(head: &mut Head) -> Result<(), Fault> {
     let mut hosts = head.all(HeaderId::Host);
     let Some(first) = hosts.next() else { return Ok(()) };
     if !is_host(first) {

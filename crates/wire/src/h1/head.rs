@@ -5,11 +5,11 @@
 
 use super::info::{self, Info};
 use super::scan::{blanks_end, line_byte, not_visible, token_end};
-use portcullis_message::{Head, Version};
+use portcullis_message::{Head, HeaderId, Version, values};
 use std::ops::Range;
 
 /// What a head may be like.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// `tune.http.maxhdr`: fewer fields than this (HAProxy counts the end of the head as one).
     pub max_fields: usize,
@@ -291,6 +291,25 @@ fn status_line(raw: &[u8], start: usize, limits: &Limits, head: &mut Head) -> Re
     Ok(Some(Line { next, odd: version.is_none() || digits != 3, has_fields: true }))
 }
 
+/// Fields that may come above the limit because they do not go on.
+const TAKEN_OUT: usize = 16;
+
+/// Are there too many fields, without repeated Hosts and Connection fields that say `close` or `keep-alive` only?
+#[cold]
+fn too_many(head: &Head, max: usize) -> bool {
+    let hop = |t: &[u8]| t.eq_ignore_ascii_case(b"close") || t.eq_ignore_ascii_case(b"keep-alive");
+    let mut hosts = 0;
+    let mut goes_on = |id, value| match id {
+        HeaderId::Connection => !values::elements(value).all(hop),
+        HeaderId::Host => {
+            hosts += 1;
+            hosts == 1
+        }
+        _ => true,
+    };
+    head.fields().map(|f| (f.id, f.value)).map(|(id, v)| goes_on(id, v)).filter(|kept| *kept).count() >= max
+}
+
 /// The fields from `at` to the empty line (RFC 9112 section 5), into the head: where they end, and how many things
 /// were accepted only because parsing is relaxed. `None` when more must come.
 fn fields(raw: &[u8], mut at: usize, limits: &Limits, head: &mut Head) -> Result<Option<(usize, u8)>, Bad> {
@@ -300,6 +319,9 @@ fn fields(raw: &[u8], mut at: usize, limits: &Limits, head: &mut Head) -> Result
         if matches!(raw.get(at), None | Some(b'\r' | b'\n')) {
             let Some(end) = line_end(raw, at, Fault::Byte)? else { return Ok(None) };
             head.adopt(&raw[..end], folded);
+            if head.len() >= limits.max_fields && too_many(head, limits.max_fields) {
+                return Err(Bad::new(Fault::TooManyFields, at));
+            }
             return Ok(Some((end, glitches)));
         }
         let name = at..token_end(raw, at);
@@ -325,7 +347,7 @@ fn fields(raw: &[u8], mut at: usize, limits: &Limits, head: &mut Head) -> Result
             glitches = glitches.saturating_add(1);
             continue;
         }
-        if head.len() + 1 >= limits.max_fields {
+        if head.len() + 1 >= limits.max_fields + TAKEN_OUT {
             return Err(Bad::new(Fault::TooManyFields, name.start));
         }
         head.field_at(name, value.text);
@@ -388,7 +410,7 @@ fn value(raw: &[u8], from: usize, relaxed: bool, glitches: &mut u8) -> Result<Op
 pub fn parse_trailers(raw: &[u8], limits: &Limits, head: &mut Head) -> Result<(), Bad> {
     head.clear();
     match fields(raw, 0, limits, head)? {
-        Some((end, _)) if end == raw.len() => Ok(()),
+        Some((end, _)) if end == raw.len() => info::check_trailers(head).map_err(|fault| Bad::new(fault, 0)),
         _ => Err(Bad::new(Fault::Chunk, raw.len())),
     }
 }

@@ -38,6 +38,8 @@ pub struct Info {
     /// Content-Length together with Transfer-Encoding, or Transfer-Encoding over HTTP/1.0: the connection may not be
     /// reused (RFC 9112 sections 6.1 and 6.3), unless `h1-do-not-close-on-insecure-transfer-encoding` says so.
     pub insecure: bool,
+    /// A CONNECT with a body, which is none (RFC 9110 section 9.3.6).
+    pub stray_body: bool,
     /// What is not wrong but odd, for `tune.h1.*.glitches-threshold`.
     pub glitches: u8,
 }
@@ -82,6 +84,15 @@ fn look(head: &Head, relaxed_codings: bool) -> Result<Seen, Fault> {
         }
     }
     Ok(seen)
+}
+
+/// Framing and Host in trailers say nothing, but they must be well-formed, as HAProxy wants it.
+pub(super) fn check_trailers(head: &mut Head) -> Result<(), Fault> {
+    let seen = look(head, false)?;
+    if seen.coded && !seen.chunked {
+        return Err(Fault::TransferEncoding);
+    }
+    authority::one_host(head)
 }
 
 fn connection(value: &[u8], seen: &mut Seen) {
@@ -157,7 +168,7 @@ pub(super) fn of_request(head: &mut Head, limits: &Limits) -> Result<Info, Fault
     }
     if method == Method::Connect {
         // what follows is not of this message
-        info.insecure |= info.framing != Framing::None;
+        info.stray_body = info.framing != Framing::None;
         remove_framing(head);
         info.framing = Framing::None;
     }
@@ -170,6 +181,7 @@ pub(super) fn of_request(head: &mut Head, limits: &Limits) -> Result<Info, Fault
     }
     info.expect_continue &= !old;
     persistence(head.version, &seen, &mut info);
+    info.keep_alive &= !(old && info.framing == Framing::Chunked);
     Ok(info)
 }
 

@@ -1,0 +1,504 @@
+//! Options of the HTTP path, each with what it changes (manual section 4.2).
+use crate::sections;
+use portcullis_e2e::{Gate, World, scenario};
+
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+/// Requests one after the other, each on a connection of its own.
+fn each(w: &mut World, requests: &[&str]) {
+    for (n, request) in requests.iter().enumerate() {
+        w.client("fe").send(request).read_to_end();
+        w.logs(n + 1);
+    }
+}
+
+#[test]
+fn proxy_connection_field() {
+    scenario("http_options/proxy_connection_field", |w| {
+        w.ok("o1");
+        w.proxy(&sections("option http-use-proxy-header\noption httpclose", "option http-server-close"));
+        each(
+            w,
+            &[
+                "GET http://test/a HTTP/1.1\r\nHost: test\r\nProxy-Connection: keep-alive\r\n\r\n",
+                "GET http://test/b HTTP/1.1\r\nHost: test\r\nConnection: keep-alive, X-A\r\n\r\n",
+                "GET /c HTTP/1.1\r\nHost: test\r\nProxy-Connection: close\r\n\r\n",
+                "GET http://test/d HTTP/1.0\r\nProxy-Connection: keep-alive\r\n\r\n",
+            ],
+        );
+    });
+}
+
+#[test]
+fn proxy_connection_field_and_keep_alive() {
+    scenario("http_options/proxy_connection_field_and_keep_alive", |w| {
+        w.ok("o1");
+        w.proxy(&sections("option http-use-proxy-header", ""));
+        let mut c = w.client("fe");
+        c.send("GET http://test/a HTTP/1.0\r\nProxy-Connection: keep-alive\r\n\r\n").response();
+        c.send("GET http://test/b HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").response();
+        c.send("GET http://test/c HTTP/1.1\r\nHost: test\r\nProxy-Connection: close\r\n\r\n").read_to_end();
+        w.logs(3);
+    });
+}
+
+#[test]
+fn head_up_to_the_rewrite_reserve() {
+    scenario("http_options/head_up_to_the_rewrite_reserve", |w| {
+        w.ok("o1");
+        w.proxy(
+            "
+global
+  log 127.0.0.1:${log} local0
+  tune.bufsize 4096
+  tune.maxrewrite 1000
+defaults
+  mode http
+  log global
+  option httplog
+  timeout connect 2s
+  timeout client 5s
+  timeout server 5s
+frontend fe
+  bind 127.0.0.1:${fe}
+  default_backend be
+backend be
+  server s1 127.0.0.1:${o1}
+",
+        );
+        let mut n = 0;
+        for size in [2900, 3096, 3097, 3200, 4096] {
+            let fixed = "GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\nX-A: \r\n\r\n".len();
+            let mut c = w.client("fe");
+            c.send_quietly(
+                format!(
+                    "GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\nX-A: {}\r\n\r\n",
+                    "a".repeat(size - fixed)
+                )
+                .as_bytes(),
+            );
+            let (bytes, end) = c.read_to_end();
+            n += 1;
+            w.logs(n);
+            w.note(format!("{size}: {} {end:?}", String::from_utf8_lossy(bytes.get(..12).unwrap_or(&bytes))));
+        }
+    });
+}
+
+#[test]
+fn response_heads_that_are_too_large() {
+    scenario("http_options/response_heads_that_are_too_large", |w| {
+        w.origin("o1", |mut c| {
+            if let Some(head) = c.head() {
+                let size: usize = String::from_utf8_lossy(&head[5..10]).parse().unwrap();
+                let fixed = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-A: \r\n\r\n".len();
+                c.send_quietly(
+                    format!(
+                        "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-A: {}\r\n\r\n",
+                        "a".repeat(size - fixed)
+                    )
+                    .as_bytes(),
+                );
+            }
+            c.wait_end();
+        });
+        w.proxy(&sections("", ""));
+        for size in [15000, 15360, 15361, 16384, 17000] {
+            let mut c = w.client("fe");
+            c.get(&format!("/{size:05}"), "Connection: close\r\n");
+            let (bytes, _) = c.read_to_end();
+            w.note(format!("{size}: {}", String::from_utf8_lossy(bytes.get(..12).unwrap_or(&bytes))));
+        }
+        w.logs(5);
+    });
+}
+
+#[test]
+fn maxhdr() {
+    scenario("http_options/maxhdr", |w| {
+        w.answering(
+            "o1",
+            "HTTP/1.1 200 OK\r\nA: 1\r\nB: 1\r\nC: 1\r\nD: 1\r\nE: 1\r\nContent-Length: 2\r\n\r\nok",
+        );
+        w.proxy(
+            "
+global
+  log 127.0.0.1:${log} local0
+  tune.http.maxhdr 6
+defaults
+  mode http
+  log global
+  option httplog
+  timeout connect 2s
+  timeout client 5s
+  timeout server 5s
+frontend fe
+  bind 127.0.0.1:${fe}
+  default_backend be
+backend be
+  http-request return status 200 if { path /here }
+  server s1 127.0.0.1:${o1}
+",
+        );
+        each(
+            w,
+            &[
+                "GET /here HTTP/1.1\r\nHost: test\r\nA: 1\r\nB: 1\r\nC: 1\r\nD: 1\r\nConnection: close\r\n\r\n",
+                "GET /here HTTP/1.1\r\nHost: test\r\nA: 1\r\nB: 1\r\nC: 1\r\nD: 1\r\nE: 1\r\n\r\n",
+                "GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n",
+            ],
+        );
+    });
+}
+
+#[test]
+fn payload_with_any_method() {
+    scenario("http_options/payload_with_any_method", |w| {
+        w.ok("o1");
+        w.proxy(
+            "
+global
+  log 127.0.0.1:${log} local0
+  h1-accept-payload-with-any-method
+defaults
+  mode http
+  log global
+  option httplog
+  timeout connect 2s
+  timeout client 5s
+  timeout server 5s
+frontend fe
+  bind 127.0.0.1:${fe}
+  default_backend be
+backend be
+  server s1 127.0.0.1:${o1}
+",
+        );
+        each(
+            w,
+            &[
+                "GET / HTTP/1.0\r\nContent-Length: 3\r\n\r\nabc",
+                "HEAD / HTTP/1.0\r\nContent-Length: 3\r\n\r\nabc",
+                "DELETE / HTTP/1.0\r\nContent-Length: 3\r\n\r\nabc",
+            ],
+        );
+    });
+}
+
+#[test]
+fn insecure_transfer_encoding_kept_alive() {
+    scenario("http_options/insecure_transfer_encoding_kept_alive", |w| {
+        w.ok("o1");
+        w.proxy(
+            "
+global
+  log 127.0.0.1:${log} local0
+  h1-do-not-close-on-insecure-transfer-encoding
+defaults
+  mode http
+  log global
+  option httplog
+  timeout connect 2s
+  timeout client 5s
+  timeout server 5s
+frontend fe
+  bind 127.0.0.1:${fe}
+  default_backend be
+backend be
+  server s1 127.0.0.1:${o1}
+",
+        );
+        let mut c = w.client("fe");
+        c.send("POST /1 HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n").response();
+        c.send("POST /2 HTTP/1.0\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+            .response();
+        c.get("/3", "Connection: close\r\n").read_to_end();
+        w.logs(3);
+    });
+}
+
+#[test]
+fn insecure_transfer_encoding_of_a_response() {
+    scenario("http_options/insecure_transfer_encoding_of_a_response", |w| {
+        w.answering(
+            "o1",
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+        );
+        w.proxy(&sections("", ""));
+        let mut c = w.client("fe");
+        c.get("/1", "").response();
+        c.get("/2", "Connection: close\r\n").read_to_end();
+        w.logs(2);
+    });
+}
+
+#[test]
+fn unsafe_violations_in_responses() {
+    for (name, response) in [
+        ("nul", "HTTP/1.1 200 OK\r\nX-A: a\0b\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
+        (
+            "space_before_colon",
+            "HTTP/1.1 200 OK\r\nX-A : b\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        ),
+        ("long_status", "HTTP/1.1 20000 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
+        ("odd_version", "RTSP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n"),
+    ] {
+        scenario(&format!("http_options/unsafe_response_{name}"), |w| {
+            w.origin("o1", move |mut c| {
+                c.request();
+                c.send(response);
+                c.wait_end();
+            });
+            w.proxy(&sections("", "option accept-unsafe-violations-in-http-response\ntimeout server 1s"));
+            each(w, &["GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"]);
+        });
+    }
+}
+
+#[test]
+fn glitches_of_a_client() {
+    scenario("http_options/glitches_of_a_client", |w| {
+        w.ok("o1");
+        w.proxy(
+            "
+global
+  log 127.0.0.1:${log} local0
+  tune.h1.fe.glitches-threshold 3
+defaults
+  mode http
+  log global
+  option httplog
+  timeout connect 2s
+  timeout client 2s
+  timeout server 2s
+frontend fe
+  bind 127.0.0.1:${fe}
+  option accept-unsafe-violations-in-http-request
+  default_backend be
+backend be
+  server s1 127.0.0.1:${o1}
+",
+        );
+        let mut c = w.client("fe");
+        for n in 1..=3 {
+            c.send(format!("GET /{n}\u{e9} HTTP/1.1\r\nHost: test\r\n\r\n")).response();
+        }
+        c.read_to_end();
+        w.logs(3);
+    });
+}
+
+#[test]
+fn http_no_delay() {
+    scenario("http_options/http_no_delay", |w| {
+        w.ok("o1");
+        w.proxy(&sections("option http-no-delay", "option http-no-delay"));
+        each(w, &["GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"]);
+    });
+}
+
+#[test]
+fn nolinger_resets_clients() {
+    scenario("http_options/nolinger", |w| {
+        w.ok("o1");
+        w.proxy(&sections("option nolinger", ""));
+        let mut c = w.client("fe");
+        c.get("/", "Connection: close\r\n").response();
+        let end = c.wait_end();
+        w.note(format!("{end:?}"));
+        w.logs(1);
+    });
+}
+
+#[test]
+fn buffered_request_in_the_frontend() {
+    scenario("http_options/buffered_request_in_the_frontend", |w| {
+        w.ok("o1");
+        w.proxy(&sections("option http-buffer-request\ntimeout http-request 300ms", ""));
+        each(
+            w,
+            &[
+                "POST /1 HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc",
+                "POST /2 HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Length: 3\r\n\r\nab",
+                "POST /3 HTTP/1.1\r\nHost: test\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nab",
+                "POST /4 HTTP/1.1\r\nHost: test\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+            ],
+        );
+    });
+}
+
+#[test]
+fn buffered_request_cut() {
+    scenario("http_options/buffered_request_cut", |w| {
+        w.ok("o1");
+        w.proxy(&sections("option http-buffer-request", ""));
+        w.client("fe")
+            .send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 3\r\n\r\nab")
+            .half_close()
+            .read_to_end();
+        w.logs(1);
+    });
+}
+
+#[test]
+fn buffered_request_larger_than_the_buffer() {
+    scenario("http_options/buffered_request_larger_than_the_buffer", |w| {
+        w.ok("o1");
+        w.proxy(&sections("option http-buffer-request", ""));
+        let mut c = w.client("fe");
+        c.send("POST / HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Length: 40000\r\n\r\n");
+        c.send_quietly(&[b'x'; 40_000]);
+        c.read_to_end();
+        w.logs(1);
+    });
+}
+
+#[test]
+fn abort_in_the_queue() {
+    for (name, option) in [("abortonclose", ""), ("no_abortonclose", "no option abortonclose\n")] {
+        scenario(&format!("http_options/abort_in_the_queue_{name}"), |w| {
+            let gate = Gate::default();
+            let wait = gate.clone();
+            let origin = w.origin("o1", move |mut c| {
+                while c.request().is_some() {
+                    wait.wait();
+                    c.send_quietly(OK.as_bytes());
+                }
+            });
+            w.proxy(&sections("", &format!("{option}default-server maxconn 1\ntimeout queue 3s")));
+            let mut first = w.client("fe");
+            first.get("/1", "");
+            origin.wait_line(0, "< GET");
+            let mut second = w.client("fe");
+            second.get("/2", "Connection: close\r\n").half_close();
+            if name == "abortonclose" {
+                second.read_to_end();
+                gate.open();
+            } else {
+                gate.open();
+                second.read_to_end();
+            }
+            first.response();
+            first.close();
+            w.logs(2);
+        });
+    }
+}
+
+#[test]
+fn the_queue_times_out() {
+    scenario("http_options/the_queue_times_out", |w| {
+        let gate = Gate::default();
+        let wait = gate.clone();
+        let origin = w.origin("o1", move |mut c| {
+            while c.request().is_some() {
+                wait.wait();
+                c.send_quietly(OK.as_bytes());
+            }
+        });
+        w.proxy(&sections("", "default-server maxconn 1\ntimeout queue 300ms"));
+        let mut first = w.client("fe");
+        first.get("/1", "");
+        origin.wait_line(0, "< GET");
+        let mut second = w.client("fe");
+        second.get("/2", "").response();
+        gate.open();
+        first.response();
+        first.close();
+        second.close();
+        w.logs(2);
+    });
+}
+
+#[test]
+fn send_name_header_follows_a_redispatch() {
+    scenario("http_options/send_name_header_follows_a_redispatch", |w| {
+        w.ok("o2");
+        w.proxy(
+            "
+frontend fe
+  bind 127.0.0.1:${fe}
+  default_backend be
+backend be
+  http-send-name-header X-Server
+  retries 1
+  timeout connect 100ms
+  option redispatch
+  server s1 127.0.0.1:${o1} weight 256
+  server s2 127.0.0.1:${o2} weight 1
+",
+        );
+        each(w, &["GET / HTTP/1.1\r\nHost: test\r\nX-Server: x\r\nConnection: close\r\n\r\n"]);
+    });
+}
+
+#[test]
+fn restricted_names_in_both_sections() {
+    scenario("http_options/restricted_names_in_both_sections", |w| {
+        w.ok("o1");
+        w.proxy(&sections(
+            "option http-restrict-req-hdr-names preserve",
+            "option http-restrict-req-hdr-names delete",
+        ));
+        each(w, &["GET / HTTP/1.1\r\nHost: test\r\nx_a: 1\r\nX-B: 2\r\nConnection: close\r\n\r\n"]);
+    });
+}
+
+#[test]
+fn trailers_dropped_on_both_sides() {
+    scenario("http_options/trailers_dropped_on_both_sides", |w| {
+        w.answering(
+            "o1",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 42\r\n\r\n",
+        );
+        w.proxy(&sections("option http-drop-response-trailers", "option http-drop-request-trailers"));
+        let mut c = w.client("fe");
+        c.send("POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX-Req: 1\r\n\r\n").response();
+        c.close();
+        w.logs(1);
+    });
+}
+
+#[test]
+fn rules_see_connection_fields() {
+    scenario("http_options/rules_see_connection_fields", |w| {
+        w.answering(
+            "o1",
+            "HTTP/1.1 200 OK\r\nConnection: keep-alive, X-B\r\nKeep-Alive: 1\r\nContent-Length: 0\r\n\r\n",
+        );
+        w.proxy(&sections(
+            "http-request set-header X-Was %[req.hdr(connection)]\nhttp-response set-header X-Was %[res.hdr(connection)]",
+            "",
+        ));
+        let mut c = w.client("fe");
+        c.get("/1", "Connection: keep-alive\r\n").response();
+        c.get("/2", "Connection: close, X-A\r\n").read_to_end();
+        w.logs(2);
+    });
+}
+
+#[test]
+fn a_listen_section_counts_as_backend_too() {
+    scenario("http_options/a_listen_section_counts_as_backend_too", |w| {
+        let gate = Gate::default();
+        let wait = gate.clone();
+        let origin = w.origin("o1", move |mut c| {
+            while let Some(r) = c.request() {
+                if r.head.starts_with(b"GET /slow") {
+                    wait.wait();
+                }
+                c.send_quietly(OK.as_bytes());
+            }
+        });
+        w.proxy("listen fe\n  bind 127.0.0.1:${fe}\n  server s1 127.0.0.1:${o1}\n");
+        let mut slow = w.client("fe");
+        slow.get("/slow", "");
+        origin.wait_line(0, "< GET");
+        w.client("fe").get("/fast", "Connection: close\r\n").read_to_end();
+        w.logs(1);
+        gate.open();
+        slow.response();
+        slow.close();
+        w.logs(2);
+    });
+}

@@ -1,0 +1,89 @@
+//! What is begun in one turn of the event loop: answers first, then a few new requests.
+//!
+//! When more requests wait than a turn can take, beginning them all at once would put every one of them in flight
+//! before the first answer is looked at: thousands of heads, futures and server connections, each gone from the cache
+//! when its answer comes. So a turn begins a few, in the order in which they came, and the rest wait where they are:
+//! in their sockets.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::task::Waker;
+
+/// Requests that one turn begins.
+const STARTS: u32 = 32;
+
+/// Which requests may begin now.
+#[derive(Debug, Default)]
+pub struct Turn {
+    left: Cell<u32>,
+    orderly: Cell<bool>,
+    waiting: RefCell<VecDeque<Waker>>,
+}
+
+impl Turn {
+    /// A new turn: wakes those that may begin.
+    pub fn begin(&self) {
+        self.left.set(STARTS);
+        let mut waiting = self.waiting.borrow_mut();
+        self.orderly.set(waiting.is_empty());
+        let n = waiting.len().min(STARTS as usize);
+        waiting.drain(..n).for_each(Waker::wake);
+    }
+
+    /// May a request begin in this turn? If not, `waker` is woken when it may. `queued` is the caller's memory of having
+    /// waited.
+    pub fn start(&self, queued: &mut bool, waker: &Waker) -> bool {
+        let left = self.left.get();
+        if left > 0 && (*queued || self.orderly.get()) {
+            self.left.set(left - 1);
+            return true;
+        }
+        *queued = true;
+        self.waiting.borrow_mut().push_back(waker.clone());
+        false
+    }
+
+    /// Does anybody wait to begin?
+    pub fn is_waited_for(&self) -> bool {
+        !self.waiting.borrow().is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::task::Wake;
+
+    #[derive(Default)]
+    struct Count(AtomicU32);
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_turn_begins_a_few_and_nobody_overtakes() {
+        let turn = Turn::default();
+        let woken = Arc::new(Count::default());
+        let waker = Waker::from(woken.clone());
+        turn.begin();
+        let mut queued = vec![false; 100];
+        let begun = queued.iter_mut().map(|q| turn.start(q, &waker)).filter(|begun| *begun).count();
+        assert_eq!(begun, STARTS as usize);
+        assert!(turn.is_waited_for());
+        turn.begin();
+        assert_eq!(woken.0.load(Ordering::Relaxed), STARTS);
+        // who comes now queues up behind those that wait
+        assert!(!turn.start(&mut false, &waker));
+        let waited = queued.iter_mut().filter(|q| **q).take(STARTS as usize);
+        assert!(waited.map(|q| turn.start(q, &waker)).all(|begun| begun));
+        while turn.is_waited_for() {
+            turn.begin();
+        }
+        turn.begin();
+        assert!(turn.start(&mut false, &waker));
+    }
+}
