@@ -42,5 +42,9 @@ bigconf: release ## 10,000 backends of 5 servers: time and memory of -c, against
 	@scripts/need haproxy python3
 	python3 bench/bigconf.py --binary $(TARGET)/release/portcullis $(BIGARGS)
 
+fuzz: ## each fuzz target (configuration, HTTP/1, PROXY protocol, CIP) for a minute (FUZZARGS="--secs 10 http1")
+	@scripts/need g++
+	scripts/fuzz $(FUZZARGS)
+
 clean: ## forget everything that was built
 	cargo clean

@@ -72,7 +72,7 @@ fn timeout(cx: &mut Cx<'_>, line: &Line) {
         cx.alert(line.word(1), "'stats timeout' : unexpected character '\0'".trim_end_matches(['\0', '\'']));
         return;
     };
-    match value::time(&word.text) {
+    match value::time(cx, word) {
         Ok(t) if t.is_zero() => {
             cx.alert(Some(word), "'stats timeout' expects a positive value");
         }

@@ -12,6 +12,7 @@ fn main() -> ExitCode {
     registry.rooms.push(Rows { keywords: env_rows::ROWS, ..Rows::default() });
     registry.rooms.push(Rows { keywords: no_effect::ROWS, ..Rows::default() });
     registry.rooms.push(rows::rows());
+    registry.rooms.push(rows::later());
     let sources = match gather(&paths, &LocalFiles) {
         Ok(sources) => sources,
         Err(e) => {

@@ -23,7 +23,7 @@ pub enum Host {
     V4(Ipv4Addr),
     /// An IPv6 address; `::` listens on both families unless `v6only`.
     V6(Ipv6Addr),
-    /// A name still to be resolved.
+    /// A name still to be resolved, with `ipv4@` or `ipv6@` in front if only such an address will do.
     Name(String),
     /// A Unix socket's path, `unix-bind prefix` not applied.
     Unix(String),
@@ -37,6 +37,15 @@ pub enum Host {
     SockPair(i32),
     /// Reverse HTTP: BACKEND/SERVER (`rhttp@`).
     Rhttp(String),
+}
+
+impl From<std::net::IpAddr> for Host {
+    fn from(ip: std::net::IpAddr) -> Self {
+        match ip {
+            std::net::IpAddr::V4(a) => Self::V4(a),
+            std::net::IpAddr::V6(a) => Self::V6(a),
+        }
+    }
 }
 
 /// Port or ports.

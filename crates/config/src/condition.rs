@@ -16,19 +16,24 @@ pub struct BadCondition {
 pub const FEATURES: &[(&str, bool)] = &[
     ("51DEGREES", false),
     ("ACCEPT4", true),
+    ("ACME", true),
     ("BACKTRACE", true),
     ("CLOSEFROM", false),
     ("CPU_AFFINITY", true),
     ("CRYPT_H", true),
     ("DEVICEATLAS", false),
     ("DL", true),
+    ("ECH", false),
     ("ENGINE", false),
     ("EPOLL", true),
     ("EVPORTS", false),
+    ("FCGI", true),
     ("GETADDRINFO", true),
+    ("H2", true),
+    ("HAVE_TCP_MD5SIG", true),
     ("KQUEUE", false),
     ("KTLS", true),
-    ("LIBATOMIC", true),
+    ("LIBATOMIC", false),
     ("LIBCRYPT", true),
     ("LINUX_CAP", true),
     ("LINUX_SPLICE", true),
@@ -42,7 +47,6 @@ pub const FEATURES: &[(&str, bool)] = &[
     ("OPENSSL", true),
     ("OPENSSL_AWSLC", true),
     ("OPENSSL_WOLFSSL", false),
-    ("OT", false),
     ("PCRE", false),
     ("PCRE2", true),
     ("PCRE2_JIT", true),
@@ -55,15 +59,17 @@ pub const FEATURES: &[(&str, bool)] = &[
     ("QUIC", true),
     ("QUIC_OPENSSL_COMPAT", false),
     ("RT", true),
+    ("SHM_OPEN", true),
     ("SLZ", true),
-    ("SSL", false),
+    ("SPOE", true),
+    ("SSL", true),
     ("STATIC_PCRE", false),
     ("STATIC_PCRE2", false),
-    ("SYSTEMD", true),
     ("TFO", true),
     ("THREAD", true),
     ("THREAD_DUMP", true),
     ("TPROXY", true),
+    ("TRACE", true),
     ("WURFL", false),
     ("ZLIB", false),
 ];
@@ -87,7 +93,10 @@ pub fn evaluate(text: &str, env: &Env) -> Result<bool, BadCondition> {
     let value = p.or()?;
     p.blanks();
     if p.at < p.text.len() {
-        return Err(p.bad("unparsable conditional expression"));
+        let odd = text.get(p.at..).and_then(|t| t.chars().next()).unwrap_or(' ');
+        return Err(
+            p.bad(format!("unexpected character '{odd}' at the end of conditional expression '{text}'"))
+        );
     }
     Ok(value)
 }
@@ -99,6 +108,9 @@ struct Parser<'a> {
 }
 
 impl Parser<'_> {
+    fn text(&self) -> std::borrow::Cow<'_, str> {
+        String::from_utf8_lossy(self.text)
+    }
     fn bad(&self, message: impl Into<String>) -> BadCondition {
         BadCondition { message: message.into(), at: self.at }
     }
@@ -134,33 +146,65 @@ impl Parser<'_> {
         if self.accept(b"(") {
             let value = self.or()?;
             if !self.accept(b")") {
-                return Err(self.bad("expected ')' in conditional expression"));
+                return Err(self.bad(format!("expected ')' after conditional expression '{}'", self.text())));
             }
             return Ok(value);
         }
         self.blanks();
         let start = self.at;
+        if let Some(value) = self.number() {
+            return Ok(value);
+        }
         let word = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_';
         while self.text.get(self.at).is_some_and(word) {
             self.at += 1;
         }
         let name = String::from_utf8_lossy(&self.text[start..self.at]).into_owned();
         if name.is_empty() {
-            return Err(self.bad("unparsable conditional expression"));
+            return Err(self.bad(format!("unparsable conditional expression '{}'", self.text())));
         }
-        if name.bytes().all(|b| b.is_ascii_digit()) {
-            return Ok(name.bytes().any(|b| b != b'0'));
+        let Some(&(_, takes)) = PREDICATES.iter().find(|p| p.0 == name) else {
+            return Err(BadCondition {
+                message: format!("unknown predicate '{name}' used in conditional expression"),
+                at: start,
+            });
+        };
+        let behind = self.at;
+        let mut args = self.arguments(&name)?;
+        if takes <= 1 && args.is_empty() {
+            args.push(String::new());
         }
-        let args = self.arguments(&name)?;
+        if args.len() > takes.max(1) || (takes == 0 && args.iter().any(|a| !a.is_empty())) {
+            let message = format!(
+                "expected ')' in argument {} of predicate '{name}' used in conditional expression",
+                takes.saturating_sub(1)
+            );
+            return Err(BadCondition { message, at: behind });
+        }
+        if args.len() < takes {
+            let (got, at) = (args.len(), self.at.saturating_sub(1));
+            let message = format!(
+                "missing arguments (got {got}/{takes}), type 'string' expected in argument {got} of predicate '{name}' used in conditional expression"
+            );
+            return Err(BadCondition { message, at });
+        }
         let refs: Vec<&str> = args.iter().map(String::as_str).collect();
         predicate(&name, &refs, self.env).ok_or_else(|| BadCondition {
-            message: if PREDICATES.iter().any(|p| p.0 == name) {
-                format!("wrong number of arguments for predicate '{name}'")
-            } else {
-                format!("unknown predicate '{name}' used")
-            },
-            at: start,
+            message: format!("invalid argument to conditional expression predicate '{name}': '{}'", refs[0]),
+            at: behind,
         })
+    }
+
+    /// An integer: is it another one than zero?
+    fn number(&mut self) -> Option<bool> {
+        let rest = self.text.get(self.at..)?;
+        let signed = usize::from(matches!(rest.first(), Some(b'+' | b'-')));
+        let digits = rest.get(signed..)?.iter().take_while(|b| b.is_ascii_digit()).count();
+        if digits == 0 {
+            return None;
+        }
+        self.at += signed + digits;
+        Some(rest[signed..signed + digits].iter().any(|b| *b != b'0'))
     }
 
     /// `(a,b)`; the second level of quoting applies.
@@ -174,9 +218,10 @@ impl Parser<'_> {
         let mut quote = None;
         loop {
             let Some(&b) = self.text.get(self.at) else {
-                return Err(
-                    self.bad(format!("expected ')' in argument {} of predicate '{name}' used", all.len()))
-                );
+                return Err(self.bad(format!(
+                    "expected ')' in argument {} of predicate '{name}' used in conditional expression",
+                    all.len()
+                )));
             };
             self.at += 1;
             match (quote, b) {
@@ -214,25 +259,21 @@ const PREDICATES: &[(&str, usize)] = &[
     ("version_before", 1),
 ];
 
-/// `None`: no such predicate, or not with so many arguments.
+/// `None`: the argument is not what it should be.
 fn predicate(name: &str, args: &[&str], env: &Env) -> Option<bool> {
-    let takes = PREDICATES.iter().find(|p| p.0 == name)?.1;
-    // empty parentheses stand for one empty argument
-    if args.len() < takes || args.len() > takes.max(1) {
-        return None;
-    }
     let arg = |i: usize| args.get(i).copied().unwrap_or("");
-    let number = |s: &str| s.parse::<u64>().unwrap_or(0);
+    let number = |s: &str| s.parse::<u64>().ok();
+    let openssl = |s: &str| s.starts_with(|c: char| c.is_ascii_digit()).then(|| version(s));
     Some(match name {
-        "awslc_api_atleast" => AWSLC_API >= number(arg(0)),
-        "awslc_api_before" => AWSLC_API < number(arg(0)),
-        "defined" => env.get(arg(0)).is_some(),
+        "awslc_api_atleast" => AWSLC_API >= number(arg(0))?,
+        "awslc_api_before" => AWSLC_API < number(arg(0))?,
+        "defined" => !arg(0).starts_with('.') && env.get(arg(0)).is_some(),
         "enabled" => {
             ["POLL", "EPOLL", "SPLICE", "GETADDRINFO", "REUSEPORT", "FAST-FORWARD"].contains(&arg(0))
         }
         "feature" => FEATURES.iter().any(|f| f.0 == arg(0) && f.1),
-        "openssl_version_atleast" => version(OPENSSL_VERSION) >= version(arg(0)),
-        "openssl_version_before" => version(OPENSSL_VERSION) < version(arg(0)),
+        "openssl_version_atleast" => version(OPENSSL_VERSION) >= openssl(arg(0))?,
+        "openssl_version_before" => version(OPENSSL_VERSION) < openssl(arg(0))?,
         "ssllib_name_startswith" => SSL_LIBRARY.starts_with(arg(0)),
         "streq" => arg(0) == arg(1),
         "strneq" => arg(0) != arg(1),
@@ -301,6 +342,10 @@ mod tests {
             ("enabled(EPOLL)", true),
             ("enabled(KQUEUE)", false),
             ("fips_mode()", false),
+            ("defined", false),
+            ("defined(.LINE)", false),
+            ("-1 && +1", true),
+            ("-0", false),
         ] {
             assert_eq!(evaluate(text, &env), Ok(expected), "{text}");
         }
@@ -310,8 +355,22 @@ mod tests {
     fn malformed_conditions() {
         let env = Env::default();
         let e = evaluate("streq(a,b", &env).unwrap_err();
-        assert_eq!(e.message, "expected ')' in argument 1 of predicate 'streq' used");
-        for bad in ["foo(1)", "streq(a)", "1 &&", "(1", "1 2", "&& 1", "!"] {
+        assert_eq!(
+            e.message,
+            "expected ')' in argument 1 of predicate 'streq' used in conditional expression"
+        );
+        for bad in [
+            "foo(1)",
+            "streq(a)",
+            "streq(a,b,c)",
+            "fips_mode(1)",
+            "awslc_api_atleast(x)",
+            "1 &&",
+            "(1",
+            "1 2",
+            "&& 1",
+            "!",
+        ] {
             assert!(evaluate(bad, &env).is_err(), "{bad}");
         }
     }

@@ -39,6 +39,10 @@ pub struct Diagnostic {
     pub message: String,
     /// What to do about it, on a line of its own.
     pub hint: Option<String>,
+    /// Found when everything had been read: it is about the whole, and the place is only where to look first.
+    pub late: bool,
+    /// An alert that stops nothing, as HAProxy has a few.
+    pub harmless: bool,
 }
 
 /// Every message of one load, in order.
@@ -58,14 +62,33 @@ impl Diagnostics {
         place: Option<Place>,
         message: impl Into<String>,
     ) -> &mut Diagnostic {
-        let d = Diagnostic { severity, place, mark: None, message: message.into(), hint: None };
+        let d = Diagnostic {
+            severity,
+            place,
+            mark: None,
+            message: message.into(),
+            hint: None,
+            late: false,
+            harmless: false,
+        };
         let at = self.list.len();
         self.list.push(d);
         &mut self.list[at]
     }
+    /// Adds a message about the whole configuration, found when all of it had been read.
+    pub fn late(
+        &mut self,
+        severity: Severity,
+        place: Option<Place>,
+        message: impl Into<String>,
+    ) -> &mut Diagnostic {
+        let d = self.add(severity, place, message);
+        d.late = true;
+        d
+    }
     /// Is there anything that keeps the configuration from loading?
     pub fn failed(&self) -> bool {
-        self.list.iter().any(|d| d.severity == Severity::Alert)
+        self.list.iter().any(|d| d.severity == Severity::Alert && !d.harmless)
     }
     /// How many of this severity.
     pub fn count(&self, severity: Severity) -> usize {
@@ -77,6 +100,11 @@ impl Diagnostic {
     /// Adds a hint.
     pub fn hint(&mut self, hint: impl Into<String>) -> &mut Self {
         self.hint = Some(hint.into());
+        self
+    }
+    /// Makes an alert one that stops nothing.
+    pub fn harmless(&mut self) -> &mut Self {
+        self.harmless = true;
         self
     }
     /// Marks a word of the line.

@@ -22,14 +22,14 @@ impl Env {
         let vars =
             std::env::vars_os().map(|(k, v)| (k.to_string_lossy().into_owned(), v.into_vec())).collect();
         let mut env = Self { vars, ..Self::default() };
-        for (name, value) in [
-            ("HAPROXY_STARTUP_VERSION", crate::VERSION),
-            ("HAPROXY_BRANCH", crate::BRANCH),
-            ("HAPROXY_HTTP_LOG_FMT", HTTP_LOG_FMT),
-            ("HAPROXY_TCP_LOG_FMT", TCP_LOG_FMT),
-        ] {
+        for (name, value) in [("HAPROXY_STARTUP_VERSION", crate::VERSION), ("HAPROXY_BRANCH", crate::BRANCH)]
+            .iter()
+            .chain(LOG_FORMATS)
+        {
             env.set(name, value.as_bytes().to_vec());
         }
+        let name = rustix::system::uname().nodename().to_bytes().to_vec();
+        env.set("HAPROXY_LOCALPEER", name);
         env
     }
     /// The value of a variable or pseudo-variable.
@@ -60,7 +60,60 @@ impl Env {
     }
 }
 
+/// Variables that hold the standard log formats (manual sections 2.3 and 8.2).
+pub const LOG_FORMATS: &[(&str, &str)] = &[
+    ("HAPROXY_HTTP_LOG_FMT", HTTP_LOG_FMT),
+    ("HAPROXY_HTTP_CLF_LOG_FMT", HTTP_CLF_LOG_FMT),
+    ("HAPROXY_HTTPS_LOG_FMT", HTTPS_LOG_FMT),
+    ("HAPROXY_TCP_LOG_FMT", TCP_LOG_FMT),
+    ("HAPROXY_TCP_CLF_LOG_FMT", TCP_CLF_LOG_FMT),
+    ("HAPROXY_KEYLOG_FC_LOG_FMT", KEYLOG_FC_LOG_FMT),
+    ("HAPROXY_KEYLOG_BC_LOG_FMT", KEYLOG_BC_LOG_FMT),
+];
+
 /// `option httplog` as a format (manual section 8.2.3).
 pub const HTTP_LOG_FMT: &str = "%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %CC %CS %tsc %ac/%fc/%bc/%sc/%rc %sq/%bq %hr %hs %{+Q}r";
 /// `option tcplog` as a format (manual section 8.2.2).
 pub const TCP_LOG_FMT: &str = "%ci:%cp [%t] %ft %b/%s %Tw/%Tc/%Tt %B %ts %ac/%fc/%bc/%sc/%rc %sq/%bq";
+/// `option httplog clf` as a format.
+pub const HTTP_CLF_LOG_FMT: &str = "%{+Q}o %{-Q}ci - - [%trg] %r %ST %B \"\" \"\" %cp %ms %ft %b %s %TR %Tw %Tc %Tr %Ta %tsc %ac %fc %bc %sc %rc %sq %bq %CC %CS %hrl %hsl";
+/// `option tcplog clf` as a format.
+pub const TCP_CLF_LOG_FMT: &str = "%{+Q}o %{-Q}ci - - [%T] \"TCP \" 000 %B \"\" \"\" %cp %ms %ft %b %s %Th %Tw %Tc %Tt %U %ts-- %ac %fc %bc %sc %rc %sq %bq \"\" \"\" ";
+/// `option httpslog` as a format (manual section 8.2.4).
+pub const HTTPS_LOG_FMT: &str = "%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %CC %CS %tsc %ac/%fc/%bc/%sc/%rc %sq/%bq %hr %hs %{+Q}r %[fc_err]/%[ssl_fc_err,hex]/%[ssl_c_err]/%[ssl_c_ca_err]/%[ssl_fc_is_resumed] %[ssl_fc_sni]/%sslv/%sslc";
+
+/// One line for each secret of a connection, as `SSLKEYLOGFILE` has them; `$side` is `f` or `b`.
+macro_rules! keylog {
+    ($side:literal, $gap:literal) => {
+        concat!(
+            "CLIENT_RANDOM %[ssl_",
+            $side,
+            "c_client_random,hex]",
+            $gap,
+            "%[ssl_",
+            $side,
+            "c_session_key,hex]\n",
+            keylog!($side, "CLIENT_EARLY_TRAFFIC_SECRET", "client_early_traffic_secret"),
+            "\n",
+            keylog!($side, "CLIENT_HANDSHAKE_TRAFFIC_SECRET", "client_handshake_traffic_secret"),
+            "\n",
+            keylog!($side, "SERVER_HANDSHAKE_TRAFFIC_SECRET", "server_handshake_traffic_secret"),
+            "\n",
+            keylog!($side, "CLIENT_TRAFFIC_SECRET_0", "client_traffic_secret_0"),
+            "\n",
+            keylog!($side, "SERVER_TRAFFIC_SECRET_0", "server_traffic_secret_0"),
+            "\n",
+            keylog!($side, "EXPORTER_SECRET", "exporter_secret"),
+            "\n",
+            keylog!($side, "EARLY_EXPORTER_SECRET", "early_exporter_secret")
+        )
+    };
+    ($side:literal, $label:literal, $fetch:literal) => {
+        concat!($label, " %[ssl_", $side, "c_client_random,hex] %[ssl_", $side, "c_", $fetch, "]")
+    };
+}
+
+/// The secrets of a client's connection.
+pub const KEYLOG_FC_LOG_FMT: &str = keylog!("f", " ");
+/// The secrets of a server's connection.
+pub const KEYLOG_BC_LOG_FMT: &str = keylog!("b", "  ");

@@ -36,6 +36,11 @@ pub const ROWS: &[Keyword] = &[
 fn pair(cx: &mut Cx<'_>, line: &Line) -> Option<(String, Vec<u8>)> {
     match line.words.as_slice() {
         [_, name, value] => Some((name.str().into_owned(), value.text.clone())),
+        [name, _, _, extra, ..] => {
+            let text = format!("'{}' cannot handle unexpected argument '{}'.", name.str(), extra.str());
+            cx.alert(Some(extra), text);
+            None
+        }
         _ => {
             let text = format!("'{}' expects a name and a value.", line.words[0].str());
             cx.alert(line.words.get(3), text);
@@ -78,9 +83,9 @@ fn default_path(cx: &mut Cx<'_>, line: &Line) {
     let words: Vec<_> = line.words.iter().skip(1).map(|w| w.str()).collect();
     let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
     cx.model.default_path = match words.as_slice() {
-        ["current"] => DefaultPath::Current,
-        ["config"] => DefaultPath::Config,
-        ["parent"] => DefaultPath::Parent,
+        ["current", ..] => DefaultPath::Current,
+        ["config", ..] => DefaultPath::Config,
+        ["parent", ..] => DefaultPath::Parent,
         ["origin", path] => DefaultPath::Origin((*path).to_string()),
         _ => {
             cx.alert(

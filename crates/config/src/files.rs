@@ -20,7 +20,8 @@ pub trait Files: Send + Sync {
     fn is_dir(&self, path: &Path) -> bool;
     /// Does it exist?
     fn exists(&self, path: &Path) -> bool;
-    /// The address of a host name, IPv4 before IPv6, as the system's resolver says; it may block.
+    /// The address of a host name, IPv4 before IPv6, as the system's resolver says; it may block. The name may have
+    /// `ipv4@` or `ipv6@` in front: only such an address then.
     fn resolve(&self, _name: &str) -> Option<IpAddr> {
         None
     }
@@ -48,7 +49,13 @@ impl Files for LocalFiles {
         path.exists()
     }
     fn resolve(&self, name: &str) -> Option<IpAddr> {
-        let all: Vec<IpAddr> = (name, 0).to_socket_addrs().ok()?.map(|a| a.ip()).collect();
+        let bare = name.split_once('@').map_or(name, |(_, bare)| bare);
+        let mut all: Vec<IpAddr> = (bare, 0).to_socket_addrs().ok()?.map(|a| a.ip()).collect();
+        all.retain(|a| match name.strip_suffix(bare) {
+            Some("ipv4@") => a.is_ipv4(),
+            Some("ipv6@") => a.is_ipv6(),
+            _ => true,
+        });
         all.iter().find(|a| a.is_ipv4()).or(all.first()).copied()
     }
 }

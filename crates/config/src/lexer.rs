@@ -23,17 +23,31 @@ struct Lexer<'a> {
     words: Vec<Word>,
     /// The word at hand; `None` between words.
     word: Option<Word>,
+    /// A list was expanded in it: if nothing is in it at its end, it is no word.
+    list: bool,
 }
+
+/// The most words that a line may have.
+pub const MAX_WORDS: usize = 64;
 
 /// Splits a line (without its line end) into words.
 ///
 /// # Errors
-/// Unmatched quotes, bad escapes, bad variables, NUL bytes.
+/// Unmatched quotes, bad escapes, bad variables, NUL bytes, too many words.
 pub fn split(raw: &[u8], env: &Env) -> Result<Vec<Word>, LexError> {
-    let mut lexer = Lexer { raw, at: 0, env, words: Vec::new(), word: None };
+    let mut lexer = Lexer { raw, at: 0, env, words: Vec::new(), word: None, list: false };
     lexer.run()?;
     lexer.end_word();
+    if let Some(extra) = lexer.words.get(MAX_WORDS) {
+        return fail(format!("too many words, truncating after word {MAX_WORDS}"), extra.span.start as usize);
+    }
     Ok(lexer.words)
+}
+
+/// The first argument that is empty. HAProxy takes it for the end of the arguments, so the line is refused.
+#[must_use]
+pub fn empty_argument(words: &[Word]) -> Option<(usize, &Word)> {
+    words.iter().enumerate().skip(1).find(|(_, w)| w.text.is_empty())
 }
 
 impl Lexer<'_> {
@@ -80,7 +94,8 @@ impl Lexer<'_> {
     }
 
     fn end_word(&mut self) {
-        if let Some(mut w) = self.word.take() {
+        let list = std::mem::take(&mut self.list);
+        if let Some(mut w) = self.word.take().filter(|w| !list || !w.text.is_empty()) {
             w.span.end = self.at as u32;
             self.words.push(w);
         }
@@ -141,7 +156,7 @@ impl Lexer<'_> {
         let rest = self.raw.get(begin..).unwrap_or(&[]);
         let first = rest.first().copied().unwrap_or(0);
         if !(first.is_ascii_alphabetic() || first == b'_' || first == b'.') {
-            return fail("invalid character in environment variable name", begin.min(self.raw.len()));
+            return fail("forbidden first char in environment variable name", begin.min(self.raw.len()));
         }
         let dotted = usize::from(first == b'.');
         let len = dotted
@@ -150,6 +165,9 @@ impl Lexer<'_> {
                 .position(|b| !(b.is_ascii_alphanumeric() || *b == b'_'))
                 .unwrap_or(rest.len() - dotted);
         let name = String::from_utf8_lossy(&rest[..len]).into_owned();
+        if dotted == 1 && self.env.get(&name).is_none() {
+            return fail("forbidden first char in environment variable name", begin);
+        }
         let mut end = begin + len;
         let mut many = false;
         let mut default = None;
@@ -157,6 +175,8 @@ impl Lexer<'_> {
             if self.raw[end..].starts_with(b"[*]") {
                 many = true;
                 end += 3;
+            } else if self.raw.get(end) == Some(&b'[') {
+                return fail("truncated or invalid word expansion sequence", end);
             }
             if self.raw.get(end) == Some(&b'-') {
                 let Some(len) = self.raw[end + 1..].iter().position(|b| *b == b'}') else {
@@ -175,7 +195,8 @@ impl Lexer<'_> {
         self.begin_word();
         self.at = end;
         if many {
-            // each blank-separated piece is a word of its own
+            // each blank-separated piece is a word of its own; none at all is no word
+            self.list = true;
             let mut pieces = value.split(|b| b.is_ascii_whitespace()).filter(|p| !p.is_empty()).peekable();
             while let Some(p) = pieces.next() {
                 self.begin_word().text.extend_from_slice(p);
@@ -215,6 +236,7 @@ mod tests {
             ("a\\x41\\n", vec!["aA\n"]),
             ("$A \"$A\" \"${A}x\" \"${N-de f}\" \"${EMPTY-x}\"", vec!["$A", "a b", "a bx", "de f", ""]),
             ("\"${A[*]}\" z", vec!["a", "b", "z"]),
+            ("a \"${EMPTY[*]}\" x\"${EMPTY[*]}\"y \"${NONE[*]-c d}\"", vec!["a", "xy", "c", "d"]),
             ("\"${.LINE}\"", vec!["7"]),
             ("\"\\$A\"", vec!["$A"]),
             ("a\\b", vec!["a\\b"]),
@@ -240,7 +262,7 @@ mod tests {
             (" 'a", "unmatched quote", 1),
             ("a\\xz", "truncated or invalid hexadecimal sequence", 1),
             ("\"${A\"", "unmatched brace in environment variable name", 2),
-            ("\"${9}\"", "invalid character in environment variable name", 3),
+            ("\"${9}\"", "forbidden first char in environment variable name", 3),
         ] {
             let e = split(line.as_bytes(), &env()).unwrap_err();
             assert_eq!((e.message.as_str(), e.at), (message, at), "{line}");

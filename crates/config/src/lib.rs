@@ -5,6 +5,7 @@
 //! [`Registry`]; a higher room adds rows of its own and keeps what they parse in [`Extensions`].
 
 pub mod addr;
+pub mod blocks;
 pub mod condition;
 pub mod cx;
 pub mod diag;
@@ -17,12 +18,15 @@ pub mod lexer;
 pub mod load;
 pub mod model;
 pub mod no_effect;
+pub mod refused;
 pub mod render;
+pub mod resolve;
 pub mod retry_on;
 pub mod row;
 pub mod rows;
 pub mod sections;
 pub mod suggest;
+pub mod unknown;
 pub mod word;
 
 pub use cx::Cx;

@@ -1,16 +1,17 @@
 //! Files into a model: lines, conditional blocks, sections, keywords. Never stops at the first error.
 
-use crate::condition;
+use crate::blocks::Blocks;
 use crate::cx::Cx;
 use crate::diag::{Diagnostics, FileId, Place, Severity};
 use crate::env::Env;
 use crate::files::Files;
 use crate::lexer;
 use crate::model::{Model, Open, Proxy, ProxyKind};
+use crate::refused::Refused;
 use crate::row::{Does, Keyword, Registry, Sections};
 use crate::sections::{self, Naming, SectionRow};
 use crate::word::{Line, Span, Word};
-use crate::{known, rows, suggest};
+use crate::{no_effect, suggest, unknown};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -91,6 +92,10 @@ pub fn load_as(
     let mut loaded = Loaded::default();
     loaded.model.defaults.push(Proxy::default());
     let index = Index::new(registry);
+    if env.get("HAPROXY_CFGFILES").is_none() {
+        let names: Vec<_> = sources.iter().map(|s| s.name.as_str()).collect();
+        env.set("HAPROXY_CFGFILES", names.join(";").into_bytes());
+    }
     for source in sources {
         let before = loaded.diags.count(Severity::Alert);
         let file = FileId(loaded.diags.files.len() as u32);
@@ -108,7 +113,9 @@ pub fn load_as(
             file,
             section: None,
             skipping: false,
-            blocks: Vec::new(),
+            blocks: Blocks::default(),
+            refused: None,
+            continued: false,
         };
         loader.file(&source.text);
         if loaded.diags.count(Severity::Alert) > before {
@@ -167,15 +174,20 @@ impl Index {
     }
 }
 
-/// One level of `.if`.
-struct Block {
-    begun: u32,
-    active: bool,
-    /// Some branch of it was taken already.
-    taken: bool,
-    has_else: bool,
-    /// The blocks around it are all active.
-    outer: bool,
+/// What may stand behind `no` and `default`.
+const NEGATION: &str = "negation/default currently supported only for options, log, busy-polling, set-dumpable, \
+                        strict-limits, insecure-fork-wanted and numa-cpu-mapping.";
+
+/// Sections whose names are made of letters, digits and `.:_-`.
+const STRICT_NAMES: Sections = Sections::USERLIST.union(Sections::PEERS).union(Sections::RESOLVERS);
+
+/// The first character that a name may not have.
+fn bad_name(name: &str) -> Option<char> {
+    name.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '.' | ':' | '_' | '-')))
+}
+
+fn not_permitted(bad: char, section: &SectionRow, name: &str) -> String {
+    format!("character '{bad}' is not permitted in '{}' name '{name}'.", section.name)
 }
 
 struct Loader<'a> {
@@ -191,7 +203,11 @@ struct Loader<'a> {
     section: Option<&'static SectionRow>,
     /// The section is refused or nameless: its lines are not looked at.
     skipping: bool,
-    blocks: Vec<Block>,
+    blocks: Blocks,
+    /// The section is refused; its lines are only looked at for what is wrong.
+    refused: Option<Refused>,
+    /// The next line is what somebody took for the continuation of a wrong one.
+    continued: bool,
 }
 
 impl Loader<'_> {
@@ -200,59 +216,71 @@ impl Loader<'_> {
     }
 
     fn file(&mut self, text: &[u8]) {
-        let complete = text.is_empty() || text.ends_with(b"\n");
+        let body = text.strip_suffix(b"\n");
+        let mut lines = body.unwrap_or(text).split(|b| *b == b'\n').peekable();
         let mut count = 0;
-        let mut last = 0;
-        let body = text.strip_suffix(b"\n").unwrap_or(text);
-        for raw in body.split(|b| *b == b'\n') {
+        while let Some(raw) = lines.next() {
             count += 1;
-            last = raw.len();
             self.env.line = count;
-            if !text.is_empty() {
+            if body.is_none() && lines.peek().is_none() && !raw.is_empty() {
+                let text = format!(
+                    "Missing LF on last line, file might have been truncated at position {}.",
+                    raw.len() + 1
+                );
+                self.diags.add(Severity::Alert, self.place(count), text);
+            } else {
                 self.line(raw, count);
             }
         }
-        if !complete {
-            let text =
-                format!("Missing LF on last line, file might have been truncated at position {}.", last + 1);
-            self.diags.add(Severity::Alert, self.place(count + 1), text);
-        }
-        for b in std::mem::take(&mut self.blocks) {
-            let place = self.place(count + 1);
+        self.close();
+        for begun in self.blocks.open() {
+            let place = self.place(count);
             self.diags
                 .add(Severity::Alert, place, "non-terminated '.if' block.")
-                .hint(format!("it begins at line {}", b.begun));
+                .hint(format!("it begins at line {begun}"));
         }
     }
 
     fn line(&mut self, raw: &[u8], number: u32) {
-        let words = match lexer::split(raw, self.env) {
-            Ok(words) => words,
-            Err(_) if !self.active() => return,
+        let mut line = Line { file: self.file, number, raw: raw.to_vec(), words: Vec::new() };
+        let active = self.blocks.active();
+        match lexer::split(raw, self.env) {
+            Ok(words) => line.words = words,
             Err(e) => {
-                let line = Line { file: self.file, number, raw: raw.to_vec(), words: Vec::new() };
                 let text = format!("{} at position {}:", e.message, e.at + 1);
                 let span = Span { start: e.at as u32, end: e.at as u32 + 1 };
                 self.diags.add(Severity::Alert, self.place(number), text).mark(&line, span);
                 return;
             }
-        };
-        let Some(first) = words.first() else { return };
+        }
+        let continued = std::mem::take(&mut self.continued);
+        let Some(first) = line.words.first().filter(|w| !w.text.is_empty()) else { return };
         if first.text.starts_with(b".") {
-            let line = Line { file: self.file, number, raw: raw.to_vec(), words };
-            self.directive(&line);
+            self.blocks.directive(self.diags, self.env, &line);
             return;
         }
-        if !self.active() {
+        if !active || continued {
             return;
         }
-        let line = Line { file: self.file, number, raw: raw.to_vec(), words };
-        let section = line.words.first().and_then(|w| sections::find(&w.text));
+        if let Some((n, word)) = lexer::empty_argument(&line.words) {
+            let (span, at) = (word.span, word.span.start + 2);
+            let text = format!(
+                "argument number {n} at position {at} is empty and marks the end of the argument list:"
+            );
+            self.diags.add(Severity::Alert, self.place(number), text).mark(&line, span).hint(
+                "everything behind it would be ignored; a variable that may be empty is written \"${NAME[*]}\"",
+            );
+            return;
+        }
+        let unfinished = line.words.last().is_some_and(|w| w.is("\\"));
+        let before = self.diags.list.len();
+        let section = sections::find(&first.text);
         if let Some(numbered) = self.manner.dump {
             self.dump.push_str(&dumped(&line, section.is_some(), numbered));
         }
         match section {
             Some(section) if self.manner.global_only && section.section != Sections::GLOBAL => {
+                self.close();
                 self.section = Some(section);
                 self.skipping = true;
                 self.model.past_global = true;
@@ -260,10 +288,17 @@ impl Loader<'_> {
             Some(section) => self.begin(section, &line),
             None => self.statement(line),
         }
+        if unfinished && let Some(d) = self.diags.list.get_mut(before) {
+            d.hint("a line ends at its end: a backslash does not continue it on the next one");
+            self.continued = true;
+        }
     }
 
-    fn active(&self) -> bool {
-        self.blocks.last().is_none_or(|b| b.active)
+    /// The section ends.
+    fn close(&mut self) {
+        if let Some(refused) = self.refused.take() {
+            refused.close(self.diags, self.env);
+        }
     }
 
     fn alert(
@@ -280,94 +315,9 @@ impl Loader<'_> {
         }
     }
 
-    /// `.if` and its kin, `.notice` and its kin.
-    fn directive(&mut self, line: &Line) {
-        let name = line.words[0].str().into_owned();
-        match name.as_str() {
-            ".if" => {
-                let outer = self.active();
-                let value = outer && self.condition(line);
-                let block = Block { begun: line.number, active: value, taken: value, has_else: false, outer };
-                self.blocks.push(block);
-            }
-            ".elif" => match self.blocks.last() {
-                None => {
-                    self.alert(line, 0, "lone '.elif' with no matching '.if'.");
-                }
-                Some(b) if b.has_else => {
-                    self.alert(line, 0, "'.elif' after '.else' is not permitted.");
-                }
-                Some(b) => {
-                    let value = b.outer && !b.taken && self.condition(line);
-                    if let Some(b) = self.blocks.last_mut() {
-                        b.active = value;
-                        b.taken |= value;
-                    }
-                }
-            },
-            ".else" => match self.blocks.last_mut() {
-                None => {
-                    self.alert(line, 0, "lone '.else' with no matching '.if'.");
-                }
-                Some(b) if b.has_else => {
-                    self.alert(line, 0, "'.else' after '.else' is not permitted.");
-                }
-                Some(b) => {
-                    b.has_else = true;
-                    b.active = b.outer && !b.taken;
-                    b.taken = true;
-                }
-            },
-            ".endif" => {
-                if self.blocks.pop().is_none() {
-                    self.alert(line, 0, "lone '.endif' with no matching '.if'.");
-                }
-            }
-            _ if !self.active() => {}
-            ".diag" | ".notice" | ".warning" | ".alert" => {
-                let severity = match name.as_str() {
-                    ".diag" => Severity::Diag,
-                    ".notice" => Severity::Notice,
-                    ".warning" => Severity::Warning,
-                    _ => Severity::Alert,
-                };
-                match line.words.as_slice() {
-                    [_, text] => {
-                        let text = format!("'{}'.", text.str());
-                        self.diags.add(severity, Some(line.place()), text);
-                    }
-                    _ => {
-                        let text = format!("'{name}' expects exactly one string argument.");
-                        self.alert(line, 2, text);
-                    }
-                }
-            }
-            _ => {
-                let text = format!("unknown directive '{name}'.");
-                self.alert(line, 0, text);
-            }
-        }
-    }
-
-    fn condition(&mut self, line: &Line) -> bool {
-        let text: Vec<_> = line.words[1..].iter().map(Word::str).collect();
-        match condition::evaluate(&text.join(" "), self.env) {
-            Ok(value) => value,
-            Err(e) => {
-                let directive = line.words[0].str().into_owned();
-                let text = format!(
-                    "{} in conditional expression in '{directive}' at position {}:",
-                    e.message,
-                    e.at + 1
-                );
-                self.alert(line, 1, text);
-                false
-            }
-        }
-    }
-
     /// A section begins.
     fn begin(&mut self, section: &'static SectionRow, line: &Line) {
+        self.close();
         self.section = Some(section);
         self.skipping = false;
         self.model.past_global |= section.section != Sections::GLOBAL;
@@ -388,9 +338,9 @@ impl Loader<'_> {
 
     /// Sections of higher rooms: the keyword row of the same name begins them; without one they are refused.
     fn other(&mut self, section: &'static SectionRow, bit: Sections, line: &Line) {
-        if !self.registry.keywords().any(|k| k.sections.intersects(bit) && matches!(k.does, Does::Works(_))) {
+        if bit == Sections::ACME && !self.model.global.experimental {
             self.skipping = true;
-            let text = format!("section '{}' is not supported yet.", section.name);
+            let text = "section 'acme' is experimental, must be allowed via a global 'expose-experimental-directives'";
             self.alert(line, 0, text);
             return;
         }
@@ -398,6 +348,19 @@ impl Loader<'_> {
             self.skipping = true;
             let text = format!("'{}' expects a name.", section.name);
             self.alert(line, 0, text);
+            return;
+        }
+        if !self.registry.keywords().any(|k| k.sections.intersects(bit) && matches!(k.does, Does::Works(_))) {
+            let bad =
+                line.words.get(1).filter(|_| STRICT_NAMES.intersects(bit)).and_then(|w| bad_name(&w.str()));
+            match bad {
+                None => self.refused = Some(Refused::open(line, bit, self.diags)),
+                Some(bad) => {
+                    self.skipping = true;
+                    let text = not_permitted(bad, section, &line.words[1].str());
+                    self.alert(line, 1, text);
+                }
+            }
             return;
         }
         // a row with the section's own name sees its first line
@@ -431,17 +394,21 @@ impl Loader<'_> {
             }
             _ => String::new(),
         };
-        if let Some(bad) =
-            name.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '.' | ':' | '_' | '-')))
+        if kind != ProxyKind::Defaults
+            && let Some(bad) = bad_name(&name)
         {
-            let text = format!("character '{bad}' is not permitted in '{}' name '{name}'.", section.name);
-            self.alert(line, 1, text);
+            // HAProxy says so and goes on
+            self.alert(line, 1, not_permitted(bad, section, &name)).harmless();
         }
-        let from = self.from(section, line, next, words.next());
-        if let Some(extra) = words.next() {
-            let text = format!("cannot handle unexpected argument '{}'.", extra.str());
-            self.alert(line, 4, text);
+        let named = words.next();
+        if next.is_some_and(|w| w.is("from"))
+            && let Some(extra) = words.next()
+        {
+            let text = format!("'{}' cannot handle unexpected argument '{}'.", section.name, extra.str());
+            let at = line.words.len().saturating_sub(1 + words.count());
+            self.alert(line, at, text);
         }
+        let from = self.from(section, line, next, named);
         let base = match (kind, from) {
             // a defaults section starts anew unless it says `from`
             (ProxyKind::Defaults, None) => Proxy::default(),
@@ -470,18 +437,15 @@ impl Loader<'_> {
     ) -> Option<usize> {
         let keyword = keyword?;
         let at = line.words.iter().position(|w| std::ptr::eq(w, keyword)).unwrap_or(1);
-        if !keyword.is("from") {
-            let text = format!(
-                "'{}' cannot handle unexpected argument '{}'; only 'from' may follow the name.",
-                section.name,
-                keyword.str()
-            );
-            self.alert(line, at, text);
-            return None;
-        }
-        let Some(name) = name else {
-            let text = format!("'{}' expects a name behind 'from'.", section.name);
-            self.alert(line, at, text);
+        let Some(name) = name.filter(|_| keyword.is("from")) else {
+            // an address stood here once
+            if section.section.intersects(Sections::FRONTEND | Sections::LISTEN) {
+                self.alert(line, at, "please use the 'bind' keyword for listening addresses.");
+            } else {
+                let place = Some(line.place());
+                let text = format!("'{}' ignores unexpected argument '{}'.", section.name, keyword.str());
+                self.diags.add(Severity::Diag, place, text);
+            }
             return None;
         };
         let name = name.str();
@@ -491,7 +455,8 @@ impl Loader<'_> {
         let again = found.next().is_some();
         drop(found);
         if first.is_none() {
-            let text = format!("unknown defaults section '{name}'.");
+            let own = line.words.get(1).filter(|w| !w.is("from")).map(Word::str).unwrap_or_default();
+            let text = format!("defaults section '{name}' not found for {} '{own}'.", section.name);
             let near = suggest::nearest(&name, self.model.defaults.iter().map(|d| d.name.as_str()))
                 .map(str::to_owned);
             let d = self.alert(line, at + 1, text);
@@ -517,35 +482,44 @@ impl Loader<'_> {
         };
         let negated = line.words[0].is("no");
         let defaulted = line.words[0].is("default");
-        if (negated || defaulted) && line.words.len() > 1 {
+        if (negated || defaulted) && line.words.len() == 1 {
+            self.alert(&line, 0, NEGATION);
+            return;
+        }
+        if negated || defaulted {
             line.words.remove(0);
         }
         match self.index.find(&line.words, section.section) {
+            Some((k, true)) if self.refused.is_some() => {
+                let mut refused = self.refused.take();
+                if let Some(r) = &mut refused {
+                    self.with(&line, negated, defaulted, |cx| r.line(cx, k, &line));
+                }
+                self.refused = refused;
+            }
             Some((k, true)) => self.call(k, line, negated, defaulted),
-            found => self.unknown(section, &line, found.map(|(k, _)| k)),
+            found => {
+                self.with(&line, negated, defaulted, |cx| unknown::refuse(cx, &line, found.map(|(k, _)| k)))
+            }
         }
     }
 
     fn call(&mut self, k: &'static Keyword, line: Line, negated: bool, defaulted: bool) {
         if (negated || defaulted) && !k.negatable {
-            let word = if negated { "no" } else { "default" };
-            let text = format!("'{word}' is not supported for '{}'.", k.name);
-            self.alert(&line, 0, text);
+            self.alert(&line, 0, NEGATION).hint(format!("'{}' has no opposite", k.name));
             return;
         }
         match k.does {
             Does::Works(run) => self.with(&line, negated, defaulted, |cx| run(cx, &line)),
-            Does::NoEffect(_) if k.args.is_empty() && line.words.len() > k.name.split(' ').count() => {
-                let at = k.name.split(' ').count();
-                let text =
-                    format!("'{}' cannot handle unexpected argument '{}'.", k.name, line.words[at].str());
-                self.alert(&line, at, text);
-            }
-            Does::NoEffect(reason) => {
-                let text = format!("'{}' is accepted but has no effect: {reason}.", k.name);
-                let place = Some(line.place());
-                self.diags.add(Severity::Notice, place, text);
-            }
+            Does::NoEffect(reason) => match no_effect::wrong(k, &line) {
+                Some((word, text)) => {
+                    self.alert(&line, word, text);
+                }
+                None => {
+                    let text = format!("'{}' is accepted but has no effect: {reason}.", k.name);
+                    self.diags.add(Severity::Notice, Some(line.place()), text);
+                }
+            },
             Does::NotYet(_) => {
                 let text = format!("'{}' is not supported yet.", k.name);
                 self.alert(&line, 0, text);
@@ -566,59 +540,5 @@ impl Loader<'_> {
             negated,
             defaulted,
         });
-    }
-
-    /// No row in this section: known but not there yet, at home elsewhere, or unknown.
-    fn unknown(&mut self, section: &SectionRow, line: &Line, elsewhere: Option<&Keyword>) {
-        let one = line.words[0].str().into_owned();
-        let two = line.words.get(1).map(|w| format!("{one} {}", w.str()));
-        let list = if section.section == Sections::GLOBAL { known::GLOBAL } else { known::PROXY };
-        let three = line.words.get(2).and_then(|w| two.as_ref().map(|t| format!("{t} {}", w.str())));
-        let known = [three, two.clone(), Some(one.clone())]
-            .into_iter()
-            .flatten()
-            .find(|k| list.binary_search(&k.as_str()).is_ok());
-        if let Some(k) = elsewhere
-            && !list.iter().any(|l| {
-                *l == k.name && known.as_deref() == Some(l) && !k.sections.intersects(Sections::PROXY)
-            })
-        {
-            if k.sections.intersects(Sections::PROXY) && section.section.intersects(Sections::PROXY) {
-                self.with(line, false, false, |cx| rows::place::misplaced(cx, k));
-                return;
-            }
-            let homes: Vec<_> = sections::SECTIONS
-                .iter()
-                .filter(|s| k.sections.contains(s.section))
-                .map(|s| s.name)
-                .collect();
-            let text = format!("'{}' not allowed in '{}' section.", k.name, section.name);
-            self.alert(line, 0, text).hint(format!("it is valid in: {}", homes.join(", ")));
-            return;
-        }
-        if let Some(known) = known {
-            let text = format!("'{known}' is not supported yet.");
-            self.alert(line, 0, text);
-            return;
-        }
-        let (text, word, wrong, candidates) = match &two {
-            Some(two) if one == "option" || one == "timeout" => {
-                let given = line.words[1].str().into_owned();
-                (format!("unknown {one} '{given}'."), 1, two.as_str(), list)
-            }
-            _ => (format!("unknown keyword '{one}' in '{}' section", section.name), 0, one.as_str(), list),
-        };
-        let rows =
-            self.registry.keywords().filter(|k| k.sections.intersects(section.section)).map(|k| k.name);
-        let near = suggest::nearest(wrong, candidates.iter().copied().chain(rows));
-        let text = match near {
-            Some(near) if word == 0 => format!("{text}; did you mean '{near}' maybe ?"),
-            _ => text,
-        };
-        let near = near.map(str::to_owned);
-        let d = self.alert(line, word, text);
-        if let Some(near) = near {
-            d.hint(format!("did you mean '{near}'?"));
-        }
     }
 }

@@ -2,6 +2,8 @@
 //! list, from which `docs/no-effect.md` is made.
 
 use crate::row::{Does, Keyword, Row, Sections};
+use crate::rows::value::size;
+use crate::word::Line;
 
 const fn row(name: &'static str, args: &'static str, reason: &'static str) -> Keyword {
     Row {
@@ -78,6 +80,29 @@ pub const ROWS: &[Keyword] = &[
     row("wurfl-information-list", "<names>", DEVICE),
     row("wurfl-information-list-separator", "<char>", DEVICE),
 ];
+
+/// What is wrong with the arguments of such a keyword, and at which word: they are judged although nothing comes of them.
+#[must_use]
+pub fn wrong(row: &Keyword, line: &Line) -> Option<(usize, String)> {
+    let given = line.word(1);
+    let is = |test: fn(&[u8]) -> bool| given.is_some_and(|w| test(&w.text));
+    let name = row.name;
+    let text = given.map(|w| w.str().into_owned()).unwrap_or_default();
+    match row.args {
+        "" if given.is_some() => Some((1, format!("'{name}' cannot handle unexpected argument '{text}'."))),
+        "<number>" | "<percent>" if !is(|t| t.first().is_some_and(u8::is_ascii_digit)) => {
+            Some((1, format!("'{name}' expects an integer argument.")))
+        }
+        "<size>" if !is(|t| size(t).is_ok()) => Some((1, format!("'{name}' expects a size in bytes."))),
+        "<on|off>" if !is(|t| matches!(t, b"on" | b"off")) => {
+            Some((1, format!("'{name}' expects either 'on' or 'off' but got '{text}'.")))
+        }
+        args if args.starts_with('<') && given.is_none() => {
+            Some((0, format!("'{name}' expects {args} as argument.")))
+        }
+        _ => None,
+    }
+}
 
 /// `docs/no-effect.md`
 #[must_use]

@@ -18,14 +18,19 @@ pub fn tag(severity: Severity) -> &'static str {
 #[must_use]
 pub fn message(all: &Diagnostics, d: &Diagnostic, pid: u32) -> String {
     let mut out = format!("{} ({pid}) : ", tag(d.severity));
-    if let Some(place) = d.place {
-        let file = all.files.get(place.file.0 as usize).map_or("?", String::as_str);
-        let _ = write!(out, "config : parsing [{file}:{}] : ", place.line);
-    } else if !d.message.starts_with("config") {
-        out.push_str("config : ");
+    let file = |place: crate::diag::Place| all.files.get(place.file.0 as usize).map_or("?", String::as_str);
+    match d.place {
+        Some(place) if !d.late => {
+            let _ = write!(out, "config : parsing [{}:{}] : ", file(place), place.line);
+        }
+        _ if !d.late && !d.message.starts_with("config") => out.push_str("config : "),
+        _ => {}
     }
     out.push_str(&d.message);
     out.push('\n');
+    if let Some(place) = d.place.filter(|_| d.late) {
+        let _ = writeln!(out, "  see [{}:{}]", file(place), place.line);
+    }
     if let Some((span, line)) = &d.mark {
         let shown: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         let _ = writeln!(out, "  {shown}");

@@ -43,8 +43,6 @@ bitflags::bitflags! {
         const LOG_FORWARD = 2048;
         /// `cache`
         const CACHE = 4096;
-        /// `program`
-        const PROGRAM = 8192;
         /// `fcgi-app`
         const FCGI_APP = 1 << 14;
         /// `crt-store`

@@ -44,7 +44,6 @@ pub const SECTIONS: &[SectionRow] = &[
     row("log-forward", Sections::LOG_FORWARD, Naming::Required),
     row("log-profile", Sections::LOG_PROFILE, Naming::Required),
     row("cache", Sections::CACHE, Naming::Required),
-    row("program", Sections::PROGRAM, Naming::Required),
     row("fcgi-app", Sections::FCGI_APP, Naming::Required),
     row("crt-store", Sections::CRT_STORE, Naming::Optional),
     row("traces", Sections::TRACES, Naming::None),

@@ -9,7 +9,8 @@ def run(binary, text):
     with tempfile.TemporaryDirectory() as d:
         path = os.path.join(d, "F")
         open(path, "w").write(text)
-        r = subprocess.run([binary, "-c", "-f", path], capture_output=True, text=True, errors="replace", timeout=20)
+        env = dict(os.environ, A="a1", EMPTY="", LIST="one two  three", ADDR="127.0.0.1", PORT="8080", BOTH="127.0.0.1:80")
+        r = subprocess.run([binary, "-c", "-f", path], capture_output=True, text=True, errors="replace", timeout=20, env=env)
     out = re.sub(r"\(\d+\) ", "", r.stdout + r.stderr).replace(path, "F")
     said = [l for l in out.split("\n") if l.startswith(("[ALERT]", "[WARNING]"))]
     want = "[ALERT]" if r.returncode else "[WARNING]"

@@ -1,8 +1,8 @@
 //! The composition root: the rooms' rows in one registry, and the way from configuration to running workers.
 
-use crate::dump;
 use crate::limits::Limits;
 use crate::options::Options;
+use crate::{dump, keywords};
 use portcullis_backend::Descriptors;
 use portcullis_config::{Diagnostics, Model, Registry, Rows};
 use portcullis_proxy::plan::{self, Plan};
@@ -30,6 +30,7 @@ pub fn registry() -> Registry {
             logs,
             own,
             none,
+            portcullis_config::rows::later(),
         ],
     }
 }
@@ -37,7 +38,10 @@ pub fn registry() -> Registry {
 /// What the command line wants to see once everything is loaded.
 pub fn after_load(options: &Options) {
     if let Some(classes) = &options.classes {
-        print!("{}", dump::classes(&registry(), classes));
+        match keywords::dump(&registry(), classes) {
+            Ok(text) => print!("{text}"),
+            Err(text) => eprintln!("{text}"),
+        }
     }
     if options.libraries {
         print!("{}", dump::libraries());

@@ -1,7 +1,6 @@
-//! What the process shows of itself: keyword classes (`-dK`), object files (`-dL`), server states (SIGHUP).
+//! What the process shows of itself: object files (`-dL`), server states (SIGHUP).
 
 use portcullis_backend::{Admin, Health};
-use portcullis_config::{Does, Registry};
 use portcullis_proxy::plan::ProxyPlan;
 use portcullis_proxy::process::Process;
 use std::fmt::Write;
@@ -66,50 +65,6 @@ pub fn libraries() -> String {
             seen.push(path);
             let _ = writeln!(out, "{path}");
         }
-    }
-    out
-}
-
-/// `-dK`: the keywords of these classes (comma separated), from the rows.
-#[must_use]
-pub fn classes(registry: &Registry, classes: &str) -> String {
-    let mut out = String::new();
-    let wanted = |name: &str| classes.split(',').any(|c| c == name || c == "all");
-    if wanted("cfg") {
-        out.push_str("# List of registered configuration keywords:\n");
-        for section in portcullis_config::sections::SECTIONS {
-            let here = |k: &&&portcullis_config::Keyword| {
-                k.sections.intersects(section.section) && !matches!(k.does, Does::NotYet(_))
-            };
-            let rows: Vec<_> = registry.keywords().collect();
-            let mut rows: Vec<_> = rows.iter().filter(here).collect();
-            if rows.is_empty() {
-                continue;
-            }
-            rows.sort_by_key(|k| k.name);
-            let _ = writeln!(out, "{}", section.name);
-            for k in rows {
-                let _ = writeln!(out, "\t{} {}", k.name, k.args);
-            }
-        }
-        out.push_str("bind <addr>\n");
-        for k in registry.bind().filter(|k| !matches!(k.does, Does::NotYet(_))) {
-            let _ = writeln!(out, "\t{} {}", k.name, k.args);
-        }
-        out.push_str("server <name> <addr>\n");
-        for k in registry.server().filter(|k| !matches!(k.does, Does::NotYet(_))) {
-            let _ = writeln!(out, "\t{} {}", k.name, k.args);
-        }
-    }
-    let vocabulary = &portcullis_sample::vocabulary();
-    if wanted("smp") {
-        out.push_str(&portcullis_sample::dump::fetches(vocabulary));
-    }
-    if wanted("cnv") {
-        out.push_str(&portcullis_sample::dump::converters(vocabulary));
-    }
-    if wanted("acl") {
-        out.push_str(&portcullis_sample::dump::acls(vocabulary));
     }
     out
 }

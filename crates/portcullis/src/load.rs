@@ -2,10 +2,9 @@
 
 use crate::options::Options;
 use crate::{compose, say};
-use portcullis_config::addr::Host;
 use portcullis_config::env::Env;
 use portcullis_config::files::LocalFiles;
-use portcullis_config::{Global, Loaded, Manner, Model, Severity, gather, load_as};
+use portcullis_config::{Global, Loaded, Manner, Model, Severity, gather, load_as, resolve};
 use std::process::ExitCode;
 
 /// Reads the configuration. Nothing is judged yet: [`verdict`] is for when the plan is made.
@@ -17,9 +16,7 @@ pub fn configuration(options: &Options) -> Result<Loaded, String> {
     let manner = Manner { global_only: false, dump: options.dump.map(|d| d.numbered) };
     let mut loaded = load_as(manner, &sources, &compose::registry(), &LocalFiles, &mut environment(options));
     override_model(&mut loaded.model, options);
-    if options.ignore_resolution {
-        disable_unresolved(&mut loaded);
-    }
+    resolve::servers(&mut loaded, &LocalFiles, options.ignore_resolution);
     print!("{}", loaded.dump);
     Ok(loaded)
 }
@@ -66,23 +63,6 @@ fn override_model(model: &mut Model, options: &Options) {
     if options.proxy_maxconn.is_some() {
         for proxy in model.proxies.iter_mut().filter(|p| p.maxconn.is_none()) {
             proxy.maxconn = options.proxy_maxconn;
-        }
-    }
-}
-
-/// `-dr`: servers whose names are not resolved by now are disabled.
-fn disable_unresolved(loaded: &mut Loaded) {
-    for proxy in &mut loaded.model.proxies {
-        for server in &mut proxy.servers {
-            if let Host::Name(name) = &server.address.host {
-                let text = format!(
-                    "'server {}/{}' : could not resolve address '{name}', disabling server.",
-                    proxy.name, server.name
-                );
-                loaded.diags.add(Severity::Notice, Some(server.place), text);
-                server.address.host = Host::V4(std::net::Ipv4Addr::UNSPECIFIED);
-                server.set.disabled = true;
-            }
         }
     }
 }

@@ -6,6 +6,7 @@ mod confinement;
 mod cpus;
 mod daemon;
 mod dump;
+mod keywords;
 mod limits;
 mod link;
 mod load;
@@ -44,7 +45,11 @@ fn main() -> ExitCode {
     portcullis_sys::process::no_huge_pages();
     let program = master::Program::this();
     say::program(&program.path);
-    let options = match options::parse(std::env::args().skip(1)) {
+    let mut args = std::env::args().skip(1).peekable();
+    if args.next_if(|a| a == "help").is_some() {
+        return help(&args.collect::<Vec<_>>());
+    }
+    let options = match options::parse(args) {
         Ok(options) => options,
         Err(Wrong::Usage) => return usage(),
         Err(Wrong::Message(text)) => {
@@ -100,6 +105,20 @@ fn usage() -> ExitCode {
     let name = name.rsplit('/').next().unwrap_or_default();
     print!("{}{}", version::short(), options::usage(name));
     ExitCode::FAILURE
+}
+
+/// `portcullis help ...`: about keywords.
+fn help(args: &[String]) -> ExitCode {
+    match keywords::help(&compose::registry(), args) {
+        Ok(text) => {
+            print!("{text}");
+            ExitCode::SUCCESS
+        }
+        Err(text) => {
+            eprintln!("{text}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// `-cc`: 0 true, 1 false, 2 wrong.

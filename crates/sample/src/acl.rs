@@ -164,6 +164,10 @@ impl Acls {
             .or_insert_with(|| Arc::new(Acl::new(name, Vec::new())))
             .push(Arc::new(test));
     }
+    /// Takes note of an ACL whose declaration was refused, so that nobody complains about those who name it.
+    pub fn refused(&mut self, name: &str) {
+        self.named.entry(name.into()).or_insert_with(|| Arc::new(Acl::new(name, Vec::new())));
+    }
     /// Their names.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.named.keys().map(String::as_str)

@@ -34,7 +34,7 @@ impl Condition {
         while let Some(word) = words.get(i) {
             i += 1;
             let mut text = &word.text[..];
-            if text == b"||" || text == b"or" {
+            if text == b"||" || text.eq_ignore_ascii_case(b"or") {
                 fresh = true;
                 negated = false;
                 continue;

@@ -4,7 +4,9 @@ use crate::place::NAMES;
 use crate::row::{Spec, Vocabulary};
 use std::fmt::Write;
 
-fn signature(spec: &Spec) -> String {
+/// The arguments of a fetch or converter, as dumps show them.
+#[must_use]
+pub fn signature(spec: &Spec) -> String {
     if spec.kinds.is_empty() {
         return String::new();
     }

@@ -34,7 +34,7 @@ fn wait(call: &mut Call<'_>) -> Outcome {
     if call.arg(1) == "-h" || call.arg(2) == "-h" {
         return Outcome::info(HELP);
     }
-    let Ok(time) = portcullis_config::rows::value::time(call.arg(1).as_bytes()) else {
+    let Ok((time, _)) = portcullis_config::rows::value::time_with_unit(call.arg(1).as_bytes(), 1000) else {
         return Outcome::err("Invalid duration.");
     };
     if !call.has(2) {

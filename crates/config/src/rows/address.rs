@@ -118,13 +118,14 @@ pub fn expand<'t>(env: &crate::env::Env, text: &'t str) -> std::borrow::Cow<'t, 
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('$') {
         out.push_str(before);
-        let (name, behind) = match after.strip_prefix('{').and_then(|a| a.split_once('}')) {
-            Some(braced) => braced,
-            None => {
-                let end = after.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(after.len());
-                after.split_at(end)
-            }
-        };
+        let braced = after.strip_prefix('{');
+        let after = braced.unwrap_or(after);
+        let end = after.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(after.len());
+        let (name, mut behind) = after.split_at(end);
+        if braced.is_some() {
+            // the closing brace may be missing
+            behind = behind.strip_prefix('}').unwrap_or(behind);
+        }
         if let Some(value) = env.get(name) {
             out.push_str(&String::from_utf8_lossy(&value));
         }
@@ -145,7 +146,11 @@ pub fn parse(text: &str, wants: Wants) -> Result<Address, String> {
     let transport = kind.or(implied).unwrap_or(default);
     check_kind(text, transport, default, wants)?;
     let (host, ports) = match family {
+        Family::Unix if rest.len() >= MAX_PATH => return Err(too_long(text, MAX_PATH)),
         Family::Unix => (Host::Unix(rest.to_owned()), Ports::None),
+        Family::Abstract | Family::AbstractZ if rest.len() >= MAX_ABSTRACT => {
+            return Err(too_long(text, MAX_ABSTRACT));
+        }
         Family::Abstract => (Host::Abstract(rest.as_bytes().to_vec()), Ports::None),
         Family::AbstractZ => (Host::AbstractZ(rest.as_bytes().to_vec()), Ports::None),
         Family::Fd if !wants.fd => {
@@ -160,6 +165,15 @@ pub fn parse(text: &str, wants: Wants) -> Result<Address, String> {
         _ => return inet(text, rest, family, transport, wants),
     };
     Ok(Address { transport, host, ports })
+}
+
+/// A socket's path is shorter than this, so that a temporary name beside it has room.
+const MAX_PATH: usize = 97;
+/// The name of an abstract socket is shorter than this.
+const MAX_ABSTRACT: usize = 107;
+
+fn too_long(text: &str, max: usize) -> String {
+    format!("socket path '{text}' too long (max {max})")
 }
 
 /// `stream+`, `dgram+`, `quic+` (section 2.9.2).
@@ -224,26 +238,28 @@ fn inet(
 }
 
 fn host_of(host: &str, family: Family) -> Option<Host> {
-    let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+    let host = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
     if (host.is_empty() || host == "*") && family != Family::V6 {
         return Some(Host::V4(Ipv4Addr::UNSPECIFIED));
     }
     if host.is_empty() || host == "*" {
         return Some(Host::V6(Ipv6Addr::UNSPECIFIED));
     }
-    if family != Family::V6
-        && bare.is_none()
-        && let Ok(v4) = host.parse()
-    {
-        return Some(Host::V4(v4));
+    if let Ok(v4) = host.parse() {
+        return (family != Family::V6).then_some(Host::V4(v4));
     }
     if family != Family::V4
-        && let Ok(v6) = bare.unwrap_or(host).parse()
+        && let Ok(v6) = host.parse()
     {
         return Some(Host::V6(v6));
     }
-    let plausible = bare.is_none() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
-    plausible.then(|| Host::Name(host.to_owned()))
+    let plausible = host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+    let only = match family {
+        Family::V4 => "ipv4@",
+        Family::V6 => "ipv6@",
+        _ => "",
+    };
+    plausible.then(|| Host::Name(format!("{only}{host}")))
 }
 
 fn ports(text: &str, port: &str, wants: Wants) -> Result<Ports, String> {
@@ -319,7 +335,8 @@ mod tests {
         env.set("P", b"80".to_vec());
         assert_eq!(expand(&env, "$A:${P}"), "1.2.3.4:80");
         assert_eq!(expand(&env, "*:$NONE"), "*:");
-        assert_eq!(expand(&env, "${A"), "");
+        assert_eq!(expand(&env, "${A:$P"), "1.2.3.4:80");
+        assert_eq!(expand(&env, "${A}}"), "1.2.3.4}");
     }
 
     #[test]

@@ -162,7 +162,13 @@ pub fn sockets(cx: &mut Cx<'_>, line: &Line, at: usize, of: &str) -> Vec<Bind> {
 fn addresses(cx: &mut Cx<'_>, word: &Word, text: &str, of: &str) -> Option<Vec<Address>> {
     let mut all = Vec::new();
     let text = address::expand(cx.env, text).into_owned();
-    for part in text.split(',').filter(|p| !p.is_empty()) {
+    // a comma may end the list
+    for part in text.strip_suffix(',').unwrap_or(&text).split(',') {
+        if part.is_empty() {
+            let message = "'bind' : '' resolves to an empty address (environment variable missing?)";
+            cx.alert(Some(word), message);
+            return None;
+        }
         match address::parse(part, address::BIND).and_then(|a| usable(cx, a, part)) {
             Ok(mut a) => {
                 prefix_unix(cx, &mut a);
@@ -499,7 +505,7 @@ fn tcp_ss(cx: &mut Cx<'_>, bind: &mut Bind, args: &mut Args<'_>) {
 
 fn tcp_ut(cx: &mut Cx<'_>, bind: &mut Bind, args: &mut Args<'_>) {
     let Some(word) = word(cx, bind, args, "tcp-ut", "missing TCP User Timeout value") else { return };
-    match value::time(&word.text) {
+    match value::time(cx, word) {
         Ok(t) => bind.tcp_ut = Some(t),
         Err(value::TimeError::Overflow) => complain(cx, bind, Some(word), &value::overflow(word, "tcp-ut")),
         Err(_) => complain(cx, bind, Some(word), "'tcp-ut' : expects a positive delay in milliseconds"),

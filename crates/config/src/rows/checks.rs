@@ -65,8 +65,9 @@ fn alert(diags: &mut Diagnostics, place: Place, message: String) {
     diags.add(Severity::Alert, Some(place), message);
 }
 
+/// A warning about the whole, which HAProxy gives no line.
 fn warn(diags: &mut Diagnostics, place: Place, message: String) {
-    diags.add(Severity::Warning, Some(place), message);
+    diags.late(Severity::Warning, Some(place), message);
 }
 
 /// All proxies share one set of names (since 3.3).
@@ -186,21 +187,30 @@ fn guids(model: &Model, diags: &mut Diagnostics) {
 
 fn buffers(model: &mut Model, diags: &mut Diagnostics) {
     let tune = &mut model.global.tune;
+    for (name, size) in [("bufsize", tune.bufsize), ("bufsize_large", tune.bufsize_large)] {
+        if size >= 256 << 20 {
+            let message = format!(
+                "global.tune.{name} must be below 256 MB when HTTP is in use (current value = {size})."
+            );
+            diags.late(Severity::Alert, None, message);
+        }
+    }
+    tune.bufsize = tune.bufsize.next_multiple_of(8);
     if tune.bufsize_small > tune.bufsize {
         let message = format!(
             "invalid small buffer size {} bytes which is greater than default bufsize {} bytes.",
             tune.bufsize_small, tune.bufsize
         );
-        diags.add(Severity::Warning, None, message);
+        diags.late(Severity::Warning, None, message);
         tune.bufsize_small = 0;
     }
-    if tune.bufsize_large != 0 && tune.bufsize_large <= tune.bufsize {
+    if tune.bufsize_large != 0 && tune.bufsize_large < tune.bufsize {
         let message = format!(
-            "tune.bufsize.large is lower than tune.bufsize ({}). large buffers support is disabled. Please fix either \
+            "tune.bufsize.large ({}) is lower than tune.bufsize ({}). large buffers support is disabled. Please fix either \
              value to remove this warning.",
-            tune.bufsize
+            tune.bufsize_large, tune.bufsize
         );
-        diags.add(Severity::Warning, None, message);
+        diags.late(Severity::Warning, None, message);
         tune.bufsize_large = 0;
     }
     tune.maxrewrite = tune.maxrewrite.min(tune.bufsize / 2);
@@ -218,7 +228,7 @@ fn rings(model: &mut Model, diags: &mut Diagnostics) {
                 "ring '{}' event max length '{len}' exceeds max payload size, forced to '{most}'.",
                 ring.name
             );
-            diags.add(Severity::Warning, Some(ring.place), message);
+            warn(diags, ring.place, message);
             ring.maxlen = Some(most);
         }
     }
@@ -241,7 +251,7 @@ fn timeouts(proxy: &Proxy, diags: &mut Diagnostics) {
     let back = proxy.kind.back() && !proxy.servers.is_empty() && (missing(t.connect) || missing(t.server));
     if front || back {
         diags
-            .add(Severity::Warning, Some(proxy.place), format!("missing timeouts for {}.", called(proxy)))
+            .late(Severity::Warning, Some(proxy.place), format!("missing timeouts for {}.", called(proxy)))
             .hint(
                 "without 'timeout client', 'timeout connect' and 'timeout server' above zero, dead connections stay \
                  for ever",
@@ -263,7 +273,7 @@ fn log_format(model: &Model, proxy: &mut Proxy, diags: &mut Diagnostics) {
             "'{name}' not usable with {} (needs 'mode http'). Falling back to 'option tcplog'.",
             called(proxy)
         );
-        warn(diags, proxy.log_format_place, message);
+        diags.add(Severity::Warning, Some(proxy.log_format_place), message);
         proxy.log_format = LogFormat::Tcp;
     }
     let logs = proxy.logs.iter().any(|l| !l.global || !model.global.logs.is_empty());
@@ -307,7 +317,7 @@ fn servers(proxy: &mut Proxy, diags: &mut Diagnostics) {
                  connection on failure.",
                 server.name
             );
-            warn(diags, server.place, message);
+            diags.add(Severity::Warning, Some(server.place), message);
         }
     }
 }
@@ -328,6 +338,12 @@ const HTTP_ONLY: &[(Opts, &str, bool, bool)] = &[
     (Opts::HTTP_PRETEND_KEEPALIVE, "http-pretend-keepalive", false, true),
     (Opts::HTTP_NO_DELAY, "http-no-delay", true, true),
 ];
+
+/// Is this option ("option NAME") ignored unless the proxy speaks HTTP?
+#[must_use]
+pub fn needs_http(option: &str) -> bool {
+    option.strip_prefix("option ").is_some_and(|name| HTTP_ONLY.iter().any(|o| o.1 == name))
+}
 
 fn http_only(proxy: &mut Proxy, diags: &mut Diagnostics) {
     let who = called(proxy);
@@ -378,7 +394,7 @@ fn default_backends(model: &Model, diags: &mut Diagnostics) {
             ),
             Some(_) => continue,
         };
-        alert(diags, *place, message);
+        diags.late(Severity::Alert, Some(*place), message);
     }
 }
 

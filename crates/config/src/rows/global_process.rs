@@ -274,7 +274,7 @@ fn time(cx: &mut Cx<'_>, line: &Line, of: &str, set: fn(&mut Global, std::time::
         cx.alert(line.word(0), format!("'{of}' expects <time> as argument."));
         return;
     };
-    match value::time(&word.text) {
+    match value::time(cx, word) {
         Ok(t) => set(&mut cx.model.global, t),
         Err(e) => {
             cx.alert(Some(word), value::time_message(e, word, of));

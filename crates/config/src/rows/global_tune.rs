@@ -251,7 +251,7 @@ fn optional_number(cx: &mut Cx<'_>, line: &Line, of: &str, set: fn(&mut Tune, us
 fn idletimer(cx: &mut Cx<'_>, line: &Line) {
     const EXPECTS: &str = "'tune.idletimer' expects a timer value between 0 and 65535 ms.";
     let Some(word) = value::one(cx, line, 1, EXPECTS) else { return };
-    match value::time(&word.text) {
+    match value::time(cx, word) {
         Ok(t) if t <= Duration::from_millis(65535) => cx.model.global.tune.idletimer = Some(t),
         Ok(_) => {
             cx.alert(Some(word), EXPECTS);

@@ -183,6 +183,9 @@ fn to(cx: &Cx<'_>, word: &Word) -> Result<LogTo, String> {
     if address.transport != Transport::Datagram && !matches!(address.host, Host::Fd(_)) {
         return Err(value::not_yet(&format!("'{text}'"), "logging over streams"));
     }
+    if let Host::SockPair(n) = &address.host {
+        super::resolve::socket(*n).map_err(|e| format!("cannot use file descriptor '{n}' : {e}."))?;
+    }
     if let Host::Name(name) = &address.host {
         address.host =
             super::resolve::host(cx, name).ok_or_else(|| format!("invalid address: '{name}' in '{text}'"))?;

@@ -9,6 +9,7 @@ pub mod global_limits;
 pub mod global_process;
 pub mod global_threads;
 pub mod global_tune;
+pub mod later;
 pub mod log;
 pub mod near;
 pub mod place;
@@ -42,6 +43,12 @@ const KEYWORD_TABLES: &[&[Keyword]] = &[
 ];
 
 static KEYWORDS: [Keyword; count(KEYWORD_TABLES)] = join(KEYWORD_TABLES);
+static LATER: [Keyword; count(later::TABLES)] = join(later::TABLES);
+
+/// The keywords of sections that are refused as a whole.
+pub fn later() -> Rows {
+    Rows { keywords: &LATER, ..Rows::default() }
+}
 
 /// Everything that this room brings to the registry.
 pub fn rows() -> Rows {

@@ -25,6 +25,8 @@ pub fn misplaced(cx: &mut Cx<'_>, row: &Keyword) {
     if matches!(name, "server" | "default-server" | "server-template") {
         cx.alert(word, format!("'{name}' not allowed {why}"));
     } else if is_flag(name) {
+        let option = name.strip_prefix("option ").unwrap_or(name);
+        cx.warn(cx.line.word(1), format!("'{option}' ignored {why}"));
         cx.alert(cx.line.word(1), format!("'{name}' is unknown here {why}"));
     } else if name.contains("log-format")
         || matches!(name, "option httplog" | "option tcplog" | "option httpslog")

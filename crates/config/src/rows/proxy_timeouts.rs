@@ -161,6 +161,7 @@ fn timeout(cx: &mut Cx<'_>, line: &Line, name: &str, field: fn(&mut Timeouts) ->
             return;
         }
     };
+    value::odd_time(cx, word);
     if let Some(extra) = line.word(3) {
         let message =
             format!("'{of}' : unexpected extra argument '{}' after value '{}'.", extra.str(), word.str());
@@ -202,7 +203,10 @@ fn probe_time(cx: &mut Cx<'_>, line: &Line, of: &str, set: fn(&mut Proxy, Durati
     };
     // seconds in 31 bits, as the system takes them
     match value::time_up_to(&word.text, 1_000_000, value::MAX_TIME * 1000) {
-        Ok((t, _)) => set(cx.proxy(), t),
+        Ok((t, _)) => {
+            value::odd_time(cx, word);
+            set(cx.proxy(), t);
+        }
         Err(e) => {
             cx.alert(Some(word), value::time_message(e, word, of));
         }

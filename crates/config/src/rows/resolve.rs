@@ -3,15 +3,12 @@
 use crate::addr::Host;
 use crate::cx::Cx;
 use std::io;
-use std::net::{IpAddr, TcpListener};
+use std::net::TcpListener;
 use std::path::Path;
 
 /// The address of a host name.
 pub fn host(cx: &Cx<'_>, name: &str) -> Option<Host> {
-    Some(match cx.files.resolve(name)? {
-        IpAddr::V4(a) => Host::V4(a),
-        IpAddr::V6(a) => Host::V6(a),
-    })
+    cx.files.resolve(name).map(Host::from)
 }
 
 /// Is there a network namespace of this name?

@@ -165,14 +165,8 @@ fn nowhere() -> Address {
 
 fn address_of(cx: &Cx<'_>, text: &str) -> Result<Address, String> {
     let text = &*address::expand(cx.env, text);
-    let mut address = address::parse(text, address::SERVER)?;
+    let address = address::parse(text, address::SERVER)?;
     match &address.host {
-        Host::Name(name) => {
-            // one that does not resolve stays a name: whether that matters (-dr) is not known here
-            if let Some(host) = resolve::host(cx, name) {
-                address.host = host;
-            }
-        }
         Host::SockPair(n) => {
             resolve::socket(*n).map_err(|e| format!("cannot use file descriptor '{n}' : {e}."))?;
             return Err(value::not_yet(&format!("'{text}'"), "connections over socket pairs"));
@@ -423,7 +417,7 @@ fn pool_low_conn(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>) {
 
 fn pool_purge_delay(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>) {
     let Some(word) = word(cx, server, args, "'pool-purge-delay' expects <value> as argument") else { return };
-    match value::time(&word.text) {
+    match value::time(cx, word) {
         Ok(t) => server.set.pool_purge_delay = Some(t),
         Err(e) => complain(cx, server, Some(word), &value::time_message(e, word, "pool-purge-delay")),
     }
@@ -507,7 +501,7 @@ fn tcp_md5sig(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>) {
 
 fn tcp_ut(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>) {
     let Some(word) = word(cx, server, args, "'tcp-ut' : missing TCP User Timeout value") else { return };
-    match value::time(&word.text) {
+    match value::time(cx, word) {
         Ok(t) => server.set.tcp_ut = Some(t),
         Err(value::TimeError::Overflow) => complain(cx, server, Some(word), &value::overflow(word, "tcp-ut")),
         Err(_) => complain(cx, server, Some(word), "'tcp-ut' : expects a positive delay in milliseconds."),

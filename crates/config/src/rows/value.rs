@@ -33,19 +33,16 @@ pub fn time_up_to(text: &[u8], unit: u64, max: u64) -> Result<(Duration, bool), 
         return Err(bad(0));
     }
     let suffix = text.get(digits..).unwrap_or(&[]);
-    let (unit, len) = match suffix {
-        [] => (unit, 0),
-        [b'u', b's', ..] => (1, 2),
-        [b'm', b's', ..] => (1000, 2),
-        [b's', ..] => (1_000_000, 1),
-        [b'm', ..] => (60_000_000, 1),
-        [b'h', ..] => (3_600_000_000, 1),
-        [b'd', ..] => (86_400_000_000, 1),
+    let unit = match suffix {
+        [] => unit,
+        [b'u', b's', ..] => 1,
+        [b'm', b's', ..] => 1000,
+        [b's', ..] => 1_000_000,
+        [b'm', ..] => 60_000_000,
+        [b'h', ..] => 3_600_000_000,
+        [b'd', ..] => 86_400_000_000,
         _ => return Err(bad(digits)),
     };
-    if suffix.len() > len {
-        return Err(bad(digits + len));
-    }
     let number =
         text.iter().take(digits).try_fold(0u64, |n, b| n.checked_mul(10)?.checked_add(u64::from(b - b'0')));
     match number.and_then(|n| n.checked_mul(unit)) {
@@ -55,8 +52,23 @@ pub fn time_up_to(text: &[u8], unit: u64, max: u64) -> Result<(Duration, bool), 
 }
 
 /// A time in milliseconds unless it has a unit.
-pub fn time(text: &[u8]) -> Result<Duration, TimeError> {
-    time_with_unit(text, 1000).map(|(t, _)| t)
+pub fn time(cx: &mut Cx<'_>, word: &Word) -> Result<Duration, TimeError> {
+    let (time, _) = time_with_unit(&word.text, 1000)?;
+    odd_time(cx, word);
+    Ok(time)
+}
+
+/// Warns about what stands behind the unit of a time; HAProxy takes the time nevertheless.
+pub fn odd_time(cx: &mut Cx<'_>, word: &Word) {
+    let text = word.str().into_owned();
+    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    let len = if unit.starts_with("us") || unit.starts_with("ms") { 2 } else { 1 };
+    let Some(odd) = unit.chars().nth(len) else { return };
+    let message = format!(
+        "unexpected character '{odd}' after the timer value '{text}', only (us=microseconds,ms=milliseconds,s=seconds,\
+         m=minutes,h=hours,d=days) are supported. This will be reported as an error in next versions."
+    );
+    cx.warn(Some(word), message).late = true;
 }
 
 /// The words for a time out of range, as HAProxy says it.

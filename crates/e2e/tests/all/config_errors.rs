@@ -146,3 +146,78 @@ wrong! {
     argument_with_comma: "frontend fe\n  bind :${fe}\n  http-request return status 200 hdr X-A %[str(a,b)]\n";
     env_with_bad_brace: "frontend fe\n  bind \":${FE\"\n";
 }
+
+const SOUND: &str = "\
+global
+  nbthread 1
+  maxconn 100
+  tune.bufsize 16k
+  log 127.0.0.1:514 local0 notice
+  hard-stop-after 10s
+defaults
+  mode http
+  log global
+  option httplog
+  option dontlognull
+  option forwardfor except 127.0.0.0/8
+  timeout connect 5s
+  timeout client 30s
+  timeout server 30s
+  retries 2
+  errorfile 503 /dev/null
+frontend web
+  bind 127.0.0.1:${fe} name main maxconn 50
+  acl static path_beg /static
+  http-request deny deny_status 403 if { path_end .php }
+  http-request set-header X-Proto http unless static
+  use_backend files if static
+  default_backend app
+backend app
+  balance roundrobin
+  option http-server-close
+  http-reuse safe
+  server a 127.0.0.1:8001 weight 10 maxconn 5 backup
+  server b 127.0.0.1:8002 send-proxy-v2 disabled
+backend files
+  http-response set-header X-From files
+  server c 127.0.0.1:8003 source 127.0.0.1 minconn 1
+";
+
+/// The line with one of its words wrong.
+fn spoilt(line: &str, which: usize) -> Option<String> {
+    let mut words: Vec<String> = line.split(' ').map(String::from).collect();
+    let spoil: Vec<usize> = (0..words.len())
+        .filter(|i| {
+            words[*i].len() > 1 && words[*i].chars().all(|c| c.is_ascii_lowercase() || "-_".contains(c))
+        })
+        .collect();
+    let word = words.get_mut(*spoil.get(which)?)?;
+    word.insert_str(1, "zq");
+    Some(words.join(" "))
+}
+
+/// Every word of a sound configuration spoilt in turn: is that line refused?
+#[test]
+fn mutants() {
+    scenario("config_errors/mutants", |w| {
+        let lines: Vec<&str> = SOUND.lines().collect();
+        for (i, line) in lines.iter().enumerate().filter(|(_, l)| l.starts_with(' ')) {
+            for wrong in (0..8).filter_map(|n| spoilt(line, n)) {
+                let text: String = lines
+                    .iter()
+                    .enumerate()
+                    .map(|(n, l)| format!("{}\n", if n == i { &wrong } else { *l }))
+                    .collect();
+                let output = w.check(&text, &[]);
+                let alert = format!("ALERT {}", i + 1);
+                let refused = complaints(&output).split(", ").any(|c| c == alert);
+                w.note(format!(
+                    "{}: code {}, {}",
+                    wrong.trim(),
+                    output.code,
+                    if refused { "refused there" } else { "not refused there" }
+                ));
+            }
+        }
+    });
+}

@@ -7,7 +7,7 @@ use portcullis_config::{Diagnostics, Model, Opts, Proxy, Server, Severity, Sourc
 use portcullis_sample::Format;
 use portcullis_transport::connect::{ConnectOptions, Target};
 use portcullis_transport::listen::socket_addr;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -134,7 +134,8 @@ fn source_ports(s: &Source) -> Option<(SocketAddr, u16)> {
     (!addr.ip().is_unspecified() || addr.port() != 0).then_some((addr, last))
 }
 
-/// The address; names are resolved once, here, as `init-addr libc` does.
+/// The address. Names have been resolved when everything was read ([`portcullis_config::resolve`]); a server whose name
+/// was not is disabled.
 fn target(s: &Server, diags: &mut Diagnostics) -> Target {
     let port = match s.address.ports {
         Ports::One(p) | Ports::Range(p, _) => p,
@@ -146,15 +147,7 @@ fn target(s: &Server, diags: &mut Diagnostics) -> Target {
         Host::Abstract(name) | Host::AbstractZ(name) => return Target::Abstract(name.clone()),
         Host::V4(a) => (*a).into(),
         Host::V6(a) => (*a).into(),
-        Host::Name(name) => match (name.as_str(), port).to_socket_addrs().ok().and_then(|mut all| all.next())
-        {
-            Some(found) => found.ip(),
-            None => {
-                let text = format!("'server {}' : could not resolve address '{name}'.", s.name);
-                diags.add(Severity::Alert, Some(s.place), text);
-                IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED)
-            }
-        },
+        Host::Name(_) => IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
         Host::Fd(_) | Host::SockPair(_) | Host::Rhttp(_) => {
             let text = format!("'server {}' : this address form is not supported yet for servers.", s.name);
             diags.add(Severity::Alert, Some(s.place), text);

@@ -161,7 +161,7 @@ pub fn check(model: &mut Model, diags: &mut Diagnostics) {
                 wanted.proxy, wanted.name, wanted.place.line
             )
         };
-        diags.add(Severity::Alert, Some(wanted.place), message);
+        diags.late(Severity::Alert, Some(wanted.place), message);
     }
     let all = model.proxies.iter_mut().chain(&mut model.defaults);
     all.for_each(|proxy: &mut Proxy| proxy.ext.entry::<ErrorPages>().resolve());

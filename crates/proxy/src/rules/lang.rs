@@ -204,8 +204,13 @@ impl<'p, 'c, 'l> Parsing<'p, 'c, 'l> {
     pub fn acl(&mut self, name: &str) -> Result<(), String> {
         let words = self.args.words.get(self.args.at..).unwrap_or(&[]);
         self.reading(|acls, reader, warnings| {
-            let test = reader.test(words, warnings)?;
-            acls.add(name, test);
+            match reader.test(words, warnings) {
+                Ok(test) => acls.add(name, test),
+                Err(why) => {
+                    acls.refused(name);
+                    return Err(why);
+                }
+            }
             Ok(())
         })
     }

@@ -57,7 +57,7 @@ fn switching(
                 }
             },
         };
-        diags.add(Severity::Alert, Some(rule.place), message);
+        diags.late(Severity::Alert, Some(rule.place), message);
     }
 }
 
@@ -72,7 +72,7 @@ fn without_http(proxy: &Proxy, diags: &mut Diagnostics) {
     ] {
         if !rules.is_empty() {
             let owner = format!("{} '{}'", kind(proxy), proxy.name);
-            diags.add(
+            diags.late(
                 Severity::Warning,
                 rules.last().map(|r| r.place),
                 format!("'{keyword}' rules ignored for {owner} as they require HTTP mode."),

@@ -1,0 +1,105 @@
+//! Sections of capabilities that are not there yet: their keywords, so that what is wrong in them is found all the same.
+//! The section as a whole is refused; see [`crate::refused`].
+
+use crate::row::{Does, Keyword, Sections};
+
+const fn row(
+    name: &'static str,
+    sections: Sections,
+    args: &'static str,
+    what: &'static str,
+    help: &'static str,
+) -> Keyword {
+    Keyword { name, sections, args, help, negatable: false, does: Does::NotYet(what) }
+}
+
+macro_rules! section {
+    ($($table:ident, $section:ident, $what:literal: $($name:literal $args:literal $help:literal),+;)+) => {
+        $(const $table: &[Keyword] = &[$(row($name, Sections::$section, $args, $what, $help)),+];)+
+        /// The tables of this file.
+        pub const TABLES: &[&[Keyword]] = &[$($table),+];
+    };
+}
+
+section! {
+    USERLIST, USERLIST, "user lists":
+        "group" "<name> [users <user>,...]" "A group of users.",
+        "user" "<name> [password|insecure-password <password>] [groups <group>,...]" "A user and a password.";
+    PEERS, PEERS, "peers":
+        "bind" "[<address>]:port [param*]" "Where the local peer listens.",
+        "default-bind" "[param*]" "Options of the lines of this kind that follow.",
+        "default-server" "[param*]" "Options of the servers that follow.",
+        "disabled" "" "The section is not started.",
+        "enabled" "" "The section is started.",
+        "log" "<target> [param*]" "Where peers are logged.",
+        "peer" "<peername>" "A peer and its address.",
+        "server" "<peername>" "A peer and its address.",
+        "shards" "<shards>" "How many parts the tables are cut in.",
+        "table" "<tablename> type { ip | ipv6 | integer | string | binary } [param*]" "A stick table that the section owns.";
+    MAILERS, MAILERS, "mails":
+        "mailer" "<mailername> <ip>:<port>" "A mail server.",
+        "timeout" "mail <time>" "Time that sending may take.";
+    RESOLVERS, RESOLVERS, "DNS resolution at run time":
+        "accepted_payload_size" "<nb>" "Largest answer, in bytes.",
+        "hold" "{ nx | obsolete | other | refused | timeout | valid } <period>" "How long an answer is kept.",
+        "nameserver" "<name> <address>[:port] [param*]" "A DNS server.",
+        "parse-resolv-conf" "" "Takes the servers of /etc/resolv.conf.",
+        "resolve_retries" "<nb>" "How often a question is repeated.",
+        "timeout" "{ resolve | retry } <time>" "Times of questions.";
+    LOG_FORWARD, LOG_FORWARD, "log forwarding":
+        "backlog" "<conns>" "Connections that wait to be accepted.",
+        "bind" "<addr> [param*]" "Where messages come in over TCP.",
+        "dgram-bind" "<addr> [param*]" "Where messages come in over UDP.",
+        "log" "<target> [param*]" "Where messages go.",
+        "maxconn" "<conns>" "Connections at most.",
+        "option" "<option>" "What to keep of messages.",
+        "timeout" "client <time>" "Longest silence of a client.";
+    LOG_PROFILE, LOG_PROFILE, "log profiles":
+        "log-tag" "<tag>" "The tag of messages.",
+        "on" "<step> [drop] [format <fmt>] [sd <sd_fmt>]" "What is logged at a step.";
+    CACHE, CACHE, "caches":
+        "early-hints" "<on|off>" "Sends early hints.",
+        "max-age" "[<seconds>]" "Longest life of an entry.",
+        "max-object-size" "<bytes>" "Largest entry.",
+        "max-secondary-entries" "<number>" "Entries of one key.",
+        "process-vary" "[on|off]" "Heeds the Vary header.",
+        "total-max-size" "[<megabytes>]" "Room for all entries.";
+    FCGI_APP, FCGI_APP, "FastCGI":
+        "acl" "<aclname> <criterion> [flags] [operator] <value> ..." "A condition with a name.",
+        "docroot" "<path>" "Where scripts are on the server.",
+        "index" "<script-name>" "The script of a directory.",
+        "log-stderr" "<target>" "Where the application's errors are logged.",
+        "option" "<option>" "keep-conn, max-reqs, mpxs-conns, get-values.",
+        "pass-header" "<name> [ { if | unless } <condition> ]" "A header that the application gets.",
+        "path-info" "<regex>" "How the path is cut.",
+        "set-param" "<name> <fmt> [ { if | unless } <condition> ]" "A parameter of the application.";
+    CRT_STORE, CRT_STORE, "TLS":
+        "crt-base" "<dir>" "Where certificates are.",
+        "key-base" "<dir>" "Where keys are.",
+        "load" "[crt <filename>] [param*]" "Loads a certificate.";
+    TRACES, TRACES, "traces":
+        "trace" "[<args...>]" "Turns a trace on.";
+    ACME, ACME, "ACME":
+        "account-key" "<filename>" "The key of the account.",
+        "acme-vars" "<string>" "Variables of a challenge.",
+        "bits" "<number>" "Size of an RSA key.",
+        "challenge" "<string>" "The kind of challenge.",
+        "challenge-ready" "<value>" "When a challenge is ready.",
+        "contact" "<string>" "An address of mail.",
+        "curves" "<string>" "The curve of an ECDSA key.",
+        "directory" "<string>" "The URL of the server.",
+        "dns-delay" "<time>" "Wait between looks at the DNS.",
+        "dns-timeout" "<time>" "Longest wait for the DNS.",
+        "eab-key-id" "<string>" "External account binding: its id.",
+        "eab-mac-alg" "<string>" "External account binding: its algorithm.",
+        "eab-mac-key" "<string>" "External account binding: its key.",
+        "keytype" "<string>" "RSA or ECDSA.",
+        "map" "<map>" "Where tokens are kept.",
+        "profile" "<string>" "The profile of certificates.",
+        "provider-name" "<string>" "The name of the DNS provider.",
+        "reuse-key" "<on|off>" "Keeps the key when a certificate is renewed.";
+    HEALTHCHECK, HEALTHCHECK, "health checks":
+        "http-check" "<action>" "A step of an HTTP check.",
+        "tcp-check" "<action>" "A step of a TCP check.",
+        "type" "<type>" "What kind of check.";
+}

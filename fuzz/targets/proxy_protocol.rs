@@ -1,0 +1,28 @@
+//! PROXY protocol: an incomplete header is waited for, a complete one is written so that it says the same.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use portcullis_wire::proxy_protocol::{Parsed, Tlv, encode_v1, encode_v2, parse};
+
+fuzz_target!(|raw: &[u8]| {
+    let Ok(Parsed::Complete(header)) = parse(raw) else { return };
+    assert!(header.len <= raw.len());
+    for len in 0..header.len {
+        assert!(matches!(parse(&raw[..len]), Ok(Parsed::Partial)), "not waited for at {len}");
+    }
+    let tlvs: Vec<Tlv<'_>> = header.tlvs.iter().collect();
+    let _ = header.tlvs.ssl();
+    let mut out = Vec::new();
+    match header.version {
+        1 => encode_v1(header.addresses.as_ref(), &mut out),
+        _ if header.local => return,
+        _ => encode_v2(header.transport, header.addresses.as_ref(), &tlvs, &mut out),
+    }
+    match parse(&out) {
+        Ok(Parsed::Complete(again)) => {
+            assert_eq!(again.len, out.len());
+            assert_eq!(again.addresses, header.addresses);
+        }
+        other => panic!("not taken again: {other:?}"),
+    }
+});
