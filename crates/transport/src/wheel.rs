@@ -288,7 +288,7 @@ mod tests {
         let mut now = 0;
         let all: Vec<_> = (0..50).map(|_| (w.add(), count())).collect();
         let mut due = vec![u64::MAX; 50];
-        let mut fired = vec![0u32; 50];
+        let mut fired = [0u32; 50];
         for _ in 0..20_000 {
             let i = (rnd() % 50) as usize;
             match rnd() % 3 {

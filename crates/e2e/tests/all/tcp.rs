@@ -246,7 +246,8 @@ frontend always
   default_backend be
 ",
         );
-        for port in ["always"] {
+        {
+            let port = "always";
             let mut c = w.client(port);
             c.get("/1", "").response();
             c.get("/2", "Connection: close\r\n").read_to_end();
