@@ -219,7 +219,7 @@ async fn serve<'p>(
         watch_client: first.is_none() || back.has(Opts::ABORTONCLOSE),
         reuse: None,
         private: None,
-        side: side,
+        side,
         wants_source: front.formats.needs.contains(Needs::SERVER_SOURCE),
         avoid: None,
         stay: None,

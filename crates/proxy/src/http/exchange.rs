@@ -427,6 +427,6 @@ impl Exchange<'_> {
     pub fn decide_keep(&mut self) {
         let closing = self.front.connection == ConnectionMode::Close;
         self.keep =
-            self.info.keep_alive && !closing && !(self.info.insecure && !self.plan.global.keep_insecure_te);
+            self.info.keep_alive && !closing && (self.plan.global.keep_insecure_te || !self.info.insecure);
     }
 }

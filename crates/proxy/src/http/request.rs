@@ -56,9 +56,7 @@ pub async fn read(x: &mut Exchange<'_>, session: &mut Session) -> Result<(), Sto
                 }
             }
         }
-        if let Err(stop) = more(x, session).await {
-            return Err(stop);
-        }
+        more(x, session).await?;
     }
     let now = worker.clock.now();
     x.request_at = now;
