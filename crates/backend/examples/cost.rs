@@ -22,6 +22,7 @@ fn section(servers: usize, maxconn: u32) -> Proxy {
         place: Place::default(),
         name: format!("s{n}"),
         id: 0,
+        id_given: false,
         guid: None,
         address: Address {
             transport: Transport::Stream,

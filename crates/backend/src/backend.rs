@@ -22,6 +22,20 @@ pub struct BackendState {
     /// By slot; what was removed stays until nothing else holds it.
     pub(crate) servers: RwLock<Vec<Entry>>,
     pub(crate) balancer: Mutex<Balancer>,
+    down: Mutex<Down>,
+}
+
+/// When and how often a backend had no usable server.
+#[derive(Debug, Default)]
+struct Down {
+    /// Since when it has none, in milliseconds of the process clock.
+    since: Option<u64>,
+    /// Milliseconds before that.
+    total: u64,
+    /// How often.
+    times: u64,
+    /// When that changed last.
+    changed: u64,
 }
 
 /// A server and the configuration that its state follows.
@@ -61,7 +75,47 @@ impl BackendState {
             queues: Arc::new(Queues::new(fullconn)),
             servers: RwLock::default(),
             balancer: Mutex::new(balancer),
+            down: Mutex::default(),
         }
+    }
+
+    /// After a change of weight or state at `now` (milliseconds of the process clock): has the backend gone down, or
+    /// come up?
+    pub fn touch(&self, now: u64) {
+        let up = self.servers.read().iter().any(|e| !e.removed && e.state.usable());
+        let mut down = self.down.lock();
+        match (up, down.since) {
+            (false, None) => {
+                (down.since, down.changed) = (Some(now), now);
+                down.times += 1;
+            }
+            (true, Some(since)) => {
+                (down.since, down.changed) = (None, now);
+                down.total += now.saturating_sub(since);
+            }
+            _ => {}
+        }
+    }
+    /// When it went down or came up last (`lastchg`).
+    pub fn changed_at(&self) -> u64 {
+        self.down.lock().changed
+    }
+    /// How often it went down (`chkdown`).
+    pub fn downs(&self) -> u64 {
+        self.down.lock().times
+    }
+    /// Milliseconds that it was down (`downtime`).
+    pub fn downtime(&self, now: u64) -> u64 {
+        let down = self.down.lock();
+        down.total + down.since.map_or(0, |since| now.saturating_sub(since))
+    }
+    /// `clear counters`: the longest queue is the one that is there now.
+    pub fn clear_highest(&self) {
+        self.queues.clear_highest();
+    }
+    /// `clear counters all`
+    pub fn clear_downs(&self) {
+        self.down.lock().times = 0;
     }
 
     /// Sessions of the backend (`beconn`, `scur`, `smax`): take a guard for each stream that is routed here.

@@ -140,6 +140,9 @@ impl Queues {
     pub(crate) fn length(&self) -> u32 {
         self.length.load(SeqCst)
     }
+    pub(crate) fn clear_highest(&self) {
+        self.length_max.store(self.length(), Relaxed);
+    }
     pub(crate) fn length_max(&self) -> u32 {
         self.length_max.load(Relaxed)
     }

@@ -2,12 +2,14 @@
 
 use crate::idle::IdleCounts;
 use crate::queue::Queues;
+use parking_lot::Mutex;
 use portcullis_telemetry::counter::Sharded;
 use portcullis_telemetry::gauge::{Gauge, Held};
 use portcullis_telemetry::stats::{RateMax, ServerCounters};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{
-    AtomicBool, AtomicU8, AtomicU32,
+    AtomicBool, AtomicU8, AtomicU32, AtomicU64,
     Ordering::{Relaxed, SeqCst},
 };
 
@@ -75,6 +77,11 @@ pub struct ServerState {
     /// Idle and used connections of all workers.
     pub idle: IdleCounts,
     pub(crate) queues: Arc<Queues>,
+    /// When its state changed last (`lastchg`), in milliseconds of the process clock.
+    changed: AtomicU64,
+    /// `set server … addr`; none: where the Plan says.
+    moved: AtomicBool,
+    address: Mutex<Option<SocketAddr>>,
 }
 
 /// Settings of a `server` line that its state starts from and follows.
@@ -152,9 +159,30 @@ impl ServerState {
             sess_rate_max: RateMax::default(),
             idle: IdleCounts::new(workers),
             queues,
+            changed: AtomicU64::new(0),
+            moved: AtomicBool::new(false),
+            address: Mutex::new(None),
         }
     }
 
+    /// When its state changed last, in milliseconds of the process clock; 0: never.
+    pub fn changed(&self) -> u64 {
+        self.changed.load(Relaxed)
+    }
+    /// Its state changes now.
+    pub fn touch(&self, now: u64) {
+        self.changed.store(now, Relaxed);
+    }
+    /// The address that an operator gave it (`set server … addr`); none: the Plan's.
+    #[inline]
+    pub fn address(&self) -> Option<SocketAddr> {
+        if self.moved.load(Relaxed) { *self.address.lock() } else { None }
+    }
+    /// `set server … addr`: new connections go there.
+    pub fn set_address(&self, address: SocketAddr) {
+        *self.address.lock() = Some(address);
+        self.moved.store(true, Relaxed);
+    }
     /// What the operator wants.
     pub fn admin(&self) -> Admin {
         match self.admin.load(Relaxed) {
@@ -227,6 +255,11 @@ impl ServerState {
     /// `qmax`
     pub fn queued_max(&self) -> u32 {
         self.queued_max.load(Relaxed)
+    }
+    /// `clear counters`: the highest is what is there now.
+    pub fn clear_highest(&self) {
+        self.queued_max.store(self.queued(), Relaxed);
+        self.used_max.store(self.used(), Relaxed);
     }
     /// Does the limit move with the backend's load (`minconn`)?
     pub(crate) fn dynamic(&self) -> bool {

@@ -217,7 +217,8 @@ const PREDICATES: &[(&str, usize)] = &[
 /// `None`: no such predicate, or not with so many arguments.
 fn predicate(name: &str, args: &[&str], env: &Env) -> Option<bool> {
     let takes = PREDICATES.iter().find(|p| p.0 == name)?.1;
-    if args.len() < takes {
+    // empty parentheses stand for one empty argument
+    if args.len() < takes || args.len() > takes.max(1) {
         return None;
     }
     let arg = |i: usize| args.get(i).copied().unwrap_or("");

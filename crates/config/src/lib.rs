@@ -29,7 +29,7 @@ pub use cx::Cx;
 pub use diag::{Diagnostic, Diagnostics, FileId, Place, Severity};
 pub use ext::Extensions;
 pub use files::Files;
-pub use load::{Loaded, SourceFile, gather, load};
+pub use load::{Loaded, Manner, SourceFile, gather, load, load_as};
 pub use model::*;
 pub use retry_on::RetryOn;
 pub use row::{BindOption, Does, Keyword, Registry, Row, Rows, Sections, ServerOption};

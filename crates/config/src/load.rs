@@ -32,6 +32,17 @@ pub struct Loaded {
     pub diags: Diagnostics,
     /// Names of the files that have errors, in order.
     pub bad_files: Vec<String>,
+    /// The lines that counted, as [`Manner::dump`] asked for them.
+    pub dump: String,
+}
+
+/// How to load.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Manner {
+    /// Looks at `global` only: what a master has to know. Messages about other sections are not complete then.
+    pub global_only: bool,
+    /// Keeps the lines that count in [`Loaded::dump`], split and put together again (`-dC`); true: with their numbers.
+    pub dump: Option<bool>,
 }
 
 /// Reads the files and directories that `-f` names; of a directory its `*.cfg` files by name.
@@ -48,7 +59,8 @@ pub fn gather(paths: &[PathBuf], files: &dyn Files) -> Result<Vec<SourceFile>, S
     for path in paths {
         if files.is_dir(path) {
             for file in files.list(path).map_err(|e| cannot(path, e))? {
-                if file.extension().is_some_and(|e| e == "cfg") {
+                let hidden = file.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.'));
+                if !hidden && file.extension().is_some_and(|e| e == "cfg") {
                     let text = files.read(&file).map_err(|e| cannot(&file, e))?;
                     all.push(SourceFile { name: file.display().to_string(), text });
                 }
@@ -64,6 +76,18 @@ pub fn gather(paths: &[PathBuf], files: &dyn Files) -> Result<Vec<SourceFile>, S
 /// Loads a configuration.
 #[must_use]
 pub fn load(sources: &[SourceFile], registry: &Registry, files: &dyn Files, env: &mut Env) -> Loaded {
+    load_as(Manner::default(), sources, registry, files, env)
+}
+
+/// Loads a configuration in this manner.
+#[must_use]
+pub fn load_as(
+    manner: Manner,
+    sources: &[SourceFile],
+    registry: &Registry,
+    files: &dyn Files,
+    env: &mut Env,
+) -> Loaded {
     let mut loaded = Loaded::default();
     loaded.model.defaults.push(Proxy::default());
     let index = Index::new(registry);
@@ -75,6 +99,8 @@ pub fn load(sources: &[SourceFile], registry: &Registry, files: &dyn Files, env:
         let mut loader = Loader {
             model: &mut loaded.model,
             diags: &mut loaded.diags,
+            manner,
+            dump: &mut loaded.dump,
             registry,
             index: &index,
             files,
@@ -89,10 +115,27 @@ pub fn load(sources: &[SourceFile], registry: &Registry, files: &dyn Files, env:
             loaded.bad_files.push(source.name.clone());
         }
     }
-    for check in registry.rooms.iter().filter_map(|r| r.check) {
+    for check in registry.rooms.iter().filter(|_| !manner.global_only).filter_map(|r| r.check) {
         check(&mut loaded.model, &mut loaded.diags);
     }
     loaded
+}
+
+/// A line put together again from its words; what would be split or replaced is quoted.
+fn dumped(line: &Line, section: bool, numbered: bool) -> String {
+    let mut out = if numbered { format!("{}\t", line.number) } else { String::new() };
+    if !section {
+        out.push('\t');
+    }
+    for word in &line.words {
+        let text = word.str();
+        match text.is_empty() || text.contains([' ', '\t', '"', '\'', '#', '\\', '$', '{']) {
+            true => out.push_str(&format!("'{}' ", text.replace('\'', "'\\''"))),
+            false => out.push_str(&format!("{text} ")),
+        }
+    }
+    out.push('\n');
+    out
 }
 
 /// Keywords by their first word, those of more words first.
@@ -138,6 +181,8 @@ struct Block {
 struct Loader<'a> {
     model: &'a mut Model,
     diags: &'a mut Diagnostics,
+    manner: Manner,
+    dump: &'a mut String,
     registry: &'a Registry,
     index: &'a Index,
     files: &'a dyn Files,
@@ -202,7 +247,16 @@ impl Loader<'_> {
             return;
         }
         let line = Line { file: self.file, number, raw: raw.to_vec(), words };
-        match line.words.first().and_then(|w| sections::find(&w.text)) {
+        let section = line.words.first().and_then(|w| sections::find(&w.text));
+        if let Some(numbered) = self.manner.dump {
+            self.dump.push_str(&dumped(&line, section.is_some(), numbered));
+        }
+        match section {
+            Some(section) if self.manner.global_only && section.section != Sections::GLOBAL => {
+                self.section = Some(section);
+                self.skipping = true;
+                self.model.past_global = true;
+            }
             Some(section) => self.begin(section, &line),
             None => self.statement(line),
         }
@@ -316,6 +370,7 @@ impl Loader<'_> {
     fn begin(&mut self, section: &'static SectionRow, line: &Line) {
         self.section = Some(section);
         self.skipping = false;
+        self.model.past_global |= section.section != Sections::GLOBAL;
         let name = line.words.get(1).filter(|w| !w.is("from") || section.naming == Naming::Required);
         self.env.section = name.map_or(section.name.to_string(), |w| w.str().into_owned());
         match section.section {

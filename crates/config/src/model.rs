@@ -26,6 +26,8 @@ pub struct Model {
     pub ext: Extensions,
     /// Which proxy section is open while parsing.
     pub open: Open,
+    /// A section other than `global` has begun: the number of threads is fixed by now.
+    pub past_global: bool,
     /// `default-path` in force while parsing.
     pub default_path: DefaultPath,
 }
@@ -110,6 +112,8 @@ pub struct Global {
     pub fd_hard_limit: Option<u64>,
     /// `strict-limits` (on unless `no`)
     pub no_strict_limits: bool,
+    /// `master-worker no-exit-on-failure`: a dead worker does not end the master.
+    pub no_exit_on_failure: bool,
     /// `mworker-max-reloads`
     pub mworker_max_reloads: Option<u32>,
     /// `node`, `description`
@@ -130,6 +134,8 @@ pub struct Global {
     pub max_threads_per_group: Option<u16>,
     /// `cpu-map`: (thread group from 1, thread from 1 or 0 for all, CPUs), expanded.
     pub cpu_map: Vec<CpuMap>,
+    /// The CPUs of each thread, found when everything was read; nothing (or no entry): any.
+    pub thread_cpus: Vec<Vec<u16>>,
     /// `cpu-policy`
     pub cpu_policy: Option<String>,
     /// `threads-per-core` of `cpu-policy`; `None`: automatic.
@@ -888,6 +894,8 @@ pub struct Server {
     pub name: String,
     /// `id`; 0: given in order.
     pub id: u32,
+    /// The line says the `id`.
+    pub id_given: bool,
     /// `guid`
     pub guid: Option<String>,
     /// Its address.
@@ -899,7 +907,7 @@ pub struct Server {
 impl Server {
     /// A server at `address` with these settings to begin with.
     pub fn new(place: Place, name: String, address: Address, set: ServerSettings) -> Self {
-        Self { place, name, id: 0, guid: None, address, set }
+        Self { place, name, id: 0, id_given: false, guid: None, address, set }
     }
 }
 

@@ -19,6 +19,7 @@ pub mod mask;
 pub mod message;
 pub mod origin;
 pub mod ports;
+pub mod proc;
 pub mod process;
 pub mod sink;
 pub mod world;

@@ -1,9 +1,10 @@
 //! The composition root: the rooms' rows in one registry, and the way from configuration to running workers.
 
+use crate::dump;
+use crate::limits::Limits;
+use crate::options::Options;
 use portcullis_backend::Descriptors;
-use portcullis_config::env::Env;
-use portcullis_config::files::LocalFiles;
-use portcullis_config::{Diagnostics, Loaded, Model, Registry, Rows, SourceFile};
+use portcullis_config::{Diagnostics, Model, Registry, Rows};
 use portcullis_proxy::plan::{self, Plan};
 use portcullis_proxy::process::Process;
 use portcullis_telemetry::gate::Process as Counts;
@@ -22,38 +23,31 @@ pub fn registry() -> Registry {
     let own = Rows { keywords: portcullis_config::env_rows::ROWS, ..Rows::default() };
     let none = Rows { keywords: portcullis_config::no_effect::ROWS, ..Rows::default() };
     Registry {
-        rooms: vec![portcullis_config::rows::rows(), portcullis_proxy::rules::rows(), logs, own, none],
+        rooms: vec![
+            portcullis_config::rows::rows(),
+            portcullis_proxy::rules::rows(),
+            portcullis_admin::rows(),
+            logs,
+            own,
+            none,
+        ],
     }
 }
 
-/// Loads the files' texts.
-pub fn load(sources: &[SourceFile], env: &mut Env) -> Loaded {
-    portcullis_config::load(sources, &registry(), &LocalFiles, env)
-}
-
-/// Descriptors that the process needs besides those of connections, as HAProxy counts them.
-fn own_descriptors(model: &Model) -> u32 {
-    let listeners: usize = model.proxies.iter().map(|p| p.binds.len()).sum();
-    10 + listeners as u32 + u32::from(workers(model)) * 3
-}
-
-/// Connections that a process with this many descriptors can serve: two a connection, less what is needed otherwise.
-pub fn automatic_maxconn(model: &Model, descriptors: u64) -> u32 {
-    let own = u64::from(own_descriptors(model));
-    u32::try_from(descriptors.saturating_sub(own) / 2).unwrap_or(u32::MAX).max(1)
-}
-
-/// How many workers: `nbthread`, or one for each CPU that the process may use.
-pub fn workers(model: &Model) -> u16 {
-    let available = std::thread::available_parallelism().map_or(1, |n| n.get());
-    model.global.nbthread.unwrap_or_else(|| u16::try_from(available).unwrap_or(u16::MAX)).max(1)
+/// What the command line wants to see once everything is loaded.
+pub fn after_load(options: &Options) {
+    if let Some(classes) = &options.classes {
+        print!("{}", dump::classes(&registry(), classes));
+    }
+    if options.libraries {
+        print!("{}", dump::libraries());
+    }
 }
 
 /// What workers share, for this model.
-pub fn process(model: &Model, descriptors: u64) -> Arc<Process> {
+pub fn process(model: &Model, limits: &Limits) -> Arc<Process> {
     let g = &model.global;
-    let workers = usize::from(workers(model));
-    let maxconn = g.maxconn.unwrap_or_else(|| automatic_maxconn(model, descriptors));
+    let workers = usize::from(g.nbthread.unwrap_or(1));
     let rings = model.rings.iter().map(|r| {
         let mut config = RingConfig::new(r.name.clone(), g.tune.bufsize);
         config.description.clone_from(&r.description);
@@ -64,10 +58,10 @@ pub fn process(model: &Model, descriptors: u64) -> Arc<Process> {
     });
     let tag = g.log_tag.clone().unwrap_or_else(|| "haproxy".into());
     let sinks = Sinks::new(rings.collect(), g.log_send_hostname.clone(), tag);
-    let counts = Counts::new(workers, maxconn, g.maxconnrate, g.maxsessrate);
+    let counts = Counts::new(workers, limits.maxconn, g.maxconnrate, g.maxsessrate);
     // the ratios are those of what so many connections may use
-    let own = own_descriptors(model);
-    let limit = maxconn.saturating_mul(2).saturating_add(own);
+    let own = u32::try_from(crate::limits::own(model)).unwrap_or(u32::MAX);
+    let limit = limits.maxconn.saturating_mul(2).saturating_add(own);
     let ratio = Descriptors::new(limit, g.tune.pool_low_fd_ratio, g.tune.pool_high_fd_ratio)
         .with(own.saturating_sub(5), counts.conns.clone());
     Process::new(workers, counts, sinks, ratio)

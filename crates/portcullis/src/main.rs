@@ -1,109 +1,121 @@
-//! The Portcullis binary.
+//! The Portcullis binary: reads like a process' life. The command line decides what it becomes: an answer on standard
+//! output, a check, a process that serves, or a master with workers that do.
 
 mod compose;
+mod confinement;
+mod cpus;
+mod daemon;
+mod dump;
+mod limits;
+mod link;
+mod load;
+mod master;
+mod notify;
+mod options;
+mod say;
+mod stop;
+mod takeover;
+mod version;
+mod workers;
 
+use options::{Options, Wrong};
 use portcullis_config::env::Env;
-use portcullis_config::files::LocalFiles;
-use portcullis_config::{Severity, condition, render};
-use std::path::PathBuf;
+use portcullis_config::{Word, condition, lexer};
+use portcullis_sys::signals::{Signals, number};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// Signals that mean something here.
+const SIGNALS: &[i32] = &[
+    number::SIGUSR1,
+    number::SIGUSR2,
+    number::SIGTERM,
+    number::SIGINT,
+    number::SIGHUP,
+    number::SIGQUIT,
+    number::SIGTTOU,
+    number::SIGTTIN,
+    number::SIGCHLD,
+];
+
 fn main() -> ExitCode {
     portcullis_sys::process::no_huge_pages();
-    let mut files: Vec<PathBuf> = Vec::new();
-    let (mut check, mut verbose, mut quiet, mut strict) = (false, false, false, false);
-    let mut args = std::env::args().skip(1);
-    while let Some(a) = args.next() {
-        match a.as_str() {
-            "-f" => files.extend(args.next().map(PathBuf::from)),
-            "--" => files.extend(args.by_ref().map(PathBuf::from)),
-            "-c" => check = true,
-            "-V" => verbose = true,
-            "-q" => quiet = true,
-            "-dW" => strict = true,
-            "-v" | "-vv" => {
-                println!("HAProxy version {} - https://haproxy.org/", portcullis_config::VERSION);
-                println!("Portcullis version {}", env!("CARGO_PKG_VERSION"));
-                return ExitCode::SUCCESS;
-            }
-            "-cc" => {
-                let text = args.next().unwrap_or_default();
-                return match condition::evaluate(&text, &Env::of_process()) {
-                    Ok(true) => ExitCode::SUCCESS,
-                    Ok(false) => ExitCode::from(1),
-                    Err(e) => {
-                        eprintln!(
-                            "[ALERT]    ({}) : Failed to evaluate condition: {}",
-                            std::process::id(),
-                            e.message
-                        );
-                        ExitCode::from(2)
-                    }
-                };
-            }
-            _ => {}
-        }
-    }
-    let pid = std::process::id();
-    let sources = match portcullis_config::gather(&files, &LocalFiles) {
-        Ok(s) => s,
-        Err(e) => {
-            eprintln!("[ALERT]    ({pid}) : {e}");
+    let program = master::Program::this();
+    say::program(&program.path);
+    let options = match options::parse(std::env::args().skip(1)) {
+        Ok(options) => options,
+        Err(Wrong::Usage) => return usage(),
+        Err(Wrong::Message(text)) => {
+            say::alert(text);
             return ExitCode::FAILURE;
         }
     };
-    let mut loaded = compose::load(&sources, &mut Env::of_process());
-    let descriptors =
-        rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(1 << 20);
-    let process = compose::process(&loaded.model, descriptors);
-    let plan = compose::plan(&loaded.model, &process, &mut loaded.diags);
-    if !quiet {
-        eprint!("{}", render::all(&loaded.diags, Severity::Notice, pid));
-    }
-    if loaded.diags.failed() {
-        for f in &loaded.bad_files {
-            eprintln!("[ALERT]    ({pid}) : config : Error(s) found in configuration file : {f}");
-        }
-        eprintln!("[ALERT]    ({pid}) : config : Fatal errors found in configuration.");
-        return ExitCode::FAILURE;
-    }
-    let warned = loaded.diags.count(Severity::Warning) > 0;
-    if warned && (strict || loaded.model.global.zero_warning) {
-        eprintln!("[ALERT]    ({pid}) : Some warnings were found and 'zero-warning' is set. Aborting.");
-        return ExitCode::FAILURE;
-    }
-    if check {
-        if warned {
-            println!("Warnings were found.");
-        }
-        if verbose {
-            println!("Configuration file is valid");
-        }
+    if let Some(print) = options.print {
+        print!("{}", version::text(print));
         return ExitCode::SUCCESS;
     }
-    let bound = match portcullis_proxy::start::bind(&plan) {
-        Ok(b) => b,
-        Err(all) => {
-            for e in all {
-                eprintln!("[ALERT]    ({pid}) : {e}");
-            }
-            eprintln!(
-                "[ALERT]    ({pid}) : [haproxy.main()] Some protocols failed to start their listeners! Exiting."
-            );
+    if let Some(text) = &options.condition {
+        return evaluate(text);
+    }
+    if options.files.is_empty() {
+        return usage();
+    }
+    run(&options, &program)
+}
+
+fn run(options: &Options, program: &master::Program) -> ExitCode {
+    say::set_quiet(options.quiet);
+    if let Some(directory) = &options.directory
+        && let Err(e) = std::env::set_current_dir(directory)
+    {
+        let text = e.to_string();
+        let why = text.split(" (os error").next().unwrap_or_default();
+        say::alert(format!("Could not change to directory {} : {why}", directory.display()));
+        return ExitCode::FAILURE;
+    }
+    for (name, why) in &options.ignored {
+        say::notice(format!("'{name}' is accepted but has no effect: {why}."));
+    }
+    if options.check {
+        return workers::check(options);
+    }
+    let signals = match Signals::take(SIGNALS) {
+        Ok(signals) => signals,
+        Err(e) => {
+            say::alert(format!("[haproxy.main()] Cannot take signals : {e}"));
             return ExitCode::FAILURE;
         }
     };
-    match portcullis_proxy::start::start(&plan, process, bound, Arc::new(|_| {})) {
-        Ok(_running) => loop {
-            std::thread::park();
-        },
+    match options.master {
+        true => master::run(options, program, &signals),
+        false => workers::run(options, &signals, None),
+    }
+}
+
+/// As HAProxy: the version and the usage text, and a failure.
+fn usage() -> ExitCode {
+    let name = std::env::args().next().unwrap_or_else(|| "portcullis".into());
+    let name = name.rsplit('/').next().unwrap_or_default();
+    print!("{}{}", version::short(), options::usage(name));
+    ExitCode::FAILURE
+}
+
+/// `-cc`: 0 true, 1 false, 2 wrong.
+fn evaluate(text: &str) -> ExitCode {
+    let env = Env::of_process();
+    // as a line of a file: split into words, variables replaced
+    let text = match lexer::split(text.as_bytes(), &env) {
+        Ok(words) => words.iter().map(Word::str).collect::<Vec<_>>().join(" "),
+        Err(_) => text.to_string(),
+    };
+    match condition::evaluate(&text, &env) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
         Err(e) => {
-            eprintln!("[ALERT]    ({pid}) : {e}");
-            ExitCode::FAILURE
+            say::alert(format!("Failed to evaluate condition: {}", e.message));
+            ExitCode::from(2)
         }
     }
 }

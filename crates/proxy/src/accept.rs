@@ -4,7 +4,8 @@ use crate::plan::ListenerPlan;
 use crate::worker::mailbox::Mail;
 use crate::worker::{Task, Worker};
 use portcullis_config::MultiQueue;
-use portcullis_telemetry::gate::{self, Admission, Shut};
+use portcullis_config::addr::Host;
+use portcullis_telemetry::gate::{self, Admission, Running, Shut};
 use portcullis_transport::{Conn, Millis, Peer};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::net::SocketFlags;
@@ -12,7 +13,7 @@ use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::unix::AsyncFd;
@@ -47,16 +48,32 @@ pub fn spawn(worker: &Rc<Worker>, listening: Listening) {
 
 async fn accept(worker: Rc<Worker>, listening: Listening) {
     let Listening { fd, listener } = listening;
-    let Ok(socket) = portcullis_sys::reactor::register(fd) else { return };
-    let timer = Task::new(&worker);
+    let Ok(mut socket) = portcullis_sys::reactor::register(fd) else { return };
+    let timer = Task::service(&worker);
+    let front = &listener.proxy.front;
+    let _accepting = Counted::new(&front.acceptors);
     let at_once = worker.plan().global.maxaccept;
     let mut taken = 0u32;
     loop {
-        drop(admitted(&worker, &listener, &timer).await);
-        match poll_fn(|cx| poll_accept(&socket, cx)).await {
+        admitted(&worker, &listener, &timer, gate::room).await;
+        let next = poll_fn(|cx| {
+            if front.running() != Running::Ready {
+                return Poll::Ready(None);
+            }
+            let _ = timer.poll_woken(cx);
+            poll_accept(&socket, cx).map(Some)
+        });
+        let Some(accepted) = next.await else {
+            match held_back(&listener, socket.into_inner(), &timer).await {
+                Some(again) => socket = again,
+                None => return,
+            }
+            continue;
+        };
+        match accepted {
             Ok((fd, peer)) => {
                 let at = worker.clock.now();
-                let admission = admitted(&worker, &listener, &timer).await;
+                let admission = admitted(&worker, &listener, &timer, gate::admit).await;
                 let counts = (&*worker.process.counts, &*listener.proxy.front, &listener.counts);
                 gate::accepted(counts.0, counts.1, counts.2, worker.id.into(), at.0);
                 place(&worker, Accepted { fd, peer, at, listener: listener.clone(), admission });
@@ -76,21 +93,63 @@ async fn accept(worker: Rc<Worker>, listening: Listening) {
     }
 }
 
-/// Waits until every limit and rate has room and takes a place. Asked before `accept` too, so that what has no room
-/// stays in the kernel's backlog.
-async fn admitted(worker: &Rc<Worker>, listener: &Arc<ListenerPlan>, timer: &Task) -> Admission {
+/// One more, until it is dropped.
+struct Counted<'c>(&'c AtomicU32);
+
+impl<'c> Counted<'c> {
+    fn new(count: &'c AtomicU32) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Waits while the frontend is disabled: clients are refused then. None: it was shut down, or cannot listen again.
+async fn held_back(listener: &ListenerPlan, fd: OwnedFd, timer: &Task) -> Option<AsyncFd<OwnedFd>> {
+    let front = &listener.proxy.front;
+    let tcp = matches!(listener.bind.address.host, Host::V4(_) | Host::V6(_));
+    if tcp {
+        // the other workers' descriptors are of the same socket; the second call changes nothing
+        let _ = rustix::net::shutdown(&fd, rustix::net::Shutdown::Read);
+    }
+    let holding = Counted::new(&front.holding);
+    poll_fn(|cx| {
+        let _ = timer.poll_woken(cx);
+        if front.running() == Running::Paused { Poll::Pending } else { Poll::Ready(()) }
+    })
+    .await;
+    if front.running() == Running::Stopped {
+        return None;
+    }
+    if tcp {
+        rustix::net::listen(&fd, listener.options.backlog).ok()?;
+    }
+    drop(holding);
+    portcullis_sys::reactor::register(fd).ok()
+}
+
+/// Asks a gate for room.
+type Ask<T> = fn(&gate::Process, &gate::Frontend, &gate::Listener, u64, &std::task::Waker) -> Result<T, Shut>;
+
+/// Waits until every limit and rate has room; `ask` looks, or takes a place. Asked before `accept` too, so that what has
+/// no room stays in the kernel's backlog.
+async fn admitted<T>(worker: &Rc<Worker>, listener: &Arc<ListenerPlan>, timer: &Task, ask: Ask<T>) -> T {
     let (process, front) = (&*worker.process.counts, &*listener.proxy.front);
     loop {
-        let admission = poll_fn(|cx| {
-            match gate::admit(process, front, &listener.counts, worker.clock.now().0, cx.waker()) {
-                Ok(admission) => Poll::Ready(Ok(admission)),
+        let answer =
+            poll_fn(|cx| match ask(process, front, &listener.counts, worker.clock.now().0, cx.waker()) {
+                Ok(yes) => Poll::Ready(Ok(yes)),
                 Err(Shut::Rate(ms)) => Poll::Ready(Err(ms)),
                 Err(Shut::Full) => Poll::Pending,
-            }
-        })
-        .await;
-        match admission {
-            Ok(admission) => return admission,
+            })
+            .await;
+        match answer {
+            Ok(yes) => return yes,
             Err(ms) => pause(timer, Duration::from_millis(ms)).await,
         }
     }
@@ -137,6 +196,20 @@ fn report(worker: &Worker, listener: &ListenerPlan, e: &io::Error) {
         text.as_bytes(),
     );
     worker.log_soon();
+}
+
+impl Worker {
+    /// A panic ends a session that came by this listener: counts it and says so.
+    pub fn panicked(&self, listener: &ListenerPlan) {
+        self.process.counts.counters.of(self.id.into()).panics.inc();
+        let text =
+            format!("Proxy {}: a connection was ended by an internal error (panic).", listener.frontend_name);
+        if let Ok(mut log) = self.log.try_borrow_mut() {
+            let level = portcullis_telemetry::log::Level::Alert;
+            log.log(&listener.proxy.loggers, level, self.clock.wall(), b"", text.as_bytes());
+        }
+        self.log_soon();
+    }
 }
 
 fn is_resource(e: &io::Error) -> bool {

@@ -2,16 +2,16 @@
 
 use crate::worker::mailbox::{Address, Mail};
 use portcullis_backend::{Descriptors, States};
+use portcullis_sample::Random;
 use portcullis_telemetry::gate::Process as Counts;
 use portcullis_telemetry::log::Sinks;
-use portcullis_transport::Clock;
+use portcullis_transport::{Clock, Millis};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 /// Pipes in use over all workers (`maxpipes`).
 pub static PIPES_USED: AtomicU32 = AtomicU32::new(0);
-/// Panics that ended a stream since the process began.
-pub static PANICS: AtomicU64 = AtomicU64::new(0);
 
 /// The process: one of it.
 #[derive(Debug)]
@@ -28,8 +28,9 @@ pub struct Process {
     pub descriptors: Arc<Descriptors>,
     /// Connections on each worker, to hand new ones to the least loaded.
     pub load: Vec<AtomicU32>,
-    /// Soft stop: no listener is open any more, kept connections end after the request they are in.
+    /// A soft stop was asked for (sample `stopping`); with `grace`, nothing else has changed yet.
     pub stopping: AtomicBool,
+    leaving: Leaving,
     /// Requests or connections since the process began (`%rt`).
     pub requests: AtomicU32,
     workers: OnceLock<Vec<Address>>,
@@ -47,6 +48,7 @@ impl Process {
             descriptors: Arc::new(descriptors),
             load: (0..workers).map(|_| AtomicU32::new(0)).collect(),
             stopping: AtomicBool::new(false),
+            leaving: Leaving { since: AtomicU64::new(0), window: AtomicU64::new(NEVER) },
             requests: AtomicU32::new(0),
             workers: OnceLock::new(),
         })
@@ -66,9 +68,90 @@ impl Process {
             w.send(mail());
         }
     }
-    /// Has soft stop begun?
+    /// Kept connections end from now on, spread over `window` (`close-spread-time`); zero: each at once; `None`: none
+    /// of them is made to.
+    pub fn leave(&self, window: Option<Duration>) {
+        let window = window.map_or(NEVER, |w| u64::try_from(w.as_millis()).unwrap_or(NEVER));
+        self.stopping.store(true, Ordering::SeqCst);
+        self.leaving.since.store(self.clock.now().0, Ordering::SeqCst);
+        self.leaving.window.store(window, Ordering::SeqCst);
+    }
+    /// Was a soft stop asked for?
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
+    }
+    /// Has a soft stop begun? Server connections are not worth keeping then.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.since.load(Ordering::Relaxed) != 0
+    }
+    /// Shall a connection that could be kept end with this response?
+    #[must_use]
+    pub fn ends_kept(&self, random: &Random) -> bool {
+        match self.leaving.window.load(Ordering::Relaxed) {
+            NEVER => false,
+            0 => true,
+            window => {
+                random.next() % window < self.clock.now().0 - self.leaving.since.load(Ordering::Relaxed)
+            }
+        }
+    }
+    /// When an idle connection shall end, if the process is leaving; each time another moment of the window.
+    #[must_use]
+    pub fn idle_end(&self, random: &Random) -> Option<Millis> {
+        let since = || self.leaving.since.load(Ordering::Relaxed);
+        match self.leaving.window.load(Ordering::Relaxed) {
+            NEVER => None,
+            0 => Some(Millis(since())),
+            window => Some(Millis(since().saturating_add(random.next() % window))),
+        }
+    }
+}
+
+/// No window: the process is not leaving, or lets connections end by themselves.
+const NEVER: u64 = u64::MAX;
+
+/// How a soft stop ends kept connections.
+#[derive(Debug)]
+struct Leaving {
+    /// When it began, on the process' clock.
+    since: AtomicU64,
+    /// Over how many milliseconds.
+    window: AtomicU64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use portcullis_telemetry::log::Sinks;
+
+    fn process() -> Arc<Process> {
+        Process::new(
+            1,
+            Counts::new(1, 10, 0, 0),
+            Sinks::new(vec![], None, "t"),
+            Descriptors::new(100, 20, 25),
+        )
+    }
+
+    #[test]
+    fn leaving_at_once_spread_or_never() {
+        let random = Random::new(7);
+        let p = process();
+        assert!(!p.ends_kept(&random));
+        assert_eq!(p.idle_end(&random), None);
+        p.leave(Some(Duration::ZERO));
+        assert!(p.ends_kept(&random));
+        assert!(p.idle_end(&random).is_some_and(|at| at <= p.clock.now()));
+        p.leave(None);
+        assert!(!p.ends_kept(&random));
+        assert_eq!(p.idle_end(&random), None);
+        p.leave(Some(Duration::from_secs(3600)));
+        assert!(!p.ends_kept(&random));
+        let ends: Vec<_> = (0..100).filter_map(|_| p.idle_end(&random)).collect();
+        let end = p.clock.now().0 + 3_600_000;
+        assert!(ends.iter().all(|at| at.0 <= end));
+        assert!(ends.iter().any(|at| at.0 > end / 2) && ends.iter().any(|at| at.0 < end / 2));
     }
 }

@@ -3,7 +3,7 @@
 use crate::plan::ListenerPlan;
 use crate::worker::{Task, Worker};
 use portcullis_backend::Handle;
-use portcullis_config::Mode;
+use portcullis_config::{Mode, Opts};
 use portcullis_sample::vars::SessionVars;
 use portcullis_telemetry::gate::Admission;
 use portcullis_transport::{Conn, Millis, Peer};
@@ -80,9 +80,12 @@ impl Session {
 }
 
 impl Drop for Session {
-    /// One less on its worker.
+    /// One less on its worker. In a panic, which ends this session alone, it is counted and told.
     fn drop(&mut self) {
         let worker = &self.task.worker;
+        if std::thread::panicking() {
+            worker.panicked(&self.listener);
+        }
         worker.process.load[usize::from(worker.id)].fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
     }
 }
@@ -108,6 +111,10 @@ fn begin(session: &Session) {
     let worker = session.worker();
     let front = &session.listener.proxy.front;
     front.session(&worker.process.counts, worker.id.into(), session.accepted.0);
+    if session.listener.proxy.has(Opts::SOCKET_STATS) {
+        session.listener.counts.counters.of(worker.id.into()).cum_sess.inc();
+    }
+    worker.slots.connected(session.task.slot, session.client, session.accepted);
 }
 
 /// Closes the server connection that nobody else may use.

@@ -5,14 +5,17 @@ use crate::plan::{ListenerPlan, Plan};
 use crate::process::Process;
 use crate::worker::mailbox::{Mail, mailbox};
 use crate::worker::slots::Abort;
+use portcullis_config::addr::Host;
 use portcullis_transport::listen;
 use rustix::fd::OwnedFd;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// A listening socket, not yet given to a worker.
+#[derive(Debug)]
 pub struct Bound {
     /// The socket.
     pub fd: OwnedFd,
@@ -22,16 +25,45 @@ pub struct Bound {
     pub shard: (u16, u16),
 }
 
-/// Opens every listener of a plan. Every one that cannot be opened is told.
+impl Bound {
+    /// What a listening socket of another process must have in common with this one to take its place: the address and
+    /// what is fixed once it is bound.
+    #[must_use]
+    pub fn identity(listener: &ListenerPlan, shard: u16) -> String {
+        let b = &listener.bind;
+        format!(
+            "{:?} {:?} {:?} {:?} {} {:?} {:?} {shard}",
+            b.address,
+            b.namespace,
+            b.interface,
+            b.v4v6,
+            b.transparent,
+            b.tcp_md5sig,
+            listener.options.unix.prefix
+        )
+    }
+}
+
+/// Opens every listener of a plan, or takes it from `inherited`, which finds sockets by [`Bound::identity`]. Every one
+/// that cannot be opened is told.
 ///
 /// # Errors
 /// One message a listener: `Binding [file:line] for frontend NAME: cannot bind socket (reason) for [address]`.
-pub fn bind(plan: &Plan) -> Result<Vec<Bound>, Vec<String>> {
+pub fn bind(
+    plan: &Plan,
+    inherited: &mut dyn FnMut(&str) -> Option<OwnedFd>,
+) -> Result<Vec<Bound>, Vec<String>> {
     let mut bound = Vec::new();
     let mut failed = Vec::new();
     for listener in plan.listeners.iter().filter(|l| l.enabled) {
         for shard in 0..listener.shards {
-            match listen::open(&listener.bind, &listener.options) {
+            let taken = inherited(&Bound::identity(listener, shard));
+            let again = |fd: OwnedFd| {
+                // the backlog may be another one now
+                let _ = rustix::net::listen(&fd, listener.options.backlog);
+                Ok(fd)
+            };
+            match taken.map_or_else(|| listen::open(&listener.bind, &listener.options), again) {
                 Ok(fd) => {
                     bound.push(Bound { fd, listener: listener.clone(), shard: (shard, listener.shards) })
                 }
@@ -64,10 +96,14 @@ fn reason(e: &io::Error) -> String {
 pub struct Running {
     /// What they share.
     pub process: Arc<Process>,
+    /// The listening sockets, as long as they are open.
+    pub bound: Vec<Bound>,
     threads: Vec<JoinHandle<io::Result<()>>>,
+    /// Workers that have closed their listeners since the stop began.
+    closed: Arc<AtomicUsize>,
 }
 
-/// Starts the workers. `place(i)` is called first on worker `i`'s own thread (CPU affinity, name).
+/// Starts the workers. `place(i)` is called first on worker `i`'s own thread (CPU affinity).
 ///
 /// # Errors
 /// When a thread cannot be made or a descriptor not be shared.
@@ -82,12 +118,7 @@ pub fn start(
     process.set_workers(addresses);
     let mut threads = Vec::new();
     for (id, mailbox) in (0..workers).zip(mailboxes) {
-        let mut listeners = Vec::new();
-        for b in &bound {
-            if b.listener.allows_worker(id.into()) && id % b.shard.1 == b.shard.0 {
-                listeners.push(Listening { fd: b.fd.try_clone()?, listener: b.listener.clone() });
-            }
-        }
+        let listeners = listeners_of(id, &bound)?;
         let (process, plan, place) = (process.clone(), plan.clone(), place.clone());
         let thread = std::thread::Builder::new().name(format!("worker-{}", id + 1)).spawn(move || {
             place(id);
@@ -95,27 +126,61 @@ pub fn start(
         })?;
         threads.push(thread);
     }
-    Ok(Running { process, threads })
+    Ok(Running { process, bound, threads, closed: Arc::default() })
+}
+
+/// A worker's own descriptors of the sockets that it accepts on.
+fn listeners_of(worker: u16, bound: &[Bound]) -> io::Result<Vec<Listening>> {
+    let mine = bound
+        .iter()
+        .filter(|b| b.listener.allows_worker(worker.into()) && worker % b.shard.1.max(1) == b.shard.0);
+    mine.map(|b| Ok(Listening { fd: b.fd.try_clone()?, listener: b.listener.clone() })).collect()
 }
 
 impl Running {
-    /// Soft stop: listeners close at once, streams go on, idle connections end (within `close-spread-time`).
-    pub fn soft_stop(&self) {
-        self.process.stopping.store(true, Ordering::SeqCst);
+    /// Soft stop: listeners close at once, streams go on, kept connections end over `window` (`close-spread-time`; `None`:
+    /// as they would anyhow).
+    pub fn soft_stop(&mut self, window: Option<Duration>) {
+        self.process.leave(window);
         self.process.tell_all(|| {
-            Mail::Run(Box::new(|w| {
+            let closed = self.closed.clone();
+            Mail::Run(Box::new(move |w| {
                 w.close_listeners();
                 w.wake_all();
+                closed.fetch_add(1, Ordering::SeqCst);
             }))
         });
+        self.bound.clear();
     }
-    /// Closes the listeners (`true`) until they are opened again from their shared descriptors.
-    pub fn close_listeners(&self) {
+    /// SIGTTOU: the sockets stay, but nothing listens on them, so that another process can.
+    pub fn pause(&self) {
         self.process.tell_all(|| Mail::Run(Box::new(|w| w.close_listeners())));
+        for b in self.bound.iter().filter(|b| is_inet(b)) {
+            let _ = rustix::net::shutdown(&b.fd, rustix::net::Shutdown::Both);
+        }
+    }
+    /// SIGTTIN: listens again.
+    ///
+    /// # Errors
+    /// The listener that cannot, and why: somebody else has its address by now.
+    pub fn resume(&self) -> Result<(), (Arc<ListenerPlan>, io::Error)> {
+        for b in self.bound.iter().filter(|b| is_inet(b)) {
+            rustix::net::listen(&b.fd, b.listener.options.backlog)
+                .map_err(|e| (b.listener.clone(), e.into()))?;
+        }
+        for (id, worker) in (0..).zip(self.process.workers()) {
+            if let Ok(listeners) = listeners_of(id, &self.bound) {
+                worker.send(Mail::Run(Box::new(move |w| {
+                    listeners.into_iter().for_each(|l| crate::accept::spawn(w, l));
+                })));
+            }
+        }
+        Ok(())
     }
     /// Hard stop: every stream ends now.
-    pub fn hard_stop(&self) {
-        self.process.stopping.store(true, Ordering::SeqCst);
+    pub fn hard_stop(&mut self) {
+        self.process.leave(Some(Duration::ZERO));
+        self.bound.clear();
         self.process.tell_all(|| {
             Mail::Run(Box::new(|w| {
                 w.close_listeners();
@@ -126,10 +191,16 @@ impl Running {
             }))
         });
     }
-    /// Connections that are still there.
+    /// Has every worker closed its listeners after [`Running::soft_stop`], and is no connection left?
     #[must_use]
-    pub fn connections(&self) -> u32 {
-        self.process.counts.conns.get()
+    pub fn left(&self) -> bool {
+        self.closed.load(Ordering::SeqCst) >= self.threads.len()
+            && self.process.load.iter().all(|n| n.load(Ordering::SeqCst) == 0)
+    }
+    /// Has a worker ended, which none does before [`Running::join`]?
+    #[must_use]
+    pub fn broken(&self) -> bool {
+        self.threads.iter().any(JoinHandle::is_finished)
     }
     /// Ends the workers and waits for them.
     ///
@@ -144,5 +215,93 @@ impl Running {
             }
         }
         Ok(())
+    }
+}
+
+fn is_inet(b: &Bound) -> bool {
+    matches!(b.listener.bind.address.host, Host::V4(_) | Host::V6(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::Session;
+    use portcullis_backend::Descriptors;
+    use portcullis_config::env::Env;
+    use portcullis_config::files::LocalFiles;
+    use portcullis_config::{Registry, SourceFile, load};
+    use portcullis_telemetry::gate;
+    use portcullis_telemetry::log::Sinks;
+    use portcullis_transport::{Conn, Peer};
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+    use std::os::unix::net::UnixStream;
+
+    const CONFIG: &str = "global\n nbthread 1\ndefaults\n mode http\n timeout client 9s\n timeout connect 9s\n timeout server 9s\n\
+                          frontend fe\n bind 127.0.0.1:1\n http-request return status 200\n";
+
+    /// One worker on a port of the system's choice.
+    fn running() -> (Running, Arc<Plan>, std::net::SocketAddr) {
+        let registry = Registry { rooms: vec![portcullis_config::rows::rows(), crate::rules::rows()] };
+        let source = SourceFile { name: "test".into(), text: CONFIG.as_bytes().to_vec() };
+        let mut loaded = load(&[source], &registry, &LocalFiles, &mut Env::default());
+        let counts = gate::Process::new(1, 100, 0, 0);
+        let process = Process::new(1, counts, Sinks::new(vec![], None, "t"), Descriptors::new(1000, 20, 25));
+        let plan = Arc::new(crate::plan::compile(&loaded.model, &process, &mut loaded.diags));
+        assert!(!loaded.diags.failed(), "{:?}", loaded.diags.list);
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let address = socket.local_addr().unwrap();
+        let mut socket = Some(OwnedFd::from(socket));
+        let bound = bind(&plan, &mut |_| socket.take()).unwrap();
+        (start(&plan, process, bound, Arc::new(|_| {})).unwrap(), plan, address)
+    }
+
+    fn served(address: std::net::SocketAddr) -> bool {
+        let mut client = TcpStream::connect(address).unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+        let mut text = String::new();
+        client.read_to_string(&mut text).unwrap();
+        text.starts_with("HTTP/1.1 200")
+    }
+
+    /// The invariant that a panic ends one stream, is counted, gives everything back, and nothing else stops.
+    #[test]
+    fn a_panic_ends_one_session_alone() {
+        let (mut running, plan, address) = running();
+        assert!(served(address));
+        let listener = plan.listeners[0].clone();
+        let (mine, theirs) = UnixStream::pair().unwrap();
+        theirs.set_nonblocking(true).unwrap();
+        let process = running.process.clone();
+        process.tell_all(|| {
+            let (listener, theirs) = (listener.clone(), theirs.try_clone().unwrap());
+            Mail::Run(Box::new(move |worker| {
+                let conn = Conn::new(theirs.into()).unwrap();
+                let now = worker.clock.now();
+                let (counts, front) = (&*worker.process.counts, &*listener.proxy.front);
+                let admission = gate::admit(counts, front, &listener.counts, now.0, std::task::Waker::noop())
+                    .ok()
+                    .unwrap();
+                worker.process.load[0].fetch_add(1, Ordering::SeqCst);
+                let session = Session::new(worker, conn, Peer::Unix, now, listener.clone(), admission);
+                tokio::task::spawn_local(async move {
+                    let _session = session;
+                    panic!("as a stream might");
+                });
+            }))
+        });
+        drop(theirs);
+        // the session's socket is closed with it
+        assert_eq!((&mine).read(&mut [0; 8]).unwrap(), 0);
+        assert!(served(address));
+        assert_eq!(process.counts.counters.sum(|c| c.panics.get()), 1);
+        assert!(!running.broken());
+        running.soft_stop(Some(Duration::ZERO));
+        while !running.left() {
+            std::thread::yield_now();
+        }
+        assert_eq!(process.counts.conns.get(), 0);
+        running.join().unwrap();
     }
 }

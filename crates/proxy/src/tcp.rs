@@ -8,7 +8,7 @@ use crate::rules::socket::ServerSide;
 use crate::rules::{BodyState, Cursor, Effects, Flow, RuleCx, Wait, run as run_rules};
 use crate::session::Session;
 use crate::upstream::{Failure, Wish, establish};
-use crate::worker::{Woken, Worker};
+use crate::worker::{Woken, Worker, slots};
 use portcullis_backend::ServerState;
 use portcullis_config::{Mode, Opts};
 use portcullis_sample::format::Needs;
@@ -43,6 +43,16 @@ pub async fn run(session: &mut Session, first: Option<Buffer>) {
     if front.formats.log.is_none() {
         outcome::log_as_soon_as_possible(&mut s.facts, session, front, None);
     }
+    let stream = slots::Stream {
+        plan: plan.clone(),
+        began: session.accepted,
+        frontend: front.index as u32,
+        backend: None,
+        server: None,
+        request: 1,
+    };
+    worker.slots.set_stream(session.task.slot, Some(stream));
+    worker.process.counts.counters.of(worker.id.into()).cum_req.inc();
     s.facts.unique_id_format = front.unique_id_format();
     if let Some(captures) = &front.captures {
         captures.begin(&mut s.facts);
@@ -64,7 +74,8 @@ pub async fn run(session: &mut Session, first: Option<Buffer>) {
     }
     drop(held);
     let back = s.back;
-    outcome::finish(&mut s.facts, session, front, back, s.server.as_deref(), None);
+    let server = s.server.take();
+    outcome::finish(&mut s.facts, session, front, back, server.as_deref(), None);
     if let Some(b) = s.first.take() {
         worker.buffers.give(b);
     }
@@ -115,7 +126,7 @@ async fn story<'p>(
     s.back = Some(back);
     s.facts.backend_name = &back.name;
     s.facts.backend_id = back.id;
-    *held = back.state.as_ref().map(|s| s.sessions().take());
+    *held = back.state.as_ref().map(|s| outcome::routed(s, session.worker(), false));
     s.facts.beconn = held.as_ref().map_or(0, |h| h.gauge().get());
     if back.wants_destination && s.facts.frontend.is_none() {
         s.facts.frontend = session.destination();
@@ -233,7 +244,9 @@ async fn serve<'p>(
             return None;
         }
     };
-    found.slot.server().counters.of(session.worker().id.into()).cum_sess.inc();
+    let state = found.slot.server().clone();
+    outcome::reached(&state, session.worker(), false);
+    session.worker().slots.set_server(session.task.slot, back.index, Some(found.server.index));
     facts.srvconn = found.slot.server().sessions.get();
     if front.has(Opts::LOGASAP) {
         outcome::log_as_soon_as_possible(facts, session, front, None);
@@ -269,7 +282,7 @@ async fn serve<'p>(
         session.conn.reset_on_close();
     }
     session.worker().idle.borrow_mut().close(found.upstream);
-    Some(found.slot.server().clone())
+    Some(state)
 }
 
 /// The server's PROXY header, if it wants one, in front of bytes that were read already.

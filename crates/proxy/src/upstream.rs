@@ -143,7 +143,7 @@ impl Idle {
                 Some(handle)
             }
             Err(closed) => {
-                self.close(closed);
+                self.give_up(closed);
                 None
             }
         }
@@ -162,6 +162,19 @@ impl Idle {
         drop(up);
     }
 
+    /// Closes every idle connection to a server.
+    pub fn close_server(&mut self, server: &portcullis_backend::ServerState) {
+        let mut closed = Vec::new();
+        self.pool.drain(server, |c| closed.push(c));
+        closed.into_iter().for_each(|c| self.give_up(c));
+    }
+
+    /// Closes a connection that nobody needs and that the server has not closed: no port waits for the last packets.
+    fn give_up(&mut self, up: Upstream) {
+        up.conn.reset_on_close();
+        self.close(up);
+    }
+
     /// Closes the idle connections on which something happened.
     fn reap(&mut self) {
         let ids = self.bell.rung.lock().map(|mut r| std::mem::take(&mut *r)).unwrap_or_default();
@@ -178,7 +191,7 @@ impl Idle {
 
 /// Closes idle connections that the server closed, and from time to time those that are too many.
 pub async fn tend(worker: Rc<Worker>) {
-    let task = Task::new(&worker);
+    let task = Task::service(&worker);
     loop {
         poll_fn(|cx| {
             let bell = worker.idle.borrow().bell.clone();
@@ -196,7 +209,7 @@ pub async fn tend(worker: Rc<Worker>) {
         idle.reap();
         let mut closed = Vec::new();
         let next = idle.pool.purge(worker.clock.now().0, |c| closed.push(c));
-        closed.into_iter().for_each(|c| idle.close(c));
+        closed.into_iter().for_each(|c| idle.give_up(c));
         drop(idle);
         task.deadline(next.map_or(Millis::NEVER, Millis));
     }
@@ -415,7 +428,10 @@ async fn take_slot(
                 slot.server().counters.of(task.worker.id.into()).lb_total.inc();
                 return Ok(slot);
             }
-            Choice::Nobody => return Err(Failure { termination: *b"SC", status: 503 }),
+            Choice::Nobody => {
+                back.counters(task.worker.id).failed_conns.inc();
+                return Err(Failure { termination: *b"SC", status: 503 });
+            }
             Choice::Wait(at) => at,
         };
         let own = matches!(at, QueueAt::Server(_));
@@ -458,7 +474,7 @@ async fn connect_once(
 ) -> Result<(Upstream, bool), Failure> {
     let worker = &task.worker;
     let counters = slot.server().counters.of(worker.id.into());
-    facts.server = server.address_for(facts.frontend);
+    facts.server = server.address_for(slot.server(), facts.frontend);
     if let Some(first) = wish.reuse {
         let mut idle = worker.idle.borrow_mut();
         let own = wish.private.take().and_then(|h| idle.pool.remove(h));
@@ -474,7 +490,7 @@ async fn connect_once(
             return Ok((up, true));
         }
     }
-    let target = server.target_for(facts.frontend);
+    let target = server.target_for(slot.server(), facts.frontend);
     let marks = connect::Marks { tos: wish.side.tos, mark: wish.side.mark };
     let refused = Failure { termination: *b"SC", status: 503 };
     counters.connect.inc();

@@ -77,9 +77,11 @@ impl Test {
     #[must_use]
     pub fn exact(&self) -> Option<(&Expr, &StrTable, &StrTable)> {
         match &self.patterns.set {
-            Set::Exact { exact, folded } if self.patterns.method == Method::Str
+            Set::Exact { exact, folded }
+                if self.patterns.method == Method::Str
                     && self.patterns.files.is_empty()
-                    && self.expr.pure() => {
+                    && self.expr.pure() =>
+            {
                 Some((&self.expr, exact, folded))
             }
             _ => None,
@@ -338,7 +340,8 @@ fn overwritten(keyword: &str, warnings: &mut Vec<Warning>) {
 }
 
 fn read_flags(words: &[Word]) -> Result<Flags, String> {
-    let mut f = Flags { method: None, fold: false, resolve: true, map: false, id: None, files: Vec::new(), next: 1 };
+    let mut f =
+        Flags { method: None, fold: false, resolve: true, map: false, id: None, files: Vec::new(), next: 1 };
     let text = |i: usize| words.get(i).map_or(&b""[..], |w| &w.text);
     while let Some(w) = words.get(f.next) {
         f.next += 1;

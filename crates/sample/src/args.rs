@@ -4,8 +4,8 @@ use crate::row::Spec;
 use crate::scope::Scope;
 use crate::value::{Type, Value};
 use crate::vars::VarName;
-use std::borrow::Cow;
 use std::any::Any;
+use std::borrow::Cow;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 

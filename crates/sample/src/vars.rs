@@ -71,7 +71,10 @@ impl VarName {
             return Err(no_scope(&shown));
         }
         if let Some(bad) = name.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '.'))) {
-            return Err(format!("invalid syntax at char '{}'", name.get(bad..).and_then(|n| n.chars().next()).unwrap_or(' ')));
+            return Err(format!(
+                "invalid syntax at char '{}'",
+                name.get(bad..).and_then(|n| n.chars().next()).unwrap_or(' ')
+            ));
         }
         let mut names = NAMES.write().map_err(|_| "internal error".to_string())?;
         let next = names.len() as u32;
@@ -92,7 +95,10 @@ impl VarName {
     #[must_use]
     pub fn name(&self) -> String {
         let names = NAMES.read();
-        names.ok().and_then(|n| n.iter().find(|(_, i)| **i == self.id).map(|(n, _)| n.to_string())).unwrap_or_default()
+        names
+            .ok()
+            .and_then(|n| n.iter().find(|(_, i)| **i == self.id).map(|(n, _)| n.to_string()))
+            .unwrap_or_default()
     }
 }
 
@@ -229,7 +235,12 @@ impl Vars {
     }
 
     /// Looks at a variable where it stands.
-    pub fn with<T>(&self, name: VarName, direction: Direction, f: impl FnOnce(&Value<'static>) -> T) -> Option<T> {
+    pub fn with<T>(
+        &self,
+        name: VarName,
+        direction: Direction,
+        f: impl FnOnce(&Value<'static>) -> T,
+    ) -> Option<T> {
         match name.scope {
             VarScope::Proc => PROCESS.read().ok()?.get(&name.id)?.as_ref().map(f),
             VarScope::Sess => self.session.with(|s| s.get(name.id).map(f)).flatten(),

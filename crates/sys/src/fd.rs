@@ -1,7 +1,32 @@
 //! Descriptors that a configuration names by number.
 
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+/// Takes over a descriptor that was left open across `execve` for this program, and by number told to it alone.
+///
+/// # Errors
+/// `EBADF` if it is not open; standard input, output and error are refused.
+pub fn take(fd: i32) -> io::Result<OwnedFd> {
+    if fd <= 2 {
+        return Err(io::Error::from_raw_os_error(libc::EBADF));
+    }
+    drop(duplicate(fd)?);
+    // SAFETY: open, as the line above has seen; the caller's contract is that nobody else in this program has it: it was
+    // handed over by the program that this process was before, for one taking.
+    let owned = unsafe { OwnedFd::from_raw_fd(fd) };
+    rustix::io::fcntl_setfd(&owned, rustix::io::FdFlags::CLOEXEC)?;
+    Ok(owned)
+}
+
+/// Lets a descriptor stay open across `execve`; its number, for [`take`].
+///
+/// # Errors
+/// The system's.
+pub fn leave(fd: &OwnedFd) -> io::Result<i32> {
+    rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::empty())?;
+    Ok(fd.as_raw_fd())
+}
 
 /// A duplicate (close-on-exec) of an inherited descriptor.
 ///

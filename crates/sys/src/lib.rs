@@ -6,4 +6,6 @@ pub mod fd;
 pub mod localtime;
 pub mod netns;
 pub mod process;
+pub mod signals;
 pub mod socket;
+pub mod topology;

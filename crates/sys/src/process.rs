@@ -13,37 +13,36 @@ pub fn no_huge_pages() {
     let _ = unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) };
 }
 
-/// `set-dumpable`: core files in spite of changed credentials.
+/// Changes the group. Before any thread starts.
 ///
 /// # Errors
 /// The system's.
-pub fn set_dumpable() -> io::Result<()> {
-    // SAFETY: PR_SET_DUMPABLE takes integers only.
-    check(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0) })
-}
-
-/// No program that is executed from now on gains privileges.
-///
-/// # Errors
-/// The system's.
-pub fn no_new_privileges() -> io::Result<()> {
-    // SAFETY: PR_SET_NO_NEW_PRIVS takes integers only.
-    check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) })
-}
-
-/// Changes the group, and the supplementary groups to those of `user` (or to none). Before any thread starts.
-///
-/// # Errors
-/// The system's.
-pub fn set_group(gid: u32, user: Option<&str>) -> io::Result<()> {
-    match user.and_then(|u| CString::new(u).ok()) {
-        // SAFETY: a valid C string for the duration of the call; single-threaded by the caller's contract.
-        Some(user) => check(unsafe { libc::initgroups(user.as_ptr(), gid) })?,
-        // SAFETY: no groups are read when the count is 0.
-        None => check(unsafe { libc::setgroups(0, std::ptr::null()) })?,
-    }
+pub fn set_group(gid: u32) -> io::Result<()> {
     // SAFETY: takes an integer only.
     check(unsafe { libc::setgid(gid) })
+}
+
+/// Changes the supplementary groups to those of `user` and `gid`, or to none. Before any thread starts; reads
+/// /etc/group.
+///
+/// # Errors
+/// The system's.
+pub fn set_groups(gid: u32, user: Option<&str>) -> io::Result<()> {
+    match user.and_then(|u| CString::new(u).ok()) {
+        // SAFETY: a valid C string for the duration of the call; single-threaded by the caller's contract.
+        Some(user) => check(unsafe { libc::initgroups(user.as_ptr(), gid) }),
+        // SAFETY: no groups are read when the count is 0.
+        None => check(unsafe { libc::setgroups(0, std::ptr::null()) }),
+    }
+}
+
+/// Enters a new user namespace, in which the process may change its root directory. Before any thread starts.
+///
+/// # Errors
+/// The system's: namespaces may be forbidden.
+pub fn new_user_namespace() -> io::Result<()> {
+    // SAFETY: takes an integer only; the caller's contract is that no other thread exists.
+    check(unsafe { libc::unshare(libc::CLONE_NEWUSER) })
 }
 
 /// Changes the user. Before any thread starts.
@@ -75,6 +74,19 @@ pub fn fork() -> io::Result<u32> {
         -1 => Err(io::Error::last_os_error()),
         pid => Ok(pid as u32),
     }
+}
+
+/// Becomes another program: same process, same children, same blocked signals (which is why this is not
+/// `std::process::Command::exec`). Before any thread starts. Returns only if that is not possible.
+#[must_use]
+pub fn become_program(path: &CStr, args: &[CString], env: &[CString]) -> io::Error {
+    let pointers = |list: &[CString]| -> Vec<*const libc::c_char> {
+        list.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect()
+    };
+    let (args, env) = (pointers(args), pointers(env));
+    // SAFETY: C strings, and arrays of pointers to C strings that end in null; all live until the call returns, if it does.
+    unsafe { libc::execve(path.as_ptr(), args.as_ptr(), env.as_ptr()) };
+    io::Error::last_os_error()
 }
 
 /// The host's name.

@@ -6,7 +6,7 @@ use crate::gauge::{Gauge, Held};
 use crate::rate::Window;
 use crate::stats::{FrontendCounters, ListenerCounters, ProcessCounters, RateMax};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
 use std::task::Waker;
 
 /// What the process counts and limits as a whole.
@@ -48,6 +48,18 @@ impl Process {
     }
 }
 
+/// Whether a frontend accepts connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Running {
+    /// It does.
+    Ready = 0,
+    /// Not now (`disable frontend`).
+    Paused = 1,
+    /// Never again (`shutdown frontend`): its sockets are closed.
+    Stopped = 2,
+}
+
 /// Gauges, limits and counters of a frontend (of the front side of a `listen`); shared by all workers.
 #[derive(Debug)]
 pub struct Frontend {
@@ -63,9 +75,27 @@ pub struct Frontend {
     pub sess_rate_max: RateMax,
     /// `req_rate_max`
     pub req_rate_max: RateMax,
+    running: AtomicU8,
+    /// Tasks that accept for it.
+    pub acceptors: AtomicU32,
+    /// Those of them that have stopped for now because it is paused.
+    pub holding: AtomicU32,
 }
 
 impl Frontend {
+    /// Does it accept connections?
+    #[inline]
+    pub fn running(&self) -> Running {
+        match self.running.load(Relaxed) {
+            0 => Running::Ready,
+            1 => Running::Paused,
+            _ => Running::Stopped,
+        }
+    }
+    /// Whether it shall accept connections; the workers must be told to look.
+    pub fn set_running(&self, running: Running) {
+        self.running.store(running as u8, Relaxed);
+    }
     /// For this many workers, with `maxconn` (0: none) and `rate-limit sessions` (0: none).
     pub fn new(workers: usize, maxconn: u32, rate_limit: u32) -> Self {
         Self {
@@ -75,6 +105,9 @@ impl Frontend {
             conn_rate_max: RateMax::default(),
             sess_rate_max: RateMax::default(),
             req_rate_max: RateMax::default(),
+            running: AtomicU8::new(0),
+            acceptors: AtomicU32::new(0),
+            holding: AtomicU32::new(0),
         }
     }
     /// Counts a new session (after the layer 4 rules) in frontend and process.
@@ -155,20 +188,19 @@ impl Admission {
     }
 }
 
-/// Asks before `accept` and takes the places for one connection; `now` in milliseconds of the process clock. When a
-/// `maxconn` is the reason for a no, `waker` is called when a place is given back.
+/// Is there room for one connection more? `now` in milliseconds of the process clock. Asked before `accept`, so that
+/// what has no room stays in the kernel's backlog. When a `maxconn` is the reason for a no, `waker` is called when a
+/// place is given back.
 ///
 /// # Errors
-/// [`Shut`] with the reason; nothing is held or counted then. Drop the [`Admission`] if `accept` finds nobody and use
-/// [`accepted`] to count only when somebody came.
-pub fn admit(
+/// [`Shut`] with the reason.
+pub fn room(
     process: &Process,
     frontend: &Frontend,
     listener: &Listener,
     now: u64,
     waker: &Waker,
-) -> Result<Admission, Shut> {
-    let gauges = [&listener.conns, &frontend.sessions, &process.conns];
+) -> Result<(), Shut> {
     let rates = [
         (process.maxconnrate.load(Relaxed), process as &dyn RateOf),
         (process.maxsessrate.load(Relaxed), &SessOf(process)),
@@ -182,20 +214,34 @@ pub fn admit(
             }
         }
     }
+    for gauge in [&listener.conns, &frontend.sessions, &process.conns] {
+        if gauge.full() {
+            gauge.wait(waker);
+            // what was given back in between wakes nobody
+            if gauge.full() {
+                return Err(Shut::Full);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Takes the places for one connection that was accepted; asks as [`room`] does.
+///
+/// # Errors
+/// [`Shut`] with the reason; nothing is held or counted then.
+pub fn admit(
+    process: &Process,
+    frontend: &Frontend,
+    listener: &Listener,
+    now: u64,
+    waker: &Waker,
+) -> Result<Admission, Shut> {
     for _ in 0..3 {
-        match gauges.iter().find(|g| g.full()) {
-            // looked at first and taken then, so that a try that must fail gives nothing back and wakes nobody
-            None => {
-                if let Some(admission) = take(process, frontend, listener) {
-                    return Ok(admission);
-                }
-            }
-            Some(full) => {
-                full.wait(waker);
-                if full.full() {
-                    return Err(Shut::Full);
-                }
-            }
+        // looked at first and taken then, so that a try that must fail gives nothing back and wakes nobody
+        room(process, frontend, listener, now, waker)?;
+        if let Some(admission) = take(process, frontend, listener) {
+            return Ok(admission);
         }
     }
     // others were faster each time

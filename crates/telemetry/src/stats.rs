@@ -28,6 +28,7 @@ macro_rules! counters {
             /// `clear counters all`
             pub fn clear(&self) {
                 $(self.$field.clear();)*
+                $(self.$rate.clear();)*
                 self.times.clear();
             }
         }
@@ -374,6 +375,8 @@ pub struct Times {
     pub response_max: Highest,
     /// `ttime_max`
     pub total_max: Highest,
+    /// When the last stream came, in milliseconds of the process clock (`lastsess`); 0: never.
+    pub last: Highest,
 }
 
 impl Times {
@@ -394,7 +397,7 @@ impl Times {
         for mean in [&self.queue, &self.connect, &self.response, &self.total] {
             mean.clear();
         }
-        for max in [&self.queue_max, &self.connect_max, &self.response_max, &self.total_max] {
+        for max in [&self.queue_max, &self.connect_max, &self.response_max, &self.total_max, &self.last] {
             max.clear();
         }
     }

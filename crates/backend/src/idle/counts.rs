@@ -110,9 +110,23 @@ impl IdleCounts {
     pub fn used(&self) -> u32 {
         self.sum(|w| &w.used)
     }
+    /// Most in use since the last purge.
+    pub fn used_max(&self) -> u32 {
+        self.sum(|w| &w.used_max)
+    }
+    /// Shared idle connections of each of so many workers.
+    pub fn each(&self, workers: usize) -> impl Iterator<Item = u32> {
+        (0..workers).map(|w| {
+            let found = self.workers.numbered().find(|(n, _)| *n == w);
+            found.map_or(0, |(_, c)| c.idle() + c.safe())
+        })
+    }
     /// How many are probably needed (`need_conn_est`).
     pub fn need(&self) -> u32 {
-        self.sum(|w| &w.need)
+        self.workers
+            .iter()
+            .map(|w| w.need.load(Relaxed).max(w.used_max.load(Relaxed)))
+            .fold(0, u32::saturating_add)
     }
 }
 

@@ -129,7 +129,7 @@ fn bind(cx: &mut Cx<'_>, line: &Line) {
     };
     let text = word.str().into_owned();
     let first = cx.proxy().binds.len();
-    let Some(addresses) = addresses(cx, word, &text) else { return };
+    let Some(addresses) = addresses(cx, word, &text, "bind") else { return };
     let Some(one) = addresses.first() else { return };
     let several = addresses.len() > 1;
     let mut bind = Bind::new(line.place(), text, one.clone());
@@ -145,8 +145,21 @@ fn bind(cx: &mut Cx<'_>, line: &Line) {
     }
 }
 
+/// Sockets of a keyword that takes what `bind` takes (`stats socket`): an address at word `at`, then options. Empty if
+/// something was wrong, which was reported then.
+pub fn sockets(cx: &mut Cx<'_>, line: &Line, at: usize, of: &str) -> Vec<Bind> {
+    let Some(word) = line.word(at) else { return Vec::new() };
+    let text = word.str().into_owned();
+    let Some(addresses) = addresses(cx, word, &text, of) else { return Vec::new() };
+    let Some(one) = addresses.first() else { return Vec::new() };
+    let mut bind = Bind::new(line.place(), text, one.clone());
+    bind.perm = cx.model.global.unix_bind.perm.clone();
+    options(cx, &mut bind, &mut line.args(at + 1));
+    addresses.into_iter().map(|address| Bind { address, ..bind.clone() }).collect()
+}
+
 /// Every address of the comma separated list, ranges taken apart.
-fn addresses(cx: &mut Cx<'_>, word: &Word, text: &str) -> Option<Vec<Address>> {
+fn addresses(cx: &mut Cx<'_>, word: &Word, text: &str, of: &str) -> Option<Vec<Address>> {
     let mut all = Vec::new();
     let text = address::expand(cx.env, text).into_owned();
     for part in text.split(',').filter(|p| !p.is_empty()) {
@@ -156,7 +169,7 @@ fn addresses(cx: &mut Cx<'_>, word: &Word, text: &str) -> Option<Vec<Address>> {
                 spread(a, &mut all);
             }
             Err(e) => {
-                cx.alert(Some(word), format!("'bind' : {e}"));
+                cx.alert(Some(word), format!("'{of}' : {e}"));
                 return None;
             }
         }
@@ -232,6 +245,10 @@ fn options(cx: &mut Cx<'_>, bind: &mut Bind, args: &mut Args<'_>) {
             }
             None => {
                 let hint = near::hint(&name, known::BIND.iter().copied());
+                if cx.section == Sections::GLOBAL {
+                    cx.alert(Some(word), format!("'stats socket' : unknown keyword '{name}'{hint}."));
+                    return;
+                }
                 let section = cx.proxy().kind.name();
                 let message =
                     format!("'bind {}' in section '{section}': unknown keyword '{name}'{hint}.", bind.text);
@@ -242,7 +259,12 @@ fn options(cx: &mut Cx<'_>, bind: &mut Bind, args: &mut Args<'_>) {
     }
 }
 
-fn complain(cx: &mut Cx<'_>, bind: &Bind, word: Option<&Word>, message: &str) {
+/// Reports what is wrong with an option.
+pub fn complain(cx: &mut Cx<'_>, bind: &Bind, word: Option<&Word>, message: &str) {
+    if cx.section == Sections::GLOBAL {
+        cx.alert(word, format!("'stats socket' : '{message}'"));
+        return;
+    }
     let section = cx.proxy().kind.name();
     cx.alert(word, format!("'bind {}' in section '{section}' : {message}", bind.text));
 }

@@ -1,9 +1,11 @@
 //! Threads and groups at the end of parsing: how many there are, which group has which, and what `thread` of `bind`
-//! means then.
+//! means then; and the CPUs of each thread.
 
+use super::cpu_choice;
 use super::threads::{MAX_GROUPS, MAX_PER_GROUP};
 use crate::diag::{Diagnostics, Severity};
 use crate::model::{Global, Model};
+use portcullis_sys::topology::Topology;
 
 /// Threads of a group when the number of groups is not said.
 const USUAL_PER_GROUP: u16 = 16;
@@ -11,11 +13,27 @@ const USUAL_PER_GROUP: u16 = 16;
 /// Gives every thread a group ([`Global::thread_group`] is complete then, groups in order) and turns `thread` into
 /// numbers that count over the whole process.
 pub fn check(model: &mut Model, diags: &mut Diagnostics) {
-    let cpus = std::thread::available_parallelism().map_or(1, |n| u16::try_from(n.get()).unwrap_or(u16::MAX));
+    let topology = Topology::read();
+    let mapped = !model.global.cpu_map.is_empty();
+    let used = cpu_choice::usable(&model.global, &topology);
+    let free = used.len() == topology.cpus.len() && model.global.nbthread.is_none();
+    let used = if mapped { used } else { cpu_choice::kept(&model.global, used, free) };
+    // as HAProxy, directives that leave nothing are no reason not to start
+    let used = if used.is_empty() { cpu_choice::usable(&Global::default(), &topology) } else { used };
+    // a container's share may be less than the CPUs that it may use
+    let share = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let cpus = u16::try_from(used.len().min(share)).unwrap_or(u16::MAX);
+    let automatic = !mapped && by_policy(&mut model.global, &used, usize::from(cpus));
     count(&mut model.global, cpus);
     if let Err(message) = layout(&mut model.global) {
         diags.add(Severity::Alert, None, message);
         return;
+    }
+    if mapped {
+        bind_by_map(&mut model.global, &topology);
+    } else if !automatic && used.len() < topology.allowed.len() {
+        let all: Vec<u16> = used.iter().map(|c| c.id).collect();
+        model.global.thread_cpus = vec![all; usize::from(model.global.nbthread.unwrap_or(1))];
     }
     crowded(&model.global, cpus, diags);
     let global = &model.global;
@@ -31,6 +49,56 @@ pub fn check(model: &mut Model, diags: &mut Diagnostics) {
             }
         }
     }
+}
+
+/// Lays threads and groups out as the policy says, when nothing else says how many there are.
+fn by_policy(global: &mut Global, used: &[portcullis_sys::topology::Cpu], share: usize) -> bool {
+    if global.nbthread.is_some()
+        || global.thread_groups.is_some()
+        || !global.thread_group.is_empty()
+        || share < used.len()
+    {
+        return false;
+    }
+    let per_group = usize::from(global.max_threads_per_group.unwrap_or(USUAL_PER_GROUP));
+    let limit = usize::from(global.thread_hard_limit.unwrap_or(u16::MAX));
+    let mut first = 1u16;
+    let mut sets = Vec::new();
+    for (number, group) in (1u16..).zip(cpu_choice::groups(global, used, per_group)) {
+        let room = limit.saturating_sub(sets.len());
+        let threads: Vec<_> = group.threads.into_iter().take(room).collect();
+        let Some(last) = u16::try_from(threads.len()).ok().filter(|n| *n > 0).map(|n| first + n - 1) else {
+            break;
+        };
+        global.thread_group.push((number, first, last));
+        sets.extend(threads);
+        first = last + 1;
+    }
+    global.thread_groups = u16::try_from(global.thread_group.len()).ok();
+    global.nbthread = Some(first - 1);
+    global.thread_cpus = sets;
+    true
+}
+
+/// What `cpu-map` says of each thread; nothing where it says nothing.
+fn bind_by_map(global: &mut Global, topology: &Topology) {
+    let there = |c: &u16| topology.cpus.iter().any(|cpu| cpu.id == *c);
+    global.thread_cpus = (1..=global.nbthread.unwrap_or(1))
+        .map(|thread| {
+            let set = map_of(global, thread).map_or(&[][..], |m| m.cpus.as_slice());
+            set.iter().copied().filter(there).collect()
+        })
+        .collect();
+}
+
+/// The last `cpu-map` that is about this thread of the process.
+fn map_of(global: &Global, thread: u16) -> Option<&crate::model::CpuMap> {
+    let (group, ..) =
+        global.thread_group.iter().find(|(_, first, last)| (*first..=*last).contains(&thread))?;
+    let place = members(global, *group).iter().position(|t| *t == thread)? + 1;
+    let of =
+        |n: &&crate::model::CpuMap| n.group == *group && (n.thread == 0 || usize::from(n.thread) == place);
+    global.cpu_map.iter().rev().find(of)
 }
 
 /// How many threads and groups: what is said, or one thread a CPU, within the limits.
@@ -133,19 +201,13 @@ fn crowded(global: &Global, cpus: u16, diags: &mut Diagnostics) {
     let threads = global.nbthread.unwrap_or(1);
     let (mut bound, mut free) = (0u16, 0u16);
     let mut used: Vec<u16> = Vec::new();
-    for (group, first, last) in &global.thread_group {
-        for thread in *first..=*last {
-            let place = members(global, *group).iter().position(|t| *t == thread).map_or(0, |n| n + 1);
-            let of = |n: &&crate::model::CpuMap| {
-                n.group == *group && (n.thread == 0 || usize::from(n.thread) == place)
-            };
-            match global.cpu_map.iter().rev().find(of) {
-                Some(map) => {
-                    bound += 1;
-                    used.extend(map.cpus.iter().filter(|c| **c < cpus));
-                }
-                None => free += 1,
+    for thread in 1..=threads {
+        match map_of(global, thread) {
+            Some(map) => {
+                bound += 1;
+                used.extend(map.cpus.iter().filter(|c| **c < cpus));
             }
+            None => free += 1,
         }
     }
     used.sort_unstable();

@@ -129,7 +129,10 @@ fn master_worker(cx: &mut Cx<'_>, line: &Line) {
             line.word(0),
             "support for 'master-worker' was removed in version 3.5. Use -W or -Ws in the startup script instead.",
         ),
-        Some(w) if w.is("no-exit-on-failure") => return,
+        Some(w) if w.is("no-exit-on-failure") => {
+            cx.model.global.no_exit_on_failure = true;
+            return;
+        }
         Some(w) => (Some(w), "'master-worker' only supports 'no-exit-on-failure' option"),
     };
     cx.alert(word, message);

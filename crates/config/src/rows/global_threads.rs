@@ -59,7 +59,7 @@ fn number(
     max: u16,
     field: fn(&mut crate::model::Global) -> &mut Option<u16>,
 ) {
-    if !value::no_more(cx, line, 2) {
+    if !value::no_more(cx, line, 2) || too_late(cx, line, of) {
         return;
     }
     let Some(n) = integer(cx, line, of) else { return };
@@ -69,6 +69,18 @@ fn number(
             cx.alert(line.word(1), format!("'{of}' value must be between 1 and {max} (was {n})"));
         }
     }
+}
+
+/// Threads are counted before anything that is theirs.
+fn too_late(cx: &mut Cx<'_>, line: &Line, of: &str) -> bool {
+    if cx.model.past_global {
+        let message = format!(
+            "'{of}' not allowed if a non-global section was previously defined. This parameter must be declared in the first \
+             global section"
+        );
+        cx.alert(line.word(0), message);
+    }
+    cx.model.past_global
 }
 
 fn integer(cx: &mut Cx<'_>, line: &Line, of: &str) -> Option<i64> {
@@ -113,6 +125,9 @@ fn per_group(cx: &mut Cx<'_>, line: &Line) {
 }
 
 fn thread_group(cx: &mut Cx<'_>, line: &Line) {
+    if too_late(cx, line, "thread-group") {
+        return;
+    }
     let Some(group) = integer(cx, line, "thread-group") else { return };
     let max = threads::MAX_GROUPS;
     let Some(group) = u16::try_from(group).ok().filter(|n| (1..=max).contains(n)) else {

@@ -4,6 +4,7 @@ pub mod address;
 pub mod bind;
 pub mod check_threads;
 pub mod checks;
+pub mod cpu_choice;
 pub mod global_limits;
 pub mod global_process;
 pub mod global_threads;

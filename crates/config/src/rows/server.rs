@@ -382,7 +382,7 @@ fn id(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>) {
     }
     let Some(word) = word(cx, server, args, "'id' : expects an integer argument") else { return };
     match u32::try_from(value::leading(&word.text).0) {
-        Ok(n @ 1..) => server.id = n,
+        Ok(n @ 1..) => (server.id, server.id_given) = (n, true),
         _ => complain(cx, server, Some(word), "'id' : custom id has to be between 1 and 4294967295."),
     }
 }

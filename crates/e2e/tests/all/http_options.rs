@@ -1,8 +1,22 @@
 //! Options of the HTTP path, each with what it changes (manual section 4.2).
 use crate::sections;
 use portcullis_e2e::{Gate, World, scenario};
+use std::io::{Read, Write};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+/// A frontend whose answers tell that what came before them has been dealt with (one thread, one event loop).
+const SETTLED: &str =
+    "frontend settled\n  bind 127.0.0.1:${settled}\n  no log\n  http-request return status 200\n";
+
+/// Waits until the proxy has seen everything that was sent to it.
+fn settle(w: &mut World) {
+    for _ in 0..2 {
+        let mut c = std::net::TcpStream::connect(("127.0.0.1", w.port("settled"))).unwrap();
+        c.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+        c.read_to_end(&mut Vec::new()).unwrap();
+    }
+}
 
 /// Requests one after the other, each on a connection of its own.
 fn each(w: &mut World, requests: &[&str]) {
@@ -365,7 +379,9 @@ fn abort_in_the_queue() {
                     c.send_quietly(OK.as_bytes());
                 }
             });
-            w.proxy(&sections("", &format!("{option}default-server maxconn 1\ntimeout queue 3s")));
+            w.proxy(
+                &(sections("", &format!("{option}default-server maxconn 1\ntimeout queue 3s")) + SETTLED),
+            );
             let mut first = w.client("fe");
             first.get("/1", "");
             origin.wait_line(0, "< GET");
@@ -375,6 +391,7 @@ fn abort_in_the_queue() {
                 second.read_to_end();
                 gate.open();
             } else {
+                settle(w);
                 gate.open();
                 second.read_to_end();
             }

@@ -3,6 +3,7 @@ use crate::sections;
 use portcullis_e2e::process::PATIENCE;
 use portcullis_e2e::{Gate, World, scenario};
 use rustix::process::Signal;
+use std::os::unix::net::UnixDatagram;
 
 fn ended(w: &mut World, index: usize) {
     let note = match w.process(index).wait(PATIENCE) {
@@ -178,7 +179,10 @@ fn master_worker_stops_with_its_workers() {
     for (name, signal) in [("usr1", Signal::USR1), ("term", Signal::TERM)] {
         scenario(&format!("signals/master_{name}"), |w| {
             w.ok("o1");
-            w.proxy_with(&sections("", ""), &["-W", "-db"]);
+            // a worker may serve before its master takes signals
+            let socket = notify_socket(w);
+            w.proxy_with(&sections("", ""), &["-Ws", "-db"]);
+            wait_ready(&socket);
             up(w);
             w.process(0).signal(signal);
             ended(w, 0);
@@ -228,19 +232,41 @@ fn master_keeps_its_workers_when_the_new_configuration_is_wrong() {
     });
 }
 
+/// What systemd listens on for a service of type notify.
+fn notify_socket(w: &mut World) -> UnixDatagram {
+    let path = w.dir().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    w.env("NOTIFY_SOCKET", &path.display().to_string());
+    socket
+}
+
+/// The next datagram on it.
+fn notified(socket: &UnixDatagram) -> String {
+    let mut datagram = [0; 1024];
+    let n = socket.recv(&mut datagram).unwrap_or(0);
+    String::from_utf8_lossy(&datagram[..n]).into_owned()
+}
+
+/// Waits until the master says that it serves.
+fn wait_ready(socket: &UnixDatagram) {
+    loop {
+        let text = notified(socket);
+        assert!(!text.is_empty(), "the master never says that it serves");
+        if text.lines().any(|l| l == "READY=1") {
+            return;
+        }
+    }
+}
+
 /// systemd's notification socket hears READY=1 from a master started with -Ws.
 #[test]
 fn systemd_is_told() {
     scenario("signals/systemd_is_told", |w| {
         w.ok("o1");
-        let path = w.dir().join("notify");
-        let socket = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        w.env("NOTIFY_SOCKET", &path.display().to_string());
+        let socket = notify_socket(w);
         w.proxy_with(&sections("", ""), &["-Ws"]);
-        let mut datagram = [0; 1024];
-        let n = socket.recv(&mut datagram).unwrap_or(0);
-        let text = String::from_utf8_lossy(&datagram[..n]).into_owned();
+        let text = notified(&socket);
         w.note(format!("ready: {}", text.lines().any(|l| l == "READY=1")));
     });
 }

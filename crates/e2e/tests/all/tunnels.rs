@@ -149,10 +149,13 @@ fn upgrade_by_http_1_0() {
         w.origin("o1", |mut c| {
             c.head();
             c.send(SWITCH).send("hi");
+            c.wait_end();
         });
         w.proxy(&sections("", ""));
         let mut c = w.client("fe");
-        c.send("GET / HTTP/1.0\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\n").read_to_end();
+        c.send("GET / HTTP/1.0\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\n").response();
+        c.read_exactly(2);
+        c.close();
         w.logs(1);
     });
 }

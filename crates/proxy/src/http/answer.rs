@@ -21,7 +21,7 @@ pub async fn send(x: &mut Exchange<'_>, session: &mut Session, mut answer: Answe
     let version = x.scratch.request.version;
     let mut out = std::mem::take(&mut x.scratch.out);
     out.clear();
-    x.keep &= !session.worker().process.is_stopping();
+    x.keep &= !session.worker().ends_kept();
     let bodyless = x.method == Method::Head;
     x.keep &= answer.write_h1(version, x.keep, bodyless, x.front.client_case.as_deref(), &mut out);
     session.task.deadline(session.task.worker.clock.now().after(x.front.timeouts.client));

@@ -16,6 +16,7 @@ use portcullis_sample::format::Needs;
 use portcullis_sample::{Direction, Facts};
 use portcullis_transport::{Buffer, Millis};
 use portcullis_wire::h1::Info;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// Why an exchange ends before a response of a server was passed on.
@@ -59,7 +60,7 @@ impl Stop {
 /// What an exchange knows and holds.
 pub struct Exchange<'p> {
     /// The newest plan when it began.
-    pub plan: &'p Arc<Plan>,
+    pub plan: &'p Rc<Arc<Plan>>,
     /// The frontend.
     pub front: &'p ProxyPlan,
     /// The backend, once chosen.
@@ -81,7 +82,7 @@ pub struct Exchange<'p> {
     /// The client's connection may stay after this.
     pub keep: bool,
     /// Its server, once chosen.
-    pub server: Option<std::sync::Arc<portcullis_backend::ServerState>>,
+    pub server: Option<Arc<portcullis_backend::ServerState>>,
     /// What rules have left behind.
     pub effects: Effects,
     /// The request's head is complete and valid.
@@ -155,6 +156,15 @@ async fn story<'p>(
     held: &mut Option<portcullis_telemetry::gauge::Held>,
 ) -> Result<(), Stop> {
     request::read(x, session).await?;
+    let stream = crate::worker::slots::Stream {
+        plan: x.plan.clone(),
+        began: x.began,
+        frontend: x.front.index as u32,
+        backend: None,
+        server: None,
+        request: session.requests,
+    };
+    session.worker().slots.set_stream(session.task.slot, Some(stream));
     x.body_done = x.info.framing == portcullis_wire::h1::Framing::None;
     x.valid = true;
     x.facts.bytes_up = counted(&x.scratch.request, x.info.upgrade);
@@ -173,7 +183,7 @@ async fn story<'p>(
         Box::pin(request_rules(x, session, x.front)).await?;
     }
     let back = route(x, session)?;
-    *held = back.state.as_ref().map(|s| s.sessions().take());
+    *held = back.state.as_ref().map(|s| outcome::routed(s, session.worker(), true));
     x.facts.beconn = held.as_ref().map_or(0, |h| h.gauge().get());
     if x.cut {
         return Err(Stop::mute(b"CR", 400));
@@ -277,9 +287,8 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
             found.map_err(|f| Stop::new(&f.termination, f.status))?;
         x.facts.srvconn = slot.server().sessions.get();
         x.server = Some(slot.server().clone());
-        let counters = slot.server().counters.of(worker.id.into());
-        counters.cum_sess.inc();
-        counters.cum_req.inc();
+        outcome::reached(slot.server(), &worker, true);
+        worker.slots.set_server(session.task.slot, back.index, Some(server.index));
         let mut t = Transfer::new(x, &worker, (back, server), upstream);
         let ended = transfer::run(x, session, back, &mut t, reused).await;
         let mut idle = worker.idle.borrow_mut();
@@ -344,7 +353,7 @@ async fn refuse(x: &mut Exchange<'_>, session: &mut Session, stop: Stop) {
 /// The end: timers, counters, log; what can be used again goes back.
 fn finish(mut x: Exchange<'_>, session: &mut Session) -> After {
     let worker = session.worker().clone();
-    let keep = x.keep && !worker.process.is_stopping();
+    let keep = x.keep;
     if !keep {
         // at once: the client may send its next request before the connection is closed, which resets it then
         session.conn.finish();

@@ -43,7 +43,8 @@ pub fn to_server(x: &mut Exchange<'_>, session: &Session, back: &ProxyPlan) -> R
     x.server_close = strip_connection(head, upgrade);
     let closing = x.server_close
         || back.connection != ConnectionMode::KeepAlive
-        || front.connection == ConnectionMode::ServerClose;
+        || front.connection == ConnectionMode::ServerClose
+        || session.worker().process.is_leaving();
     match (closing && !back.has(Opts::HTTP_PRETEND_KEEPALIVE), head.version >= Version::HTTP_11) {
         _ if upgrade => {}
         (true, true) => head.push(b"connection", b"close"),

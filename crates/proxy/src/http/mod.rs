@@ -62,6 +62,7 @@ pub async fn serve(session: &mut Session, first: Option<Buffer>) {
             After::Close => return,
         }
         session.task.worker.slots.set_idle(session.task.slot, true);
+        session.task.worker.slots.set_stream(session.task.slot, None);
         session.idle_since = session.task.worker.clock.now();
     }
 }
@@ -80,7 +81,7 @@ async fn wait_for_request(session: &mut Session) -> bool {
     let task = &session.task;
     task.deadline(session.idle_since.after(timeout));
     let conn = &session.conn;
-    let mut queued = false;
+    let (mut leaves, mut queued) = (false, false);
     poll_fn(|cx| {
         if conn.poll_readable(cx).is_ready() {
             return match task.worker.turn.start(&mut queued, cx.waker()) {
@@ -88,7 +89,15 @@ async fn wait_for_request(session: &mut Session) -> bool {
                 false => Poll::Pending,
             };
         }
-        if task.poll_woken(cx).is_some() || (idle_close && task.worker.process.is_stopping()) {
+        // a soft stop: the connection ends at a moment of `close-spread-time`, unless it ends earlier anyhow
+        if idle_close
+            && !leaves
+            && let Some(at) = task.worker.process.idle_end(&task.worker.random)
+        {
+            leaves = true;
+            task.deadline(at.min(session.idle_since.after(timeout)));
+        }
+        if task.poll_woken(cx).is_some() {
             return Poll::Ready(false);
         }
         Poll::Pending

@@ -3,7 +3,7 @@
 use super::exchange::{Exchange, Stop, ms};
 use crate::plan::GlobalPlan;
 use crate::session::Session;
-use crate::worker::{Woken, Worker};
+use crate::worker::Woken;
 use portcullis_config::Opts;
 use portcullis_message::{Head, Method};
 use portcullis_wire::h1::{Bad, Chunked, Framing, Parsed, parse_request, too_large};
@@ -36,10 +36,10 @@ pub async fn read(x: &mut Exchange<'_>, session: &mut Session) -> Result<(), Sto
                     x.info = info;
                     x.input.consume(len);
                     if let Err(bad) = check_body(x) {
-                        return Err(malformed(x, &worker, bad.fault.status()));
+                        return Err(malformed(x, session, bad.fault.status()));
                     }
                     if !head_fits(&x.scratch.request, len, &x.plan.global) {
-                        return Err(malformed(x, &worker, 431));
+                        return Err(malformed(x, session, 431));
                     }
                     super::headers::strip_connection(&mut x.scratch.request, info.upgrade);
                     break;
@@ -47,12 +47,12 @@ pub async fn read(x: &mut Exchange<'_>, session: &mut Session) -> Result<(), Sto
                 Ok(Parsed::Partial) if x.input.len() < worker.buffers.size() - x.plan.global.maxrewrite => {}
                 Ok(Parsed::Partial) => {
                     let status = too_large(x.input.data());
-                    return Err(malformed(x, &worker, status));
+                    return Err(malformed(x, session, status));
                 }
                 Err(bad) => {
                     let preface = x.input.data().starts_with(HTTP2_PREFACE);
                     let status = if preface { 405 } else { bad.fault.status() };
-                    return Err(malformed(x, &worker, status));
+                    return Err(malformed(x, session, status));
                 }
             }
         }
@@ -96,9 +96,14 @@ pub fn head_fits(head: &Head, len: usize, global: &GlobalPlan) -> bool {
 
 /// Nothing of the head is to be used.
 #[cold]
-fn malformed(x: &mut Exchange<'_>, worker: &Worker, status: u16) -> Stop {
+fn malformed(x: &mut Exchange<'_>, session: &Session, status: u16) -> Stop {
+    let worker = session.worker();
+    let id = usize::from(worker.id);
     x.scratch.request.clear();
-    x.front.front.counters.of(worker.id.into()).failed_req.inc();
+    // it counts as a request, too
+    x.front.front.request(&worker.process.counts, id, worker.clock.now().0);
+    x.front.front.counters.of(id).failed_req.inc();
+    session.listener.counts.counters.of(id).failed_req.inc();
     Stop::new(b"PR", status)
 }
 

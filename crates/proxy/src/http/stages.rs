@@ -116,7 +116,7 @@ pub async fn rules(
                 last_call |= x.body_state().complete || x.input.is_full();
             }
             Flow::Tarpit(answer) => {
-                x.denied(&worker, direction);
+                x.denied(session, direction);
                 let t = &x.front.timeouts;
                 let time = x.effects.timeout(crate::rules::Timeout::Tarpit).or(t.tarpit).or(t.connect);
                 let began = worker.clock.now();
@@ -130,7 +130,7 @@ pub async fn rules(
             }
             ended => {
                 if matches!(ended, Flow::Deny(_) | Flow::Reject) {
-                    x.denied(&worker, direction);
+                    x.denied(session, direction);
                 }
                 if matches!(ended, Flow::Reject) {
                     // as HAProxy logs it
@@ -147,11 +147,24 @@ pub async fn rules(
 }
 
 impl Exchange<'_> {
-    fn denied(&self, worker: &Worker, direction: Direction) {
-        let front = self.front.front.counters.of(worker.id.into());
-        match direction {
-            Direction::Request => front.denied_req.inc(),
-            Direction::Response => front.denied_resp.inc(),
+    /// Counts a denial: in the frontend, its listener, and in the backend once there is one.
+    fn denied(&self, session: &Session, direction: Direction) {
+        let w = usize::from(session.worker().id);
+        let front = self.front.front.counters.of(w);
+        let listener = session.listener.counts.counters.of(w);
+        let back = self.back.filter(|b| b.index != self.front.index).and_then(|b| b.state.as_ref());
+        let back = back.map(|s| s.counters.of(w));
+        let (f, l, b) = match direction {
+            Direction::Request => (&front.denied_req, &listener.denied_req, back.map(|b| &b.denied_req)),
+            Direction::Response => (&front.denied_resp, &listener.denied_resp, back.map(|b| &b.denied_resp)),
+        };
+        f.inc();
+        l.inc();
+        if let Some(b) = b {
+            b.inc();
+        }
+        if let (Direction::Response, Some(s)) = (direction, &self.server) {
+            s.counters.of(w).denied_resp.inc();
         }
     }
 }

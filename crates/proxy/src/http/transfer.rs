@@ -367,7 +367,7 @@ fn no_answer(x: &Exchange<'_>, worker: &crate::worker::Worker, back: &ProxyPlan,
         Answer::CutRequest => Stop::mute(b"CH", 400),
         Answer::BadRequest => Stop::mute(b"PH", 400),
         Answer::ClientLate => Stop::new(b"cH", 400),
-        Answer::Aborted(why) => Stop::new(&[why.letter(), b'H'], 503),
+        Answer::Aborted(why) => Stop::new(&[why.letter(), b'H'], 0),
         Answer::Head(..) => Stop::silent(),
     }
 }
@@ -411,7 +411,7 @@ async fn respond(
     let client = x.scratch.request.version;
     x.facts.status = x.scratch.response.status.into();
     x.keep &= info.framing != Framing::UntilClose && !tunnel;
-    if session.worker().process.is_stopping() {
+    if session.worker().ends_kept() {
         x.keep = false;
     }
     x.keep = headers::to_client(&mut x.scratch.response, client, x.keep, &info);

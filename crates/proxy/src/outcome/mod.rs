@@ -6,7 +6,8 @@ pub use formats::{Formats, ROWS};
 
 use crate::plan::ProxyPlan;
 use crate::session::Session;
-use portcullis_backend::ServerState;
+use crate::worker::Worker;
+use portcullis_backend::{BackendState, ServerState};
 use portcullis_config::Opts;
 use portcullis_message::Head;
 use portcullis_sample::facts::Timers;
@@ -14,6 +15,7 @@ use portcullis_sample::format::Needs;
 use portcullis_sample::format::{connect_line, error_line};
 use portcullis_sample::vars::Vars;
 use portcullis_sample::{Direction, Facts, Message, Scope};
+use portcullis_telemetry::gauge::Held;
 use portcullis_telemetry::log::{Level, Structured};
 use std::sync::atomic::Ordering;
 
@@ -53,6 +55,29 @@ fn begin_facts<'p>(facts: &mut Facts<'p>, session: &Session, front: &'p ProxyPla
     facts.requested = now;
 }
 
+/// Counts a stream in its backend; the guard is its place there.
+pub fn routed(state: &BackendState, worker: &Worker, http: bool) -> Held {
+    let (c, now) = (state.counters.of(worker.id.into()), worker.clock.now().0);
+    c.cum_sess.inc();
+    if http {
+        c.cum_req.inc();
+    }
+    c.times.last.see(now);
+    state.sess_rate_max.hit(&c.sess_rate, || state.counters.iter().map(|c| &c.sess_rate), now);
+    state.sessions().take()
+}
+
+/// Counts a stream in its server.
+pub fn reached(server: &ServerState, worker: &Worker, http: bool) {
+    let (c, now) = (server.counters.of(worker.id.into()), worker.clock.now().0);
+    c.cum_sess.inc();
+    if http {
+        c.cum_req.inc();
+    }
+    c.times.last.see(now);
+    server.sess_rate_max.hit(&c.sess_rate, || server.counters.iter().map(|c| &c.sess_rate), now);
+}
+
 /// Gauges as the log shows them.
 fn gauges(facts: &mut Facts<'_>, session: &Session) {
     facts.actconn = session.admission.actconn();
@@ -68,7 +93,6 @@ pub fn finish(
     server: Option<&ServerState>,
     heads: Option<&Heads<'_>>,
 ) {
-    let worker = session.worker();
     let total = elapsed(session);
     if !facts.http {
         facts.timers.total = total;
@@ -78,7 +102,7 @@ pub fn finish(
     // the stream's own places are given back already
     facts.beconn = back.and_then(|b| b.state.as_ref()).map_or(0, |s| s.sessions().get());
     facts.srvconn = server.map_or(0, |s| s.sessions.get());
-    count(facts, worker.id, front, back, server);
+    count(facts, session, front, back, server);
     if front.loggers.is_empty() || !wanted(facts, front) {
         return;
     }
@@ -215,36 +239,70 @@ fn level_of(n: u8) -> Level {
 
 fn count(
     facts: &Facts<'_>,
-    worker: u16,
+    session: &Session,
     front: &ProxyPlan,
     back: Option<&ProxyPlan>,
     server: Option<&ServerState>,
 ) {
+    let worker = session.worker().id;
     let f = front.front.counters.of(worker.into());
-    f.bytes_in.add(facts.bytes_up);
-    f.bytes_out.add(facts.bytes_down);
+    let (up, down) = (facts.bytes_up, facts.bytes_down);
+    let reached = server.is_some();
+    f.bytes_in.add(up);
+    f.bytes_out.add(down);
+    if reached {
+        f.req_out.add(up);
+        f.res_in.add(down);
+    }
+    session.worker().process.counts.counters.of(worker.into()).bytes_out.add(up + down);
+    if front.has(Opts::SOCKET_STATS) {
+        let l = session.listener.counts.counters.of(worker.into());
+        l.bytes_in.add(up);
+        l.bytes_out.add(down);
+    }
     let status = u16::try_from(facts.status).ok().filter(|s| *s > 0);
     if let Some(s) = status {
         f.response(s);
     }
     let Some(state) = back.and_then(|b| b.state.as_ref()) else { return };
     let b = state.counters.of(worker.into());
-    b.bytes_in.add(facts.bytes_up);
-    b.bytes_out.add(facts.bytes_down);
+    b.bytes_in.add(up);
+    b.bytes_out.add(down);
+    let [q, c, r, t] = times(facts);
     if let Some(s) = status {
         b.response(s);
     }
-    match facts.termination[0] {
-        b'C' | b'c' => b.cli_aborts.inc(),
-        b'S' | b's' if matches!(facts.termination[1], b'D' | b'L') => b.srv_aborts.inc(),
-        _ => {}
+    let aborts = match facts.termination[0] {
+        b'C' | b'c' => (1, 0),
+        b'S' | b's' if matches!(facts.termination[1], b'D' | b'L') => (0, 1),
+        _ => (0, 0),
+    };
+    if aborts != (0, 0) {
+        b.cli_aborts.add(aborts.0);
+        b.srv_aborts.add(aborts.1);
     }
     if let Some(server) = server {
+        b.req_out.add(up);
+        b.res_in.add(down);
+        b.times.add(q, c, r, t);
         let s = server.counters.of(worker.into());
-        s.bytes_in.add(facts.bytes_up);
-        s.bytes_out.add(facts.bytes_down);
+        s.times.add(q, c, r, t);
+        if aborts != (0, 0) {
+            s.cli_aborts.add(aborts.0);
+            s.srv_aborts.add(aborts.1);
+        }
+        s.bytes_in.add(up);
+        s.bytes_out.add(down);
         if let Some(status) = status {
             s.response(status);
         }
     }
+}
+
+/// Queue, connect, response and total time in milliseconds; what did not come to pass is 0.
+fn times(facts: &Facts<'_>) -> [u64; 4] {
+    let t = &facts.timers;
+    let total = if facts.http { t.active } else { t.total };
+    [t.queue, t.connect, if facts.http { t.response } else { 0 }, total]
+        .map(|n| u64::try_from(n).unwrap_or(0))
 }

@@ -139,7 +139,7 @@ pub fn compile(
     let g = &model.global;
     let servers: Vec<ServerPlan> =
         p.servers.iter().enumerate().map(|(i, s)| server::compile(model, p, i, s, diags)).collect();
-    let state = p.kind.back().then(|| process.states.backend(p, fullconn(model, p)));
+    let state = p.kind.back().then(|| process.states.backend(p, fullconn(model, p, process)));
     let mut by_slot = Vec::new();
     for s in state.iter().flat_map(|s| s.servers()) {
         let slot = s.slot as usize;
@@ -227,14 +227,15 @@ fn front_maxconn(model: &Model, p: &Proxy) -> u32 {
 }
 
 /// `fullconn`: as said, or a tenth of the `maxconn`s of the frontends that may route here.
-fn fullconn(model: &Model, p: &Proxy) -> u32 {
+fn fullconn(model: &Model, p: &Proxy, process: &Process) -> u32 {
+    let default = process.counts.conns.limit();
     p.fullconn.unwrap_or_else(|| {
         let all: u32 = model
             .proxies
             .iter()
             .filter(|f| f.kind.front())
             .filter(|f| f.default_backend.as_ref().is_some_and(|(n, _)| *n == p.name) || f.name == p.name)
-            .map(|f| f.maxconn.unwrap_or(0))
+            .map(|f| f.maxconn.unwrap_or(default))
             .sum();
         all.div_ceil(10)
     })

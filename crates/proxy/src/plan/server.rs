@@ -1,7 +1,7 @@
 //! A server, ready to be connected to.
 
 use crate::preface::Values;
-use portcullis_backend::PoolSettings;
+use portcullis_backend::{PoolSettings, ServerState};
 use portcullis_config::addr::{Host, Ports, Transport};
 use portcullis_config::{Diagnostics, Model, Opts, Proxy, Server, Severity, Source, UseSrc};
 use portcullis_sample::Format;
@@ -41,22 +41,34 @@ pub struct ServerPlan {
 }
 
 impl ServerPlan {
-    /// Where to connect for a client that asked for `dst`.
+    /// Where to connect for a client that asked for `dst`; `state` knows if an operator moved the server.
     #[must_use]
-    pub fn target_for(&self, dst: Option<SocketAddr>) -> Target {
-        match (&self.target, self.address_for(dst)) {
+    pub fn target_for(&self, state: &ServerState, dst: Option<SocketAddr>) -> Target {
+        match (&self.target, self.address_for(state, dst)) {
             (Target::Inet { mptcp, .. }, Some(addr)) => Target::Inet { addr, mptcp: *mptcp },
-            (other, _) => other.clone(),
+            (_, Some(addr)) => Target::Inet { addr, mptcp: false },
+            (other, None) => other.clone(),
         }
     }
     /// The IP address and port to connect to for a client that asked for `dst`.
     #[must_use]
-    pub fn address_for(&self, dst: Option<SocketAddr>) -> Option<SocketAddr> {
+    pub fn address_for(&self, state: &ServerState, dst: Option<SocketAddr>) -> Option<SocketAddr> {
+        let moved = state.address();
+        let (Some(offset), Some(dst), None) = (self.port_offset, dst, moved) else {
+            return self.address(state);
+        };
         let Target::Inet { addr, .. } = &self.target else { return None };
-        let (Some(offset), Some(dst)) = (self.port_offset, dst) else { return Some(*addr) };
         let port = (i32::from(dst.port()) + offset).rem_euclid(65536) as u16;
         let ip = if addr.ip().is_unspecified() { dst.ip() } else { addr.ip() };
         Some(SocketAddr::new(ip, port))
+    }
+    /// Its Internet address, if it has one; `state` knows if an operator moved it.
+    #[must_use]
+    pub fn address(&self, state: &ServerState) -> Option<SocketAddr> {
+        state.address().or(match &self.target {
+            Target::Inet { addr, .. } => Some(*addr),
+            Target::Unix(_) | Target::Abstract(_) => None,
+        })
     }
     /// Is this one of its `proxy-v2-options`?
     #[must_use]

@@ -90,6 +90,7 @@ pub struct Parsing<'p, 'c, 'l> {
 impl<'p, 'c, 'l> Parsing<'p, 'c, 'l> {
     /// Begins with `args`.
     pub fn new(cx: &'p mut Cx<'c>, args: Args<'l>, at: At) -> Self {
+        portcullis_sample::files::set_base(crate::reply::rows::file_path(cx, ""));
         Self { cx, args, at }
     }
 

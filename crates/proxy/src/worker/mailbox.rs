@@ -6,6 +6,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
+/// What somebody wants done on a worker's thread.
+pub type Job = Box<dyn FnOnce(&Rc<Worker>) + Send>;
+
 /// A message to a worker.
 pub enum Mail {
     /// A connection that another worker accepted for this one.
@@ -15,7 +18,7 @@ pub enum Mail {
     /// A new plan: requests that begin from now on use it.
     Plan(Arc<crate::plan::Plan>),
     /// Do this (listings, taking or closing idle connections, closing listeners).
-    Run(Box<dyn FnOnce(&Rc<Worker>) + Send>),
+    Run(Job),
     /// Leave: the process ends.
     Quit,
 }

@@ -113,6 +113,12 @@ impl Worker {
         self.accepting.borrow_mut().drain(..).for_each(|t| t.abort());
     }
 
+    /// Shall a connection that could be kept end with this response, because the process is leaving?
+    #[inline]
+    pub fn ends_kept(&self) -> bool {
+        self.process.ends_kept(&self.random)
+    }
+
     /// Sends what is left of the log.
     pub fn flush_log(&self) {
         let _ = self.log.borrow_mut().flush();

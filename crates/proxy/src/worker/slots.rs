@@ -1,7 +1,10 @@
 //! A worker's streams and connections, outside their futures: so that they can be listed, and told to end.
 
+use crate::plan::Plan;
+use portcullis_transport::{Millis, Peer};
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// Why a stream is ended from outside. What it shows in the log is in `Outcome`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,20 +40,44 @@ pub struct SlotId {
     pub generation: u32,
 }
 
+/// What a listing shows of a connection and the stream on it.
+#[derive(Clone, Debug, Default)]
+pub struct Info {
+    /// The client; none: no connection, but a task of the worker's own.
+    pub client: Option<Peer>,
+    /// When the connection was accepted.
+    pub accepted: Millis,
+    /// The stream on it, if there is one.
+    pub stream: Option<Stream>,
+}
+
+/// A stream, by indexes into its plan.
+#[derive(Clone, Debug)]
+pub struct Stream {
+    /// The plan that it began with.
+    pub plan: Rc<Arc<Plan>>,
+    /// When it began.
+    pub began: Millis,
+    /// The frontend.
+    pub frontend: u32,
+    /// The backend, once chosen.
+    pub backend: Option<u32>,
+    /// The server in the backend, once chosen.
+    pub server: Option<u32>,
+    /// Requests on the connection, this one included.
+    pub request: u32,
+}
+
 /// What is known of a connection or stream from outside.
 #[derive(Debug, Default)]
 struct Slot {
     generation: u32,
     used: bool,
+    /// A task of the worker's own, which neither listings show nor anybody ends.
+    service: bool,
     idle: bool,
     abort: Option<Abort>,
-    about: Option<Rc<dyn About>>,
-}
-
-/// What a listing can ask of a stream.
-pub trait About: std::fmt::Debug {
-    /// One line about it.
-    fn line(&self) -> String;
+    info: Info,
 }
 
 /// The slab.
@@ -63,6 +90,13 @@ pub struct Slots {
 impl Slots {
     /// A slot for a new connection.
     pub fn add(&self) -> SlotId {
+        self.take(false)
+    }
+    /// A slot for a task of the worker's own.
+    pub fn add_service(&self) -> SlotId {
+        self.take(true)
+    }
+    fn take(&self, service: bool) -> SlotId {
         let mut all = self.all.borrow_mut();
         let index = self.free.borrow_mut().pop().unwrap_or_else(|| {
             all.push(Slot::default());
@@ -70,23 +104,40 @@ impl Slots {
         });
         let slot = &mut all[index as usize];
         slot.generation = slot.generation.wrapping_add(1);
-        (slot.used, slot.idle, slot.abort, slot.about) = (true, true, None, None);
+        *slot = Slot {
+            generation: slot.generation,
+            used: true,
+            service,
+            idle: true,
+            abort: None,
+            info: Info::default(),
+        };
         SlotId { index, generation: slot.generation }
     }
     /// Gives a slot back.
     pub fn remove(&self, id: SlotId) {
         let mut all = self.all.borrow_mut();
         let slot = &mut all[id.index as usize];
-        (slot.used, slot.about) = (false, None);
+        (slot.used, slot.info) = (false, Info::default());
         self.free.borrow_mut().push(id.index);
     }
     /// Is it between two requests? Soft stop ends such connections.
     pub fn set_idle(&self, id: SlotId, idle: bool) {
         self.all.borrow_mut()[id.index as usize].idle = idle;
     }
-    /// What a listing shows of it.
-    pub fn describe(&self, id: SlotId, about: Option<Rc<dyn About>>) {
-        self.all.borrow_mut()[id.index as usize].about = about;
+    /// Whose connection it is.
+    pub fn connected(&self, id: SlotId, client: Peer, accepted: Millis) {
+        self.all.borrow_mut()[id.index as usize].info = Info { client: Some(client), accepted, stream: None };
+    }
+    /// A stream begins on it, or ends.
+    pub fn set_stream(&self, id: SlotId, stream: Option<Stream>) {
+        self.all.borrow_mut()[id.index as usize].info.stream = stream;
+    }
+    /// The stream on it goes to this backend, and to this server of it.
+    pub fn set_server(&self, id: SlotId, backend: usize, server: Option<usize>) {
+        if let Some(s) = &mut self.all.borrow_mut()[id.index as usize].info.stream {
+            (s.backend, s.server) = (Some(backend as u32), server.map(|n| n as u32));
+        }
     }
     /// Why it shall end, if it shall.
     #[must_use]
@@ -96,23 +147,31 @@ impl Slots {
     /// Asks a stream to end. False: it is gone already.
     pub fn abort(&self, id: SlotId, why: Abort) -> bool {
         match self.all.borrow_mut().get_mut(id.index as usize) {
-            Some(s) if s.used && s.generation == id.generation => {
+            Some(s) if s.used && !s.service && s.generation == id.generation => {
                 s.abort = Some(why);
                 true
             }
             _ => false,
         }
     }
-    /// Every slot in use with what it is about: index, idle, line.
+    /// Every connection's slot: idle, and what it is about.
     #[must_use]
-    pub fn list(&self) -> Vec<(SlotId, bool, Option<String>)> {
+    pub fn list(&self) -> Vec<(SlotId, bool, Info)> {
         let all = self.all.borrow();
-        let used = all.iter().enumerate().filter(|(_, s)| s.used);
-        used.map(|(i, s)| {
-            let id = SlotId { index: i as u32, generation: s.generation };
-            (id, s.idle, s.about.as_ref().map(|a| a.line()))
-        })
-        .collect()
+        let used = all.iter().enumerate().filter(|(_, s)| s.used && !s.service);
+        used.map(|(i, s)| (SlotId { index: i as u32, generation: s.generation }, s.idle, s.info.clone()))
+            .collect()
+    }
+    /// At most `many` slots from index `from` on, those in use with what they are about, and where to go on; none when
+    /// there are no more.
+    #[must_use]
+    pub fn list_from(&self, from: u32, many: usize) -> Option<(Vec<(SlotId, Info)>, u32)> {
+        let all = self.all.borrow();
+        let part = all.get(from as usize..)?;
+        let part = part.get(..many.min(part.len())).filter(|p| !p.is_empty())?;
+        let used = part.iter().zip(from..).filter(|(s, _)| s.used);
+        let slots = used.map(|(s, index)| (SlotId { index, generation: s.generation }, s.info.clone()));
+        Some((slots.collect(), from + part.len() as u32))
     }
     /// How many are in use.
     #[must_use]
@@ -123,5 +182,23 @@ impl Slots {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_s_own_tasks_are_nobody_s_business() {
+        let slots = Slots::default();
+        let (own, conn) = (slots.add_service(), slots.add());
+        assert_eq!(slots.list().iter().map(|(id, ..)| *id).collect::<Vec<_>>(), [conn]);
+        assert!(!slots.abort(own, Abort::Stopping));
+        assert!(slots.abort(conn, Abort::Stopping));
+        assert_eq!(slots.aborted(own), None);
+        slots.remove(own);
+        let again = slots.add();
+        assert!(slots.abort(again, Abort::Killed) && !slots.abort(own, Abort::Killed));
     }
 }

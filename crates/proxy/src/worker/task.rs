@@ -33,6 +33,13 @@ impl Task {
         Self { timer, slot: worker.slots.add(), worker: worker.clone() }
     }
 
+    /// A timer and a slot for a task of the worker's own, which nobody ends.
+    #[must_use]
+    pub fn service(worker: &Rc<Worker>) -> Self {
+        let timer = worker.wheel.borrow_mut().add();
+        Self { timer, slot: worker.slots.add_service(), worker: worker.clone() }
+    }
+
     /// Sets when [`Task::poll_woken`] will say `Late`.
     #[inline]
     pub fn deadline(&self, at: Millis) {

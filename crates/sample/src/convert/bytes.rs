@@ -40,7 +40,7 @@ pub(super) fn encode(alphabet: &[u8; 64], pad: bool, b: &[u8]) -> Vec<u8> {
 }
 
 pub(super) fn decode(alphabet: &[u8; 64], pad: bool, b: &[u8]) -> Option<Vec<u8>> {
-    if pad && b.len() % 4 != 0 {
+    if pad && !b.len().is_multiple_of(4) {
         return None;
     }
     let data = ["===", "==", "="].iter().find_map(|p| b.strip_suffix(p.as_bytes())).unwrap_or(b);

@@ -26,8 +26,18 @@ pub(super) enum Algorithm {
 
 /// Names of digests that OpenSSL has and we do not.
 const OTHERS: [&str; 12] = [
-    "blake2b512", "blake2s256", "md4", "md5-sha1", "mdc2", "ripemd160", "rmd160", "shake128", "shake256", "sm3",
-    "whirlpool", "sha512-224",
+    "blake2b512",
+    "blake2s256",
+    "md4",
+    "md5-sha1",
+    "mdc2",
+    "ripemd160",
+    "rmd160",
+    "shake128",
+    "shake256",
+    "sm3",
+    "whirlpool",
+    "sha512-224",
 ];
 
 impl Algorithm {
@@ -78,9 +88,8 @@ impl Algorithm {
         } else {
             key
         };
-        let pad = |x: u8| -> Vec<u8> {
-            (0..self.block()).map(|i| key.get(i).copied().unwrap_or(0) ^ x).collect()
-        };
+        let pad =
+            |x: u8| -> Vec<u8> { (0..self.block()).map(|i| key.get(i).copied().unwrap_or(0) ^ x).collect() };
         self.of_parts(&[&pad(0x5c), &self.of_parts(&[&pad(0x36), message])])
     }
 }

@@ -18,7 +18,16 @@ const NAMES: [(&str, u64); 6] = [
     ("CheckSum", CHECKSUM),
 ];
 const VERSIONS: [&str; 10] = [
-    "FIX.4.0", "FIX.4.1", "FIX.4.2", "FIX.4.3", "FIX.4.4", "FIX.5.0", "FIX.5.0SP1", "FIX.5.0SP2", "FIXT.1.1", "FIXT1.1",
+    "FIX.4.0",
+    "FIX.4.1",
+    "FIX.4.2",
+    "FIX.4.3",
+    "FIX.4.4",
+    "FIX.5.0",
+    "FIX.5.0SP1",
+    "FIX.5.0SP2",
+    "FIXT.1.1",
+    "FIXT1.1",
 ];
 
 fn check_tag(args: &mut Args) -> Result<(), String> {
@@ -94,7 +103,9 @@ pub const ROWS: &[Convert] = &[
     Convert::new("fix_is_valid", Type::Bin, Type::Bool, "Is it a valid FIX message?", |_, v, _| {
         bytes(v).and_then(|b| valid(&b)).map(Value::Bool).into()
     }),
-    Convert::new("fix_tag_value", Type::Bin, Type::Bin, "The value of a tag of a FIX message.", |a, v, _| value(a, v))
-        .with(1, &[ArgKind::Str])
-        .checked(check_tag),
+    Convert::new("fix_tag_value", Type::Bin, Type::Bin, "The value of a tag of a FIX message.", |a, v, _| {
+        value(a, v)
+    })
+    .with(1, &[ArgKind::Str])
+    .checked(check_tag),
 ];

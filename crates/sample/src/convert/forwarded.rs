@@ -21,7 +21,10 @@ fn obfuscated(b: &[u8]) -> bool {
 }
 
 fn port(b: &[u8]) -> bool {
-    obfuscated(b) || (1..=5).contains(&b.len()) && b.iter().all(u8::is_ascii_digit) && crate::value::leading_int(b) <= 65535
+    obfuscated(b)
+        || (1..=5).contains(&b.len())
+            && b.iter().all(u8::is_ascii_digit)
+            && crate::value::leading_int(b) <= 65535
 }
 
 /// `quoted`: IPv6 addresses and ports may stand there.
@@ -168,8 +171,10 @@ pub const ROWS: &[Convert] = &[
     Convert::new("rfc7239_is_valid", Type::Str, Type::Bool, "Is it a valid Forwarded header?", |_, v, _| {
         bytes(v).map(|b| Value::Bool(parameters(&b).is_some())).into()
     }),
-    Convert::new("rfc7239_field", Type::Str, Type::Str, "A field of a Forwarded header.", |a, v, _| field(a, v))
-        .with(1, &[ArgKind::Str]),
+    Convert::new("rfc7239_field", Type::Str, Type::Str, "A field of a Forwarded header.", |a, v, _| {
+        field(a, v)
+    })
+    .with(1, &[ArgKind::Str]),
     Convert::new("rfc7239_n2nn", Type::Str, Type::Any, "Name of a node.", |_, v, _| node_name(v)),
     Convert::new("rfc7239_n2np", Type::Str, Type::Any, "Port of a node.", |_, v, _| node_port(v)),
     Convert::new("rfc7239_nn", Type::Any, Type::Str, "As name of a node.", |_, v, _| to_name(v)),

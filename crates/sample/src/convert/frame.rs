@@ -138,7 +138,8 @@ fn fingerprint(b: &[u8], mode: i64) -> Option<Vec<u8>> {
         | u8::from(options) << 3
         | u8::from(total > len + tcp_len) << 2
         | flags >> 6 & 3;
-    let scale = option(tcp, 3)?.and_then(|v| v.first().copied()).map_or(0, |w| (w & 15).saturating_add(1).min(15));
+    let scale =
+        option(tcp, 3)?.and_then(|v| v.first().copied()).map_or(0, |w| (w & 15).saturating_add(1).min(15));
     let mut out = vec![tos(b)? as u8, second, ((tcp_len / 4) as u8) << 4 | scale];
     out.extend_from_slice(tcp.get(14..16)?);
     out.extend_from_slice(&(option_number(tcp, 2, 2)? as u16).to_be_bytes());
@@ -238,9 +239,13 @@ const OTHERS: [Convert; 12] = [
         own(v, |b| fingerprint(b, mode(a)))
     })
     .with(0, &[ArgKind::Int]),
-    Convert::new("tcp.options_list", Type::Bin, Type::Bin, "Kinds of the options of a segment.", |_, v, _| {
-        own(v, kinds)
-    }),
+    Convert::new(
+        "tcp.options_list",
+        Type::Bin,
+        Type::Bin,
+        "Kinds of the options of a segment.",
+        |_, v, _| own(v, kinds),
+    ),
 ];
 
 /// Rows.

@@ -368,9 +368,13 @@ pub const ROWS: &[Convert] = &[
     Convert::new("json", Type::Str, Type::Str, "Escaped for a JSON string.", |a, v, _| json(a, v))
         .with(1, &[ArgKind::Str])
         .checked(check_decoder),
-    Convert::new("json_query", Type::Str, Type::Any, "What a path leads to in a JSON document.", |a, v, _| {
-        query(a, v)
-    })
+    Convert::new(
+        "json_query",
+        Type::Str,
+        Type::Any,
+        "What a path leads to in a JSON document.",
+        |a, v, _| query(a, v),
+    )
     .with(1, &[ArgKind::Str, ArgKind::Str])
     .checked(check_query),
 ];

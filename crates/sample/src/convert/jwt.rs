@@ -46,7 +46,8 @@ fn algorithm(name: &[u8]) -> Option<Signed> {
 }
 
 /// Public keys by the path under which the configuration names them, as DER.
-static KEYS: LazyLock<RwLock<HashMap<Vec<u8>, Arc<[u8]>>>> = LazyLock::new(RwLock::default);
+static KEYS: LazyLock<RwLock<Keys>> = LazyLock::new(RwLock::default);
+type Keys = HashMap<Vec<u8>, Arc<[u8]>>;
 
 /// The DER inside PEM: `BEGIN PUBLIC KEY` or `BEGIN RSA PUBLIC KEY`.
 fn pem(text: &[u8]) -> Option<Vec<u8>> {

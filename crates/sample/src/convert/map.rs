@@ -46,12 +46,11 @@ fn check(args: &mut Args, method: Method, output: Output) -> Result<(), String> 
             _ => true,
         };
         if !right && wrong.is_none() {
-            wrong = Some(String::from_utf8_lossy(&e.value).into_owned());
+            wrong = Some((String::from_utf8_lossy(&e.value).into_owned(), e.line));
         }
     });
-    if let Some(wrong) = wrong {
-        let kind = if output == Output::Int { "number" } else { "valid IPv4 or IPv6 address" };
-        return Err(format!("'{wrong}' is not a {kind} when loading patterns from file '{name}'"));
+    if let Some((wrong, line)) = wrong {
+        return Err(format!("unable to parse '{wrong}' at line {line} of file '{}'", list.name));
     }
     let default = match args.0.get(1) {
         None => None,
@@ -60,7 +59,7 @@ fn check(args: &mut Args, method: Method, output: Output) -> Result<(), String> 
             Some(v) => Some(v),
             None => {
                 let text = String::from_utf8_lossy(t);
-                return Err(format!("map: cannot parse default ip <{text}>"));
+                return Err(format!("map: cannot parse default ip <{text}>."));
             }
         },
         Some(_) => None,
@@ -95,7 +94,8 @@ fn with_groups(text: &[u8], patterns: &Patterns, index: u32, value: &[u8]) -> Ve
 
 fn lookup<'s>(a: &'s Args, v: Value<'s>) -> Sample<'s> {
     let Some(map) = a.made::<Map>(0) else { return Sample::Missing };
-    let text: Option<Bytes<'_>> = if map.output == Output::Groups { v.bytes().map(|b| b.to_vec().into()) } else { None };
+    let text: Option<Bytes<'_>> =
+        if map.output == Output::Groups { v.bytes().map(|b| b.to_vec().into()) } else { None };
     let found = map.view.lookup(v, |e, patterns, index| match map.output {
         Output::Key => Some(Value::Str(Cow::Owned(e.key.to_vec()))),
         Output::Int => Some(Value::Int(leading_int(&e.value))),
@@ -115,10 +115,12 @@ const KEY: &[ArgKind] = &[ArgKind::Str];
 
 macro_rules! row {
     ($name:expr, $input:ident, $method:ident, $out:ident, $type:ident, $args:ident) => {
-        Convert::new($name, Type::$input, Type::$type, "What a map has for the input.", |a, v, _| lookup(a, v))
-            .with(1, $args)
-            .checked(|a| check(a, Method::$method, Output::$out))
-            .impure()
+        Convert::new($name, Type::$input, Type::$type, "What a map has for the input.", |a, v, _| {
+            lookup(a, v)
+        })
+        .with(1, $args)
+        .checked(|a| check(a, Method::$method, Output::$out))
+        .impure()
     };
 }
 macro_rules! maps {

@@ -25,8 +25,21 @@ enum Wanted {
 const CONNECT: u8 = 1;
 const CONNACK: u8 = 2;
 const TYPES: [&str; 15] = [
-    "CONNECT", "CONNACK", "PUBLISH", "PUBACK", "PUBREC", "PUBREL", "PUBCOMP", "SUBSCRIBE", "SUBACK", "UNSUBSCRIBE",
-    "UNSUBACK", "PINGREQ", "PINGRESP", "DISCONNECT", "AUTH",
+    "CONNECT",
+    "CONNACK",
+    "PUBLISH",
+    "PUBACK",
+    "PUBREC",
+    "PUBREL",
+    "PUBCOMP",
+    "SUBSCRIBE",
+    "SUBACK",
+    "UNSUBSCRIBE",
+    "UNSUBACK",
+    "PINGREQ",
+    "PINGRESP",
+    "DISCONNECT",
+    "AUTH",
 ];
 const OF_CONNECT: [(&str, Wanted); 9] = [
     ("flags", Wanted::Flags),
@@ -39,12 +52,17 @@ const OF_CONNECT: [(&str, Wanted); 9] = [
     ("password", Wanted::Password),
     ("keepalive", Wanted::Keepalive),
 ];
-const OF_CONNACK: [(&str, Wanted); 3] =
-    [("flags", Wanted::Flags), ("protocol_version", Wanted::ProtocolVersion), ("reason_code", Wanted::ReasonCode)];
+const OF_CONNACK: [(&str, Wanted); 3] = [
+    ("flags", Wanted::Flags),
+    ("protocol_version", Wanted::ProtocolVersion),
+    ("reason_code", Wanted::ReasonCode),
+];
 
 fn check(args: &mut Args) -> Result<(), String> {
-    let (kind, name) =
-        (String::from_utf8_lossy(args.text(0)).into_owned(), String::from_utf8_lossy(args.text(1)).into_owned());
+    let (kind, name) = (
+        String::from_utf8_lossy(args.text(0)).into_owned(),
+        String::from_utf8_lossy(args.text(1)).into_owned(),
+    );
     let number = TYPES
         .iter()
         .position(|t| t.eq_ignore_ascii_case(&kind))
@@ -237,7 +255,9 @@ fn packet(b: &[u8]) -> Option<Packet<'_>> {
 }
 
 fn value<'s>(a: &Args, v: Value<'s>) -> Sample<'s> {
-    let (Some(b), Some((kind, wanted))) = (bytes(v), a.made::<(u8, Wanted)>(0)) else { return Sample::Missing };
+    let (Some(b), Some((kind, wanted))) = (bytes(v), a.made::<(u8, Wanted)>(0)) else {
+        return Sample::Missing;
+    };
     let Some(p) = packet(&b).filter(|p| p.kind == *kind) else { return Sample::Missing };
     let five = p.fields.iter().any(|(w, h)| *w == Wanted::ProtocolVersion && matches!(h, Held::Number(5)));
     let absent = match wanted {
@@ -259,7 +279,9 @@ pub const ROWS: &[Convert] = &[
     Convert::new("mqtt_is_valid", Type::Bin, Type::Bool, "Is it an MQTT CONNECT or CONNACK?", |_, v, _| {
         bytes(v).filter(|b| whole(b)).map(|b| Value::Bool(packet(&b).is_some())).into()
     }),
-    Convert::new("mqtt_field_value", Type::Bin, Type::Str, "A field of an MQTT packet.", |a, v, _| value(a, v))
-        .with(2, &[ArgKind::Str, ArgKind::Str])
-        .checked(check),
+    Convert::new("mqtt_field_value", Type::Bin, Type::Str, "A field of an MQTT packet.", |a, v, _| {
+        value(a, v)
+    })
+    .with(2, &[ArgKind::Str, ArgKind::Str])
+    .checked(check),
 ];

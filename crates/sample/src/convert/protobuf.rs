@@ -175,9 +175,11 @@ pub const ROWS: &[Convert] = &[
     })
     .with(1, FIELD)
     .checked(check),
-    Convert::new("ungrpc", Type::Bin, Type::Bin, "A field of a gRPC message.", |a, v, _| protobuf(a, v, true))
-        .with(1, FIELD)
-        .checked(check),
+    Convert::new("ungrpc", Type::Bin, Type::Bin, "A field of a gRPC message.", |a, v, _| {
+        protobuf(a, v, true)
+    })
+    .with(1, FIELD)
+    .checked(check),
 ];
 
 #[cfg(test)]
@@ -187,7 +189,13 @@ mod tests {
     #[test]
     fn hostile_messages_end() {
         let f = Field { path: vec![1], kind: None };
-        for m in [&b"\x0a\xff\xff\xff\xff\x0f"[..], b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", b"\x0a", b"\x0b", b""] {
+        for m in [
+            &b"\x0a\xff\xff\xff\xff\x0f"[..],
+            b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
+            b"\x0a",
+            b"\x0b",
+            b"",
+        ] {
             assert_eq!(find(m.into(), 0, &f), None);
         }
         assert_eq!(find(b"\x10\x01\x0a\x02hi"[..].into(), 0, &f), Some(Value::bin(b"hi")));

@@ -53,7 +53,9 @@ fn host_port(b: &[u8]) -> (usize, i64) {
     let bracket = if b.first() == Some(&b'[') { b.iter().position(|c| *c == b']').unwrap_or(0) } else { 0 };
     let colon = b.iter().skip(bracket).rposition(|c| *c == b':').map(|i| i + bracket);
     // what is no digit counts too, as HAProxy has it
-    let number = |d: &[u8]| d.iter().fold(0u32, |n, c| n.wrapping_mul(10).wrapping_add(u32::from(*c).wrapping_sub(48)));
+    let number = |d: &[u8]| {
+        d.iter().fold(0u32, |n, c| n.wrapping_mul(10).wrapping_add(u32::from(*c).wrapping_sub(48)))
+    };
     match colon {
         Some(i) => (i, i64::from(b.get(i + 1..).map_or(0, number))),
         None => (b.len(), 0),
@@ -262,10 +264,7 @@ pub const ROWS: &[Convert] = &[
     .with(1, &[ArgKind::Str, ArgKind::Str])
     .checked(check_param),
     Convert::new("regsub", Type::Str, Type::Str, "What a regex matches, replaced.", |a, v, _| {
-        text(v, |b| match a.made::<Substitution>(0) {
-            Some(s) => Some(s.apply(b)),
-            None => None,
-        })
+        text(v, |b| a.made::<Substitution>(0).map(|s| s.apply(b)))
     })
     .with(2, &[ArgKind::Regex, ArgKind::Str, ArgKind::Str])
     .checked(check_regsub),

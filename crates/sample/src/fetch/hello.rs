@@ -231,7 +231,8 @@ fn rdp_count<'s>(a: &'s Args, s: &Scope<'s>, _: &mut Cursor) -> Sample<'s> {
 /// A block whose length stands at an offset.
 fn counted<'s>(p: Option<Payload<'s>>, a: &Args) -> Sample<'s> {
     let Some(p) = p else { return Sample::Missing };
-    let (Some(Ok(offset)), Some(Ok(size))) = (a.int(0).map(usize::try_from), a.int(1).map(usize::try_from)) else {
+    let (Some(Ok(offset)), Some(Ok(size))) = (a.int(0).map(usize::try_from), a.int(1).map(usize::try_from))
+    else {
         return Sample::Missing;
     };
     let short = || if p.may_grow { Sample::NotYet } else { Sample::Missing };
@@ -308,29 +309,53 @@ pub const ROWS: SampleRows = SampleRows {
         hello("req.ssl_supported_groups", Type::Bin, "Groups in the ClientHello.", |_, s, _| {
             client(s, |h| Reader(h.extension(10)?).counted(2).map(|b| owned(b, false)))
         }),
-        hello("req.ssl_keyshare_groups", Type::Bin, "Groups of the key shares in the ClientHello.", |_, s, _| {
-            client(s, |h| h.key_shares().map(|b| Value::Bin(Cow::Owned(b))))
-        }),
+        hello(
+            "req.ssl_keyshare_groups",
+            Type::Bin,
+            "Groups of the key shares in the ClientHello.",
+            |_, s, _| client(s, |h| h.key_shares().map(|b| Value::Bin(Cow::Owned(b)))),
+        ),
         hello("req.ssl_st_ext", Type::Int, "Is there a session ticket in the ClientHello?", |_, s, _| {
             client(s, |h| Some(Value::Int(h.extension(35).map_or(0, |t| if t.is_empty() { 1 } else { 2 }))))
         }),
-        Fetch::new("rep_ssl_hello_type", Type::Int, RESPONSE_BYTES, "Type of the server's message.", server_kind)
-            .impure(),
-        Fetch::new("res.ssl_hello_type", Type::Int, RESPONSE_BYTES, "Type of the server's message.", server_kind)
-            .impure(),
+        Fetch::new(
+            "rep_ssl_hello_type",
+            Type::Int,
+            RESPONSE_BYTES,
+            "Type of the server's message.",
+            server_kind,
+        )
+        .impure(),
+        Fetch::new(
+            "res.ssl_hello_type",
+            Type::Int,
+            RESPONSE_BYTES,
+            "Type of the server's message.",
+            server_kind,
+        )
+        .impure(),
         hello("req.rdp_cookie", Type::Str, "An RDP cookie.", rdp_cookie).with(0, &[ArgKind::Str]),
         hello("rdp_cookie", Type::Str, "An RDP cookie.", rdp_cookie).with(0, &[ArgKind::Str]),
-        hello("req.rdp_cookie_cnt", Type::Int, "Is the RDP cookie there?", rdp_count).with(0, &[ArgKind::Str]),
+        hello("req.rdp_cookie_cnt", Type::Int, "Is the RDP cookie there?", rdp_count)
+            .with(0, &[ArgKind::Str]),
         hello("rdp_cookie_cnt", Type::Int, "Is the RDP cookie there?", rdp_count).with(0, &[ArgKind::Str]),
-        Fetch::new("req.payload_lv", Type::Bin, REQUEST_BYTES, "A counted block of the request.", |a, s, _| {
-            counted(s.request_bytes, a)
-        })
+        Fetch::new(
+            "req.payload_lv",
+            Type::Bin,
+            REQUEST_BYTES,
+            "A counted block of the request.",
+            |a, s, _| counted(s.request_bytes, a),
+        )
         .with(2, LV)
         .checked(check_counted)
         .impure(),
-        Fetch::new("res.payload_lv", Type::Bin, RESPONSE_BYTES, "A counted block of the response.", |a, s, _| {
-            counted(s.response_bytes, a)
-        })
+        Fetch::new(
+            "res.payload_lv",
+            Type::Bin,
+            RESPONSE_BYTES,
+            "A counted block of the response.",
+            |a, s, _| counted(s.response_bytes, a),
+        )
         .with(2, LV)
         .checked(check_counted)
         .impure(),
@@ -357,9 +382,15 @@ mod tests {
         let protocols = block(2, &[block(1, b"h2"), block(1, b"http/1.1")].concat());
         let versions = block(1, &[0x0a, 0x0a, 3, 4, 3, 3]);
         let extensions = [ext(0, &names), ext(16, &protocols), ext(43, &versions)].concat();
-        let body =
-            [&[3, 3][..], &[7; 32], &block(1, &[]), &block(2, &[0x13, 1]), &block(1, &[0]), &block(2, &extensions)]
-                .concat();
+        let body = [
+            &[3, 3][..],
+            &[7; 32],
+            &block(1, &[]),
+            &block(2, &[0x13, 1]),
+            &block(1, &[0]),
+            &block(2, &extensions),
+        ]
+        .concat();
         let message = [&[1][..], &block(3, &body)].concat();
         message.chunks(record).flat_map(|c| [&[22, 3, 1][..], &block(2, c)].concat()).collect()
     }

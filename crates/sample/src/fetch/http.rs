@@ -37,11 +37,11 @@ fn check_header(args: &mut Args) -> Result<(), String> {
     if args.int(1).is_some_and(|n| n < -10) {
         return Err("header occurrence must be >= -10".into());
     }
-    if let Some(first @ Arg::Str(_)) = args.0.first_mut() {
-        if let Arg::Str(text) = std::mem::replace(first, Arg::Int(0)) {
-            let id = HeaderId::of(&text);
-            *first = Arg::Made(std::sync::Arc::new(Name { id, text }));
-        }
+    if let Some(first @ Arg::Str(_)) = args.0.first_mut()
+        && let Arg::Str(text) = std::mem::replace(first, Arg::Int(0))
+    {
+        let id = HeaderId::of(&text);
+        *first = Arg::Made(std::sync::Arc::new(Name { id, text }));
     }
     Ok(())
 }
@@ -287,7 +287,7 @@ fn names<'s>(head: &Head, delimiter: &[u8]) -> Bytes<'s> {
 }
 
 /// Values of cookies: of `Cookie` headers, or the first pair of each `Set-Cookie`.
-pub(super) fn cookies<'s>(head: &'s Head, response: bool) -> impl Iterator<Item = (&'s [u8], &'s [u8])> {
+pub(super) fn cookies(head: &Head, response: bool) -> impl Iterator<Item = (&[u8], &[u8])> {
     let id = if response { HeaderId::SetCookie } else { HeaderId::Cookie };
     head.all(id)
         .flat_map(move |v| v.split(|b| *b == b';').take(if response { 1 } else { usize::MAX }))
@@ -332,8 +332,11 @@ pub(super) fn parameter<'s>(args: &'s Args, s: &Scope<'s>, cursor: &mut Cursor) 
     let Some(i) = target.iter().position(|b| *b == delimiter) else { return Sample::Missing };
     let separator = if delimiter == b'?' { b'&' } else { delimiter };
     let (name, fold) = (args.text(0), args.text(2) == b"i");
-    let mut hits =
-        target.get(i + 1..).unwrap_or(&[]).split(move |b| *b == separator || *b == b'&' || delimiter == b'?' && *b == b';').filter_map(|pair| {
+    let mut hits = target
+        .get(i + 1..)
+        .unwrap_or(&[])
+        .split(move |b| *b == separator || *b == b'&' || delimiter == b'?' && *b == b';')
+        .filter_map(|pair| {
             let eq = pair.iter().position(|b| *b == b'=')?;
             let n = pair.get(..eq)?;
             let same = if fold { n.eq_ignore_ascii_case(name) } else { n == name };

@@ -252,9 +252,7 @@ pub const ROWS: SampleRows = SampleRows {
             Value::Bool(crate::facts::stopping()).into()
         })
         .impure(),
-        Fetch::new("quic_enabled", Type::Bool, INTERNAL, "Is QUIC there?", |_, _, _| {
-            Sample::Missing
-        }),
+        Fetch::new("quic_enabled", Type::Bool, INTERNAL, "Is QUIC there?", |_, _, _| Sample::Missing),
         Fetch::new("fc_rcvd_proxy", Type::Bool, CLIENT_CONNECTION, "Did a PROXY header come?", |_, s, _| {
             Value::Bool(s.facts.proxied).into()
         }),

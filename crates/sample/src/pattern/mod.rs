@@ -79,8 +79,8 @@ impl Method {
             Type::Bool => Some(Self::Bool),
             Type::Int => Some(Self::Int),
             Type::Addr | Type::V4 | Type::V6 => Some(Self::Ip),
-            Type::Str | Type::Method => Some(Self::Str),
-            Type::Bin | Type::Any | Type::Same => None,
+            Type::Str => Some(Self::Str),
+            Type::Method | Type::Bin | Type::Any | Type::Same => None,
         }
     }
     /// The type that a sample is cast to before it is compared.
@@ -282,7 +282,7 @@ impl Patterns {
 /// # Errors
 /// HAProxy's message.
 pub(crate) fn unhex(text: &[u8]) -> Result<Vec<u8>, String> {
-    if text.len() % 2 != 0 {
+    if !text.len().is_multiple_of(2) {
         return Err("an even number of hex digit is expected".into());
     }
     let digit = |b: u8| {

@@ -11,7 +11,7 @@ use hashbrown::HashTable;
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::io::ErrorKind;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock};
 
 /// How a list is matched.
@@ -33,6 +33,8 @@ pub struct Entry {
     /// Its value; empty in a list that is no map.
     pub value: Box<[u8]>,
     generation: u32,
+    /// Line of the file that it came from; 0: it was added later.
+    pub line: u32,
 }
 
 /// The generation of an entry that was removed.
@@ -67,8 +69,8 @@ pub struct Shared {
     pub id: u32,
     /// Its name.
     pub name: String,
-    map: AtomicBool,
-    acl: AtomicBool,
+    /// Its lines have values.
+    map: bool,
     /// Hash of the file's text.
     source: u64,
     next: AtomicU32,
@@ -137,25 +139,24 @@ pub fn open(
     let source = hash(&text);
     let known = ALL.read().get(name).filter(|s| s.source == source).cloned();
     if let Some(list) = known {
-        if map && !list.is_map() {
-            // it was read as a list of patterns: the same lines with values
-            list.load(&text, true);
+        if map != list.is_map() {
+            let (was, is) = if map { ("one", "two") } else { ("two", "one") };
+            return Err(format!(
+                "The file \"{name}\" is already used as {was} column file and cannot be used by as {is} column file."
+            ));
         }
-        list.mark(map);
         return Ok(list);
     }
     let id = id.unwrap_or_else(|| NEXT_ID.fetch_add(1, Ordering::Relaxed));
     let list = Arc::new(Shared {
         id,
         name: name.into(),
-        map: AtomicBool::new(false),
-        acl: AtomicBool::new(false),
+        map,
         source,
         next: AtomicU32::new(0),
         inner: RwLock::default(),
         change: Mutex::default(),
     });
-    list.mark(map);
     list.load(&text, map);
     ALL.write().insert(name.into(), list.clone());
     Ok(list)
@@ -181,9 +182,9 @@ fn line(text: &[u8], map: bool) -> Option<(&[u8], &[u8])> {
 }
 
 impl Inner {
-    fn push(&mut self, key: &[u8], value: &[u8], generation: u32) -> u32 {
+    fn push(&mut self, key: &[u8], value: &[u8], generation: u32, line: u32) -> u32 {
         let index = self.entries.len() as u32;
-        self.entries.push(Entry { key: key.into(), value: value.into(), generation });
+        self.entries.push(Entry { key: key.into(), value: value.into(), generation, line });
         let entries = &self.entries;
         self.keys.insert_unique(hash(key), index, |i| hash(entries.get(*i as usize).map_or(&[], |e| &e.key)));
         index
@@ -207,10 +208,11 @@ impl Inner {
         self.dead += 1;
     }
     /// A view made anew; also what is wrong with the first entry that the method refuses.
-    fn compile(&self, how: How) -> Result<Patterns, (usize, String)> {
+    fn compile(&self, how: How) -> Result<Patterns, (u32, String)> {
         let mut p = Patterns::new(how.method);
-        for (i, e) in self.entries.iter().enumerate().filter(|(_, e)| e.generation == self.current) {
-            p.add_as(&e.key, how.fold, how.resolve, i as u32).map_err(|m| (i, m))?;
+        let live = |(_, e): &(usize, &Entry)| e.generation == self.current;
+        for (i, e) in self.entries.iter().enumerate().filter(live) {
+            p.add_as(&e.key, how.fold, how.resolve, i as u32).map_err(|m| (e.line, m))?;
         }
         p.seal();
         Ok(p)
@@ -224,34 +226,28 @@ impl Inner {
         self.keys.clear();
         self.dead = 0;
         for e in old.into_iter().filter(|e| e.generation != GONE) {
-            self.push(&e.key, &e.value, e.generation);
+            self.push(&e.key, &e.value, e.generation, e.line);
         }
         true
     }
 }
 
 impl Shared {
-    fn mark(&self, map: bool) {
-        if map { &self.map } else { &self.acl }.store(true, Ordering::Relaxed);
-    }
-    /// Is it used as a map?
+    /// Is it a map (`show map`) or a list of patterns (`show acl`)?
     #[must_use]
     pub fn is_map(&self) -> bool {
-        self.map.load(Ordering::Relaxed)
-    }
-    /// Is it used by ACLs?
-    #[must_use]
-    pub fn is_acl(&self) -> bool {
-        self.acl.load(Ordering::Relaxed)
+        self.map
     }
 
     fn load(&self, text: &[u8], map: bool) {
         let mut inner = self.inner.write();
         inner.entries.clear();
         inner.keys.clear();
-        for (key, value) in text.split(|b| *b == b'\n').filter_map(|l| line(l, map)) {
+        for (i, (key, value)) in
+            text.split(|b| *b == b'\n').enumerate().filter_map(|(i, l)| Some((i, line(l, map)?)))
+        {
             let generation = inner.current;
-            inner.push(key, value, generation);
+            inner.push(key, value, generation, i as u32 + 1);
         }
         inner.entries.shrink_to_fit();
     }
@@ -265,9 +261,8 @@ impl Shared {
         if let Some(index) = known {
             return Ok(View { list: self.clone(), index });
         }
-        let patterns = self.inner.read().compile(how).map_err(|(i, m)| {
-            format!("{m} when loading patterns from file '{}' line {}", self.name, i + 1)
-        })?;
+        let patterns = self.inner.read().compile(how);
+        let patterns = patterns.map_err(|(line, m)| format!("{m} at line {line} of file '{}'", self.name))?;
         let mut inner = self.inner.write();
         inner.views.push((how, patterns));
         Ok(View { list: self.clone(), index: inner.views.len() - 1 })
@@ -331,7 +326,8 @@ impl Shared {
     #[must_use]
     pub fn get(&self, text: &[u8]) -> Vec<(How, Option<Entry>)> {
         let inner = self.inner.read();
-        let find = |p: &Patterns| p.find(Value::str(text)).and_then(|i| inner.entries.get(i as usize)).cloned();
+        let find =
+            |p: &Patterns| p.find(Value::str(text)).and_then(|i| inner.entries.get(i as usize)).cloned();
         inner.views.iter().map(|(h, p)| (*h, find(p))).collect()
     }
 
@@ -347,7 +343,7 @@ impl Shared {
         }
         let mut inner = self.inner.write();
         let generation = version.unwrap_or(inner.current);
-        let index = inner.push(key, value, generation);
+        let index = inner.push(key, value, generation, 0);
         if generation != inner.current {
             return Ok(());
         }
@@ -390,7 +386,11 @@ impl Shared {
         found.iter().for_each(|i| inner.forget(*i));
         for (how, p) in &mut inner.views {
             if let Set::Exact { exact, folded } = &mut p.set {
-                let made = if how.method == Method::Bin { super::unhex(key).unwrap_or_default() } else { key.to_vec() };
+                let made = if how.method == Method::Bin {
+                    super::unhex(key).unwrap_or_default()
+                } else {
+                    key.to_vec()
+                };
                 exact.remove(&made);
                 folded.remove(&made);
             }
@@ -406,8 +406,9 @@ impl Shared {
         let _changing = self.change.lock();
         let mut inner = self.inner.write();
         let version = version.unwrap_or(inner.current);
-        let gone: Vec<u32> =
-            (0..inner.entries.len() as u32).filter(|i| inner.entries[*i as usize].generation == version).collect();
+        let gone: Vec<u32> = (0..inner.entries.len() as u32)
+            .filter(|i| inner.entries[*i as usize].generation == version)
+            .collect();
         gone.into_iter().for_each(|i| inner.forget(i));
         inner.compact();
         drop(inner);
@@ -484,12 +485,18 @@ mod tests {
         assert!(list.remove(b"a.example") && !list.remove(b"a.example"));
         assert_eq!((value(&exact, "a.example"), value(&suffix, "a.example")), (None, None));
         list.add(None, b"c", b"new").unwrap();
-        assert_eq!((value(&exact, "c").as_deref(), value(&suffix, "xc").as_deref()), (Some("new"), Some("new")));
+        assert_eq!(
+            (value(&exact, "c").as_deref(), value(&suffix, "xc").as_deref()),
+            (Some("new"), Some("new"))
+        );
         let v = list.prepare();
         list.add(Some(v), b"only", b"this").unwrap();
         assert_eq!((value(&exact, "only"), list.len()), (None, 2));
         assert!(list.commit(v) && !list.commit(v));
-        assert_eq!((value(&exact, "only").as_deref(), value(&exact, "c"), list.len()), (Some("this"), None, 1));
+        assert_eq!(
+            (value(&exact, "only").as_deref(), value(&exact, "c"), list.len()),
+            (Some("this"), None, 1)
+        );
         list.clear(None);
         assert!(list.is_empty() && value(&exact, "only").is_none());
         assert!(Arc::ptr_eq(&list, &open("opt@test-lines.map", true, None, &|_| Ok(text.to_vec())).unwrap()));

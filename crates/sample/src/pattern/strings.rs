@@ -92,28 +92,24 @@ impl StrTable {
     }
     /// Removes a key; true: it was there. Its place is not used again.
     pub fn remove(&mut self, key: &[u8]) -> bool {
-        let Some(i) = self.entries.iter().position(|e| e.1 != GONE && self.same(&e.0, key)) else { return false };
-        let next = self.entries.get(i).map_or(0, |e| e.2);
-        if !self.buckets.is_empty() {
-            let bucket = hash(self.fold, key) as usize & (self.buckets.len() - 1);
-            let first = self.buckets.get(bucket).copied().unwrap_or(0);
-            let mut before = first;
-            if first as usize == i + 1 {
+        let bucket = hash(self.fold, key) as usize & self.buckets.len().wrapping_sub(1);
+        let mut before = None;
+        let mut at = self.buckets.get(bucket).copied().unwrap_or(0);
+        while let Some(e) = self.entries.get((at as usize).wrapping_sub(1)) {
+            if self.same(&e.0, key) {
+                break;
+            }
+            (before, at) = (Some(at as usize - 1), e.2);
+        }
+        let Some(e) = self.entries.get_mut((at as usize).wrapping_sub(1)) else { return false };
+        let next = std::mem::replace(e, (Box::default(), GONE, 0)).2;
+        match before.and_then(|b| self.entries.get_mut(b)) {
+            Some(e) => e.2 = next,
+            None => {
                 if let Some(b) = self.buckets.get_mut(bucket) {
                     *b = next;
                 }
-            } else {
-                while let Some(e) = self.entries.get_mut((before as usize).wrapping_sub(1)) {
-                    if e.2 as usize == i + 1 {
-                        e.2 = next;
-                        break;
-                    }
-                    before = e.2;
-                }
             }
-        }
-        if let Some(e) = self.entries.get_mut(i) {
-            *e = (Box::default(), GONE, 0);
         }
         true
     }

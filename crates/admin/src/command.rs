@@ -1,0 +1,152 @@
+//! What a command is: one row of the table, how it is found, and what it answers.
+
+use crate::admin::Admin;
+use crate::session::Cli;
+use crate::socket::Level;
+use std::borrow::Cow;
+use std::pin::Pin;
+use std::sync::Arc;
+
+/// A command of the Runtime API.
+pub struct Row {
+    /// Its words, one blank between them.
+    pub name: &'static str,
+    /// What follows them, as `help` shows it.
+    pub args: &'static str,
+    /// What a connection must be allowed to do.
+    pub level: Level,
+    /// `help` does not list it.
+    pub hidden: bool,
+    /// One sentence.
+    pub help: &'static str,
+    /// What it does.
+    pub run: fn(&mut Call<'_>) -> Outcome,
+}
+
+impl Row {
+    /// A row.
+    pub const fn new(
+        name: &'static str,
+        args: &'static str,
+        level: Level,
+        help: &'static str,
+        run: fn(&mut Call<'_>) -> Outcome,
+    ) -> Self {
+        Self { name, args, level, hidden: false, help, run }
+    }
+    /// The same row, but not listed by `help`.
+    #[must_use]
+    pub const fn hide(mut self) -> Self {
+        self.hidden = true;
+        self
+    }
+    /// The line of `help`, without its line feed.
+    #[must_use]
+    pub fn usage(&self) -> String {
+        let left =
+            if self.args.is_empty() { self.name.to_owned() } else { format!("{} {}", self.name, self.args) };
+        if left.len() <= 40 {
+            format!("  {left:<40}: {}", self.help)
+        } else {
+            format!("  {left} : {}", self.help)
+        }
+    }
+    /// Does the command consist of this row's words (and more)?
+    fn fits(&self, words: &[Vec<u8>]) -> bool {
+        self.name.split(' ').enumerate().all(|(i, w)| words.get(i).is_some_and(|g| g == w.as_bytes()))
+    }
+}
+
+/// Severity of a message, as syslog numbers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// It did not work.
+    Err = 3,
+    /// Nothing was to be done.
+    Notice = 5,
+    /// For information.
+    Info = 6,
+}
+
+/// What a command answers.
+pub enum Outcome {
+    /// Nothing but the empty line that ends every answer.
+    Nothing,
+    /// A message with its severity.
+    Say(Severity, Cow<'static, str>),
+    /// Text that may be long; whole lines.
+    Text(Vec<u8>),
+    /// Text in pieces, each made when the one before has been sent.
+    Pieces(Box<dyn Iterator<Item = Vec<u8>> + Send>),
+    /// Something to wait for.
+    Later(Pin<Box<dyn Future<Output = Outcome>>>),
+    /// Close the connection.
+    Close,
+}
+
+impl Outcome {
+    /// It did not work.
+    pub fn err(text: impl Into<Cow<'static, str>>) -> Self {
+        Self::Say(Severity::Err, text.into())
+    }
+    /// For information.
+    pub fn info(text: impl Into<Cow<'static, str>>) -> Self {
+        Self::Say(Severity::Info, text.into())
+    }
+    /// Nothing was to be done.
+    pub fn notice(text: impl Into<Cow<'static, str>>) -> Self {
+        Self::Say(Severity::Notice, text.into())
+    }
+}
+
+/// A command as it runs.
+pub struct Call<'a> {
+    /// The process.
+    pub admin: &'a Arc<Admin>,
+    /// The connection.
+    pub cli: &'a mut Cli,
+    /// Its words, the command's own included.
+    pub words: &'a [Vec<u8>],
+    /// The payload, without the line that ended it.
+    pub payload: Option<&'a [u8]>,
+}
+
+impl Call<'_> {
+    /// Word `i`; empty when there is none.
+    #[must_use]
+    pub fn arg(&self, i: usize) -> Cow<'_, str> {
+        self.words.get(i).map_or(Cow::Borrowed(""), |w| String::from_utf8_lossy(w))
+    }
+    /// Are there words from `i` on?
+    #[must_use]
+    pub fn has(&self, i: usize) -> bool {
+        self.words.len() > i
+    }
+}
+
+/// The row of a command: the longest that fits.
+#[must_use]
+pub fn find(words: &[Vec<u8>]) -> Option<&'static Row> {
+    all().filter(|r| r.fits(words)).max_by_key(|r| r.name.len())
+}
+
+/// Every row, in the order of `help`.
+pub fn all() -> impl Iterator<Item = &'static Row> {
+    crate::commands::ALL.iter().copied()
+}
+
+/// Runs a command if the connection may.
+pub fn run(call: &mut Call<'_>) -> Outcome {
+    let Some(row) = find(call.words) else { return crate::near::unknown(call) };
+    if row.level > call.cli.level {
+        return Outcome::err("Permission denied");
+    }
+    (row.run)(call)
+}
+
+/// The dump of `-dKcli`: every command with where it is valid.
+#[must_use]
+pub fn dump() -> String {
+    let lines = all().map(|r| format!("{} [WORKER] \n", r.name));
+    format!("# List of registered CLI keywords:\n{}", lines.collect::<String>())
+}

@@ -1,0 +1,193 @@
+//! The table of commands, one file a subject.
+
+pub mod counters;
+pub mod frontends;
+pub mod info;
+pub mod limits;
+pub mod lists;
+pub mod meta;
+pub mod process;
+pub mod rings;
+pub mod server_state;
+pub mod servers;
+pub mod sessions;
+pub mod stat;
+pub mod wait;
+
+use crate::command::{Call, Outcome, Row};
+use portcullis_backend::{BackendState, ServerState};
+use portcullis_proxy::plan::{Plan, ProxyPlan, ServerPlan};
+use std::sync::{Arc, LazyLock};
+
+const TABLES: &[&[Row]] = &[
+    counters::ROWS,
+    frontends::ROWS,
+    info::ROWS,
+    limits::ROWS,
+    lists::ROWS,
+    meta::ROWS,
+    process::ROWS,
+    rings::ROWS,
+    server_state::ROWS,
+    servers::ROWS,
+    sessions::ROWS,
+    stat::ROWS,
+    wait::ROWS,
+];
+
+/// Every command, sorted by name.
+pub static ALL: LazyLock<Vec<&'static Row>> = LazyLock::new(|| {
+    let mut all: Vec<&Row> = TABLES.iter().flat_map(|t| t.iter()).collect();
+    all.sort_by_key(|r| r.name);
+    all
+});
+
+/// Beginnings of commands that belong to capabilities which are not there yet.
+const LATER: &[&str] = &[
+    "abort ssl",
+    "acme",
+    "add acl",
+    "add backend",
+    "add map",
+    "add server",
+    "add ssl",
+    "clear acl",
+    "clear map",
+    "clear table",
+    "commit acl",
+    "commit map",
+    "commit ssl",
+    "debug counters",
+    "debug dev",
+    "del acl",
+    "del backend",
+    "del map",
+    "del server",
+    "del ssl",
+    "disable agent",
+    "disable dynamic-cookie",
+    "disable health",
+    "dump ssl",
+    "dump stats-file",
+    "enable agent",
+    "enable dynamic-cookie",
+    "enable health",
+    "get acl",
+    "get map",
+    "get var",
+    "httpclient",
+    "new ssl",
+    "prepare acl",
+    "prepare map",
+    "publish backend",
+    "set dynamic-cookie-key",
+    "set map",
+    "set profiling",
+    "set ssl",
+    "set table",
+    "set var",
+    "show acl",
+    "show cache",
+    "show default-server",
+    "show defaults",
+    "show dev",
+    "show errors",
+    "show fd",
+    "show libs",
+    "show map",
+    "show peers",
+    "show pools",
+    "show profiling",
+    "show quic",
+    "show resolvers",
+    "show ssl",
+    "show table",
+    "show tasks",
+    "show tls-keys",
+    "show trace",
+    "trace",
+    "unpublish backend",
+    "update ssl",
+    "_getsocks",
+];
+
+/// The known command that these words begin, if it is one for later.
+pub fn later(words: &[Vec<u8>]) -> Option<&'static str> {
+    LATER
+        .iter()
+        .find(|name| {
+            name.split(' ').enumerate().all(|(i, n)| words.get(i).is_some_and(|w| w == n.as_bytes()))
+        })
+        .copied()
+}
+
+/// A server as commands name it.
+pub struct Named {
+    /// The newest plan.
+    pub plan: Arc<Plan>,
+    /// The backend's index in it.
+    pub proxy: usize,
+    /// The backend's state.
+    pub backend: Arc<BackendState>,
+    /// The server's state.
+    pub server: Arc<ServerState>,
+}
+
+impl Named {
+    /// The server's plan.
+    pub fn server_plan(&self) -> Option<&ServerPlan> {
+        self.plan.proxies.get(self.proxy)?.server_of(&self.server)
+    }
+    /// The weight that the configuration says.
+    pub fn initial_weight(&self, call: &Call<'_>) -> u32 {
+        initial_weight(call, &self.server)
+    }
+    /// Something about it has changed.
+    pub fn touch(&self, call: &Call<'_>) {
+        self.server.touch(call.admin.now());
+        self.backend.touch(call.admin.now());
+    }
+}
+
+/// The weight of a server as the configuration says.
+pub fn initial_weight(call: &Call<'_>, server: &ServerState) -> u32 {
+    let proxy = call.admin.model.proxies.iter().find(|p| p.kind.back() && *p.name == *server.backend);
+    let found = proxy.and_then(|p| p.servers.iter().find(|s| *s.name == *server.name));
+    found.and_then(|s| s.set.weight).unwrap_or(1)
+}
+
+/// The server that word `at` names as `<backend>/<server>`; either part may be a name or `#<id>`.
+pub fn server(call: &Call<'_>, at: usize) -> Result<Named, Outcome> {
+    let text = call.arg(at);
+    let Some((backend, name)) = text.split_once('/').filter(|(_, s)| !s.is_empty()) else {
+        return Err(Outcome::err("Require 'backend/server'."));
+    };
+    let plan = call.admin.plan();
+    let Some(proxy) = find_proxy(&plan, backend, |p| p.state.is_some()) else {
+        return Err(Outcome::err("No such backend."));
+    };
+    let Some(state) = plan.proxies.get(proxy).and_then(|p| p.state.clone()) else {
+        return Err(Outcome::err("No such backend."));
+    };
+    let found = match name.strip_prefix('#').and_then(|n| n.parse::<u32>().ok()) {
+        Some(id) => {
+            state.servers().into_iter().find(|s| s.id.load(std::sync::atomic::Ordering::Relaxed) == id)
+        }
+        None => state.server(name),
+    };
+    match found {
+        Some(server) => Ok(Named { plan, proxy, backend: state, server }),
+        None => Err(Outcome::err("No such server.")),
+    }
+}
+
+/// Index of a proxy by name or `#<id>`.
+pub fn find_proxy(plan: &Plan, name: &str, of: impl Fn(&ProxyPlan) -> bool) -> Option<usize> {
+    let id = name.strip_prefix('#').and_then(|n| n.parse::<u32>().ok());
+    plan.proxies.iter().position(|p| of(p) && id.map_or(&*p.name == name, |id| p.id == id))
+}
+
+/// The leading number of a word as `atoi` reads it: 0 for none.
+pub fn number(text: &str) -> i64 {
+    portcullis_config::rows::value::leading(text.as_bytes()).0
+}

@@ -1,0 +1,65 @@
+//! `show events`: what rings hold.
+
+use crate::command::{Call, Outcome, Row};
+use crate::socket::Level;
+
+/// The rows of this file.
+pub const ROWS: &[Row] =
+    &[Row::new("show events", "[<sink>] [-w] [-n] [-0]", Level::User, "show event sink state", events)];
+
+/// Most bytes read from a ring at a time.
+const CHUNK: usize = 64 * 1024;
+
+fn events(call: &mut Call<'_>) -> Outcome {
+    let rings = call.admin.process.sinks.rings().to_vec();
+    if !call.has(2) {
+        let mut text = String::from(
+            "Supported events sinks are listed below. Add -0(zero), -w(wait), -n(new). Any key to stop.\n",
+        );
+        for (name, what) in [("stdout", "standard output (fd#1)"), ("stderr", "standard output (fd#2)")] {
+            text.push_str(&format!("    {name:<10} : type=fd, 0 dropped, {what}\n"));
+        }
+        for r in &rings {
+            let config = r.config();
+            let what = config.description.as_deref().unwrap_or(&config.name);
+            text.push_str(&format!(
+                "    {:<10} : type=buffer, {} dropped, {what}\n",
+                config.name,
+                r.dropped()
+            ));
+        }
+        return Outcome::Text(text.into_bytes());
+    }
+    if call.cli.level < Level::Operator {
+        return Outcome::err("Permission denied");
+    }
+    let name = call.arg(2);
+    let (mut end, mut from_now) = (b'\n', false);
+    for i in 3..call.words.len() {
+        for c in call.arg(i).trim_start_matches('-').chars() {
+            match c {
+                '0' => end = 0,
+                'n' => from_now = true,
+                'w' => return Outcome::err("'show events -w' is not supported yet."),
+                _ => return Outcome::err("unknown option"),
+            }
+        }
+    }
+    let Some(ring) = rings.into_iter().find(|r| r.config().name == *name) else {
+        return if name == "stdout" || name == "stderr" {
+            Outcome::Nothing
+        } else {
+            Outcome::err("No such event sink")
+        };
+    };
+    let (first, last) = ring.range();
+    let mut at = if from_now { last } else { first };
+    Outcome::Pieces(Box::new(std::iter::from_fn(move || {
+        let mut bytes = Vec::new();
+        if at >= last {
+            return None;
+        }
+        at = ring.read(at, end, CHUNK, &mut bytes);
+        (!bytes.is_empty()).then_some(bytes)
+    })))
+}

@@ -1,0 +1,179 @@
+//! `show servers …`, `get weight`, `set weight`
+
+use super::{Named, initial_weight, number, server};
+use crate::command::{Call, Outcome, Row};
+use crate::socket::Level;
+use crate::stats::lines;
+use portcullis_backend::{Admin, ServerState};
+use portcullis_proxy::plan::{ProxyPlan, ServerPlan};
+use std::sync::Arc;
+
+/// The rows of this file.
+pub const ROWS: &[Row] = &[
+    Row::new(
+        "show servers state",
+        "[<backend>]",
+        Level::User,
+        "dump volatile server information (all or for a single backend)",
+        state,
+    ),
+    Row::new(
+        "show servers conn",
+        "[<backend>]",
+        Level::User,
+        "dump server connections status (all or for a single backend)",
+        conn,
+    ),
+    Row::new("get weight", "<bk>/<srv>", Level::User, "report a server's current weight", get_weight),
+    Row::new(
+        "set weight",
+        "<bk>/<srv>  (DEPRECATED)",
+        Level::Admin,
+        "change a server's weight (use 'set server' instead)",
+        |c| match server(c, 2) {
+            Ok(named) => set_weight(c, &named, 3),
+            Err(e) => e,
+        },
+    ),
+];
+
+const STATE_HEADER: &str = "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight \
+    srv_iweight srv_time_since_last_change srv_check_status srv_check_result srv_check_health srv_check_state \
+    srv_agent_state bk_f_forced_id srv_f_forced_id srv_fqdn srv_port srvrecord srv_use_ssl srv_check_port \
+    srv_check_addr srv_agent_addr srv_agent_port\n";
+
+/// The backends that word 3 names: one, or all.
+fn backends(call: &Call<'_>) -> Result<Vec<Arc<ProxyPlan>>, Outcome> {
+    let plan = call.admin.plan();
+    let back = |p: &ProxyPlan| p.state.is_some() && !p.disabled;
+    if !call.has(3) {
+        return Ok(plan.proxies.iter().filter(|p| back(p)).cloned().collect());
+    }
+    match super::find_proxy(&plan, &call.arg(3), back).and_then(|i| plan.proxies.get(i)) {
+        Some(p) => Ok(vec![p.clone()]),
+        None => Err(Outcome::err("Can't find backend.")),
+    }
+}
+
+/// Address and port of a server; `-` and 0 for a Unix socket.
+fn place(s: &ServerState, plan: &ServerPlan) -> (String, u16) {
+    plan.address(s).map_or_else(|| ("-".to_owned(), 0), |a| (a.ip().to_string(), a.port()))
+}
+
+fn state(call: &mut Call<'_>) -> Outcome {
+    let proxies = match backends(call) {
+        Ok(p) => p,
+        Err(e) => return e,
+    };
+    let model = call.admin.model.clone();
+    let now = call.admin.now();
+    let bodies = proxies.into_iter().map(move |p| {
+        let mut out = String::new();
+        let config = model.proxies.get(p.index);
+        for s in p.state.iter().flat_map(|s| s.servers()) {
+            let Some(plan) = p.server_of(&s) else { continue };
+            let line = config.and_then(|c| c.servers.get(plan.index));
+            let iweight = line.and_then(|l| l.set.weight).unwrap_or(1);
+            let disabled = line.is_some_and(|l| l.set.disabled);
+            // bits: forced maintenance, forced drain, maintenance from the configuration
+            let forced = match s.admin() {
+                Admin::Ready => 0,
+                Admin::Drain => 8,
+                Admin::Maint => 1,
+            };
+            let admin = forced + if disabled { 4 } else { 0 };
+            let op = if lines::is_up(&s) { 2 } else { 0 };
+            let check = if disabled { 8 } else { 0 };
+            let (addr, port) = place(&s, plan);
+            out.push_str(&format!(
+                "{} {} {} {} {addr} {op} {admin} {} {iweight} {} 1 0 0 {check} 0 {} {} - {port} - 0 0 - - 0\n",
+                p.id,
+                p.name,
+                plan.id,
+                s.name,
+                s.weight(),
+                now.saturating_sub(s.changed()) / 1000,
+                u8::from(config.is_some_and(|c| c.id_place.line != 0)),
+                u8::from(line.is_some_and(|l| l.id_given)),
+            ));
+        }
+        out.into_bytes()
+    });
+    Outcome::Pieces(Box::new(std::iter::once(STATE_HEADER.as_bytes().to_vec()).chain(bodies)))
+}
+
+fn conn(call: &mut Call<'_>) -> Outcome {
+    let proxies = match backends(call) {
+        Ok(p) => p,
+        Err(e) => return e,
+    };
+    let workers = call.admin.process.load.len();
+    let head = format!(
+        "# bkname/svname bkid/svid addr port - purge_delay served used_cur used_max need_est idle_sess unsafe_nb \
+         safe_nb idle_lim idle_cur idle_per_thr[{workers}]\n"
+    );
+    let bodies = proxies.into_iter().map(move |p| {
+        let mut out = String::new();
+        for s in p.state.iter().flat_map(|s| s.servers()) {
+            let Some(plan) = p.server_of(&s) else { continue };
+            let (addr, port) = place(&s, plan);
+            let idle = &s.idle;
+            let each: Vec<String> = idle.each(workers).map(|n| n.to_string()).collect();
+            out.push_str(&format!(
+                "{}/{} {}/{} {addr} {port} - {} {} {} {} {} {} {} {} {} {} {}\n",
+                p.name,
+                s.name,
+                p.id,
+                plan.id,
+                plan.pool.purge_delay,
+                s.used(),
+                idle.used(),
+                idle.used_max(),
+                idle.need(),
+                idle.private(),
+                idle.unsafe_idle(),
+                idle.safe(),
+                plan.pool.max_conn,
+                idle.shared(),
+                each.join(" ")
+            ));
+        }
+        out.into_bytes()
+    });
+    Outcome::Pieces(Box::new(std::iter::once(head.into_bytes()).chain(bodies)))
+}
+
+fn get_weight(call: &mut Call<'_>) -> Outcome {
+    match server(call, 2) {
+        Ok(named) => {
+            let text =
+                format!("{} (initial {})\n", named.server.weight(), initial_weight(call, &named.server));
+            Outcome::Text(text.into_bytes())
+        }
+        Err(e) => e,
+    }
+}
+
+/// A weight, or a percentage of the initial one.
+pub fn set_weight(call: &Call<'_>, named: &Named, at: usize) -> Outcome {
+    let text = call.arg(at);
+    if text.is_empty() {
+        return Outcome::err("Require <weight> or <weight%>.");
+    }
+    let digits = text.strip_prefix('-').unwrap_or(&text);
+    let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+    if end == 0 {
+        return Outcome::err("Empty weight string empty or preceded by garbage");
+    }
+    let n = number(&text);
+    let weight = match digits.get(end..).unwrap_or("") {
+        "" if (0..=256).contains(&n) => n,
+        "" => return Outcome::err("Absolute weight can only be between 0 and 256 inclusive."),
+        "%" if n < 0 => return Outcome::err("Relative weight must be positive."),
+        "%" => (i64::from(named.initial_weight(call)) * n / 100).min(256),
+        _ => return Outcome::err("Trailing garbage in weight string"),
+    };
+    named.backend.set_weight(&named.server, weight as u32);
+    named.backend.touch(call.admin.now());
+    Outcome::Nothing
+}

@@ -1,0 +1,431 @@
+//! One line of `show stat` for a frontend, listener, server or backend: every column that it has.
+
+use super::columns::{COLUMNS, Col};
+use super::value::Value;
+use portcullis_backend::{Admin, BackendState, Health, ServerState};
+use portcullis_config::addr::Host;
+use portcullis_config::{Mode, ProxyKind};
+use portcullis_proxy::plan::{ListenerPlan, ProxyPlan, ServerPlan};
+use portcullis_telemetry::gate::Running;
+use portcullis_telemetry::stats::{Times, mean};
+use portcullis_transport::listen::socket_addr;
+use std::borrow::Cow;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// What a line is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A frontend.
+    Frontend = 0,
+    /// A backend.
+    Backend = 1,
+    /// A server.
+    Server = 2,
+    /// A `bind` address.
+    Listener = 3,
+}
+
+impl Kind {
+    /// In the typed format.
+    #[must_use]
+    pub fn letter(self) -> char {
+        match self {
+            Self::Frontend => 'F',
+            Self::Backend => 'B',
+            Self::Server => 'S',
+            Self::Listener => 'L',
+        }
+    }
+    /// In the JSON format.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Frontend => "Frontend",
+            Self::Backend => "Backend",
+            Self::Server => "Server",
+            Self::Listener => "Listener",
+        }
+    }
+}
+
+/// A line.
+pub struct Line {
+    /// What it is about.
+    pub kind: Kind,
+    /// The proxy's id.
+    pub iid: u32,
+    /// The server's or listener's id; 0 for others.
+    pub sid: u32,
+    /// Values with their tags, by column.
+    pub cells: Vec<Option<(Value, &'static str)>>,
+}
+
+/// What is the same for all lines of one answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// Now, in milliseconds of the process' clock.
+    pub now: u64,
+    /// `maxconn` of the process.
+    pub maxconn: u32,
+    /// Addresses and algorithms are shown (levels operator and admin).
+    pub legends: bool,
+}
+
+impl Line {
+    fn new(kind: Kind, proxy: &ProxyPlan, name: Cow<'static, str>, sid: u32) -> Self {
+        let mut line = Self { kind, iid: proxy.id, sid, cells: vec![None; COLUMNS.len()] };
+        line.put(Col::Pxname, Value::text(&*proxy.name));
+        line.put(Col::Svname, Value::Text(name));
+        line.num(Col::Pid, 1);
+        line.num(Col::Iid, proxy.id);
+        line.num(Col::Sid, sid);
+        line.num(Col::Type, kind as u32);
+        let mode = match proxy.mode {
+            Mode::Tcp => "tcp",
+            Mode::Http => "http",
+            Mode::Log => "syslog",
+            Mode::Spop => "spop",
+            Mode::Haterm => "haterm",
+        };
+        line.put(Col::Mode, Value::Text(mode.into()));
+        for c in [
+            Col::SslSess,
+            Col::SslReusedSess,
+            Col::SslFailedHandshake,
+            Col::SslOcspStaple,
+            Col::SslFailedOcspStaple,
+        ] {
+            line.big(c, 0);
+        }
+        line
+    }
+    fn put(&mut self, col: Col, value: Value) {
+        let tag = COLUMNS.get(col as usize).map_or("????", |c| c.tag);
+        self.tagged(col, value, tag);
+    }
+    fn tagged(&mut self, col: Col, value: Value, tag: &'static str) {
+        if let Some(cell) = self.cells.get_mut(col as usize) {
+            *cell = Some((value, tag));
+        }
+    }
+    fn num(&mut self, col: Col, n: u32) {
+        self.put(col, Value::U32(n));
+    }
+    fn big(&mut self, col: Col, n: u64) {
+        self.put(col, Value::U64(n));
+    }
+    fn rate(&mut self, col: Col, n: u64) {
+        self.num(col, u32::try_from(n).unwrap_or(u32::MAX));
+    }
+    fn bytes(&mut self, of: [u64; 6]) {
+        let cols = [Col::Bin, Col::Bout, Col::Reqbin, Col::Reqbout, Col::Resbin, Col::Resbout];
+        cols.into_iter().zip(of).for_each(|(c, n)| self.big(c, n));
+    }
+    fn statuses(&mut self, of: [u64; 6]) {
+        let cols = [Col::Hrsp1xx, Col::Hrsp2xx, Col::Hrsp3xx, Col::Hrsp4xx, Col::Hrsp5xx, Col::HrspOther];
+        cols.into_iter().zip(of).for_each(|(c, n)| self.big(c, n));
+    }
+    fn times<'t>(&mut self, all: impl Fn() -> Box<dyn Iterator<Item = &'t Times> + 't>) {
+        let highest = |pick: fn(&Times) -> u64| all().map(pick).max().unwrap_or(0);
+        self.rate(Col::Qtime, mean(all(), |t| &t.queue));
+        self.rate(Col::Ctime, mean(all(), |t| &t.connect));
+        self.rate(Col::Rtime, mean(all(), |t| &t.response));
+        self.rate(Col::Ttime, mean(all(), |t| &t.total));
+        self.rate(Col::QtimeMax, highest(|t| t.queue_max.get()));
+        self.rate(Col::CtimeMax, highest(|t| t.connect_max.get()));
+        self.rate(Col::RtimeMax, highest(|t| t.response_max.get()));
+        self.rate(Col::TtimeMax, highest(|t| t.total_max.get()));
+    }
+    /// HTTP/1 and HTTP/2 protocol counters, for the sides that speak them.
+    fn muxes(&mut self, h1: [u64; 8]) {
+        let h2 = Col::H2HeadersRcvd as usize..=Col::H2BackendTotalStreams as usize;
+        for at in h2 {
+            if let (Some(cell), Some(c)) = (self.cells.get_mut(at), COLUMNS.get(at)) {
+                *cell = Some((Value::U64(0), c.tag));
+            }
+        }
+        let cols = [
+            Col::H1OpenConnections,
+            Col::H1OpenStreams,
+            Col::H1TotalConnections,
+            Col::H1TotalStreams,
+            Col::H1BytesIn,
+            Col::H1BytesOut,
+            Col::H1SplicedBytesIn,
+            Col::H1SplicedBytesOut,
+        ];
+        cols.into_iter().zip(h1).for_each(|(c, n)| self.big(c, n));
+    }
+    fn compression(&mut self) {
+        for c in [Col::CompIn, Col::CompOut, Col::CompByp, Col::CompRsp] {
+            self.big(c, 0);
+        }
+    }
+    fn cache(&mut self) {
+        for c in [Col::CacheLookups, Col::CacheHits, Col::CacheHintHits] {
+            self.big(c, 0);
+        }
+    }
+}
+
+/// The front side of a proxy.
+#[must_use]
+pub fn frontend(p: &ProxyPlan, m: Moment) -> Line {
+    let mut line = Line::new(Kind::Frontend, p, "FRONTEND".into(), 0);
+    let (front, t) = (&p.front, p.front.counters.totals());
+    line.num(Col::Scur, front.sessions.get());
+    line.num(Col::Smax, front.sessions.highest());
+    line.num(Col::Slim, if front.sessions.limit() == 0 { m.maxconn } else { front.sessions.limit() });
+    line.big(Col::Stot, t.cum_sess);
+    line.bytes([t.bytes_in, t.bytes_out, t.bytes_in, t.req_out, t.res_in, t.bytes_out]);
+    line.big(Col::Dreq, t.denied_req);
+    line.big(Col::Dresp, t.denied_resp);
+    line.big(Col::Ereq, t.failed_req);
+    let status = match front.running() {
+        Running::Ready => "OPEN",
+        Running::Paused => "PAUSED",
+        Running::Stopped => "STOP",
+    };
+    line.put(Col::Status, Value::Text(status.into()));
+    let (sess, conn, req) = (front.sess_rate(m.now), front.conn_rate(m.now), front.req_rate(m.now));
+    line.rate(Col::Rate, sess.per_second(m.now));
+    line.num(Col::RateLim, front.rate_limit.load(Relaxed));
+    line.rate(Col::RateMax, front.sess_rate_max.get(sess));
+    line.rate(Col::ReqRate, req.per_second(m.now));
+    line.rate(Col::ReqRateMax, front.req_rate_max.get(req));
+    line.big(Col::ReqTot, t.cum_req);
+    line.compression();
+    line.rate(Col::ConnRate, conn.per_second(m.now));
+    line.rate(Col::ConnRateMax, front.conn_rate_max.get(conn));
+    line.big(Col::ConnTot, t.cum_conn);
+    if p.mode == Mode::Http {
+        line.statuses([t.http_1xx, t.http_2xx, t.http_3xx, t.http_4xx, t.http_5xx, t.http_other]);
+        line.big(Col::Intercepted, t.intercepted);
+        line.cache();
+    }
+    line.big(Col::Dcon, t.denied_conn);
+    line.big(Col::Dses, t.denied_sess);
+    line.big(Col::Wrew, t.failed_rewrites);
+    line.big(Col::Eint, t.internal_errors);
+    let http = |n: u64| if p.mode == Mode::Http { n } else { 0 };
+    line.big(Col::SessOther, t.cum_sess - http(t.cum_sess));
+    line.big(Col::H1sess, http(t.cum_sess));
+    line.big(Col::H2sess, 0);
+    line.big(Col::H3sess, 0);
+    line.big(Col::ReqOther, t.req_other);
+    line.big(Col::H1req, http(t.cum_req));
+    line.big(Col::H2req, 0);
+    line.big(Col::H3req, 0);
+    let open = http(front.sessions.get().into());
+    line.muxes([open, 0, http(t.cum_sess), http(t.cum_req), http(t.bytes_in), http(t.bytes_out), 0, 0]);
+    line
+}
+
+/// One address of a proxy's `bind` lines; `sid` is its number.
+#[must_use]
+pub fn listener(p: &ProxyPlan, l: &ListenerPlan, sid: u32, m: Moment) -> Line {
+    let name = l.bind.name.clone().unwrap_or_else(|| format!("sock-{sid}"));
+    let mut line = Line::new(Kind::Listener, p, name.into(), sid);
+    let t = l.counts.counters.totals();
+    line.num(Col::Scur, l.counts.conns.get());
+    line.num(Col::Smax, l.counts.conns.highest());
+    line.num(Col::Slim, l.counts.conns.limit());
+    line.big(Col::Stot, t.cum_sess);
+    line.bytes([t.bytes_in, t.bytes_out, t.bytes_in, t.bytes_in, t.bytes_out, t.bytes_out]);
+    line.big(Col::Dreq, t.denied_req);
+    line.big(Col::Dresp, t.denied_resp);
+    line.big(Col::Ereq, t.failed_req);
+    let status = if l.counts.conns.full() { "FULL" } else { "OPEN" };
+    line.put(Col::Status, Value::Text(status.into()));
+    let (addr, proto) = match &l.bind.address.host {
+        Host::V4(_) | Host::V6(_) => {
+            let addr = socket_addr(&l.bind.address);
+            let proto = if addr.is_some_and(|a| a.is_ipv6()) { "tcpv6" } else { "tcpv4" };
+            (addr.map_or_else(String::new, |a| a.to_string()), proto)
+        }
+        Host::Abstract(_) => ("unix".to_owned(), "abns_stream"),
+        Host::AbstractZ(_) => ("unix".to_owned(), "abnsz_stream"),
+        _ => ("unix".to_owned(), "unix_stream"),
+    };
+    if m.legends {
+        line.put(Col::Addr, Value::text(addr));
+    }
+    line.put(Col::Proto, Value::Text(proto.into()));
+    line.big(Col::ConnTot, t.cum_conn);
+    line.big(Col::Dcon, t.denied_conn);
+    line.big(Col::Dses, t.denied_sess);
+    line.big(Col::Wrew, t.failed_rewrites);
+    line.big(Col::Eint, t.internal_errors);
+    line
+}
+
+/// Is a server up, as statistics see it?
+#[must_use]
+pub fn is_up(s: &ServerState) -> bool {
+    s.admin() != Admin::Maint && s.health() != Health::Down
+}
+
+/// The state of a server in a word.
+#[must_use]
+pub fn status(s: &ServerState) -> &'static str {
+    match (s.admin(), s.health()) {
+        (Admin::Maint, _) => "MAINT",
+        (_, Health::Down) => "DOWN",
+        (Admin::Drain, _) => "DRAIN",
+        (_, Health::Stopping) => "NOLB",
+        (Admin::Ready, Health::Up) => "no check",
+    }
+}
+
+/// One server.
+#[must_use]
+pub fn server(p: &ProxyPlan, s: &ServerState, plan: &ServerPlan, m: Moment) -> Line {
+    let mut line = Line::new(Kind::Server, p, Cow::Owned(s.name.to_string()), plan.id);
+    let t = s.counters.totals();
+    line.num(Col::Qcur, s.queued());
+    line.num(Col::Qmax, s.queued_max());
+    line.num(Col::Scur, s.sessions.get());
+    line.num(Col::Smax, s.sessions.highest());
+    if s.maxconn() != 0 {
+        line.num(Col::Slim, s.maxconn());
+    }
+    line.big(Col::Stot, t.cum_sess);
+    line.bytes([t.bytes_in, t.bytes_out, t.bytes_in, t.bytes_in, t.bytes_out, t.bytes_out]);
+    line.big(Col::Dresp, t.denied_resp);
+    line.big(Col::Econ, t.failed_conns);
+    line.big(Col::Eresp, t.failed_resp);
+    line.big(Col::Wretr, t.retries);
+    line.big(Col::Wredis, t.redispatches);
+    line.put(Col::Status, Value::Text(status(s).into()));
+    line.num(Col::Weight, s.weight());
+    line.num(Col::Act, (!s.backup()).into());
+    line.num(Col::Bck, s.backup().into());
+    line.rate(Col::Lastchg, m.now.saturating_sub(s.changed()) / 1000);
+    if s.maxqueue() != 0 {
+        line.num(Col::Qlimit, s.maxqueue());
+    }
+    line.big(Col::Lbtot, t.lb_total);
+    let rate =
+        s.counters.iter().map(|c| c.sess_rate.window(m.now)).sum::<portcullis_telemetry::rate::Window>();
+    line.rate(Col::Rate, rate.per_second(m.now));
+    line.rate(Col::RateMax, s.sess_rate_max.get(rate));
+    if p.mode == Mode::Http {
+        line.statuses([t.http_1xx, t.http_2xx, t.http_3xx, t.http_4xx, t.http_5xx, t.http_other]);
+        line.big(Col::ReqTot, t.cum_req);
+    }
+    line.big(Col::CliAbrt, t.cli_aborts);
+    line.big(Col::SrvAbrt, t.srv_aborts);
+    line.put(Col::Lastsess, age(s.counters.iter().map(|c| c.times.last.get()).max(), m));
+    line.times(|| Box::new(s.counters.iter().map(|c| &c.times)));
+    if m.legends {
+        line.put(
+            Col::Addr,
+            Value::text(plan.address(s).map_or_else(|| "unix".to_owned(), |a| a.to_string())),
+        );
+    }
+    line.big(Col::Wrew, t.failed_rewrites);
+    line.big(Col::Connect, t.connect);
+    line.big(Col::Reuse, t.reuse);
+    line.num(Col::SrvIcur, s.idle.shared());
+    if plan.pool.max_conn >= 0 {
+        line.num(Col::SrcIlim, plan.pool.max_conn.unsigned_abs());
+    }
+    line.big(Col::Eint, t.internal_errors);
+    line.num(Col::IdleConnCur, s.idle.unsafe_idle());
+    line.num(Col::SafeConnCur, s.idle.safe());
+    line.num(Col::UsedConnCur, s.idle.used());
+    line.num(Col::NeedConnEst, s.idle.need());
+    line.num(Col::Uweight, s.weight());
+    line.num(Col::Srid, 0);
+    line.num(Col::PrivIdleCur, s.idle.private());
+    line
+}
+
+/// The back side of a proxy; `partial`: not all servers are shown, its status tells how many
+/// of how many are up.
+#[must_use]
+pub fn backend(p: &ProxyPlan, b: &BackendState, m: Moment, partial: bool) -> Line {
+    let mut line = Line::new(Kind::Backend, p, "BACKEND".into(), 0);
+    let (t, servers) = (b.counters.totals(), b.servers());
+    let (act, bck) = servers
+        .iter()
+        .filter(|s| s.usable())
+        .fold((0, 0), |(a, b), s| if s.backup() { (a, b + 1) } else { (a + 1, b) });
+    line.num(Col::Qcur, b.queued());
+    line.num(Col::Qmax, b.queued_max());
+    line.num(Col::Scur, b.sessions().get());
+    line.num(Col::Smax, b.sessions().highest());
+    line.num(Col::Slim, b.fullconn());
+    line.big(Col::Stot, t.cum_sess);
+    line.bytes([t.bytes_in, t.bytes_out, t.bytes_in, t.req_out, t.res_in, t.bytes_out]);
+    line.big(Col::Dreq, t.denied_req);
+    line.big(Col::Dresp, t.denied_resp);
+    line.big(Col::Econ, t.failed_conns);
+    line.big(Col::Eresp, t.failed_resp);
+    line.big(Col::Wretr, t.retries);
+    line.big(Col::Wredis, t.redispatches);
+    let total = servers.len();
+    let up = servers.iter().filter(|s| is_up(s)).count();
+    let status: Cow<'static, str> = match (act + bck > 0 || total == 0, partial && total > 0) {
+        (true, true) => format!("UP ({up}/{total})").into(),
+        (true, false) => "UP".into(),
+        (false, _) => "DOWN".into(),
+    };
+    line.put(Col::Status, Value::Text(status));
+    // the servers that take the traffic now
+    let in_use = |s: &ServerState| s.usable() && s.backup() == (act == 0);
+    let weight = servers.iter().filter(|s| in_use(s)).map(|s| s.weight()).sum();
+    line.num(Col::Weight, weight);
+    line.num(Col::Uweight, weight);
+    line.tagged(Col::Act, Value::U32(act), "MGPV");
+    line.tagged(Col::Bck, Value::U32(bck), "MGPV");
+    line.big(Col::Chkdown, b.downs());
+    line.rate(Col::Lastchg, m.now.saturating_sub(b.changed_at()) / 1000);
+    if total > 0 {
+        line.rate(Col::Downtime, b.downtime(m.now) / 1000);
+    }
+    line.big(Col::Lbtot, t.lb_total);
+    let rate =
+        b.counters.iter().map(|c| c.sess_rate.window(m.now)).sum::<portcullis_telemetry::rate::Window>();
+    line.rate(Col::Rate, rate.per_second(m.now));
+    let highest = u32::try_from(b.sess_rate_max.get(rate)).unwrap_or(u32::MAX);
+    line.tagged(Col::RateMax, Value::U32(highest), "MGPV");
+    if p.mode == Mode::Http {
+        line.statuses([t.http_1xx, t.http_2xx, t.http_3xx, t.http_4xx, t.http_5xx, t.http_other]);
+        line.big(Col::ReqTot, t.cum_req);
+        line.cache();
+    }
+    line.big(Col::CliAbrt, t.cli_aborts);
+    line.big(Col::SrvAbrt, t.srv_aborts);
+    line.compression();
+    line.put(Col::Lastsess, age(b.counters.iter().map(|c| c.times.last.get()).max(), m));
+    line.times(|| Box::new(b.counters.iter().map(|c| &c.times)));
+    if m.legends {
+        line.put(Col::Algo, Value::Text("roundrobin".into()));
+    }
+    line.big(Col::Wrew, t.failed_rewrites);
+    line.big(Col::Connect, t.connect);
+    line.big(Col::Reuse, t.reuse);
+    line.big(Col::Eint, t.internal_errors);
+    for c in [Col::AggServerStatus, Col::AggServerCheckStatus, Col::AggCheckStatus] {
+        line.num(c, 0);
+    }
+    let http = |n: u64| if p.mode == Mode::Http { n } else { 0 };
+    let open = servers.iter().map(|s| u64::from(s.idle.used() + s.idle.shared() + s.idle.private())).sum();
+    line.muxes([http(open), 0, http(t.connect), http(t.cum_req), http(t.res_in), http(t.req_out), 0, 0]);
+    line
+}
+
+/// Seconds since something last happened; -1: never.
+fn age(last: Option<u64>, m: Moment) -> Value {
+    match last {
+        Some(at) if at > 0 => Value::S32(i32::try_from(m.now.saturating_sub(at) / 1000).unwrap_or(i32::MAX)),
+        _ => Value::S32(-1),
+    }
+}
+
+/// Has this proxy a front side in statistics?
+#[must_use]
+pub fn has_front(p: &ProxyPlan) -> bool {
+    matches!(p.kind, ProxyKind::Frontend | ProxyKind::Listen)
+}

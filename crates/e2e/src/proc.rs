@@ -1,0 +1,41 @@
+//! What /proc tells of a running process.
+use crate::process::{PATIENCE, wait_for};
+
+/// A line of `/proc/PID/status`, without its name.
+pub fn status(pid: u32, name: &str) -> String {
+    line(&format!("/proc/{pid}/status"), name)
+}
+
+/// The same line of each of its threads, sorted.
+pub fn thread_status(pid: u32, name: &str) -> Vec<String> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let mut all: Vec<String> =
+        tasks.map(|t| line(&t.path().join("status").display().to_string(), name)).collect();
+    all.sort();
+    all
+}
+
+fn line(path: &str, name: &str) -> String {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let found = text.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(':'));
+    found.unwrap_or("?").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Its root directory.
+pub fn root(pid: u32) -> String {
+    std::fs::read_link(format!("/proc/{pid}/root")).map_or("?".into(), |p| p.display().to_string())
+}
+
+/// Its children.
+pub fn children(pid: u32) -> Vec<u32> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    text.split_whitespace().filter_map(|p| p.parse().ok()).collect()
+}
+
+/// Waits until it has exactly one child that is not `other`.
+pub fn only_child(pid: u32, other: Option<u32>) -> Option<u32> {
+    wait_for(PATIENCE, || match children(pid).as_slice() {
+        [one] if Some(*one) != other => Some(*one),
+        _ => None,
+    })
+}

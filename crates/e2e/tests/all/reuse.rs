@@ -1,0 +1,186 @@
+//! Which server connection a request gets, and which are kept (manual: http-reuse, pool-*, max-reuse).
+use crate::sections;
+use portcullis_e2e::{Client, End, Gate, World, scenario};
+
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+/// Clients whose requests are with the server at the same time; each gets its answer, one after the other.
+fn at_once(w: &mut World, backend: &str, clients: usize, then: impl Fn(&mut World, Vec<Client>)) {
+    let gates: Vec<Gate> = (0..clients).map(|_| Gate::default()).collect();
+    let wait = gates.clone();
+    let origin = w.origin("o1", move |mut c| {
+        while c.request().is_some() {
+            if let Some(gate) = wait.get(c.number) {
+                gate.wait();
+            }
+            c.send_quietly(OK);
+        }
+    });
+    w.proxy(&sections("", backend));
+    let mut all = Vec::new();
+    for n in 0..clients {
+        let mut c = w.client("fe");
+        c.get(&format!("/{n}"), "");
+        origin.wait_line(n, "< GET");
+        all.push(c);
+    }
+    for (n, c) in all.iter_mut().enumerate() {
+        gates[n].open();
+        c.response();
+        w.logs(n + 1);
+    }
+    then(w, all);
+}
+
+/// Those that rest longest go first, the unproved before the proved.
+#[test]
+fn which_of_several() {
+    for mode in ["safe", "aggressive", "always"] {
+        scenario(&format!("reuse/which_of_several_{mode}"), |w| {
+            at_once(w, &format!("http-reuse {mode}"), 3, |w, all| {
+                let mut c = w.client("fe");
+                for n in 0..4 {
+                    c.get(&format!("/x{n}"), "").response();
+                    w.logs(4 + n);
+                }
+                c.close();
+                all.into_iter().for_each(|c| c.close());
+            });
+        });
+    }
+}
+
+/// No more are kept than were in use at the same time, and `pool-low-conn` more.
+#[test]
+fn no_more_than_needed() {
+    for (name, backend) in [("plain", ""), ("low_conn", "default-server pool-low-conn 2")] {
+        scenario(&format!("reuse/no_more_than_needed_{name}"), |w| {
+            let origin = w.origin("o1", |mut c| {
+                while c.request().is_some() {
+                    c.send_quietly(OK);
+                }
+                if c.end() == Some(End::Rst) {
+                    c.transcript().add("reset");
+                }
+            });
+            w.proxy(&sections("", backend));
+            for n in 0..3 {
+                let mut c = w.client("fe");
+                c.get(&format!("/{n}"), "Connection: close\r\n").read_to_end();
+                w.logs(n + 1);
+            }
+            if name == "plain" {
+                (1..3).for_each(|n| origin.wait_line(n, "reset"));
+            }
+        });
+    }
+}
+
+#[test]
+fn pool_max_conn() {
+    scenario("reuse/pool_max_conn", |w| {
+        at_once(w, "default-server pool-max-conn 1\nhttp-reuse always", 3, |w, all| {
+            let mut c = w.client("fe");
+            c.get("/x", "").response();
+            c.close();
+            all.into_iter().for_each(|c| c.close());
+            w.logs(4);
+        });
+    });
+}
+
+#[test]
+fn purge_delay_zero_keeps_nothing() {
+    scenario("reuse/purge_delay_zero_keeps_nothing", |w| {
+        w.ok("o1");
+        w.proxy(&sections("", "default-server pool-purge-delay 0\nhttp-reuse always"));
+        let mut c = w.client("fe");
+        c.get("/1", "").response();
+        c.get("/2", "").response();
+        c.close();
+        w.logs(2);
+    });
+}
+
+#[test]
+fn max_reuse_zero() {
+    scenario("reuse/max_reuse_zero", |w| {
+        w.ok("o1");
+        w.proxy(&sections("", "default-server max-reuse 0"));
+        let mut c = w.client("fe");
+        c.get("/1", "").response();
+        c.get("/2", "").response();
+        c.close();
+        w.logs(2);
+    });
+}
+
+/// A server's `Connection: close`, a rule's, and a request without keep-alive.
+#[test]
+fn connection_fields_of_rules() {
+    for (name, frontend, backend) in [
+        ("request", "", "http-request set-header Connection close"),
+        ("request_other", "", "http-request set-header Connection \"close, x\""),
+        ("response", "", "http-response set-header Connection close"),
+        ("after_response", "http-after-response set-header Connection close", ""),
+        ("return", "http-request return status 200 hdr Connection close", ""),
+    ] {
+        scenario(&format!("reuse/connection_field_of_a_rule_{name}"), |w| {
+            w.ok("o1");
+            w.proxy(&sections(frontend, backend));
+            let mut c = w.client("fe");
+            c.get("/1", "").response();
+            if name.starts_with("request") {
+                c.get("/2", "").response();
+                c.close();
+                w.logs(2);
+            } else {
+                c.wait_end();
+                c.close();
+                w.logs(1);
+            }
+        });
+    }
+}
+
+/// What is answered before its body has come: the body is read, then the next request.
+#[test]
+fn answered_before_the_body() {
+    for (name, backend) in [
+        ("deny", "http-request deny if { path /x }"),
+        ("return", "http-request return status 200 if { path /x }"),
+    ] {
+        scenario(&format!("reuse/answered_before_the_body_{name}"), |w| {
+            w.ok("o1");
+            w.proxy(&sections("", backend));
+            let mut c = w.client("fe");
+            c.send("POST /x HTTP/1.1\r\nHost: test\r\nContent-Length: 4\r\n\r\n").response();
+            w.logs(1);
+            c.send("bodyGET /2 HTTP/1.1\r\nHost: test\r\n\r\n").response();
+            c.send("POST /x HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n").response();
+            c.send("ab\r\n0\r\n\r\nGET /3 HTTP/1.1\r\nHost: test\r\n\r\n").response();
+            c.close();
+            w.logs(4);
+        });
+    }
+}
+
+/// The server answers early; the body goes on to it, and the connection is used again.
+#[test]
+fn answered_early_by_the_server() {
+    scenario("reuse/answered_early_by_the_server", |w| {
+        w.origin("o1", |mut c| {
+            c.head();
+            c.send(OK);
+            c.read_exactly(10);
+            c.answer_all(OK);
+        });
+        w.proxy(&sections("", ""));
+        let mut c = w.client("fe");
+        c.send("POST /1 HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\n").response();
+        c.send("0123456789");
+        c.get("/2", "").response();
+        c.close();
+        w.logs(2);
+    });
+}

@@ -1,0 +1,873 @@
+//! The Runtime API on `stats socket` (management.txt sections 9.1 to 9.3).
+use crate::sections;
+use portcullis_e2e::process::{PATIENCE, wait_for};
+use portcullis_e2e::{Gate, World, scenario};
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::os::unix::net::UnixStream;
+
+const GLOBAL: &str = "\
+global
+  stats socket ${dir}/cli mode 600 level admin
+  stats socket ${dir}/oper level operator severity-output number
+  stats socket ${dir}/user level user
+  stats timeout 2s
+  stats maxconn 50
+  maxconn 1000
+  nbthread 1
+  node here
+  description \"a test\"
+defaults
+  mode http
+  timeout connect 2s
+  timeout client 5s
+  timeout server 5s
+";
+
+/// Starts the binary on these sections.
+fn start(w: &mut World, config: &str) {
+    w.proxy(&format!("{GLOBAL}{config}"));
+    let last = w.dir().join("user");
+    assert!(wait_for(PATIENCE, || last.exists().then_some(())).is_some(), "no stats socket");
+}
+
+/// Sends bytes to a socket, finishes, and reads the answer to its end.
+fn talk(w: &World, socket: &str, bytes: &[u8]) -> String {
+    let mut s = UnixStream::connect(w.dir().join(socket)).unwrap();
+    s.set_read_timeout(Some(PATIENCE)).unwrap();
+    // a binary that closes early is no failure of the test
+    let _ = s.write_all(bytes);
+    let _ = s.shutdown(Shutdown::Write);
+    let mut answer = Vec::new();
+    let _ = s.read_to_end(&mut answer);
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// What one command answers.
+fn ask(w: &World, command: &str) -> String {
+    talk(w, "cli", format!("{command}\n").as_bytes())
+}
+
+/// Notes what was sent and what came back, line by line.
+fn note(w: &World, sent: &str, answer: &str) {
+    w.note(format!("$ {}", sent.escape_debug()));
+    answer.split('\n').for_each(|l| w.note(format!("| {l}")));
+}
+
+/// Sends each of these to a socket and notes the answers.
+fn all(w: &World, socket: &str, sent: &[&str]) {
+    for s in sent {
+        note(w, s, &talk(w, socket, format!("{s}\n").as_bytes()));
+    }
+}
+
+fn get(w: &mut World, path: &str) -> String {
+    let mut c = w.client("fe");
+    c.get(path, "Connection: close\r\n");
+    String::from_utf8_lossy(&c.read_to_end().0).into_owned()
+}
+
+/// Rows of `show stat` by proxy and service name, as maps from column to value.
+fn stat(w: &World, command: &str) -> Vec<BTreeMap<String, String>> {
+    let text = ask(w, command);
+    let mut lines = text.lines();
+    let header: Vec<&str> = lines.next().unwrap_or("").trim_start_matches("# ").split(',').collect();
+    lines
+        .filter(|l| !l.is_empty())
+        .map(|l| header.iter().map(|h| h.to_string()).zip(l.split(',').map(str::to_string)).collect())
+        .collect()
+}
+
+/// Waits until every session has ended.
+fn settle(w: &World) {
+    let settled = wait_for(PATIENCE, || {
+        let zero = |r: &BTreeMap<String, String>| r.get("scur").is_some_and(|v| v == "0");
+        stat(w, "show stat").iter().all(zero).then_some(())
+    });
+    w.note(format!("settled: {}", settled.is_some()));
+}
+
+/// These columns of every row.
+fn columns(w: &World, command: &str, names: &[&str]) {
+    for row in stat(w, command) {
+        let cell = |n: &str| row.get(n).cloned().unwrap_or_else(|| "?".into());
+        let cells: Vec<String> = names.iter().map(|n| format!("{n}={}", cell(n))).collect();
+        w.note(format!("{}/{} {}", cell("pxname"), cell("svname"), cells.join(" ")));
+    }
+}
+
+/// Runs of digits as one N.
+fn digits(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        match c {
+            '0'..='9' if out.ends_with('N') => {}
+            '0'..='9' => out.push('N'),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+fn two_servers() -> String {
+    sections(
+        "option socket-stats",
+        "server s2 127.0.0.1:${o2} weight 5 backup\nserver s3 127.0.0.1:${o2} disabled maxqueue 7 id 33",
+    )
+}
+
+#[test]
+fn one_line_and_many() {
+    scenario("runtime_api/one_line_and_many", |w| {
+        w.ok("o1");
+        start(w, &sections("", ""));
+        all(
+            w,
+            "cli",
+            &[
+                "show cli level",
+                "show cli level;show cli sockets",
+                "show cli level ; ; echo a b",
+                ";show cli level",
+                "show cli level;",
+                "",
+                "show cli level\nshow cli level",
+                "prompt",
+                "prompt\nshow cli level\n\nshow cli level;echo x\nquit\nshow cli level",
+                "prompt\nshow cli level\nprompt\nshow cli level",
+                "prompt help",
+                "prompt i\nshow cli level\n\nshow cli level",
+                "prompt p\necho 1",
+                "prompt n\necho 1",
+                "prompt i n\necho 1\necho 2",
+                "prompt x",
+                "quit",
+                r#"echo a\;b c\\d "x y""#,
+                "echo  a   b ",
+                "echo a\\\nb",
+                "\tshow\tcli   level ",
+                "show cli level\r",
+            ],
+        );
+        let timed = talk(w, "cli", b"prompt timed\necho 1\n");
+        note(w, "prompt timed", &digits(&timed));
+    });
+}
+
+#[test]
+fn payloads() {
+    scenario("runtime_api/payloads", |w| {
+        w.ok("o1");
+        start(w, &sections("", ""));
+        all(
+            w,
+            "cli",
+            &[
+                "echo x <<\nabc\n",
+                "echo x <<EOF\nabc\n\nEOF",
+                "echo x <<\nnever ended",
+                "prompt\necho x <<\nline1\nline2\n\nshow cli level",
+                "prompt i\necho x <<END\nline1\nEND\nshow cli level",
+                "echo x<<\necho y",
+                "echo x << y",
+            ],
+        );
+    });
+}
+
+#[test]
+fn settings_of_a_connection() {
+    scenario("runtime_api/settings_of_a_connection", |w| {
+        w.ok("o1");
+        start(w, &sections("", ""));
+        all(
+            w,
+            "cli",
+            &[
+                "expert-mode",
+                "expert-mode on;expert-mode;expert-mode off; expert-mode",
+                "experimental-mode on; experimental-mode",
+                "show anon",
+                "set anon on 4; show anon; set anon off; show anon",
+                "set severity-output number; get weight be; set weight be/s1 1;show cli level",
+                "set severity-output string; get weight; show cli level; set severity-output",
+                "set severity-output none; get weight",
+                "set timeout",
+                "set timeout cli",
+                "set timeout cli x",
+                "set timeout cli 5s",
+                "wait",
+                "wait abc",
+                "wait -h",
+                "show env HOME_OF_NOBODY",
+            ],
+        );
+    });
+}
+
+#[test]
+fn levels() {
+    scenario("runtime_api/levels", |w| {
+        w.ok("o1");
+        start(w, &sections("", ""));
+        let commands = [
+            "show cli level",
+            "show env X_NOBODY",
+            "get weight be/s1",
+            "set weight be/s1 5",
+            "disable frontend fe",
+            "show backend",
+            "clear counters",
+            "clear counters all",
+            "show sess 0x1",
+            "shutdown session 0x1",
+            "set maxconn global 10",
+            "set rate-limit sessions global 3",
+            "enable server be/s1",
+            "set server be/s1 state ready",
+            "wait 1 srv-removable be/x",
+            "operator",
+            "user; operator; show cli level",
+            "show events nothing",
+        ];
+        all(w, "user", &commands);
+        all(w, "oper", &commands);
+        all(w, "cli", &["operator; show cli level; set weight be/s1 4; user; show cli level; show env"]);
+        // addresses and algorithms are no user's business
+        let legends = |socket: &str| {
+            let text = talk(w, socket, b"show stat be 6 -1\n");
+            let named = text.contains("127.0.0.1:");
+            format!("{socket} sees addresses: {named}")
+        };
+        w.note(legends("user"));
+        w.note(legends("oper"));
+    });
+}
+
+#[test]
+fn unknown_commands() {
+    scenario("runtime_api/unknown_commands", |w| {
+        w.ok("o1");
+        start(w, &sections("", ""));
+        for command in
+            ["bogus", "show", "show servers", "sho info", "set maxconn", "@1 show info", "#show info"]
+        {
+            let answer = ask(w, command);
+            let lines: Vec<&str> = answer.lines().collect();
+            w.note(lines.first().copied().unwrap_or(""));
+            lines.iter().rev().take(4).rev().for_each(|l| w.note(*l));
+        }
+        for command in ["show servers", "sho info", "set maxconn"] {
+            note(w, command, &ask(w, command));
+        }
+    });
+}
+
+#[test]
+fn odd_clients() {
+    scenario("runtime_api/odd_clients", |w| {
+        w.ok("o1");
+        start(w, &sections("", ""));
+        let mut many = b"echo ".to_vec();
+        many.extend(b"w ".repeat(100));
+        let mut huge = b"echo ".to_vec();
+        huge.extend(b"a".repeat(20_000));
+        let mut fits = b"echo ".to_vec();
+        fits.extend(b"a".repeat(16_300));
+        for (name, bytes) in [
+            ("half a line", b"show cli lev".to_vec()),
+            ("nothing", Vec::new()),
+            ("too many words", many),
+            ("too long", huge.clone()),
+            ("just not too long", fits),
+            ("a nul", b"show cli level\0 show backend\n".to_vec()),
+            ("prompt, then too long", [b"prompt\n".to_vec(), huge].concat()),
+        ] {
+            let mut with_end = bytes.clone();
+            if name != "half a line" && name != "nothing" {
+                with_end.push(b'\n');
+            }
+            let answer = talk(w, "cli", &with_end);
+            note(w, name, &answer.replace(&"a".repeat(16_300), "(16300 times a)"));
+        }
+        // slowly, byte by byte
+        let mut s = UnixStream::connect(w.dir().join("cli")).unwrap();
+        for b in b"show cli level\n" {
+            s.write_all(&[*b]).unwrap();
+        }
+        let mut answer = String::new();
+        s.read_to_string(&mut answer).unwrap();
+        note(w, "slowly", &answer);
+        // silent for longer than 'stats timeout'
+        let mut s = UnixStream::connect(w.dir().join("cli")).unwrap();
+        s.set_read_timeout(Some(PATIENCE)).unwrap();
+        s.write_all(b"prompt\n").unwrap();
+        let mut answer = String::new();
+        let ended = s.read_to_string(&mut answer).is_ok();
+        note(w, "silent", &format!("{answer} (closed: {ended})"));
+        // gone before the answer
+        for _ in 0..50 {
+            let mut s = UnixStream::connect(w.dir().join("cli")).unwrap();
+            s.write_all(b"prompt\nshow stat typed;show info;show stat json\n").unwrap();
+        }
+        all(w, "cli", &["show cli level"]);
+        let line = get(w, "/").lines().next().unwrap_or("").to_string();
+        w.note(line);
+    });
+}
+
+#[test]
+fn a_thousand_connections() {
+    scenario("runtime_api/a_thousand_connections", |w| {
+        w.ok("o1");
+        start(w, &sections("", ""));
+        let path = w.dir().join("cli");
+        let threads: Vec<_> = (0..20)
+            .map(|_| {
+                let path = path.clone();
+                std::thread::spawn(move || {
+                    let mut good = 0;
+                    for _ in 0..50 {
+                        let mut s = UnixStream::connect(&path).unwrap();
+                        s.write_all(b"show cli level\n").unwrap();
+                        let mut answer = String::new();
+                        s.read_to_string(&mut answer).unwrap();
+                        good += usize::from(answer == "admin\n\n");
+                    }
+                    good
+                })
+            })
+            .collect();
+        let line = get(w, "/").lines().next().unwrap_or("").to_string();
+        w.note(line);
+        let good: usize = threads.into_iter().map(|t| t.join().unwrap()).sum();
+        w.note(format!("{good} good answers"));
+    });
+}
+
+#[test]
+fn statistics() {
+    scenario("runtime_api/statistics", |w| {
+        w.answering("o1", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
+        w.ok("o2");
+        let front = "option socket-stats\nhttp-request deny if { path /deny }\nhttp-request return status 204 if { path /empty }";
+        let back =
+            "server s2 127.0.0.1:${o2} weight 5 backup\nserver s3 127.0.0.1:${o2} disabled maxqueue 7 id 33";
+        start(
+            w,
+            &format!(
+                "{}listen tl\n  mode tcp\n  bind 127.0.0.1:${{tl}} maxconn 9 name side\n  option socket-stats\n  server t1 127.0.0.1:${{o1}} maxconn 12\n",
+                sections(front, back)
+            ),
+        );
+        for path in ["/a", "/b", "/deny", "/empty"] {
+            get(w, path);
+        }
+        let mut c = w.client("fe");
+        c.get("/kept", "").response();
+        c.get("/kept", "Connection: close\r\n").response();
+        c.close();
+        let mut c = w.client("fe");
+        c.send(b"BAD\r\n\r\n").read_to_end();
+        let mut t = w.client("tl");
+        t.get("/tcp", "Connection: close\r\n").response();
+        t.close();
+        settle(w);
+        let text = ask(w, "show stat");
+        for line in text.lines() {
+            let shape: Vec<String> = line
+                .split(',')
+                .map(|v| match v.parse::<i64>() {
+                    Ok(_) => "N".into(),
+                    Err(_) => {
+                        v.replace("unknown", "ALGO").replace("roundrobin", "ALGO").replace("random", "ALGO")
+                    }
+                })
+                .collect();
+            w.note(shape.join(","));
+        }
+        let names = [
+            "qcur",
+            "qmax",
+            "scur",
+            "smax",
+            "slim",
+            "stot",
+            "dreq",
+            "dresp",
+            "ereq",
+            "econ",
+            "eresp",
+            "wretr",
+            "wredis",
+            "status",
+            "weight",
+            "act",
+            "bck",
+            "chkdown",
+            "qlimit",
+            "pid",
+            "iid",
+            "sid",
+            "lbtot",
+            "type",
+            "rate_lim",
+            "hrsp_1xx",
+            "hrsp_2xx",
+            "hrsp_3xx",
+            "hrsp_4xx",
+            "hrsp_5xx",
+            "hrsp_other",
+            "req_tot",
+            "cli_abrt",
+            "srv_abrt",
+            "addr",
+            "mode",
+            "conn_tot",
+            "dcon",
+            "dses",
+            "wrew",
+            "connect",
+            "uweight",
+            "proto",
+            "h1req",
+        ];
+        columns(w, "show stat", &names);
+        columns(w, "show stat 3 4 33", &["sid", "status"]);
+        columns(w, "show stat be 4 -1", &["sid", "status"]);
+        columns(w, "show stat -1 1 -1", &["sid", "status"]);
+        columns(w, "show stat no-maint", &["sid", "status"]);
+        columns(w, "show stat up", &["sid", "status"]);
+        all(w, "cli", &["show stat nobody 4 -1", "show stat domain nothing"]);
+    });
+}
+
+#[test]
+fn statistics_typed_and_json() {
+    scenario("runtime_api/statistics_typed_and_json", |w| {
+        w.ok("o1");
+        start(w, &two_servers());
+        get(w, "/");
+        for line in ask(w, "show stat typed").lines() {
+            let mut parts = line.splitn(4, ':');
+            let mut part = || parts.next().unwrap_or("").to_string();
+            w.note(format!("{}:{}:{}", part(), part(), part()));
+        }
+        let json = ask(w, "show stat json");
+        let fields = json.matches("{\"objType\":").count();
+        w.note(format!("json: {} objects in {} arrays", fields, json.matches("[{").count()));
+        w.note(json.split("},{").next().unwrap_or("").to_string());
+        note(w, "show schema json", &ask(w, "show schema json"));
+        for line in ask(w, "show stat typed desc").lines().take(12) {
+            w.note(digits(line));
+        }
+    });
+}
+
+#[test]
+fn information() {
+    scenario("runtime_api/information", |w| {
+        w.ok("o1");
+        start(w, &sections("", ""));
+        get(w, "/");
+        settle(w);
+        for line in ask(w, "show info").lines() {
+            w.note(line.split_once(": ").map_or(line, |(name, _)| name).to_string());
+        }
+        let values = ask(w, "show info");
+        let wanted = [
+            "Name",
+            "Nbthread",
+            "Nbproc",
+            "Process_num",
+            "Maxconn",
+            "CurrConns",
+            "node",
+            "description",
+            "Stopping",
+            "SessRateLimit",
+            "ConnRateLimit",
+            "DroppedLogs",
+            "NbThreadGroups",
+        ];
+        for line in values.lines().filter(|l| wanted.iter().any(|n| l.starts_with(&format!("{n}: ")))) {
+            w.note(line.to_string());
+        }
+        for line in ask(w, "show info typed").lines() {
+            let mut parts = line.splitn(4, ':');
+            let mut part = || parts.next().unwrap_or("").to_string();
+            w.note(format!("{}:{}:{}", part(), part(), part()));
+        }
+        for line in ask(w, "show info desc").lines() {
+            w.note(line.split_once(":\"").map_or("", |(_, help)| help).to_string());
+        }
+        let float = ask(w, "show info float");
+        let up = float.lines().find_map(|l| l.strip_prefix("Uptime_sec: ")).unwrap_or("").to_string();
+        w.note(format!("float: {}", up.parse::<f64>().is_ok()));
+        let json = ask(w, "show info json");
+        w.note(json.split("},{").next().unwrap_or("").to_string());
+        w.note(format!("json fields: {}", json.matches("\"field\":").count()));
+    });
+}
+
+#[test]
+fn servers() {
+    scenario("runtime_api/servers", |w| {
+        w.ok("o1");
+        w.ok("o2");
+        start(w, &two_servers());
+        let show = |w: &World| {
+            for line in ask(w, "show servers state").lines() {
+                // when it last changed depends on the second
+                let mut words: Vec<&str> = line.split(' ').collect();
+                if words.len() > 10 && !line.starts_with('#') {
+                    words[9] = "N";
+                }
+                w.note(words.join(" "));
+            }
+        };
+        show(w);
+        all(
+            w,
+            "cli",
+            &[
+                "show servers state be",
+                "show servers state nope",
+                "show servers conn be",
+                "show servers conn nope",
+                "show backend",
+                "get weight be/s1",
+                "get weight #3/#33",
+                "get weight be",
+                "get weight be/x",
+                "get weight x/s1",
+                "get weight",
+                "set weight be/s2 50%",
+                "get weight be/s2",
+                "set weight be/s2",
+                "set weight be/s2 300",
+                "set weight be/s2 -1",
+                "set weight be/s2 abc",
+                "set weight be/s2 5x",
+                "set server be/s1",
+                "set server",
+                "set server be/s1 state bogus",
+                "set server be/s1 bogus",
+                "set server be/s1 weight 3",
+                "set server nope/s1 state ready",
+                "set server be/zz state ready",
+                "enable server",
+                "enable server be/zz",
+                "set maxconn server be/s1 44",
+                "set maxconn server be/s1",
+                "set maxconn server be/s1 abc",
+                "set server be/s1 addr",
+                "set server be/s1 addr bogus",
+                "set server be/s1 fqdn a.b",
+                "wait 20 srv-removable be/s1",
+                "wait 20 srv-removable zz",
+            ]
+            .map(|c| if c == "show servers state be" { "show backend" } else { c }),
+        );
+        for change in [
+            "set server be/s1 state drain",
+            "set server be/s1 state maint",
+            "disable server be/s2",
+            "enable server be/s3",
+            "set server be/s1 state ready",
+        ] {
+            all(w, "cli", &[change]);
+            show(w);
+            columns(w, "show stat be 6 -1", &["status", "weight", "act", "bck", "slim", "chkdown"]);
+        }
+    });
+}
+
+#[test]
+fn traffic_follows_the_servers() {
+    scenario("runtime_api/traffic_follows_the_servers", |w| {
+        w.answering("o1", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\none");
+        w.answering("o2", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\ntwo");
+        start(w, &sections("", "balance roundrobin\nserver s2 127.0.0.1:${o2}"));
+        let asked = |w: &mut World| {
+            let mut bodies: Vec<String> =
+                (0..4).map(|_| get(w, "/").lines().last().unwrap_or("").to_string()).collect();
+            bodies.sort();
+            bodies.join(" ")
+        };
+        let both = asked(w);
+        w.note(both);
+        all(w, "cli", &["disable server be/s1"]);
+        let two = asked(w);
+        w.note(two);
+        all(w, "cli", &["set server be/s1 state ready; set server be/s2 state drain"]);
+        let one = asked(w);
+        w.note(one);
+        let o2 = w.port("o2");
+        let o1 = w.port("o1");
+        let said = ask(w, &format!("set server be/s1 addr 127.0.0.1 port {o2}"));
+        note(w, "moved", &said);
+        let moved = asked(w);
+        w.note(moved);
+        let said = ask(w, &format!("set server be/s1 addr 127.0.0.1 port {o2}"));
+        note(w, "moved again", &said);
+        let said = ask(w, &format!("set server be/s1 addr 127.0.0.1 port {o1}"));
+        note(w, "back", &said);
+        all(w, "cli", &["set weight be/s1 0"]);
+        let none = get(w, "/").lines().next().unwrap_or("").to_string();
+        w.note(none);
+    });
+}
+
+#[test]
+fn frontends() {
+    scenario("runtime_api/frontends", |w| {
+        w.ok("o1");
+        start(w, &sections("", ""));
+        let port = w.port("fe");
+        let open = || TcpStream::connect(("127.0.0.1", port)).is_ok();
+        let status = |w: &World| columns(w, "show stat fe 1 -1", &["status"]);
+        for command in [
+            "disable frontend fe",
+            "disable frontend fe",
+            "enable frontend fe",
+            "enable frontend fe",
+            "disable frontend",
+            "enable frontend nobody",
+            "enable frontend be",
+            "shutdown frontend",
+            "shutdown frontend fe",
+            "shutdown frontend fe",
+            "enable frontend fe",
+            "disable frontend fe",
+        ] {
+            all(w, "cli", &[command]);
+            status(w);
+            let settled = open();
+            w.note(format!("connects: {settled}"));
+            if settled {
+                let line = get(w, "/").lines().next().unwrap_or("").to_string();
+                w.note(line);
+            }
+        }
+    });
+}
+
+#[test]
+fn limits() {
+    scenario("runtime_api/limits", |w| {
+        w.ok("o1");
+        start(w, &sections("", ""));
+        all(
+            w,
+            "cli",
+            &[
+                "set maxconn global 100",
+                "set maxconn global",
+                "set maxconn global 99999",
+                "set maxconn global abc",
+                "set maxconn frontend fe 33",
+                "set maxconn frontend fe",
+                "set maxconn frontend nobody 3",
+                "set maxconn frontend",
+                "set rate-limit",
+                "set rate-limit foo",
+                "set rate-limit connections",
+                "set rate-limit connections global",
+                "set rate-limit connections global 500",
+                "set rate-limit sessions global 600",
+            ],
+        );
+        columns(w, "show stat fe 1 -1", &["slim"]);
+        let info = ask(w, "show info");
+        for line in info.lines().filter(|l| l.contains("RateLimit: ") && !l.starts_with("Ssl")) {
+            w.note(line.to_string());
+        }
+    });
+}
+
+#[test]
+fn a_server_takes_fewer() {
+    scenario("runtime_api/a_server_takes_fewer", |w| {
+        let gate = Gate::default();
+        let wait = gate.clone();
+        let origin = w.origin("o1", move |mut c| {
+            while c.request().is_some() {
+                wait.wait();
+                c.send_quietly(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+            }
+        });
+        start(w, &sections("", ""));
+        all(w, "cli", &["set maxconn server be/s1 1"]);
+        let mut a = w.client("fe");
+        a.get("/first", "Connection: close\r\n");
+        origin.wait_line(0, "< GET /first");
+        let mut b = w.client("fe");
+        b.get("/second", "Connection: close\r\n");
+        let queued = wait_for(PATIENCE, || {
+            stat(w, "show stat be 2 -1").first().is_some_and(|r| r["qcur"] == "1").then_some(())
+        });
+        w.note(format!("one waits: {}", queued.is_some()));
+        all(w, "cli", &["set maxconn server be/s1 2"]);
+        origin.wait_line(1, "< GET /second");
+        gate.open();
+        a.read_to_end();
+        b.read_to_end();
+    });
+}
+
+#[test]
+fn sessions() {
+    scenario("runtime_api/sessions", |w| {
+        let gate = Gate::default();
+        let wait = gate.clone();
+        let origin = w.origin("o1", move |mut c| {
+            c.request();
+            wait.wait();
+        });
+        start(
+            w,
+            &format!(
+                "{}listen tl\n  mode tcp\n  bind 127.0.0.1:${{tl}}\n  server t1 127.0.0.1:${{o1}}\n",
+                sections("", "")
+            ),
+        );
+        // the stream that is asked for, and one in HTTP that waits for its answer
+        let mut t = w.client("tl");
+        t.get("/tcp", "");
+        origin.wait_line(0, "< GET /tcp");
+        let mut h = w.client("fe");
+        h.get("/http", "");
+        origin.wait_line(1, "< GET /http");
+        let list = |w: &World, narrow: &str| {
+            let mut lines: Vec<String> = ask(w, &format!("show sess {narrow}"))
+                .lines()
+                .filter(|l| l.contains("proto=") && !l.contains("fe=GLOBAL"))
+                .map(|l| {
+                    let words = l
+                        .split(' ')
+                        .filter(|w| ["proto=", "fe=", "be=", "srv="].iter().any(|p| w.starts_with(p)));
+                    words.collect::<Vec<_>>().join(" ")
+                })
+                .collect();
+            lines.sort();
+            w.note(format!("show sess {narrow}"));
+            lines.into_iter().for_each(|l| w.note(l));
+        };
+        list(w, "");
+        list(w, "backend tl");
+        list(w, "frontend fe");
+        list(w, "server be/s1");
+        all(
+            w,
+            "cli",
+            &[
+                "show sess 0x1",
+                "show sess zz",
+                "show sess backend",
+                "show sess backend nobody",
+                "show sess server nobody",
+                "show sess older x",
+                "shutdown session",
+                "shutdown session 0x1",
+                "shutdown session zz",
+                "shutdown sessions server",
+                "shutdown sessions server be/nobody",
+            ],
+        );
+        let text = ask(w, "show sess");
+        let id = text.lines().find(|l| l.contains("fe=tl")).and_then(|l| l.split(':').next()).unwrap_or("?");
+        note(w, "shutdown session of tl", &ask(w, &format!("shutdown session {id}")));
+        t.read_to_end();
+        all(w, "cli", &["shutdown sessions server be/s1"]);
+        h.read_to_end();
+        gate.open();
+    });
+}
+
+#[test]
+fn counters_are_cleared() {
+    scenario("runtime_api/counters_are_cleared", |w| {
+        w.ok("o1");
+        start(w, &two_servers());
+        get(w, "/");
+        get(w, "/");
+        settle(w);
+        let names = ["smax", "stot", "hrsp_2xx", "req_tot", "lbtot", "conn_tot"];
+        columns(w, "show stat", &names);
+        all(w, "cli", &["clear counters"]);
+        columns(w, "show stat", &names);
+        all(w, "cli", &["clear counters server be/s1"]);
+        columns(w, "show stat be 4 -1", &names);
+        all(w, "cli", &["clear counters all"]);
+        columns(w, "show stat", &names);
+    });
+}
+
+#[test]
+fn sockets_of_every_kind() {
+    scenario("runtime_api/sockets_of_every_kind", |w| {
+        w.ok("o1");
+        let port = w.port("cli");
+        let six = w.port("six");
+        w.proxy(&format!(
+            "global\n  stats socket unix@${{dir}}/one mode 600 level operator\n  stats socket ipv4@127.0.0.1:{port} level admin\n  \
+             stats socket ipv6@[::1]:{six}\n  stats socket abns@{port}-cli level user name x\n  stats timeout 3s\n\
+             defaults\n  mode http\n  timeout connect 1s\n  timeout client 1s\n  timeout server 1s\n{}",
+            sections("", "")
+        ));
+        let mut s = wait_for(PATIENCE, || TcpStream::connect(("127.0.0.1", port)).ok()).unwrap();
+        s.write_all(b"show cli level;show cli sockets\n").unwrap();
+        let mut answer = String::new();
+        s.read_to_string(&mut answer).unwrap();
+        note(w, "ipv4", &answer);
+        let mut s = wait_for(PATIENCE, || TcpStream::connect(("::1", six)).ok()).unwrap();
+        s.write_all(b"show cli level\n").unwrap();
+        let mut answer = String::new();
+        s.read_to_string(&mut answer).unwrap();
+        note(w, "ipv6", &answer);
+        let one = w.dir().join("one");
+        assert!(wait_for(PATIENCE, || one.exists().then_some(())).is_some(), "no unix socket");
+        note(w, "unix", &talk(w, "one", b"show cli level\n"));
+        let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(w.dir().join("one")).unwrap());
+        w.note(format!("mode {:o}", mode & 0o777));
+    });
+}
+
+#[test]
+fn configuration() {
+    scenario("runtime_api/configuration", |w| {
+        for line in [
+            "stats",
+            "stats bogus",
+            "stats socket",
+            "stats socket /tmp/x bogus",
+            "stats socket /tmp/x level",
+            "stats socket /tmp/x level foo",
+            "stats socket 127.0.0.1:1999 level admin",
+            "stats socket /tmp/x severity-output foo",
+            "stats socket /tmp/x expose-fd",
+            "stats socket /tmp/x expose-fd foo",
+            "stats socket /tmp/x mode zz",
+            "stats socket /tmp/x user nobodyx",
+            "stats timeout 0",
+            "stats timeout x",
+            "stats timeout 30d",
+            "stats maxconn",
+            "stats maxconn 0",
+            "stats maxconn 5",
+            "stats bind-process 1",
+            "stats socket /tmp/x mode 600 level admin user root group root",
+        ] {
+            let out = w.check(&format!("global\n  {line}\n"), &[]);
+            let alert = out.stderr.lines().find(|l| l.starts_with("[ALERT]")).unwrap_or("");
+            let alert = alert.split_once(" : ").map_or("", |(_, text)| text);
+            w.note(format!(
+                "{line} -> {} {}",
+                out.code,
+                alert.replace(&w.dir().display().to_string(), "DIR")
+            ));
+        }
+    });
+}

@@ -1,0 +1,78 @@
+//! Going to the background: the process splits, and the part that stays in front waits until the other one serves.
+
+use crate::say;
+use rustix::fd::OwnedFd;
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Pid, WaitOptions, waitpid};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::process::ExitCode;
+
+/// The end of the pipe that the process in the background holds while it starts.
+#[derive(Debug)]
+pub struct Background {
+    front: File,
+    /// Opened before the root directory changes.
+    null: File,
+}
+
+/// Which part this is.
+pub enum Split {
+    /// In front: to end with this code.
+    Front(ExitCode),
+    /// In the background, starting.
+    Back(Background),
+}
+
+/// Splits the process. Before any thread starts.
+///
+/// # Errors
+/// The system's.
+pub fn split() -> io::Result<Split> {
+    let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
+    match portcullis_sys::process::fork()? {
+        0 => {
+            drop(read);
+            rustix::process::setsid()?;
+            let null = File::options().read(true).write(true).open("/dev/null")?;
+            Ok(Split::Back(Background { front: write.into(), null }))
+        }
+        pid => {
+            drop(write);
+            Ok(Split::Front(wait(read, pid)))
+        }
+    }
+}
+
+/// Waits until the process in the background serves, or ends without.
+fn wait(read: OwnedFd, pid: u32) -> ExitCode {
+    let mut said = Vec::new();
+    if File::from(read).read_to_end(&mut said).is_ok() && !said.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    let raw = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    let status = waitpid(raw, WaitOptions::empty()).ok().flatten();
+    let code = status.and_then(|(_, s)| s.exit_status()).unwrap_or(1);
+    say::introduce_again();
+    say::alert(format!("Process {pid} exited with code {code} (Exit)"));
+    ExitCode::from(u8::try_from(code).unwrap_or(1).max(1))
+}
+
+impl Background {
+    /// The process serves: leaves the terminal, and lets the part in front end.
+    pub fn ready(mut self) {
+        let _ = rustix::stdio::dup2_stdin(&self.null);
+        let _ = rustix::stdio::dup2_stdout(&self.null);
+        let _ = rustix::stdio::dup2_stderr(&self.null);
+        let _ = self.front.write_all(b"R");
+    }
+}
+
+/// Writes the pid into the pid file.
+///
+/// # Errors
+/// The message.
+pub fn write_pid(path: &str) -> Result<(), String> {
+    std::fs::write(path, format!("{}\n", std::process::id()))
+        .map_err(|_| format!("[haproxy.main()] Cannot create pidfile {path}"))
+}

@@ -1,0 +1,385 @@
+//! The master of `-W`: starts a worker, starts the next one on SIGUSR2 (as the newest program, by executing itself
+//! again), ends the old one when the new one serves, and keeps it when the new configuration is wrong.
+
+use crate::daemon::{self, Background, Split};
+use crate::link::{Heard, Link};
+use crate::notify::Notifier;
+use crate::options::Options;
+use crate::{load, say, takeover, workers};
+use portcullis_config::Global;
+use portcullis_sys::signals::{self, Signals, number};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fd::AsFd;
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, waitpid};
+use std::ffi::CString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// The environment variable by which a master tells the master that it becomes about its workers.
+pub const STATE: &str = "PORTCULLIS_MASTER";
+/// Reloads that a worker may survive when `mworker-max-reloads` is not given.
+const MAX_RELOADS: u32 = 50;
+
+/// What a program has to know to become itself again.
+pub struct Program {
+    /// Absolute path of the executable.
+    pub path: PathBuf,
+    /// Where it was started.
+    pub directory: PathBuf,
+}
+
+impl Program {
+    /// This one. Call before the directory is changed.
+    #[must_use]
+    pub fn this() -> Self {
+        let directory = std::env::current_dir().unwrap_or_else(|_| "/".into());
+        let name = std::env::args_os().next().map(PathBuf::from).unwrap_or_default();
+        let named = if name.as_os_str().as_bytes().contains(&b'/') {
+            Some(directory.join(&name))
+        } else {
+            let path = std::env::var_os("PATH").unwrap_or_default();
+            std::env::split_paths(&path).map(|d| directory.join(d).join(&name)).find(|p| p.is_file())
+        };
+        let path = named.filter(|p| p.is_file()).or_else(|| std::env::current_exe().ok()).unwrap_or(name);
+        Self { path, directory }
+    }
+}
+
+struct Worker {
+    pid: Pid,
+    /// Reloads that it has survived.
+    reloads: u32,
+    link: Link,
+    current: bool,
+}
+
+struct Master<'a> {
+    options: &'a Options,
+    program: &'a Program,
+    signals: &'a Signals,
+    global: Global,
+    notifier: Notifier,
+    workers: Vec<Worker>,
+    background: Option<Background>,
+    /// Told to stop: no worker is replaced any more.
+    stopping: bool,
+    /// SIGUSR2 came while a worker was starting.
+    again: bool,
+    /// What the master ends with.
+    code: u8,
+}
+
+/// Runs as master, or as the worker that it starts.
+pub fn run(options: &Options, program: &Program, signals: &Signals) -> ExitCode {
+    let workers = recall();
+    let again = std::env::var_os(STATE).is_some();
+    let global = match load::global(options) {
+        Ok(global) => global,
+        Err(message) => {
+            say::alert(message);
+            if workers.is_empty() {
+                return ExitCode::FAILURE;
+            }
+            Global::default()
+        }
+    };
+    say::set_quiet(global.quiet || options.quiet);
+    let mut background = None;
+    if global.daemon && !again {
+        match daemon::split() {
+            Ok(Split::Front(code)) => return code,
+            Ok(Split::Back(b)) => background = Some(b),
+            Err(e) => {
+                say::alert(format!("[haproxy.main()] Cannot fork : {e}"));
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    if let Some(path) = &global.pidfile
+        && let Err(message) = daemon::write_pid(path)
+    {
+        say::alert(message);
+        if workers.is_empty() {
+            return ExitCode::FAILURE;
+        }
+    }
+    let notifier = Notifier::from_environment(options.systemd);
+    Master {
+        options,
+        program,
+        signals,
+        global,
+        notifier,
+        workers,
+        background,
+        stopping: false,
+        again: false,
+        code: 0,
+    }
+    .live()
+}
+
+/// The workers of the master that this process was before it executed itself.
+fn recall() -> Vec<Worker> {
+    let state = std::env::var(STATE).unwrap_or_default();
+    let worker = |text: &str| -> Option<Worker> {
+        let mut parts = text.split(':').map(|n| n.parse::<i32>().ok());
+        let (pid, reloads, fd, current) = (parts.next()??, parts.next()??, parts.next()??, parts.next()??);
+        Some(Worker {
+            pid: Pid::from_raw(pid)?,
+            reloads: reloads.unsigned_abs(),
+            link: Link::taken(fd).ok()?,
+            current: current == 1,
+        })
+    };
+    state.split(',').filter_map(worker).collect()
+}
+
+impl Master<'_> {
+    fn live(mut self) -> ExitCode {
+        match self.start_worker() {
+            Some(code) => return code,
+            None if self.workers.is_empty() => return self.end(),
+            None => {}
+        }
+        loop {
+            if std::mem::take(&mut self.again) && !self.stopping {
+                self.reload();
+            }
+            self.wait(None);
+            while let Some(signal) = self.signals.next() {
+                self.signal(signal);
+            }
+            if self.workers.is_empty() && !self.idles() {
+                return self.end();
+            }
+        }
+    }
+
+    /// Without a worker, but not to end: `no-exit-on-failure`.
+    fn idles(&self) -> bool {
+        self.global.no_exit_on_failure && !self.stopping
+    }
+
+    fn end(&self) -> ExitCode {
+        say::warning(format!("All workers exited. Exiting... ({})", self.code));
+        ExitCode::from(self.code)
+    }
+
+    /// Starts a worker and waits until it serves or fails. In the worker: what it ends with.
+    fn start_worker(&mut self) -> Option<ExitCode> {
+        let (mine, theirs) = match Link::pair() {
+            Ok(pair) => pair,
+            Err(e) => {
+                return self.no_worker(&format!("[haproxy.main()] Cannot open sockets for a worker : {e}"));
+            }
+        };
+        match portcullis_sys::process::fork() {
+            Err(e) => self.no_worker(&format!("[haproxy.main()] Cannot fork : {e}")),
+            Ok(0) => {
+                drop(mine);
+                Some(self.be_worker(theirs))
+            }
+            Ok(pid) => {
+                drop(theirs);
+                let pid = i32::try_from(pid).ok().and_then(Pid::from_raw)?;
+                say::notice(format!("Initializing new worker ({})", pid.as_raw_nonzero()));
+                self.await_worker(pid, mine);
+                None
+            }
+        }
+    }
+
+    fn no_worker(&mut self, message: &str) -> Option<ExitCode> {
+        say::alert(message);
+        self.code = 1;
+        None
+    }
+
+    fn be_worker(&mut self, link: Link) -> ExitCode {
+        say::introduce_again();
+        self.background = None;
+        let mut old = None;
+        for worker in self.workers.drain(..) {
+            if worker.current {
+                old = Some(worker.link);
+            }
+        }
+        workers::run(self.options, self.signals, Some(workers::Master { link, old }))
+    }
+
+    /// Waits for the new worker's word.
+    fn await_worker(&mut self, pid: Pid, link: Link) {
+        loop {
+            match link.hear() {
+                Heard::Ready => return self.serves(pid, link),
+                Heard::Gone => {
+                    let status = waitpid(Some(pid), WaitOptions::empty()).ok().flatten().map(|(_, s)| s);
+                    return self.failed(pid, status);
+                }
+                _ => {}
+            }
+            self.wait(Some(&link));
+            while let Some(signal) = self.signals.next() {
+                if matches!(signal, number::SIGTERM | number::SIGINT | number::SIGUSR1)
+                    && let Some(s) = Signal::from_named_raw(signal)
+                {
+                    let _ = kill_process(pid, s);
+                }
+                self.signal(signal);
+            }
+        }
+    }
+
+    /// The new worker serves: the old ones may go.
+    fn serves(&mut self, pid: Pid, link: Link) {
+        say::notice("Loading success.");
+        let most = self.global.mworker_max_reloads.unwrap_or(MAX_RELOADS);
+        for worker in &mut self.workers {
+            worker.current = false;
+            worker.reloads += 1;
+            let signal = if worker.reloads > most { Signal::TERM } else { Signal::USR1 };
+            let _ = kill_process(worker.pid, signal);
+        }
+        let first = self.workers.is_empty();
+        self.workers.push(Worker { pid, reloads: 0, link, current: true });
+        if first && std::env::var_os(STATE).is_none() {
+            takeover::finish(self.options);
+        }
+        if let Some(background) = self.background.take() {
+            background.ready();
+        }
+        self.notifier.ready();
+    }
+
+    /// The new worker has ended before it served.
+    fn failed(&mut self, pid: Pid, status: Option<WaitStatus>) {
+        let (code, how) = status.map_or((1, "Exit".into()), describe);
+        say::warning(format!(
+            "Failed to load worker ({}) exited with code {code} ({how})",
+            pid.as_raw_nonzero()
+        ));
+        if self.workers.is_empty() {
+            self.code = code.max(1);
+        } else {
+            self.notifier.ready();
+        }
+    }
+
+    fn wait(&self, link: Option<&Link>) {
+        let mut fds = vec![PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN)];
+        fds.extend(link.map(|l| PollFd::from_borrowed_fd(l.as_fd(), PollFlags::IN)));
+        // interrupted or failed: the caller looks at everything anyhow
+        let _ = poll(&mut fds, None);
+    }
+
+    fn signal(&mut self, signal: i32) {
+        match signal {
+            number::SIGUSR2 | number::SIGHUP => self.again = true,
+            number::SIGTERM | number::SIGINT => self.stop(signal, true),
+            number::SIGUSR1 => self.stop(signal, false),
+            number::SIGCHLD => self.reap(),
+            _ => {}
+        }
+    }
+
+    /// Passes the signal on; the master ends with its last worker.
+    fn stop(&mut self, signal: i32, at_once: bool) {
+        if !self.stopping || at_once {
+            say::warning("Exiting Master process...");
+            self.notifier.stopping();
+        }
+        self.stopping = true;
+        if let Some(s) = Signal::from_named_raw(signal) {
+            for worker in &self.workers {
+                let _ = kill_process(worker.pid, s);
+            }
+        }
+    }
+
+    fn reap(&mut self) {
+        for at in (0..self.workers.len()).rev() {
+            let pid = self.workers[at].pid;
+            if let Ok(Some((_, status))) = waitpid(Some(pid), WaitOptions::NOHANG) {
+                let worker = self.workers.remove(at);
+                self.ended(&worker, status);
+            }
+        }
+    }
+
+    fn ended(&mut self, worker: &Worker, status: WaitStatus) {
+        let (code, how) = describe(status);
+        let pid = worker.pid.as_raw_nonzero();
+        if !worker.current || code == 0 {
+            say::warning(format!("Former worker ({pid}) exited with code {code} ({how})"));
+            return;
+        }
+        say::alert(format!("Current worker ({pid}) exited with code {code} ({how})"));
+        // an operator has ended it
+        if matches!(code, 130 | 143) {
+            self.code = if code == 143 { 0 } else { code };
+            return;
+        }
+        say::warning(
+            "A worker process unexpectedly died, which only an error in Portcullis or what it is built on explains. Please report it with the output of -vv.",
+        );
+        if self.global.no_exit_on_failure {
+            return;
+        }
+        self.code = code;
+        say::alert("exit-on-failure: killing every processes with SIGTERM");
+        self.stopping = true;
+        for other in &self.workers {
+            let _ = kill_process(other.pid, Signal::TERM);
+        }
+    }
+
+    /// Becomes the program of the same path again, which starts a worker with what the files say now.
+    fn reload(&mut self) {
+        say::notice("Reloading HAProxy");
+        self.notifier.reloading();
+        let state: Vec<String> = self
+            .workers
+            .iter()
+            .filter_map(|w| {
+                let fd = w.link.leave().ok()?;
+                Some(format!("{}:{}:{fd}:{}", w.pid.as_raw_nonzero(), w.reloads, u8::from(w.current)))
+            })
+            .collect();
+        let why = execute(self.program, &state.join(","));
+        say::warning(format!("Cannot execute {} again : {why}", self.program.path.display()));
+        self.notifier.ready();
+    }
+}
+
+/// Exit code as a shell has it, and how the process ended.
+fn describe(status: WaitStatus) -> (u8, String) {
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => (u8::try_from(code).unwrap_or(1), "Exit".into()),
+        (None, Some(signal)) => (u8::try_from(128 + signal).unwrap_or(255), signals::describe(signal)),
+        _ => (1, "Unknown".into()),
+    }
+}
+
+fn execute(program: &Program, state: &str) -> std::io::Error {
+    let here = std::env::current_dir().ok();
+    let _ = std::env::set_current_dir(&program.directory);
+    let text = |bytes: Vec<u8>| CString::new(bytes).ok();
+    let args: Vec<CString> = std::env::args_os().filter_map(|a| text(a.into_vec())).collect();
+    let env = std::env::vars_os().filter(|(k, _)| k != STATE).filter_map(|(k, v)| {
+        let mut entry = k.into_vec();
+        entry.push(b'=');
+        entry.extend(v.into_vec());
+        text(entry)
+    });
+    let env: Vec<CString> = env.chain(text(format!("{STATE}={state}").into_bytes())).collect();
+    let why = match text(program.path.as_os_str().as_bytes().to_vec()) {
+        Some(path) => portcullis_sys::process::become_program(&path, &args, &env),
+        None => std::io::ErrorKind::InvalidInput.into(),
+    };
+    if let Some(here) = here {
+        let _ = std::env::set_current_dir::<&Path>(&here);
+    }
+    why
+}

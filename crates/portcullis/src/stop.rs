@@ -1,0 +1,256 @@
+//! A serving process' life after its start: signals, the steps of a soft stop, requests of the master.
+
+use crate::link::{Heard, Link};
+use crate::say;
+use portcullis_config::{Global, ProxyKind};
+use portcullis_proxy::plan::{Plan, ProxyPlan};
+use portcullis_proxy::start::Running;
+use portcullis_sys::signals::{self, Signals, number};
+use portcullis_telemetry::log::{Flush, Level, LogWriter};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::AsFd;
+use std::process::ExitCode;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// How often a leaving process looks whether its last connection is gone.
+const LOOK: Duration = Duration::from_millis(10);
+/// How long streams have to end, with their log lines, after a hard stop.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Where the process stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Serving,
+    /// `grace`: told to stop, not stopping before then.
+    Grace(Instant),
+    /// Soft stop; a hard stop follows then (`hard-stop-after`).
+    Leaving(Option<Instant>),
+    /// Streams are being ended; the process ends then.
+    Ending(Instant),
+}
+
+struct Life<'a> {
+    running: Running,
+    plan: &'a Plan,
+    global: &'a Global,
+    log: LogWriter,
+    phase: Phase,
+}
+
+/// Serves until told to stop and done with it.
+pub fn until_stopped(
+    signals: &Signals,
+    link: Option<&Link>,
+    running: Running,
+    plan: &Plan,
+    global: &Global,
+) -> ExitCode {
+    let log = LogWriter::new(0, running.process.counts.clone());
+    let mut life = Life { running, plan, global, log, phase: Phase::Serving };
+    loop {
+        wait(signals, link, life.patience());
+        while let Some(signal) = signals.next() {
+            life.signal(signal);
+        }
+        match link.map(Link::hear) {
+            Some(Heard::Listeners) => link.iter().for_each(|l| l.give(&life.running.bound)),
+            // the master is gone, and nobody else would stop this process
+            Some(Heard::Gone) => return ExitCode::FAILURE,
+            _ => {}
+        }
+        if life.running.broken() {
+            say::alert("A worker thread has ended unexpectedly. Exiting.");
+            return ExitCode::FAILURE;
+        }
+        if life.step() {
+            break;
+        }
+    }
+    let _ = life.running.join();
+    ExitCode::SUCCESS
+}
+
+/// Until a signal or a request comes, or time is up.
+fn wait(signals: &Signals, link: Option<&Link>, patience: Option<Duration>) {
+    let mut fds: Vec<PollFd<'_>> = vec![PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN)];
+    fds.extend(link.map(|l| PollFd::from_borrowed_fd(l.as_fd(), PollFlags::IN)));
+    let time = patience.and_then(|p| Timespec::try_from(p).ok());
+    // interrupted or failed: the caller looks at everything anyhow
+    let _ = poll(&mut fds, time.as_ref());
+}
+
+impl Life<'_> {
+    fn patience(&self) -> Option<Duration> {
+        let until = |at: Instant| at.saturating_duration_since(Instant::now());
+        match self.phase {
+            // workers do not end by themselves; if one does all the same, that is seen within this time
+            Phase::Serving => Some(Duration::from_secs(1)),
+            Phase::Grace(at) => Some(until(at)),
+            Phase::Leaving(_) | Phase::Ending(_) => Some(LOOK),
+        }
+    }
+
+    fn signal(&mut self, signal: i32) {
+        match signal {
+            number::SIGUSR1 => self.asked_to_leave(),
+            number::SIGTERM | number::SIGINT => signals::die_of(signal),
+            number::SIGHUP => self.dump(),
+            number::SIGQUIT => self.dump_memory(),
+            number::SIGTTOU => self.pause(),
+            number::SIGTTIN => self.resume(),
+            _ => {}
+        }
+    }
+
+    /// What is due; true: the process is done.
+    fn step(&mut self) -> bool {
+        let now = Instant::now();
+        match self.phase {
+            Phase::Serving => false,
+            Phase::Grace(at) if now >= at => {
+                say::notice("Grace period expired, proceeding with soft-stop now.");
+                self.leave();
+                false
+            }
+            Phase::Grace(_) => false,
+            Phase::Leaving(_) if self.running.left() => true,
+            Phase::Leaving(Some(at)) if now >= at => {
+                self.end(now);
+                false
+            }
+            Phase::Leaving(_) => false,
+            Phase::Ending(at) => self.running.left() || now >= at,
+        }
+    }
+
+    /// SIGUSR1
+    fn asked_to_leave(&mut self) {
+        if self.phase != Phase::Serving {
+            return;
+        }
+        self.running.process.stopping.store(true, Ordering::SeqCst);
+        match self.global.grace.filter(|g| !g.is_zero()) {
+            Some(grace) => {
+                say::notice(format!("Scheduling a soft-stop in {} ms.", grace.as_millis()));
+                self.phase = Phase::Grace(Instant::now() + grace);
+            }
+            None => self.leave(),
+        }
+    }
+
+    fn leave(&mut self) {
+        let window = self.global.close_spread_time.unwrap_or(Some(Duration::ZERO));
+        self.running.soft_stop(window);
+        let end = self.global.hard_stop_after.map(|t| Instant::now() + t);
+        self.phase = Phase::Leaving(end);
+        let (fronts, backs): (Vec<_>, Vec<_>) =
+            self.plan.proxies.iter().filter(|p| !p.disabled).partition(|p| p.kind.front());
+        for proxy in fronts.into_iter().chain(backs) {
+            let (front, back) = totals(proxy);
+            self.tell(
+                proxy,
+                &format!("Proxy {} stopped (cumulated conns: FE: {front}, BE: {back}).", proxy.name),
+            );
+        }
+        self.flush();
+    }
+
+    /// `hard-stop-after` is over.
+    fn end(&mut self, now: Instant) {
+        let text = "soft-stop running for too long, performing a hard-stop.";
+        say::warning(text);
+        if let Some(proxy) = self.plan.proxies.first() {
+            self.write(proxy, Level::Warning, text);
+        }
+        for proxy in &self.plan.proxies {
+            let left = proxy.front.sessions.get();
+            if left > 0 {
+                self.tell(
+                    proxy,
+                    &format!("Proxy {} hard-stopped ({left} remaining conns will be closed).", proxy.name),
+                );
+            }
+        }
+        self.flush();
+        self.running.hard_stop();
+        self.phase = Phase::Ending(now + LAST_WORDS);
+    }
+
+    /// SIGTTOU
+    fn pause(&mut self) {
+        if self.phase == Phase::Serving {
+            self.running.pause();
+            self.tell_fronts("Paused");
+        }
+    }
+
+    /// SIGTTIN
+    fn resume(&mut self) {
+        if self.phase != Phase::Serving {
+            return;
+        }
+        match self.running.resume() {
+            Ok(()) => self.tell_fronts("Resumed"),
+            Err((listener, e)) => {
+                let text = format!(
+                    "Failed to resume frontend {} on {}: {e}.",
+                    listener.frontend_name, listener.bind.text
+                );
+                self.tell(&listener.proxy, &text);
+                self.flush();
+            }
+        }
+    }
+
+    fn tell_fronts(&mut self, what: &str) {
+        for proxy in self.plan.proxies.iter().filter(|p| p.kind.front() && !p.disabled) {
+            let kind = if proxy.kind == ProxyKind::Frontend { "frontend" } else { "proxy" };
+            self.tell(proxy, &format!("{what} {kind} {}.", proxy.name));
+        }
+        self.flush();
+    }
+
+    /// SIGHUP
+    fn dump(&mut self) {
+        say::warning("SIGHUP received, dumping servers states.");
+        for proxy in &self.plan.proxies {
+            for text in crate::dump::servers(proxy) {
+                say::warning(format!("SIGHUP: {text}"));
+                self.write(proxy, Level::Notice, &text);
+            }
+        }
+        self.flush();
+    }
+
+    /// SIGQUIT
+    fn dump_memory(&mut self) {
+        say::notice(format!("SIGQUIT: {}", crate::dump::memory(&self.running.process)));
+    }
+
+    /// On standard error and in the proxy's log.
+    fn tell(&mut self, proxy: &ProxyPlan, text: &str) {
+        say::warning(text);
+        self.write(proxy, Level::Warning, text);
+    }
+
+    fn write(&mut self, proxy: &ProxyPlan, level: Level, text: &str) {
+        self.log.log(&proxy.loggers, level, self.running.process.clock.wall(), b"", text.as_bytes());
+    }
+
+    fn flush(&mut self) {
+        for _ in 0..10 {
+            if self.log.flush() == Flush::Done {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1)); // a receiver that is slower than its queue
+        }
+    }
+}
+
+/// Connections of a frontend and streams of a backend, since the start.
+fn totals(proxy: &ProxyPlan) -> (u64, u64) {
+    let front = if proxy.kind.front() { proxy.front.counters.sum(|c| c.cum_conn.get()) } else { 0 };
+    let back = proxy.state.as_ref().map_or(0, |s| s.counters.sum(|c| c.cum_sess.get()));
+    (front, back)
+}

@@ -1,0 +1,197 @@
+//! A process that serves: from the configuration to running workers, in the order in which privileges go.
+
+use crate::daemon::{self, Background, Split};
+use crate::link::Link;
+use crate::options::Options;
+use crate::{compose, confinement, cpus, limits, load, say, stop, takeover};
+use portcullis_config::{Loaded, Model, Severity, render};
+use portcullis_proxy::plan::Plan;
+use portcullis_proxy::process::Process;
+use portcullis_proxy::start::{self, Bound, Running};
+use portcullis_sys::signals::Signals;
+use rustix::fd::OwnedFd;
+use std::collections::HashMap;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// What a worker of a master has that another process has not.
+pub struct Master {
+    /// The worker's end of its pair.
+    pub link: Link,
+    /// The master's end of the old worker's pair, to ask for listening sockets.
+    pub old: Option<Link>,
+}
+
+/// A process that is ready to be confined: everything is open.
+struct Opened {
+    model: Arc<Model>,
+    plan: Arc<Plan>,
+    process: Arc<Process>,
+    bound: Vec<Bound>,
+    control: Vec<portcullis_admin::Bound>,
+    about: portcullis_admin::About,
+}
+
+/// Starts and serves until it is told to stop.
+pub fn run(options: &Options, signals: &Signals, master: Option<Master>) -> ExitCode {
+    match prepare(options, master.is_some()) {
+        Ok((loaded, background)) => serve(options, signals, master, loaded, background),
+        Err(code) => code,
+    }
+}
+
+/// `-c`: everything but the start.
+pub fn check(options: &Options) -> ExitCode {
+    let checked = load_model(options).and_then(|mut loaded| {
+        compile(&mut loaded, options)?;
+        Ok(loaded)
+    });
+    match checked {
+        Ok(loaded) => {
+            if load::warned(&loaded) && !say::quiet() {
+                println!("Warnings were found.");
+            }
+            if options.verbose {
+                println!("Configuration file is valid");
+            }
+            ExitCode::SUCCESS
+        }
+        Err(code) => code,
+    }
+}
+
+fn load_model(options: &Options) -> Result<Loaded, ExitCode> {
+    let loaded = load::configuration(options).map_err(failed)?;
+    say::set_quiet(loaded.model.global.quiet);
+    if options.cpus {
+        print!("{}", cpus::report(&loaded.model.global));
+    }
+    Ok(loaded)
+}
+
+/// Loads, and goes to the background if that is asked for. A master has done that before.
+fn prepare(options: &Options, has_master: bool) -> Result<(Loaded, Option<Background>), ExitCode> {
+    let loaded = load_model(options)?;
+    if has_master || !loaded.model.global.daemon || loaded.diags.failed() {
+        return Ok((loaded, None));
+    }
+    match daemon::split() {
+        Ok(Split::Front(code)) => Err(code),
+        Ok(Split::Back(background)) => Ok((loaded, Some(background))),
+        Err(e) => Err(failed(format!("[haproxy.main()] Cannot fork : {e}"))),
+    }
+}
+
+/// The plan, and the judgement on all that is known then.
+fn compile(
+    loaded: &mut Loaded,
+    options: &Options,
+) -> Result<(Arc<Plan>, Arc<Process>, limits::Limits), ExitCode> {
+    let wanted = limits::wanted(&loaded.model, &limits::system());
+    let process = compose::process(&loaded.model, &wanted);
+    loaded.model.global.maxconn = Some(wanted.maxconn);
+    let plan = compose::plan(&loaded.model, &process, &mut loaded.diags);
+    load::verdict(loaded, options)?;
+    compose::after_load(options);
+    Ok((plan, process, wanted))
+}
+
+fn serve(
+    options: &Options,
+    signals: &Signals,
+    master: Option<Master>,
+    mut loaded: Loaded,
+    background: Option<Background>,
+) -> ExitCode {
+    let opened = match open(options, master.as_ref(), &mut loaded, background.is_some()) {
+        Ok(opened) => opened,
+        Err(code) => return code,
+    };
+    let link = master.map(|m| m.link);
+    let (model, plan) = (opened.model.clone(), opened.plan.clone());
+    match begin(opened) {
+        Ok(running) => {
+            say::started();
+            takeover::finish(options);
+            if let Some(background) = background {
+                background.ready();
+            }
+            if let Some(link) = &link {
+                link.ready();
+            }
+            stop::until_stopped(signals, link.as_ref(), running, &plan, &model.global)
+        }
+        Err(message) => failed(message),
+    }
+}
+
+/// The privileged phase: limits, listeners, log sockets, pid file.
+fn open(
+    options: &Options,
+    master: Option<&Master>,
+    loaded: &mut Loaded,
+    daemon: bool,
+) -> Result<Opened, ExitCode> {
+    let (plan, process, wanted) = compile(loaded, options)?;
+    let model = std::mem::take(&mut loaded.model);
+    if wanted.automatic {
+        say::notice(format!("Automatically setting global.maxconn to {}.", wanted.maxconn));
+    }
+    if let Some(megabytes) = options.memory {
+        limits::memory(megabytes);
+    }
+    limits::apply(&model.global, &wanted).map_err(failed)?;
+    let inherited: HashMap<String, OwnedFd> = match master.and_then(|m| m.old.as_ref()) {
+        Some(old) if !options.keep_nothing => old.ask(),
+        _ => HashMap::new(),
+    };
+    let bound = takeover::bind(&plan, options, &inherited).map_err(|all| {
+        for e in all {
+            say::alert(e);
+        }
+        failed("[haproxy.main()] Some protocols failed to start their listeners! Exiting.".into())
+    })?;
+    let control = portcullis_admin::bind(&model, &loaded.diags.files).map_err(|all| {
+        all.into_iter().for_each(say::alert);
+        failed("[haproxy.main()] Some protocols failed to start their listeners! Exiting.".into())
+    })?;
+    for server in model.proxies.iter().flat_map(|p| &p.servers) {
+        // one that is not there fails when it is connected through, as its server's error
+        let _ = server.set.namespace.as_deref().map(portcullis_sys::netns::open);
+    }
+    if let Some(path) = model.global.pidfile.as_deref().filter(|_| daemon) {
+        daemon::write_pid(path).map_err(failed)?;
+    }
+    let about = portcullis_admin::About {
+        startup_logs: render::all(&loaded.diags, Severity::Notice, std::process::id()),
+        warnings: loaded.diags.count(Severity::Warning) as u32,
+        files: loaded.diags.files.clone(),
+        boot_ms: 0,
+    };
+    Ok(Opened { model: Arc::new(model), plan, process, bound, control, about })
+}
+
+/// Gives up privileges, then starts the threads.
+fn begin(opened: Opened) -> Result<Running, String> {
+    let Opened { model, plan, process, bound, control, about } = opened;
+    confinement::confine(&model.global)?;
+    let places = Arc::new(model.global.thread_cpus.clone());
+    let place = move |worker: u16| {
+        if let Some(set) = places.get(usize::from(worker)) {
+            cpus::bind(set);
+        }
+    };
+    let running = start::start(&plan, process.clone(), bound, Arc::new(place))
+        .map_err(|e| format!("[haproxy.main()] Cannot start the workers : {e}"))?;
+    let admin = portcullis_admin::Admin::new(process, plan, model.clone(), about);
+    portcullis_admin::serve(control, admin)
+        .map_err(|e| format!("[haproxy.main()] Cannot serve the Runtime API : {e}"))?;
+    confinement::seal(&model.global);
+    Ok(running)
+}
+
+/// Says why the process ends.
+fn failed(message: String) -> ExitCode {
+    say::alert(message);
+    ExitCode::FAILURE
+}
