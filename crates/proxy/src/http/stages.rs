@@ -259,6 +259,6 @@ pub fn route(x: &mut Exchange<'_>, worker: &Worker) -> Option<usize> {
 /// An empty buffer in place of one that is not needed while waiting.
 pub fn release(x: &mut Exchange<'_>, worker: &Worker) {
     if x.input.is_empty() {
-        worker.buffers.give(std::mem::replace(&mut x.input, Buffer::default()));
+        worker.buffers.give(std::mem::take(&mut x.input));
     }
 }

@@ -196,7 +196,7 @@ fn argument(p: &mut Parsing<'_, '_, '_>, of: Of, word: &Word, d: &mut Draft) -> 
         }
         "hdr" => header(p, d)?,
         _ => {
-            if d.content_keyword != "" {
+            if !d.content_keyword.is_empty() {
                 return Err(format!(
                     "unexpected '{keyword}' argument, '{}' already defined",
                     d.content_keyword
