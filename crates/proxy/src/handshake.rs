@@ -91,7 +91,7 @@ async fn rules(
             response_bytes: None,
             inspecting: false,
             last_call: true,
-            ext: plan,
+            ext: crate::rules::internal::ext(plan),
             captures: front.captures.as_deref(),
             pages,
             effects,

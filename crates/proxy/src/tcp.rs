@@ -157,7 +157,7 @@ fn rule_cx<'a, 'p>(s: &'a mut Stream<'p>, worker: &'a Worker, last_call: bool) -
         response_bytes: None,
         inspecting: true,
         last_call,
-        ext: s.plan,
+        ext: crate::rules::internal::ext(s.plan),
         captures: s.front.captures.as_deref(),
         pages,
         effects: &mut s.effects,

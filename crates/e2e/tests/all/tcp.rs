@@ -246,14 +246,11 @@ frontend always
   default_backend be
 ",
         );
-        {
-            let port = "always";
-            let mut c = w.client(port);
-            c.get("/1", "").response();
-            c.get("/2", "Connection: close\r\n").read_to_end();
-            w.client(port).send("no request\r\n\r\n").read_to_end();
-            w.client(port).half_close().read_to_end();
-        }
+        let mut c = w.client("always");
+        c.get("/1", "").response();
+        c.get("/2", "Connection: close\r\n").read_to_end();
+        w.client("always").send("no request\r\n\r\n").read_to_end();
+        w.client("always").half_close().read_to_end();
         w.logs(4);
     });
 }

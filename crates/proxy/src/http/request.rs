@@ -56,7 +56,7 @@ pub async fn read(x: &mut Exchange<'_>, session: &mut Session) -> Result<(), Sto
                 }
             }
         }
-        more(x, session).await?
+        more(x, session).await?;
     }
     let now = worker.clock.now();
     x.request_at = now;

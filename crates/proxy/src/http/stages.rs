@@ -6,8 +6,8 @@ use crate::rules::{BodyState, Cursor, Flow, RuleCx, Rules, Wait, run};
 use crate::session::Session;
 use crate::worker::{Woken, Worker};
 use portcullis_sample::{Direction, Payload, Scope};
+use portcullis_transport::Millis;
 use portcullis_transport::conn::Seen;
-use portcullis_transport::{Buffer, Millis};
 use portcullis_wire::h1::{Chunked, Framing};
 use std::future::poll_fn;
 use std::task::Poll;
@@ -50,7 +50,7 @@ impl<'p> Exchange<'p> {
             response_bytes: None,
             inspecting: true,
             last_call,
-            ext: self.plan,
+            ext: crate::rules::internal::ext(self.plan),
             captures,
             pages,
             effects: &mut self.effects,

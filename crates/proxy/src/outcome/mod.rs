@@ -157,7 +157,7 @@ fn log(facts: &mut Facts<'_>, session: &Session, front: &ProxyPlan, heads: Optio
     let plan = worker.plan();
     let scope = Scope {
         wall: worker.clock.wall(),
-        ext: &*plan,
+        ext: crate::rules::internal::ext(&plan),
         direction: Direction::Response,
         request: heads.map_or(Message::None, |h| Message::Here(h.request)),
         response: heads.map_or(Message::None, |h| Message::Here(h.response)),

@@ -112,7 +112,7 @@ impl Captures {
     fn headers(&self, direction: Direction, head: &Head, to: &mut [Option<Box<[u8]>>]) {
         for (slot, kept) in self.slots(direction).iter().zip(to) {
             let Some(name) = &slot.header else { continue };
-            if let Some(f) = head.fields().filter(|f| f.name.eq_ignore_ascii_case(name)).next_back() {
+            if let Some(f) = head.fields().rfind(|f| f.name.eq_ignore_ascii_case(name)) {
                 *kept = Some(cut(f.value, slot.len).into());
             }
         }

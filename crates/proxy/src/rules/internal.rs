@@ -7,7 +7,14 @@ use portcullis_sample::args::{ArgKind, Args};
 use portcullis_sample::place::INTERNAL;
 use portcullis_sample::row::{Fetch, SampleRows};
 use portcullis_sample::{Sample, Scope, Type, Value};
+use std::any::Any;
 use std::sync::Arc;
+
+/// What these fetches are given with a scope.
+#[must_use]
+pub fn ext(plan: &Arc<Plan>) -> &dyn Any {
+    plan
+}
 
 fn plan<'s>(scope: &Scope<'s>) -> Option<&'s Arc<Plan>> {
     scope.ext.downcast_ref()

@@ -70,7 +70,7 @@ mod tests {
         let woken = Arc::new(Count::default());
         let waker = Waker::from(woken.clone());
         turn.begin();
-        let mut queued = vec![false; 100];
+        let mut queued = [false; 100];
         let begun = queued.iter_mut().map(|q| turn.start(q, &waker)).filter(|begun| *begun).count();
         assert_eq!(begun, STARTS as usize);
         assert!(turn.is_waited_for());
@@ -79,7 +79,7 @@ mod tests {
         // who comes now queues up behind those that wait
         assert!(!turn.start(&mut false, &waker));
         let waited = queued.iter_mut().filter(|q| **q).take(STARTS as usize);
-        assert!(waited.map(|q| turn.start(q, &waker)).all(|begun| begun));
+        assert!(waited.into_iter().all(|q| turn.start(q, &waker)));
         while turn.is_waited_for() {
             turn.begin();
         }

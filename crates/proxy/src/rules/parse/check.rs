@@ -112,7 +112,7 @@ fn inheritance(model: &Model, diags: &mut Diagnostics) {
             say(format!(
                 "frontends and backends cannot inherit from the same defaults section if it defines TCP/HTTP rules (defaults section at {at})."
             ));
-        } else if !front && !(sets.tcp_connection.is_empty() && sets.tcp_session.is_empty()) {
+        } else if !front && (!sets.tcp_connection.is_empty() || !sets.tcp_session.is_empty()) {
             say(format!(
                 "a backend section cannot inherit from a defaults section defining 'tcp-request connection' or 'tcp-request session' rules (defaults section at {at})."
             ));
