@@ -68,11 +68,12 @@ pub struct Plan {
 #[must_use]
 pub fn compile(model: &Model, process: &crate::process::Process, diags: &mut Diagnostics) -> Plan {
     let global = Arc::new(global(model));
+    let names = proxy::Names::of(model, process.counts.conns.limit());
     let proxies: Vec<Arc<ProxyPlan>> = model
         .proxies
         .iter()
         .enumerate()
-        .map(|(i, p)| Arc::new(proxy::compile(model, i, p, process, diags)))
+        .map(|(i, p)| Arc::new(proxy::compile(model, &names, i, p, process, diags)))
         .collect();
     let listeners = model
         .proxies

@@ -15,6 +15,7 @@ use portcullis_telemetry::gate::Frontend;
 use portcullis_telemetry::log::Loggers;
 use portcullis_telemetry::stats::BackendCounters;
 use portcullis_wire::h1::{CaseMap, Limits};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
@@ -131,6 +132,7 @@ static NOBODY: std::sync::LazyLock<BackendCounters> = std::sync::LazyLock::new(B
 /// Makes a proxy's plan.
 pub fn compile(
     model: &Model,
+    names: &Names<'_>,
     index: usize,
     p: &Proxy,
     process: &Process,
@@ -139,7 +141,7 @@ pub fn compile(
     let g = &model.global;
     let servers: Vec<ServerPlan> =
         p.servers.iter().enumerate().map(|(i, s)| server::compile(model, p, i, s, diags)).collect();
-    let state = p.kind.back().then(|| process.states.backend(p, fullconn(model, p, process)));
+    let state = p.kind.back().then(|| process.states.backend(p, names.fullconn(p)));
     let mut by_slot = Vec::new();
     for s in state.iter().flat_map(|s| s.servers()) {
         let slot = s.slot as usize;
@@ -193,7 +195,7 @@ pub fn compile(
         send_name_header: p.send_name_header.clone(),
         monitor_uri: p.monitor_uri.clone(),
         max_keep_alive_queue: u32::try_from(p.max_keep_alive_queue).ok(),
-        default_backend: default_backend(model, index, p),
+        default_backend: names.default_backend(index, p),
         request_limits: limits(Opts::UNSAFE_REQUEST),
         response_limits: limits(Opts::UNSAFE_RESPONSE),
         client_case: case(Opts::H1_CASE_ADJUST_CLIENT),
@@ -226,25 +228,45 @@ fn front_maxconn(model: &Model, p: &Proxy) -> u32 {
     p.maxconn.or(model.global.maxconn).unwrap_or(0)
 }
 
-/// `fullconn`: as said, or a tenth of the `maxconn`s of the frontends that may route here.
-fn fullconn(model: &Model, p: &Proxy, process: &Process) -> u32 {
-    let default = process.counts.conns.limit();
-    p.fullconn.unwrap_or_else(|| {
-        let all: u32 = model
-            .proxies
-            .iter()
-            .filter(|f| f.kind.front())
-            .filter(|f| f.default_backend.as_ref().is_some_and(|(n, _)| *n == p.name) || f.name == p.name)
-            .map(|f| f.maxconn.unwrap_or(default))
-            .sum();
-        all.div_ceil(10)
-    })
+/// What a proxy has to know of all others, gathered once.
+pub struct Names<'m> {
+    /// Backends by name.
+    backends: HashMap<&'m str, usize>,
+    /// The sum of the `maxconn`s of the frontends that route to this name by default.
+    routed: HashMap<&'m str, u32>,
 }
 
-fn default_backend(model: &Model, index: usize, p: &Proxy) -> Option<usize> {
-    match &p.default_backend {
-        Some((name, _)) => model.proxies.iter().position(|b| b.kind.back() && b.name == *name),
-        None => (p.kind == ProxyKind::Listen).then_some(index),
+impl<'m> Names<'m> {
+    /// Of this model; a frontend without `maxconn` counts as `default`, the process' limit.
+    pub fn of(model: &'m Model, default: u32) -> Self {
+        let mut names = Self { backends: HashMap::new(), routed: HashMap::new() };
+        for (i, p) in model.proxies.iter().enumerate() {
+            if p.kind.back() {
+                names.backends.entry(&p.name).or_insert(i);
+            }
+            if p.kind.front() {
+                let target = p.default_backend.as_ref().map(|(name, _)| name.as_str());
+                let own = Some(p.name.as_str()).filter(|own| target != Some(*own));
+                for name in target.into_iter().chain(own) {
+                    let sum = names.routed.entry(name).or_default();
+                    *sum = sum.saturating_add(p.maxconn.unwrap_or(default));
+                }
+            }
+        }
+        names
+    }
+
+    /// `fullconn`: as said, or a tenth of the `maxconn`s of the frontends that may route here.
+    fn fullconn(&self, p: &Proxy) -> u32 {
+        let all = self.routed.get(p.name.as_str()).copied().unwrap_or(0);
+        p.fullconn.unwrap_or(all.div_ceil(10))
+    }
+
+    fn default_backend(&self, index: usize, p: &Proxy) -> Option<usize> {
+        match &p.default_backend {
+            Some((name, _)) => self.backends.get(name.as_str()).copied(),
+            None => (p.kind == ProxyKind::Listen).then_some(index),
+        }
     }
 }
 
