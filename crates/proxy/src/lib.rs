@@ -4,6 +4,7 @@
 //! runs its streams, [`upstream`] finds a server, [`outcome`] tells how it ended.
 
 pub mod accept;
+pub mod filter;
 pub mod handshake;
 pub mod http;
 pub mod outcome;

@@ -4,7 +4,8 @@ use super::body::Body;
 use super::exchange::{Exchange, Stop, ms};
 use super::flow::{Flow, FlowError};
 use super::request::{head_fits, too_odd};
-use super::{headers, stages};
+use super::{filters, headers, stages};
+use crate::filter::{Chain, Gate, Point, Stage};
 use crate::outcome;
 use crate::plan::{ProxyPlan, ServerPlan};
 use crate::relay::{self, Lane};
@@ -17,7 +18,9 @@ use portcullis_sample::{Direction, Scope};
 use portcullis_transport::conn::Seen;
 use portcullis_transport::{Buffer, Millis};
 use portcullis_wire::h1::{Bad, Chunked, Fault, Framing, Info, Parsed, encode, parse_response};
+use std::cell::RefCell;
 use std::future::poll_fn;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -147,6 +150,12 @@ impl Transfer {
         Self { upstream, up, down, due, sent_at: worker.clock.now() }
     }
 
+    /// Lets the stream's filters see both bodies.
+    pub fn filter(&mut self, chain: &Rc<RefCell<Chain>>, task: &Task) {
+        self.up.gate = Some(Gate::new(chain, task, Direction::Request));
+        self.down.gate = Some(Gate::new(chain, task, Direction::Response));
+    }
+
     /// What is left of the client's bytes goes back to the exchange.
     fn reclaim(&mut self, x: &mut Exchange<'_>, worker: &Worker) {
         x.scratch.out = std::mem::take(&mut self.up.before);
@@ -215,7 +224,7 @@ pub async fn run(
         if let Some(captures) = &x.front.captures {
             captures.response(&x.scratch.response, &mut x.facts);
         }
-        let rules = back.rules.is_some() || x.front.rules.is_some();
+        let rules = back.rules.is_some() || x.front.rules.is_some() || x.filters.is_some();
         if rules && let Err(stop) = Box::pin(response_rules(x, session, back)).await {
             x.facts.bytes_down += arrived(&t.down.buffer, &info);
             t.give_up(x, &session.task.worker);
@@ -227,6 +236,9 @@ pub async fn run(
 
 /// The rule sets that look at the response: the backend's, then the frontend's.
 async fn response_rules(x: &mut Exchange<'_>, session: &mut Session, back: &ProxyPlan) -> Result<(), Stop> {
+    let response = Direction::Response;
+    filters::ask(x, session, response, Some(Point::Begin)).await?;
+    filters::ask(x, session, response, Some(Point::Before(Stage::Response))).await?;
     if let Some(sets) = &back.rules {
         stages::rules(x, session, &sets.tcp_response, Direction::Response, sets.response_delay).await?;
         stages::rules(x, session, &sets.http_response, Direction::Response, None).await?;
@@ -237,7 +249,8 @@ async fn response_rules(x: &mut Exchange<'_>, session: &mut Session, back: &Prox
         stages::rules(x, session, &sets.http_response, Direction::Response, None).await?;
     }
     super::answer::after_response(x, session).await;
-    Ok(())
+    filters::ask(x, session, response, Some(Point::After(Stage::Response))).await?;
+    filters::ask(x, session, response, None).await
 }
 
 /// What a response's head counts in `%B`: HAProxy counts it as its blocks, not as bytes of the wire.
@@ -279,7 +292,9 @@ async fn await_head(x: &mut Exchange<'_>, session: &Session, back: &ProxyPlan, t
         if !up.done && !sink_broken {
             match up.poll(cx, task, &session.conn, server) {
                 Poll::Ready(Err(FlowError::Sink(_))) => sink_broken = true,
-                Poll::Ready(Err(FlowError::Malformed)) => return Poll::Ready(Answer::BadRequest),
+                Poll::Ready(Err(FlowError::Malformed | FlowError::Filtered)) => {
+                    return Poll::Ready(Answer::BadRequest);
+                }
                 Poll::Ready(Err(FlowError::Source(_) | FlowError::Truncated)) => {
                     return Poll::Ready(Answer::CutRequest);
                 }
@@ -324,7 +339,7 @@ async fn await_head(x: &mut Exchange<'_>, session: &Session, back: &ProxyPlan, t
                 _ => {}
             }
         }
-        if due.server == Millis::NEVER || before != (up.reads, up.writes) {
+        if due.server == Millis::NEVER || before != (up.reads, up.writes) || up.is_gated() {
             due.renew(task, !up.done, true);
         }
         match task.poll_woken(cx) {
@@ -503,7 +518,9 @@ async fn pump(session: &Session, back: &ProxyPlan, t: &mut Transfer) -> Option<[
                 polled = up.poll(cx, task, &session.conn, server);
             }
             match polled {
-                Poll::Ready(Err(FlowError::Malformed)) => return Poll::Ready(Some([b'P', phase])),
+                Poll::Ready(Err(FlowError::Malformed | FlowError::Filtered)) => {
+                    return Poll::Ready(Some([b'P', phase]));
+                }
                 Poll::Ready(Err(_)) => return Poll::Ready(Some([b'C', phase])),
                 _ => {}
             }
@@ -518,7 +535,8 @@ async fn pump(session: &Session, back: &ProxyPlan, t: &mut Transfer) -> Option<[
                 _ => {}
             }
         }
-        if first || before != (up.reads, up.writes, down.reads, down.writes) {
+        let gated = up.is_gated() || down.is_gated();
+        if first || gated || before != (up.reads, up.writes, down.reads, down.writes) {
             first = false;
             let writing = down.is_writing();
             due.renew(task, writing || !up.done, !writing && !down.done);
@@ -531,7 +549,7 @@ async fn pump(session: &Session, back: &ProxyPlan, t: &mut Transfer) -> Option<[
 fn down_failure(e: &FlowError) -> [u8; 2] {
     match e {
         FlowError::Source(_) | FlowError::Truncated => *b"SD",
-        FlowError::Malformed => *b"PD",
+        FlowError::Malformed | FlowError::Filtered => *b"PD",
         FlowError::Sink(_) => *b"CD",
     }
 }
@@ -558,8 +576,8 @@ async fn run_tunnel(
     x.facts.bytes_up += up.counted();
     let nonempty = |b: Buffer| if b.is_empty() { None } else { Some(b) };
     let splice = |side| x.front.opts.union(back.opts).intersects(Opts::SPLICE_AUTO.union(side));
-    let mut to_server = Lane::new(nonempty(std::mem::take(&mut up.buffer)), splice(Opts::SPLICE_REQUEST));
-    let mut to_client = Lane::new(nonempty(std::mem::take(&mut down.buffer)), splice(Opts::SPLICE_RESPONSE));
+    let mut to_server = Lane::new(nonempty(std::mem::take(&mut up.buffer)), splice(Opts::SPLICE_REQUEST), up.gate.take());
+    let mut to_client = Lane::new(nonempty(std::mem::take(&mut down.buffer)), splice(Opts::SPLICE_RESPONSE), down.gate.take());
     let timeouts = relay::Timeouts {
         client: x.front.timeouts.client,
         server: back.timeouts.server,
