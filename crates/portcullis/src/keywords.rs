@@ -255,7 +255,9 @@ fn dump_class(registry: &Registry, class: &str) -> String {
 
 fn dump_filters() -> String {
     let working = FILTERS.iter().filter(|f| f.works().is_ok());
-    working.fold("# List of registered filter names:\n".to_owned(), |out, f| out + f.name + " [" + f.group + "]\n")
+    working.fold("# List of registered filter names:\n".to_owned(), |out, f| {
+        out + f.name + " [" + f.group + "]\n"
+    })
 }
 
 fn working<'e>(all: &'e [Entry], class: &'e str) -> impl Iterator<Item = &'e Entry> {

@@ -16,7 +16,11 @@ fn timed<T>(w: &World, what: &str, at_least: u128, at_most: u128, run: impl FnOn
     let start = Instant::now();
     let done = run();
     let took = start.elapsed().as_millis();
-    w.note(format!("{what}: at least {at_least} ms {}, at most {at_most} ms {}", took >= at_least, took <= at_most));
+    w.note(format!(
+        "{what}: at least {at_least} ms {}, at most {at_most} ms {}",
+        took >= at_least,
+        took <= at_most
+    ));
     done
 }
 
@@ -78,7 +82,10 @@ fn upload_is_limited() {
         w.proxy(&http("", rules));
         let mut c = w.client("fe");
         timed(w, "upload", 700, 1500, || {
-            c.send(format!("POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 40000\r\n\r\n{}", "z".repeat(40_000)));
+            c.send(format!(
+                "POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 40000\r\n\r\n{}",
+                "z".repeat(40_000)
+            ));
             c.response()
         });
     });

@@ -50,7 +50,11 @@ impl Filter for Limiter {
         }
         // what went on already counts
         let went = self.on.take();
-        self.on = Some(Window { limit: order.bytes.max(1), period: order.period.max(1), ..went.unwrap_or_default() });
+        self.on = Some(Window {
+            limit: order.bytes.max(1),
+            period: order.period.max(1),
+            ..went.unwrap_or_default()
+        });
     }
 }
 

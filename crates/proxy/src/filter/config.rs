@@ -173,8 +173,15 @@ fn filter(cx: &mut Cx<'_>, line: &Line) {
         return;
     };
     let Some(row) = FILTERS.iter().find(|r| word.is(r.name)) else {
-        let names: String = FILTERS.iter().filter(|r| r.works.is_ok()).map(|r| format!("\n    [{}] {}", r.group, r.name)).collect();
-        cx.alert(Some(word), format!("'filter' : unknown keyword '{}'. Registered keywords :{names}", word.str()));
+        let names: String = FILTERS
+            .iter()
+            .filter(|r| r.works.is_ok())
+            .map(|r| format!("\n    [{}] {}", r.group, r.name))
+            .collect();
+        cx.alert(
+            Some(word),
+            format!("'filter' : unknown keyword '{}'. Registered keywords :{names}", word.str()),
+        );
         return;
     };
     let mut args = line.args(2);
@@ -186,10 +193,8 @@ fn filter(cx: &mut Cx<'_>, line: &Line) {
     let set = cx.ext::<FilterSet>();
     match parsed {
         Ok(Spec::Limit(limit)) if set.limit(&limit.name).is_some() => {
-            let message = format!(
-                "'filter' : bwlim filter '{}' already declared for proxy '{owner}'",
-                limit.name
-            );
+            let message =
+                format!("'filter' : bwlim filter '{}' already declared for proxy '{owner}'", limit.name);
             cx.alert(line.word(2), message);
         }
         Ok(spec) => set.declared.push((row.name, spec)),
@@ -244,9 +249,9 @@ fn tracer(_: &str, args: &mut Args<'_>, owner: &str) -> Result<Spec, String> {
             "random-forwarding" | "random-parsing" => spec.random |= word.is("random-forwarding"),
             "hexdump" => spec.hexdump = true,
             "max-fwd" => {
-                let most = usize::try_from(number::leading(&value()?.text)).ok().filter(|n| *n <= 0xffff_ffff);
-                spec.most =
-                    most.ok_or("'max-fwd' expect unsigned integer (0 to 4294967295 expected)")?;
+                let most =
+                    usize::try_from(number::leading(&value()?.text)).ok().filter(|n| *n <= 0xffff_ffff);
+                spec.most = most.ok_or("'max-fwd' expect unsigned integer (0 to 4294967295 expected)")?;
             }
             other => return Err(format!("unknown keyword '{other}'.")),
         }

@@ -109,7 +109,8 @@ impl Flow {
     /// Is there anything that waits for the receiver?
     #[must_use]
     pub fn is_writing(&self) -> bool {
-        self.before_at < self.before.len() || self.payload > 0
+        self.before_at < self.before.len()
+            || self.payload > 0
             || self.held > 0
             || self.after_at < self.after.len()
     }

@@ -576,8 +576,13 @@ async fn run_tunnel(
     x.facts.bytes_up += up.counted();
     let nonempty = |b: Buffer| if b.is_empty() { None } else { Some(b) };
     let splice = |side| x.front.opts.union(back.opts).intersects(Opts::SPLICE_AUTO.union(side));
-    let mut to_server = Lane::new(nonempty(std::mem::take(&mut up.buffer)), splice(Opts::SPLICE_REQUEST), up.gate.take());
-    let mut to_client = Lane::new(nonempty(std::mem::take(&mut down.buffer)), splice(Opts::SPLICE_RESPONSE), down.gate.take());
+    let mut to_server =
+        Lane::new(nonempty(std::mem::take(&mut up.buffer)), splice(Opts::SPLICE_REQUEST), up.gate.take());
+    let mut to_client = Lane::new(
+        nonempty(std::mem::take(&mut down.buffer)),
+        splice(Opts::SPLICE_RESPONSE),
+        down.gate.take(),
+    );
     let timeouts = relay::Timeouts {
         client: x.front.timeouts.client,
         server: back.timeouts.server,

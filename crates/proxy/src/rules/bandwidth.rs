@@ -35,13 +35,15 @@ impl LimitBandwidth {
     /// Turns the filter on; what is not a positive number stands for the filter's own.
     pub(super) fn run(&self, cx: &mut RuleCx<'_, '_>) {
         let (Some(filters), Some(spec)) = (cx.filters, self.spec.get()) else { return };
-        let amount = |given: &Option<Amount>, own| match given {
-            Some(Amount::Fixed(n)) => Some(*n),
-            Some(Amount::Expr(e)) => e.integer(&cx.scope()).and_then(|n| u64::try_from(n).ok()),
-            None => None,
-        }
-        .filter(|n| *n > 0)
-        .unwrap_or(own);
+        let amount = |given: &Option<Amount>, own| {
+            match given {
+                Some(Amount::Fixed(n)) => Some(*n),
+                Some(Amount::Expr(e)) => e.integer(&cx.scope()).and_then(|n| u64::try_from(n).ok()),
+                None => None,
+            }
+            .filter(|n| *n > 0)
+            .unwrap_or(own)
+        };
         let (bytes, period) = (amount(&self.limit, spec.limit), amount(&self.period, spec.period));
         filters.borrow_mut().order(&Order { limit: spec, bytes, period });
     }
