@@ -129,17 +129,20 @@ mod tests {
         assert_eq!(takes(&mut window(), 20480, 0), (0, 1));
         // as measured with 3.5: 50000 bytes in 2.44 s
         let (time, times) = takes(&mut window(), 50000, 0);
-        assert!((2430..2460).contains(&time), "{time}");
+        assert!((2430..2550).contains(&time), "{time}");
         assert!((8..24).contains(&times), "{times}");
         let (time, times) = takes(&mut window(), 50000, 10240);
-        assert!((2430..2600).contains(&time), "{time}");
+        // "some pauses may be experienced" (manual)
+        assert!((2430..4000).contains(&time), "{time}");
         assert!(times <= 5, "{times}");
     }
 
     #[test]
     fn small_limits_and_large_pieces_go_on() {
-        let mut window = Window { limit: 3, period: 100, ..Window::default() };
-        let (time, _) = takes(&mut window, 30, 1000);
-        assert!((900..1100).contains(&time), "{time}");
+        let window = || Window { limit: 3, period: 100, ..Window::default() };
+        let (time, _) = takes(&mut window(), 30, 0);
+        assert!((850..1200).contains(&time), "{time}");
+        let (time, times) = takes(&mut window(), 30, 1000);
+        assert!(time <= 2000 && times == 10, "{time} {times}");
     }
 }
