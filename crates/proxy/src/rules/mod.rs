@@ -5,6 +5,7 @@
 //! HAProxy, with the ones that do not work yet.
 
 pub mod action;
+pub mod bandwidth;
 pub mod capture;
 pub mod cx;
 pub mod forwarded;
