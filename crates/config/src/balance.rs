@@ -53,6 +53,26 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
+    /// What statistics call it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Unsaid | Self::Random(_) => "random",
+            Self::RoundRobin => "roundrobin",
+            Self::StaticRoundRobin => "static-rr",
+            Self::LeastConn => "leastconn",
+            Self::First => "first",
+            Self::Sticky => "sticky",
+            Self::Source => "source",
+            Self::Uri(_) => "uri",
+            Self::UrlParam(_) => "url_param",
+            Self::Header { .. } => "hdr",
+            Self::RdpCookie(_) => "rdp-cookie",
+            Self::Hash(_) => "hash",
+            Self::LogHash => "log-hash",
+        }
+    }
+
     /// Does it choose by a key of the request?
     #[must_use]
     pub fn has_key(&self) -> bool {

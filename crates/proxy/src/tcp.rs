@@ -62,7 +62,16 @@ pub async fn run(session: &mut Session, first: Option<Buffer>) {
         Ok(Next::Over) => {}
         Ok(Next::Http) => {
             // the backend speaks HTTP: so does the connection from now on, and this stream was none
-            let first = s.first.take();
+            let worker = session.worker().clone();
+    let hash = match &back.key {
+        Some(key) => key.hash(&rule_cx(s, &worker, true).scope()),
+        None => None,
+    };
+    let stay = match &back.rules {
+        Some(_) => back.use_server(&rule_cx(s, &worker, true).scope()),
+        None => None,
+    };
+    let first = s.first.take();
             session.requests = 0;
             return Box::pin(crate::http::serve(session, first)).await;
         }
@@ -136,7 +145,7 @@ async fn story<'p>(
     }
     let first = s.first.take();
     let side = s.effects.server;
-    s.server = serve(session, s.front, back, &mut s.facts, side, first).await;
+    s.server = serve(session, s.front, back, &mut s.facts, (side, hash, stay), first).await;
     Ok(Next::Over)
 }
 
@@ -221,7 +230,7 @@ async fn serve<'p>(
     front: &'p ProxyPlan,
     back: &'p ProxyPlan,
     facts: &mut Facts<'p>,
-    side: ServerSide,
+    (side, hash, stay): (ServerSide, Option<u32>, Option<Arc<ServerState>>),
     first: Option<Buffer>,
 ) -> Option<Arc<ServerState>> {
     let mut wish = Wish {
@@ -233,7 +242,9 @@ async fn serve<'p>(
         side,
         wants_source: front.formats.needs.contains(Needs::SERVER_SOURCE),
         avoid: None,
-        stay: None,
+        hash,
+        persistent: stay.is_some(),
+        stay,
         began: None,
     };
     let found = match establish(&session.task, back, facts, &mut wish).await {

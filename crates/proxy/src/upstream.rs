@@ -4,7 +4,7 @@ use crate::plan::{ProxyPlan, ServerPlan};
 use crate::rules::socket::ServerSide;
 use crate::worker::{Task, Woken, Worker};
 use portcullis_backend::{
-    Choice, Connection, Descriptors, Grant, Handle, IdlePool, Lease, Next, Priority, QueueAt, SlotGuard,
+    Ask, Choice, Connection, Descriptors, Grant, Handle, IdlePool, Lease, Next, Priority, QueueAt, SlotGuard,
     retry,
 };
 use portcullis_sample::Facts;
@@ -252,7 +252,11 @@ pub struct Wish<'a> {
     pub wants_source: bool,
     /// Not this server: it failed this request already.
     pub avoid: Option<Arc<portcullis_backend::ServerState>>,
-    /// This server again (`retry-on`).
+    /// The hash of the request's key, for balancing.
+    pub hash: Option<u32>,
+    /// Persistence (`use-server`) chose the server in `stay`.
+    pub persistent: bool,
+    /// This server again (`retry-on`), or the one to persist on.
     pub stay: Option<Arc<portcullis_backend::ServerState>>,
     /// When the first attempt began, for another one.
     pub began: Option<Millis>,
@@ -338,7 +342,7 @@ pub async fn establish<'p>(
             if failure.status == 0 {
                 return Err(failure);
             }
-            let attempt = retry::Attempt { done, persistent: false, rotates: state.rotates() };
+            let attempt = retry::Attempt { done, persistent: wish.persistent, rotates: state.rotates() };
             let next = retry::decide(&policy, attempt);
             done += 1;
             match next {
@@ -363,6 +367,7 @@ pub async fn establish<'p>(
                 Next::Redispatch => {
                     facts.retries = done;
                     wish.avoid = Some(slot.server().clone());
+                    wish.persistent = false;
                     continue 'balance;
                 }
             }
@@ -420,7 +425,10 @@ async fn take_slot(
     loop {
         let choice = match stay.take().filter(|s| s.persistable()) {
             Some(server) => state.persist(&server),
-            None => state.balance(wish.avoid.as_deref()),
+            None => {
+                let avoid = wish.avoid.as_deref();
+                state.balance(Ask { avoid, hash: wish.hash, now: task.worker.clock.now().0 })
+            }
         };
         let at = match choice {
             Choice::Server(slot) => {
@@ -436,7 +444,13 @@ async fn take_slot(
         };
         let own = matches!(at, QueueAt::Server(_));
         let now = task.worker.clock.now();
-        let Ok(ticket) = state.enqueue(at, Priority::new(wish.side.class, wish.side.offset, now.0)) else {
+        let priority = Priority::new(wish.side.class, wish.side.offset, now.0);
+        // who finds the queue of the server that was chosen full waits with the others
+        let ticket = state.enqueue(at, priority).or_else(|full| match wish.persistent {
+            true => Err(full),
+            false => state.enqueue(QueueAt::Backend(0), priority),
+        });
+        let Ok(ticket) = ticket else {
             return Err(Failure { termination: *b"SQ", status: 503 });
         };
         task.deadline(now.after(back.timeouts.queue.or(back.timeouts.connect)));
