@@ -57,12 +57,12 @@ impl Algorithm {
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Unsaid | Self::Random(_) => "random",
+            // as 3.5 has it
+            Self::Unsaid | Self::Random(_) | Self::Sticky => "unknown",
             Self::RoundRobin => "roundrobin",
             Self::StaticRoundRobin => "static-rr",
             Self::LeastConn => "leastconn",
             Self::First => "first",
-            Self::Sticky => "sticky",
             Self::Source => "source",
             Self::Uri(_) => "uri",
             Self::UrlParam(_) => "url_param",

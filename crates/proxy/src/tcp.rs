@@ -62,16 +62,7 @@ pub async fn run(session: &mut Session, first: Option<Buffer>) {
         Ok(Next::Over) => {}
         Ok(Next::Http) => {
             // the backend speaks HTTP: so does the connection from now on, and this stream was none
-            let worker = session.worker().clone();
-    let hash = match &back.key {
-        Some(key) => key.hash(&rule_cx(s, &worker, true).scope()),
-        None => None,
-    };
-    let stay = match &back.rules {
-        Some(_) => back.use_server(&rule_cx(s, &worker, true).scope()),
-        None => None,
-    };
-    let first = s.first.take();
+            let first = s.first.take();
             session.requests = 0;
             return Box::pin(crate::http::serve(session, first)).await;
         }
@@ -143,6 +134,15 @@ async fn story<'p>(
     if back.index != s.front.index {
         content_rules(s, session, back).await?;
     }
+    let worker = session.worker().clone();
+    let hash = match &back.key {
+        Some(key) => key.hash(&rule_cx(s, &worker, true).scope()),
+        None => None,
+    };
+    let stay = match &back.rules {
+        Some(_) => back.use_server(&rule_cx(s, &worker, true).scope()),
+        None => None,
+    };
     let first = s.first.take();
     let side = s.effects.server;
     s.server = serve(session, s.front, back, &mut s.facts, (side, hash, stay), first).await;

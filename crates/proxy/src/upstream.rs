@@ -4,7 +4,7 @@ use crate::plan::{ProxyPlan, ServerPlan};
 use crate::rules::socket::ServerSide;
 use crate::worker::{Task, Woken, Worker};
 use portcullis_backend::{
-    Ask, Choice, Connection, Descriptors, Grant, Handle, IdlePool, Lease, Next, Priority, QueueAt, SlotGuard,
+    Ask, Choice, Connection, Descriptors, Grant, Handle, IdlePool, Lease, Next, Priority, SlotGuard,
     retry,
 };
 use portcullis_sample::Facts;
@@ -442,18 +442,13 @@ async fn take_slot(
             }
             Choice::Wait(at) => at,
         };
-        let own = matches!(at, QueueAt::Server(_));
         let now = task.worker.clock.now();
         let priority = Priority::new(wish.side.class, wish.side.offset, now.0);
-        // who finds the queue of the server that was chosen full waits with the others
-        let ticket = state.enqueue(at, priority).or_else(|full| match wish.persistent {
-            true => Err(full),
-            false => state.enqueue(QueueAt::Backend(0), priority),
-        });
-        let Ok(ticket) = ticket else {
+        let Ok(ticket) = state.enqueue(at, priority) else {
             return Err(Failure { termination: *b"SQ", status: 503 });
         };
         task.deadline(now.after(back.timeouts.queue.or(back.timeouts.connect)));
+        let own = ticket.server().is_some();
         let mut ticket = pin!(ticket);
         let granted = watched(task, wish, |cx| ticket.as_mut().poll(cx)).await;
         let passed = match &granted {

@@ -184,9 +184,7 @@ fn play(be: &BackendState, balance: &Balancing, rows: &[Row], held: bool) {
                 name
             }
             Choice::Wait(to) => {
-                let ticket = be.enqueue(to, crate::Priority::default());
-                let all = crate::QueueAt::Backend(0);
-                tickets.push(ticket.or_else(|_| be.enqueue(all, crate::Priority::default())));
+                tickets.push(be.enqueue(to, crate::Priority::default()).expect("room in some queue"));
                 "queued".to_owned()
             }
             Choice::Nobody => "nobody".to_owned(),
