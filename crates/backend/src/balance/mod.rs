@@ -157,11 +157,10 @@ impl Balancer {
         (self.active, self.backups)
     }
 
-    /// Does it go round between several active servers?
+    /// Does balancing again yield another of several active servers?
     pub fn rotates(&self) -> bool {
-        let goes_round =
-            matches!(self.balance.algorithm, Algorithm::RoundRobin | Algorithm::StaticRoundRobin | Algorithm::LogHash);
-        goes_round && self.active > 1
+        let stays = self.balance.algorithm.has_key() || self.balance.algorithm == Algorithm::Sticky;
+        !stays && self.active > 1
     }
 
     /// Do weights stay as configured (`static-rr`, map-based hashes)? Only 0 and the configured one can be set then.

@@ -259,10 +259,13 @@ fn lines() {
             w.note(format!("{mode}: {line}"));
             w.note(format!("code {}", out.code));
             for l in out.stderr.lines().filter(|l| l.starts_with("[ALERT]") || l.starts_with("[WARNING]")) {
-                let message = l.rsplit("] : ").next().unwrap_or(l);
+                let message = match l.split_once("cfg:") {
+                    Some((_, rest)) => rest.split_once("] : ").map_or(rest, |(_, m)| m),
+                    None => l.split_once(" : ").map_or(l, |(_, m)| m),
+                };
                 let about = ["balance", "hash-", "use-server", "Falling back", "such ACL"];
                 if about.iter().any(|a| message.contains(a)) {
-                    w.note(message.trim_start_matches(|c| c != ':').trim_start_matches(": ").to_owned());
+                    w.note(message);
                 }
             }
         });
