@@ -53,8 +53,6 @@ pub enum QueueAt {
     Backend(u64),
     /// In this server's own.
     Server(Arc<ServerState>),
-    /// In this server's own, which balancing chose; or in the backend's if that is full.
-    Chosen(Arc<ServerState>),
 }
 
 /// What balancing says.
@@ -167,7 +165,7 @@ impl BackendState {
         match self.balancer.lock().choose(ask, &self.queues) {
             Pick::Server(slot) => Choice::Server(slot),
             Pick::Full => Choice::Wait(QueueAt::Backend(epoch)),
-            Pick::FullServer(server) => Choice::Wait(QueueAt::Chosen(server)),
+            Pick::FullServer(server) => Choice::Wait(QueueAt::Server(server)),
             Pick::Nobody => Choice::Nobody,
         }
     }
@@ -188,12 +186,6 @@ impl BackendState {
         match at {
             QueueAt::Server(server) => {
                 let ticket = self.queues.join(Some(&server), priority)?;
-                self.queues.hand_over(&server);
-                Ok(ticket)
-            }
-            QueueAt::Chosen(server) => {
-                let own = self.queues.join(Some(&server), priority);
-                let ticket = own.or_else(|QueueFull| self.queues.join(None, priority))?;
                 self.queues.hand_over(&server);
                 Ok(ticket)
             }

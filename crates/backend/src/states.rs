@@ -62,7 +62,8 @@ impl States {
             match by_name.remove(server.name.as_str()).and_then(|at| entries.get_mut(at)) {
                 Some(entry) => {
                     let old = &entry.config;
-                    same &= (old.backup, old.id, &old.identity) == (config.backup, config.id, &config.identity)
+                    same &= (old.backup, old.id, &old.identity)
+                        == (config.backup, config.id, &config.identity)
                         && (old.weight == config.weight || !fixed);
                     update(entry, config);
                     members.push(entry.state.clone());

@@ -247,7 +247,8 @@ fn all_backups_take_turns() {
     let mut section = proxy("b", vec![server("b1", backup()), server("b2", backup())]);
     section.opts |= Opts::ALLBACKUPS;
     let backend = States::new(1).backend(&section, 10);
-    let names: Vec<_> = (0..4).map(|_| take(backend.balance(Ask::default())).server().name.to_string()).collect();
+    let names: Vec<_> =
+        (0..4).map(|_| take(backend.balance(Ask::default())).server().name.to_string()).collect();
     assert_eq!(names, ["b1", "b2", "b1", "b2"]);
 }
 
@@ -260,7 +261,11 @@ fn redispatch_avoids() {
     }
     let s2 = backend.server("s2").expect("s2");
     backend.set_admin(&s2, Admin::Maint);
-    assert_eq!(&*take(backend.balance(Ask { avoid: Some(&s1), ..Ask::default() })).server().name, "s1", "there is no other");
+    assert_eq!(
+        &*take(backend.balance(Ask { avoid: Some(&s1), ..Ask::default() })).server().name,
+        "s1",
+        "there is no other"
+    );
 }
 
 #[test]
@@ -363,7 +368,8 @@ fn no_wake_up_is_lost_and_no_slot_leaks() {
             scope.spawn(move || {
                 for turn in 0..TURNS {
                     let persistent = (turn + thread).is_multiple_of(3);
-                    let choice = if persistent { backend.persist(s1) } else { backend.balance(Ask::default()) };
+                    let choice =
+                        if persistent { backend.persist(s1) } else { backend.balance(Ask::default()) };
                     let queue = match choice {
                         Choice::Server(slot) => {
                             work(slot, turn);

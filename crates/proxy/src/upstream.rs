@@ -4,7 +4,7 @@ use crate::plan::{ProxyPlan, ServerPlan};
 use crate::rules::socket::ServerSide;
 use crate::worker::{Task, Woken, Worker};
 use portcullis_backend::{
-    Ask, Choice, Connection, Descriptors, Grant, Handle, IdlePool, Lease, Next, Priority, SlotGuard,
+    Ask, Choice, Connection, Descriptors, Grant, Handle, IdlePool, Lease, Next, Priority, QueueAt, SlotGuard,
     retry,
 };
 use portcullis_sample::Facts;
@@ -413,6 +413,17 @@ fn interrupted(i: Interrupt, late: [u8; 2]) -> Failure {
     }
 }
 
+/// `lbtot`: balancing chose a server, though the request may have to queue for it.
+fn count_choice(task: &Task, back: &ProxyPlan, choice: &Choice) {
+    let server = match choice {
+        Choice::Server(slot) => slot.server(),
+        Choice::Wait(QueueAt::Server(server)) => server,
+        _ => return,
+    };
+    back.counters(task.worker.id).lb_total.inc();
+    server.counters.of(task.worker.id.into()).lb_total.inc();
+}
+
 /// A slot on a server, after a queue if need be.
 async fn take_slot(
     task: &Task,
@@ -423,19 +434,19 @@ async fn take_slot(
     mut stay: Option<Arc<portcullis_backend::ServerState>>,
 ) -> Result<SlotGuard, Failure> {
     loop {
-        let choice = match stay.take().filter(|s| s.persistable()) {
-            Some(server) => state.persist(&server),
+        let stay = stay.take().filter(|s| s.persistable());
+        let choice = match &stay {
+            Some(server) => state.persist(server),
             None => {
                 let avoid = wish.avoid.as_deref();
                 state.balance(Ask { avoid, hash: wish.hash, now: task.worker.clock.now().0 })
             }
         };
+        if stay.is_none() {
+            count_choice(task, back, &choice);
+        }
         let at = match choice {
-            Choice::Server(slot) => {
-                back.counters(task.worker.id).lb_total.inc();
-                slot.server().counters.of(task.worker.id.into()).lb_total.inc();
-                return Ok(slot);
-            }
+            Choice::Server(slot) => return Ok(slot),
             Choice::Nobody => {
                 back.counters(task.worker.id).failed_conns.inc();
                 return Err(Failure { termination: *b"SC", status: 503 });

@@ -189,7 +189,8 @@ impl Balancer {
             .map(|s| {
                 let (backup, eweight) = (s.backup(), self.eweight(s));
                 let sum = &mut before[usize::from(backup)];
-                let member = Member { state: s.clone(), backup, eweight, before: if eweight > 0 { *sum } else { 0 } };
+                let member =
+                    Member { state: s.clone(), backup, eweight, before: if eweight > 0 { *sum } else { 0 } };
                 *sum = sum.wrapping_add(eweight);
                 member
             })
@@ -304,7 +305,8 @@ impl Balancer {
         let try_take = |at: usize| members.get(at).and_then(|m| m.state.try_acquire());
         let slot = |slot: Option<SlotGuard>| slot.map_or(Pick::Full, Pick::Server);
         // the key is not looked at where there is but one server
-        let zero = single && balance.algorithm.has_key() && !matches!(balance.algorithm, Algorithm::UrlParam(_));
+        let zero =
+            single && balance.algorithm.has_key() && !matches!(balance.algorithm, Algorithm::UrlParam(_));
         let hash = if zero { Some(0) } else { ask.hash };
         match method {
             Method::RoundRobin(rr) => slot(rr.choose(backup, avoid, try_take)),
@@ -332,7 +334,8 @@ impl Balancer {
             }
             Method::LeastConn => least(members, backup, avoid, queues),
             Method::First(order) => {
-                let usable = |at: &&usize| members.get(**at).is_some_and(|m| m.backup == backup && m.eweight > 0);
+                let usable =
+                    |at: &&usize| members.get(**at).is_some_and(|m| m.backup == backup && m.eweight > 0);
                 let mut others = order.iter().filter(usable).filter(|at| Some(**at) != avoid);
                 slot(others.find_map(|at| try_take(*at)).or_else(|| avoid.and_then(try_take)))
             }
@@ -369,7 +372,8 @@ fn least(members: &[Member], backup: bool, avoid: Option<usize>, queues: &Queues
         limit == 0 || s.load() < limit.saturating_add(s.maxqueue())
     };
     let accepts = |slot: u32| {
-        member(slot).is_some_and(|at| avoid != Some(at) && members.get(at).is_some_and(|m| has_room(&m.state)))
+        member(slot)
+            .is_some_and(|at| avoid != Some(at) && members.get(at).is_some_and(|m| has_room(&m.state)))
     };
     match queues.loads.least(backup, accepts).and_then(member) {
         Some(at) => take(members, at),

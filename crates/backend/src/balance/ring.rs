@@ -85,7 +85,8 @@ impl Group {
     fn nearest(&self, hash: u32) -> Option<usize> {
         let highest = self.nodes.len().checked_sub(1)?;
         let after = self.nodes.partition_point(|n| n.key < hash);
-        let (before, after) = (after.checked_sub(1).unwrap_or(highest), if after > highest { 0 } else { after });
+        let (before, after) =
+            (after.checked_sub(1).unwrap_or(highest), if after > highest { 0 } else { after });
         let back = hash.wrapping_sub(self.nodes.get(before)?.key);
         let on = self.nodes.get(after)?.key.wrapping_sub(hash);
         Some(if back <= on { before } else { after })
@@ -100,11 +101,8 @@ impl Ring {
         for (backup, key, count) in servers {
             let member = self.owners.len() as u32;
             self.owners.push(Owner { key, count, most: count, refused: 0 });
-            let nodes = (0..count).map(|index| Node {
-                key: avalanche(key.wrapping_add(index)),
-                member,
-                index,
-            });
+            let nodes =
+                (0..count).map(|index| Node { key: avalanche(key.wrapping_add(index)), member, index });
             all[usize::from(backup)].extend(nodes);
             self.group(backup).servers += u32::from(count > 0);
         }

@@ -46,8 +46,7 @@ pub const ROWS: &[Keyword] = &[
     ),
 ];
 
-const UNKNOWN: &str =
-    "balance only supports 'roundrobin', 'static-rr', 'leastconn', 'source', 'uri', 'url_param', 'hash', \
+const UNKNOWN: &str = "balance only supports 'roundrobin', 'static-rr', 'leastconn', 'source', 'uri', 'url_param', 'hash', \
      'hdr(name)', 'rdp-cookie(name)', 'log-hash' and 'sticky' options.";
 
 /// Algorithms without arguments; what follows them is not looked at.

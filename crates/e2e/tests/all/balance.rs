@@ -9,8 +9,11 @@ use std::os::unix::net::UnixStream;
 
 /// One frontend, and a backend with these lines and servers; responses name the server.
 fn config(lines: &str, servers: &[&str]) -> String {
-    let servers: String =
-        servers.iter().enumerate().map(|(i, s)| format!("  server s{} 127.0.0.1:${{o1}} {s}\n", i + 1)).collect();
+    let servers: String = servers
+        .iter()
+        .enumerate()
+        .map(|(i, s)| format!("  server s{} 127.0.0.1:${{o1}} {s}\n", i + 1))
+        .collect();
     format!(
         "
 global
@@ -177,11 +180,25 @@ fn use_server() {
 #[test]
 fn names_in_statistics() {
     scenario("balance/names_in_statistics", |w| {
-        let section = |(at, lines): (usize, &&str)| format!("backend b{at}\n  {lines}\n  server s1 127.0.0.1:${{o1}}\n");
+        let section = |(at, lines): (usize, &&str)| {
+            format!("backend b{at}\n  {lines}\n  server s1 127.0.0.1:${{o1}}\n")
+        };
         let all: String = [
-            "", "balance", "balance roundrobin", "balance static-rr", "balance leastconn", "balance first",
-            "balance random", "balance random(3)", "balance source", "balance uri", "balance url_param x",
-            "balance hdr(x)", "balance rdp-cookie", "balance hash base", "balance sticky",
+            "",
+            "balance",
+            "balance roundrobin",
+            "balance static-rr",
+            "balance leastconn",
+            "balance first",
+            "balance random",
+            "balance random(3)",
+            "balance source",
+            "balance uri",
+            "balance url_param x",
+            "balance hdr(x)",
+            "balance rdp-cookie",
+            "balance hash base",
+            "balance sticky",
         ]
         .iter()
         .enumerate()

@@ -5,6 +5,7 @@
 //! HAProxy, with the ones that do not work yet.
 
 pub mod action;
+pub mod balance;
 pub mod capture;
 pub mod cx;
 pub mod forwarded;
@@ -15,7 +16,6 @@ pub mod lang;
 pub mod number;
 pub mod parse;
 pub mod redirect;
-pub mod balance;
 pub mod rewrite;
 pub mod route;
 pub mod rows;
@@ -28,12 +28,12 @@ mod tests;
 pub mod variables;
 
 pub use action::{Action, Rule, Target, Timeout, UseBackend};
+pub use balance::Key;
 pub use capture::Captures;
 pub use cx::{BodyState, Cursor, Effects, Flow, RuleCx, Wait};
 pub use forwarded::Forwarded;
 pub use headers::UniqueId;
 pub use route::Routes;
-pub use balance::Key;
 pub use rows::rows;
 pub use run::{monitor_answer, run};
 pub use sets::{RuleSets, Rules};
