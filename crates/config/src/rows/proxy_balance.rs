@@ -75,7 +75,7 @@ const PREFIXES: &[(&str, Parse)] =
 
 fn balance(cx: &mut Cx<'_>, line: &Line) {
     let Some(word) = line.word(1) else {
-        cx.proxy().balance.algorithm = Algorithm::RoundRobin;
+        cx.proxy().balance.algorithm = Algorithm::Unsaid;
         return;
     };
     let mut args = line.args(2);
