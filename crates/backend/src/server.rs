@@ -264,7 +264,7 @@ impl ServerState {
     /// Sessions in the last second.
     pub(crate) fn rate(&self, now: u64) -> u64 {
         let all = self.counters.iter().map(|c| c.sess_rate.window(now));
-        all.sum::<portcullis_telemetry::rate::Window>().per_second(now).into()
+        all.sum::<portcullis_telemetry::rate::Window>().per_second(now)
     }
     /// Most slots ever taken.
     pub fn used_max(&self) -> u32 {
