@@ -152,8 +152,17 @@ async fn story<'p>(
     if back.index != s.front.index {
         content_rules(s, session, back, Stage::Backend).await?;
     }
+    let worker = session.worker().clone();
+    let hash = match &back.key {
+        Some(key) => key.hash(&rule_cx(s, &worker, true).scope()),
+        None => None,
+    };
+    let stay = match &back.rules {
+        Some(_) => back.use_server(&rule_cx(s, &worker, true).scope()),
+        None => None,
+    };
     let first = s.first.take();
-    s.server = serve(s, session, back, first).await;
+    s.server = serve(s, session, back, (hash, stay), first).await;
     Ok(Next::Over)
 }
 
@@ -262,6 +271,7 @@ async fn serve<'p>(
     s: &mut Stream<'p>,
     session: &mut Session,
     back: &'p ProxyPlan,
+    (hash, stay): (Option<u32>, Option<Arc<ServerState>>),
     first: Option<Buffer>,
 ) -> Option<Arc<ServerState>> {
     let Stream { front, facts, filters, effects, .. } = s;
@@ -275,7 +285,9 @@ async fn serve<'p>(
         side: effects.server,
         wants_source: front.formats.needs.contains(Needs::SERVER_SOURCE),
         avoid: None,
-        stay: None,
+        hash,
+        persistent: stay.is_some(),
+        stay,
         began: None,
     };
     let found = match establish(&session.task, back, facts, &mut wish).await {

@@ -1,6 +1,7 @@
 //! Every end-to-end test, in one binary.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a failure here is a failed test
 
+mod balance;
 mod command_line;
 mod config_errors;
 mod config_language;

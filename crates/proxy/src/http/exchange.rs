@@ -300,7 +300,21 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
     let first = session.requests == 1;
     let mut private = session.private.take();
     x.keep_for_retries(back);
-    let (mut avoid, mut stay, mut began) = (None, None, None);
+    let hash = match &back.key {
+        Some(key) => {
+            if key.wants_body(&x.scratch.request) {
+                Box::pin(stages::buffer_body(x, session)).await?;
+            }
+            key.hash(&x.rule_cx(&worker, Direction::Request, true).scope())
+        }
+        None => None,
+    };
+    let mut stay = match &back.rules {
+        Some(_) => back.use_server(&x.rule_cx(&worker, Direction::Request, true).scope()),
+        None => None,
+    };
+    let mut persistent = stay.is_some();
+    let (mut avoid, mut began) = (None, None);
     loop {
         let found = {
             let mut wish = Wish {
@@ -311,11 +325,14 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
                 side: x.effects.server,
                 wants_source: x.front.formats.needs.contains(Needs::SERVER_SOURCE),
                 avoid: avoid.take(),
+                hash,
+                persistent,
                 stay: stay.take(),
                 began,
             };
             let found = establish(&session.task, back, &mut x.facts, &mut wish).await;
             began = wish.began;
+            persistent = wish.persistent;
             found
         };
         let Established { upstream, slot, server, reused } =

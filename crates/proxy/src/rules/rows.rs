@@ -20,6 +20,7 @@ fn check_all(model: &mut Model, diags: &mut Diagnostics) {
     crate::reply::pages::check(model, diags);
     check::check(model, diags);
     crate::filter::config::check(model, diags);
+    super::balance::check(model, diags);
     capture::check(model, diags);
     for proxy in &model.proxies {
         let http = proxy.mode == Mode::Http;
@@ -124,7 +125,13 @@ const KEYWORDS: &[Keyword] = &[
         "Sends the ID to the server in this header.",
         unique_id_header,
     ),
-    not_yet("use-server", "<server> [{ if | unless } <condition>]", "Chooses the server."),
+    works(
+        "use-server",
+        Sections::PROXY,
+        "<server> { if | unless } <condition>",
+        "Chooses the server.",
+        route::use_server,
+    ),
     not_yet("force-persist", "{ if | unless } <condition>", "Persists on servers that are down."),
     not_yet("force-be-switch", "{ if | unless } <condition>", "Switches to backends that are unpublished."),
     not_yet("ignore-persist", "{ if | unless } <condition>", "Ignores persistence."),
