@@ -207,7 +207,8 @@ pub async fn run(
             if let Err(cause) = Box::pin(interim(x, session, &mut t.due)).await {
                 t.give_up(x, worker);
                 t.upstream.conn.reset_on_close();
-                return Ended::Stopped(Stop::mute(&[cause, b'H'], 0));
+                x.facts.status = if cause == b'C' { 400 } else { 0 };
+                return Ended::Stopped(Stop::mute(&[cause, b'D'], 0));
             }
             continue;
         }
