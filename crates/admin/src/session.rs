@@ -183,6 +183,10 @@ impl<S: Stream> Client<S> {
                 }
                 return Ok(Ok(text));
             }
+            // an empty line is a byte as well
+            if line.len() >= room {
+                return Ok(Err(NoLine::TooLong));
+            }
             text.extend_from_slice(&line);
             text.push(b'\n');
         }

@@ -114,8 +114,8 @@ async fn held_back(listener: &ListenerPlan, fd: OwnedFd, timer: &Task) -> Option
     let front = &listener.proxy.front;
     let tcp = matches!(listener.bind.address.host, Host::V4(_) | Host::V6(_));
     if tcp {
-        // the other workers' descriptors are of the same socket; the second call changes nothing
-        let _ = rustix::net::shutdown(&fd, rustix::net::Shutdown::Read);
+        // the other workers' descriptors are of the same socket
+        let _ = portcullis_transport::listen::silence(&fd);
     }
     let holding = Counted::new(&front.holding);
     poll_fn(|cx| {

@@ -156,7 +156,7 @@ impl Running {
     pub fn pause(&self) {
         self.process.tell_all(|| Mail::Run(Box::new(|w| w.close_listeners())));
         for b in self.bound.iter().filter(|b| is_inet(b)) {
-            let _ = rustix::net::shutdown(&b.fd, rustix::net::Shutdown::Both);
+            let _ = portcullis_transport::listen::silence(&b.fd);
         }
     }
     /// SIGTTIN: listens again.

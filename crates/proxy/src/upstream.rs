@@ -82,8 +82,14 @@ impl Wake for Watch {
         if let Ok(mut r) = self.bell.rung.lock() {
             r.push(self.id);
         }
-        self.bell.any.store(true, Ordering::Release);
-        if let Some(w) = self.bell.waiting.lock().ok().and_then(|mut w| w.take()) {
+        self.bell.ring();
+    }
+}
+
+impl Bell {
+    fn ring(&self) {
+        self.any.store(true, Ordering::Release);
+        if let Some(w) = self.waiting.lock().ok().and_then(|mut w| w.take()) {
             w.wake();
         }
     }
@@ -96,6 +102,8 @@ pub struct Idle {
     resting: Vec<Option<Handle>>,
     free: Vec<u32>,
     bell: Arc<Bell>,
+    /// [`tend`] will look for those that are too many; it need not while there are none.
+    tended: bool,
 }
 
 impl Idle {
@@ -107,6 +115,7 @@ impl Idle {
             resting: Vec::new(),
             free: Vec::new(),
             bell: Arc::default(),
+            tended: false,
         }
     }
 
@@ -139,6 +148,10 @@ impl Idle {
             Ok(handle) => {
                 if let Some(r) = self.resting.get_mut(id as usize) {
                     *r = Some(handle);
+                }
+                if !self.tended {
+                    self.tended = true;
+                    self.bell.ring();
                 }
                 Some(handle)
             }
@@ -210,6 +223,7 @@ pub async fn tend(worker: Rc<Worker>) {
         let mut closed = Vec::new();
         let next = idle.pool.purge(worker.clock.now().0, |c| closed.push(c));
         closed.into_iter().for_each(|c| idle.give_up(c));
+        idle.tended = next.is_some();
         drop(idle);
         task.deadline(next.map_or(Millis::NEVER, Millis));
     }

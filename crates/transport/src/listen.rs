@@ -2,11 +2,12 @@
 
 use portcullis_config::addr::{Address, Host, Ports, Transport};
 use portcullis_config::{Bind, UnixBind};
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix, SocketFlags, SocketType, ipproto, sockopt};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
+use std::sync::Mutex;
 
 /// What a listening socket is asked for beyond its `bind` line.
 #[derive(Clone, Debug)]
@@ -55,6 +56,21 @@ pub fn open(bind: &Bind, options: &ListenOptions) -> Result<OwnedFd, ListenError
             "not an address to listen on",
         ))),
     }
+}
+
+/// Ends listening on a TCP socket for now; `listen` begins anew. Any number of workers may ask it of the same socket: only
+/// the first changes anything. Asked of a socket that does not listen, the kernel would note that nothing more is to be
+/// received, and would pass that on to every connection that is accepted later.
+///
+/// # Errors
+/// The system's reason.
+pub fn silence(socket: impl AsFd) -> io::Result<()> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _alone = ONE_AT_A_TIME.lock();
+    if sockopt::socket_acceptconn(&socket)? {
+        rustix::net::shutdown(&socket, rustix::net::Shutdown::Read)?;
+    }
+    Ok(())
 }
 
 /// The Internet address that an [`Address`] stands for, if it is one with at most one port.
@@ -122,7 +138,7 @@ fn inet(bind: &Bind, o: &ListenOptions) -> Result<OwnedFd, ListenError> {
         sockopt::set_tcp_congestion(&fd, name).map_err(err("cannot set congestion control algorithm"))?;
     }
     portcullis_sys::socket::before_listen(
-        rustix::fd::AsFd::as_fd(&fd),
+        fd.as_fd(),
         &portcullis_sys::socket::BeforeListen {
             interface: bind.interface.as_deref(),
             transparent: bind.transparent,
@@ -184,4 +200,27 @@ fn permissions(path: &Path, bind: &Bind, unix: &UnixBind) -> io::Result<()> {
         std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+
+    #[test]
+    fn silenced_twice_it_listens_again() {
+        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap();
+        silence(&socket).unwrap();
+        silence(&socket).unwrap();
+        assert!(TcpStream::connect(address).is_err(), "still listens");
+        rustix::net::listen(&socket, 10).unwrap();
+        // the kernel keeps a port that was asked for, and chooses again otherwise
+        let mut client = TcpStream::connect(socket.local_addr().unwrap()).unwrap();
+        client.write_all(b"hello").unwrap();
+        let mut received = [0; 5];
+        socket.accept().unwrap().0.read_exact(&mut received).unwrap();
+        assert_eq!(&received, b"hello");
+    }
 }

@@ -654,6 +654,22 @@ fn frontends() {
     });
 }
 
+/// Every worker has a descriptor of the same listening socket.
+#[test]
+fn a_frontend_of_several_workers_comes_back() {
+    scenario("runtime_api/a_frontend_of_several_workers_comes_back", |w| {
+        w.ok("o1");
+        w.proxy(&format!("{}{}", GLOBAL.replace("nbthread 1", "nbthread 2"), sections("", "")));
+        let last = w.dir().join("user");
+        assert!(wait_for(PATIENCE, || last.exists().then_some(())).is_some(), "no stats socket");
+        for _ in 0..3 {
+            all(w, "cli", &["disable frontend fe", "enable frontend fe"]);
+            let line = get(w, "/").lines().next().unwrap_or("").to_string();
+            w.note(line);
+        }
+    });
+}
+
 #[test]
 fn limits() {
     scenario("runtime_api/limits", |w| {

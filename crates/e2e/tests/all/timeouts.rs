@@ -1,6 +1,10 @@
 //! Every timeout with its answer and its termination state (manual: timeout *, section 8.5).
 use crate::sections;
+use portcullis_e2e::process::PATIENCE;
 use portcullis_e2e::{OriginConn, scenario};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
 
 fn silent(mut c: OriginConn) {
     c.request();
@@ -266,5 +270,67 @@ fn tarpit_takes_its_time() {
         w.client("fe").get("/bad", "Connection: close\r\n").read_to_end();
         w.note(format!("took 0.3 s at least: {}", start.elapsed().as_millis() >= 290));
         w.logs(1);
+    });
+}
+
+/// What was begun and could not be written in time is followed by nothing else.
+fn whole_until_the_end(received: &[u8], unit: &str) -> bool {
+    let unit = unit.to_ascii_lowercase().into_bytes();
+    received.to_ascii_lowercase().chunks(unit.len()).all(|c| unit.starts_with(c))
+}
+
+#[test]
+fn client_does_not_read_interim_responses() {
+    const HINT: &str = "HTTP/1.1 103 Early Hints\r\nlink: </style.css>\r\n\r\n";
+    scenario("timeouts/client_does_not_read_interim_responses", |w| {
+        w.origin("o1", |mut c| {
+            c.request();
+            c.send_quietly(HINT.repeat(500_000).as_bytes());
+            c.send_quietly(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        });
+        w.proxy(&sections("timeout client 500ms\nlog-format \"%ts %ST\"", ""));
+        let mut s = TcpStream::connect(("127.0.0.1", w.port("fe"))).unwrap();
+        s.set_read_timeout(Some(PATIENCE)).unwrap();
+        s.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        w.logs(1);
+        let mut received = Vec::new();
+        let _ = s.read_to_end(&mut received);
+        w.note(format!("some: {}", received.len() > HINT.len()));
+        w.note(format!("nothing behind a part: {}", whole_until_the_end(&received, HINT)));
+    });
+}
+
+#[test]
+fn client_does_not_read_answers() {
+    scenario("timeouts/client_does_not_read_answers", |w| {
+        w.ok("o1");
+        let front = "timeout client 500ms\nlog-format \"%ts %ST\"\n\
+             http-request return status 200 content-type text/plain string 12345";
+        w.proxy(&sections(front, ""));
+        let connect = |w: &mut portcullis_e2e::World| {
+            let s = TcpStream::connect(("127.0.0.1", w.port("fe"))).unwrap();
+            s.set_read_timeout(Some(PATIENCE)).unwrap();
+            s.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
+            s
+        };
+        let mut first = connect(w);
+        first.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        let mut head = [0; 2];
+        let mut unit = Vec::new();
+        while !unit.ends_with(b"12345") {
+            first.read_exact(&mut head[..1]).unwrap();
+            unit.push(head[0]);
+        }
+        drop(first);
+        let mut s = connect(w);
+        let many = "GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(1000);
+        // until both directions are full, or the connection has ended
+        while s.write_all(many.as_bytes()).is_ok() {}
+        let mut received = Vec::new();
+        let _ = s.read_to_end(&mut received);
+        let unit = String::from_utf8(unit).unwrap();
+        w.note(format!("some: {}", received.len() > unit.len()));
+        w.note(format!("nothing behind a part: {}", whole_until_the_end(&received, &unit)));
+        w.forget_logs();
     });
 }

@@ -25,7 +25,7 @@ pub async fn send(x: &mut Exchange<'_>, session: &mut Session, mut answer: Answe
     let bodyless = x.method == Method::Head;
     x.keep &= answer.write_h1(version, x.keep, bodyless, x.front.client_case.as_deref(), &mut out);
     session.task.deadline(session.task.worker.clock.now().after(x.front.timeouts.client));
-    write_all(session, &out).await;
+    x.keep &= write_all(session, &out).await.is_ok();
     x.scratch.response = answer.head;
     x.scratch.out = out;
 }
@@ -37,7 +37,8 @@ pub async fn send_early(x: &mut Exchange<'_>, session: &mut Session, status: u16
     let mut out = Vec::new();
     write_early(x.pages().frontend.early(status), &mut out);
     session.task.deadline(session.task.worker.clock.now().after(x.front.timeouts.client));
-    write_all(session, &out).await;
+    // the connection ends, however much of it was written
+    let _ = write_all(session, &out).await;
 }
 
 /// `http-after-response` rules of backend and frontend, on whatever response goes out.

@@ -106,7 +106,7 @@ pub async fn rules(
         last_call |= worker.clock.now() >= give_up;
         let flow = run(set, &mut cursor, &mut x.rule_cx(&worker, direction, last_call));
         x.effects.client.apply(&session.conn);
-        send_hints(x, session).await;
+        send_hints(x, session).await?;
         let termination = flow.termination(direction);
         match flow {
             Flow::Done | Flow::Accept => return Ok(()),
@@ -171,13 +171,15 @@ impl Exchange<'_> {
 }
 
 /// 103 responses that rules made go out at once.
-async fn send_hints(x: &mut Exchange<'_>, session: &Session) {
+async fn send_hints(x: &mut Exchange<'_>, session: &Session) -> Result<(), Stop> {
     for head in std::mem::take(&mut x.effects.hints) {
         let mut out = Vec::new();
         portcullis_wire::h1::encode::response(&head, x.front.client_case.as_deref(), &mut out);
         session.task.deadline(session.task.worker.clock.now().after(x.front.timeouts.client));
-        super::transfer::write_all(session, &out).await;
+        let sent = super::transfer::write_all(session, &out).await;
+        sent.map_err(|cause| Stop::mute(&[cause, b'R'], 0))?;
     }
+    Ok(())
 }
 
 /// Waits until a time, or (`more`) until more of the body has come.

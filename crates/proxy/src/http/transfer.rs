@@ -184,7 +184,12 @@ pub async fn run(
         headers::strip_connection(&mut x.scratch.response, info.upgrade);
         x.facts.bytes_down += counted(&x.scratch.response, &info);
         if (100..200).contains(&x.scratch.response.status) && x.scratch.response.status != 101 {
-            Box::pin(interim(x, session, &mut t.due)).await;
+            if let Err(cause) = Box::pin(interim(x, session, &mut t.due)).await {
+                t.give_up(x, worker);
+                t.upstream.conn.reset_on_close();
+                x.facts.status = if cause == b'C' { 400 } else { 0 };
+                return Ended::Stopped(Stop::mute(&[cause, b'D'], 0));
+            }
             continue;
         }
         if x.may_retry(back, RetryOn::status(x.scratch.response.status)) {
@@ -247,31 +252,37 @@ fn arrived(received: &Buffer, info: &Info) -> u64 {
     }
 }
 
-/// Passes an interim (1xx) response on.
-async fn interim(x: &mut Exchange<'_>, session: &Session, due: &mut Due) {
+/// Passes an interim (1xx) response on. The error is that of [`write_all`].
+async fn interim(x: &mut Exchange<'_>, session: &Session, due: &mut Due) -> Result<(), u8> {
     let mut out = Vec::new();
     encode::response(&x.scratch.response, x.front.client_case.as_deref(), &mut out);
     due.renew(&session.task, true, false);
-    write_all(session, &out).await;
+    write_all(session, &out).await?;
     due.server = Millis::NEVER;
+    Ok(())
 }
 
-/// Writes all of it, or as much as the client takes in time.
-pub async fn write_all(session: &Session, bytes: &[u8]) -> u64 {
+/// Writes all of it, as long as the client takes it in time. If it does not, nothing else may follow on the connection.
+///
+/// # Errors
+/// The cause, as the termination state has it.
+pub async fn write_all(session: &Session, bytes: &[u8]) -> Result<(), u8> {
     let mut at = 0;
     poll_fn(|cx| {
         while at < bytes.len() {
             match session.conn.poll_send(cx, &[std::io::IoSlice::new(&bytes[at..])], false) {
                 Poll::Ready(Ok(n)) => at += n,
-                Poll::Ready(Err(_)) => return Poll::Ready(()),
-                Poll::Pending if session.task.poll_woken(cx).is_some() => return Poll::Ready(()),
-                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(b'C')),
+                Poll::Pending => match session.task.poll_woken(cx) {
+                    None => return Poll::Pending,
+                    Some(Woken::Late) => return Poll::Ready(Err(b'c')),
+                    Some(Woken::Aborted(why)) => return Poll::Ready(Err(why.letter())),
+                },
             }
         }
-        Poll::Ready(())
+        Poll::Ready(Ok(()))
     })
-    .await;
-    at as u64
+    .await
 }
 
 /// Passes the response on, to its last byte.

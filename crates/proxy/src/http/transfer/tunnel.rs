@@ -18,8 +18,13 @@ pub(super) async fn run(
 ) -> Ended {
     let Transfer { upstream, up, down, .. } = t;
     x.keep = false;
-    write_all(session, &down.before).await;
     x.facts.bytes_up += up.counted();
+    if let Err(cause) = write_all(session, &down.before).await {
+        x.facts.termination[..2].copy_from_slice(&[cause, b'D']);
+        t.reclaim(x, &session.task.worker);
+        t.upstream.conn.reset_on_close();
+        return Ended::Done(false);
+    }
     let nonempty = |b: Buffer| if b.is_empty() { None } else { Some(b) };
     let splice = |side| x.front.opts.union(back.opts).intersects(Opts::SPLICE_AUTO.union(side));
     let mut to_server =
