@@ -151,6 +151,7 @@ fn open(
         }
         failed("[haproxy.main()] Some protocols failed to start their listeners! Exiting.".into())
     })?;
+    bound.iter().flat_map(|b| &b.warnings).for_each(say::warning);
     let control = portcullis_admin::bind(&model, &loaded.diags.files).map_err(|all| {
         all.into_iter().for_each(say::alert);
         failed("[haproxy.main()] Some protocols failed to start their listeners! Exiting.".into())

@@ -6,7 +6,7 @@ use portcullis_config::addr::{Host, Ports, Transport};
 use portcullis_config::{Diagnostics, Model, Opts, Proxy, Server, Severity, Source, UseSrc};
 use portcullis_sample::Format;
 use portcullis_transport::connect::{ConnectOptions, Target};
-use portcullis_transport::listen::socket_addr;
+use portcullis_transport::listen::{abstract_name, socket_addr};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -144,7 +144,8 @@ fn target(s: &Server, diags: &mut Diagnostics) -> Target {
     let mptcp = s.address.transport == Transport::Mptcp;
     let ip: IpAddr = match &s.address.host {
         Host::Unix(path) => return Target::Unix(path.clone()),
-        Host::Abstract(name) | Host::AbstractZ(name) => return Target::Abstract(name.clone()),
+        Host::Abstract(name) => return Target::Abstract(abstract_name(name)),
+        Host::AbstractZ(name) => return Target::Abstract(name.clone()),
         Host::V4(a) => (*a).into(),
         Host::V6(a) => (*a).into(),
         Host::Name(_) => IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
