@@ -118,7 +118,7 @@ async fn story<'p>(
             |i| plan.proxies.get(i).is_some_and(|p| !p.disabled),
         )
     });
-    let back = routed.or(s.front.default_backend).and_then(|i| s.plan.proxies.get(i));
+    let back = routed.or(s.front.default_backend).and_then(|i| s.plan.proxies.get(i)).filter(|b| !b.disabled);
     let Some(back) = back.map(|b| &**b) else { return Err(*b"SC") };
     if back.mode == Mode::Http {
         return Ok(Next::Http);

@@ -240,7 +240,7 @@ pub fn ms(n: u64) -> i32 {
 /// Chooses the backend.
 fn route<'p>(x: &mut Exchange<'p>, session: &Session) -> Result<&'p ProxyPlan, Stop> {
     let chosen = stages::route(x, session.worker()).or(x.front.default_backend);
-    match chosen.and_then(|i| x.plan.proxies.get(i)) {
+    match chosen.and_then(|i| x.plan.proxies.get(i)).filter(|back| !back.disabled) {
         Some(back) => {
             x.back = Some(back);
             x.facts.backend_name = &back.name;
