@@ -35,12 +35,7 @@ impl Bound {
         let b = &listener.bind;
         format!(
             "{:?} {:?} {:?} {:?} {} {:?} {shard}",
-            b.address,
-            b.namespace,
-            b.interface,
-            b.v4v6,
-            b.transparent,
-            b.tcp_md5sig
+            b.address, b.namespace, b.interface, b.v4v6, b.transparent, b.tcp_md5sig
         )
     }
 }

@@ -230,6 +230,7 @@ async fn serve<'p>(
         watch_client: first.is_none() || back.has(Opts::ABORTONCLOSE),
         reuse: None,
         private: None,
+        request: None,
         side,
         wants_source: front.formats.needs.contains(Needs::SERVER_SOURCE),
         avoid: None,

@@ -156,7 +156,8 @@ pub struct BeforeConnect<'a> {
 pub fn before_connect(fd: BorrowedFd<'_>, o: &BeforeConnect<'_>) -> io::Result<()> {
     let tcp = libc::IPPROTO_TCP;
     if let Some(name) = o.interface {
-        set_bytes(fd, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, name.as_bytes())?;
+        // an interface that is gone stops nobody
+        let _ = set_bytes(fd, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, name.as_bytes());
     }
     if o.transparent {
         set_transparent(fd, o.ipv6)?;

@@ -1,7 +1,7 @@
 //! Opening listeners, in the single-threaded phase of the process' life.
 
-use portcullis_config::addr::{Address, Host, Ports, Transport};
 use portcullis_config::Bind;
+use portcullis_config::addr::{Address, Host, Ports, Transport};
 use rustix::fd::OwnedFd;
 use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix, SocketFlags, SocketType, ipproto, sockopt};
 use std::io;
@@ -50,7 +50,9 @@ pub fn open(bind: &Bind, options: &ListenOptions) -> Result<(OwnedFd, Vec<Lackin
         Host::Fd(n) => portcullis_sys::fd::duplicate(*n)
             .map(|fd| (fd, Vec::new()))
             .map_err(step("cannot use inherited descriptor")),
-        Host::Unix(_) | Host::Abstract(_) | Host::AbstractZ(_) => unix(bind, options).map(|fd| (fd, Vec::new())),
+        Host::Unix(_) | Host::Abstract(_) | Host::AbstractZ(_) => {
+            unix(bind, options).map(|fd| (fd, Vec::new()))
+        }
         Host::V4(_) | Host::V6(_) => inet(bind, options),
         Host::Name(_) | Host::SockPair(_) | Host::Rhttp(_) => Err(step("cannot listen")(io::Error::new(
             io::ErrorKind::Unsupported,
@@ -182,7 +184,8 @@ fn unix(bind: &Bind, o: &ListenOptions) -> Result<OwnedFd, ListenError> {
         }
         Host::Abstract(name) | Host::AbstractZ(name) => {
             let padded = matches!(bind.address.host, Host::Abstract(_)).then(|| abstract_name(name));
-            let addr = SocketAddrUnix::new_abstract_name(padded.as_deref().unwrap_or(name)).map_err(err("invalid abstract name"))?;
+            let addr = SocketAddrUnix::new_abstract_name(padded.as_deref().unwrap_or(name))
+                .map_err(err("invalid abstract name"))?;
             rustix::net::bind(&fd, &SocketAddrAny::from(addr)).map_err(err("cannot bind UNIX socket"))?;
         }
         _ => {}

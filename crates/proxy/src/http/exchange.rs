@@ -273,6 +273,7 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
                 watch_client: back.has(Opts::ABORTONCLOSE),
                 reuse: Some(first),
                 private: private.take(),
+                request: Some(&x.scratch.request),
                 side: x.effects.server,
                 wants_source: x.front.formats.needs.contains(Needs::SERVER_SOURCE),
                 avoid: avoid.take(),

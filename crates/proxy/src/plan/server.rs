@@ -104,7 +104,6 @@ pub fn compile(model: &Model, p: &Proxy, index: usize, s: &Server, diags: &mut D
         connect: ConnectOptions {
             source: source.and_then(source_ports),
             interface: source.and_then(|s| s.interface.clone()),
-            transparent: source.is_some_and(|s| s.usesrc != UseSrc::None),
             keepalive,
             user_timeout: set.tcp_ut,
             congestion: set.cc.clone(),
