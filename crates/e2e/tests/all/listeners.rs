@@ -1,6 +1,6 @@
 //! What `bind` lines ask the system for, and what happens where it refuses (manual section 5.1).
 use crate::sections;
-use portcullis_e2e::process::PATIENCE;
+use portcullis_e2e::process::{PATIENCE, wait_for};
 use portcullis_e2e::{World, scenario};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::Command;
@@ -14,7 +14,8 @@ fn answers(w: &mut World) {
 
 /// Warnings and alerts that name a listener.
 fn complaints(w: &mut World) {
-    let text = w.process(0).stderr();
+    let told = || Some(w.process(0).stderr()).filter(|text| text.contains("protocol tcpv4:"));
+    let text = wait_for(PATIENCE, told).unwrap_or_default();
     for line in text.lines().filter(|l| l.contains("protocol tcpv4:")) {
         let from = line.find(']').map_or(0, |at| at + 1);
         let message = line[from..].split_once(" : ").map_or("", |(_, m)| m);
@@ -161,6 +162,5 @@ fn no_listener_is_an_error() {
                 out.stderr.contains("No enabled listener found (check for 'bind' directives) ! Exiting.");
             w.note(format!("{name}: {:?} {said}", out.code));
         }
-        let _ = PATIENCE;
     });
 }
