@@ -1,6 +1,6 @@
 //! Where server connections come from (manual: `source`, `usesrc`).
 use crate::sections;
-use portcullis_e2e::{World, scenario};
+use portcullis_e2e::scenario;
 
 #[test]
 fn an_address() {
