@@ -1,7 +1,7 @@
 //! The sockets: what the configuration says of them, and how they are opened.
 
 use portcullis_config::addr::Host;
-use portcullis_config::{Bind, Model, UnixBind};
+use portcullis_config::{Bind, Model};
 use portcullis_transport::listen::{self, ListenOptions};
 use rustix::fd::OwnedFd;
 use std::time::Duration;
@@ -109,13 +109,11 @@ pub fn bind(model: &Model, files: &[String]) -> Result<Vec<Bound>, Vec<String>> 
         rcvbuf: None,
         sndbuf: None,
         notsent_lowat: None,
-        // the prefix and the rights of `unix-bind` stand in the bind already
-        unix: UnixBind::default(),
     };
     let (mut bound, mut failed) = (Vec::new(), Vec::new());
     for bind in &config.sockets {
         match listen::open(bind, &options) {
-            Ok(fd) => {
+            Ok((fd, _)) => {
                 let cli = bind.ext.get::<CliBind>().copied().unwrap_or_default();
                 bound.push(Bound { fd, name: name(bind), cli });
             }

@@ -151,10 +151,15 @@ fn open(
         }
         failed("[haproxy.main()] Some protocols failed to start their listeners! Exiting.".into())
     })?;
+    bound.iter().flat_map(|b| &b.warnings).for_each(say::warning);
     let control = portcullis_admin::bind(&model, &loaded.diags.files).map_err(|all| {
         all.into_iter().for_each(say::alert);
         failed("[haproxy.main()] Some protocols failed to start their listeners! Exiting.".into())
     })?;
+    if bound.is_empty() && control.is_empty() {
+        let message = "[haproxy.main()] No enabled listener found (check for 'bind' directives) ! Exiting.";
+        return Err(failed(message.into()));
+    }
     for server in model.proxies.iter().flat_map(|p| &p.servers) {
         // one that is not there fails when it is connected through, as its server's error
         let _ = server.set.namespace.as_deref().map(portcullis_sys::netns::open);

@@ -127,7 +127,7 @@ async fn held_back(listener: &ListenerPlan, fd: OwnedFd, timer: &Task) -> Option
         return None;
     }
     if tcp {
-        rustix::net::listen(&fd, listener.options.backlog).ok()?;
+        portcullis_transport::listen::listen(&fd, &listener.options).ok()?;
     }
     drop(holding);
     portcullis_sys::reactor::register(fd).ok()
@@ -243,6 +243,9 @@ fn place(worker: &Rc<Worker>, accepted: Accepted) {
 /// Begins a session on this worker (whose load was counted up already).
 pub fn adopt(worker: &Rc<Worker>, accepted: Accepted) {
     let Accepted { fd, peer, at, listener, admission } = accepted;
+    if let Some(less) = listener.bind.mss.filter(|n| *n < 0) {
+        portcullis_sys::socket::shrink_segments(fd.as_fd(), less.unsigned_abs());
+    }
     match Conn::new(fd) {
         Ok(conn) => {
             let session = crate::session::Session::new(worker, conn, peer, at, listener, admission);

@@ -18,4 +18,5 @@ pub mod session;
 pub mod start;
 pub mod tcp;
 pub mod upstream;
+pub mod usesrc;
 pub mod worker;

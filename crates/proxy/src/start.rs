@@ -23,6 +23,8 @@ pub struct Bound {
     pub listener: Arc<ListenerPlan>,
     /// Which of the listener's shards, from 0, of how many.
     pub shard: (u16, u16),
+    /// What it has to do without.
+    pub warnings: Vec<String>,
 }
 
 impl Bound {
@@ -32,14 +34,8 @@ impl Bound {
     pub fn identity(listener: &ListenerPlan, shard: u16) -> String {
         let b = &listener.bind;
         format!(
-            "{:?} {:?} {:?} {:?} {} {:?} {:?} {shard}",
-            b.address,
-            b.namespace,
-            b.interface,
-            b.v4v6,
-            b.transparent,
-            b.tcp_md5sig,
-            listener.options.unix.prefix
+            "{:?} {:?} {:?} {:?} {} {:?} {shard}",
+            b.address, b.namespace, b.interface, b.v4v6, b.transparent, b.tcp_md5sig
         )
     }
 }
@@ -60,12 +56,14 @@ pub fn bind(
             let taken = inherited(&Bound::identity(listener, shard));
             let again = |fd: OwnedFd| {
                 // the backlog may be another one now
-                let _ = rustix::net::listen(&fd, listener.options.backlog);
-                Ok(fd)
+                let _ = listen::listen(&fd, &listener.options);
+                Ok((fd, Vec::new()))
             };
             match taken.map_or_else(|| listen::open(&listener.bind, &listener.options), again) {
-                Ok(fd) => {
-                    bound.push(Bound { fd, listener: listener.clone(), shard: (shard, listener.shards) })
+                Ok((fd, lacking)) => {
+                    let warnings = lacking.iter().map(|l| warning(listener, l)).collect();
+                    let shard = (shard, listener.shards);
+                    bound.push(Bound { fd, listener: listener.clone(), shard, warnings });
                 }
                 Err(e) => {
                     failed.push(format!(
@@ -84,6 +82,23 @@ pub fn bind(
         }
     }
     if failed.is_empty() { Ok(bound) } else { Err(failed) }
+}
+
+/// What a listener has to do without, in HAProxy's words.
+fn warning(listener: &ListenerPlan, lacking: &listen::Lacking) -> String {
+    let address = listen::socket_addr(&listener.bind.address);
+    let (ip, port) = address.map_or_else(Default::default, |a| (a.ip().to_string(), a.port()));
+    format!(
+        "{} [{}:{}] for {} {}: protocol {}: {} ({}) for [{ip}:{port}].",
+        if lacking.binding { "Binding" } else { "Starting" },
+        listener.file,
+        listener.bind.place.line,
+        listener.frontend_kind,
+        listener.frontend_name,
+        if address.is_some_and(|a| a.is_ipv6()) { "tcpv6" } else { "tcpv4" },
+        lacking.step,
+        reason(&lacking.reason)
+    )
 }
 
 /// The system's words without the number that the standard library adds.
@@ -133,7 +148,7 @@ pub fn start(
 fn listeners_of(worker: u16, bound: &[Bound]) -> io::Result<Vec<Listening>> {
     let mine = bound
         .iter()
-        .filter(|b| b.listener.allows_worker(worker.into()) && worker % b.shard.1.max(1) == b.shard.0);
+        .filter(|b| b.listener.shard_of.get(usize::from(worker)).copied().flatten() == Some(b.shard.0));
     mine.map(|b| Ok(Listening { fd: b.fd.try_clone()?, listener: b.listener.clone() })).collect()
 }
 
@@ -165,8 +180,7 @@ impl Running {
     /// The listener that cannot, and why: somebody else has its address by now.
     pub fn resume(&self) -> Result<(), (Arc<ListenerPlan>, io::Error)> {
         for b in self.bound.iter().filter(|b| is_inet(b)) {
-            rustix::net::listen(&b.fd, b.listener.options.backlog)
-                .map_err(|e| (b.listener.clone(), e.into()))?;
+            listen::listen(&b.fd, &b.listener.options).map_err(|e| (b.listener.clone(), e))?;
         }
         for (id, worker) in (0..).zip(self.process.workers()) {
             if let Ok(listeners) = listeners_of(id, &self.bound) {

@@ -133,7 +133,7 @@ async fn story<'p>(
             |i| plan.proxies.get(i).is_some_and(|p| !p.disabled),
         )
     });
-    let back = routed.or(s.front.default_backend).and_then(|i| s.plan.proxies.get(i));
+    let back = routed.or(s.front.default_backend).and_then(|i| s.plan.proxies.get(i)).filter(|b| !b.disabled);
     let Some(back) = back.map(|b| &**b) else { return Err(*b"SC") };
     if back.mode == Mode::Http {
         return Ok(Next::Http);
@@ -282,6 +282,7 @@ async fn serve<'p>(
         watch_client: first.is_none() || back.has(Opts::ABORTONCLOSE),
         reuse: None,
         private: None,
+        request: None,
         side: effects.server,
         wants_source: front.formats.needs.contains(Needs::SERVER_SOURCE),
         avoid: None,

@@ -2,11 +2,13 @@
 
 use crate::plan::{ProxyPlan, ServerPlan};
 use crate::rules::socket::ServerSide;
+use crate::usesrc;
 use crate::worker::{Task, Woken, Worker};
 use portcullis_backend::{
     Ask, Choice, Connection, Descriptors, Grant, Handle, IdlePool, Lease, Next, Priority, QueueAt, SlotGuard,
     retry,
 };
+use portcullis_message::Head;
 use portcullis_sample::Facts;
 use portcullis_transport::conn::Seen;
 use portcullis_transport::{Conn, Millis, connect};
@@ -260,6 +262,8 @@ pub struct Wish<'a> {
     pub reuse: Option<bool>,
     /// The session's own connection from an earlier request.
     pub private: Option<Handle>,
+    /// The request's head, for `usesrc hdr_ip`.
+    pub request: Option<&'a Head>,
     /// What rules said about the way there.
     pub side: ServerSide,
     /// Somebody asks for our address towards the server.
@@ -353,7 +357,8 @@ pub async fn establish<'p>(
             };
             let counters = back.counters(task.worker.id);
             let mine = slot.server().counters.of(task.worker.id.into());
-            if failure.status == 0 {
+            // nobody waits any more, or another attempt would fail as well
+            if failure.status == 0 || failure.termination == *b"IC" {
                 return Err(failure);
             }
             let attempt = retry::Attempt { done, persistent: wish.persistent, rotates: state.rotates() };
@@ -525,7 +530,9 @@ async fn connect_once(
         }
     }
     let target = server.target_for(slot.server(), facts.frontend);
-    let marks = connect::Marks { tos: wish.side.tos, mark: wish.side.mark };
+    let source = usesrc::source(&server.usesrc, facts, wish.request, facts.server)
+        .map_err(|_| Failure { termination: *b"IC", status: 500 })?;
+    let marks = connect::Marks { source, tos: wish.side.tos, mark: wish.side.mark };
     let refused = Failure { termination: *b"SC", status: 503 };
     counters.connect.inc();
     back.counters(worker.id).connect.inc();

@@ -76,11 +76,14 @@ impl Condition {
         self.groups.iter().flatten().find_map(|(_, acl)| conflict(acl, place))
     }
 
-    /// The program that the data plane runs; made when the whole configuration has been read.
+    /// The program that the data plane runs; made when the whole configuration has been read. Tests that work in none of
+    /// these places never match.
     #[must_use]
-    pub fn program(&self) -> Program {
+    pub fn program(&self, places: &[Places]) -> Program {
+        let works = |t: &Arc<Test>| places.is_empty() || places.iter().any(|p| t.expr.valid_in(*p));
+        let tests = |acl: &Acl| acl.tests().into_iter().filter(works).collect();
         let group = |g: &Vec<(bool, Arc<Acl>)>| {
-            g.iter().map(|(negated, acl)| Term { negated: *negated, tests: acl.tests().into() }).collect()
+            g.iter().map(|(negated, acl)| Term { negated: *negated, tests: tests(acl) }).collect()
         };
         Program { unless: self.unless, groups: self.groups.iter().map(group).collect() }
     }

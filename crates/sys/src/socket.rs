@@ -19,64 +19,115 @@ fn set_bytes(fd: BorrowedFd<'_>, level: i32, name: i32, value: &[u8]) -> io::Res
 /// What a listening socket is asked for before `bind`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct BeforeListen<'a> {
+    /// `cc`: TCP_CONGESTION.
+    pub congestion: Option<&'a str>,
     /// `interface`: SO_BINDTODEVICE.
     pub interface: Option<&'a str>,
     /// `transparent`: IP_TRANSPARENT.
     pub transparent: bool,
     /// `tcp-md5sig`: the key, for all peers.
     pub md5sig: Option<&'a str>,
-    /// `mss`: TCP_MAXSEG.
+    /// `mss`: TCP_MAXSEG; a negative one is applied to each connection ([`shrink_segments`]).
     pub max_segment: Option<i32>,
     /// `tcp-ss`: TCP_SAVE_SYN.
     pub save_syn: Option<u32>,
-    /// `defer-accept`: TCP_DEFER_ACCEPT, in seconds.
+    /// `defer-accept`: TCP_DEFER_ACCEPT.
     pub defer_accept: bool,
     /// `tfo`: TCP_FASTOPEN with this queue.
     pub fast_open: Option<i32>,
+    /// `tcp-ut` in milliseconds: TCP_USER_TIMEOUT.
+    pub user_timeout: Option<u32>,
     /// TCP_NOTSENT_LOWAT.
     pub notsent_lowat: Option<usize>,
-    /// TCP_QUICKACK off.
-    pub no_quick_ack: bool,
     /// Is it an IPv6 socket?
     pub ipv6: bool,
 }
 
-/// Applies what is asked for. Each failure says which step it was, in HAProxy's words.
+/// What a listening socket has to do without.
+#[derive(Debug)]
+pub struct Lacking {
+    /// It is looked for when binding, the others when starting.
+    pub binding: bool,
+    /// What could not be done, in HAProxy's words.
+    pub step: String,
+    /// The system's reason.
+    pub reason: io::Error,
+}
+
+/// Applies what is asked for, and tells what the system would not do.
 ///
 /// # Errors
-/// The first step that failed.
-pub fn before_listen(fd: BorrowedFd<'_>, o: &BeforeListen<'_>) -> Result<(), (&'static str, io::Error)> {
-    let step = |text: &'static str| move |e: io::Error| (text, e);
+/// `transparent`, without which the address cannot be bound.
+pub fn before_listen(fd: BorrowedFd<'_>, o: &BeforeListen<'_>) -> Result<Vec<Lacking>, io::Error> {
+    let mut lacking = Vec::new();
     let tcp = libc::IPPROTO_TCP;
-    if let Some(name) = o.interface {
-        set_bytes(fd, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, name.as_bytes())
-            .map_err(step("cannot bind listener to device"))?;
-    }
+    let mut note = |done: io::Result<()>, binding: bool, step: &dyn Fn() -> String| {
+        if let Err(reason) = done {
+            lacking.push(Lacking { binding, step: step(), reason });
+        }
+    };
     if o.transparent {
-        set_transparent(fd, o.ipv6).map_err(step("cannot make listening socket transparent"))?;
+        set_transparent(fd, o.ipv6)?;
+    }
+    if let Some(name) = o.interface {
+        let done = set_bytes(fd, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, name.as_bytes());
+        note(done, true, &|| format!("cannot bind receiver to device '{name}'"));
+    }
+    let mut set = |done: io::Result<()>, what: &dyn Fn() -> String| {
+        note(done, false, &|| format!("cannot set {},", what()));
+    };
+    if let Some(n) = o.max_segment.filter(|n| *n > 0) {
+        set(set_int(fd, tcp, libc::TCP_MAXSEG, n), &|| format!("MSS to {n}"));
+    }
+    if let Some(ms) = o.user_timeout {
+        let done = set_int(fd, tcp, libc::TCP_USER_TIMEOUT, i32::try_from(ms).unwrap_or(i32::MAX));
+        set(done, &|| "TCP User Timeout".into());
+    }
+    if let Some(name) = o.congestion {
+        let done = set_bytes(fd, tcp, libc::TCP_CONGESTION, name.as_bytes());
+        set(done, &|| "TCP congestion control algorithm".into());
     }
     if let Some(key) = o.md5sig {
-        set_md5sig(fd, None, o.ipv6, key).map_err(step("cannot set MD5 signature"))?;
-    }
-    if let Some(n) = o.max_segment {
-        set_int(fd, tcp, libc::TCP_MAXSEG, n).map_err(step("cannot set MSS"))?;
+        set(set_md5sig(fd, None, o.ipv6, key), &|| "TCP MD5 signature".into());
     }
     if let Some(n) = o.save_syn {
-        set_int(fd, tcp, libc::TCP_SAVE_SYN, n as i32).map_err(step("cannot set TCP save-syn"))?;
+        set(set_int(fd, tcp, libc::TCP_SAVE_SYN, n as i32), &|| format!("TCP save-syn to {n}"));
     }
     if o.defer_accept {
-        set_int(fd, tcp, libc::TCP_DEFER_ACCEPT, 60).map_err(step("cannot enable DEFER_ACCEPT"))?;
+        set(set_int(fd, tcp, libc::TCP_DEFER_ACCEPT, 1), &|| "DEFER_ACCEPT".into());
     }
     if let Some(queue) = o.fast_open {
-        set_int(fd, tcp, libc::TCP_FASTOPEN, queue).map_err(step("cannot enable TCP_FASTOPEN"))?;
+        set(set_int(fd, tcp, libc::TCP_FASTOPEN, queue), &|| "TCP_FASTOPEN".into());
     }
     if let Some(n) = o.notsent_lowat {
         let _ = set_int(fd, tcp, libc::TCP_NOTSENT_LOWAT, i32::try_from(n).unwrap_or(i32::MAX));
     }
-    if o.no_quick_ack {
-        let _ = set_int(fd, tcp, libc::TCP_QUICKACK, 0);
+    Ok(lacking)
+}
+
+/// TCP_QUICKACK off. On a listening socket it holds for its connections, and `listen` forgets it.
+pub fn no_quick_ack(fd: BorrowedFd<'_>) {
+    let _ = set_int(fd, libc::IPPROTO_TCP, libc::TCP_QUICKACK, 0);
+}
+
+/// A negative `mss`: this much less than what the connection would use.
+pub fn shrink_segments(fd: BorrowedFd<'_>, by: u32) {
+    let mut now: i32 = 0;
+    let mut len = size_of::<i32>() as libc::socklen_t;
+    // SAFETY: the descriptor is borrowed, so open; pointer and length describe `now`, which the kernel writes.
+    let done = unsafe {
+        libc::getsockopt(
+            fd.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_MAXSEG,
+            (&raw mut now).cast(),
+            &raw mut len,
+        )
+    };
+    let less = now.saturating_sub_unsigned(by);
+    if done == 0 && less > 0 {
+        let _ = set_int(fd, libc::IPPROTO_TCP, libc::TCP_MAXSEG, less);
     }
-    Ok(())
 }
 
 /// What a socket is asked for before `connect`.
@@ -105,7 +156,8 @@ pub struct BeforeConnect<'a> {
 pub fn before_connect(fd: BorrowedFd<'_>, o: &BeforeConnect<'_>) -> io::Result<()> {
     let tcp = libc::IPPROTO_TCP;
     if let Some(name) = o.interface {
-        set_bytes(fd, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, name.as_bytes())?;
+        // an interface that is gone stops nobody
+        let _ = set_bytes(fd, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, name.as_bytes());
     }
     if o.transparent {
         set_transparent(fd, o.ipv6)?;

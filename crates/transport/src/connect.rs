@@ -29,8 +29,6 @@ pub struct ConnectOptions {
     pub source: Option<(SocketAddr, u16)>,
     /// `source … interface`
     pub interface: Option<String>,
-    /// The source is not one of ours (`usesrc`): needs `CAP_NET_ADMIN` or `CAP_NET_RAW`.
-    pub transparent: bool,
     /// TCP keep-alive: probes, idle seconds, interval seconds (0: the system's).
     pub keepalive: Option<(u32, u32, u32)>,
     /// `tcp-ut`
@@ -53,9 +51,11 @@ pub struct ConnectOptions {
     pub quick_ack_off: bool,
 }
 
-/// What rules say about one connection's packets.
+/// What is said about one connection alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Marks {
+    /// `usesrc`: an address that is not ours (needs `CAP_NET_ADMIN` or `CAP_NET_RAW`), instead of `source`.
+    pub source: Option<SocketAddr>,
     /// `set-bc-tos`
     pub tos: Option<u8>,
     /// `set-bc-mark`
@@ -76,7 +76,7 @@ pub fn start(target: &Target, options: &ConnectOptions, marks: Marks) -> io::Res
                 Ok(rustix::net::socket_with(family, SocketType::STREAM, flags, protocol)?)
             })?;
             sockopt::set_tcp_nodelay(&fd, true)?;
-            apply(&fd, *addr, options)?;
+            apply(&fd, *addr, options, marks.source)?;
             if let Some(tos) = marks.tos {
                 portcullis_sys::socket::set_tos(&fd, tos);
             }
@@ -100,7 +100,12 @@ pub fn start(target: &Target, options: &ConnectOptions, marks: Marks) -> io::Res
     }
 }
 
-fn apply(fd: &rustix::fd::OwnedFd, to: SocketAddr, o: &ConnectOptions) -> io::Result<()> {
+fn apply(
+    fd: &rustix::fd::OwnedFd,
+    to: SocketAddr,
+    o: &ConnectOptions,
+    transparent: Option<SocketAddr>,
+) -> io::Result<()> {
     if let Some((probes, idle, interval)) = o.keepalive {
         sockopt::set_socket_keepalive(fd, true)?;
         if probes > 0 {
@@ -117,7 +122,8 @@ fn apply(fd: &rustix::fd::OwnedFd, to: SocketAddr, o: &ConnectOptions) -> io::Re
         sockopt::set_tcp_user_timeout(fd, u32::try_from(t.as_millis()).unwrap_or(u32::MAX))?;
     }
     if let Some(name) = &o.congestion {
-        sockopt::set_tcp_congestion(fd, name)?;
+        // as HAProxy does without what the system does not have
+        let _ = sockopt::set_tcp_congestion(fd, name);
     }
     if let Some(n) = o.rcvbuf {
         let _ = sockopt::set_socket_recv_buffer_size(fd, n);
@@ -129,7 +135,7 @@ fn apply(fd: &rustix::fd::OwnedFd, to: SocketAddr, o: &ConnectOptions) -> io::Re
         rustix::fd::AsFd::as_fd(fd),
         &portcullis_sys::socket::BeforeConnect {
             interface: o.interface.as_deref(),
-            transparent: o.transparent,
+            transparent: transparent.is_some(),
             md5sig: o.md5sig.as_deref().map(|key| (to, key)),
             notsent_lowat: o.notsent_lowat,
             fast_open: o.fast_open,
@@ -137,6 +143,9 @@ fn apply(fd: &rustix::fd::OwnedFd, to: SocketAddr, o: &ConnectOptions) -> io::Re
             ipv6: to.is_ipv6(),
         },
     )?;
+    if let Some(from) = transparent {
+        return bind_source(fd, from, from.port());
+    }
     match o.source {
         Some((addr, last_port)) => bind_source(fd, addr, last_port),
         None => Ok(()),

@@ -1,13 +1,15 @@
 //! Opening listeners, in the single-threaded phase of the process' life.
 
+use portcullis_config::Bind;
 use portcullis_config::addr::{Address, Host, Ports, Transport};
-use portcullis_config::{Bind, UnixBind};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix, SocketFlags, SocketType, ipproto, sockopt};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Mutex;
+
+pub use portcullis_sys::socket::Lacking;
 
 /// What a listening socket is asked for beyond its `bind` line.
 #[derive(Clone, Debug)]
@@ -28,8 +30,6 @@ pub struct ListenOptions {
     pub sndbuf: Option<usize>,
     /// `tune.notsent-lowat.client`
     pub notsent_lowat: Option<usize>,
-    /// `unix-bind`
-    pub unix: UnixBind,
 }
 
 /// What could not be done, in HAProxy's words, and why.
@@ -41,15 +41,19 @@ pub struct ListenError {
     pub reason: io::Error,
 }
 
-/// Opens one listening socket.
+/// Opens one listening socket, and says what it has to do without.
 ///
 /// # Errors
 /// The step that failed and the system's reason.
-pub fn open(bind: &Bind, options: &ListenOptions) -> Result<OwnedFd, ListenError> {
+pub fn open(bind: &Bind, options: &ListenOptions) -> Result<(OwnedFd, Vec<Lacking>), ListenError> {
     let step = |step: &'static str| move |e: io::Error| ListenError { step, reason: e };
     match &bind.address.host {
-        Host::Fd(n) => portcullis_sys::fd::duplicate(*n).map_err(step("cannot use inherited descriptor")),
-        Host::Unix(_) | Host::Abstract(_) | Host::AbstractZ(_) => unix(bind, options),
+        Host::Fd(n) => portcullis_sys::fd::duplicate(*n)
+            .map(|fd| (fd, Vec::new()))
+            .map_err(step("cannot use inherited descriptor")),
+        Host::Unix(_) | Host::Abstract(_) | Host::AbstractZ(_) => {
+            unix(bind, options).map(|fd| (fd, Vec::new()))
+        }
         Host::V4(_) | Host::V6(_) => inet(bind, options),
         Host::Name(_) | Host::SockPair(_) | Host::Rhttp(_) => Err(step("cannot listen")(io::Error::new(
             io::ErrorKind::Unsupported,
@@ -73,6 +77,27 @@ pub fn silence(socket: impl AsFd) -> io::Result<()> {
     Ok(())
 }
 
+/// Listens, or listens again after a pause or with another backlog.
+///
+/// # Errors
+/// The system's: somebody else has the address.
+pub fn listen(fd: &OwnedFd, o: &ListenOptions) -> io::Result<()> {
+    rustix::net::listen(fd, o.backlog)?;
+    if o.smart_accept {
+        portcullis_sys::socket::no_quick_ack(fd.as_fd());
+    }
+    Ok(())
+}
+
+/// The name of an abstract socket of `abns@`: as long as can be, the rest zeros. That of `abnsz@` is as it is said.
+#[must_use]
+pub fn abstract_name(name: &[u8]) -> Vec<u8> {
+    const LONGEST: usize = 107;
+    let mut padded = name.to_vec();
+    padded.resize(LONGEST, 0);
+    padded
+}
+
 /// The Internet address that an [`Address`] stands for, if it is one with at most one port.
 #[must_use]
 pub fn socket_addr(address: &Address) -> Option<SocketAddr> {
@@ -88,7 +113,7 @@ pub fn socket_addr(address: &Address) -> Option<SocketAddr> {
     }
 }
 
-fn inet(bind: &Bind, o: &ListenOptions) -> Result<OwnedFd, ListenError> {
+fn inet(bind: &Bind, o: &ListenOptions) -> Result<(OwnedFd, Vec<Lacking>), ListenError> {
     let err = |step: &'static str| move |e: rustix::io::Errno| ListenError { step, reason: e.into() };
     let io_err = |step: &'static str| move |e: io::Error| ListenError { step, reason: e };
     let Some(addr) = socket_addr(&bind.address) else {
@@ -106,7 +131,7 @@ fn inet(bind: &Bind, o: &ListenOptions) -> Result<OwnedFd, ListenError> {
         let _ = sockopt::set_socket_reuseport(&fd, true);
     }
     if addr.is_ipv6() {
-        let _ = sockopt::set_ipv6_v6only(&fd, bind.v4v6 != Some(true));
+        let _ = sockopt::set_ipv6_v6only(&fd, bind.v4v6.map_or(!bind.transparent, |both| !both));
     }
     if o.no_delay {
         let _ = sockopt::set_tcp_nodelay(&fd, true);
@@ -130,16 +155,10 @@ fn inet(bind: &Bind, o: &ListenOptions) -> Result<OwnedFd, ListenError> {
     if let Some(n) = o.sndbuf {
         let _ = sockopt::set_socket_send_buffer_size(&fd, n);
     }
-    if let Some(t) = bind.tcp_ut {
-        sockopt::set_tcp_user_timeout(&fd, u32::try_from(t.as_millis()).unwrap_or(u32::MAX))
-            .map_err(err("cannot set TCP User Timeout"))?;
-    }
-    if let Some(name) = &bind.cc {
-        sockopt::set_tcp_congestion(&fd, name).map_err(err("cannot set congestion control algorithm"))?;
-    }
-    portcullis_sys::socket::before_listen(
+    let lacking = portcullis_sys::socket::before_listen(
         fd.as_fd(),
         &portcullis_sys::socket::BeforeListen {
+            congestion: bind.cc.as_deref(),
             interface: bind.interface.as_deref(),
             transparent: bind.transparent,
             md5sig: bind.tcp_md5sig.as_deref(),
@@ -147,15 +166,15 @@ fn inet(bind: &Bind, o: &ListenOptions) -> Result<OwnedFd, ListenError> {
             save_syn: bind.tcp_ss,
             defer_accept: bind.defer_accept,
             fast_open: bind.tfo.then_some(o.backlog),
+            user_timeout: bind.tcp_ut.map(|t| u32::try_from(t.as_millis()).unwrap_or(u32::MAX)),
             notsent_lowat: o.notsent_lowat,
-            no_quick_ack: o.smart_accept,
             ipv6: addr.is_ipv6(),
         },
     )
-    .map_err(|(step, reason)| ListenError { step, reason })?;
+    .map_err(io_err("cannot make listening socket transparent"))?;
     rustix::net::bind(&fd, &addr).map_err(err("cannot bind socket"))?;
-    rustix::net::listen(&fd, o.backlog).map_err(err("cannot listen on socket"))?;
-    Ok(fd)
+    listen(&fd, o).map_err(io_err("cannot listen on socket"))?;
+    Ok((fd, lacking))
 }
 
 /// Unix sockets by path are bound under a temporary name, given their owner and mode, and renamed into place, so that
@@ -168,20 +187,21 @@ fn unix(bind: &Bind, o: &ListenOptions) -> Result<OwnedFd, ListenError> {
         .map_err(err("cannot create receiving socket"))?;
     match &bind.address.host {
         Host::Unix(path) => {
-            let path = format!("{}{path}", o.unix.prefix.as_deref().unwrap_or(""));
             let temporary = format!("{path}.{}.tmp", std::process::id());
             let _ = std::fs::remove_file(&temporary);
             let addr =
                 SocketAddrUnix::new(temporary.as_str()).map_err(err("path too long for a UNIX socket"))?;
             rustix::net::bind(&fd, &SocketAddrAny::from(addr)).map_err(err("cannot bind UNIX socket"))?;
-            permissions(Path::new(&temporary), bind, &o.unix)
+            permissions(Path::new(&temporary), bind)
                 .map_err(io_err("cannot change UNIX socket ownership"))?;
             rustix::net::listen(&fd, o.backlog).map_err(err("cannot listen to socket"))?;
-            std::fs::rename(&temporary, &path).map_err(io_err("cannot bind UNIX socket"))?;
+            std::fs::rename(&temporary, path).map_err(io_err("cannot bind UNIX socket"))?;
             return Ok(fd);
         }
         Host::Abstract(name) | Host::AbstractZ(name) => {
-            let addr = SocketAddrUnix::new_abstract_name(name).map_err(err("invalid abstract name"))?;
+            let padded = matches!(bind.address.host, Host::Abstract(_)).then(|| abstract_name(name));
+            let addr = SocketAddrUnix::new_abstract_name(padded.as_deref().unwrap_or(name))
+                .map_err(err("invalid abstract name"))?;
             rustix::net::bind(&fd, &SocketAddrAny::from(addr)).map_err(err("cannot bind UNIX socket"))?;
         }
         _ => {}
@@ -190,13 +210,13 @@ fn unix(bind: &Bind, o: &ListenOptions) -> Result<OwnedFd, ListenError> {
     Ok(fd)
 }
 
-fn permissions(path: &Path, bind: &Bind, unix: &UnixBind) -> io::Result<()> {
-    let pick = |a: Option<u32>, b: Option<u32>| a.or(b);
-    let (uid, gid) = (pick(bind.perm.uid, unix.perm.uid), pick(bind.perm.gid, unix.perm.gid));
+/// What `unix-bind` says stands in the `bind` line's settings already.
+fn permissions(path: &Path, bind: &Bind) -> io::Result<()> {
+    let (uid, gid) = (bind.perm.uid, bind.perm.gid);
     if uid.is_some() || gid.is_some() {
         std::os::unix::fs::chown(path, uid, gid)?;
     }
-    if let Some(mode) = pick(bind.perm.mode, unix.perm.mode) {
+    if let Some(mode) = bind.perm.mode {
         std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode))?;
     }
     Ok(())

@@ -272,7 +272,7 @@ pub fn ms(n: u64) -> i32 {
 /// Chooses the backend.
 fn route<'p>(x: &mut Exchange<'p>, session: &Session) -> Result<&'p ProxyPlan, Stop> {
     let chosen = stages::route(x, session.worker()).or(x.front.default_backend);
-    match chosen.and_then(|i| x.plan.proxies.get(i)) {
+    match chosen.and_then(|i| x.plan.proxies.get(i)).filter(|back| !back.disabled) {
         Some(back) => {
             x.back = Some(back);
             x.facts.backend_name = &back.name;
@@ -322,6 +322,7 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
                 watch_client: back.has(Opts::ABORTONCLOSE),
                 reuse: Some(first),
                 private: private.take(),
+                request: Some(&x.scratch.request),
                 side: x.effects.server,
                 wants_source: x.front.formats.needs.contains(Needs::SERVER_SOURCE),
                 avoid: avoid.take(),

@@ -2,7 +2,7 @@
 
 use super::ProxyPlan;
 use portcullis_config::addr::{Host, Ports};
-use portcullis_config::{Bind, Diagnostics, Mode, Model, Opts, Proxy, Shards};
+use portcullis_config::{Bind, Diagnostics, Global, Mode, Model, Opts, Proxy, Shards};
 use portcullis_telemetry::gate::Listener;
 use portcullis_transport::listen::ListenOptions;
 use std::sync::Arc;
@@ -34,6 +34,8 @@ pub struct ListenerPlan {
     pub enabled: bool,
     /// How many sockets.
     pub shards: u16,
+    /// Which of them each worker accepts on, from 0; none where `thread` leaves it out.
+    pub shard_of: Vec<Option<u16>>,
     /// Gauge and counters; `maxconn` of the `bind` line.
     pub counts: Listener,
     /// Something comes before the first stream: rules, a PROXY header.
@@ -59,8 +61,7 @@ pub fn compile(
     process: &crate::process::Process,
     diags: &mut Diagnostics,
 ) -> Vec<Arc<ListenerPlan>> {
-    let threads = model.global.nbthread.unwrap_or(1);
-    let maxconn = p.maxconn.unwrap_or_else(|| model.global.maxconn.unwrap_or(0));
+    let maxconn = p.maxconn.unwrap_or_else(|| process.counts.conns.limit());
     let mut last_id = 0;
     p.binds
         .iter()
@@ -78,12 +79,12 @@ pub fn compile(
                 (p.clitcpka.cnt.unwrap_or(0), s(p.clitcpka.idle), s(p.clitcpka.intvl))
             });
             let inet = matches!(bind.address.host, Host::V4(_) | Host::V6(_));
+            let workers = workers_of(&bind);
             let shards = match bind.shards.unwrap_or(model.global.tune.default_shards) {
-                _ if !inet || model.global.noreuseport => 1,
-                Shards::ByProcess | Shards::ByGroup => 1,
-                Shards::ByThread => threads,
-                Shards::Count(n) => n.clamp(1, threads.max(1)),
+                _ if !inet || model.global.noreuseport => Shards::ByProcess,
+                said => said,
             };
+            let shard_of = shard_of(&model.global, workers, shards);
             Arc::new(ListenerPlan {
                 frontend: index,
                 number,
@@ -96,14 +97,15 @@ pub fn compile(
                     reuse_port: !model.global.noreuseport,
                     no_delay: p.mode == Mode::Http || inet,
                     keepalive,
-                    smart_accept: p.opts.contains(Opts::TCP_SMART_ACCEPT),
+                    smart_accept: p.opts.contains(Opts::TCP_SMART_ACCEPT)
+                        || (p.mode == Mode::Http && !p.no_opts.contains(Opts::TCP_SMART_ACCEPT)),
                     rcvbuf: model.global.tune.rcvbuf_client,
                     sndbuf: model.global.tune.sndbuf_client,
                     notsent_lowat: model.global.tune.notsent_lowat_client,
-                    unix: model.global.unix_bind.clone(),
                 },
                 enabled: !(inet && bind.address.ports == Ports::None),
-                shards,
+                shards: shard_of.iter().flatten().max().map_or(1, |last| last + 1),
+                shard_of,
                 counts: Listener::new(process.load.len(), bind.maxconn.unwrap_or(0)),
                 shakes_hands: bind.accept_proxy
                     || bind.accept_cip.is_some()
@@ -111,11 +113,41 @@ pub fn compile(
                         .rules
                         .as_ref()
                         .is_some_and(|r| !r.tcp_connection.is_empty() || !r.tcp_session.is_empty()),
-                workers: workers_of(&bind),
+                workers,
                 bind,
             })
         })
         .collect()
+}
+
+/// Which socket each worker accepts on.
+fn shard_of(global: &Global, workers: u64, shards: Shards) -> Vec<Option<u16>> {
+    let group = |worker: u16| {
+        let holds = |(_, first, last): &&(u16, u16, u16)| (*first..=*last).contains(&(worker + 1));
+        global.thread_group.iter().find(holds).map_or(1, |(group, ..)| *group)
+    };
+    let (mut rank, mut groups) = (0, Vec::new());
+    let one = |worker: u16| {
+        if workers != 0 && workers & (1 << (worker & 63)) == 0 {
+            return None;
+        }
+        let shard = match shards {
+            Shards::ByProcess => 0,
+            Shards::ByThread => rank,
+            Shards::Count(n) => rank % n.max(1),
+            Shards::ByGroup => {
+                let group = group(worker);
+                let known = groups.iter().position(|g| *g == group);
+                known.unwrap_or_else(|| {
+                    groups.push(group);
+                    groups.len() - 1
+                }) as u16
+            }
+        };
+        rank += 1;
+        Some(shard)
+    };
+    (0..global.nbthread.unwrap_or(1)).map(one).collect()
 }
 
 /// The workers that `thread` names, as bits.

@@ -6,7 +6,7 @@ use portcullis_config::addr::{Host, Ports, Transport};
 use portcullis_config::{Diagnostics, Model, Opts, Proxy, Server, Severity, Source, UseSrc};
 use portcullis_sample::Format;
 use portcullis_transport::connect::{ConnectOptions, Target};
-use portcullis_transport::listen::socket_addr;
+use portcullis_transport::listen::{abstract_name, socket_addr};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -104,7 +104,6 @@ pub fn compile(model: &Model, p: &Proxy, index: usize, s: &Server, diags: &mut D
         connect: ConnectOptions {
             source: source.and_then(source_ports),
             interface: source.and_then(|s| s.interface.clone()),
-            transparent: source.is_some_and(|s| s.usesrc != UseSrc::None),
             keepalive,
             user_timeout: set.tcp_ut,
             congestion: set.cc.clone(),
@@ -144,7 +143,8 @@ fn target(s: &Server, diags: &mut Diagnostics) -> Target {
     let mptcp = s.address.transport == Transport::Mptcp;
     let ip: IpAddr = match &s.address.host {
         Host::Unix(path) => return Target::Unix(path.clone()),
-        Host::Abstract(name) | Host::AbstractZ(name) => return Target::Abstract(name.clone()),
+        Host::Abstract(name) => return Target::Abstract(abstract_name(name)),
+        Host::AbstractZ(name) => return Target::Abstract(name.clone()),
         Host::V4(a) => (*a).into(),
         Host::V6(a) => (*a).into(),
         Host::Name(_) => IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),

@@ -108,6 +108,8 @@ impl Redirect {
         if response && kind != Kind::Location {
             return Err("response only supports redirect type 'location'".to_owned());
         }
+        // a response's rules have no request at hand
+        r.keep_query &= !response;
         r.kind = kind;
         r.to = if formats { Text::Format(p.format(word)?) } else { Text::Fixed(word.text.as_slice().into()) };
         let condition = p.condition().map_err(|why| format!("error in condition: {why}"))?;
