@@ -25,6 +25,7 @@ pub fn registry() -> Registry {
     Registry {
         rooms: vec![
             portcullis_config::rows::rows(),
+            portcullis_sample::users::rows(),
             portcullis_proxy::rules::rows(),
             portcullis_admin::rows(),
             logs,

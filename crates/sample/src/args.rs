@@ -226,7 +226,8 @@ fn missing(args: &mut Vec<Arg>, spec: &Spec) -> Result<(), BadArg> {
     }
     if args.is_empty() {
         match spec.kinds.first() {
-            Some(ArgKind::Str) => args.push(Arg::Str(Box::default())),
+            // names that were not given are complained about when everything has been read
+            Some(ArgKind::Str | ArgKind::Userlist | ArgKind::Server) => args.push(Arg::Str(Box::default())),
             Some(kind) => return Err(nothing(*kind, 1)),
             None => return Ok(()),
         }

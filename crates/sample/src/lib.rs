@@ -18,12 +18,14 @@ mod fetch;
 pub mod files;
 pub mod format;
 pub mod known;
+pub mod names;
 mod near;
 pub mod number;
 pub mod pattern;
 pub mod place;
 pub mod row;
 pub mod scope;
+pub mod users;
 pub mod value;
 pub mod vars;
 

@@ -37,6 +37,10 @@ pub enum Action {
     Tarpit(Box<Spec>),
     /// `return`
     Return(Box<Spec>),
+    /// `auth`, with its realm
+    Auth(Option<Box<[u8]>>),
+    /// `add-acl`, `del-acl`, `set-map`, `del-map`
+    List(Box<super::lists::Change>),
     /// `redirect`
     Redirect(Box<Redirect>),
     /// `set-header`: name in lower case.
@@ -117,6 +121,7 @@ impl Action {
                 | Self::Deny(_)
                 | Self::Tarpit(_)
                 | Self::Return(_)
+                | Self::Auth(_)
                 | Self::Redirect(_)
         )
     }

@@ -19,6 +19,7 @@ pub fn rows() -> Rows {
 fn check_all(model: &mut Model, diags: &mut Diagnostics) {
     crate::reply::pages::check(model, diags);
     check::check(model, diags);
+    super::names::check(model, diags);
     capture::check(model, diags);
     for proxy in &model.proxies {
         let http = proxy.mode == Mode::Http;

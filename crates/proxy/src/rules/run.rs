@@ -65,6 +65,13 @@ fn execute(action: &Action, cursor: &mut Cursor, cx: &mut RuleCx<'_, '_>, hint: 
         Action::Deny(spec) => Step::End(Flow::Deny(Box::new(spec.answer(cx.pages, &cx.scope())))),
         Action::Tarpit(spec) => Step::End(Flow::Tarpit(Box::new(spec.answer(cx.pages, &cx.scope())))),
         Action::Return(spec) => Step::End(Flow::Return(Box::new(spec.answer(cx.pages, &cx.scope())))),
+        Action::Auth(realm) => {
+            Step::End(Flow::Return(Box::new(super::auth::challenge(realm.as_deref(), cx))))
+        }
+        Action::List(change) => {
+            change.run(cx);
+            Step::Next
+        }
         Action::Redirect(redirect) => match redirect.answer(cx.request.as_deref(), &cx.scope()) {
             Some(answer) => Step::End(Flow::Redirect(Box::new(answer))),
             None => Step::Next,
