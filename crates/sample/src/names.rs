@@ -109,7 +109,10 @@ impl Seen {
         let Context { proxy, rule, acl, .. } = &self.context;
         match acl {
             Some(_) => format!("in arg 1 of ACL keyword '{}' in proxy '{proxy}'", self.keyword),
-            None => format!("in arg 1 of sample fetch keyword '{}' in {rule} expression in proxy '{proxy}'", self.keyword),
+            None => format!(
+                "in arg 1 of sample fetch keyword '{}' in {rule} expression in proxy '{proxy}'",
+                self.keyword
+            ),
         }
     }
 }

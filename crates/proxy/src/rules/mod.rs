@@ -5,11 +5,11 @@
 //! HAProxy, with the ones that do not work yet.
 
 pub mod action;
+pub mod auth;
 pub mod capture;
 pub mod cx;
 pub mod forwarded;
 pub mod headers;
-pub mod auth;
 pub mod internal;
 pub mod jumps;
 pub mod lang;

@@ -1,14 +1,14 @@
 //! What clients authenticate with (RFC 7617, RFC 6750).
 
+use crate::args::Arg;
 use crate::args::{ArgKind, Args};
+use crate::names;
 use crate::place::REQUEST;
 use crate::row::{Cursor, Fetch, SampleRows};
 use crate::scope::{Message, Scope};
+use crate::users::{User, Userlist};
 use crate::value::{Sample, Type, Value};
 use portcullis_message::Head;
-use crate::args::Arg;
-use crate::names;
-use crate::users::{User, Userlist};
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
@@ -66,7 +66,11 @@ fn check(args: &mut Args, keyword: &'static str) -> Result<(), String> {
 }
 
 /// What `f` makes of the user, if the request has an authorization that can be read; `None` for a wrong one.
-fn authenticated<'s>(a: &'s Args, s: &Scope<'s>, f: impl FnOnce(Option<&'s User>) -> Sample<'s>) -> Sample<'s> {
+fn authenticated<'s>(
+    a: &'s Args,
+    s: &Scope<'s>,
+    f: impl FnOnce(Option<&'s User>) -> Sample<'s>,
+) -> Sample<'s> {
     let head = match s.request {
         Message::Here(head) => head,
         Message::Pending => return Sample::NotYet,
@@ -102,9 +106,15 @@ pub const ROWS: SampleRows = SampleRows {
         })
         .with(1, LIST)
         .checked(|a| check(a, "http_auth")),
-        Fetch::new("http_auth_group", Type::Str, REQUEST, "User of this list; in conditions, the user's groups.", group)
-            .with(1, LIST)
-            .checked(|a| check(a, "http_auth_group")),
+        Fetch::new(
+            "http_auth_group",
+            Type::Str,
+            REQUEST,
+            "User of this list; in conditions, the user's groups.",
+            group,
+        )
+        .with(1, LIST)
+        .checked(|a| check(a, "http_auth_group")),
         Fetch::new("http_auth_type", Type::Str, REQUEST, "Scheme of the client's authorization.", scheme),
         Fetch::new("http_auth_user", Type::Str, REQUEST, "User of the Basic scheme.", |_, s, _| {
             with(s, |h| basic(h).map(|(user, _)| Cow::Owned(user)))

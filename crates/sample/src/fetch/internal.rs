@@ -92,6 +92,10 @@ pub const ROWS: SampleRows = SampleRows {
             Value::str(HOSTNAME.as_bytes()).into()
         }),
         Fetch::new("pid", Type::Int, CONSTANT, "Process id.", |_, _, _| int(std::process::id())),
+        Fetch::new("uptime", Type::Int, CONSTANT, "Seconds since the process began.", |_, s, _| {
+            count(s.monotonic.as_secs())
+        })
+        .impure(),
         Fetch::new("nbproc", Type::Int, CONSTANT, "1: there is one process.", |_, _, _| int(1)),
         Fetch::new("proc", Type::Int, CONSTANT, "1: there is one process.", |_, _, _| int(1)),
         Fetch::new("env", Type::Str, CONSTANT, "An environment variable.", |a, _, _| match a.0.first() {

@@ -6,7 +6,7 @@
 //! other methods are made anew beside the lock and exchanged.
 
 use super::{Method, Patterns, Set};
-use crate::value::Value;
+use crate::value::{Type, Value};
 use hashbrown::HashTable;
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
@@ -79,6 +79,44 @@ pub struct Shared {
     change: Mutex<()>,
     /// Who uses it, as listings show it.
     users: Mutex<Users>,
+    /// What values must be; `None`: only conditions look at it.
+    values: Mutex<Option<Values>>,
+}
+
+/// What the values of a map must be; the strictest user decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Values {
+    /// Anything.
+    Text,
+    /// Integers.
+    Numbers,
+    /// Addresses.
+    Addresses,
+}
+
+impl Values {
+    /// The name of the type that a map gives.
+    fn name_of(self, entry: Option<&Entry>) -> &'static str {
+        match self {
+            Self::Text => "str",
+            Self::Numbers => "sint",
+            Self::Addresses if entry.is_some_and(|e| e.value.contains(&b':')) => "ipv6",
+            Self::Addresses => "ipv4",
+        }
+    }
+}
+
+/// What a view found for a text.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// How it is matched.
+    pub how: How,
+    /// HAProxy has a tree for this method, and not a list.
+    pub indexed: bool,
+    /// The entry.
+    pub entry: Option<Entry>,
+    /// Type of what a map gives; `None`: only conditions look at it.
+    pub kind: Option<&'static str>,
 }
 
 /// Who uses a list.
@@ -173,6 +211,7 @@ pub fn open(
         inner: RwLock::default(),
         change: Mutex::default(),
         users: Mutex::default(),
+        values: Mutex::default(),
     });
     list.load(&text, map);
     list.used();
@@ -398,13 +437,43 @@ impl Shared {
         (end < inner.entries.len()).then_some(end)
     }
 
-    /// What each view finds for a text: how it is matched, and the entry (`get map`).
+    /// What each view finds for a text (`get map`).
     #[must_use]
-    pub fn get(&self, text: &[u8]) -> Vec<(How, Option<Entry>)> {
+    pub fn get(&self, text: &[u8]) -> Vec<Found> {
         let inner = self.inner.read();
-        let find =
-            |p: &Patterns| p.find(Value::str(text)).and_then(|i| inner.entries.get(i as usize)).cloned();
-        inner.views.iter().map(|(h, p)| (*h, find(p))).collect()
+        let kind = self.map.then(|| *self.values.lock());
+        let found = |(how, p): &(How, Patterns)| {
+            let value = match how.method {
+                Method::Ip => Value::str(text).cast(Type::Addr),
+                Method::Int | Method::Bool => Value::str(text).cast(Type::Int),
+                _ => Some(Value::str(text)),
+            };
+            let entry = value.and_then(|v| p.find(v)).and_then(|i| inner.entries.get(i as usize)).cloned();
+            let indexed = matches!(how.method, Method::Ip)
+                || matches!(how.method, Method::Str | Method::Beg) && !how.fold;
+            let kind = kind.flatten().map(|k| k.name_of(entry.as_ref()));
+            Found { how: *how, indexed, entry, kind }
+        };
+        inner.views.iter().map(found).collect()
+    }
+
+    /// Says what the values of this map must be.
+    pub fn expect(&self, values: Values) {
+        let mut now = self.values.lock();
+        *now = Some(now.map_or(values, |before| before.max(values)));
+    }
+
+    /// Can this be a value?
+    ///
+    /// # Errors
+    /// HAProxy's message.
+    pub fn judge(&self, value: &[u8]) -> Result<(), String> {
+        let fits = match *self.values.lock() {
+            Some(Values::Numbers) => crate::args::int(value).is_some(),
+            Some(Values::Addresses) => crate::value::parse_ip(value).is_some(),
+            Some(Values::Text) | None => true,
+        };
+        if fits { Ok(()) } else { Err(format!("unable to parse '{}'", String::from_utf8_lossy(value))) }
     }
 
     /// Adds an entry to a version (the current one).
@@ -413,6 +482,7 @@ impl Shared {
     /// What a method says about the key.
     pub fn add(&self, version: Option<u32>, key: &[u8], value: &[u8]) -> Result<(), String> {
         let _changing = self.change.lock();
+        self.judge(value)?;
         let hows: Vec<How> = self.inner.read().views.iter().map(|(h, _)| *h).collect();
         for how in hows {
             Patterns::new(how.method).add(key, how.fold, how.resolve)?;
@@ -472,7 +542,8 @@ impl Shared {
         let _changing = self.change.lock();
         let mut inner = self.inner.write();
         let found = inner.of(which);
-        let Some(key) = found.first().and_then(|i| inner.entries.get(*i as usize)).map(|e| e.key.clone()) else {
+        let Some(key) = found.first().and_then(|i| inner.entries.get(*i as usize)).map(|e| e.key.clone())
+        else {
             return false;
         };
         found.iter().for_each(|i| inner.forget(*i));

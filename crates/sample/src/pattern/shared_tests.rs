@@ -21,18 +21,12 @@ fn lines_and_changes() {
     assert!(list.remove(Which::Key(b"a.example")) && !list.remove(Which::Key(b"a.example")));
     assert_eq!((value(&exact, "a.example"), value(&suffix, "a.example")), (None, None));
     list.add(None, b"c", b"new").unwrap();
-    assert_eq!(
-        (value(&exact, "c").as_deref(), value(&suffix, "xc").as_deref()),
-        (Some("new"), Some("new"))
-    );
+    assert_eq!((value(&exact, "c").as_deref(), value(&suffix, "xc").as_deref()), (Some("new"), Some("new")));
     let v = list.prepare();
     list.add(Some(v), b"only", b"this").unwrap();
     assert_eq!((value(&exact, "only"), list.len()), (None, 2));
     assert!(list.commit(v) && !list.commit(v));
-    assert_eq!(
-        (value(&exact, "only").as_deref(), value(&exact, "c"), list.len()),
-        (Some("this"), None, 1)
-    );
+    assert_eq!((value(&exact, "only").as_deref(), value(&exact, "c"), list.len()), (Some("this"), None, 1));
     list.clear(None);
     assert!(list.is_empty() && value(&exact, "only").is_none());
     assert!(Arc::ptr_eq(&list, &open("opt@test-lines.map", true, None, &|_| Ok(text.to_vec())).unwrap()));

@@ -2,7 +2,7 @@
 
 mod rows;
 
-pub use rows::rows;
+pub(crate) use rows::{KEYWORDS, check};
 
 use parking_lot::Mutex;
 use portcullis_config::Place;

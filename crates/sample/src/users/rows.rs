@@ -2,7 +2,7 @@
 
 use super::{Group, Password, User, Userlist, Userlists};
 use parking_lot::Mutex;
-use portcullis_config::{Cx, Diagnostics, Does, Keyword, Line, Model, Place, Rows, Sections, Severity};
+use portcullis_config::{Cx, Diagnostics, Does, Keyword, Line, Model, Place, Sections, Severity};
 use std::sync::Arc;
 
 /// A section as it is read.
@@ -18,12 +18,6 @@ pub struct Draft {
     ignored: bool,
 }
 
-/// The rows of this room's configuration.
-#[must_use]
-pub fn rows() -> Rows {
-    Rows { keywords: KEYWORDS, check: Some(check), ..Rows::default() }
-}
-
 const fn row(
     name: &'static str,
     args: &'static str,
@@ -33,7 +27,8 @@ const fn row(
     Keyword { name, sections: Sections::USERLIST, args, help, negatable: false, does: Does::Works(parse) }
 }
 
-const KEYWORDS: &[Keyword] = &[
+/// The rows of this file.
+pub(crate) const KEYWORDS: &[Keyword] = &[
     row("userlist", "<listname>", "Opens a section with users.", userlist),
     row("group", "<groupname> [users <user>,<user>,(...)]", "A group of users.", group),
     row(
@@ -65,7 +60,13 @@ fn userlist(cx: &mut Cx<'_>, line: &Line) {
     }
     let all = &mut cx.model.ext.entry::<Userlists>().drafts;
     let ignored = all.iter().any(|d| d.name == name);
-    all.push(Draft { name: name.clone(), place: line.place(), users: Vec::new(), groups: Vec::new(), ignored });
+    all.push(Draft {
+        name: name.clone(),
+        place: line.place(),
+        users: Vec::new(),
+        groups: Vec::new(),
+        ignored,
+    });
     if ignored {
         cx.warn(line.word(1), format!("ignoring duplicated userlist '{name}'."));
     }
@@ -135,7 +136,7 @@ fn user(cx: &mut Cx<'_>, line: &Line) {
 }
 
 /// Puts users and groups together.
-fn check(model: &mut Model, diags: &mut Diagnostics) {
+pub(crate) fn check(model: &mut Model, diags: &mut Diagnostics) {
     let lists = model.ext.entry::<Userlists>();
     let drafts = std::mem::take(&mut lists.drafts);
     for draft in drafts.into_iter().filter(|d| !d.ignored) {
