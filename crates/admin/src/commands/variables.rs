@@ -28,17 +28,13 @@ fn get(call: &mut Call<'_>) -> Outcome {
         return Outcome::err("Variable not found.");
     };
     let mut text = format!("{name}: type={} value=<", value.kind().name()).into_bytes();
-    match value.bytes() {
-        Some(bytes) => {
-            for b in bytes {
-                match b {
-                    b' ' | b'\\' => text.extend_from_slice(&[b'\\', *b]),
-                    33..127 => text.push(*b),
-                    _ => text.push(b'.'),
-                }
-            }
-        }
-        None => text.extend_from_slice(&Value::into_text(value)),
+    match &value {
+        Value::Bin(bytes) => bytes.iter().for_each(|b| match b {
+            b' ' | b'\\' => text.extend_from_slice(&[b'\\', *b]),
+            33..127 => text.push(*b),
+            _ => text.push(b'.'),
+        }),
+        _ => text.extend_from_slice(&Value::into_text(value)),
     }
     text.extend_from_slice(b">\n");
     Outcome::Text(text)

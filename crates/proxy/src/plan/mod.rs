@@ -63,6 +63,8 @@ pub struct Plan {
     pub backends: HashMap<Box<[u8]>, usize>,
     /// All listeners.
     pub listeners: Vec<Arc<ListenerPlan>>,
+    /// Names of the configuration's files.
+    pub files: Vec<String>,
     /// Connections of the process.
     pub connections: Arc<Gauge>,
 }
@@ -87,7 +89,14 @@ pub fn compile(model: &Model, process: &crate::process::Process, diags: &mut Dia
         .collect();
     let back = proxies.iter().filter(|p| p.kind.back());
     let backends = back.map(|p| (p.name.as_bytes().into(), p.index)).collect();
-    Plan { global, proxies, backends, listeners, connections: process.counts.conns.clone() }
+    Plan {
+        global,
+        proxies,
+        backends,
+        listeners,
+        files: diags.files.clone(),
+        connections: process.counts.conns.clone(),
+    }
 }
 
 fn global(model: &Model) -> GlobalPlan {

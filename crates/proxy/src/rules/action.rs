@@ -73,6 +73,8 @@ pub enum Action {
     SetMethod(Format),
     /// `set-path`, `set-pathq`, `set-query`, `set-uri`
     SetTarget(Part, Format),
+    /// `normalize-uri`
+    Normalize(super::normalize::Normalizer),
     /// `set-status`
     SetStatus(u16, Option<Box<[u8]>>),
     /// `set-log-level`; `None`: silent.

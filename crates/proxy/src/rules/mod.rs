@@ -15,6 +15,7 @@ pub mod jumps;
 pub mod lang;
 pub mod lists;
 pub mod names;
+pub mod normalize;
 pub mod number;
 pub mod parse;
 pub mod redirect;

@@ -196,7 +196,7 @@ pub const ACTIONS: &[ActionRow] = &[
     ),
     row("do-log", HTTP, "[profile <log_profile>]", "Writes a log line.", NotYet("log profiles")),
     row("early-hint", REQ, "<name> <fmt>", "Adds a field to a 103 response.", Yes(actions::early_hint)),
-    row("normalize-uri", REQ, "<normalizer>", "Normalizes the URI.", NotYet("URI normalizers")),
+    row("normalize-uri", REQ, "<normalizer>", "Normalizes the URI.", Yes(super::normalize::parse)),
     row("pause", REQ_RES, "{ <timeout> | <expr> }", "Waits.", Yes(actions::pause)),
     row("redirect", REQ_RES, "<rule>", "Redirects.", Yes(actions::redirect)),
     row("reject", REQ, "", "Closes the connection without an answer.", Yes(actions::reject)),

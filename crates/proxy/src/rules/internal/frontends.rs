@@ -38,6 +38,17 @@ pub const ROWS: SampleRows = SampleRows {
         Fetch::new("fe_defbe", Type::Str, FRONTEND, "Name of the frontend's default backend.", |a, s, _| {
             default_backend(a, s).map(|b| Value::str(b.name.as_bytes())).into()
         }),
+        Fetch::new(
+            "last_rule_file",
+            Type::Str,
+            INTERNAL,
+            "File of the final rule that was executed last.",
+            |_, s, _| {
+                let file = s.facts.last_rule.and_then(|p| plan(s)?.files.get(p.file.0 as usize));
+                file.map(|f| Value::str(f.as_bytes())).into()
+            },
+        )
+        .impure(),
         Fetch::new("act_conn", Type::Int, CONSTANT, "Connections of the process.", |_, s, _| {
             int(plan(s).map(|p| p.connections.get()))
         })

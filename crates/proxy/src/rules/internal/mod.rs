@@ -41,6 +41,11 @@ fn backend<'s>(args: &Args, scope: &Scope<'s>) -> Option<&'s ProxyPlan> {
     }
 }
 
+/// The frontend at work.
+pub(super) fn frontend_at_work<'s>(scope: &Scope<'s>) -> Option<&'s ProxyPlan> {
+    frontend(&Args::default(), scope)
+}
+
 /// The frontend that the argument names, or the one at work.
 fn frontend<'s>(args: &Args, scope: &Scope<'s>) -> Option<&'s ProxyPlan> {
     let name = match args.text(0) {
