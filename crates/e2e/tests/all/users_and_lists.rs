@@ -295,7 +295,6 @@ fn fetches_of_proxies() {
 #[test]
 fn normalized_targets() {
     scenario("users_and_lists/normalized_targets", |w| {
-        w.ok("o1");
         let ways = [
             "fragment-encode",
             "fragment-strip",
@@ -309,12 +308,14 @@ fn normalized_targets() {
             "percent-to-uppercase strict",
             "query-sort-by-name",
         ];
-        let mut front = String::from("option accept-unsafe-violations-in-http-request\n");
+        // without conditions: behind a normalizer that may have an option, 3.5-dev5 takes "if" for one and does another thing
+        let mut config = String::from(
+            "global\n  expose-experimental-directives\ndefaults\n  mode http\n  timeout connect 2s\n  timeout client 5s\n  timeout server 5s\n",
+        );
         for (i, way) in ways.iter().enumerate() {
-            front.push_str(&format!("http-request normalize-uri {way} if {{ req.hdr(way) {i} }}\n"));
+            config.push_str(&format!("frontend f{i}\n  bind 127.0.0.1:${{f{i}}}\n  option accept-unsafe-violations-in-http-request\n  http-request normalize-uri {way}\n  http-request return status 200 hdr url %[url]\n"));
         }
-        front.push_str("http-request return status 200 hdr url %[url]");
-        w.proxy(&format!("global\n  expose-experimental-directives\ndefaults\n  mode http\n  timeout connect 2s\n  timeout client 5s\n  timeout server 5s\n{}", sections(&front, "")));
+        w.proxy(&config);
         let targets = [
             "/",
             "/#foo",
@@ -349,16 +350,12 @@ fn normalized_targets() {
             "*",
         ];
         for i in 0..ways.len() {
-            let mut c = w.client("fe");
             for target in targets {
                 let method = if target == "*" { "OPTIONS" } else { "GET" };
-                c.send(&format!(
-                    "{method} {target} HTTP/1.1\r\nHost: host\r\nway: {i}\r\nConnection: close\r\n\r\n"
-                ))
-                .read_to_end();
-                c = w.client("fe");
+                let request =
+                    format!("{method} {target} HTTP/1.1\r\nHost: host\r\nConnection: close\r\n\r\n");
+                w.client(&format!("f{i}")).send(&request).read_to_end();
             }
-            c.close();
         }
     });
 }

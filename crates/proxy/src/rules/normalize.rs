@@ -175,8 +175,9 @@ fn escapes(target: &[u8], strict: bool, f: fn(u8, &[u8]) -> Option<Vec<u8>>) -> 
     Some(out)
 }
 
-/// Parameters by name; those of one name keep their order.
+/// Parameters by name; those of one name keep their order, and nothing behind a last `&` is none.
 fn sorted(query: &[u8]) -> Vec<u8> {
+    let query = query.strip_suffix(b"&").unwrap_or(query);
     let mut all: Vec<&[u8]> = query.split(|b| *b == b'&').collect();
     let name = |p: &&[u8]| p.iter().position(|b| *b == b'=').map_or(p.len(), |at| at);
     all.sort_by(|a, b| a[..name(a)].cmp(&b[..name(b)]));

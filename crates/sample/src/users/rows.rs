@@ -5,13 +5,15 @@ use parking_lot::Mutex;
 use portcullis_config::{Cx, Diagnostics, Does, Keyword, Line, Model, Place, Sections, Severity};
 use std::sync::Arc;
 
+/// A user as read: name, password as option and text, groups.
+type DraftUser = (String, Option<(bool, String)>, Vec<Group>);
+
 /// A section as it is read.
 #[derive(Clone, Debug)]
 pub struct Draft {
     name: String,
     place: Place,
-    /// Name, password as option and text, groups.
-    users: Vec<(String, Option<(bool, String)>, Vec<Group>)>,
+    users: Vec<DraftUser>,
     /// Name, and users.
     groups: Vec<(Group, Vec<String>)>,
     /// Another section has its name.
