@@ -129,8 +129,8 @@ fn without_parents(path: &[u8], full: bool) -> Vec<u8> {
             kept.push(segment);
             up += 1;
         }
-        // a last one leaves a slash, unless it stays itself
-        if i + 1 == count && kept.last().is_none_or(|l| *l != b"..") {
+        // a last one leaves a slash
+        if i + 1 == count {
             kept.push(b"");
         }
     }
