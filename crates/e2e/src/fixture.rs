@@ -25,8 +25,8 @@ pub fn scenario(name: &str, play: impl Fn(&mut World)) {
     }
     let alone = std::env::var_os("E2E_ALONE").is_some();
     if let Some(debian) = Binary::debian().filter(|d| *d != ours && !alone && header.ends_with("same")) {
-        // it shares two busy cores with us: a second chance, as what is tested is not it
-        let matches = (0..2).any(|_| run(debian.clone()) == expected);
+        // it shares two busy cores with us: more chances, as what is tested is not it
+        let matches = (0..4).any(|_| run(debian.clone()) == expected);
         assert!(matches, "{name}: {} no longer does what was recorded", debian.version());
     }
 }

@@ -39,3 +39,25 @@ pub fn only_child(pid: u32, other: Option<u32>) -> Option<u32> {
         _ => None,
     })
 }
+
+/// Waits until it has no socket any more that listens on this TCP port; false if it goes on.
+pub fn stops_listening(pid: u32, port: u16) -> bool {
+    wait_for(PATIENCE, || (!listens(pid, port)).then_some(())).is_some()
+}
+
+fn listens(pid: u32, port: u16) -> bool {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap_or_default();
+    let local = format!(":{port:04X}");
+    let mut sockets = table.lines().filter_map(|l| {
+        let words: Vec<&str> = l.split_whitespace().collect();
+        let listening = words.get(1)?.ends_with(&local) && *words.get(3)? == "0A";
+        listening.then(|| format!("socket:[{}]", words.get(9).copied().unwrap_or_default()))
+    });
+    let open: Vec<_> = std::fs::read_dir(format!("/proc/{pid}/fd"))
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|e| std::fs::read_link(e.path()).ok())
+        .collect();
+    sockets.any(|s| open.iter().any(|o| o.as_os_str() == s.as_str()))
+}

@@ -7,6 +7,7 @@ mod config_language;
 mod confinement;
 mod connections;
 mod fields;
+mod filters;
 mod http1;
 mod http_options;
 mod limits;

@@ -1,6 +1,7 @@
 //! A proxy section, ready to run.
 
 use super::server::{self, ServerPlan};
+use crate::filter::FilterSet;
 use crate::outcome::Formats;
 use crate::process::Process;
 use crate::reply::ErrorPages;
@@ -89,6 +90,8 @@ pub struct ProxyPlan {
     pub pages: Option<Arc<ErrorPages>>,
     /// `capture` and `declare capture`
     pub captures: Option<Arc<Captures>>,
+    /// `filter`
+    pub filters: Option<Arc<FilterSet>>,
     /// `option forwarded`
     pub forwarded: Option<Arc<Forwarded>>,
     /// `unique-id-format`, `unique-id-header`
@@ -210,6 +213,7 @@ pub fn compile(
         rules: p.ext.get::<RuleSets>().cloned().map(Arc::new),
         pages: p.ext.get::<ErrorPages>().cloned().map(Arc::new),
         captures: p.ext.get::<Captures>().filter(|c| !c.is_empty()).cloned().map(Arc::new),
+        filters: p.ext.get::<FilterSet>().filter(|f| !f.is_empty()).cloned().map(Arc::new),
         forwarded: p.ext.get::<Option<Arc<Forwarded>>>().cloned().flatten(),
         unique_id: p.ext.get::<UniqueId>().cloned().filter(|u| u.format.is_some()),
         wants_destination: p.ext.get::<RuleSets>().is_some()

@@ -26,11 +26,10 @@ pub(super) fn challenge(realm: Option<&[u8]>, cx: &RuleCx<'_, '_>) -> Answer {
 }
 
 /// `auth [realm <realm>]`
-#[allow(clippy::unnecessary_wraps)] // the type of all parsers
 pub(super) fn parse(p: &mut Parsing<'_, '_, '_>, _: Sets) -> Result<Parsed, String> {
     let mut realm = None;
-    if p.args.words.get(p.args.at + 1).is_some() && p.args.accept("realm") {
-        realm = p.args.next().map(|w| w.text.as_slice().into());
+    if p.args.accept("realm") {
+        realm = Some(p.want("missing realm value")?.text.as_slice().into());
     }
     Ok(Parsed { action: Action::Auth(realm), condition: None })
 }

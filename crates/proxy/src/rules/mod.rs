@@ -6,6 +6,7 @@
 
 pub mod action;
 pub mod auth;
+pub mod bandwidth;
 pub mod capture;
 pub mod cx;
 pub mod forwarded;

@@ -20,6 +20,7 @@ fn check_all(model: &mut Model, diags: &mut Diagnostics) {
     crate::reply::pages::check(model, diags);
     check::check(model, diags);
     super::names::check(model, diags);
+    crate::filter::config::check(model, diags);
     capture::check(model, diags);
     for proxy in &model.proxies {
         let http = proxy.mode == Mode::Http;
@@ -49,6 +50,7 @@ const fn not_yet(name: &'static str, args: &'static str, help: &'static str) -> 
     Keyword { name, sections, args, help, negatable: false, does: Does::NotYet("persistence rules") }
 }
 
+use crate::filter::config as filter;
 use crate::reply::rows as reply;
 
 const KEYWORDS: &[Keyword] = &[
@@ -135,6 +137,8 @@ const KEYWORDS: &[Keyword] = &[
         negatable: true,
         does: Does::Works(option_forwarded),
     },
+    filter::KEYWORDS[0],
+    filter::KEYWORDS[1],
     capture::ROWS[0],
     capture::ROWS[1],
     reply::KEYWORDS[0],
