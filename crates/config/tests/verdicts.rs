@@ -108,7 +108,9 @@ fn same_verdicts_as_the_reference() {
         };
         let text =
             said.map(|d| format!("{} {}", d.message, d.hint.as_deref().unwrap_or(""))).unwrap_or_default();
-        if text.contains("not supported yet") || template.contains("\\nhttp-errors e") {
+        // sections whose rows are of higher rooms
+        let elsewhere = ["\\nhttp-errors e", "\\nuserlist u"].iter().any(|s| template.contains(s));
+        if text.contains("not supported yet") || elsewhere {
             later += 1;
             continue;
         }

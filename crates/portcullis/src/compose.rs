@@ -14,17 +14,22 @@ use std::sync::Arc;
 /// Every row of the binary.
 pub fn registry() -> Registry {
     static ONCE: std::sync::Once = std::sync::Once::new();
-    ONCE.call_once(|| portcullis_sample::row::install(portcullis_proxy::rules::internal::ROWS));
+    ONCE.call_once(|| {
+        portcullis_proxy::rules::internal::ROWS.into_iter().for_each(portcullis_sample::row::install)
+    });
     let logs = Rows {
         keywords: portcullis_proxy::outcome::ROWS,
         server: portcullis_proxy::preface::OPTIONS,
         ..Rows::default()
     };
+    let [users, variables] = portcullis_sample::keywords();
     let own = Rows { keywords: portcullis_config::env_rows::ROWS, ..Rows::default() };
     let none = Rows { keywords: portcullis_config::no_effect::ROWS, ..Rows::default() };
     Registry {
         rooms: vec![
             portcullis_config::rows::rows(),
+            users,
+            variables,
             portcullis_proxy::rules::rows(),
             portcullis_admin::rows(),
             logs,

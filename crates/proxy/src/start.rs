@@ -137,6 +137,7 @@ pub fn start(
         let (process, plan, place) = (process.clone(), plan.clone(), place.clone());
         let thread = std::thread::Builder::new().name(format!("worker-{}", id + 1)).spawn(move || {
             place(id);
+            portcullis_sample::facts::set_thread(u32::from(id));
             crate::worker::run(id, process, plan, mailbox, listeners)
         })?;
         threads.push(thread);

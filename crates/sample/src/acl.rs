@@ -278,6 +278,11 @@ impl Reader<'_> {
         for (file, fold) in &flags.files {
             self.load(file, &flags, *fold, &mut patterns)?;
         }
+        shared::skip_id();
+        if keyword == "http_auth_group" {
+            let text = |w: &Word| w.str().into_owned();
+            crate::names::groups(words.get(flags.next..).unwrap_or(&[]).iter().map(text));
+        }
         for w in words.get(flags.next..).unwrap_or(&[]) {
             patterns.add(&w.text, flags.fold, flags.resolve)?;
         }

@@ -226,7 +226,10 @@ fn missing(args: &mut Vec<Arg>, spec: &Spec) -> Result<(), BadArg> {
     }
     if args.is_empty() {
         match spec.kinds.first() {
-            Some(ArgKind::Str) => args.push(Arg::Str(Box::default())),
+            // names that were not given are complained about when everything has been read
+            Some(
+                ArgKind::Str | ArgKind::Userlist | ArgKind::Server | ArgKind::Frontend | ArgKind::Backend,
+            ) => args.push(Arg::Str(Box::default())),
             Some(kind) => return Err(nothing(*kind, 1)),
             None => return Ok(()),
         }

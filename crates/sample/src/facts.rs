@@ -139,6 +139,8 @@ pub struct Facts<'a> {
     pub log_origin: &'static str,
     /// Requests of the process (`%rt`).
     pub request_count: u32,
+    /// Where the final rule stands that was executed last (`last_rule_line`).
+    pub last_rule: Option<portcullis_config::Place>,
     /// Is this an HTTP stream?
     pub http: bool,
     /// Method, target and version as received; empty: there was no valid request.
@@ -195,6 +197,7 @@ impl Facts<'_> {
             log_uri_len: 1024,
             log_origin: "unspec",
             request_count: 0,
+            last_rule: None,
             http: false,
             request_line: [b"", b"", b""],
         }
@@ -218,4 +221,19 @@ pub fn stopping() -> bool {
 /// Called once when the process begins to stop.
 pub fn set_stopping() {
     STOPPING.store(true, std::sync::atomic::Ordering::Relaxed);
+}
+
+thread_local! {
+    static THREAD: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+}
+
+/// Number of this worker, from 0 (`thread`).
+#[must_use]
+pub fn thread() -> u32 {
+    THREAD.get()
+}
+
+/// Called once when a worker begins.
+pub fn set_thread(number: u32) {
+    THREAD.set(number);
 }

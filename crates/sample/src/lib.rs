@@ -17,13 +17,16 @@ pub mod facts;
 mod fetch;
 pub mod files;
 pub mod format;
+pub mod global;
 pub mod known;
+pub mod names;
 mod near;
 pub mod number;
 pub mod pattern;
 pub mod place;
 pub mod row;
 pub mod scope;
+pub mod users;
 pub mod value;
 pub mod vars;
 
@@ -36,6 +39,16 @@ pub use place::Places;
 pub use row::{AclKeyword, Convert, Fetch, SampleRows, Vocabulary, vocabulary};
 pub use scope::{Direction, Message, Payload, Random, Scope};
 pub use value::{Sample, Type, Value};
+
+/// Keywords of this room's sections.
+#[must_use]
+pub fn keywords() -> [portcullis_config::Rows; 2] {
+    use portcullis_config::Rows;
+    [
+        Rows { keywords: users::KEYWORDS, check: Some(users::check), ..Rows::default() },
+        Rows { keywords: global::ROWS, ..Rows::default() },
+    ]
+}
 
 /// This room's rows, as the first of [`vocabulary`].
 pub(crate) const ROOMS: [&[SampleRows]; 2] = [&fetch::ROWS, &convert::ROWS];

@@ -86,6 +86,14 @@ impl VarName {
         }
         Ok(this)
     }
+    /// The name, if somebody has used it before.
+    #[must_use]
+    pub fn known(text: &[u8]) -> Option<Self> {
+        let (scope, name) = std::str::from_utf8(text).ok()?.split_once('.')?;
+        let (_, scope) = SCOPES.iter().find(|(n, _)| *n == scope)?;
+        let id = *NAMES.read().ok()?.get(name)?;
+        Some(Self { scope: *scope, id })
+    }
     /// Does this text begin like a variable's name?
     #[must_use]
     pub fn looks_like(text: &[u8]) -> bool {
@@ -338,6 +346,9 @@ pub fn unset_process(name: VarName) -> bool {
 /// A variable of the process (`get var`).
 #[must_use]
 pub fn process(name: VarName) -> Option<Value<'static>> {
+    if name.scope != VarScope::Proc {
+        return None;
+    }
     PROCESS.read().ok()?.get(&name.id)?.clone()
 }
 

@@ -6,12 +6,14 @@ pub mod info;
 pub mod limits;
 pub mod lists;
 pub mod meta;
+pub mod patterns;
 pub mod process;
 pub mod rings;
 pub mod server_state;
 pub mod servers;
 pub mod sessions;
 pub mod stat;
+pub mod variables;
 pub mod wait;
 
 use crate::command::{Call, Outcome, Row};
@@ -26,12 +28,14 @@ const TABLES: &[&[Row]] = &[
     limits::ROWS,
     lists::ROWS,
     meta::ROWS,
+    patterns::ROWS,
     process::ROWS,
     rings::ROWS,
     server_state::ROWS,
     servers::ROWS,
     sessions::ROWS,
     stat::ROWS,
+    variables::ROWS,
     wait::ROWS,
 ];
 
@@ -46,22 +50,14 @@ pub static ALL: LazyLock<Vec<&'static Row>> = LazyLock::new(|| {
 const LATER: &[&str] = &[
     "abort ssl",
     "acme",
-    "add acl",
     "add backend",
-    "add map",
     "add server",
     "add ssl",
-    "clear acl",
-    "clear map",
     "clear table",
-    "commit acl",
-    "commit map",
     "commit ssl",
     "debug counters",
     "debug dev",
-    "del acl",
     "del backend",
-    "del map",
     "del server",
     "del ssl",
     "disable agent",
@@ -72,21 +68,13 @@ const LATER: &[&str] = &[
     "enable agent",
     "enable dynamic-cookie",
     "enable health",
-    "get acl",
-    "get map",
-    "get var",
     "httpclient",
     "new ssl",
-    "prepare acl",
-    "prepare map",
     "publish backend",
     "set dynamic-cookie-key",
-    "set map",
     "set profiling",
     "set ssl",
     "set table",
-    "set var",
-    "show acl",
     "show cache",
     "show default-server",
     "show defaults",
@@ -94,7 +82,6 @@ const LATER: &[&str] = &[
     "show errors",
     "show fd",
     "show libs",
-    "show map",
     "show peers",
     "show pools",
     "show profiling",

@@ -22,9 +22,6 @@ macro_rules! section {
 }
 
 section! {
-    USERLIST, USERLIST, "user lists":
-        "group" "<name> [users <user>,...]" "A group of users.",
-        "user" "<name> [password|insecure-password <password>] [groups <group>,...]" "A user and a password.";
     PEERS, PEERS, "peers":
         "bind" "[<address>]:port [param*]" "Where the local peer listens.",
         "default-bind" "[param*]" "Options of the lines of this kind that follow.",

@@ -27,6 +27,7 @@ mod sources;
 mod tcp;
 mod timeouts;
 mod tunnels;
+mod users_and_lists;
 
 /// One frontend `fe`, one backend `be` with one server at `${o1}`, and these lines in them.
 fn sections(frontend: &str, backend: &str) -> String {

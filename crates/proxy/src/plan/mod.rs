@@ -10,6 +10,7 @@ pub use proxy::ProxyPlan;
 pub use server::ServerPlan;
 
 use portcullis_config::{Diagnostics, Model, MultiQueue};
+use portcullis_telemetry::gauge::Gauge;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -62,6 +63,10 @@ pub struct Plan {
     pub backends: HashMap<Box<[u8]>, usize>,
     /// All listeners.
     pub listeners: Vec<Arc<ListenerPlan>>,
+    /// Names of the configuration's files.
+    pub files: Vec<String>,
+    /// Connections of the process.
+    pub connections: Arc<Gauge>,
 }
 
 /// Makes the plan. What is wrong is added to `diags`; the plan may only be used if none of it is an alert.
@@ -84,7 +89,14 @@ pub fn compile(model: &Model, process: &crate::process::Process, diags: &mut Dia
         .collect();
     let back = proxies.iter().filter(|p| p.kind.back());
     let backends = back.map(|p| (p.name.as_bytes().into(), p.index)).collect();
-    Plan { global, proxies, backends, listeners }
+    Plan {
+        global,
+        proxies,
+        backends,
+        listeners,
+        files: diags.files.clone(),
+        connections: process.counts.conns.clone(),
+    }
 }
 
 fn global(model: &Model) -> GlobalPlan {

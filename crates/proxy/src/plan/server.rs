@@ -18,6 +18,8 @@ pub struct ServerPlan {
     pub name: Arc<str>,
     /// `id`
     pub id: u32,
+    /// `weight`
+    pub weight: u32,
     /// Index in its backend.
     pub index: usize,
     /// Where it is.
@@ -93,6 +95,7 @@ pub fn compile(model: &Model, p: &Proxy, index: usize, s: &Server, diags: &mut D
     });
     ServerPlan {
         name: s.name.as_str().into(),
+        weight: s.set.weight.unwrap_or(1),
         id: s.id,
         index,
         target: target(s, diags),

@@ -37,6 +37,10 @@ pub enum Action {
     Tarpit(Box<Spec>),
     /// `return`
     Return(Box<Spec>),
+    /// `auth`, with its realm
+    Auth(Option<Box<[u8]>>),
+    /// `add-acl`, `del-acl`, `set-map`, `del-map`
+    List(Box<super::lists::Change>),
     /// `redirect`
     Redirect(Box<Redirect>),
     /// `set-header`: name in lower case.
@@ -69,6 +73,8 @@ pub enum Action {
     SetMethod(Format),
     /// `set-path`, `set-pathq`, `set-query`, `set-uri`
     SetTarget(Part, Format),
+    /// `normalize-uri`
+    Normalize(super::normalize::Normalizer),
     /// `set-status`
     SetStatus(u16, Option<Box<[u8]>>),
     /// `set-log-level`; `None`: silent.
@@ -119,6 +125,7 @@ impl Action {
                 | Self::Deny(_)
                 | Self::Tarpit(_)
                 | Self::Return(_)
+                | Self::Auth(_)
                 | Self::Redirect(_)
         )
     }

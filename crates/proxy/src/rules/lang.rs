@@ -4,6 +4,7 @@ use portcullis_config::{Args, Cx, ProxyKind, Word};
 use portcullis_sample::acl::{Acls, Reader, Warning};
 use portcullis_sample::condition::{Condition as Parsed, Program};
 use portcullis_sample::format::Options;
+use portcullis_sample::names;
 use portcullis_sample::place::Places;
 use portcullis_sample::row::vocabulary;
 use std::net::IpAddr;
@@ -68,6 +69,19 @@ impl At {
         }
     }
 
+    /// How messages about names call expressions here.
+    fn expression(self) -> &'static str {
+        match self {
+            Self::TcpConnection | Self::TcpSession | Self::TcpRequest => "tcp-request",
+            Self::TcpResponse => "tcp-response",
+            Self::HttpRequest | Self::Switch | Self::Monitor | Self::Forward => "http-request",
+            Self::HttpResponse => "http-response",
+            Self::HttpAfterResponse => "http-after-response",
+            Self::HttpError => "http-error",
+            Self::Log => "log-format",
+        }
+    }
+
     /// How a warning about a fetch that is not valid here calls the rule set; the HTTP ones are not named.
     fn rule(self) -> Option<&'static str> {
         match self {
@@ -94,6 +108,13 @@ impl<'p, 'c, 'l> Parsing<'p, 'c, 'l> {
     /// Begins with `args`.
     pub fn new(cx: &'p mut Cx<'c>, args: Args<'l>, at: At) -> Self {
         portcullis_sample::files::set_base(crate::reply::rows::file_path(cx, ""));
+        names::parsing(names::Context {
+            place: cx.line.place(),
+            file: cx.diags.files.get(cx.line.file.0 as usize).cloned().unwrap_or_default(),
+            proxy: cx.proxy().name.clone(),
+            rule: at.expression(),
+            acl: None,
+        });
         Self { cx, args, at }
     }
 
@@ -193,8 +214,10 @@ impl<'p, 'c, 'l> Parsing<'p, 'c, 'l> {
         let words = self.args.words.get(self.args.at..).unwrap_or(&[]);
         self.args.at = self.args.words.len();
         let unless = word.is("unless");
+        names::acl(Some(String::new()));
         let parsed =
             self.reading(|acls, reader, warnings| Parsed::parse(unless, words, acls, reader, warnings));
+        names::acl(None);
         let parsed = parsed?;
         self.warn_of_conflicts(&parsed);
         let (front, back) = self.places();
@@ -212,6 +235,7 @@ impl<'p, 'c, 'l> Parsing<'p, 'c, 'l> {
     /// What is wrong with it.
     pub fn acl(&mut self, name: &str) -> Result<(), String> {
         let words = self.args.words.get(self.args.at..).unwrap_or(&[]);
+        names::acl(Some(name.to_owned()));
         self.reading(|acls, reader, warnings| {
             match reader.test(words, warnings) {
                 Ok(test) => acls.add(name, test),

@@ -5,6 +5,7 @@
 //! HAProxy, with the ones that do not work yet.
 
 pub mod action;
+pub mod auth;
 pub mod balance;
 pub mod bandwidth;
 pub mod capture;
@@ -14,6 +15,9 @@ pub mod headers;
 pub mod internal;
 pub mod jumps;
 pub mod lang;
+pub mod lists;
+pub mod names;
+pub mod normalize;
 pub mod number;
 pub mod parse;
 pub mod redirect;

@@ -232,6 +232,17 @@ fn put_target(cx: &mut RuleCx<'_, '_>, part: Part, new: &[u8]) -> bool {
     true
 }
 
+/// The whole target, whose authority is the same.
+pub(super) fn put_whole(cx: &mut RuleCx<'_, '_>, target: &[u8]) -> bool {
+    let limit = cx.limit;
+    let Some(head) = cx.request.as_deref_mut() else { return false };
+    if !room(head, target.len(), limit) {
+        return false;
+    }
+    head.set_target(target);
+    true
+}
+
 /// An absolute target says the host anew.
 fn target_changed(head: &mut Head) {
     let Some(host) = uri::authority(head.target()).map(<[u8]>::to_vec) else { return };

@@ -19,6 +19,7 @@ pub fn rows() -> Rows {
 fn check_all(model: &mut Model, diags: &mut Diagnostics) {
     crate::reply::pages::check(model, diags);
     check::check(model, diags);
+    super::names::check(model, diags);
     crate::filter::config::check(model, diags);
     super::balance::check(model, diags);
     capture::check(model, diags);

@@ -41,6 +41,9 @@ pub fn run(rules: &Rules, cursor: &mut Cursor, cx: &mut RuleCx<'_, '_>) -> Flow 
                 }
             }
         }
+        if rule.action.is_final() {
+            cx.facts.last_rule = Some(rule.place);
+        }
         match execute(&rule.action, cursor, cx, &mut hint) {
             Step::Next => {}
             Step::End(flow) => break flow,
@@ -65,6 +68,13 @@ fn execute(action: &Action, cursor: &mut Cursor, cx: &mut RuleCx<'_, '_>, hint: 
         Action::Deny(spec) => Step::End(Flow::Deny(Box::new(spec.answer(cx.pages, &cx.scope())))),
         Action::Tarpit(spec) => Step::End(Flow::Tarpit(Box::new(spec.answer(cx.pages, &cx.scope())))),
         Action::Return(spec) => Step::End(Flow::Return(Box::new(spec.answer(cx.pages, &cx.scope())))),
+        Action::Auth(realm) => {
+            Step::End(Flow::Return(Box::new(super::auth::challenge(realm.as_deref(), cx))))
+        }
+        Action::List(change) => {
+            change.run(cx);
+            Step::Next
+        }
         Action::Redirect(redirect) => match redirect.answer(cx.request.as_deref(), &cx.scope()) {
             Some(answer) => Step::End(Flow::Redirect(Box::new(answer))),
             None => Step::Next,
@@ -84,6 +94,10 @@ fn execute(action: &Action, cursor: &mut Cursor, cx: &mut RuleCx<'_, '_>, hint: 
             ok(rewrite::replace_header(cx, name, *values, regex, with))
         }
         Action::ReplaceTarget { part, regex, with } => ok(rewrite::replace_target(cx, *part, regex, with)),
+        Action::Normalize(how) => match super::normalize::run(*how, cx) {
+            Ok(done) => ok(done),
+            Err(flow) => Step::End(flow),
+        },
         Action::SetMethod(format) => ok(rewrite::set_method(cx, format)),
         Action::SetTarget(part, format) => ok(rewrite::set_target(cx, *part, format)),
         Action::SetStatus(status, reason) => ok(rewrite::set_status(cx, *status, reason.as_deref())),

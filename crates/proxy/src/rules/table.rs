@@ -97,7 +97,6 @@ const fn row(
 use Works::{NotYet, Yes};
 
 const STICK: Works = NotYet("stick tables");
-const MAPS: Works = NotYet("maps that rules change");
 
 /// The actions.
 pub const ACTIONS: &[ActionRow] = &[
@@ -153,7 +152,7 @@ pub const ACTIONS: &[ActionRow] = &[
     row("do-resolve(*)", Sets::TCP_REQUEST.union(REQ), "<expr>", "Resolves a name.", NotYet("resolvers")),
     row("cache-use", REQ, "<name> [no-early-hints]", "Answers from a cache.", NotYet("caches")),
     row("cache-store", RES, "<name>", "Stores the response in a cache.", NotYet("caches")),
-    row("add-acl(*)", REQ_RES, "<key fmt>", "Adds an entry to an ACL.", MAPS),
+    row("add-acl(*)", REQ_RES, "<key fmt>", "Adds an entry to an ACL.", Yes(super::lists::add_acl)),
     row("add-header", HTTP, "<name> <fmt>", "Adds a header field.", Yes(actions::add_header)),
     row(
         "add-headers-bin",
@@ -163,7 +162,7 @@ pub const ACTIONS: &[ActionRow] = &[
         NotYet("binary headers"),
     ),
     row("allow", HTTP, "", "Ends the rule set; the message passes.", Yes(actions::accept)),
-    row("auth", REQ, "[realm <realm>]", "Asks for a user and a password.", NotYet("authentication")),
+    row("auth", REQ, "[realm <realm>]", "Asks for a user and a password.", Yes(super::auth::parse)),
     row(
         "capture",
         HTTP,
@@ -171,7 +170,7 @@ pub const ACTIONS: &[ActionRow] = &[
         "Captures a sample for logs.",
         Yes(super::capture::action),
     ),
-    row("del-acl(*)", HTTP, "<key fmt>", "Deletes an entry of an ACL.", MAPS),
+    row("del-acl(*)", HTTP, "<key fmt>", "Deletes an entry of an ACL.", Yes(super::lists::del_acl)),
     row("del-header", HTTP, "<name> [ -m <meth> ]", "Removes header fields.", Yes(actions::del_header)),
     row(
         "del-headers-bin",
@@ -180,7 +179,7 @@ pub const ACTIONS: &[ActionRow] = &[
         "Removes encoded header names.",
         NotYet("binary headers"),
     ),
-    row("del-map(*)", HTTP, "<key fmt>", "Deletes an entry of a map.", MAPS),
+    row("del-map(*)", HTTP, "<key fmt>", "Deletes an entry of a map.", Yes(super::lists::del_map)),
     row(
         "deny",
         REQ_RES,
@@ -197,7 +196,7 @@ pub const ACTIONS: &[ActionRow] = &[
     ),
     row("do-log", HTTP, "[profile <log_profile>]", "Writes a log line.", NotYet("log profiles")),
     row("early-hint", REQ, "<name> <fmt>", "Adds a field to a 103 response.", Yes(actions::early_hint)),
-    row("normalize-uri", REQ, "<normalizer>", "Normalizes the URI.", NotYet("URI normalizers")),
+    row("normalize-uri", REQ, "<normalizer>", "Normalizes the URI.", Yes(super::normalize::parse)),
     row("pause", REQ_RES, "{ <timeout> | <expr> }", "Waits.", Yes(actions::pause)),
     row("redirect", REQ_RES, "<rule>", "Redirects.", Yes(actions::redirect)),
     row("reject", REQ, "", "Closes the connection without an answer.", Yes(actions::reject)),
@@ -239,7 +238,7 @@ pub const ACTIONS: &[ActionRow] = &[
         "Sets encoded header fields.",
         NotYet("binary headers"),
     ),
-    row("set-map(*)", HTTP, "<key fmt> <value fmt>", "Sets an entry of a map.", MAPS),
+    row("set-map(*)", HTTP, "<key fmt> <value fmt>", "Sets an entry of a map.", Yes(super::lists::set_map)),
     row("set-method", REQ, "<fmt>", "Rewrites the method.", Yes(actions::set_method)),
     row("set-path", REQ, "<fmt>", "Rewrites the path.", Yes(actions::set_path)),
     row("set-pathq", REQ, "<fmt>", "Rewrites path and query.", Yes(actions::set_pathq)),

@@ -1,7 +1,7 @@
 //! Maps (manual section 7.3.1, `map`): every way of matching with every type of output.
 
 use crate::args::{Arg, ArgKind, Args};
-use crate::pattern::shared::{self, How, View};
+use crate::pattern::shared::{self, How, Values, View};
 use crate::pattern::{Method, Patterns, Set};
 use crate::row::Convert;
 use crate::value::{Bytes, Sample, Type, Value, leading_int, parse_ip};
@@ -38,6 +38,11 @@ fn convert(output: Output, text: Vec<u8>) -> Option<Value<'static>> {
 fn check(args: &mut Args, method: Method, output: Output) -> Result<(), String> {
     let name = String::from_utf8_lossy(args.text(0)).into_owned();
     let list = shared::open(&name, true, None, &|n| crate::files::read(n.as_bytes()))?;
+    list.expect(match output {
+        Output::Int => Values::Numbers,
+        Output::Ip => Values::Addresses,
+        _ => Values::Text,
+    });
     let mut wrong = None;
     list.visit(None, 0, usize::MAX, |_, e| {
         let right = match output {

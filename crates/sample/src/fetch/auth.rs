@@ -1,12 +1,16 @@
 //! What clients authenticate with (RFC 7617, RFC 6750).
 
+use crate::args::Arg;
 use crate::args::{ArgKind, Args};
+use crate::names;
 use crate::place::REQUEST;
 use crate::row::{Cursor, Fetch, SampleRows};
 use crate::scope::{Message, Scope};
+use crate::users::{User, Userlist};
 use crate::value::{Sample, Type, Value};
 use portcullis_message::Head;
 use std::borrow::Cow;
+use std::sync::{Arc, OnceLock};
 
 /// Scheme and the rest of an authorization header.
 fn authorization<'h>(head: &'h Head, name: &'h [u8]) -> Option<(&'h [u8], &'h [u8])> {
@@ -52,9 +56,65 @@ fn bearer<'s>(a: &'s Args, s: &Scope<'s>, _: &mut Cursor) -> Sample<'s> {
     })
 }
 
+/// The userlist that an argument names, found when everything has been read.
+type List = OnceLock<Arc<Userlist>>;
+
+fn check(args: &mut Args, keyword: &'static str) -> Result<(), String> {
+    let found: Arc<List> = names::note(names::Kind::Userlist, args.text(0), keyword);
+    args.0 = vec![Arg::Made(found)];
+    Ok(())
+}
+
+/// What `f` makes of the user, if the request has an authorization that can be read; `None` for a wrong one.
+fn authenticated<'s>(
+    a: &'s Args,
+    s: &Scope<'s>,
+    f: impl FnOnce(Option<&'s User>) -> Sample<'s>,
+) -> Sample<'s> {
+    let head = match s.request {
+        Message::Here(head) => head,
+        Message::Pending => return Sample::NotYet,
+        Message::None => return Sample::Missing,
+    };
+    let (Some(list), Some((user, password))) = (a.made::<List>(0).and_then(List::get), basic(head)) else {
+        return Sample::Missing;
+    };
+    f(list.authenticate(&user, &password))
+}
+
+/// The user; conditions see the user's groups, one after the other.
+fn group<'s>(a: &'s Args, s: &Scope<'s>, cursor: &mut Cursor) -> Sample<'s> {
+    authenticated(a, s, |user| {
+        let Some(user) = user else { return Sample::Missing };
+        if !cursor.all {
+            return Value::str(user.name.as_bytes()).into();
+        }
+        let at = cursor.index as usize;
+        cursor.index += 1;
+        cursor.more = at + 1 < user.groups.len();
+        user.groups.get(at).map(|g| Value::str(g.as_bytes())).into()
+    })
+}
+
+const LIST: &[ArgKind] = &[ArgKind::Userlist];
+
 /// Rows.
 pub const ROWS: SampleRows = SampleRows {
     fetches: &[
+        Fetch::new("http_auth", Type::Bool, REQUEST, "Is the client a user of this list?", |a, s, _| {
+            authenticated(a, s, |user| Value::Bool(user.is_some()).into())
+        })
+        .with(1, LIST)
+        .checked(|a| check(a, "http_auth")),
+        Fetch::new(
+            "http_auth_group",
+            Type::Str,
+            REQUEST,
+            "User of this list; in conditions, the user's groups.",
+            group,
+        )
+        .with(1, LIST)
+        .checked(|a| check(a, "http_auth_group")),
         Fetch::new("http_auth_type", Type::Str, REQUEST, "Scheme of the client's authorization.", scheme),
         Fetch::new("http_auth_user", Type::Str, REQUEST, "User of the Basic scheme.", |_, s, _| {
             with(s, |h| basic(h).map(|(user, _)| Cow::Owned(user)))

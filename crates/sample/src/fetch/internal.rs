@@ -92,6 +92,23 @@ pub const ROWS: SampleRows = SampleRows {
             Value::str(HOSTNAME.as_bytes()).into()
         }),
         Fetch::new("pid", Type::Int, CONSTANT, "Process id.", |_, _, _| int(std::process::id())),
+        Fetch::new("uptime", Type::Int, CONSTANT, "Seconds since the process began.", |_, s, _| {
+            count(s.monotonic.as_secs())
+        })
+        .impure(),
+        Fetch::new("thread", Type::Int, CONSTANT, "Number of the worker, from 0.", |_, _, _| {
+            int(crate::facts::thread())
+        })
+        .impure(),
+        Fetch::new("tgroup", Type::Int, CONSTANT, "0: there is one group of threads.", |_, _, _| int(0)),
+        Fetch::new(
+            "last_rule_line",
+            Type::Int,
+            INTERNAL,
+            "Line of the final rule that was executed last.",
+            |_, s, _| s.facts.last_rule.map(|p| Value::Int(p.line.into())).into(),
+        )
+        .impure(),
         Fetch::new("nbproc", Type::Int, CONSTANT, "1: there is one process.", |_, _, _| int(1)),
         Fetch::new("proc", Type::Int, CONSTANT, "1: there is one process.", |_, _, _| int(1)),
         Fetch::new("env", Type::Str, CONSTANT, "An environment variable.", |a, _, _| match a.0.first() {

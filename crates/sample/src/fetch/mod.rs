@@ -52,6 +52,7 @@ const ACL_ROWS: SampleRows = SampleRows {
     acls: derived! {
         "base" of "base", "cook" of "req.cook", "hdr" of "req.hdr", "path" of "path", "scook" of "res.cook",
         "shdr" of "res.hdr", "url" of "url", "urlp" of "urlp";
+        "http_auth_group" = "http_auth_group" Str,
         "method" = "method" Str,
         "payload" = "req.payload" Bin,
         "payload_lv" = "req.payload_lv" Bin,

@@ -6,7 +6,7 @@
 //! other methods are made anew beside the lock and exchanged.
 
 use super::{Method, Patterns, Set};
-use crate::value::Value;
+use crate::value::{Type, Value};
 use hashbrown::HashTable;
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
@@ -77,6 +77,54 @@ pub struct Shared {
     inner: RwLock<Inner>,
     /// Held by whoever changes it.
     change: Mutex<()>,
+    /// Who uses it, as listings show it.
+    users: Mutex<Users>,
+    /// What values must be; `None`: only conditions look at it.
+    values: Mutex<Option<Values>>,
+}
+
+/// What the values of a map must be; the strictest user decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Values {
+    /// Anything.
+    Text,
+    /// Integers.
+    Numbers,
+    /// Addresses.
+    Addresses,
+}
+
+impl Values {
+    /// The name of the type that a map gives.
+    fn name_of(self, entry: Option<&Entry>) -> &'static str {
+        match self {
+            Self::Text => "str",
+            Self::Numbers => "sint",
+            Self::Addresses if entry.is_some_and(|e| e.value.contains(&b':')) => "ipv6",
+            Self::Addresses => "ipv4",
+        }
+    }
+}
+
+/// What a view found for a text.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// How it is matched.
+    pub how: How,
+    /// HAProxy has a tree for this method, and not a list.
+    pub indexed: bool,
+    /// The entry.
+    pub entry: Option<Entry>,
+    /// Type of what a map gives; `None`: only conditions look at it.
+    pub kind: Option<&'static str>,
+}
+
+/// Who uses a list.
+#[derive(Debug, Default)]
+struct Users {
+    acl: bool,
+    map: bool,
+    text: String,
 }
 
 /// A list as one method matches it.
@@ -88,6 +136,11 @@ pub struct View {
 
 static ALL: LazyLock<RwLock<HashMap<String, Arc<Shared>>>> = LazyLock::new(RwLock::default);
 static NEXT_ID: AtomicU32 = AtomicU32::new(0);
+
+/// Patterns that stand in the configuration itself take a number too, as in HAProxy, so that those of files are the same.
+pub(crate) fn skip_id() {
+    NEXT_ID.fetch_add(1, Ordering::Relaxed);
+}
 
 /// Every list, by number.
 #[must_use]
@@ -145,6 +198,7 @@ pub fn open(
                 "The file \"{name}\" is already used as {was} column file and cannot be used by as {is} column file."
             ));
         }
+        list.used();
         return Ok(list);
     }
     let id = id.unwrap_or_else(|| NEXT_ID.fetch_add(1, Ordering::Relaxed));
@@ -156,8 +210,11 @@ pub fn open(
         next: AtomicU32::new(0),
         inner: RwLock::default(),
         change: Mutex::default(),
+        users: Mutex::default(),
+        values: Mutex::default(),
     });
     list.load(&text, map);
+    list.used();
     ALL.write().insert(name.into(), list.clone());
     Ok(list)
 }
@@ -198,6 +255,16 @@ impl Inner {
         found.sort_unstable();
         found
     }
+    /// Numbers of these entries of the current generation.
+    fn of(&self, which: Which<'_>) -> Vec<u32> {
+        match which {
+            Which::Key(key) => self.with_key(key, self.current),
+            Which::Reference(r) => {
+                let is = |e: &Entry| e.generation == self.current && e.reference() == r;
+                self.entries.iter().position(is).map(|i| i as u32).into_iter().collect()
+            }
+        }
+    }
     fn forget(&mut self, index: u32) {
         let Some(e) = self.entries.get_mut(index as usize) else { return };
         if let Ok(slot) = self.keys.find_entry(hash(&e.key), |i| *i == index) {
@@ -232,11 +299,59 @@ impl Inner {
     }
 }
 
+impl Entry {
+    /// A number that is this entry's as long as it lives (`show map`).
+    #[must_use]
+    pub fn reference(&self) -> usize {
+        self.key.as_ptr() as usize
+    }
+}
+
+/// Which entries a change is about.
+#[derive(Clone, Copy, Debug)]
+pub enum Which<'a> {
+    /// All with this key.
+    Key(&'a [u8]),
+    /// The one with this [`Entry::reference`].
+    Reference(usize),
+}
+
 impl Shared {
     /// Is it a map (`show map`) or a list of patterns (`show acl`)?
     #[must_use]
     pub fn is_map(&self) -> bool {
         self.map
+    }
+
+    /// Is it used in conditions?
+    #[must_use]
+    pub fn in_acls(&self) -> bool {
+        self.users.lock().acl
+    }
+    /// Is it used as a map?
+    #[must_use]
+    pub fn in_maps(&self) -> bool {
+        self.users.lock().map
+    }
+    /// "pattern loaded from file … used by …", as listings show it.
+    #[must_use]
+    pub fn description(&self) -> String {
+        format!("pattern loaded from file '{}' used{}", self.name, self.users.lock().text)
+    }
+    /// Notes that what is parsed now uses it.
+    fn used(&self) {
+        let mut users = self.users.lock();
+        users.map |= self.map;
+        users.acl |= !self.map;
+        let comma = if users.text.is_empty() { "" } else { "," };
+        let what = if self.map { "map" } else { "acl" };
+        users.text.push_str(&format!("{comma} by {what} at {}", crate::names::here()));
+    }
+    /// How many entries there are, those of other versions included.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        let inner = self.inner.read();
+        inner.entries.len() - inner.dead
     }
 
     fn load(&self, text: &[u8], map: bool) {
@@ -322,13 +437,43 @@ impl Shared {
         (end < inner.entries.len()).then_some(end)
     }
 
-    /// What each view finds for a text: how it is matched, and the entry (`get map`).
+    /// What each view finds for a text (`get map`).
     #[must_use]
-    pub fn get(&self, text: &[u8]) -> Vec<(How, Option<Entry>)> {
+    pub fn get(&self, text: &[u8]) -> Vec<Found> {
         let inner = self.inner.read();
-        let find =
-            |p: &Patterns| p.find(Value::str(text)).and_then(|i| inner.entries.get(i as usize)).cloned();
-        inner.views.iter().map(|(h, p)| (*h, find(p))).collect()
+        let kind = self.map.then(|| *self.values.lock());
+        let found = |(how, p): &(How, Patterns)| {
+            let value = match how.method {
+                Method::Ip => Value::str(text).cast(Type::Addr),
+                Method::Int | Method::Bool => Value::str(text).cast(Type::Int),
+                _ => Some(Value::str(text)),
+            };
+            let entry = value.and_then(|v| p.find(v)).and_then(|i| inner.entries.get(i as usize)).cloned();
+            let indexed = matches!(how.method, Method::Ip)
+                || matches!(how.method, Method::Str | Method::Beg) && !how.fold;
+            let kind = kind.flatten().map(|k| k.name_of(entry.as_ref()));
+            Found { how: *how, indexed, entry, kind }
+        };
+        inner.views.iter().map(found).collect()
+    }
+
+    /// Says what the values of this map must be.
+    pub fn expect(&self, values: Values) {
+        let mut now = self.values.lock();
+        *now = Some(now.map_or(values, |before| before.max(values)));
+    }
+
+    /// Can this be a value?
+    ///
+    /// # Errors
+    /// HAProxy's message.
+    pub fn judge(&self, value: &[u8]) -> Result<(), String> {
+        let fits = match *self.values.lock() {
+            Some(Values::Numbers) => crate::args::int(value).is_some(),
+            Some(Values::Addresses) => crate::value::parse_ip(value).is_some(),
+            Some(Values::Text) | None => true,
+        };
+        if fits { Ok(()) } else { Err(format!("unable to parse '{}'", String::from_utf8_lossy(value))) }
     }
 
     /// Adds an entry to a version (the current one).
@@ -337,6 +482,7 @@ impl Shared {
     /// What a method says about the key.
     pub fn add(&self, version: Option<u32>, key: &[u8], value: &[u8]) -> Result<(), String> {
         let _changing = self.change.lock();
+        self.judge(value)?;
         let hows: Vec<How> = self.inner.read().views.iter().map(|(h, _)| *h).collect();
         for how in hows {
             Patterns::new(how.method).add(key, how.fold, how.resolve)?;
@@ -362,11 +508,27 @@ impl Shared {
         Ok(())
     }
 
-    /// Changes the value of every entry with this key; false: there is none.
-    pub fn set(&self, key: &[u8], value: &[u8]) -> bool {
+    /// Sets the value of every entry with this key, or adds one when there is none; without a value (a list that is no
+    /// map) nothing is changed when there is one.
+    ///
+    /// # Errors
+    /// What a method says about the key.
+    pub fn put(&self, key: &[u8], value: Option<&[u8]>) -> Result<(), String> {
+        let there = match value {
+            Some(value) => self.set(Which::Key(key), value),
+            None => {
+                let inner = self.inner.read();
+                !inner.with_key(key, inner.current).is_empty()
+            }
+        };
+        if there { Ok(()) } else { self.add(None, key, value.unwrap_or(b"")) }
+    }
+
+    /// Changes the value of entries; false: there is none.
+    pub fn set(&self, which: Which<'_>, value: &[u8]) -> bool {
         let _changing = self.change.lock();
         let mut inner = self.inner.write();
-        let found = inner.with_key(key, inner.current);
+        let found = inner.of(which);
         for i in &found {
             if let Some(e) = inner.entries.get_mut(*i as usize) {
                 e.value = value.into();
@@ -375,19 +537,22 @@ impl Shared {
         !found.is_empty()
     }
 
-    /// Removes every entry with this key; false: there is none.
-    pub fn remove(&self, key: &[u8]) -> bool {
+    /// Removes entries; false: there is none.
+    pub fn remove(&self, which: Which<'_>) -> bool {
         let _changing = self.change.lock();
         let mut inner = self.inner.write();
-        let found = inner.with_key(key, inner.current);
-        if found.is_empty() {
+        let found = inner.of(which);
+        let Some(key) = found.first().and_then(|i| inner.entries.get(*i as usize)).map(|e| e.key.clone())
+        else {
             return false;
-        }
+        };
         found.iter().for_each(|i| inner.forget(*i));
-        for (how, p) in &mut inner.views {
+        let one = inner.with_key(&key, inner.current).is_empty();
+        let mut every = !one;
+        for (how, p) in inner.views.iter_mut().filter(|_| one) {
             if let Set::Exact { exact, folded } = &mut p.set {
                 let made = if how.method == Method::Bin {
-                    super::unhex(key).unwrap_or_default()
+                    super::unhex(&key).unwrap_or_default()
                 } else {
                     key.to_vec()
                 };
@@ -395,9 +560,9 @@ impl Shared {
                 folded.remove(&made);
             }
         }
-        let compacted = inner.compact();
+        every |= inner.compact();
         drop(inner);
-        self.rebuild(compacted);
+        self.rebuild(every);
         true
     }
 
@@ -463,55 +628,5 @@ impl View {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn how(method: Method) -> How {
-        How { method, fold: false, resolve: false }
-    }
-    fn value(v: &View, key: &str) -> Option<String> {
-        v.lookup(Value::str(key.as_bytes()), |e, _, _| String::from_utf8_lossy(&e.value).into_owned())
-    }
-
-    #[test]
-    fn lines_and_changes() {
-        let text = b"# no\n\n  a.example \t one and more \r\nb.example two\na.example three\n";
-        let list = open("test-lines.map", true, None, &|_| Ok(text.to_vec())).unwrap();
-        let (exact, suffix) = (list.view(how(Method::Str)).unwrap(), list.view(how(Method::End)).unwrap());
-        assert_eq!(value(&exact, "a.example").as_deref(), Some("one and more"));
-        assert_eq!(value(&suffix, "x.b.example").as_deref(), Some("two"));
-        assert!(list.set(b"b.example", b"2") && !list.set(b"z", b""));
-        assert_eq!(value(&suffix, "b.example").as_deref(), Some("2"));
-        assert!(list.remove(b"a.example") && !list.remove(b"a.example"));
-        assert_eq!((value(&exact, "a.example"), value(&suffix, "a.example")), (None, None));
-        list.add(None, b"c", b"new").unwrap();
-        assert_eq!(
-            (value(&exact, "c").as_deref(), value(&suffix, "xc").as_deref()),
-            (Some("new"), Some("new"))
-        );
-        let v = list.prepare();
-        list.add(Some(v), b"only", b"this").unwrap();
-        assert_eq!((value(&exact, "only"), list.len()), (None, 2));
-        assert!(list.commit(v) && !list.commit(v));
-        assert_eq!(
-            (value(&exact, "only").as_deref(), value(&exact, "c"), list.len()),
-            (Some("this"), None, 1)
-        );
-        list.clear(None);
-        assert!(list.is_empty() && value(&exact, "only").is_none());
-        assert!(Arc::ptr_eq(&list, &open("opt@test-lines.map", true, None, &|_| Ok(text.to_vec())).unwrap()));
-    }
-
-    #[test]
-    fn what_is_added_and_removed_again_and_again_takes_no_room() {
-        let list = open("virt@churn", true, None, &|_| Ok(Vec::new())).unwrap();
-        let view = list.view(how(Method::Str)).unwrap();
-        for i in 0..2000 {
-            list.add(None, format!("k{i}").as_bytes(), b"v").unwrap();
-            assert!(list.remove(format!("k{i}").as_bytes()));
-        }
-        assert!(list.inner.read().entries.len() <= 128);
-        list.add(None, b"k", b"last").unwrap();
-        assert_eq!(value(&view, "k").as_deref(), Some("last"));
-    }
-}
+#[path = "shared_tests.rs"]
+mod tests;

@@ -73,6 +73,11 @@ fn rule(cx: &mut Cx<'_>, line: &Line, set: &Set) -> bool {
             return false;
         }
     };
+    if name == "normalize-uri" && !cx.model.global.experimental {
+        let message = "'normalize-uri' action is experimental, must be allowed via a global 'expose-experimental-directives'";
+        cx.alert(line.word(1), message);
+        return false;
+    }
     let mut p = Parsing::new(cx, line.args(2), set.at);
     let parsed = match parse(&mut p, set.bit) {
         Ok(parsed) => parsed,
