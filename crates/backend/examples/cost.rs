@@ -1,6 +1,6 @@
 //! What the hot calls of this room cost, in nanoseconds a call: `cargo run --release -p portcullis-backend --example cost`
 
-use portcullis_backend::{Choice, Connection, Descriptors, IdlePool, Lease, PoolSettings, States};
+use portcullis_backend::{Ask, Choice, Connection, Descriptors, IdlePool, Lease, PoolSettings, States};
 use portcullis_config::addr::{Address, Host, Ports, Transport};
 use portcullis_config::{Place, Proxy, Reuse, Server, ServerSettings};
 use std::hint::black_box;
@@ -59,7 +59,7 @@ fn main() {
         time(
             &format!("choose a server of {servers} (maxconn {maxconn}), take its slot, give it back"),
             || {
-                if let Choice::Server(slot) = backend.balance(None) {
+                if let Choice::Server(slot) = backend.balance(Ask::default()) {
                     drop(black_box(slot));
                 }
             },

@@ -1,6 +1,6 @@
 //! One backend as all workers see it: its servers, the order of balancing, its queue.
 
-use crate::balance::{Balancer, Pick};
+use crate::balance::{Ask, Balancer, Pick};
 use crate::queue::{Priority, QueueFull, Queues, Ticket};
 use crate::server::{Admin, Health, ServerConfig, ServerState, SlotGuard};
 use parking_lot::{Mutex, RwLock};
@@ -152,14 +152,17 @@ impl BackendState {
         self.balancer.lock().rotates()
     }
 
-    /// Chooses a server by the backend's algorithm and takes a slot of it. `avoid` is the server that just failed
-    /// (redispatch): it is chosen only if there is no other. A request that persists on a server goes to
+    /// Do weights stay as configured ([`Balancer::is_static`])?
+    pub fn is_static(&self) -> bool {
+        self.balancer.lock().is_static()
+    }
+
+    /// Chooses a server by the backend's algorithm and takes a slot of it. A request that persists on a server goes to
     /// [`BackendState::persist`] instead.
-    pub fn balance(&self, avoid: Option<&ServerState>) -> Choice {
+    pub fn balance(&self, ask: Ask<'_>) -> Choice {
         // read before anything is seen full
         let epoch = self.queues.epoch();
-        let waiting = self.queues.length() != 0;
-        match self.balancer.lock().choose(avoid, waiting) {
+        match self.balancer.lock().choose(ask, &self.queues) {
             Pick::Server(slot) => Choice::Server(slot),
             Pick::Full => Choice::Wait(QueueAt::Backend(epoch)),
             Pick::FullServer(server) => Choice::Wait(QueueAt::Server(server)),
@@ -213,6 +216,11 @@ impl BackendState {
         server.store_weight(weight);
         self.changed(server);
     }
+    /// `set server … addr`: new connections go there.
+    pub fn set_address(&self, server: &Arc<ServerState>, address: std::net::SocketAddr) {
+        server.store_address(address);
+        self.changed(server);
+    }
     /// `set server … maxconn` and its kin; 0 is no limit. Those who wait profit at once.
     pub fn set_limits(&self, server: &Arc<ServerState>, config: &ServerConfig) {
         let (max, min) = config.limits();
@@ -223,7 +231,7 @@ impl BackendState {
 
     /// After any change of weight or state: the balancer follows, queues move.
     pub(crate) fn changed(&self, server: &Arc<ServerState>) {
-        let woken = self.balancer.lock().update(server);
+        let woken = self.balancer.lock().update(server, &self.queues);
         if !server.persistable() {
             self.queues.redistribute(server);
         }

@@ -18,6 +18,7 @@ pub mod server;
 pub mod states;
 
 pub use backend::{BackendState, Choice, QueueAt};
+pub use balance::Ask;
 pub use idle::{Class, Connection, Descriptors, Handle, IdlePool, Lease, PoolSettings};
 pub use queue::{Grant, Priority, QueueFull, Ticket};
 pub use retry::{Attempt, Next, RetryPolicy};

@@ -4,6 +4,7 @@
 //! raises the count of waiters and then looks for a free slot, a release first frees the slot and then looks at the
 //! count, both sequentially consistent, so at least one of them sees the other.
 
+use crate::balance::load::Loads;
 use crate::server::{ServerState, SlotGuard};
 use parking_lot::Mutex;
 use portcullis_telemetry::gauge::Gauge;
@@ -115,6 +116,10 @@ pub struct Queues {
     /// Goes up whenever a slot may have become free; see [`Queues::epoch`].
     epoch: AtomicU64,
     fullconn: AtomicU32,
+    /// Requests that servers have now.
+    served: AtomicU32,
+    /// Servers by load, for `leastconn`.
+    pub(crate) loads: Loads,
     /// Sessions of the backend (`beconn`).
     pub(crate) sessions: Arc<Gauge>,
 }
@@ -127,6 +132,8 @@ impl Queues {
             length_max: AtomicU32::new(0),
             epoch: AtomicU64::new(0),
             fullconn: AtomicU32::new(fullconn.max(1)),
+            served: AtomicU32::new(0),
+            loads: Loads::default(),
             sessions: Arc::new(Gauge::new(0)),
         }
     }
@@ -135,6 +142,20 @@ impl Queues {
     }
     pub(crate) fn set_fullconn(&self, fullconn: u32) {
         self.fullconn.store(fullconn, Relaxed);
+    }
+    /// Requests that servers have now.
+    pub(crate) fn served(&self) -> u32 {
+        self.served.load(Relaxed)
+    }
+    /// A slot of `server` was taken.
+    pub(crate) fn took(&self, server: &ServerState) {
+        self.served.fetch_add(1, Relaxed);
+        self.loads.note(server);
+    }
+    /// A slot of `server` was given back.
+    pub(crate) fn gave_back(&self, server: &ServerState) {
+        self.served.fetch_sub(1, Relaxed);
+        self.loads.note(server);
     }
     /// Requests in the backend's queue.
     pub(crate) fn length(&self) -> u32 {
@@ -202,9 +223,14 @@ impl Queues {
     /// One fewer waits (in the server's queue, or the backend's); under the lock.
     fn count_down(&self, server: Option<&ServerState>) {
         match server {
-            Some(server) => server.queued.fetch_sub(1, SeqCst),
-            None => self.length.fetch_sub(1, SeqCst),
-        };
+            Some(server) => {
+                server.queued.fetch_sub(1, SeqCst);
+                self.loads.note(server);
+            }
+            None => {
+                self.length.fetch_sub(1, SeqCst);
+            }
+        }
     }
 
     /// Joins a queue. The caller looks for free slots afterwards.
@@ -237,6 +263,9 @@ impl Queues {
         waiting.waiters[at] = Some(Waiter { key, server: slot, passed, stage: Stage::Waits, waker: None });
         let length = count.fetch_add(1, SeqCst) + 1;
         highest.fetch_max(length, Relaxed);
+        if let Some(server) = server {
+            self.loads.note(server);
+        }
         Ok(Ticket { queues: self.clone(), server: server.cloned(), at: Some(at) })
     }
 
@@ -256,6 +285,7 @@ impl Queues {
                     wakers.extend(w.waker.take());
                 }
             }
+            self.loads.note(server);
         }
         wakers.into_iter().for_each(Waker::wake);
     }

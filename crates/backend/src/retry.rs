@@ -21,8 +21,8 @@ pub struct Attempt {
     pub done: u32,
     /// Persistence (cookie, stick table, `use-server`) chose the server; false again once it was redispatched.
     pub persistent: bool,
-    /// The algorithm goes round (`roundrobin`, `static-rr`), so that to balance again yields another server, and
-    /// there is more than one active server.
+    /// The algorithm looks at no key of the request, so that to balance again yields another server, and there is more
+    /// than one active server.
     pub rotates: bool,
 }
 

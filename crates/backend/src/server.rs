@@ -1,5 +1,6 @@
 //! One server as all workers see it: atomics, found again by name when a new Plan comes.
 
+use crate::balance::Identity;
 use crate::idle::IdleCounts;
 use crate::queue::Queues;
 use parking_lot::Mutex;
@@ -82,6 +83,7 @@ pub struct ServerState {
     /// `set server … addr`; none: where the Plan says.
     moved: AtomicBool,
     address: Mutex<Option<SocketAddr>>,
+    identity: Mutex<Identity>,
 }
 
 /// Settings of a `server` line that its state starts from and follows.
@@ -101,6 +103,8 @@ pub struct ServerConfig {
     pub minconn: u32,
     /// `maxqueue`; 0: no limit.
     pub maxqueue: u32,
+    /// `hash-key` and what it may look at.
+    pub identity: Identity,
 }
 
 impl ServerConfig {
@@ -115,6 +119,7 @@ impl ServerConfig {
             maxconn: set.maxconn,
             minconn: set.minconn,
             maxqueue: set.maxqueue,
+            identity: Identity::new(server),
         }
     }
     /// `minconn` without `maxconn` is a `maxconn`; `minconn` beyond `maxconn` is `maxconn`.
@@ -162,6 +167,7 @@ impl ServerState {
             changed: AtomicU64::new(0),
             moved: AtomicBool::new(false),
             address: Mutex::new(None),
+            identity: Mutex::new(config.identity.clone()),
         }
     }
 
@@ -179,7 +185,7 @@ impl ServerState {
         if self.moved.load(Relaxed) { *self.address.lock() } else { None }
     }
     /// `set server … addr`: new connections go there.
-    pub fn set_address(&self, address: SocketAddr) {
+    pub(crate) fn store_address(&self, address: SocketAddr) {
         *self.address.lock() = Some(address);
         self.moved.store(true, Relaxed);
     }
@@ -204,6 +210,13 @@ impl ServerState {
     }
     pub(crate) fn store_health(&self, health: Health) {
         self.health.store(health as u8, SeqCst);
+    }
+    pub(crate) fn store_identity(&self, identity: &Identity) {
+        identity.clone_into(&mut self.identity.lock());
+    }
+    /// What its places on a consistent ring are made from.
+    pub(crate) fn ring_key(&self) -> u32 {
+        self.identity.lock().ring_key(self.id.load(Relaxed), self.address())
     }
     pub(crate) fn store_backup(&self, backup: bool) {
         self.backup.store(backup, Relaxed);
@@ -243,6 +256,15 @@ impl ServerState {
     /// Slots taken (`srv_conn`), reserved ones included.
     pub fn used(&self) -> u32 {
         self.used.load(Relaxed)
+    }
+    /// Requests on it and in its queue.
+    pub(crate) fn load(&self) -> u32 {
+        self.used.load(SeqCst).saturating_add(self.queued.load(SeqCst))
+    }
+    /// Sessions in the last second.
+    pub(crate) fn rate(&self, now: u64) -> u64 {
+        let all = self.counters.iter().map(|c| c.sess_rate.window(now));
+        all.sum::<portcullis_telemetry::rate::Window>().per_second(now)
     }
     /// Most slots ever taken.
     pub fn used_max(&self) -> u32 {
@@ -306,6 +328,7 @@ impl ServerState {
         if before >= self.used_max.load(Relaxed) {
             self.used_max.fetch_max(before + 1, Relaxed);
         }
+        self.queues.took(self);
         true
     }
 
@@ -322,11 +345,13 @@ impl ServerState {
     pub fn force_acquire(self: &Arc<Self>) -> SlotGuard {
         let before = self.used.fetch_add(1, SeqCst);
         self.used_max.fetch_max(before + 1, Relaxed);
+        self.queues.took(self);
         SlotGuard::holding(self.clone())
     }
 
     fn give_back(self: &Arc<Self>) {
         self.used.fetch_sub(1, SeqCst);
+        self.queues.gave_back(self);
         self.queues.freed(self);
     }
 }

@@ -34,7 +34,7 @@ impl States {
                 Some(state) => state.clone(),
                 None => {
                     let name: Arc<str> = proxy.name.as_str().into();
-                    let balancer = Balancer::new(proxy.balance, allbackups);
+                    let balancer = Balancer::new(proxy.balance.clone(), allbackups);
                     let new = Arc::new(BackendState::new(name.clone(), self.workers, fullconn, balancer));
                     all.insert(name, new.clone());
                     new
@@ -47,6 +47,7 @@ impl States {
     }
 
     fn follow(&self, state: &Arc<BackendState>, proxy: &Proxy, allbackups: bool) {
+        let fixed = state.is_static();
         let mut entries = state.servers.write();
         let mut members = Vec::with_capacity(proxy.servers.len());
         let mut by_name: HashMap<Arc<str>, usize> = entries
@@ -60,7 +61,10 @@ impl States {
             let config = ServerConfig::new(server);
             match by_name.remove(server.name.as_str()).and_then(|at| entries.get_mut(at)) {
                 Some(entry) => {
-                    same &= entry.config.backup == config.backup;
+                    let old = &entry.config;
+                    same &= (old.backup, old.id, &old.identity)
+                        == (config.backup, config.id, &config.identity)
+                        && (old.weight == config.weight || !fixed);
                     update(entry, config);
                     members.push(entry.state.clone());
                 }
@@ -80,11 +84,13 @@ impl States {
             }
         }
         drop(entries);
-        if same && state.balancer.lock().is(proxy.balance, allbackups) {
+        if same && state.balancer.lock().is(&proxy.balance, allbackups) {
             // the order goes on where it was
             members.iter().for_each(|m| state.changed(m));
         } else {
-            let newly = state.balancer.lock().set_members(proxy.balance, &members, allbackups);
+            let mut balancer = state.balancer.lock();
+            let newly = balancer.set_members(&proxy.balance, &members, allbackups, &state.queues);
+            drop(balancer);
             newly.iter().for_each(|s| state.queues.hand_over(s));
             let unfit = members.iter().filter(|m| !m.persistable());
             gone.iter().chain(unfit).for_each(|s| state.queues.redistribute(s));
@@ -158,6 +164,7 @@ fn update(entry: &mut Entry, config: ServerConfig) {
         state.store_admin(if config.disabled { Admin::Maint } else { Admin::Ready });
     }
     state.store_backup(config.backup);
+    state.store_identity(&config.identity);
     state.id.store(config.id, Relaxed);
     entry.config = config;
 }

@@ -2,7 +2,7 @@
 
 use crate::*;
 use portcullis_config::addr::{Address, Host, Ports, Transport};
-use portcullis_config::{Opts, Place, Proxy, Server, ServerSettings};
+use portcullis_config::{Algorithm, Balancing, Opts, Place, Proxy, Server, ServerSettings};
 use std::future::Future;
 use std::net::Ipv4Addr;
 use std::pin::pin;
@@ -18,7 +18,8 @@ pub(crate) fn server(name: &str, set: ServerSettings) -> Server {
 }
 
 pub(crate) fn proxy(name: &str, servers: Vec<Server>) -> Proxy {
-    Proxy { name: name.into(), servers, ..Proxy::default() }
+    let balance = Balancing { algorithm: Algorithm::RoundRobin, ..Balancing::default() };
+    Proxy { name: name.into(), servers, balance, ..Proxy::default() }
 }
 
 fn limited(name: &str, maxconn: u32) -> Server {
@@ -63,11 +64,11 @@ fn at(time: u64) -> Priority {
 #[test]
 fn round_robin_skips_the_full_and_queues_when_all_are() {
     let backend = States::new(1).backend(&proxy("b", vec![limited("s1", 1), limited("s2", 2)]), 10);
-    let slots: Vec<_> = (0..3).map(|_| take(backend.balance(None))).collect();
+    let slots: Vec<_> = (0..3).map(|_| take(backend.balance(Ask::default()))).collect();
     let on = |name: &str| slots.iter().filter(|s| &*s.server().name == name).count();
     assert_eq!((on("s1"), on("s2")), (1, 2));
-    let mut a = wait(&backend, backend.balance(None), at(1));
-    let mut b = wait(&backend, backend.balance(None), at(2));
+    let mut a = wait(&backend, backend.balance(Ask::default()), at(1));
+    let mut b = wait(&backend, backend.balance(Ask::default()), at(2));
     assert!(granted(&mut a).is_none() && granted(&mut b).is_none());
     assert_eq!((backend.queued(), backend.queued_max()), (2, 2));
     drop(slots);
@@ -82,8 +83,8 @@ fn round_robin_skips_the_full_and_queues_when_all_are() {
 #[test]
 fn polling_registers_the_waker() {
     let backend = States::new(1).backend(&proxy("b", vec![limited("s1", 1)]), 10);
-    let slot = take(backend.balance(None));
-    let mut ticket = pin!(wait(&backend, backend.balance(None), at(0)));
+    let slot = take(backend.balance(Ask::default()));
+    let mut ticket = pin!(wait(&backend, backend.balance(Ask::default()), at(0)));
     let flag = Arc::new(Flag::default());
     let waker = Waker::from(flag.clone());
     let mut cx = Context::from_waker(&waker);
@@ -98,11 +99,11 @@ fn polling_registers_the_waker() {
 fn nobody_overtakes() {
     let backend = States::new(1).backend(&proxy("b", vec![limited("s1", 1)]), 10);
     let s1 = backend.server("s1").expect("s1");
-    let slot = take(backend.balance(None));
+    let slot = take(backend.balance(Ask::default()));
     let mut persistent = wait(&backend, backend.persist(&s1), at(5));
-    let mut late = wait(&backend, backend.balance(None), at(6));
-    let mut urgent = wait(&backend, backend.balance(None), Priority::new(-1, 0, 7));
-    let mut early = wait(&backend, backend.balance(None), Priority::new(0, -100, 8));
+    let mut late = wait(&backend, backend.balance(Ask::default()), at(6));
+    let mut urgent = wait(&backend, backend.balance(Ask::default()), Priority::new(-1, 0, 7));
+    let mut early = wait(&backend, backend.balance(Ask::default()), Priority::new(0, -100, 8));
     assert_eq!((s1.queued(), backend.queued()), (1, 3));
     drop(slot);
     assert!(s1.try_acquire().is_none(), "the slot has been handed over");
@@ -124,10 +125,10 @@ fn nobody_overtakes() {
 fn a_ticket_dropped_leaves_no_trace() {
     let backend = States::new(1).backend(&proxy("b", vec![limited("s1", 1)]), 10);
     let s1 = backend.server("s1").expect("s1");
-    let slot = take(backend.balance(None));
-    let a = wait(&backend, backend.balance(None), at(1));
+    let slot = take(backend.balance(Ask::default()));
+    let a = wait(&backend, backend.balance(Ask::default()), at(1));
     let b = wait(&backend, backend.persist(&s1), at(2));
-    let mut c = wait(&backend, backend.balance(None), at(3));
+    let mut c = wait(&backend, backend.balance(Ask::default()), at(3));
     drop(b);
     assert_eq!((s1.queued(), backend.queued()), (0, 2));
     drop(slot);
@@ -167,12 +168,12 @@ fn dynamic_limit() {
     let set = ServerSettings { maxconn: 4, minconn: 1, ..ServerSettings::default() };
     let backend = States::new(1).backend(&proxy("c", vec![server("s1", set)]), 4);
     let _streams: Vec<_> = (0..2).map(|_| backend.sessions().take()).collect();
-    let _a = take(backend.balance(None));
-    let _b = take(backend.balance(None));
-    let mut c = wait(&backend, backend.balance(None), at(1));
+    let _a = take(backend.balance(Ask::default()));
+    let _b = take(backend.balance(Ask::default()));
+    let mut c = wait(&backend, backend.balance(Ask::default()), at(1));
     assert!(granted(&mut c).is_none());
     let _third = backend.sessions().take();
-    let mut d = wait(&backend, backend.balance(None), at(2));
+    let mut d = wait(&backend, backend.balance(Ask::default()), at(2));
     let held = granted(&mut c);
     assert!(held.is_some() && granted(&mut d).is_none());
 }
@@ -191,9 +192,9 @@ fn minconn_and_maxconn_default_to_each_other() {
 fn a_higher_limit_serves_those_who_wait() {
     let backend = States::new(1).backend(&proxy("b", vec![limited("s1", 1)]), 10);
     let s1 = backend.server("s1").expect("s1");
-    let _slot = take(backend.balance(None));
-    let mut a = wait(&backend, backend.balance(None), at(1));
-    let mut b = wait(&backend, backend.balance(None), at(2));
+    let _slot = take(backend.balance(Ask::default()));
+    let mut a = wait(&backend, backend.balance(Ask::default()), at(1));
+    let mut b = wait(&backend, backend.balance(Ask::default()), at(2));
     backend.set_limits(&s1, &ServerConfig { maxconn: 3, ..ServerConfig::default() });
     assert!(granted(&mut a).is_some() && granted(&mut b).is_some());
 }
@@ -215,23 +216,23 @@ fn states_change() {
     assert!(matches!(waits.try_take(), Some(Grant::Moved(0))));
     assert_eq!(s1.queued(), 0);
     for _ in 0..3 {
-        assert_eq!(&*take(backend.balance(None)).server().name, "s2");
+        assert_eq!(&*take(backend.balance(Ask::default())).server().name, "s2");
     }
     backend.set_health(&s2, Health::Down);
     assert_eq!(backend.usable(), (0, 2));
-    let held = take(backend.balance(None));
+    let held = take(backend.balance(Ask::default()));
     assert_eq!(&*held.server().name, "b1", "the first backup only");
     // it must be the first backup, even if it is full
-    let waits = wait(&backend, backend.balance(None), at(2));
+    let waits = wait(&backend, backend.balance(Ask::default()), at(2));
     assert_eq!(waits.server().map(|s| &*s.name), Some("b1"));
     drop((held, waits));
     backend.set_weight(&b1, 0);
-    assert_eq!(&*take(backend.balance(None)).server().name, "b2");
+    assert_eq!(&*take(backend.balance(Ask::default())).server().name, "b2");
     backend.set_health(&b2, Health::Down);
-    assert!(matches!(backend.balance(None), Choice::Nobody));
+    assert!(matches!(backend.balance(Ask::default()), Choice::Nobody));
     backend.set_health(&s2, Health::Up);
-    let held = take(backend.balance(None));
-    let mut waits = wait(&backend, backend.balance(None), at(3));
+    let held = take(backend.balance(Ask::default()));
+    let mut waits = wait(&backend, backend.balance(Ask::default()), at(3));
     assert!(granted(&mut waits).is_none());
     backend.set_weight(&b1, 1);
     assert!(granted(&mut waits).is_none(), "backups help only when all active servers are gone");
@@ -246,7 +247,8 @@ fn all_backups_take_turns() {
     let mut section = proxy("b", vec![server("b1", backup()), server("b2", backup())]);
     section.opts |= Opts::ALLBACKUPS;
     let backend = States::new(1).backend(&section, 10);
-    let names: Vec<_> = (0..4).map(|_| take(backend.balance(None)).server().name.to_string()).collect();
+    let names: Vec<_> =
+        (0..4).map(|_| take(backend.balance(Ask::default())).server().name.to_string()).collect();
     assert_eq!(names, ["b1", "b2", "b1", "b2"]);
 }
 
@@ -255,11 +257,15 @@ fn redispatch_avoids() {
     let backend = States::new(1).backend(&proxy("b", vec![limited("s1", 0), limited("s2", 0)]), 10);
     let s1 = backend.server("s1").expect("s1");
     for _ in 0..5 {
-        assert_eq!(&*take(backend.balance(Some(&s1))).server().name, "s2");
+        assert_eq!(&*take(backend.balance(Ask { avoid: Some(&s1), ..Ask::default() })).server().name, "s2");
     }
     let s2 = backend.server("s2").expect("s2");
     backend.set_admin(&s2, Admin::Maint);
-    assert_eq!(&*take(backend.balance(Some(&s1))).server().name, "s1", "there is no other");
+    assert_eq!(
+        &*take(backend.balance(Ask { avoid: Some(&s1), ..Ask::default() })).server().name,
+        "s1",
+        "there is no other"
+    );
 }
 
 #[test]
@@ -299,7 +305,7 @@ fn a_new_plan_finds_everything_again() {
 #[test]
 fn sessions_follow_the_slot() {
     let backend = States::new(1).backend(&proxy("b", vec![limited("s1", 0)]), 10);
-    let mut slot = take(backend.balance(None));
+    let mut slot = take(backend.balance(Ask::default()));
     let s1 = slot.server().clone();
     assert_eq!((s1.used(), s1.sessions.get()), (1, 0));
     slot.begin_session();
@@ -362,7 +368,8 @@ fn no_wake_up_is_lost_and_no_slot_leaks() {
             scope.spawn(move || {
                 for turn in 0..TURNS {
                     let persistent = (turn + thread).is_multiple_of(3);
-                    let choice = if persistent { backend.persist(s1) } else { backend.balance(None) };
+                    let choice =
+                        if persistent { backend.persist(s1) } else { backend.balance(Ask::default()) };
                     let queue = match choice {
                         Choice::Server(slot) => {
                             work(slot, turn);

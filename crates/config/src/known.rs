@@ -349,8 +349,6 @@ pub const PROXY: &[&str] = &[
     "external-check",
     "external-check command",
     "external-check path",
-    "filter",
-    "filter-sequence",
     "force-be-switch",
     "force-persist",
     "fullconn",

@@ -5,6 +5,7 @@
 //! [`Registry`]; a higher room adds rows of its own and keeps what they parse in [`Extensions`].
 
 pub mod addr;
+pub mod balance;
 pub mod blocks;
 pub mod condition;
 pub mod cx;
@@ -29,6 +30,7 @@ pub mod suggest;
 pub mod unknown;
 pub mod word;
 
+pub use balance::{Affinity, Algorithm, Balancing, HashFunction, HashKey, HashType, UriPart};
 pub use cx::Cx;
 pub use diag::{Diagnostic, Diagnostics, FileId, Place, Severity};
 pub use ext::Extensions;

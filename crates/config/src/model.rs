@@ -4,6 +4,7 @@
 //! Rules, conditions and formats are kept by higher rooms in `ext`.
 
 use crate::addr::Address;
+use crate::balance::{Balancing, HashKey};
 use crate::diag::Place;
 use crate::ext::Extensions;
 use crate::retry_on::RetryOn;
@@ -602,8 +603,8 @@ pub struct Proxy {
     pub backlog: Option<u32>,
     /// `rate-limit sessions`
     pub rate_limit_sessions: u32,
-    /// `balance` algorithm
-    pub balance: Balance,
+    /// `balance`, `hash-type` and their kin
+    pub balance: Balancing,
     /// `retries`
     pub retries: Option<u32>,
     /// `retry-on`
@@ -682,14 +683,6 @@ impl LogFormat {
             Self::Custom(_) => Some("log-format"),
         }
     }
-}
-
-/// `balance`; algorithms beyond round robin come with issue 4 and extend this.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Balance {
-    /// `roundrobin`
-    #[default]
-    RoundRobin,
 }
 
 /// `shards`
@@ -851,6 +844,8 @@ pub struct ServerSettings {
     pub minconn: u32,
     /// `maxqueue`; 0: no limit.
     pub maxqueue: u32,
+    /// `hash-key`
+    pub hash_key: HashKey,
     /// `strict-maxconn`
     pub strict_maxconn: bool,
     /// `max-reuse`; -1: no limit.

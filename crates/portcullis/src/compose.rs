@@ -73,5 +73,9 @@ pub fn process(model: &Model, limits: &Limits) -> Arc<Process> {
 
 /// The plan of a model.
 pub fn plan(model: &Model, process: &Process, diags: &mut Diagnostics) -> Arc<Plan> {
-    Arc::new(plan::compile(model, process, diags))
+    let plan = plan::compile(model, process, diags);
+    for filters in plan.proxies.iter().filter_map(|p| p.filters.as_ref()) {
+        filters.announce(process.clock.wall());
+    }
+    Arc::new(plan)
 }

@@ -4,6 +4,7 @@
 
 use portcullis_config::sections::SECTIONS;
 use portcullis_config::{Does, Registry, Row, Sections, suggest};
+use portcullis_proxy::filter::FILTERS;
 use portcullis_proxy::rules::table::{ACTIONS, ActionRow, Sets, Works};
 use portcullis_sample::{Vocabulary, vocabulary};
 use std::fmt::Write;
@@ -127,6 +128,13 @@ fn judge(entry: Entry, registry: &Registry, vocabulary: &Vocabulary) -> Entry {
             Some(a) => entry.works(String::new(), &format!("{} -m {}", a.fetch, a.method.name())),
             None => entry,
         },
+        ("flt", _) => match FILTERS.iter().find(|f| f.name == name) {
+            Some(f) => match f.works() {
+                Ok(()) => entry.works(f.args.into(), f.help),
+                Err(what) => Entry { remark: what.into(), args: f.args.into(), ..entry },
+            },
+            None => entry,
+        },
         _ => entry,
     }
 }
@@ -240,9 +248,16 @@ fn dump_class(registry: &Registry, class: &str) -> String {
         "acl" => portcullis_sample::dump::acls(&vocabulary()),
         "cfg" => dump_configuration(registry),
         "cli" => dump_names(registry, "cli", "# List of registered CLI keywords:\n"),
-        "flt" => dump_names(registry, "flt", "# List of registered filter names:\n"),
+        "flt" => dump_filters(),
         _ => dump_names(registry, "svc", "# List of registered service names:\n"),
     }
+}
+
+fn dump_filters() -> String {
+    let working = FILTERS.iter().filter(|f| f.works().is_ok());
+    working.fold("# List of registered filter names:\n".to_owned(), |out, f| {
+        out + f.name + " [" + f.group + "]\n"
+    })
 }
 
 fn working<'e>(all: &'e [Entry], class: &'e str) -> impl Iterator<Item = &'e Entry> {

@@ -95,6 +95,7 @@ async fn rules(
             captures: front.captures.as_deref(),
             pages,
             effects,
+            filters: None,
             limit: worker.buffers.size(),
             body: Default::default(),
         };

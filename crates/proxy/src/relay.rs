@@ -1,5 +1,6 @@
 //! Bytes both ways between two connections until both directions have ended: TCP mode, and HTTP tunnels.
 
+use crate::filter::Gate;
 use crate::worker::{Task, Woken};
 use portcullis_transport::splice::Pipe;
 use portcullis_transport::{Buffer, Conn, Millis};
@@ -39,6 +40,8 @@ pub enum End {
     ClientLate,
     /// The server was silent for too long.
     ServerLate,
+    /// A filter ended it.
+    Filtered,
     /// Ended from outside.
     Aborted(crate::worker::slots::Abort),
 }
@@ -48,6 +51,9 @@ pub struct Lane {
     buffer: Option<Buffer>,
     pipe: Option<Pipe>,
     may_splice: bool,
+    gate: Option<Box<Gate>>,
+    /// Bytes at the front of the buffer that the gate let pass.
+    open: usize,
     ended: bool,
     closed: bool,
     reads: u32,
@@ -60,16 +66,19 @@ pub struct Lane {
 enum Broken {
     Source,
     Sink,
+    Filtered,
 }
 
 impl Lane {
-    /// `first`: bytes that were read already.
+    /// `first`: bytes that were read already. What has a gate is not spliced.
     #[must_use]
-    pub fn new(first: Option<Buffer>, may_splice: bool) -> Self {
+    pub fn new(first: Option<Buffer>, may_splice: bool, gate: Option<Box<Gate>>) -> Self {
         Self {
             buffer: first,
             pipe: None,
-            may_splice,
+            may_splice: may_splice && gate.is_none(),
+            gate,
+            open: 0,
             ended: false,
             closed: false,
             reads: 0,
@@ -88,8 +97,20 @@ impl Lane {
     ) -> Poll<Result<(), Broken>> {
         while !self.closed {
             let written = if let Some(b) = self.buffer.as_mut().filter(|b| !b.is_empty()) {
-                to.poll_send(cx, &[IoSlice::new(b.data())], false).map_ok(|n| {
+                let mut len = b.len();
+                if let Some(gate) = &mut self.gate {
+                    if self.open == 0 {
+                        match gate.poll(cx, b.data()) {
+                            Poll::Ready(Ok(n)) => self.open = n,
+                            Poll::Ready(Err(_)) => return Poll::Ready(Err(Broken::Filtered)),
+                            Poll::Pending => return Poll::Pending,
+                        }
+                    }
+                    len = self.open;
+                }
+                to.poll_send(cx, &[IoSlice::new(&b.data()[..len])], false).map_ok(|n| {
                     b.consume(n);
+                    self.open = self.open.saturating_sub(n);
                     n
                 })
             } else if let Some(p) = self.pipe.as_mut().filter(|p| p.held() > 0) {
@@ -97,6 +118,9 @@ impl Lane {
             } else if self.ended {
                 to.finish();
                 self.closed = true;
+                if let Some(gate) = &mut self.gate {
+                    gate.end();
+                }
                 break;
             } else {
                 match self.read(cx, task, from) {
@@ -196,6 +220,7 @@ pub async fn relay(
             match polled {
                 Poll::Ready(Err(Broken::Source)) => return Poll::Ready(broken[0]),
                 Poll::Ready(Err(Broken::Sink)) => return Poll::Ready(broken[1]),
+                Poll::Ready(Err(Broken::Filtered)) => return Poll::Ready(End::Filtered),
                 _ => {}
             }
         }
@@ -203,7 +228,8 @@ pub async fn relay(
             return Poll::Ready(End::Closed);
         }
         let half = up.closed || down.closed;
-        let turned = first || half != (before.4 || before.5);
+        let gated = [&*up, &*down].iter().any(|lane| lane.gate.as_ref().is_some_and(|g| g.is_closed()));
+        let turned = first || gated || half != (before.4 || before.5);
         let client_active = turned
             || up.reads != before.0
             || (down.writes != before.3 && !independent)

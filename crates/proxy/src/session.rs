@@ -40,6 +40,13 @@ pub struct Session {
 }
 
 impl Session {
+    /// A number of the stream that runs, and which of this connection it is.
+    #[must_use]
+    pub fn number(&self) -> (u64, u64) {
+        let worker = u64::from(self.worker().id);
+        (worker << 32 | u64::from(self.task.slot.index), self.requests.into())
+    }
+
     /// A session that begins.
     #[must_use]
     pub fn new(

@@ -1,10 +1,10 @@
 //! TCP mode: rules, a server, bytes both ways, a log line.
 
+use crate::filter::{Chain, Gate, Point, Stage, Verdict};
 use crate::outcome;
 use crate::plan::{Plan, ProxyPlan, ServerPlan};
 use crate::relay::{self, End, Lane, Timeouts};
 use crate::reply::{ErrorPages, Pages};
-use crate::rules::socket::ServerSide;
 use crate::rules::{BodyState, Cursor, Effects, Flow, RuleCx, Wait, run as run_rules};
 use crate::session::Session;
 use crate::upstream::{Failure, Wish, establish};
@@ -14,7 +14,9 @@ use portcullis_config::{Mode, Opts};
 use portcullis_sample::format::Needs;
 use portcullis_sample::{Direction, Facts, Payload, Scope};
 use portcullis_transport::{Buffer, Millis};
+use std::cell::RefCell;
 use std::future::poll_fn;
+use std::rc::Rc;
 use std::sync::{Arc, LazyLock};
 use std::task::Poll;
 
@@ -32,6 +34,7 @@ pub async fn run(session: &mut Session, first: Option<Buffer>) {
         facts: Facts::new(),
         effects: Effects::default(),
         first,
+        filters: None,
         back: None,
         server: None,
     };
@@ -57,8 +60,17 @@ pub async fn run(session: &mut Session, first: Option<Buffer>) {
     if let Some(captures) = &front.captures {
         captures.begin(&mut s.facts);
     }
+    if let Some(set) = &front.filters {
+        let chain = Chain::begin(&worker, set, false, session.number());
+        chain.borrow_mut().tell(&worker, Direction::Request, Point::Begin);
+        s.filters = Some(chain);
+    }
     let mut held = None;
-    match story(&mut s, session, &mut held).await {
+    let over = story(&mut s, session, &mut held).await;
+    if let Some(chain) = s.filters.take() {
+        chain.borrow_mut().stop(&worker);
+    }
+    match over {
         Ok(Next::Over) => {}
         Ok(Next::Http) => {
             // the backend speaks HTTP: so does the connection from now on, and this stream was none
@@ -89,6 +101,8 @@ struct Stream<'p> {
     server: Option<Arc<ServerState>>,
     facts: Facts<'p>,
     effects: Effects,
+    /// The filters, if frontend or backend have some.
+    filters: Option<Rc<RefCell<Chain>>>,
     /// Bytes of the client that were read to be looked at.
     first: Option<Buffer>,
 }
@@ -107,7 +121,8 @@ async fn story<'p>(
     session: &mut Session,
     held: &mut Option<portcullis_telemetry::gauge::Held>,
 ) -> Result<Next, [u8; 2]> {
-    content_rules(s, session, s.front).await?;
+    content_rules(s, session, s.front, Stage::Frontend).await?;
+    ask(s, session, Point::Before(Stage::Switching)).await?;
     let routed = s.front.rules.as_deref().and_then(|sets| {
         let plan = s.plan;
         let worker = session.worker().clone();
@@ -131,12 +146,23 @@ async fn story<'p>(
     if back.wants_destination && s.facts.frontend.is_none() {
         s.facts.frontend = session.destination();
     }
+    let set = back.filters.as_ref().filter(|_| back.index != s.front.index);
+    Chain::join(&mut s.filters, session.worker(), (&back.name, set), false, session.number());
+    ask(s, session, Point::After(Stage::Switching)).await?;
     if back.index != s.front.index {
-        content_rules(s, session, back).await?;
+        content_rules(s, session, back, Stage::Backend).await?;
     }
+    let worker = session.worker().clone();
+    let hash = match &back.key {
+        Some(key) => key.hash(&rule_cx(s, &worker, true).scope()),
+        None => None,
+    };
+    let stay = match &back.rules {
+        Some(_) => back.use_server(&rule_cx(s, &worker, true).scope()),
+        None => None,
+    };
     let first = s.first.take();
-    let side = s.effects.server;
-    s.server = serve(session, s.front, back, &mut s.facts, side, first).await;
+    s.server = serve(s, session, back, (hash, stay), first).await;
     Ok(Next::Over)
 }
 
@@ -161,13 +187,44 @@ fn rule_cx<'a, 'p>(s: &'a mut Stream<'p>, worker: &'a Worker, last_call: bool) -
         captures: s.front.captures.as_deref(),
         pages,
         effects: &mut s.effects,
+        filters: s.filters.as_deref(),
         limit: worker.buffers.size(),
         body: BodyState::default(),
     }
 }
 
 /// `tcp-request content`: waits for bytes up to `inspect-delay`.
-async fn content_rules(s: &mut Stream<'_>, session: &mut Session, of: &ProxyPlan) -> Result<(), [u8; 2]> {
+async fn content_rules(
+    s: &mut Stream<'_>,
+    session: &mut Session,
+    of: &ProxyPlan,
+    stage: Stage,
+) -> Result<(), [u8; 2]> {
+    ask(s, session, Point::Before(stage)).await?;
+    rules(s, session, of).await?;
+    ask(s, session, Point::After(stage)).await
+}
+
+/// Asks the filters whether the stream goes on, and waits as long as they say.
+async fn ask(s: &Stream<'_>, session: &Session, point: Point<'_>) -> Result<(), [u8; 2]> {
+    let Some(chain) = &s.filters else { return Ok(()) };
+    loop {
+        let verdict = chain.borrow_mut().ask(session.worker(), Direction::Request, point);
+        match verdict {
+            Verdict::Continue => return Ok(()),
+            Verdict::Wait(until) => pause(session, until).await,
+            Verdict::End => return Err(*b"PR"),
+        }
+    }
+}
+
+/// Waits until this time, or until the stream is to end.
+async fn pause(session: &Session, until: Millis) {
+    session.task.deadline(until);
+    poll_fn(|cx| if session.task.poll_woken(cx).is_some() { Poll::Ready(()) } else { Poll::Pending }).await;
+}
+
+async fn rules(s: &mut Stream<'_>, session: &mut Session, of: &ProxyPlan) -> Result<(), [u8; 2]> {
     let Some(sets) = of.rules.as_deref().filter(|r| !r.tcp_request.is_empty()) else { return Ok(()) };
     let worker = session.worker().clone();
     let began = worker.clock.now();
@@ -180,13 +237,7 @@ async fn content_rules(s: &mut Stream<'_>, session: &mut Session, of: &ProxyPlan
         s.effects.client.apply(&session.conn);
         match flow {
             Flow::Done | Flow::Accept => return Ok(()),
-            Flow::Wait(Wait::Until(t) | Wait::Body(t)) => {
-                session.task.deadline(t);
-                poll_fn(
-                    |cx| if session.task.poll_woken(cx).is_some() { Poll::Ready(()) } else { Poll::Pending },
-                )
-                .await;
-            }
+            Flow::Wait(Wait::Until(t) | Wait::Body(t)) => pause(session, t).await,
             Flow::Wait(Wait::Data) => ended = !look(s, session, give_up).await?,
             _ => {
                 s.front.front.counters.of(worker.id.into()).denied_req.inc();
@@ -217,23 +268,26 @@ async fn look(s: &mut Stream<'_>, session: &Session, until: Millis) -> Result<bo
 }
 
 async fn serve<'p>(
+    s: &mut Stream<'p>,
     session: &mut Session,
-    front: &'p ProxyPlan,
     back: &'p ProxyPlan,
-    facts: &mut Facts<'p>,
-    side: ServerSide,
+    (hash, stay): (Option<u32>, Option<Arc<ServerState>>),
     first: Option<Buffer>,
 ) -> Option<Arc<ServerState>> {
+    let Stream { front, facts, filters, effects, .. } = s;
+    let front: &ProxyPlan = front;
     let mut wish = Wish {
         client: &session.conn,
         // a client that has ended without a byte wants nothing
         watch_client: first.is_none() || back.has(Opts::ABORTONCLOSE),
         reuse: None,
         private: None,
-        side,
+        side: effects.server,
         wants_source: front.formats.needs.contains(Needs::SERVER_SOURCE),
         avoid: None,
-        stay: None,
+        hash,
+        persistent: stay.is_some(),
+        stay,
         began: None,
     };
     let found = match establish(&session.task, back, facts, &mut wish).await {
@@ -256,8 +310,13 @@ async fn serve<'p>(
         front.opts.intersects(wanted) || back.opts.intersects(wanted)
     };
     let preface = with_preface(session.worker(), found.server, facts, first);
-    let mut up = Lane::new(preface, splice(Opts::SPLICE_REQUEST));
-    let mut down = Lane::new(None, splice(Opts::SPLICE_RESPONSE));
+    let chain = filters.as_ref();
+    let gate = |direction| chain.map(|c| Gate::new(c, &session.task, direction));
+    if let Some(chain) = chain {
+        chain.borrow_mut().tell(session.worker(), Direction::Response, Point::Begin);
+    }
+    let mut up = Lane::new(preface, splice(Opts::SPLICE_REQUEST), gate(Direction::Request));
+    let mut down = Lane::new(None, splice(Opts::SPLICE_RESPONSE), gate(Direction::Response));
     let timeouts = Timeouts {
         client: front.timeouts.client,
         server: back.timeouts.server,
@@ -316,6 +375,7 @@ pub fn termination(end: End) -> [u8; 2] {
         End::ServerBroke => *b"SD",
         End::ClientLate => *b"cD",
         End::ServerLate => *b"sD",
+        End::Filtered => *b"PD",
         End::Aborted(why) => [why.letter(), b'D'],
     }
 }

@@ -4,7 +4,7 @@ use crate::plan::{ProxyPlan, ServerPlan};
 use crate::rules::socket::ServerSide;
 use crate::worker::{Task, Woken, Worker};
 use portcullis_backend::{
-    Choice, Connection, Descriptors, Grant, Handle, IdlePool, Lease, Next, Priority, QueueAt, SlotGuard,
+    Ask, Choice, Connection, Descriptors, Grant, Handle, IdlePool, Lease, Next, Priority, QueueAt, SlotGuard,
     retry,
 };
 use portcullis_sample::Facts;
@@ -266,7 +266,11 @@ pub struct Wish<'a> {
     pub wants_source: bool,
     /// Not this server: it failed this request already.
     pub avoid: Option<Arc<portcullis_backend::ServerState>>,
-    /// This server again (`retry-on`).
+    /// The hash of the request's key, for balancing.
+    pub hash: Option<u32>,
+    /// Persistence (`use-server`) chose the server in `stay`.
+    pub persistent: bool,
+    /// This server again (`retry-on`), or the one to persist on.
     pub stay: Option<Arc<portcullis_backend::ServerState>>,
     /// When the first attempt began, for another one.
     pub began: Option<Millis>,
@@ -352,7 +356,7 @@ pub async fn establish<'p>(
             if failure.status == 0 {
                 return Err(failure);
             }
-            let attempt = retry::Attempt { done, persistent: false, rotates: state.rotates() };
+            let attempt = retry::Attempt { done, persistent: wish.persistent, rotates: state.rotates() };
             let next = retry::decide(&policy, attempt);
             done += 1;
             match next {
@@ -377,6 +381,7 @@ pub async fn establish<'p>(
                 Next::Redispatch => {
                     facts.retries = done;
                     wish.avoid = Some(slot.server().clone());
+                    wish.persistent = false;
                     continue 'balance;
                 }
             }
@@ -422,6 +427,17 @@ fn interrupted(i: Interrupt, late: [u8; 2]) -> Failure {
     }
 }
 
+/// `lbtot`: balancing chose a server, though the request may have to queue for it.
+fn count_choice(task: &Task, back: &ProxyPlan, choice: &Choice) {
+    let server = match choice {
+        Choice::Server(slot) => slot.server(),
+        Choice::Wait(QueueAt::Server(server)) => server,
+        _ => return,
+    };
+    back.counters(task.worker.id).lb_total.inc();
+    server.counters.of(task.worker.id.into()).lb_total.inc();
+}
+
 /// A slot on a server, after a queue if need be.
 async fn take_slot(
     task: &Task,
@@ -432,28 +448,32 @@ async fn take_slot(
     mut stay: Option<Arc<portcullis_backend::ServerState>>,
 ) -> Result<SlotGuard, Failure> {
     loop {
-        let choice = match stay.take().filter(|s| s.persistable()) {
-            Some(server) => state.persist(&server),
-            None => state.balance(wish.avoid.as_deref()),
-        };
-        let at = match choice {
-            Choice::Server(slot) => {
-                back.counters(task.worker.id).lb_total.inc();
-                slot.server().counters.of(task.worker.id.into()).lb_total.inc();
-                return Ok(slot);
+        let stay = stay.take().filter(|s| s.persistable());
+        let choice = match &stay {
+            Some(server) => state.persist(server),
+            None => {
+                let avoid = wish.avoid.as_deref();
+                state.balance(Ask { avoid, hash: wish.hash, now: task.worker.clock.now().0 })
             }
+        };
+        if stay.is_none() {
+            count_choice(task, back, &choice);
+        }
+        let at = match choice {
+            Choice::Server(slot) => return Ok(slot),
             Choice::Nobody => {
                 back.counters(task.worker.id).failed_conns.inc();
                 return Err(Failure { termination: *b"SC", status: 503 });
             }
             Choice::Wait(at) => at,
         };
-        let own = matches!(at, QueueAt::Server(_));
         let now = task.worker.clock.now();
-        let Ok(ticket) = state.enqueue(at, Priority::new(wish.side.class, wish.side.offset, now.0)) else {
+        let priority = Priority::new(wish.side.class, wish.side.offset, now.0);
+        let Ok(ticket) = state.enqueue(at, priority) else {
             return Err(Failure { termination: *b"SQ", status: 503 });
         };
         task.deadline(now.after(back.timeouts.queue.or(back.timeouts.connect)));
+        let own = ticket.server().is_some();
         let mut ticket = pin!(ticket);
         let granted = watched(task, wish, |cx| ticket.as_mut().poll(cx)).await;
         let passed = match &granted {

@@ -130,7 +130,7 @@ fn address(call: &Call<'_>, named: &Named) -> Outcome {
     if said.is_empty() {
         return Outcome::notice("nothing changed");
     }
-    named.server.set_address(new);
+    named.backend.set_address(&named.server, new);
     close_idle(call, named);
     Outcome::notice(format!("{} by 'stats socket command'", said.join(", ")))
 }

@@ -173,6 +173,11 @@ pub fn set_weight(call: &Call<'_>, named: &Named, at: usize) -> Outcome {
         "%" => (i64::from(named.initial_weight(call)) * n / 100).min(256),
         _ => return Outcome::err("Trailing garbage in weight string"),
     };
+    let initial = i64::from(named.initial_weight(call));
+    if named.backend.is_static() && weight != 0 && weight != initial {
+        let message = "Backend is using a static LB algorithm and only accepts weights '0%' and '100%'.";
+        return Outcome::err(message);
+    }
     named.backend.set_weight(&named.server, weight as u32);
     named.backend.touch(call.admin.now());
     Outcome::Nothing

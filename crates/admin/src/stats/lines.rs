@@ -401,7 +401,7 @@ pub fn backend(p: &ProxyPlan, b: &BackendState, m: Moment, partial: bool) -> Lin
     line.put(Col::Lastsess, age(b.counters.iter().map(|c| c.times.last.get()).max(), m));
     line.times(|| Box::new(b.counters.iter().map(|c| &c.times)));
     if m.legends {
-        line.put(Col::Algo, Value::Text("roundrobin".into()));
+        line.put(Col::Algo, Value::Text(p.algorithm.into()));
     }
     line.big(Col::Wrew, t.failed_rewrites);
     line.big(Col::Connect, t.connect);

@@ -1,12 +1,34 @@
-//! The order in which servers are chosen: one for the process, whatever the number of workers.
+//! The order in which servers are chosen: one for the process, whatever the number of workers (manual section 4.2
+//! `balance`, `hash-type`). The server chosen is the one that HAProxy 3.5 chooses; the tests hold recorded vectors.
 
+pub mod hash;
+mod identity;
+pub(crate) mod load;
+mod map;
+mod ring;
 mod roundrobin;
 
+pub use identity::Identity;
+
+use crate::queue::Queues;
 use crate::server::{ServerState, SlotGuard};
-use portcullis_config::Balance;
+use map::Map;
+use portcullis_config::{Affinity, Algorithm, Balancing};
+use ring::Ring;
 use roundrobin::RoundRobin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
+
+/// What a request brings.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ask<'a> {
+    /// The server that just failed (redispatch): it is chosen only if there is no other.
+    pub avoid: Option<&'a ServerState>,
+    /// The hash of its key; none: it has no key, or the algorithm needs none.
+    pub hash: Option<u32>,
+    /// Now, in milliseconds of the process clock.
+    pub now: u64,
+}
 
 /// What an algorithm says.
 #[derive(Debug)]
@@ -23,14 +45,34 @@ pub enum Pick {
 
 /// The algorithms. Each keeps its own order over the members.
 #[derive(Debug)]
-enum Algorithm {
+enum Method {
     RoundRobin(RoundRobin),
+    /// `static-rr`, and map-based hashes: a request without a key goes round.
+    Map(Map),
+    /// Consistent hashes.
+    Ring(Ring),
+    /// `random`: that many numbers are drawn.
+    Random(Ring, u32),
+    /// `leastconn`: the order is kept in [`load::Loads`].
+    LeastConn,
+    /// `first`: members by id.
+    First(Vec<usize>),
+    /// `sticky`: the member in use.
+    Sticky(Option<usize>),
 }
 
-impl Algorithm {
-    fn new(balance: Balance) -> Self {
-        match balance {
-            Balance::RoundRobin => Self::RoundRobin(RoundRobin::default()),
+impl Method {
+    fn new(balance: &Balancing) -> Self {
+        match &balance.algorithm {
+            Algorithm::RoundRobin | Algorithm::LogHash => Self::RoundRobin(RoundRobin::default()),
+            Algorithm::StaticRoundRobin => Self::Map(Map::default()),
+            Algorithm::LeastConn => Self::LeastConn,
+            Algorithm::First => Self::First(Vec::new()),
+            Algorithm::Sticky => Self::Sticky(None),
+            Algorithm::Unsaid => Self::Random(Ring::default(), 1),
+            Algorithm::Random(draws) => Self::Random(Ring::default(), *draws),
+            _ if balance.hash.consistent => Self::Ring(Ring::default()),
+            _ => Self::Map(Map::default()),
         }
     }
 }
@@ -40,43 +82,74 @@ impl Algorithm {
 struct Member {
     state: Arc<ServerState>,
     backup: bool,
-    /// Effective weight: 0 when not usable, else 16 times the user weight.
+    /// Effective weight: 0 when not usable, else the user weight in the algorithm's scale.
     eweight: u32,
+    /// Weight of the servers before it that were usable at the start (`hash-balance-factor`).
+    before: u32,
 }
 
 /// Members, who of them takes part, and the algorithm.
 #[derive(Debug)]
 pub struct Balancer {
-    balance: portcullis_config::Balance,
-    algorithm: Algorithm,
+    balance: Balancing,
+    method: Method,
     members: Vec<Member>,
     allbackups: bool,
     active: u32,
     backups: u32,
     /// The first usable backup, which takes all without `allbackups`.
     first_backup: Option<usize>,
+    /// Effective weight of those in use.
+    weight: u32,
+    /// What map-based weights are divided by.
+    divisor: u32,
+    random: Xorshift,
 }
 
-/// Effective weights are 16 times the user's, so that slow starts have steps.
+/// Dynamic algorithms count in sixteenths, so that slow starts have steps.
 pub(crate) const WEIGHT_SCALE: u32 = 16;
+
+/// 32-bit random numbers, not for secrets.
+#[derive(Debug)]
+pub(crate) struct Xorshift(u32);
+
+impl Default for Xorshift {
+    fn default() -> Self {
+        use std::hash::{BuildHasher, Hasher};
+        let word = std::hash::RandomState::new().build_hasher().finish() as u32;
+        Self(2_463_534_242u32.wrapping_add(word).max(1))
+    }
+}
+
+impl Xorshift {
+    fn next(&mut self) -> u32 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 17;
+        self.0 ^= self.0 << 5;
+        self.0
+    }
+}
 
 impl Balancer {
     /// Without members yet.
-    pub fn new(balance: Balance, allbackups: bool) -> Self {
+    pub fn new(balance: Balancing, allbackups: bool) -> Self {
         Self {
+            method: Method::new(&balance),
             balance,
-            algorithm: Algorithm::new(balance),
             members: Vec::new(),
             allbackups,
             active: 0,
             backups: 0,
             first_backup: None,
+            weight: 0,
+            divisor: 1,
+            random: Xorshift::default(),
         }
     }
 
     /// Is this how it works already?
-    pub fn is(&self, balance: Balance, allbackups: bool) -> bool {
-        self.balance == balance && self.allbackups == allbackups
+    pub fn is(&self, balance: &Balancing, allbackups: bool) -> bool {
+        self.balance == *balance && self.allbackups == allbackups
     }
 
     /// Usable active and backup servers.
@@ -84,48 +157,92 @@ impl Balancer {
         (self.active, self.backups)
     }
 
-    /// Does it go round between several active servers?
+    /// Does balancing again yield another of several active servers?
     pub fn rotates(&self) -> bool {
-        matches!(self.algorithm, Algorithm::RoundRobin(_)) && self.active > 1
+        let stays = self.balance.algorithm.has_key() || self.balance.algorithm == Algorithm::Sticky;
+        !stays && self.active > 1
+    }
+
+    /// Do weights stay as configured (`static-rr`, map-based hashes)? Only 0 and the configured one can be set then.
+    pub fn is_static(&self) -> bool {
+        matches!(self.method, Method::Map(_))
     }
 
     /// Sets all members at once, in order of declaration; the algorithm starts afresh (another set of servers, another
     /// algorithm). Yields those who may take requests of the backend's queue from now on.
-    pub fn set_members(
+    pub(crate) fn set_members(
         &mut self,
-        balance: Balance,
+        balance: &Balancing,
         servers: &[Arc<ServerState>],
         allbackups: bool,
+        queues: &Queues,
     ) -> Vec<Arc<ServerState>> {
-        (self.balance, self.allbackups) = (balance, allbackups);
+        (self.balance, self.allbackups) = (balance.clone(), allbackups);
         for old in &self.members {
             old.state.in_use.store(false, SeqCst);
         }
+        self.method = Method::new(balance);
+        self.divisor = map::divisor(servers.iter().map(|s| s.weight()));
+        let mut before = [0u32; 2];
         self.members = servers
             .iter()
-            .map(|s| Member { state: s.clone(), backup: s.backup(), eweight: eweight(s) })
+            .map(|s| {
+                let (backup, eweight) = (s.backup(), self.eweight(s));
+                let sum = &mut before[usize::from(backup)];
+                let member =
+                    Member { state: s.clone(), backup, eweight, before: if eweight > 0 { *sum } else { 0 } };
+                *sum = sum.wrapping_add(eweight);
+                member
+            })
             .collect();
-        self.algorithm = Algorithm::new(balance);
-        match &mut self.algorithm {
-            Algorithm::RoundRobin(rr) => rr.start(self.members.iter().map(|m| (m.backup, m.eweight))),
+        let newly = self.recount();
+        queues.loads.keep(matches!(self.method, Method::LeastConn));
+        let members = &self.members;
+        match &mut self.method {
+            Method::RoundRobin(rr) => rr.start(members.iter().map(|m| (m.backup, m.eweight))),
+            Method::Ring(ring) | Method::Random(ring, _) => {
+                ring.start(members.iter().map(|m| (m.backup, m.state.ring_key(), m.eweight)));
+            }
+            Method::LeastConn => members.iter().for_each(|m| queues.loads.weigh(&m.state, m.eweight)),
+            Method::First(order) => {
+                order.extend(0..members.len());
+                order.sort_by_key(|at| members.get(*at).map(|m| m.state.id.load(SeqCst)));
+            }
+            Method::Sticky(_) => {}
+            Method::Map(_) => self.fill(),
         }
-        self.recount()
+        newly
     }
 
-    /// A member's weight or state has changed. Yields those who may take requests of the backend's queue from now on.
-    pub fn update(&mut self, server: &Arc<ServerState>) -> Vec<Arc<ServerState>> {
+    /// A member's weight, state or address has changed. Yields those who may take requests of the backend's queue from
+    /// now on.
+    pub(crate) fn update(&mut self, server: &Arc<ServerState>, queues: &Queues) -> Vec<Arc<ServerState>> {
         let Some(at) = self.members.iter().position(|m| Arc::ptr_eq(&m.state, server)) else {
             return Vec::new();
         };
+        let now = self.eweight(server);
         let member = &mut self.members[at];
-        let (before, now) = (member.eweight, eweight(server));
-        if before != now {
-            member.eweight = now;
-            match &mut self.algorithm {
-                Algorithm::RoundRobin(rr) => rr.change(at, now),
-            }
+        let before = std::mem::replace(&mut member.eweight, now);
+        let backup = member.backup;
+        let newly = self.recount();
+        match &mut self.method {
+            // its address may be another
+            Method::Ring(ring) | Method::Random(ring, _) => ring.change(at, backup, server.ring_key(), now),
+            _ if before == now => {}
+            Method::RoundRobin(rr) => rr.change(at, now),
+            Method::LeastConn => queues.loads.weigh(server, now),
+            Method::Map(_) => self.fill(),
+            Method::First(_) | Method::Sticky(_) => {}
         }
-        self.recount()
+        newly
+    }
+
+    fn eweight(&self, server: &ServerState) -> u32 {
+        match server.usable() {
+            false => 0,
+            true if self.is_static() => server.weight().div_ceil(self.divisor),
+            true => server.weight() * WEIGHT_SCALE,
+        }
     }
 
     /// Counts usable servers and marks who takes from the backend's queue; yields those who newly do.
@@ -134,11 +251,15 @@ impl Balancer {
             |backup| self.members.iter().filter(|m| m.backup == backup && m.eweight > 0).count() as u32;
         (self.active, self.backups) = (count(false), count(true));
         self.first_backup = self.members.iter().position(|m| m.backup && m.eweight > 0);
+        self.weight = 0;
         let mut newly = Vec::new();
         for (at, member) in self.members.iter().enumerate() {
             let in_use = member.eweight > 0
                 && (!member.backup
                     || (self.active == 0 && (self.allbackups || self.first_backup == Some(at))));
+            if in_use {
+                self.weight = self.weight.wrapping_add(member.eweight);
+            }
             if in_use && !member.state.in_use.swap(in_use, SeqCst) {
                 newly.push(member.state.clone());
             }
@@ -147,39 +268,172 @@ impl Balancer {
         newly
     }
 
-    /// Chooses a server and takes a slot of it. `waiting`: somebody waits in the backend's queue, who must not be
-    /// overtaken.
-    pub fn choose(&mut self, avoid: Option<&ServerState>, waiting: bool) -> Pick {
+    /// Deals out the table: to usable active servers, or to backups. Without `allbackups` it is as long as the first
+    /// backup alone would need, and yet all backups have a part in it.
+    fn fill(&mut self) {
+        let Method::Map(map) = &mut self.method else { return };
+        let backup = self.active == 0;
+        let takes_part = |m: &&(usize, &Member)| m.1.backup == backup && m.1.eweight > 0;
+        let members: Vec<_> = self.members.iter().enumerate().collect();
+        let candidates: Vec<(u32, u32)> =
+            members.iter().filter(takes_part).map(|(at, m)| (*at as u32, m.eweight)).collect();
+        map.fill(&candidates, self.weight);
+    }
+
+    /// Chooses a server and takes a slot of it. `queues` are the backend's.
+    pub(crate) fn choose(&mut self, ask: Ask<'_>, queues: &Queues) -> Pick {
         let backup = self.active == 0;
         if backup && self.backups == 0 {
             return Pick::Nobody;
         }
-        if waiting {
+        // who waits in the backend's queue must not be overtaken
+        let goes_round = matches!(
+            self.balance.algorithm,
+            Algorithm::RoundRobin | Algorithm::StaticRoundRobin | Algorithm::First | Algorithm::LogHash
+        );
+        if goes_round && queues.length() != 0 {
             return Pick::Full;
         }
-        if backup && !self.allbackups {
-            let Some(member) = self.first_backup.and_then(|at| self.members.get(at)) else {
-                return Pick::Nobody;
-            };
-            let server = &member.state;
-            return match server.try_acquire() {
-                Some(slot) => Pick::Server(slot),
-                None => Pick::FullServer(server.clone()),
-            };
+        let alone = backup && !self.allbackups;
+        if alone && !matches!(self.method, Method::Map(_)) {
+            return self.first_backup.map_or(Pick::Nobody, |at| take(&self.members, at));
         }
-        let members = &self.members;
-        let avoid = avoid.and_then(|a| members.iter().position(|m| std::ptr::eq(&*m.state, a)));
-        match &mut self.algorithm {
-            Algorithm::RoundRobin(rr) => {
-                match rr.choose(backup, avoid, |at| members.get(at).and_then(|m| m.state.try_acquire())) {
-                    Some(slot) => Pick::Server(slot),
-                    None => Pick::Full,
+        let single = alone || self.active + if backup { self.backups } else { 0 } == 1;
+        let Self { members, method, balance, weight, random, .. } = self;
+        let members = &**members;
+        let avoid = ask.avoid.and_then(|a| members.iter().position(|m| std::ptr::eq(&*m.state, a)));
+        let try_take = |at: usize| members.get(at).and_then(|m| m.state.try_acquire());
+        let slot = |slot: Option<SlotGuard>| slot.map_or(Pick::Full, Pick::Server);
+        // the key is not looked at where there is but one server
+        let zero =
+            single && balance.algorithm.has_key() && !matches!(balance.algorithm, Algorithm::UrlParam(_));
+        let hash = if zero { Some(0) } else { ask.hash };
+        match method {
+            Method::RoundRobin(rr) => slot(rr.choose(backup, avoid, try_take)),
+            Method::Map(map) => match hash.map(|hash| map.member(hash)) {
+                Some(at) => at.map_or(Pick::Nobody, |at| take(members, at)),
+                None => slot(map.next(avoid, try_take)),
+            },
+            Method::Ring(ring) => {
+                let bound = Bound::new(balance, *weight, queues);
+                let Some(hash) = hash else {
+                    return slot(ring.next(backup, |at| if avoid == Some(at) { None } else { try_take(at) }));
+                };
+                let at = ring.member(backup, hash, |at| avoid == Some(at) || bound.refuses(members, at));
+                at.map_or(Pick::Nobody, |at| take(members, at))
+            }
+            Method::Random(ring, draws) => {
+                let bound = Bound::new(balance, *weight, queues);
+                let mut best: Option<usize> = None;
+                for _ in 0..*draws {
+                    let refuses = |at| avoid == Some(at) || bound.refuses(members, at);
+                    let Some(drawn) = ring.member(backup, random.next(), refuses) else { break };
+                    best = Some(best.map_or(drawn, |best| better(members, best, drawn, ask.now)));
                 }
+                best.map_or(Pick::Nobody, |at| slot(try_take(at)))
+            }
+            Method::LeastConn => least(members, backup, avoid, queues),
+            Method::First(order) => {
+                let usable =
+                    |at: &&usize| members.get(**at).is_some_and(|m| m.backup == backup && m.eweight > 0);
+                let mut others = order.iter().filter(usable).filter(|at| Some(**at) != avoid);
+                slot(others.find_map(|at| try_take(*at)).or_else(|| avoid.and_then(try_take)))
+            }
+            Method::Sticky(current) => {
+                let fits = |at: usize| members.get(at).is_some_and(|m| m.backup == backup && m.eweight > 0);
+                if !current.is_some_and(fits) {
+                    *current = (0..members.len()).find(|at| fits(*at));
+                }
+                current.map_or(Pick::Nobody, |at| take(members, at))
             }
         }
     }
 }
 
-fn eweight(server: &ServerState) -> u32 {
-    if server.usable() { server.weight() * WEIGHT_SCALE } else { 0 }
+/// This member: a slot of it, or its queue.
+fn take(members: &[Member], at: usize) -> Pick {
+    let Some(member) = members.get(at) else { return Pick::Nobody };
+    match member.state.try_acquire() {
+        Some(slot) => Pick::Server(slot),
+        None => Pick::FullServer(member.state.clone()),
+    }
 }
+
+/// `leastconn`: who has no room in its queue is left out.
+fn least(members: &[Member], backup: bool, avoid: Option<usize>, queues: &Queues) -> Pick {
+    let member = |slot: u32| members.iter().position(|m| m.state.slot == slot);
+    let member = |slot: u32| match members.get(slot as usize) {
+        // as long as no server was added at run time
+        Some(m) if m.state.slot == slot => Some(slot as usize),
+        _ => member(slot),
+    };
+    let has_room = |s: &ServerState| {
+        let limit = s.limit();
+        limit == 0 || s.load() < limit.saturating_add(s.maxqueue())
+    };
+    let accepts = |slot: u32| {
+        member(slot)
+            .is_some_and(|at| avoid != Some(at) && members.get(at).is_some_and(|m| has_room(&m.state)))
+    };
+    match queues.loads.least(backup, accepts).and_then(member) {
+        Some(at) => take(members, at),
+        None => match avoid.and_then(|at| members.get(at)).and_then(|m| m.state.try_acquire()) {
+            Some(slot) => Pick::Server(slot),
+            None => Pick::Full,
+        },
+    }
+}
+
+/// `random`: which of two drawn servers.
+fn better(members: &[Member], before: usize, drawn: usize, now: u64) -> usize {
+    if before == drawn {
+        return drawn;
+    }
+    let (Some(b), Some(d)) = (members.get(before), members.get(drawn)) else { return drawn };
+    let cross = |of: fn(&Member, u64) -> u64| {
+        (of(d, now) * u64::from(b.eweight)).cmp(&(of(b, now) * u64::from(d.eweight)))
+    };
+    let order = cross(|m, _| m.state.used().into()).then_with(|| cross(|m, now| m.state.rate(now)));
+    if order.is_gt() { before } else { drawn }
+}
+
+/// Which servers a key leaves: `hash-balance-factor`, `hash-preserve-affinity`.
+struct Bound {
+    affinity: Affinity,
+    /// Slots for each unit of weight, and how many are left over; none without a factor.
+    share: Option<(u32, u32)>,
+    weight: u32,
+}
+
+impl Bound {
+    fn new(balance: &Balancing, weight: u32, queues: &Queues) -> Self {
+        let share = (balance.factor > 0 && weight > 0).then(|| {
+            let slots = queues.served().wrapping_add(1).wrapping_mul(balance.factor).div_ceil(100);
+            (slots / weight, slots % weight)
+        });
+        Self { affinity: balance.affinity, share, weight }
+    }
+
+    fn refuses(&self, members: &[Member], at: usize) -> bool {
+        let Some(m) = members.get(at) else { return true };
+        let s = &m.state;
+        if let Some((each, rest)) = self.share {
+            let part = |weight: u32| weight.wrapping_mul(rest) / self.weight;
+            let more = part(m.before.wrapping_add(m.eweight)).wrapping_sub(part(m.before));
+            let bound = m.eweight.wrapping_mul(each).wrapping_add(more).max(1);
+            if s.used() >= bound {
+                return true;
+            }
+        }
+        match self.affinity {
+            Affinity::Always => false,
+            Affinity::Maxconn => s.maxconn() != 0 && s.used() >= s.limit(),
+            Affinity::Maxqueue => {
+                s.maxconn() != 0 && s.maxqueue() != 0 && s.load() >= s.limit().saturating_add(s.maxqueue())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,7 @@ pub mod later;
 pub mod log;
 pub mod near;
 pub mod place;
+pub mod proxy_balance;
 pub mod proxy_http;
 pub mod proxy_limits;
 pub mod proxy_options;
@@ -34,6 +35,7 @@ const KEYWORD_TABLES: &[&[Keyword]] = &[
     proxy_timeouts::ROWS,
     proxy_options::ROWS,
     proxy_limits::ROWS,
+    proxy_balance::ROWS,
     proxy_http::ROWS,
     bind::ROWS,
     server::ROWS,

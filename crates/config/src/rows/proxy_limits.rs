@@ -1,10 +1,9 @@
-//! Limits of a proxy: `maxconn`, `fullconn`, `backlog`, `rate-limit sessions`, `retries`, `max-keep-alive-queue`, and
-//! `balance`.
+//! Limits of a proxy: `maxconn`, `fullconn`, `backlog`, `rate-limit sessions`, `retries`, `max-keep-alive-queue`.
 
 use super::proxy_timeouts::whole;
 use super::value;
 use crate::cx::Cx;
-use crate::model::{Balance, KeepAliveQueue, Proxy};
+use crate::model::{KeepAliveQueue, Proxy};
 use crate::retry_on::RetryOn;
 use crate::row::{Does, Keyword, Sections};
 use crate::word::Line;
@@ -76,14 +75,6 @@ pub const ROWS: &[Keyword] = &[
         negatable: false,
         does: Does::Works(max_keep_alive_queue),
     },
-    Keyword {
-        name: "balance",
-        sections: Sections::BACK,
-        args: "<algorithm> [<arguments>]",
-        help: "How the backend chooses a server.",
-        negatable: false,
-        does: Does::Works(balance),
-    },
 ];
 
 fn number(cx: &mut Cx<'_>, line: &Line, of: &str, missing: &str, set: fn(&mut Proxy, u32)) {
@@ -138,41 +129,5 @@ fn max_keep_alive_queue(cx: &mut Cx<'_>, line: &Line) {
     };
     if let Some(n) = whole(cx, word, "max-keep-alive-queue") {
         cx.proxy().max_keep_alive_queue = KeepAliveQueue(u32::try_from(n).ok());
-    }
-}
-
-/// Algorithms of manual section 4.2 "balance" that come with later work.
-const LATER: &[&str] = &[
-    "static-rr",
-    "leastconn",
-    "first",
-    "source",
-    "uri",
-    "url_param",
-    "hash",
-    "random",
-    "rdp-cookie",
-    "log-hash",
-    "sticky",
-];
-
-fn balance(cx: &mut Cx<'_>, line: &Line) {
-    let Some(word) = line.word(1) else {
-        cx.proxy().balance = Balance::RoundRobin;
-        return;
-    };
-    let name = word.str();
-    let base = name.split('(').next().unwrap_or(&name);
-    if word.is("roundrobin") {
-        cx.proxy().balance = Balance::RoundRobin;
-    } else if LATER.contains(&base) || base == "hdr" {
-        let message = value::not_yet(&format!("'balance {name}'"), "the balancing algorithms");
-        cx.alert(Some(word), message);
-    } else {
-        cx.alert(
-            Some(word),
-            "balance only supports 'roundrobin', 'static-rr', 'leastconn', 'source', 'uri', 'url_param', 'hash', \
-             'hdr(name)', 'rdp-cookie(name)', 'log-hash' and 'sticky' options.",
-        );
     }
 }

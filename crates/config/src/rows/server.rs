@@ -2,6 +2,7 @@
 
 use super::{address, near, resolve, source, value};
 use crate::addr::{Address, Host, Ports, Transport};
+use crate::balance::HashKey;
 use crate::cx::Cx;
 use crate::diag::Severity;
 use crate::known;
@@ -59,6 +60,7 @@ pub const OPTIONS: &[ServerOption] = &[
         "Starts in service, whatever 'default-server' says."
     ),
     opt!("guid", "<string>", guid, "A name of the server that is unique in the whole configuration."),
+    opt!("hash-key", "<key>", hash_key, "What its places on a consistent ring are made from."),
     opt!("id", "<value>", id, "Number of the server in statistics."),
     opt!("max-reuse", "<count>", max_reuse, "How often a connection is used again; -1 for no limit."),
     opt!(
@@ -340,6 +342,22 @@ fn string(cx: &mut Cx<'_>, server: &Server, args: &mut Args<'_>, missing: &str) 
 /// A count that may be missing (0), as HAProxy takes it.
 fn count(cx: &mut Cx<'_>, args: &mut Args<'_>, of: &str) -> u32 {
     args.next().map_or(0, |w| value::lenient_u32(cx, w, of))
+}
+
+fn hash_key(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>) {
+    let word = args.next();
+    server.set.hash_key = match word.map(|w| w.str()).as_deref() {
+        Some("id") => HashKey::Id,
+        Some("id32") => HashKey::Id32,
+        Some("guid") => HashKey::Guid,
+        Some("addr") => HashKey::Addr,
+        Some("addr-port") => HashKey::AddrPort,
+        _ => {
+            let message = "'hash-key' has to be 'id', 'id32', 'guid', 'addr', or 'addr-port'.";
+            complain(cx, server, word, message);
+            return;
+        }
+    };
 }
 
 fn weight(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>) {

@@ -1,12 +1,14 @@
 //! Every end-to-end test, in one binary.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a failure here is a failed test
 
+mod balance;
 mod command_line;
 mod config_errors;
 mod config_language;
 mod confinement;
 mod connections;
 mod fields;
+mod filters;
 mod http1;
 mod http_options;
 mod limits;

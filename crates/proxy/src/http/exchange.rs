@@ -2,11 +2,12 @@
 
 use super::body::Body;
 use super::transfer::{self, Transfer};
-use super::{After, Scratch, answer, drain, headers, request, stages};
+use super::{After, Scratch, answer, drain, filters, headers, request, stages};
+use crate::filter::{Chain, Point, Stage};
 use crate::outcome;
 use crate::plan::{Plan, ProxyPlan};
 use crate::reply::Answer;
-use crate::rules::{Effects, monitor_answer};
+use crate::rules::{Effects, RuleSets, monitor_answer};
 use crate::session::Session;
 use crate::upstream::{Established, Wish, establish};
 use portcullis_backend::{Next, RetryPolicy, retry};
@@ -16,6 +17,7 @@ use portcullis_sample::format::Needs;
 use portcullis_sample::{Direction, Facts};
 use portcullis_transport::{Buffer, Millis};
 use portcullis_wire::h1::Info;
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -85,6 +87,8 @@ pub struct Exchange<'p> {
     pub server: Option<Arc<portcullis_backend::ServerState>>,
     /// What rules have left behind.
     pub effects: Effects,
+    /// The filters, if frontend or backend have some.
+    pub filters: Option<Rc<RefCell<Chain>>>,
     /// The request's head is complete and valid.
     pub valid: bool,
     /// Answered by the monitor, which nobody shall hear of.
@@ -121,6 +125,7 @@ pub async fn exchange(session: &mut Session, rest: Option<Buffer>) -> After {
         keep: true,
         server: None,
         effects: Effects::default(),
+        filters: None,
         valid: false,
         unlogged: false,
         body_done: false,
@@ -139,6 +144,9 @@ pub async fn exchange(session: &mut Session, rest: Option<Buffer>) -> After {
         Box::pin(refuse(&mut x, session, stop)).await;
     }
     drop(held);
+    if let Some(chain) = x.filters.take() {
+        chain.borrow_mut().stop(&worker);
+    }
     session.vars.take_from(&x.facts.vars.session);
     let rest = (x.keep && !x.body_done).then(|| x.rest.take().unwrap_or_else(|| x.body()));
     match (finish(x, session), rest) {
@@ -179,10 +187,17 @@ async fn story<'p>(
     if x.front.has(Opts::HTTP_BUFFER_REQUEST) {
         Box::pin(stages::buffer_body(x, session)).await?;
     }
-    if x.front.rules.is_some() {
-        Box::pin(request_rules(x, session, x.front)).await?;
+    if let Some(set) = &x.front.filters {
+        filters::begin(x, session, set);
     }
+    if x.front.rules.is_some() || x.filters.is_some() {
+        Box::pin(request_rules(x, session, x.front, Stage::Frontend)).await?;
+    }
+    filters::tell(x, session, Point::Before(Stage::Switching));
     let back = route(x, session)?;
+    if x.filters.is_some() || back.filters.is_some() {
+        filters::routed(x, session, back);
+    }
     *held = back.state.as_ref().map(|s| outcome::routed(s, session.worker(), true));
     x.facts.beconn = held.as_ref().map_or(0, |h| h.gauge().get());
     if x.cut {
@@ -195,8 +210,8 @@ async fn story<'p>(
         if x.cut {
             return Err(Stop::mute(b"CR", 400));
         }
-        if back.rules.is_some() {
-            Box::pin(request_rules(x, session, back)).await?;
+        if back.rules.is_some() || x.filters.is_some() {
+            Box::pin(request_rules(x, session, back, Stage::Backend)).await?;
         }
     }
     proxy(x, session, back).await
@@ -214,8 +229,25 @@ fn monitor(x: &mut Exchange<'_>, session: &Session) -> Stop {
 }
 
 /// The rule sets of one proxy that look at the request.
-async fn request_rules(x: &mut Exchange<'_>, session: &mut Session, of: &ProxyPlan) -> Result<(), Stop> {
-    let Some(sets) = &of.rules else { return Ok(()) };
+async fn request_rules(
+    x: &mut Exchange<'_>,
+    session: &mut Session,
+    of: &ProxyPlan,
+    stage: Stage,
+) -> Result<(), Stop> {
+    filters::ask(x, session, Direction::Request, Some(Point::Before(stage))).await?;
+    if let Some(sets) = &of.rules {
+        rule_sets(x, session, of, sets).await?;
+    }
+    filters::ask(x, session, Direction::Request, Some(Point::After(stage))).await
+}
+
+async fn rule_sets(
+    x: &mut Exchange<'_>,
+    session: &mut Session,
+    of: &ProxyPlan,
+    sets: &RuleSets,
+) -> Result<(), Stop> {
     stages::rules(x, session, &sets.tcp_request, Direction::Request, sets.request_delay).await?;
     if of.mode != Mode::Http {
         return Ok(());
@@ -262,10 +294,27 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
         x.facts.frontend = session.destination();
     }
     headers::to_server(x, session, back)?;
+    if x.filters.is_some() {
+        Box::pin(filters::ask(x, session, Direction::Request, None)).await?;
+    }
     let first = session.requests == 1;
     let mut private = session.private.take();
     x.keep_for_retries(back);
-    let (mut avoid, mut stay, mut began) = (None, None, None);
+    let hash = match &back.key {
+        Some(key) => {
+            if key.wants_body(&x.scratch.request) {
+                Box::pin(stages::buffer_body(x, session)).await?;
+            }
+            key.hash(&x.rule_cx(&worker, Direction::Request, true).scope())
+        }
+        None => None,
+    };
+    let mut stay = match &back.rules {
+        Some(_) => back.use_server(&x.rule_cx(&worker, Direction::Request, true).scope()),
+        None => None,
+    };
+    let mut persistent = stay.is_some();
+    let (mut avoid, mut began) = (None, None);
     loop {
         let found = {
             let mut wish = Wish {
@@ -276,11 +325,14 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
                 side: x.effects.server,
                 wants_source: x.front.formats.needs.contains(Needs::SERVER_SOURCE),
                 avoid: avoid.take(),
+                hash,
+                persistent,
                 stay: stay.take(),
                 began,
             };
             let found = establish(&session.task, back, &mut x.facts, &mut wish).await;
             began = wish.began;
+            persistent = wish.persistent;
             found
         };
         let Established { upstream, slot, server, reused } =
@@ -290,6 +342,9 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
         outcome::reached(slot.server(), &worker, true);
         worker.slots.set_server(session.task.slot, back.index, Some(server.index));
         let mut t = Transfer::new(x, &worker, (back, server), upstream);
+        if let Some(chain) = &x.filters {
+            t.filter(chain, &session.task);
+        }
         let ended = transfer::run(x, session, back, &mut t, reused).await;
         let mut idle = worker.idle.borrow_mut();
         match ended {

@@ -2,6 +2,7 @@
 //! is in the receive buffer is written from there; only framing is made anew.
 
 use super::body::{Body, Step};
+use crate::filter::Gate;
 use crate::worker::Task;
 use portcullis_transport::{Buffer, Conn};
 use std::io::{self, IoSlice};
@@ -21,6 +22,8 @@ pub enum FlowError {
     Malformed,
     /// The receiver's connection broke.
     Sink(io::Error),
+    /// A filter ended the stream.
+    Filtered,
 }
 
 /// One direction.
@@ -40,6 +43,10 @@ pub struct Flow {
     before_at: usize,
     /// Payload bytes at the front of `buffer`.
     payload: usize,
+    /// Payload bytes behind them that wait for the filters.
+    held: usize,
+    /// Where they wait, if the stream has filters.
+    pub gate: Option<Box<Gate>>,
     /// Bytes of `buffer` that the payload came from.
     origin: usize,
     after: Vec<u8>,
@@ -72,6 +79,8 @@ impl Flow {
             before: Vec::new(),
             before_at: 0,
             payload: 0,
+            held: 0,
+            gate: None,
             origin: 0,
             after: Vec::new(),
             after_at: 0,
@@ -100,7 +109,16 @@ impl Flow {
     /// Is there anything that waits for the receiver?
     #[must_use]
     pub fn is_writing(&self) -> bool {
-        self.before_at < self.before.len() || self.payload > 0 || self.after_at < self.after.len()
+        self.before_at < self.before.len()
+            || self.payload > 0
+            || self.held > 0
+            || self.after_at < self.after.len()
+    }
+
+    /// Do the filters hold it up?
+    #[must_use]
+    pub fn is_gated(&self) -> bool {
+        self.gate.as_ref().is_some_and(|g| g.is_closed())
     }
 
     /// Moves what can be moved. Ready when the message's last byte has been written.
@@ -115,8 +133,14 @@ impl Flow {
         to: &Conn,
     ) -> Poll<Result<(), FlowError>> {
         while !self.done {
-            if !self.last_queued && self.payload == 0 {
+            if !self.last_queued && self.payload == 0 && self.held == 0 {
                 self.decode()?;
+            }
+            if self.held > 0 && self.payload == 0 && self.open(cx)?.is_pending() {
+                if self.before_at < self.before.len() {
+                    ready!(self.write(cx, to))?;
+                }
+                return Poll::Pending;
             }
             if self.is_writing() {
                 ready!(self.write(cx, to))?;
@@ -124,6 +148,9 @@ impl Flow {
             }
             if self.last_queued {
                 self.done = true;
+                if let Some(gate) = &mut self.gate {
+                    gate.end();
+                }
                 break;
             }
             ready!(self.read(cx, task, from))?;
@@ -142,13 +169,20 @@ impl Flow {
                         self.buffer.consume(origin);
                         continue;
                     }
-                    if len <= SMALL && !self.chunked && self.before_at < self.before.len() {
+                    if len <= SMALL
+                        && !self.chunked
+                        && self.before_at < self.before.len()
+                        && self.gate.is_none()
+                    {
                         // a small body goes out in one piece with the head
                         self.before.extend_from_slice(&self.buffer.data()[..len]);
                         self.buffer.consume(origin);
                         continue;
                     }
                     (self.payload, self.origin) = (len, origin);
+                    if self.gate.is_some() {
+                        (self.payload, self.held) = (0, len);
+                    }
                     if self.chunked {
                         self.frame(len as u64);
                     }
@@ -165,6 +199,19 @@ impl Flow {
                 Step::Malformed => return Err(FlowError::Malformed),
             }
         }
+    }
+
+    /// Asks the filters for some of what they hold.
+    fn open(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, FlowError> {
+        let Some(gate) = &mut self.gate else { return Ok(Poll::Ready(())) };
+        Ok(match gate.poll(cx, &self.buffer.data()[..self.held]) {
+            Poll::Ready(Ok(n)) => {
+                (self.payload, self.held) = (n, self.held - n);
+                Poll::Ready(())
+            }
+            Poll::Ready(Err(_)) => return Err(FlowError::Filtered),
+            Poll::Pending => Poll::Pending,
+        })
     }
 
     /// Frames payload. The rest of a chunk is announced with what is here of it.
@@ -190,7 +237,8 @@ impl Flow {
     pub fn drop_rest(&mut self) {
         self.dropped = true;
         self.buffer.consume(self.origin);
-        (self.payload, self.origin, self.before_at, self.after_at) = (0, 0, 0, 0);
+        (self.payload, self.held, self.origin, self.before_at, self.after_at) = (0, 0, 0, 0, 0);
+        self.gate = None;
         self.before.clear();
         self.after.clear();
     }
@@ -220,7 +268,7 @@ impl Flow {
     fn write(&mut self, cx: &mut Context<'_>, to: &Conn) -> Poll<Result<(), FlowError>> {
         let before = &self.before[self.before_at..];
         let payload = &self.buffer.data()[..self.payload];
-        let after = &self.after[self.after_at..];
+        let after = if self.held == 0 { &self.after[self.after_at..] } else { &[] };
         let sent = match (before.is_empty(), payload.is_empty(), after.is_empty()) {
             (false, true, true) => to.poll_send(cx, &[IoSlice::new(before)], false),
             (true, false, true) => to.poll_send(cx, &[IoSlice::new(payload)], false),
@@ -240,7 +288,7 @@ impl Flow {
             self.origin -= part;
             self.buffer.consume(part);
         }
-        if self.payload == 0 && self.origin > 0 {
+        if self.payload == 0 && self.held == 0 && self.origin > 0 {
             self.buffer.consume(self.origin);
             self.origin = 0;
         }

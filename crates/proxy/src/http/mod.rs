@@ -4,6 +4,7 @@ pub mod answer;
 pub mod body;
 pub mod drain;
 pub mod exchange;
+pub mod filters;
 pub mod flow;
 pub mod headers;
 pub mod request;

@@ -54,6 +54,7 @@ impl<'p> Exchange<'p> {
             captures,
             pages,
             effects: &mut self.effects,
+            filters: self.filters.as_deref(),
             limit,
             body,
         }

@@ -1,23 +1,29 @@
 //! A request to a server and its response back, both at once.
 
+mod head;
+mod tunnel;
+
 use super::body::Body;
 use super::exchange::{Exchange, Stop, ms};
 use super::flow::{Flow, FlowError};
-use super::request::{head_fits, too_odd};
-use super::{headers, stages};
+use super::request::too_odd;
+use super::{filters, headers, stages};
+use crate::filter::{Chain, Gate, Point, Stage};
 use crate::outcome;
 use crate::plan::{ProxyPlan, ServerPlan};
-use crate::relay::{self, Lane};
 use crate::rules::Timeout;
 use crate::session::Session;
 use crate::upstream::Upstream;
 use crate::worker::{Task, Woken, Worker};
+use head::{Answer, no_answer};
 use portcullis_config::{ConnectionMode, Opts, RetryOn};
 use portcullis_sample::{Direction, Scope};
 use portcullis_transport::conn::Seen;
 use portcullis_transport::{Buffer, Millis};
-use portcullis_wire::h1::{Bad, Chunked, Fault, Framing, Info, Parsed, encode, parse_response};
+use portcullis_wire::h1::{Chunked, Framing, Info, encode};
+use std::cell::RefCell;
 use std::future::poll_fn;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -61,18 +67,6 @@ impl Due {
     }
 }
 
-impl Answer {
-    /// What `retry-on` calls it.
-    fn failure(&self) -> RetryOn {
-        match self {
-            Self::Gone(true) => RetryOn::EMPTY_RESPONSE,
-            Self::Gone(false) | Self::Malformed | Self::Unasked => RetryOn::JUNK_RESPONSE,
-            Self::ServerLate => RetryOn::RESPONSE_TIMEOUT,
-            _ => RetryOn::NONE,
-        }
-    }
-}
-
 /// The request is put back to where it was before it was sent.
 fn again(x: &mut Exchange<'_>, worker: &Worker, t: &mut Transfer) -> Ended {
     t.reclaim(x, worker);
@@ -87,26 +81,6 @@ fn again(x: &mut Exchange<'_>, worker: &Worker, t: &mut Transfer) -> Ended {
     x.facts.bytes_down = 0;
     t.upstream.conn.reset_on_close();
     Ended::Again
-}
-
-/// What ends the wait for a response head.
-enum Answer {
-    Head(usize, Info),
-    /// The server closed or broke the connection; `true`: before anything came.
-    Gone(bool),
-    Malformed,
-    /// 101 that is none.
-    Unasked,
-    /// The client has gone while its request was complete.
-    Client,
-    /// Its connection broke.
-    ClientBroke,
-    /// The client went away in its request's body.
-    CutRequest,
-    BadRequest,
-    ClientLate,
-    ServerLate,
-    Aborted(crate::worker::slots::Abort),
 }
 
 impl Transfer {
@@ -147,6 +121,12 @@ impl Transfer {
         Self { upstream, up, down, due, sent_at: worker.clock.now() }
     }
 
+    /// Lets the stream's filters see both bodies.
+    pub fn filter(&mut self, chain: &Rc<RefCell<Chain>>, task: &Task) {
+        self.up.gate = Some(Gate::new(chain, task, Direction::Request));
+        self.down.gate = Some(Gate::new(chain, task, Direction::Response));
+    }
+
     /// What is left of the client's bytes goes back to the exchange.
     fn reclaim(&mut self, x: &mut Exchange<'_>, worker: &Worker) {
         x.scratch.out = std::mem::take(&mut self.up.before);
@@ -176,7 +156,7 @@ pub async fn run(
             // HAProxy does not send a CONNECT that has a body
             Answer::Gone(true)
         } else {
-            await_head(x, session, back, t).await
+            head::wait(x, session, back, t).await
         };
         let worker = &session.task.worker;
         let (len, info) = match answer {
@@ -220,7 +200,7 @@ pub async fn run(
         if let Some(captures) = &x.front.captures {
             captures.response(&x.scratch.response, &mut x.facts);
         }
-        let rules = back.rules.is_some() || x.front.rules.is_some();
+        let rules = back.rules.is_some() || x.front.rules.is_some() || x.filters.is_some();
         if rules && let Err(stop) = Box::pin(response_rules(x, session, back)).await {
             x.facts.bytes_down += arrived(&t.down.buffer, &info);
             t.give_up(x, &session.task.worker);
@@ -232,6 +212,9 @@ pub async fn run(
 
 /// The rule sets that look at the response: the backend's, then the frontend's.
 async fn response_rules(x: &mut Exchange<'_>, session: &mut Session, back: &ProxyPlan) -> Result<(), Stop> {
+    let response = Direction::Response;
+    filters::ask(x, session, response, Some(Point::Begin)).await?;
+    filters::ask(x, session, response, Some(Point::Before(Stage::Response))).await?;
     if let Some(sets) = &back.rules {
         stages::rules(x, session, &sets.tcp_response, Direction::Response, sets.response_delay).await?;
         stages::rules(x, session, &sets.http_response, Direction::Response, None).await?;
@@ -242,7 +225,8 @@ async fn response_rules(x: &mut Exchange<'_>, session: &mut Session, back: &Prox
         stages::rules(x, session, &sets.http_response, Direction::Response, None).await?;
     }
     super::answer::after_response(x, session).await;
-    Ok(())
+    filters::ask(x, session, response, Some(Point::After(Stage::Response))).await?;
+    filters::ask(x, session, response, None).await
 }
 
 /// What a response's head counts in `%B`: HAProxy counts it as its blocks, not as bytes of the wire.
@@ -265,115 +249,6 @@ fn arrived(received: &Buffer, info: &Info) -> u64 {
         Framing::Length(n) => have.min(n),
         Framing::Chunked => Chunked::default().look(received.data()).map_or(0, |l| l.0),
         _ => have,
-    }
-}
-
-/// Forwards the request until the response's head is there.
-async fn await_head(x: &mut Exchange<'_>, session: &Session, back: &ProxyPlan, t: &mut Transfer) -> Answer {
-    let task = &session.task;
-    let Transfer { upstream, up, down, due, .. } = t;
-    let (server, received) = (&upstream.conn, &mut down.buffer);
-    let limits = back.response_limits;
-    let method = x.method;
-    let global = &x.plan.global;
-    let response = &mut x.scratch.response;
-    let mut sink_broken = false;
-    let mut fresh = true;
-    poll_fn(|cx| {
-        let before = (up.reads, up.writes);
-        if !up.done && !sink_broken {
-            match up.poll(cx, task, &session.conn, server) {
-                Poll::Ready(Err(FlowError::Sink(_))) => sink_broken = true,
-                Poll::Ready(Err(FlowError::Malformed)) => return Poll::Ready(Answer::BadRequest),
-                Poll::Ready(Err(FlowError::Source(_) | FlowError::Truncated)) => {
-                    return Poll::Ready(Answer::CutRequest);
-                }
-                _ => {}
-            }
-        }
-        // bytes that came with an interim response, or in pieces
-        loop {
-            if fresh && !received.is_empty() {
-                match parse_response(received.data(), &limits, response, method) {
-                    Ok(Parsed::Complete(len, info)) => {
-                        // a fault in the body that is here already is the head's
-                        let rest = received.data().get(len..).unwrap_or_default();
-                        let bad = (info.framing == Framing::Chunked
-                            && Chunked::default().look(rest).is_err())
-                            || !head_fits(response, len, global);
-                        return Poll::Ready(if bad { Answer::Malformed } else { Answer::Head(len, info) });
-                    }
-                    Ok(Parsed::Partial) if received.len() < task.worker.buffers.size() => {}
-                    Err(Bad { fault: Fault::Upgrade, .. }) => return Poll::Ready(Answer::Unasked),
-                    _ => return Poll::Ready(Answer::Malformed),
-                }
-            }
-            if received.capacity() == 0 {
-                if server.poll_readable(cx).is_pending() {
-                    break;
-                }
-                *received = task.worker.buffers.take();
-            }
-            match server.poll_recv(cx, received) {
-                Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => {
-                    return Poll::Ready(Answer::Gone(received.is_empty()));
-                }
-                Poll::Ready(Ok(_)) => fresh = true,
-                Poll::Pending => break,
-            }
-        }
-        if up.done {
-            match session.conn.poll_peek(cx) {
-                Seen::Broken => return Poll::Ready(Answer::ClientBroke),
-                Seen::End if back.has(Opts::ABORTONCLOSE) => return Poll::Ready(Answer::Client),
-                _ => {}
-            }
-        }
-        if due.server == Millis::NEVER || before != (up.reads, up.writes) {
-            due.renew(task, !up.done, true);
-        }
-        match task.poll_woken(cx) {
-            None => Poll::Pending,
-            Some(Woken::Aborted(why)) => Poll::Ready(Answer::Aborted(why)),
-            Some(Woken::Late) if due.client <= due.server => Poll::Ready(Answer::ClientLate),
-            Some(Woken::Late) => Poll::Ready(Answer::ServerLate),
-        }
-    })
-    .await
-}
-
-/// Why there was no answer, for client, log and counters.
-fn no_answer(x: &Exchange<'_>, worker: &crate::worker::Worker, back: &ProxyPlan, answer: &Answer) -> Stop {
-    let failed = || {
-        back.counters(worker.id).failed_resp.inc();
-        if let Some(s) = &x.server {
-            s.counters.of(worker.id.into()).failed_resp.inc();
-        }
-    };
-    match answer {
-        Answer::Gone(false) => {
-            failed();
-            Stop::new(b"PH", 502)
-        }
-        Answer::Gone(true) => {
-            failed();
-            Stop::new(b"SH", 502)
-        }
-        Answer::Malformed | Answer::Unasked => {
-            failed();
-            Stop::new(b"PH", 502)
-        }
-        Answer::ServerLate => {
-            failed();
-            Stop::new(b"sH", 504)
-        }
-        Answer::Client => Stop::new(b"CH", 400),
-        Answer::ClientBroke => Stop::mute(b"CD", 400),
-        Answer::CutRequest => Stop::mute(b"CH", 400),
-        Answer::BadRequest => Stop::mute(b"PH", 400),
-        Answer::ClientLate => Stop::new(b"cH", 400),
-        Answer::Aborted(why) => Stop::new(&[why.letter(), b'H'], 0),
-        Answer::Head(..) => Stop::silent(),
     }
 }
 
@@ -440,7 +315,7 @@ async fn respond(
         log_now(x, session, arrived(&down.buffer, &info));
     }
     if tunnel {
-        return Box::pin(run_tunnel(x, session, back, t)).await;
+        return Box::pin(tunnel::run(x, session, back, t)).await;
     }
     let failed = pump(session, back, t).await;
     x.facts.bytes_up += t.up.counted();
@@ -514,7 +389,9 @@ async fn pump(session: &Session, back: &ProxyPlan, t: &mut Transfer) -> Option<[
                 polled = up.poll(cx, task, &session.conn, server);
             }
             match polled {
-                Poll::Ready(Err(FlowError::Malformed)) => return Poll::Ready(Some([b'P', phase])),
+                Poll::Ready(Err(FlowError::Malformed | FlowError::Filtered)) => {
+                    return Poll::Ready(Some([b'P', phase]));
+                }
                 Poll::Ready(Err(_)) => return Poll::Ready(Some([b'C', phase])),
                 _ => {}
             }
@@ -529,7 +406,8 @@ async fn pump(session: &Session, back: &ProxyPlan, t: &mut Transfer) -> Option<[
                 _ => {}
             }
         }
-        if first || before != (up.reads, up.writes, down.reads, down.writes) {
+        let gated = up.is_gated() || down.is_gated();
+        if first || gated || before != (up.reads, up.writes, down.reads, down.writes) {
             first = false;
             let writing = down.is_writing();
             due.renew(task, writing || !up.done, !writing && !down.done);
@@ -542,7 +420,7 @@ async fn pump(session: &Session, back: &ProxyPlan, t: &mut Transfer) -> Option<[
 fn down_failure(e: &FlowError) -> [u8; 2] {
     match e {
         FlowError::Source(_) | FlowError::Truncated => *b"SD",
-        FlowError::Malformed => *b"PD",
+        FlowError::Malformed | FlowError::Filtered => *b"PD",
         FlowError::Sink(_) => *b"CD",
     }
 }
@@ -554,51 +432,4 @@ fn wait(task: &Task, cx: &mut Context<'_>, due: &Due, phase: u8) -> Poll<Option<
         Some(Woken::Late) if due.client <= due.server => Poll::Ready(Some([b'c', phase])),
         Some(Woken::Late) => Poll::Ready(Some([b's', phase])),
     }
-}
-
-/// After 101, or 2xx to CONNECT: bytes both ways.
-async fn run_tunnel(
-    x: &mut Exchange<'_>,
-    session: &mut Session,
-    back: &ProxyPlan,
-    t: &mut Transfer,
-) -> Ended {
-    let Transfer { upstream, up, down, .. } = t;
-    x.keep = false;
-    x.facts.bytes_up += up.counted();
-    if let Err(cause) = write_all(session, &down.before).await {
-        x.facts.termination[..2].copy_from_slice(&[cause, b'D']);
-        t.reclaim(x, &session.task.worker);
-        t.upstream.conn.reset_on_close();
-        return Ended::Done(false);
-    }
-    let nonempty = |b: Buffer| if b.is_empty() { None } else { Some(b) };
-    let splice = |side| x.front.opts.union(back.opts).intersects(Opts::SPLICE_AUTO.union(side));
-    let mut to_server = Lane::new(nonempty(std::mem::take(&mut up.buffer)), splice(Opts::SPLICE_REQUEST));
-    let mut to_client = Lane::new(nonempty(std::mem::take(&mut down.buffer)), splice(Opts::SPLICE_RESPONSE));
-    let timeouts = relay::Timeouts {
-        client: x.front.timeouts.client,
-        server: back.timeouts.server,
-        client_fin: x.front.timeouts.client_fin,
-        server_fin: back.timeouts.server_fin,
-        tunnel: x.effects.timeout(Timeout::Tunnel).or(back.timeouts.tunnel),
-    };
-    let end = relay::relay(
-        &session.task,
-        (&session.conn, &mut to_server),
-        (&upstream.conn, &mut to_client),
-        &timeouts,
-        x.front.has(Opts::INDEPENDENT_STREAMS),
-    )
-    .await;
-    x.facts.bytes_up += to_server.bytes;
-    x.facts.bytes_down += to_client.bytes;
-    x.facts.termination[..2].copy_from_slice(&crate::tcp::termination(end));
-    if end == relay::End::ClientBroke {
-        upstream.conn.reset_on_close();
-    }
-    x.scratch.out = std::mem::take(&mut up.before);
-    to_server.discard(&session.task);
-    to_client.discard(&session.task);
-    Ended::Done(false)
 }

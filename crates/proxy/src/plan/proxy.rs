@@ -1,10 +1,11 @@
 //! A proxy section, ready to run.
 
 use super::server::{self, ServerPlan};
+use crate::filter::FilterSet;
 use crate::outcome::Formats;
 use crate::process::Process;
 use crate::reply::ErrorPages;
-use crate::rules::{Captures, Forwarded, RuleSets, UniqueId};
+use crate::rules::{Captures, Forwarded, Key, RuleSets, UniqueId};
 use portcullis_backend::{BackendState, RetryPolicy, ServerState};
 use portcullis_config::{
     AddAddress, ConnectionMode, Diagnostics, Mode, Model, Opts, Proxy, ProxyKind, RestrictNames, RetryOn,
@@ -71,6 +72,12 @@ pub struct ProxyPlan {
     /// Its servers, in order.
     pub servers: Vec<ServerPlan>,
     by_slot: Vec<Option<u32>>,
+    /// States of `servers`, in the same order.
+    states: Vec<Arc<ServerState>>,
+    /// What balancing hashes; none: the algorithm needs no key.
+    pub key: Option<Arc<Key>>,
+    /// `algo` in statistics
+    pub algorithm: &'static str,
     /// Servers, queues and balancing, shared by all workers; none in a frontend.
     pub state: Option<Arc<BackendState>>,
     /// Gauges and counters of the front side.
@@ -89,6 +96,8 @@ pub struct ProxyPlan {
     pub pages: Option<Arc<ErrorPages>>,
     /// `capture` and `declare capture`
     pub captures: Option<Arc<Captures>>,
+    /// `filter`
+    pub filters: Option<Arc<FilterSet>>,
     /// `option forwarded`
     pub forwarded: Option<Arc<Forwarded>>,
     /// `unique-id-format`, `unique-id-header`
@@ -105,6 +114,14 @@ impl ProxyPlan {
     pub fn server_of(&self, state: &ServerState) -> Option<&ServerPlan> {
         let at = (*self.by_slot.get(state.slot as usize)?)?;
         self.servers.get(at as usize)
+    }
+    /// The state of the server that a `use-server` rule chooses; servers that do not work are passed over.
+    #[must_use]
+    pub fn use_server(&self, scope: &portcullis_sample::Scope<'_>) -> Option<Arc<ServerState>> {
+        let rules = self.rules.as_deref().filter(|r| !r.use_server.is_empty())?;
+        let find = |name: &[u8]| self.servers.iter().position(|s| s.name.as_bytes() == name);
+        let usable = |at: usize| self.states.get(at).is_some_and(|s| s.persistable());
+        self.states.get(rules.use_server.choose(scope, find, usable)?).cloned()
     }
     /// The back side's counters of a worker.
     #[must_use]
@@ -150,6 +167,8 @@ pub fn compile(
         }
         by_slot[slot] = servers.iter().position(|p| *p.name == *s.name).map(|i| i as u32);
     }
+    let all = state.as_ref().map(|s| s.servers()).unwrap_or_default();
+    let states = servers.iter().filter_map(|p| all.iter().find(|s| *s.name == *p.name).cloned()).collect();
     let limits = |option| Limits {
         max_fields: g.tune.http_maxhdr,
         relaxed: p.opts.contains(option),
@@ -202,6 +221,9 @@ pub fn compile(
         server_case: case(Opts::H1_CASE_ADJUST_SERVER),
         servers,
         by_slot,
+        states,
+        key: p.ext.get::<Option<Arc<Key>>>().cloned().flatten(),
+        algorithm: p.balance.algorithm.name(),
         state,
         front: Arc::new(Frontend::new(process.load.len(), front_maxconn(model, p), p.rate_limit_sessions)),
         loggers,
@@ -210,6 +232,7 @@ pub fn compile(
         rules: p.ext.get::<RuleSets>().cloned().map(Arc::new),
         pages: p.ext.get::<ErrorPages>().cloned().map(Arc::new),
         captures: p.ext.get::<Captures>().filter(|c| !c.is_empty()).cloned().map(Arc::new),
+        filters: p.ext.get::<FilterSet>().filter(|f| !f.is_empty()).cloned().map(Arc::new),
         forwarded: p.ext.get::<Option<Arc<Forwarded>>>().cloned().flatten(),
         unique_id: p.ext.get::<UniqueId>().cloned().filter(|u| u.format.is_some()),
         wants_destination: p.ext.get::<RuleSets>().is_some()

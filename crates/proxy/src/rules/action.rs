@@ -98,6 +98,8 @@ pub enum Action {
     Setting(Box<super::socket::Setting>),
     /// `silent-drop`
     SilentDrop(Option<u8>),
+    /// `set-bandwidth-limit`
+    LimitBandwidth(Box<super::bandwidth::LimitBandwidth>),
     /// `capture`
     Capture(Box<super::capture::Capture>),
     /// `set-src-port`, `set-dst-port`

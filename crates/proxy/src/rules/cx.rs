@@ -2,10 +2,12 @@
 
 use super::action::Timeout;
 use super::lang::{Direction, Facts, Message, Payload, Random, Scope};
+use crate::filter::Chain;
 use crate::reply::{Answer, Pages};
 use portcullis_message::Head;
 use portcullis_transport::clock::Millis;
 use std::any::Any;
+use std::cell::RefCell;
 use std::time::Duration;
 
 /// Where in a rule set a stream is; a new one for each set.
@@ -97,6 +99,8 @@ pub struct RuleCx<'a, 'f> {
     pub pages: Pages<'a>,
     /// What rules leave behind.
     pub effects: &'a mut Effects,
+    /// The filters of the stream.
+    pub filters: Option<&'a RefCell<Chain>>,
     /// Largest head in bytes (`tune.bufsize`).
     pub limit: usize,
     /// What the frontend captures.

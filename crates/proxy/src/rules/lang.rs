@@ -35,6 +35,8 @@ pub enum At {
     HttpError,
     /// `use_backend`
     Switch,
+    /// `use-server`
+    Server,
     /// `monitor fail`
     Monitor,
     /// Headers towards the server (`option forwarded`, `unique-id-format`).
@@ -60,6 +62,7 @@ impl At {
                 Places::BE_HTTP_REQUEST.union(Places::BE_HTTP_RESPONSE),
             ),
             Self::Switch => (Places::FE_USE_BACKEND, Places::empty()),
+            Self::Server => (Places::empty(), Places::BE_SERVER),
             Self::Monitor => (Places::FE_HTTP_REQUEST, Places::empty()),
             Self::Log => (Places::LOG, Places::LOG),
         }

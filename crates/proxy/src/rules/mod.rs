@@ -5,6 +5,8 @@
 //! HAProxy, with the ones that do not work yet.
 
 pub mod action;
+pub mod balance;
+pub mod bandwidth;
 pub mod capture;
 pub mod cx;
 pub mod forwarded;
@@ -27,6 +29,7 @@ mod tests;
 pub mod variables;
 
 pub use action::{Action, Rule, Target, Timeout, UseBackend};
+pub use balance::Key;
 pub use capture::Captures;
 pub use cx::{BodyState, Cursor, Effects, Flow, RuleCx, Wait};
 pub use forwarded::Forwarded;

@@ -19,6 +19,8 @@ pub fn rows() -> Rows {
 fn check_all(model: &mut Model, diags: &mut Diagnostics) {
     crate::reply::pages::check(model, diags);
     check::check(model, diags);
+    crate::filter::config::check(model, diags);
+    super::balance::check(model, diags);
     capture::check(model, diags);
     for proxy in &model.proxies {
         let http = proxy.mode == Mode::Http;
@@ -48,6 +50,7 @@ const fn not_yet(name: &'static str, args: &'static str, help: &'static str) -> 
     Keyword { name, sections, args, help, negatable: false, does: Does::NotYet("persistence rules") }
 }
 
+use crate::filter::config as filter;
 use crate::reply::rows as reply;
 
 const KEYWORDS: &[Keyword] = &[
@@ -122,7 +125,13 @@ const KEYWORDS: &[Keyword] = &[
         "Sends the ID to the server in this header.",
         unique_id_header,
     ),
-    not_yet("use-server", "<server> [{ if | unless } <condition>]", "Chooses the server."),
+    works(
+        "use-server",
+        Sections::PROXY,
+        "<server> { if | unless } <condition>",
+        "Chooses the server.",
+        route::use_server,
+    ),
     not_yet("force-persist", "{ if | unless } <condition>", "Persists on servers that are down."),
     not_yet("force-be-switch", "{ if | unless } <condition>", "Switches to backends that are unpublished."),
     not_yet("ignore-persist", "{ if | unless } <condition>", "Ignores persistence."),
@@ -134,6 +143,8 @@ const KEYWORDS: &[Keyword] = &[
         negatable: true,
         does: Does::Works(option_forwarded),
     },
+    filter::KEYWORDS[0],
+    filter::KEYWORDS[1],
     capture::ROWS[0],
     capture::ROWS[1],
     reply::KEYWORDS[0],

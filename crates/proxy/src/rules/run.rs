@@ -127,6 +127,10 @@ fn execute(action: &Action, cursor: &mut Cursor, cx: &mut RuleCx<'_, '_>, hint: 
             setting.run(cx);
             Step::Next
         }
+        Action::LimitBandwidth(limit) => {
+            limit.run(cx);
+            Step::Next
+        }
         Action::SilentDrop(ttl) => Step::End(super::socket::drop_silently(*ttl, cx)),
         Action::Capture(capture) => {
             capture.run(cx);

@@ -70,6 +70,8 @@ pub struct RuleSets {
     pub redirect: Rules,
     /// `use_backend`
     pub use_backend: Routes,
+    /// `use-server`: indexes are those of servers.
+    pub use_server: Routes,
     /// `monitor fail`
     pub monitor_fail: Vec<Guard>,
 }
@@ -90,6 +92,7 @@ impl RuleSets {
             set.compile();
         }
         self.use_backend.compile();
+        self.use_server.compile();
         self.monitor_fail.iter().for_each(|g| {
             g.condition.program();
         });

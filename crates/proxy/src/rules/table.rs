@@ -356,7 +356,7 @@ pub const ACTIONS: &[ActionRow] = &[
         CONTENT.union(REQ_RES),
         "<name> [limit {<expr> | <size>}] [period {<expr> | <time>}]",
         "Enables a bandwidth limit.",
-        NotYet("bandwidth limits"),
+        Yes(super::bandwidth::parse),
     ),
     row(
         "set-priority-class",

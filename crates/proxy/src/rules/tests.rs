@@ -301,6 +301,7 @@ impl Stage {
             captures: None,
             pages: Pages { backend: None, frontend: &pages },
             effects: &mut self.effects,
+            filters: None,
             limit: 16384,
             body: self.body,
         };

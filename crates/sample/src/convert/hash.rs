@@ -73,6 +73,12 @@ pub fn crc32(b: &[u8]) -> u32 {
     crc(&CRC32, b)
 }
 
+/// XXH32.
+#[must_use]
+pub fn xxh32(seed: u32, b: &[u8]) -> u32 {
+    XxHash32::oneshot(seed, b)
+}
+
 fn of32(a: &Args, v: Value<'_>, hash: fn(&[u8]) -> u32) -> Sample<'static> {
     let Some(b) = bytes(v) else { return Sample::Missing };
     let h = hash(&b);
@@ -98,7 +104,7 @@ pub const ROWS: &[Convert] = &[
     hash!("djb2", "DJB2 hash.", of32, djb2),
     hash!("sdbm", "SDBM hash.", of32, sdbm),
     hash!("wt6", "WT6 hash.", of32, wt6),
-    hash!("xxh32", "XXH32 with this seed.", seeded, |s, b| u64::from(XxHash32::oneshot(s as u32, b))),
+    hash!("xxh32", "XXH32 with this seed.", seeded, |s, b| u64::from(xxh32(s as u32, b))),
     hash!("xxh64", "XXH64 with this seed.", seeded, XxHash64::oneshot),
     hash!("xxh3", "XXH3 (64 bits) with this seed.", seeded, XxHash3_64::oneshot_with_seed),
 ];

@@ -5,7 +5,7 @@ mod crypto;
 mod fix;
 mod forwarded;
 mod frame;
-mod hash;
+pub mod hash;
 mod json;
 mod jwt;
 mod map;

@@ -22,6 +22,7 @@ pub fn check(model: &mut Model, diags: &mut Diagnostics) {
             continue;
         }
         switching(index, proxy, &backends, &modes, diags);
+        servers(proxy, diags);
         proxy.ext.entry::<RuleSets>().compile();
         if proxy.mode != Mode::Http {
             without_http(proxy, diags);
@@ -58,6 +59,26 @@ fn switching(
             },
         };
         diags.late(Severity::Alert, Some(rule.place), message);
+    }
+}
+
+/// Finds the servers of `use-server` rules.
+fn servers(proxy: &mut Proxy, diags: &mut Diagnostics) {
+    if proxy.kind == ProxyKind::Frontend {
+        return;
+    }
+    let names: Vec<String> = proxy.servers.iter().map(|s| s.name.clone()).collect();
+    let owner = format!("{} '{}'", kind(proxy), proxy.name);
+    for rule in &mut proxy.ext.entry::<RuleSets>().use_server.list {
+        let Target::Name(wanted, found) = &mut rule.target else { continue };
+        match names.iter().position(|n| n == wanted) {
+            Some(at) => *found = at,
+            None => {
+                let message =
+                    format!("{owner} : unable to find server '{wanted}' referenced in a 'use-server' rule.");
+                diags.late(Severity::Alert, Some(rule.place), message);
+            }
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! `use_backend`.
+//! `use_backend`, `use-server`.
 
 use super::order::{self, Stage};
 use crate::rules::action::{Target, UseBackend};
@@ -52,4 +52,47 @@ pub fn use_backend(cx: &mut Cx<'_>, line: &Line) {
     };
     cx.ext::<RuleSets>().use_backend.list.push(UseBackend { target, condition, place: line.place() });
     order::warn(cx, Stage::UseBackend);
+}
+
+/// `use-server`
+pub fn use_server(cx: &mut Cx<'_>, line: &Line) {
+    let (kind, name) = (cx.proxy().kind, cx.proxy().name.clone());
+    if kind == ProxyKind::Defaults {
+        cx.alert(line.word(0), "'use-server' not allowed in 'defaults' section.");
+        return;
+    }
+    if kind == ProxyKind::Frontend {
+        let message = format!("'use-server' ignored because frontend '{name}' has no backend capability.");
+        cx.warn(line.word(0), message);
+    }
+    let Some(server) = line.word(1) else {
+        cx.alert(None, "'use-server' expects a server name.");
+        return;
+    };
+    let mut p = Parsing::new(cx, line.args(2), At::Server);
+    if !p.at_end() || p.args.peek().is_none() {
+        cx.alert(line.word(2), "'use-server' requires either 'if' or 'unless' followed by a condition.");
+        return;
+    }
+    let condition = match p.condition() {
+        Ok(condition) => condition.map(Arc::new),
+        Err(why) => {
+            cx.alert(None, format!("error detected while parsing switching rule : {why}."));
+            return;
+        }
+    };
+    let target = if server.text.contains(&b'%') {
+        match p.format(server) {
+            Ok(format) => Target::Format(Arc::new(format)),
+            Err(why) => {
+                let text = server.str();
+                let message = format!("use-server rule failed to parse log-format '{text}' : {why}.");
+                cx.alert(Some(server), message);
+                return;
+            }
+        }
+    } else {
+        Target::Name(server.str().into_owned(), usize::MAX)
+    };
+    cx.ext::<RuleSets>().use_server.list.push(UseBackend { target, condition, place: line.place() });
 }

@@ -1,0 +1,164 @@
+//! The wait for a response's head, while the request is still on its way.
+
+use super::Transfer;
+use crate::http::exchange::{Exchange, Stop};
+use crate::http::flow::FlowError;
+use crate::http::request::head_fits;
+use crate::plan::ProxyPlan;
+use crate::session::Session;
+use crate::worker::slots::Abort;
+use crate::worker::{Woken, Worker};
+use portcullis_config::{Opts, RetryOn};
+use portcullis_transport::Millis;
+use portcullis_transport::conn::Seen;
+use portcullis_wire::h1::{Bad, Chunked, Fault, Framing, Info, Parsed, parse_response};
+use std::future::poll_fn;
+use std::task::Poll;
+
+/// What ends the wait for a response head.
+pub(super) enum Answer {
+    Head(usize, Info),
+    /// The server closed or broke the connection; `true`: before anything came.
+    Gone(bool),
+    Malformed,
+    /// 101 that is none.
+    Unasked,
+    /// The client has gone while its request was complete.
+    Client,
+    /// Its connection broke.
+    ClientBroke,
+    /// The client went away in its request's body.
+    CutRequest,
+    BadRequest,
+    ClientLate,
+    ServerLate,
+    Aborted(Abort),
+}
+
+impl Answer {
+    /// What `retry-on` calls it.
+    pub(super) fn failure(&self) -> RetryOn {
+        match self {
+            Self::Gone(true) => RetryOn::EMPTY_RESPONSE,
+            Self::Gone(false) | Self::Malformed | Self::Unasked => RetryOn::JUNK_RESPONSE,
+            Self::ServerLate => RetryOn::RESPONSE_TIMEOUT,
+            _ => RetryOn::NONE,
+        }
+    }
+}
+
+/// Forwards the request until the response's head is there.
+pub(super) async fn wait(
+    x: &mut Exchange<'_>,
+    session: &Session,
+    back: &ProxyPlan,
+    t: &mut Transfer,
+) -> Answer {
+    let task = &session.task;
+    let Transfer { upstream, up, down, due, .. } = t;
+    let (server, received) = (&upstream.conn, &mut down.buffer);
+    let limits = back.response_limits;
+    let method = x.method;
+    let global = &x.plan.global;
+    let response = &mut x.scratch.response;
+    let mut sink_broken = false;
+    let mut fresh = true;
+    poll_fn(|cx| {
+        let before = (up.reads, up.writes);
+        if !up.done && !sink_broken {
+            match up.poll(cx, task, &session.conn, server) {
+                Poll::Ready(Err(FlowError::Sink(_))) => sink_broken = true,
+                Poll::Ready(Err(FlowError::Malformed | FlowError::Filtered)) => {
+                    return Poll::Ready(Answer::BadRequest);
+                }
+                Poll::Ready(Err(FlowError::Source(_) | FlowError::Truncated)) => {
+                    return Poll::Ready(Answer::CutRequest);
+                }
+                _ => {}
+            }
+        }
+        // bytes that came with an interim response, or in pieces
+        loop {
+            if fresh && !received.is_empty() {
+                match parse_response(received.data(), &limits, response, method) {
+                    Ok(Parsed::Complete(len, info)) => {
+                        // a fault in the body that is here already is the head's
+                        let rest = received.data().get(len..).unwrap_or_default();
+                        let bad = (info.framing == Framing::Chunked
+                            && Chunked::default().look(rest).is_err())
+                            || !head_fits(response, len, global);
+                        return Poll::Ready(if bad { Answer::Malformed } else { Answer::Head(len, info) });
+                    }
+                    Ok(Parsed::Partial) if received.len() < task.worker.buffers.size() => {}
+                    Err(Bad { fault: Fault::Upgrade, .. }) => return Poll::Ready(Answer::Unasked),
+                    _ => return Poll::Ready(Answer::Malformed),
+                }
+            }
+            if received.capacity() == 0 {
+                if server.poll_readable(cx).is_pending() {
+                    break;
+                }
+                *received = task.worker.buffers.take();
+            }
+            match server.poll_recv(cx, received) {
+                Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => {
+                    return Poll::Ready(Answer::Gone(received.is_empty()));
+                }
+                Poll::Ready(Ok(_)) => fresh = true,
+                Poll::Pending => break,
+            }
+        }
+        if up.done {
+            match session.conn.poll_peek(cx) {
+                Seen::Broken => return Poll::Ready(Answer::ClientBroke),
+                Seen::End if back.has(Opts::ABORTONCLOSE) => return Poll::Ready(Answer::Client),
+                _ => {}
+            }
+        }
+        if due.server == Millis::NEVER || before != (up.reads, up.writes) || up.is_gated() {
+            due.renew(task, !up.done, true);
+        }
+        match task.poll_woken(cx) {
+            None => Poll::Pending,
+            Some(Woken::Aborted(why)) => Poll::Ready(Answer::Aborted(why)),
+            Some(Woken::Late) if due.client <= due.server => Poll::Ready(Answer::ClientLate),
+            Some(Woken::Late) => Poll::Ready(Answer::ServerLate),
+        }
+    })
+    .await
+}
+
+/// Why there was no answer, for client, log and counters.
+pub(super) fn no_answer(x: &Exchange<'_>, worker: &Worker, back: &ProxyPlan, answer: &Answer) -> Stop {
+    let failed = || {
+        back.counters(worker.id).failed_resp.inc();
+        if let Some(s) = &x.server {
+            s.counters.of(worker.id.into()).failed_resp.inc();
+        }
+    };
+    match answer {
+        Answer::Gone(false) => {
+            failed();
+            Stop::new(b"PH", 502)
+        }
+        Answer::Gone(true) => {
+            failed();
+            Stop::new(b"SH", 502)
+        }
+        Answer::Malformed | Answer::Unasked => {
+            failed();
+            Stop::new(b"PH", 502)
+        }
+        Answer::ServerLate => {
+            failed();
+            Stop::new(b"sH", 504)
+        }
+        Answer::Client => Stop::new(b"CH", 400),
+        Answer::ClientBroke => Stop::mute(b"CD", 400),
+        Answer::CutRequest => Stop::mute(b"CH", 400),
+        Answer::BadRequest => Stop::mute(b"PH", 400),
+        Answer::ClientLate => Stop::new(b"cH", 400),
+        Answer::Aborted(why) => Stop::new(&[why.letter(), b'H'], 0),
+        Answer::Head(..) => Stop::silent(),
+    }
+}

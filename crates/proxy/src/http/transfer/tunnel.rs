@@ -1,0 +1,62 @@
+//! After the upgrade of an HTTP connection: bytes both ways.
+
+use super::{Ended, Transfer, write_all};
+use crate::http::exchange::Exchange;
+use crate::plan::ProxyPlan;
+use crate::relay::{self, Lane};
+use crate::rules::Timeout;
+use crate::session::Session;
+use portcullis_config::Opts;
+use portcullis_transport::Buffer;
+
+/// After 101, or 2xx to CONNECT: bytes both ways.
+pub(super) async fn run(
+    x: &mut Exchange<'_>,
+    session: &mut Session,
+    back: &ProxyPlan,
+    t: &mut Transfer,
+) -> Ended {
+    let Transfer { upstream, up, down, .. } = t;
+    x.keep = false;
+    x.facts.bytes_up += up.counted();
+    if let Err(cause) = write_all(session, &down.before).await {
+        x.facts.termination[..2].copy_from_slice(&[cause, b'D']);
+        t.reclaim(x, &session.task.worker);
+        t.upstream.conn.reset_on_close();
+        return Ended::Done(false);
+    }
+    let nonempty = |b: Buffer| if b.is_empty() { None } else { Some(b) };
+    let splice = |side| x.front.opts.union(back.opts).intersects(Opts::SPLICE_AUTO.union(side));
+    let mut to_server =
+        Lane::new(nonempty(std::mem::take(&mut up.buffer)), splice(Opts::SPLICE_REQUEST), up.gate.take());
+    let mut to_client = Lane::new(
+        nonempty(std::mem::take(&mut down.buffer)),
+        splice(Opts::SPLICE_RESPONSE),
+        down.gate.take(),
+    );
+    let timeouts = relay::Timeouts {
+        client: x.front.timeouts.client,
+        server: back.timeouts.server,
+        client_fin: x.front.timeouts.client_fin,
+        server_fin: back.timeouts.server_fin,
+        tunnel: x.effects.timeout(Timeout::Tunnel).or(back.timeouts.tunnel),
+    };
+    let end = relay::relay(
+        &session.task,
+        (&session.conn, &mut to_server),
+        (&upstream.conn, &mut to_client),
+        &timeouts,
+        x.front.has(Opts::INDEPENDENT_STREAMS),
+    )
+    .await;
+    x.facts.bytes_up += to_server.bytes;
+    x.facts.bytes_down += to_client.bytes;
+    x.facts.termination[..2].copy_from_slice(&crate::tcp::termination(end));
+    if end == relay::End::ClientBroke {
+        upstream.conn.reset_on_close();
+    }
+    x.scratch.out = std::mem::take(&mut up.before);
+    to_server.discard(&session.task);
+    to_client.discard(&session.task);
+    Ended::Done(false)
+}
