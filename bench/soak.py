@@ -39,6 +39,7 @@ defaults
     option httplog
     option forwardfor
     no option abortonclose
+    default-server pool-purge-delay 500ms
     timeout connect 2s
     timeout client 3s
     timeout server 3s

@@ -184,3 +184,21 @@ fn answered_early_by_the_server() {
         w.logs(2);
     });
 }
+
+/// Nobody has to close anything for that.
+#[test]
+fn idle_connections_are_purged() {
+    scenario("reuse/idle_connections_are_purged", |w| {
+        let (ended, end) = std::sync::mpsc::channel();
+        w.origin("o1", move |mut c| {
+            c.request();
+            c.send_quietly(OK);
+            c.fill();
+            let _ = ended.send(c.end().is_some());
+        });
+        w.proxy(&sections("", "default-server pool-purge-delay 100\nhttp-reuse always"));
+        w.client("fe").get("/", "").response();
+        let purged = end.recv_timeout(portcullis_e2e::process::PATIENCE);
+        w.note(format!("purged: {}", purged == Ok(true)));
+    });
+}
