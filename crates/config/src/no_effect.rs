@@ -104,19 +104,46 @@ pub fn wrong(row: &Keyword, line: &Line) -> Option<(usize, String)> {
     }
 }
 
+/// Keywords whose arguments are judged by rows of their own, which give the notice.
+const JUDGED: &[(&str, &str)] = &[
+    ("bind … nice", SCHEDULER),
+    ("option use-small-buffers", SMALL),
+    ("tune.bufsize.large", LARGE),
+    ("tune.bufsize.small", SMALL),
+    (
+        "tune.idle-pool.shared",
+        "idle server connections stay with their worker, which has its share of the clients",
+    ),
+    ("tune.idletimer", "the size of reads follows the size of messages, not the time between them"),
+    ("tune.max-rules-at-once", SCHEDULER),
+];
+const SMALL: &str =
+    "a buffer is held only while bytes are in it, so that there is nothing to be saved by smaller ones";
+const LARGE: &str = "nothing that uses large buffers exists yet";
+
+/// Tells that a keyword of [`JUDGED`] has no effect.
+pub fn tell(cx: &mut crate::Cx<'_>, word: Option<&crate::Word>, keyword: &str) {
+    if let Some((name, reason)) = JUDGED.iter().find(|j| j.0 == keyword) {
+        let name = name.trim_start_matches("bind … ");
+        cx.notice(word, format!("'{name}' is accepted but has no effect: {reason}."));
+    }
+}
+
 /// `docs/no-effect.md`
 #[must_use]
 pub fn page() -> String {
     let mut out = String::from(
-        "# Keywords without effect\n\nThese keywords of `global` are accepted with a notice, so that existing \
+        "# Keywords without effect\n\nThese keywords are accepted with a notice, so that existing \
          configurations load unchanged. Each only makes\nsense for C or OpenSSL internals. The list is closed; it is made \
          from `crates/config/src/no_effect.rs`, and a test keeps it\ntrue. Everything else that does not work yet is \
          refused.\n\n| keyword | why |\n|---|---|\n",
     );
-    for r in ROWS {
-        if let Does::NoEffect(reason) = r.does {
-            out.push_str(&format!("| `{}` | {reason} |\n", r.name));
-        }
+    let rows = ROWS.iter().filter_map(|r| match r.does {
+        Does::NoEffect(reason) => Some((r.name, reason)),
+        _ => None,
+    });
+    for (name, reason) in rows.chain(JUDGED.iter().copied()) {
+        out.push_str(&format!("| `{name}` | {reason} |\n"));
     }
     out
 }

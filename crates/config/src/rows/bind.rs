@@ -399,7 +399,7 @@ fn nice(cx: &mut Cx<'_>, bind: &mut Bind, args: &mut Args<'_>) {
     let Some(word) = word(cx, bind, args, "nice", "missing value") else { return };
     let n = value::lenient(cx, word, "nice");
     match i32::try_from(n) {
-        Ok(n @ -1024..=1024) => bind.nice = n,
+        Ok(-1024..=1024) => crate::no_effect::tell(cx, Some(word), "bind … nice"),
         _ => complain(
             cx,
             bind,

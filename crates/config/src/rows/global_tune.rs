@@ -209,7 +209,10 @@ fn size(cx: &mut Cx<'_>, line: &Line, of: &str, min: usize, set: fn(&mut Tune, u
         Ok(n) if (n as usize) < min => {
             cx.alert(Some(word), format!("'{of}' expects a positive integer argument."));
         }
-        Ok(n) => set(&mut cx.model.global.tune, n as usize),
+        Ok(n) => {
+            set(&mut cx.model.global.tune, n as usize);
+            crate::no_effect::tell(cx, Some(word), of);
+        }
         Err(rest) => {
             cx.alert(Some(word), format!("unexpected '{rest}' after size passed to '{of}'"));
         }
@@ -233,6 +236,7 @@ fn number(
     }
     value::lenient(cx, word, of);
     set(&mut cx.model.global.tune, n);
+    crate::no_effect::tell(cx, Some(word), of);
 }
 
 fn optional_number(cx: &mut Cx<'_>, line: &Line, of: &str, set: fn(&mut Tune, usize)) {
@@ -252,7 +256,9 @@ fn idletimer(cx: &mut Cx<'_>, line: &Line) {
     const EXPECTS: &str = "'tune.idletimer' expects a timer value between 0 and 65535 ms.";
     let Some(word) = value::one(cx, line, 1, EXPECTS) else { return };
     match value::time(cx, word) {
-        Ok(t) if t <= Duration::from_millis(65535) => cx.model.global.tune.idletimer = Some(t),
+        Ok(t) if t <= Duration::from_millis(65535) => {
+            crate::no_effect::tell(cx, Some(word), "tune.idletimer")
+        }
         Ok(_) => {
             cx.alert(Some(word), EXPECTS);
         }
@@ -286,6 +292,7 @@ fn idle_pool(cx: &mut Cx<'_>, line: &Line) {
     let choices = [("full", true), ("on", true), ("off", false)];
     if let Some(on) = choice(cx, line, "tune.idle-pool.shared", "'full', 'on' or 'off'", &choices) {
         cx.model.global.tune.idle_pool_shared = on;
+        crate::no_effect::tell(cx, line.word(1), "tune.idle-pool.shared");
     }
 }
 

@@ -71,9 +71,7 @@ pub const ROWS: &[Keyword] = &[
         BACK,
         "Balances over all backup servers instead of using the first only."
     ),
-    flag!("checkcache", CHECKCACHE, BACK, "Blocks cacheable responses that carry a cookie."),
     flag!("clitcpka", CLITCPKA, FRONT, "Sends TCP keep-alive probes to clients."),
-    flag!("contstats", CONTSTATS, FRONT, "Updates traffic counters while transfers run."),
     flag!(
         "disable-h2-upgrade",
         DISABLE_H2_UPGRADE,
@@ -143,17 +141,9 @@ pub const ROWS: &[Keyword] = &[
         PROXY,
         "Data sent does not renew the timeout of data awaited."
     ),
-    flag!("log-health-checks", LOG_HEALTH_CHECKS, BACK, "Logs every change of a health check's result."),
     flag!("log-separate-errors", LOG_SEPARATE_ERRORS, FRONT, "Logs what went wrong at level 'err'."),
     flag!("logasap", LOGASAP, FRONT, "Logs when the response begins, not when it ends."),
     flag!("nolinger", NOLINGER, PROXY, "Resets connections on close, so that nothing lingers."),
-    flag!("persist", PERSIST, BACK, "Follows a cookie even to a server that is down."),
-    flag!(
-        "prefer-last-server",
-        PREFER_LAST_SERVER,
-        BACK,
-        "Goes to the server of the previous request when possible."
-    ),
     flag!("socket-stats", SOCKET_STATS, FRONT, "Counts each listening socket apart."),
     flag!(
         "splice-auto",
@@ -345,6 +335,7 @@ fn small_buffers(cx: &mut Cx<'_>, line: &Line) {
     let (on, off) = (!cx.negated && !cx.defaulted && queue, cx.negated);
     cx.proxy().opts.set(Opts::USE_SMALL_BUFFERS, on);
     cx.proxy().no_opts.set(Opts::USE_SMALL_BUFFERS, off);
+    crate::no_effect::tell(cx, line.word(1), "option use-small-buffers");
 }
 
 fn redispatch(cx: &mut Cx<'_>, line: &Line) {

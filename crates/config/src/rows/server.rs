@@ -119,12 +119,6 @@ pub const OPTIONS: &[ServerOption] = &[
         source_of,
         "The local address of connections."
     ),
-    opt!(
-        "strict-maxconn",
-        "",
-        |_, s, _| s.set.strict_maxconn = true,
-        "'maxconn' counts idle connections too."
-    ),
     opt!("tcp-md5sig", "<password>", tcp_md5sig, "Signs TCP segments (RFC 2385)."),
     opt!("tcp-ut", "<delay>", tcp_ut, "Time after which unacknowledged data end a connection."),
     opt!("tfo", "", |_, s, _| s.set.tfo = true, "TCP Fast Open."),

@@ -186,9 +186,10 @@ fn capture(cx: &mut Cx<'_>, line: &Line) {
         return;
     }
     let len = leading_number(len);
+    let most = cx.model.global.tune.http_cookielen;
     let captures = cx.ext::<Captures>();
     match direction {
-        None => captures.cookie = Some(Cookie { begins: name.text.clone().into(), len }),
+        None => captures.cookie = Some(Cookie { begins: name.text.clone().into(), len: len.min(most) }),
         Some(direction) => {
             let header = Some(name.text.to_ascii_lowercase().into());
             captures.add(direction, Slot { header, len });

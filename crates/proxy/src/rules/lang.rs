@@ -74,7 +74,7 @@ impl At {
         match self {
             Self::TcpConnection | Self::TcpSession | Self::TcpRequest => "tcp-request",
             Self::TcpResponse => "tcp-response",
-            Self::HttpRequest | Self::Switch | Self::Monitor | Self::Forward => "http-request",
+            Self::HttpRequest | Self::Switch | Self::Server | Self::Monitor | Self::Forward => "http-request",
             Self::HttpResponse => "http-response",
             Self::HttpAfterResponse => "http-after-response",
             Self::HttpError => "http-error",
