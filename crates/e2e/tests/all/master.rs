@@ -141,10 +141,10 @@ fn reload_replaces_the_worker_and_ends_no_transfer() {
         w.process(0).signal(Signal::USR2);
         assert!(heard(&socket).contains("RELOADING=1"));
         assert!(heard(&socket).contains("READY=1"));
-        answers(w);
         // the old worker has heard that it shall stop
         let port = w.port("fe");
         assert!(proc::stops_listening(before, port));
+        answers(w);
         gate.open();
         slow.response();
         let after = proc::only_child(master, Some(before));
