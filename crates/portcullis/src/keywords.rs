@@ -135,6 +135,10 @@ fn judge(entry: Entry, registry: &Registry, vocabulary: &Vocabulary) -> Entry {
             },
             None => entry,
         },
+        ("cli", "worker") => match portcullis_admin::command::all().find(|r| r.name == name) {
+            Some(r) => entry.works(r.args.into(), r.help),
+            None => entry,
+        },
         _ => entry,
     }
 }
@@ -247,7 +251,7 @@ fn dump_class(registry: &Registry, class: &str) -> String {
         "cnv" => portcullis_sample::dump::converters(&vocabulary()),
         "acl" => portcullis_sample::dump::acls(&vocabulary()),
         "cfg" => dump_configuration(registry),
-        "cli" => dump_names(registry, "cli", "# List of registered CLI keywords:\n"),
+        "cli" => portcullis_admin::command::dump(),
         "flt" => dump_filters(),
         _ => dump_names(registry, "svc", "# List of registered service names:\n"),
     }
