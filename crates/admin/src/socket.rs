@@ -67,8 +67,6 @@ pub struct CliBind {
     pub level: Level,
     /// `severity-output`
     pub severity: SeverityOutput,
-    /// `expose-fd listeners`
-    pub expose_fd: bool,
 }
 
 /// `stats socket`, `stats timeout`, `stats maxconn`; kept in `global`'s extensions.

@@ -110,6 +110,8 @@ pub fn all(registry: &Registry) -> Vec<Entry> {
 fn judge(entry: Entry, registry: &Registry, vocabulary: &Vocabulary) -> Entry {
     let name = entry.name;
     match (entry.class, entry.place) {
+        // its row only judges the argument
+        ("cfg", "bind") if name == "expose-fd" => entry,
         ("cfg", "bind") => entry.fill(best(registry.bind().filter(|r| r.name == name))),
         ("cfg", "server") => entry.fill(best(registry.server().filter(|r| r.name == name))),
         ("cfg", place) => match SETS.iter().find(|(n, _)| *n == place) {
