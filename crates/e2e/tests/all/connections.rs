@@ -223,6 +223,7 @@ fn redispatch_to_another_server() {
 frontend fe
   bind 127.0.0.1:${fe}
   default_backend be
+  balance roundrobin
 backend be
   retries 1
   timeout connect 100ms

@@ -436,6 +436,7 @@ fn send_name_header_follows_a_redispatch() {
 frontend fe
   bind 127.0.0.1:${fe}
   default_backend be
+  balance roundrobin
 backend be
   http-send-name-header X-Server
   retries 1

@@ -96,6 +96,7 @@ fn redispatched_after_an_answer() {
 frontend fe
   bind 127.0.0.1:${fe}
   default_backend be
+  balance roundrobin
 backend be
   retry-on 503
   option redispatch 1
