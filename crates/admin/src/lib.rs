@@ -15,7 +15,6 @@ pub mod near;
 pub mod serve;
 pub mod session;
 pub mod socket;
-pub mod stats;
 
 pub use admin::{About, Admin};
 pub use keywords::rows;

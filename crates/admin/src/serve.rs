@@ -7,6 +7,7 @@ use rustix::net::AddressFamily;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::net::{TcpListener, UnixListener};
@@ -37,6 +38,7 @@ pub fn serve(bound: Vec<Bound>, mut admin: Admin) -> io::Result<Option<JoinHandl
         return Ok(None);
     }
     admin.sockets = bound.iter().map(|b| (b.name.clone(), b.cli.level)).collect();
+    admin.vitals.sockets.store(bound.len() as u32, Relaxed);
     let admin = Arc::new(admin);
     let thread = std::thread::Builder::new().name("control".into()).spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -56,7 +58,7 @@ async fn main(bound: Vec<Bound>, admin: Arc<Admin>) -> io::Result<()> {
     let mut seconds = tokio::time::interval(Duration::from_secs(1));
     while !admin.process.is_leaving() {
         seconds.tick().await;
-        admin.tick();
+        admin.vitals.tick();
     }
     accepting.iter().for_each(tokio::task::JoinHandle::abort);
     // those who are connected finish what they do
@@ -125,9 +127,11 @@ fn spawn(
     counters.cum_req.inc();
     let id = counters.cum_conns.get();
     admin.clients.lock().push(Client { id, protocol, source, since: admin.now() });
+    admin.vitals.clients.fetch_add(1, Relaxed);
     tokio::task::spawn_local(async move {
         session::run(admin.clone(), cli, stream).await;
         admin.clients.lock().retain(|c| c.id != id);
+        admin.vitals.clients.fetch_sub(1, Relaxed);
         drop(place);
     });
 }

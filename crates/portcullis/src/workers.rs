@@ -30,6 +30,7 @@ struct Opened {
     bound: Vec<Bound>,
     control: Vec<portcullis_admin::Bound>,
     about: portcullis_admin::About,
+    warnings: u32,
 }
 
 /// Starts and serves until it is told to stop.
@@ -169,16 +170,15 @@ fn open(
     }
     let about = portcullis_admin::About {
         startup_logs: render::all(&loaded.diags, Severity::Notice, std::process::id()),
-        warnings: loaded.diags.count(Severity::Warning) as u32,
         files: loaded.diags.files.clone(),
-        boot_ms: 0,
     };
-    Ok(Opened { model: Arc::new(model), plan, process, bound, control, about })
+    let warnings = loaded.diags.count(Severity::Warning) as u32;
+    Ok(Opened { model: Arc::new(model), plan, process, bound, control, about, warnings })
 }
 
 /// Gives up privileges, then starts the threads.
 fn begin(opened: Opened) -> Result<Running, String> {
-    let Opened { model, plan, process, bound, control, about } = opened;
+    let Opened { model, plan, process, bound, control, about, warnings } = opened;
     confinement::confine(&model.global)?;
     let places = Arc::new(model.global.thread_cpus.clone());
     let place = move |worker: u16| {
@@ -186,9 +186,11 @@ fn begin(opened: Opened) -> Result<Running, String> {
             cpus::bind(set);
         }
     };
-    let running = start::start(&plan, process.clone(), bound, Arc::new(place))
+    let vitals = Arc::new(portcullis_stats::Vitals::new(process.clone(), model.clone(), warnings, 0));
+    process.set_statistics(vitals.clone());
+    let running = start::start(&plan, process, bound, Arc::new(place))
         .map_err(|e| format!("[haproxy.main()] Cannot start the workers : {e}"))?;
-    let admin = portcullis_admin::Admin::new(process, plan, model.clone(), about);
+    let admin = portcullis_admin::Admin::new(vitals, plan, about);
     portcullis_admin::serve(control, admin)
         .map_err(|e| format!("[haproxy.main()] Cannot serve the Runtime API : {e}"))?;
     confinement::seal(&model.global);

@@ -6,6 +6,7 @@ use portcullis_sample::Random;
 use portcullis_telemetry::gate::Process as Counts;
 use portcullis_telemetry::log::Sinks;
 use portcullis_transport::{Clock, Millis};
+use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -34,6 +35,7 @@ pub struct Process {
     /// Requests or connections since the process began (`%rt`).
     pub requests: AtomicU32,
     workers: OnceLock<Vec<Address>>,
+    statistics: OnceLock<Arc<dyn Any + Send + Sync>>,
 }
 
 impl Process {
@@ -51,7 +53,17 @@ impl Process {
             leaving: Leaving { since: AtomicU64::new(0), window: AtomicU64::new(NEVER) },
             requests: AtomicU32::new(0),
             workers: OnceLock::new(),
+            statistics: OnceLock::new(),
         })
+    }
+    /// Keeps what the room of statistics knows of the whole process; once.
+    pub fn set_statistics(&self, all: Arc<dyn Any + Send + Sync>) {
+        let _ = self.statistics.set(all);
+    }
+    /// What was kept by [`Process::set_statistics`].
+    #[must_use]
+    pub fn statistics(&self) -> Option<&(dyn Any + Send + Sync)> {
+        self.statistics.get().map(|a| &**a)
     }
     /// Makes the workers' mailboxes known; once.
     pub fn set_workers(&self, all: Vec<Address>) {

@@ -2,6 +2,7 @@
 //!
 //! - [`counter`], [`rate`], [`stats`]: per-worker counters with one writer, summed when read (`show stat`).
 //! - [`gauge`], [`gate`]: gauges of the process as guards, and the gates before `accept`.
+//! - [`table`]: columns and lines of statistics and how they are written.
 //! - [`log`]: from a formatted line to UDP, Unix sockets, descriptors and rings.
 #![forbid(unsafe_code)]
 
@@ -11,6 +12,7 @@ pub mod gauge;
 pub mod log;
 pub mod rate;
 pub mod stats;
+pub mod table;
 
 pub use counter::{Counter, Sharded};
 pub use gate::{Admission, Frontend, Listener, Process, Shut, accepted, admit};

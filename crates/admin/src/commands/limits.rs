@@ -41,7 +41,7 @@ fn global(call: &mut Call<'_>) -> Outcome {
         return Outcome::err("Expects an integer value.");
     }
     let n = super::number(&call.arg(3));
-    let hard = call.admin.hard_maxconn;
+    let hard = call.admin.vitals.hard_maxconn;
     match u32::try_from(n) {
         Ok(n) if n <= hard => {
             // 0 is back to the limit of the start

@@ -7,7 +7,7 @@ use crate::socket::Level;
 pub const ROWS: &[Row] = &[
     Row::new("show backend", "", Level::User, "list backends in the current running config", backends),
     Row::new("show schema json", "", Level::User, "report schema used for stats", |_| {
-        Outcome::Text(include_bytes!("../stats/schema.json").to_vec())
+        Outcome::Text(portcullis_telemetry::table::SCHEMA.as_bytes().to_vec())
     }),
 ];
 

@@ -3,9 +3,9 @@
 use super::{Named, initial_weight, number, server};
 use crate::command::{Call, Outcome, Row};
 use crate::socket::Level;
-use crate::stats::lines;
 use portcullis_backend::{Admin, ServerState};
 use portcullis_proxy::plan::{ProxyPlan, ServerPlan};
+use portcullis_stats::lines;
 use std::sync::Arc;
 
 /// The rows of this file.

@@ -2,11 +2,10 @@
 
 use crate::command::{Call, Outcome, Row};
 use crate::socket::Level;
-use crate::stats::lines::{self, Line, Moment};
-use crate::stats::{Filter, print};
-use portcullis_backend::{Admin, ServerState};
-use portcullis_config::Opts;
-use portcullis_proxy::plan::{Plan, ProxyPlan};
+use portcullis_proxy::plan::Plan;
+use portcullis_stats::lines::Moment;
+use portcullis_stats::{Filter, Item, Walk};
+use portcullis_telemetry::table::print;
 use std::sync::Arc;
 
 /// The rows of this file.
@@ -78,55 +77,27 @@ fn pieces(plan: Arc<Plan>, filter: Filter, moment: Moment, format: Format, descr
         Format::Typed => (String::new(), ""),
         Format::Json => ("[".to_owned(), "]\n"),
     };
-    let bodies = (0..plan.proxies.len()).map(move |at| {
+    let mut walk = Walk::new(plan, filter, moment);
+    let bodies = std::iter::from_fn(move || {
         let mut out = String::new();
-        let Some(p) = plan.proxies.get(at).filter(|p| shown(p, &filter)) else { return out.into_bytes() };
-        each_line(&plan, p, &filter, moment, &mut |line| match format {
-            Format::Csv => print::csv_line(&line, &mut out),
-            Format::Typed => print::typed_lines(&line, describe, &mut out),
-            Format::Json => {
-                if !std::mem::take(&mut first) {
-                    out.push(',');
+        loop {
+            let line = match walk.next()? {
+                Item::Begin(_) => continue,
+                Item::Line(line) => line,
+                Item::End(_) => return Some(out.into_bytes()),
+            };
+            match format {
+                Format::Csv => print::csv_line(&line, &mut out),
+                Format::Typed => print::typed_lines(&line, describe, &mut out),
+                Format::Json => {
+                    if !std::mem::take(&mut first) {
+                        out.push(',');
+                    }
+                    print::json_array(&line, &mut out);
                 }
-                print::json_array(&line, &mut out);
             }
-        });
-        out.into_bytes()
+        }
     });
     let head = std::iter::once(head.into_bytes());
     Outcome::Pieces(Box::new(head.chain(bodies).chain(std::iter::once(tail.as_bytes().to_vec()))))
-}
-
-fn shown(p: &ProxyPlan, filter: &Filter) -> bool {
-    !p.disabled && filter.proxy.is_none_or(|id| id == p.id)
-}
-
-/// The lines of a proxy: frontend, listeners, servers, backend.
-fn each_line(plan: &Plan, p: &Arc<ProxyPlan>, filter: &Filter, m: Moment, to: &mut dyn FnMut(Line)) {
-    if lines::has_front(p) && filter.kind(1) {
-        to(lines::frontend(p, m));
-    }
-    if lines::has_front(p) && filter.kind(8) && p.has(Opts::SOCKET_STATS) {
-        let mut sid = 0;
-        for l in plan.listeners.iter().filter(|l| l.frontend == p.index) {
-            sid = if l.bind.id == 0 { sid + 1 } else { l.bind.id };
-            if filter.id(sid) {
-                to(lines::listener(p, l, sid, m));
-            }
-        }
-    }
-    let Some(state) = &p.state else { return };
-    if filter.kind(4) {
-        let wanted = |s: &ServerState| {
-            (!filter.no_maint || s.admin() != Admin::Maint) && (!filter.up || lines::is_up(s))
-        };
-        for s in state.servers().iter().filter(|s| wanted(s)) {
-            if let Some(plan) = p.server_of(s).filter(|plan| filter.id(plan.id)) {
-                to(lines::server(p, s, plan, m));
-            }
-        }
-    }
-    if filter.kind(2) {
-        to(lines::backend(p, state, m, filter.up || filter.no_maint));
-    }
 }

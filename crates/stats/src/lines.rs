@@ -1,64 +1,14 @@
-//! One line of `show stat` for a frontend, listener, server or backend: every column that it has.
+//! The lines of statistics: what each column of a frontend, listener, server or backend is made from.
 
-use super::columns::{COLUMNS, Col};
-use super::value::Value;
 use portcullis_backend::{Admin, BackendState, Health, ServerState};
 use portcullis_config::addr::Host;
 use portcullis_config::{Mode, ProxyKind};
 use portcullis_proxy::plan::{ListenerPlan, ProxyPlan, ServerPlan};
 use portcullis_telemetry::gate::Running;
-use portcullis_telemetry::stats::{Times, mean};
+use portcullis_telemetry::table::{Col, Kind, Line, Value};
 use portcullis_transport::listen::socket_addr;
 use std::borrow::Cow;
 use std::sync::atomic::Ordering::Relaxed;
-
-/// What a line is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A frontend.
-    Frontend = 0,
-    /// A backend.
-    Backend = 1,
-    /// A server.
-    Server = 2,
-    /// A `bind` address.
-    Listener = 3,
-}
-
-impl Kind {
-    /// In the typed format.
-    #[must_use]
-    pub fn letter(self) -> char {
-        match self {
-            Self::Frontend => 'F',
-            Self::Backend => 'B',
-            Self::Server => 'S',
-            Self::Listener => 'L',
-        }
-    }
-    /// In the JSON format.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Frontend => "Frontend",
-            Self::Backend => "Backend",
-            Self::Server => "Server",
-            Self::Listener => "Listener",
-        }
-    }
-}
-
-/// A line.
-pub struct Line {
-    /// What it is about.
-    pub kind: Kind,
-    /// The proxy's id.
-    pub iid: u32,
-    /// The server's or listener's id; 0 for others.
-    pub sid: u32,
-    /// Values with their tags, by column.
-    pub cells: Vec<Option<(Value, &'static str)>>,
-}
 
 /// What is the same for all lines of one answer.
 #[derive(Clone, Copy, Debug)]
@@ -71,107 +21,33 @@ pub struct Moment {
     pub legends: bool,
 }
 
-impl Line {
-    fn new(kind: Kind, proxy: &ProxyPlan, name: Cow<'static, str>, sid: u32) -> Self {
-        let mut line = Self { kind, iid: proxy.id, sid, cells: vec![None; COLUMNS.len()] };
-        line.put(Col::Pxname, Value::text(&*proxy.name));
-        line.put(Col::Svname, Value::Text(name));
-        line.num(Col::Pid, 1);
-        line.num(Col::Iid, proxy.id);
-        line.num(Col::Sid, sid);
-        line.num(Col::Type, kind as u32);
-        let mode = match proxy.mode {
-            Mode::Tcp => "tcp",
-            Mode::Http => "http",
-            Mode::Log => "syslog",
-            Mode::Spop => "spop",
-            Mode::Haterm => "haterm",
-        };
-        line.put(Col::Mode, Value::Text(mode.into()));
-        for c in [
-            Col::SslSess,
-            Col::SslReusedSess,
-            Col::SslFailedHandshake,
-            Col::SslOcspStaple,
-            Col::SslFailedOcspStaple,
-        ] {
-            line.big(c, 0);
-        }
-        line
+/// A line with what all have.
+fn fresh(kind: Kind, proxy: &ProxyPlan, name: Cow<'static, str>, sid: u32) -> Line {
+    let mut line = Line::new(kind, (&proxy.name, proxy.id), name, sid);
+    let mode = match proxy.mode {
+        Mode::Tcp => "tcp",
+        Mode::Http => "http",
+        Mode::Log => "syslog",
+        Mode::Spop => "spop",
+        Mode::Haterm => "haterm",
+    };
+    line.put(Col::Mode, Value::Text(mode.into()));
+    for c in [
+        Col::SslSess,
+        Col::SslReusedSess,
+        Col::SslFailedHandshake,
+        Col::SslOcspStaple,
+        Col::SslFailedOcspStaple,
+    ] {
+        line.big(c, 0);
     }
-    fn put(&mut self, col: Col, value: Value) {
-        let tag = COLUMNS.get(col as usize).map_or("????", |c| c.tag);
-        self.tagged(col, value, tag);
-    }
-    fn tagged(&mut self, col: Col, value: Value, tag: &'static str) {
-        if let Some(cell) = self.cells.get_mut(col as usize) {
-            *cell = Some((value, tag));
-        }
-    }
-    fn num(&mut self, col: Col, n: u32) {
-        self.put(col, Value::U32(n));
-    }
-    fn big(&mut self, col: Col, n: u64) {
-        self.put(col, Value::U64(n));
-    }
-    fn rate(&mut self, col: Col, n: u64) {
-        self.num(col, u32::try_from(n).unwrap_or(u32::MAX));
-    }
-    fn bytes(&mut self, of: [u64; 6]) {
-        let cols = [Col::Bin, Col::Bout, Col::Reqbin, Col::Reqbout, Col::Resbin, Col::Resbout];
-        cols.into_iter().zip(of).for_each(|(c, n)| self.big(c, n));
-    }
-    fn statuses(&mut self, of: [u64; 6]) {
-        let cols = [Col::Hrsp1xx, Col::Hrsp2xx, Col::Hrsp3xx, Col::Hrsp4xx, Col::Hrsp5xx, Col::HrspOther];
-        cols.into_iter().zip(of).for_each(|(c, n)| self.big(c, n));
-    }
-    fn times<'t>(&mut self, all: impl Fn() -> Box<dyn Iterator<Item = &'t Times> + 't>) {
-        let highest = |pick: fn(&Times) -> u64| all().map(pick).max().unwrap_or(0);
-        self.rate(Col::Qtime, mean(all(), |t| &t.queue));
-        self.rate(Col::Ctime, mean(all(), |t| &t.connect));
-        self.rate(Col::Rtime, mean(all(), |t| &t.response));
-        self.rate(Col::Ttime, mean(all(), |t| &t.total));
-        self.rate(Col::QtimeMax, highest(|t| t.queue_max.get()));
-        self.rate(Col::CtimeMax, highest(|t| t.connect_max.get()));
-        self.rate(Col::RtimeMax, highest(|t| t.response_max.get()));
-        self.rate(Col::TtimeMax, highest(|t| t.total_max.get()));
-    }
-    /// HTTP/1 and HTTP/2 protocol counters, for the sides that speak them.
-    fn muxes(&mut self, h1: [u64; 8]) {
-        let h2 = Col::H2HeadersRcvd as usize..=Col::H2BackendTotalStreams as usize;
-        for at in h2 {
-            if let (Some(cell), Some(c)) = (self.cells.get_mut(at), COLUMNS.get(at)) {
-                *cell = Some((Value::U64(0), c.tag));
-            }
-        }
-        let cols = [
-            Col::H1OpenConnections,
-            Col::H1OpenStreams,
-            Col::H1TotalConnections,
-            Col::H1TotalStreams,
-            Col::H1BytesIn,
-            Col::H1BytesOut,
-            Col::H1SplicedBytesIn,
-            Col::H1SplicedBytesOut,
-        ];
-        cols.into_iter().zip(h1).for_each(|(c, n)| self.big(c, n));
-    }
-    fn compression(&mut self) {
-        for c in [Col::CompIn, Col::CompOut, Col::CompByp, Col::CompRsp] {
-            self.big(c, 0);
-        }
-    }
-    fn cache(&mut self) {
-        for c in [Col::CacheLookups, Col::CacheHits, Col::CacheHintHits] {
-            self.big(c, 0);
-        }
-    }
+    line
 }
 
 /// The front side of a proxy.
 #[must_use]
 pub fn frontend(p: &ProxyPlan, m: Moment) -> Line {
-    let mut line = Line::new(Kind::Frontend, p, "FRONTEND".into(), 0);
+    let mut line = fresh(Kind::Frontend, p, "FRONTEND".into(), 0);
     let (front, t) = (&p.front, p.front.counters.totals());
     line.num(Col::Scur, front.sessions.get());
     line.num(Col::Smax, front.sessions.highest());
@@ -225,7 +101,7 @@ pub fn frontend(p: &ProxyPlan, m: Moment) -> Line {
 #[must_use]
 pub fn listener(p: &ProxyPlan, l: &ListenerPlan, sid: u32, m: Moment) -> Line {
     let name = l.bind.name.clone().unwrap_or_else(|| format!("sock-{sid}"));
-    let mut line = Line::new(Kind::Listener, p, name.into(), sid);
+    let mut line = fresh(Kind::Listener, p, name.into(), sid);
     let t = l.counts.counters.totals();
     line.num(Col::Scur, l.counts.conns.get());
     line.num(Col::Smax, l.counts.conns.highest());
@@ -280,7 +156,7 @@ pub fn status(s: &ServerState) -> &'static str {
 /// One server.
 #[must_use]
 pub fn server(p: &ProxyPlan, s: &ServerState, plan: &ServerPlan, m: Moment) -> Line {
-    let mut line = Line::new(Kind::Server, p, Cow::Owned(s.name.to_string()), plan.id);
+    let mut line = fresh(Kind::Server, p, Cow::Owned(s.name.to_string()), plan.id);
     let t = s.counters.totals();
     line.num(Col::Qcur, s.queued());
     line.num(Col::Qmax, s.queued_max());
@@ -345,7 +221,7 @@ pub fn server(p: &ProxyPlan, s: &ServerState, plan: &ServerPlan, m: Moment) -> L
 /// of how many are up.
 #[must_use]
 pub fn backend(p: &ProxyPlan, b: &BackendState, m: Moment, partial: bool) -> Line {
-    let mut line = Line::new(Kind::Backend, p, "BACKEND".into(), 0);
+    let mut line = fresh(Kind::Backend, p, "BACKEND".into(), 0);
     let (t, servers) = (b.counters.totals(), b.servers());
     let (act, bck) = servers
         .iter()

@@ -1,7 +1,7 @@
 //! The formats of `show stat`: CSV, typed, JSON.
 
 use super::columns::{COLUMNS, STATIC};
-use super::lines::Line;
+use super::line::Line;
 use super::value::{Value, csv, json_tail};
 
 /// The header of the CSV format.

@@ -1,0 +1,13 @@
+//! Statistics: what the lines of proxies ([`lines`]) and the figures of the process ([`figures`]) are made from, and
+//! the walk over them ([`walk`]). The Runtime API, the statistics page and the exporter all read them here.
+#![forbid(unsafe_code)]
+
+pub mod figures;
+pub mod filter;
+pub mod lines;
+pub mod vitals;
+pub mod walk;
+
+pub use filter::Filter;
+pub use vitals::Vitals;
+pub use walk::{Item, Walk};
