@@ -21,6 +21,7 @@ pub mod origin;
 pub mod ports;
 pub mod proc;
 pub mod process;
+pub mod quiet;
 pub mod sink;
 pub mod world;
 

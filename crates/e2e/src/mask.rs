@@ -4,7 +4,7 @@
 pub fn addresses(text: &str, names: &[(String, String)]) -> String {
     let mut text = text.to_string();
     for (value, name) in names {
-        text = text.replace(value.as_str(), &format!("${{{name}}}"));
+        text = replace_word(&text, value, &format!("${{{name}}}"));
     }
     let mut out = String::new();
     let mut rest = text.as_str();
@@ -21,6 +21,23 @@ pub fn addresses(text: &str, names: &[(String, String)]) -> String {
     }
     out.push_str(rest);
     out
+}
+
+/// Replaces `value` where it is not a part of a longer number.
+fn replace_word(text: &str, value: &str, by: &str) -> String {
+    let (mut out, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(at) = rest.find(value) {
+        let (before, found) = rest.split_at(at);
+        let after = &found[value.len()..];
+        let in_number = |c: Option<&u8>| {
+            value.ends_with(|c: char| c.is_ascii_digit()) && c.is_some_and(u8::is_ascii_digit)
+        };
+        let part = in_number(before.as_bytes().last()) || in_number(after.as_bytes().first());
+        out.push_str(before);
+        out.push_str(if part { value } else { by });
+        rest = after;
+    }
+    out + rest
 }
 
 /// A syslog datagram with date, tag and pid masked: `<134>DATE TAG[PID]: message`.
@@ -103,6 +120,12 @@ mod tests {
             line(l),
             "<134>DATE TAG[PID]: 127.0.0.1:4711 [DATE] fe be/s1 N/N/-1/+N/N 200 106 - - ---- 1/1/0/0/0 0/0 \"GET / HTTP/1.1\""
         );
+    }
+
+    #[test]
+    fn a_port_within_a_longer_number_is_none() {
+        let names = [("12345".to_string(), "fe".to_string())];
+        assert_eq!(addresses("123456 12345, 012345 :12345", &names), "123456 ${fe}, 012345 :${fe}");
     }
 
     #[test]

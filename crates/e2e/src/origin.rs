@@ -1,6 +1,7 @@
 //! A scripted server: a closure plays each connection.
 use crate::conn::{Conn, Socket, Transcript};
 use crate::process::{PATIENCE, wait_for};
+use crate::quiet::Crew;
 use std::net::{TcpListener, TcpStream};
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -48,6 +49,7 @@ pub struct Origin {
     port: u16,
     connections: Arc<Mutex<Vec<Transcript>>>,
     stop: Arc<AtomicBool>,
+    crew: Crew,
 }
 
 impl Origin {
@@ -58,7 +60,10 @@ impl Origin {
             wait_for(PATIENCE, || TcpListener::bind(("127.0.0.1", port)).ok()).expect("a free port");
         let (connections, stop) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
         let (mine, stopped, script) = (connections.clone(), stop.clone(), Arc::new(script));
+        let crew = Crew::default();
+        let (member, all) = (crew.announce(), crew.clone());
         std::thread::spawn(move || {
+            member.here();
             for stream in listener.incoming() {
                 if stopped.load(Ordering::Acquire) {
                     break;
@@ -70,18 +75,24 @@ impl Origin {
                     all.push(transcript.clone());
                     all.len() - 1
                 };
-                let script = script.clone();
+                let (script, member) = (script.clone(), all.announce());
                 std::thread::spawn(move || {
+                    member.here();
                     script(OriginConn { conn: Conn::new(Socket::Tcp(stream), transcript), number });
                 });
             }
         });
-        Origin { name: name.into(), port, connections, stop }
+        Origin { name: name.into(), port, connections, stop, crew }
     }
 
     /// Its port.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The threads that play it.
+    pub fn crew(&self) -> &Crew {
+        &self.crew
     }
 
     /// How many connections it has accepted.

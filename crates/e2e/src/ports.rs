@@ -11,6 +11,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 const FIRST: u32 = 10_000;
 const COUNT: u32 = 9_000;
 
+/// Numbers that fixtures speak of (sizes, ports in PROXY headers): were they a scenario's ports, they would be masked there.
+const SPOKEN: [u16; 10] = [10_000, 12_345, 15_000, 15_007, 15_019, 15_360, 15_361, 16_300, 16_384, 17_000];
+
 /// A port that nobody else gets while this lives.
 #[derive(Debug)]
 pub struct Port {
@@ -26,6 +29,9 @@ impl Port {
         for _ in 0..COUNT {
             let step = NEXT.fetch_add(1, Ordering::Relaxed);
             let number = (FIRST + (std::process::id().wrapping_mul(131) + step) % COUNT) as u16;
+            if SPOKEN.contains(&number) {
+                continue;
+            }
             let Ok(lock) = File::options().create(true).append(true).open(dir.join(number.to_string()))
             else {
                 continue;
@@ -64,4 +70,29 @@ fn lock_dir() -> PathBuf {
 /// Whether some process listens on this TCP port of any address, without connecting to it.
 pub fn is_listening(port: u16) -> bool {
     probe(port) == Err(rustix::io::Errno::ADDRINUSE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn numbers_of(folder: &Path, found: &mut Vec<u16>) {
+        for entry in std::fs::read_dir(folder).unwrap().flatten() {
+            if entry.path().is_dir() {
+                numbers_of(&entry.path(), found);
+            } else {
+                let text = std::fs::read_to_string(entry.path()).unwrap_or_default();
+                found.extend(text.split(|c: char| !c.is_ascii_digit()).filter_map(|w| w.parse::<u16>().ok()));
+            }
+        }
+    }
+
+    #[test]
+    fn no_fixture_speaks_of_a_number_that_may_be_a_port() {
+        let mut found = Vec::new();
+        numbers_of(&Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures"), &mut found);
+        found.retain(|n| (FIRST..FIRST + COUNT).contains(&u32::from(*n)) && !SPOKEN.contains(n));
+        assert!(found.is_empty(), "add to SPOKEN: {found:?}");
+    }
 }

@@ -1,11 +1,11 @@
 //! One running load balancer: started with a configuration, its output captured, its process group killed on drop.
 use crate::binary::Binary;
+use crate::quiet::{self, Crew};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use std::io::Read;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// How long anything may take before a scenario gives up.
@@ -30,17 +30,18 @@ pub fn wait_for<T>(patience: Duration, mut check: impl FnMut() -> Option<T>) -> 
 struct Capture(Arc<(Mutex<Vec<u8>>, Condvar)>);
 
 impl Capture {
-    fn follow(mut pipe: impl Read + Send + 'static) -> (Capture, JoinHandle<()>) {
+    fn follow(mut pipe: impl Read + Send + 'static, crew: &Crew) -> Capture {
         let capture = Capture::default();
-        let mine = capture.clone();
-        let thread = std::thread::spawn(move || {
+        let (mine, member) = (capture.clone(), crew.announce());
+        std::thread::spawn(move || {
+            member.here();
             let mut chunk = [0; 4096];
             while let Ok(n @ 1..) = pipe.read(&mut chunk) {
                 mine.0.0.lock().unwrap().extend_from_slice(&chunk[..n]);
                 mine.0.1.notify_all();
             }
         });
-        (capture, thread)
+        capture
     }
 
     fn text(&self) -> String {
@@ -64,7 +65,7 @@ pub struct Process {
     child: Child,
     stdout: Capture,
     stderr: Capture,
-    followers: Vec<JoinHandle<()>>,
+    followers: Crew,
 }
 
 impl Process {
@@ -81,9 +82,10 @@ impl Process {
             .process_group(0)
             .spawn()
             .unwrap_or_else(|e| panic!("cannot start {}: {e}", binary.path.display()));
-        let (stdout, out) = Capture::follow(child.stdout.take().unwrap());
-        let (stderr, err) = Capture::follow(child.stderr.take().unwrap());
-        Process { child, stdout, stderr, followers: vec![out, err] }
+        let followers = Crew::default();
+        let stdout = Capture::follow(child.stdout.take().unwrap(), &followers);
+        let stderr = Capture::follow(child.stderr.take().unwrap(), &followers);
+        Process { child, stdout, stderr, followers }
     }
 
     /// The process id.
@@ -114,9 +116,8 @@ impl Process {
     /// Waits for its end; `None` when it does not end in time.
     pub fn wait(&mut self, patience: Duration) -> Option<Output> {
         let status = wait_for(patience, || self.child.try_wait().ok().flatten())?;
-        for follower in self.followers.drain(..) {
-            let _ = wait_for(Duration::from_secs(1), || follower.is_finished().then_some(()));
-        }
+        // a daemon that it left behind may hold its outputs open: nothing more to read is enough
+        quiet::settle(std::slice::from_ref(&self.followers), &[]);
         let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
         Some(Output { code, stdout: self.stdout(), stderr: self.stderr() })
     }

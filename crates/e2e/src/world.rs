@@ -6,6 +6,7 @@ use crate::mask;
 use crate::origin::{Origin, OriginConn};
 use crate::ports::{Port, is_listening};
 use crate::process::{Output, PATIENCE, Process, wait_for};
+use crate::quiet;
 use crate::sink::LogSink;
 use rustix::net;
 use std::collections::BTreeMap;
@@ -208,8 +209,9 @@ impl World {
         &mut self.processes[index]
     }
 
-    /// Connects a new client to the port of that name.
+    /// Connects a new client to the port of that name, once all that earlier ones did is done: their ends count.
     pub fn client(&mut self, port: &str) -> Client {
+        self.settle();
         let number = self.port(port);
         let transcript = self.new_client(port);
         Client::tcp(number, transcript)
@@ -217,6 +219,7 @@ impl World {
 
     /// Connects a new client to a Unix socket in the scenario's folder.
     pub fn unix_client(&mut self, name: &str) -> Client {
+        self.settle();
         let transcript = self.new_client(name);
         Client::unix(&self.dir.join(name), transcript)
     }
@@ -235,7 +238,9 @@ impl World {
     /// Waits for `n` log lines in all and makes logs part of the transcript.
     pub fn logs(&mut self, n: usize) -> Vec<String> {
         self.logs_wanted = true;
-        self.sink.wait(n).to_vec()
+        let lines = self.sink.wait(n).to_vec();
+        assert!(lines.len() >= n, "{} log lines instead of {n}:\n{}", lines.len(), lines.join("\n"));
+        lines
     }
 
     /// Leaves log lines out of the transcript, where they cannot be the same twice.
@@ -252,7 +257,9 @@ impl World {
     pub fn full_listener(&mut self, name: &str) -> Vec<OwnedFd> {
         let address = SocketAddr::from(([127, 0, 0, 1], self.port(name)));
         let listener = net::socket(net::AddressFamily::INET, net::SocketType::STREAM, None).unwrap();
-        net::bind(&listener, &address).unwrap();
+        net::sockopt::set_socket_reuseaddr(&listener, true).unwrap();
+        // a process that is being started may hold a copy of a closed socket for a moment
+        wait_for(PATIENCE, || net::bind(&listener, &address).ok()).expect("a free port");
         net::listen(&listener, 0).unwrap();
         let mut held = vec![listener];
         while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(50)) {
@@ -268,12 +275,25 @@ impl World {
         mask::addresses(text, &names)
     }
 
+    /// Waits until origins and processes have nothing left to do: everybody has seen what was sent to them.
+    pub fn settle(&self) {
+        let crews: Vec<_> = self.origins.iter().map(|o| o.crew().clone()).collect();
+        let pids: Vec<u32> = self.processes.iter().map(Process::pid).collect();
+        quiet::settle(&crews, &pids);
+    }
+
     /// Ends the run and gives the transcript: clients, origins, log lines, notes.
     pub fn finish(mut self) -> String {
+        self.settle();
+        let text = self.transcript();
         for process in &mut self.processes {
             process.signal(rustix::process::Signal::KILL);
             process.wait(PATIENCE);
         }
+        text
+    }
+
+    fn transcript(&mut self) -> String {
         let mut out = Vec::new();
         let mut section = |title: String, lines: Vec<String>| {
             out.push(format!("== {title}"));

@@ -24,6 +24,30 @@ pub struct Listening {
     pub fd: OwnedFd,
     /// What the configuration says of it.
     pub listener: Arc<ListenerPlan>,
+    counted: Acceptor,
+}
+
+impl Listening {
+    /// Counts from now on as one that accepts, before its worker has begun: `disable frontend` waits for all of them.
+    pub fn new(fd: OwnedFd, listener: Arc<ListenerPlan>) -> Self {
+        Self { fd, counted: Acceptor::new(listener.clone()), listener }
+    }
+}
+
+/// One more of a frontend's acceptors, until it is dropped.
+struct Acceptor(Arc<ListenerPlan>);
+
+impl Acceptor {
+    fn new(listener: Arc<ListenerPlan>) -> Self {
+        listener.proxy.front.acceptors.fetch_add(1, Ordering::SeqCst);
+        Self(listener)
+    }
+}
+
+impl Drop for Acceptor {
+    fn drop(&mut self) {
+        self.0.proxy.front.acceptors.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 /// A connection that has passed the limits.
@@ -47,11 +71,10 @@ pub fn spawn(worker: &Rc<Worker>, listening: Listening) {
 }
 
 async fn accept(worker: Rc<Worker>, listening: Listening) {
-    let Listening { fd, listener } = listening;
+    let Listening { fd, listener, counted: _counted } = listening;
     let Ok(mut socket) = portcullis_sys::reactor::register(fd) else { return };
     let timer = Task::service(&worker);
     let front = &listener.proxy.front;
-    let _accepting = Counted::new(&front.acceptors);
     let at_once = worker.plan().global.maxaccept;
     let mut taken = 0u32;
     loop {

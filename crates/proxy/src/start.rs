@@ -150,7 +150,7 @@ fn listeners_of(worker: u16, bound: &[Bound]) -> io::Result<Vec<Listening>> {
     let mine = bound
         .iter()
         .filter(|b| b.listener.shard_of.get(usize::from(worker)).copied().flatten() == Some(b.shard.0));
-    mine.map(|b| Ok(Listening { fd: b.fd.try_clone()?, listener: b.listener.clone() })).collect()
+    mine.map(|b| Ok(Listening::new(b.fd.try_clone()?, b.listener.clone()))).collect()
 }
 
 impl Running {

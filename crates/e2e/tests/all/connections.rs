@@ -184,7 +184,7 @@ fn reused_connection_dies_with_the_second_request() {
             let mut c = w.client("fe");
             c.get("/1", "").response();
             c.send(request).read_to_end();
-            w.logs(2);
+            w.logs(1);
         });
     }
 }
@@ -223,8 +223,8 @@ fn redispatch_to_another_server() {
 frontend fe
   bind 127.0.0.1:${fe}
   default_backend be
-  balance roundrobin
 backend be
+  balance roundrobin
   retries 1
   timeout connect 100ms
   option redispatch

@@ -174,6 +174,7 @@ fn through_two_proxies() {
 listen outer
   bind 127.0.0.1:${fe}
   http-reuse never
+  balance roundrobin
   server a 127.0.0.1:${inner} send-proxy source 127.0.0.7
   server b 127.0.0.1:${inner} send-proxy-v2 source 127.0.0.7
 listen inner

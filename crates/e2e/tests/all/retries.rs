@@ -96,8 +96,8 @@ fn redispatched_after_an_answer() {
 frontend fe
   bind 127.0.0.1:${fe}
   default_backend be
-  balance roundrobin
 backend be
+  balance roundrobin
   retry-on 503
   option redispatch 1
   server s1 127.0.0.1:${o1} weight 256

@@ -63,7 +63,6 @@ answers! {
     http_error_lf: "http-error status 403 content-type text/plain lf-string \"no %[path]\"\nhttp-request deny", ["/x"];
     errorloc_302: "errorloc 403 http://err.test/403\nhttp-request deny", ["/"];
     errorloc_303: "errorloc303 403 /403\nhttp-request deny", ["/"];
-    monitor_uri: "monitor-uri /up", ["/up"];
     set_status_line_of_everything: "http-response set-status 418 reason \"Teapot\"", ["/"];
     response_deny: "http-response deny status 502 if { status 200 }", ["/"];
     response_return: "http-response return status 200 content-type text/plain string replaced", ["/"];
@@ -153,6 +152,19 @@ fn errorfile_of_the_backend() {
         w.file("page", "HTTP/1.1 503 Down\r\nContent-Length: 7\r\n\r\nbackend");
         w.proxy("frontend fe\n  bind 127.0.0.1:${fe}\n  default_backend be\nbackend be\n  errorfile 503 ${dir}/page\n");
         w.client("fe").get("/", "Connection: close\r\n").read_to_end();
+        w.logs(1);
+    });
+}
+
+/// A monitoring request is not logged; the one after it is.
+#[test]
+fn monitor_uri() {
+    scenario("rules/monitor_uri", |w| {
+        w.ok("o1");
+        w.proxy(&sections("monitor-uri /up", ""));
+        for path in ["/up", "/other"] {
+            w.client("fe").get(path, "Connection: close\r\n").read_to_end();
+        }
         w.logs(1);
     });
 }
