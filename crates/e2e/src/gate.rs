@@ -13,7 +13,7 @@ impl Gate {
         self.0.1.notify_all();
     }
 
-    /// Waits until the gate is open, ten seconds at most.
+    /// Waits until the gate is open, [`PATIENCE`] at most.
     pub fn wait(&self) {
         let open = self.0.0.lock().unwrap();
         let _ = self.0.1.wait_timeout_while(open, PATIENCE, |open| !*open).unwrap();

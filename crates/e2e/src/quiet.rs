@@ -9,7 +9,10 @@ use std::sync::{Arc, Mutex};
 
 /// Threads that take part, such as an origin's. A thread is known from before it is started until it ends.
 #[derive(Clone, Default)]
-pub struct Crew(Arc<Mutex<Vec<(u64, Option<Pid>)>>>);
+pub struct Crew(Arc<Mutex<Vec<Thread>>>);
+
+/// A thread's number in its crew, and its id once it runs.
+type Thread = (u64, Option<Pid>);
 
 /// One thread of a [`Crew`]; forgotten when dropped.
 pub struct Member {

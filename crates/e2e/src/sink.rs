@@ -43,7 +43,7 @@ impl LogSink {
         got.is_ok()
     }
 
-    /// Waits until `n` lines have come; gives all that are there then, fewer after ten seconds.
+    /// Waits until `n` lines have come; gives all that are there then, fewer when [`PATIENCE`] is over.
     pub fn wait(&mut self, n: usize) -> &[String] {
         let end = Instant::now() + PATIENCE;
         while self.lines.len() < n && Instant::now() < end {

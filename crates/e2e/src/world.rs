@@ -17,7 +17,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// What stands before a configuration that does not begin with its own `global` section.
+/// What stands before a configuration that does not begin with its own `global` section. The timeouts are for what never ends
+/// only: a scenario that waits for one says which.
 pub const PREAMBLE: &str = "\
 global
   log 127.0.0.1:${log} local0
@@ -26,9 +27,9 @@ defaults
   mode http
   log global
   option httplog
-  timeout connect 2s
-  timeout client 5s
-  timeout server 5s
+  timeout connect 10s
+  timeout client 30s
+  timeout server 30s
 ";
 
 /// One run of a scenario with one binary.

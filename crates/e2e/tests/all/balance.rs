@@ -21,9 +21,9 @@ global
   nbthread 1
 defaults
   mode http
-  timeout connect 2s
-  timeout client 5s
-  timeout server 5s
+  timeout connect 10s
+  timeout client 30s
+  timeout server 30s
 frontend fe
   bind 127.0.0.1:${{fe}}
   default_backend be

@@ -5,7 +5,7 @@ use portcullis_e2e::{World, proc, scenario};
 use rustix::process::Signal;
 
 const DEFAULTS: &str =
-    "defaults\n  mode http\n  timeout connect 2s\n  timeout client 5s\n  timeout server 5s\n";
+    "defaults\n  mode http\n  timeout connect 10s\n  timeout client 30s\n  timeout server 30s\n";
 
 /// A configuration with these lines in `global`.
 fn global(lines: &str) -> String {

@@ -73,7 +73,7 @@ fn httpclose_in_the_frontend() {
 fn httpclose_in_the_backend() {
     scenario("connections/httpclose_in_the_backend", |w| {
         w.ok("o1");
-        w.proxy(&sections("", "option httpclose"));
+        w.proxy(&sections("timeout client 1s", "option httpclose"));
         w.client("fe").get("/1", "").read_to_end();
         w.client("fe").get("/2", "").read_to_end();
         w.logs(2);

@@ -68,9 +68,9 @@ global
   h1-case-adjust-file ${dir}/cases
 defaults
   mode http
-  timeout connect 2s
-  timeout client 5s
-  timeout server 5s
+  timeout connect 10s
+  timeout client 30s
+  timeout server 30s
 frontend fe
   bind 127.0.0.1:${fe}
   option h1-case-adjust-bogus-client

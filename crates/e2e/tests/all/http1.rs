@@ -190,7 +190,7 @@ fn trailers_dropped_on_request() {
 fn chunked_response_to_http_1_0() {
     scenario("http1/chunked_response_to_http_1_0", |w| {
         w.answering("o1", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
-        w.proxy(&sections("", ""));
+        w.proxy(&sections("timeout client 1s", ""));
         let mut c = w.client("fe");
         c.send("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").read_to_end();
         w.logs(1);

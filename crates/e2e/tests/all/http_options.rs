@@ -70,9 +70,9 @@ defaults
   mode http
   log global
   option httplog
-  timeout connect 2s
-  timeout client 5s
-  timeout server 5s
+  timeout connect 10s
+  timeout client 30s
+  timeout server 30s
 frontend fe
   bind 127.0.0.1:${fe}
   default_backend be
@@ -143,9 +143,9 @@ defaults
   mode http
   log global
   option httplog
-  timeout connect 2s
-  timeout client 5s
-  timeout server 5s
+  timeout connect 10s
+  timeout client 30s
+  timeout server 30s
 frontend fe
   bind 127.0.0.1:${fe}
   default_backend be
@@ -178,9 +178,9 @@ defaults
   mode http
   log global
   option httplog
-  timeout connect 2s
-  timeout client 5s
-  timeout server 5s
+  timeout connect 10s
+  timeout client 30s
+  timeout server 30s
 frontend fe
   bind 127.0.0.1:${fe}
   default_backend be
@@ -212,9 +212,9 @@ defaults
   mode http
   log global
   option httplog
-  timeout connect 2s
-  timeout client 5s
-  timeout server 5s
+  timeout connect 10s
+  timeout client 30s
+  timeout server 30s
 frontend fe
   bind 127.0.0.1:${fe}
   default_backend be

@@ -143,7 +143,7 @@ fn global_maxconn_lets_others_wait() {
     scenario("limits/global_maxconn_lets_others_wait", |w| {
         w.ok("o1");
         w.proxy(&format!(
-            "global\n  maxconn 1\n  nbthread 1\n  log 127.0.0.1:${{log}} local0\ndefaults\n  mode http\n  log global\n  option httplog\n  timeout connect 2s\n  timeout client 5s\n  timeout server 5s\n{}",
+            "global\n  maxconn 1\n  nbthread 1\n  log 127.0.0.1:${{log}} local0\ndefaults\n  mode http\n  log global\n  option httplog\n  timeout connect 10s\n  timeout client 30s\n  timeout server 30s\n{}",
             sections("", "")
         ));
         let mut a = w.client("fe");

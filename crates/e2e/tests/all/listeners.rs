@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::Command;
 
 const DEFAULTS: &str =
-    "defaults\n  mode http\n  timeout connect 2s\n  timeout client 5s\n  timeout server 5s\n";
+    "defaults\n  mode http\n  timeout connect 10s\n  timeout client 30s\n  timeout server 30s\n";
 
 fn answers(w: &mut World) {
     w.client("fe").get("/up", "Connection: close\r\n").read_to_end();

@@ -40,9 +40,9 @@ global
 defaults
   mode http
   log global
-  timeout connect 2s
-  timeout client 5s
-  timeout server 5s
+  timeout connect 10s
+  timeout client 30s
+  timeout server 30s
 frontend fe
   bind 127.0.0.1:${fe}
   default_backend be
@@ -179,7 +179,7 @@ fn mask_word(word: &str) -> String {
 
 fn global_log(log: &str) -> String {
     format!(
-        "global\n  nbthread 1\n{}defaults\n  mode http\n  log global\n  option httplog\n  timeout connect 2s\n  timeout client 5s\n  timeout server 5s\n{}",
+        "global\n  nbthread 1\n{}defaults\n  mode http\n  log global\n  option httplog\n  timeout connect 10s\n  timeout client 30s\n  timeout server 30s\n{}",
         indent(log),
         sections("", "")
     )

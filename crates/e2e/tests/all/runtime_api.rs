@@ -20,9 +20,9 @@ global
   description \"a test\"
 defaults
   mode http
-  timeout connect 2s
-  timeout client 5s
-  timeout server 5s
+  timeout connect 10s
+  timeout client 30s
+  timeout server 30s
 ";
 
 /// Starts the binary on these sections.

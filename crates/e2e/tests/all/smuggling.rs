@@ -205,7 +205,7 @@ fn endless_chunk_extension() {
             c.head();
             c.wait_end();
         });
-        w.proxy(&sections("timeout http-request 2s", ""));
+        w.proxy(&sections("timeout http-request 2s\ntimeout client 2s", ""));
         let mut c = w.client("fe");
         c.send("POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n");
         origin.wait_line(0, "< POST");

@@ -38,7 +38,7 @@ fn from(name: &str, frontend: &'static str, source: &'static str, fields: &'stat
         w.proxy(
             &(sections(&format!("{frontend}\nno log"), &format!("source {source}"))
                 + "frontend inner\n  bind 127.0.0.1:${in}\n  mode tcp\n  log-format \"%ci\"\n  default_backend last\nbackend last\n  mode tcp\n  server s 127.0.0.1:${o1}\n")
-                .replacen("server s1 127.0.0.1:${o1}", "server s1 127.0.0.1:${in}", 1),
+                .replacen("server s1 127.0.0.1:${o1}", "server s1 127.0.0.1:${in} pool-max-conn 0", 1),
         );
         for f in fields {
             w.client("fe").get("/", &format!("{f}Connection: close\r\n")).read_to_end();

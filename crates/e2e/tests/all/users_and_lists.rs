@@ -15,9 +15,9 @@ global
   tune.vars.txn-max-size 10000
 defaults
   mode http
-  timeout connect 2s
-  timeout client 5s
-  timeout server 5s
+  timeout connect 10s
+  timeout client 30s
+  timeout server 30s
 ";
 
 const USERS: &str = "\
@@ -310,7 +310,7 @@ fn normalized_targets() {
         ];
         // without conditions: behind a normalizer that may have an option, 3.5-dev5 takes "if" for one and does another thing
         let mut config = String::from(
-            "global\n  expose-experimental-directives\ndefaults\n  mode http\n  timeout connect 2s\n  timeout client 5s\n  timeout server 5s\n",
+            "global\n  expose-experimental-directives\ndefaults\n  mode http\n  timeout connect 10s\n  timeout client 30s\n  timeout server 30s\n",
         );
         for (i, way) in ways.iter().enumerate() {
             config.push_str(&format!("frontend f{i}\n  bind 127.0.0.1:${{f{i}}}\n  option accept-unsafe-violations-in-http-request\n  http-request normalize-uri {way}\n  http-request return status 200 hdr url %[url]\n"));
