@@ -15,7 +15,8 @@ use std::sync::Arc;
 pub fn registry() -> Registry {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
-        portcullis_proxy::rules::internal::ROWS.into_iter().for_each(portcullis_sample::row::install)
+        portcullis_proxy::rules::internal::ROWS.into_iter().for_each(portcullis_sample::row::install);
+        portcullis_proxy::applet::install(portcullis_stats::SERVICES);
     });
     let logs = Rows {
         keywords: portcullis_proxy::outcome::ROWS,

@@ -137,6 +137,10 @@ fn judge(entry: Entry, registry: &Registry, vocabulary: &Vocabulary) -> Entry {
             },
             None => entry,
         },
+        ("svc", _) => match portcullis_proxy::applet::find(name) {
+            Some(s) => entry.works(String::new(), s.help),
+            None => entry,
+        },
         ("cli", "worker") => match portcullis_admin::command::all().find(|r| r.name == name) {
             Some(r) => entry.works(r.args.into(), r.help),
             None => entry,

@@ -4,10 +4,15 @@
 
 pub mod figures;
 pub mod filter;
+pub mod form;
 pub mod lines;
+pub mod promex;
 pub mod vitals;
 pub mod walk;
 
 pub use filter::Filter;
 pub use vitals::Vitals;
 pub use walk::{Item, Walk};
+
+/// The services of this room.
+pub const SERVICES: &[portcullis_proxy::applet::Service] = &[promex::SERVICE];

@@ -12,6 +12,8 @@ pub enum Body {
     Chunked(Box<Chunked>),
     /// Until the connection is closed, which it was if `true`.
     UntilClose(bool),
+    /// Until its sender says so, which it has if `true`: bytes of an applet, which knows no framing.
+    Pieces(bool),
 }
 
 /// What the bytes at hand are.
@@ -50,7 +52,7 @@ impl Body {
         match self {
             Self::Length(n) => *n == 0,
             Self::Chunked(c) => c.ended(),
-            Self::UntilClose(ended) => *ended,
+            Self::UntilClose(ended) | Self::Pieces(ended) => *ended,
         }
     }
 
@@ -60,6 +62,7 @@ impl Body {
         match self {
             Self::Length(n) => *n,
             Self::Chunked(c) => c.remaining(),
+            Self::Pieces(_) => 0,
             Self::UntilClose(ended) => {
                 if *ended {
                     0
@@ -73,7 +76,7 @@ impl Body {
     /// The connection has ended: is that the body's end?
     pub fn end_of_stream(&mut self) -> bool {
         match self {
-            Self::UntilClose(ended) => {
+            Self::UntilClose(ended) | Self::Pieces(ended) => {
                 *ended = true;
                 true
             }
@@ -93,7 +96,7 @@ impl Body {
     /// Looks at the buffer's bytes; payload is brought to its front. `one`: payload of the chunk at hand only.
     pub fn step(&mut self, buffer: &mut Buffer, one: bool) -> Step {
         match self {
-            Self::Length(0) | Self::UntilClose(true) => Step::End,
+            Self::Length(0) | Self::UntilClose(true) | Self::Pieces(true) => Step::End,
             _ if self.is_at_end() => Step::End,
             _ if buffer.is_empty() => Step::More,
             Self::Length(n) => {
@@ -101,7 +104,9 @@ impl Body {
                 *n -= len as u64;
                 Step::Payload { len, origin: len }
             }
-            Self::UntilClose(_) => Step::Payload { len: buffer.len(), origin: buffer.len() },
+            Self::UntilClose(_) | Self::Pieces(_) => {
+                Step::Payload { len: buffer.len(), origin: buffer.len() }
+            }
             Self::Chunked(c) => match c.decode(within(buffer.data_mut(), one.then(|| c.remaining()))) {
                 Err(_) => Step::Malformed,
                 Ok(d) if d.payload.is_empty() => {

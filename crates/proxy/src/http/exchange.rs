@@ -3,6 +3,7 @@
 use super::body::Body;
 use super::transfer::{self, Transfer};
 use super::{After, Scratch, answer, drain, filters, headers, request, stages};
+use crate::applet::Chosen;
 use crate::filter::{Chain, Point, Stage};
 use crate::outcome;
 use crate::plan::{Plan, ProxyPlan};
@@ -32,14 +33,22 @@ pub struct Stop {
     /// The client is told. It is not where its connection or its request's body is broken; the status is logged then.
     pub told: bool,
     /// What a rule wants answered instead of an error page.
-    pub answer: Option<Box<Answer>>,
+    pub given: Option<Box<Given>>,
+}
+
+/// What answers instead of a server.
+pub enum Given {
+    /// This, as it is.
+    Answer(Answer),
+    /// An applet.
+    Applet(Chosen),
 }
 
 impl Stop {
     /// A stop that is told and logged.
     #[must_use]
     pub fn new(termination: &[u8; 2], status: u16) -> Self {
-        Self { termination: *termination, status, logged: true, told: status != 0, answer: None }
+        Self { termination: *termination, status, logged: true, told: status != 0, given: None }
     }
     /// A stop that nobody hears of: probes, idle connections that end.
     #[must_use]
@@ -55,7 +64,13 @@ impl Stop {
     #[must_use]
     pub fn answer(termination: [u8; 2], answer: Answer) -> Self {
         let status = answer.head.status;
-        Self { termination, status, logged: true, told: true, answer: Some(Box::new(answer)) }
+        let given = Some(Box::new(Given::Answer(answer)));
+        Self { termination, status, logged: true, told: true, given }
+    }
+    /// A stop with an applet that goes on in a server's place.
+    #[must_use]
+    pub fn applet(chosen: Chosen) -> Self {
+        Self { given: Some(Box::new(Given::Applet(chosen))), told: true, ..Self::new(b"LR", 0) }
     }
 }
 
@@ -253,6 +268,9 @@ async fn rule_sets(
         return Ok(());
     }
     stages::rules(x, session, &sets.http_request, Direction::Request, None).await?;
+    if let Some(intercept) = sets.intercept.as_ref().filter(|i| i.wants(&x.scratch.request)) {
+        return Err(stages::intercept(x, session, &**intercept).await);
+    }
     stages::rules(x, session, &sets.redirect, Direction::Request, None).await
 }
 
@@ -380,8 +398,15 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
     }
 }
 
-/// Tells the client why there is no response of a server.
-async fn refuse(x: &mut Exchange<'_>, session: &mut Session, stop: Stop) {
+/// Tells the client why there is no response of a server, or lets an applet answer in its place.
+async fn refuse(x: &mut Exchange<'_>, session: &mut Session, mut stop: Stop) {
+    if let Some(Given::Applet(_)) = stop.given.as_deref() {
+        let Some(Given::Applet(chosen)) = stop.given.take().map(|g| *g) else { return };
+        match Box::pin(transfer::applet::run(x, session, chosen)).await {
+            Ok(()) => return,
+            Err(instead) => stop = instead,
+        }
+    }
     if x.valid && x.server.is_none() && !x.body_done {
         x.facts.bytes_up += x.body_state().received;
     }
@@ -394,10 +419,10 @@ async fn refuse(x: &mut Exchange<'_>, session: &mut Session, stop: Stop) {
         x.facts.status = if stop.status == 0 { x.facts.status } else { stop.status.into() };
         return;
     }
-    match (stop.answer, stop.status) {
-        (Some(given), _) => answer::send(x, session, *given).await,
-        (None, status) if !x.valid => answer::send_early(x, session, status).await,
-        (None, status) => {
+    match (stop.given.map(|g| *g), stop.status) {
+        (Some(Given::Answer(given)), _) => answer::send(x, session, given).await,
+        (_, status) if !x.valid => answer::send_early(x, session, status).await,
+        (_, status) => {
             let worker = session.worker().clone();
             let pages = x.pages();
             let page = pages.answer(status, &x.rule_cx(&worker, Direction::Request, true).scope());

@@ -26,6 +26,44 @@ pub enum FlowError {
     Filtered,
 }
 
+/// Where a direction's bytes come from: a connection, or an applet.
+pub trait Source {
+    /// Is there something to read?
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()>;
+    /// Reads behind what the buffer holds; 0: the end.
+    ///
+    /// # Errors
+    /// When it broke.
+    fn poll_recv(&self, cx: &mut Context<'_>, into: &mut Buffer) -> Poll<io::Result<usize>>;
+}
+
+/// Where a direction's bytes go.
+pub trait Sink {
+    /// Takes some of these slices.
+    ///
+    /// # Errors
+    /// When it broke.
+    fn poll_send(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
+}
+
+impl Source for Conn {
+    #[inline]
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_readable(cx)
+    }
+    #[inline]
+    fn poll_recv(&self, cx: &mut Context<'_>, into: &mut Buffer) -> Poll<io::Result<usize>> {
+        self.poll_recv(cx, into)
+    }
+}
+
+impl Sink for Conn {
+    #[inline]
+    fn poll_send(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        self.poll_send(cx, slices, false)
+    }
+}
+
 /// One direction.
 pub struct Flow {
     /// What was received and not yet written.
@@ -129,8 +167,8 @@ impl Flow {
         &mut self,
         cx: &mut Context<'_>,
         task: &Task,
-        from: &Conn,
-        to: &Conn,
+        from: &impl Source,
+        to: &impl Sink,
     ) -> Poll<Result<(), FlowError>> {
         while !self.done {
             if !self.last_queued && self.payload == 0 && self.held == 0 {
@@ -265,15 +303,15 @@ impl Flow {
         }
     }
 
-    fn write(&mut self, cx: &mut Context<'_>, to: &Conn) -> Poll<Result<(), FlowError>> {
+    fn write(&mut self, cx: &mut Context<'_>, to: &impl Sink) -> Poll<Result<(), FlowError>> {
         let before = &self.before[self.before_at..];
         let payload = &self.buffer.data()[..self.payload];
         let after = if self.held == 0 { &self.after[self.after_at..] } else { &[] };
         let sent = match (before.is_empty(), payload.is_empty(), after.is_empty()) {
-            (false, true, true) => to.poll_send(cx, &[IoSlice::new(before)], false),
-            (true, false, true) => to.poll_send(cx, &[IoSlice::new(payload)], false),
-            (false, false, true) => to.poll_send(cx, &[IoSlice::new(before), IoSlice::new(payload)], false),
-            _ => to.poll_send(cx, &[IoSlice::new(before), IoSlice::new(payload), IoSlice::new(after)], false),
+            (false, true, true) => to.poll_send(cx, &[IoSlice::new(before)]),
+            (true, false, true) => to.poll_send(cx, &[IoSlice::new(payload)]),
+            (false, false, true) => to.poll_send(cx, &[IoSlice::new(before), IoSlice::new(payload)]),
+            _ => to.poll_send(cx, &[IoSlice::new(before), IoSlice::new(payload), IoSlice::new(after)]),
         };
         let mut n = ready!(sent).map_err(FlowError::Sink)?;
         self.bytes += n as u64;
@@ -296,7 +334,7 @@ impl Flow {
         Poll::Ready(Ok(()))
     }
 
-    fn read(&mut self, cx: &mut Context<'_>, task: &Task, from: &Conn) -> Poll<Result<(), FlowError>> {
+    fn read(&mut self, cx: &mut Context<'_>, task: &Task, from: &impl Source) -> Poll<Result<(), FlowError>> {
         if self.buffer.is_empty() && self.buffer.capacity() < task.worker.buffers.size() {
             if from.poll_readable(cx).is_pending() {
                 return Poll::Pending;

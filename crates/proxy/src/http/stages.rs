@@ -1,6 +1,7 @@
 //! The rule sets of a request and of its response, and what they may make of them.
 
 use super::exchange::{Exchange, Stop};
+use crate::applet::{Ask, Chosen, Intercept};
 use crate::reply::{ErrorPages, Pages};
 use crate::rules::{BodyState, Cursor, Flow, RuleCx, Rules, Wait, run};
 use crate::session::Session;
@@ -129,9 +130,17 @@ pub async fn rules(
                 waited.map_err(|_| Stop::new(b"CT", 0))?;
                 return Err(Stop::answer(*b"PT", *answer));
             }
+            Flow::Service(service) => {
+                let plan = x.plan;
+                let cx = x.rule_cx(&worker, direction, true);
+                let applet = (service.begin)(&Ask { worker: &worker, plan, cx: &cx });
+                return Err(Stop::applet(Chosen { name: service.server, ruled: true, applet }));
+            }
             ended => {
-                if matches!(ended, Flow::Deny(_) | Flow::Reject) {
-                    x.denied(session, direction);
+                match ended {
+                    Flow::Deny(_) | Flow::Reject => x.denied(session, direction),
+                    Flow::Return(_) | Flow::Redirect(_) => x.intercepted(session),
+                    _ => {}
                 }
                 if matches!(ended, Flow::Reject) {
                     // as HAProxy logs it
@@ -147,7 +156,37 @@ pub async fn rules(
     }
 }
 
+/// Lets an intercept of the proxy answer, if its own rules agree.
+pub async fn intercept(x: &mut Exchange<'_>, session: &mut Session, by: &dyn Intercept) -> Stop {
+    x.begin_applet(by.server());
+    if let Err(stop) = rules(x, session, by.rules(), Direction::Request, None).await {
+        return stop;
+    }
+    let worker = session.worker().clone();
+    let plan = x.plan;
+    let cx = x.rule_cx(&worker, Direction::Request, true);
+    let applet = by.begin(&Ask { worker: &worker, plan, cx: &cx });
+    Stop::applet(Chosen { name: by.server(), ruled: false, applet })
+}
+
 impl Exchange<'_> {
+    /// An applet is this stream's server.
+    pub fn begin_applet(&mut self, name: &'static str) {
+        self.facts.server_name = name;
+        (self.facts.timers.queue, self.facts.timers.connect) = (0, 0);
+        if self.back.is_none() && self.front.state.is_some() {
+            // both sides of a `listen`
+            self.back = Some(self.front);
+        }
+    }
+
+    /// Counts a request that its frontend answers.
+    pub fn intercepted(&self, session: &Session) {
+        if self.back.is_none_or(|b| b.index == self.front.index) {
+            self.front.front.counters.of(session.worker().id.into()).intercepted.inc();
+        }
+    }
+
     /// Counts a denial: in the frontend, its listener, and in the backend once there is one.
     fn denied(&self, session: &Session, direction: Direction) {
         let w = usize::from(session.worker().id);

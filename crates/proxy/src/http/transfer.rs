@@ -1,5 +1,6 @@
 //! A request to a server and its response back, both at once.
 
+pub mod applet;
 mod head;
 mod tunnel;
 

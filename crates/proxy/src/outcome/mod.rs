@@ -247,7 +247,8 @@ fn count(
     let worker = session.worker().id;
     let f = front.front.counters.of(worker.into());
     let (up, down) = (facts.bytes_up, facts.bytes_down);
-    let reached = server.is_some();
+    let applet = server.is_none() && facts.server_name.starts_with('<') && facts.server_name != "<NOSRV>";
+    let reached = server.is_some() || applet;
     f.bytes_in.add(up);
     f.bytes_out.add(down);
     if reached {
@@ -281,9 +282,11 @@ fn count(
         b.cli_aborts.add(aborts.0);
         b.srv_aborts.add(aborts.1);
     }
-    if let Some(server) = server {
+    if reached {
         b.req_out.add(up);
         b.res_in.add(down);
+    }
+    if let Some(server) = server {
         b.times.add(q, c, r, t);
         let s = server.counters.of(worker.into());
         s.times.add(q, c, r, t);

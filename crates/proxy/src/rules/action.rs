@@ -37,6 +37,8 @@ pub enum Action {
     Tarpit(Box<Spec>),
     /// `return`
     Return(Box<Spec>),
+    /// `use-service`
+    Service(&'static crate::applet::Service),
     /// `auth`, with its realm
     Auth(Option<Box<[u8]>>),
     /// `add-acl`, `del-acl`, `set-map`, `del-map`
@@ -126,6 +128,7 @@ impl Action {
                 | Self::Tarpit(_)
                 | Self::Return(_)
                 | Self::Auth(_)
+                | Self::Service(_)
                 | Self::Redirect(_)
         )
     }

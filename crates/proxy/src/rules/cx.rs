@@ -177,6 +177,8 @@ pub enum Flow {
     Tarpit(Box<Answer>),
     /// `return`: this is answered.
     Return(Box<Answer>),
+    /// `use-service`: this one answers.
+    Service(&'static crate::applet::Service),
     /// `redirect`: this is answered.
     Redirect(Box<Answer>),
     /// A rewrite failed in strict mode: an internal error (500).
@@ -200,6 +202,7 @@ impl Flow {
             Self::Deny(_) | Self::Failed(_) => of(b"PR", b"PH"),
             Self::Tarpit(_) => Some(*b"PT"),
             Self::Return(_) | Self::Redirect(_) => of(b"LR", b"LH"),
+            Self::Service(_) => Some(*b"LR"),
             Self::BodyTimeout(_) => of(b"cR", b"sH"),
         }
     }

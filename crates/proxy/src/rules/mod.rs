@@ -25,6 +25,7 @@ pub mod rewrite;
 pub mod route;
 pub mod rows;
 pub mod run;
+pub mod service;
 pub mod sets;
 pub mod socket;
 pub mod table;

@@ -68,6 +68,7 @@ fn execute(action: &Action, cursor: &mut Cursor, cx: &mut RuleCx<'_, '_>, hint: 
         Action::Deny(spec) => Step::End(Flow::Deny(Box::new(spec.answer(cx.pages, &cx.scope())))),
         Action::Tarpit(spec) => Step::End(Flow::Tarpit(Box::new(spec.answer(cx.pages, &cx.scope())))),
         Action::Return(spec) => Step::End(Flow::Return(Box::new(spec.answer(cx.pages, &cx.scope())))),
+        Action::Service(service) => Step::End(Flow::Service(service)),
         Action::Auth(realm) => {
             Step::End(Flow::Return(Box::new(super::auth::challenge(realm.as_deref(), cx))))
         }

@@ -24,14 +24,16 @@ impl Rules {
         self.list.is_empty()
     }
     /// Adds a rule.
-    pub(super) fn push(&mut self, rule: Rule) {
+    pub fn push(&mut self, rule: Rule) {
         self.list.push(Arc::new(rule));
     }
     /// The last one.
-    pub(super) fn last(&self) -> Option<&Rule> {
+    #[must_use]
+    pub fn last(&self) -> Option<&Rule> {
         self.list.last().map(|r| &**r)
     }
-    fn compile(&mut self) {
+    /// Finds what runs of rules share; everything has been read.
+    pub fn compile(&mut self) {
         self.jumps = Jumps::of(self.list.iter().map(|r| r.condition.as_ref()));
     }
 }
@@ -74,6 +76,8 @@ pub struct RuleSets {
     pub use_server: Routes,
     /// `monitor fail`
     pub monitor_fail: Vec<Guard>,
+    /// What answers some requests behind `http-request` (`stats uri`).
+    pub intercept: Option<Arc<dyn crate::applet::Intercept>>,
 }
 
 impl RuleSets {

@@ -141,7 +141,7 @@ pub const ACTIONS: &[ActionRow] = &[
         Sets::TCP_REQUEST.union(REQ),
         "<service-name>",
         "Lets a service answer.",
-        NotYet("services"),
+        Yes(super::service::parse),
     ),
     row("sc-add-gpc(*)", TCP.union(HTTP), "{ <int> | <expr> }", "Adds to a general purpose counter.", STICK),
     row("sc-inc-gpc(*)", TCP.union(HTTP), "", "Increments a general purpose counter.", STICK),

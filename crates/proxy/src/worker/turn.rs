@@ -1,9 +1,11 @@
-//! What is begun in one turn of the event loop: answers first, then a few new requests.
+//! What is begun in one turn of the event loop: answers first, then a few new requests, and some of what is made here.
 //!
 //! When more requests wait than a turn can take, beginning them all at once would put every one of them in flight
 //! before the first answer is looked at: thousands of heads, futures and server connections, each gone from the cache
 //! when its answer comes. So a turn begins a few, in the order in which they came, and the rest wait where they are:
 //! in their sockets.
+//! Likewise a turn makes only so many pieces of answers that come from inside the process, so that a long listing does not
+//! hold up everybody else.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -12,12 +14,17 @@ use std::task::Waker;
 /// Requests that one turn begins.
 const STARTS: u32 = 32;
 
+/// Pieces (of a buffer each) that one turn makes.
+const PIECES: u32 = 4;
+
 /// Which requests may begin now.
 #[derive(Debug, Default)]
 pub struct Turn {
     left: Cell<u32>,
     orderly: Cell<bool>,
     waiting: RefCell<VecDeque<Waker>>,
+    pieces: Cell<u32>,
+    makers: RefCell<VecDeque<Waker>>,
 }
 
 impl Turn {
@@ -28,6 +35,27 @@ impl Turn {
         self.orderly.set(waiting.is_empty());
         let n = waiting.len().min(STARTS as usize);
         waiting.drain(..n).for_each(Waker::wake);
+        self.pieces.set(PIECES);
+        let mut makers = self.makers.borrow_mut();
+        if !makers.is_empty() {
+            let n = makers.len().min(PIECES as usize);
+            makers.drain(..n).for_each(Waker::wake);
+        }
+    }
+
+    /// May a piece of an answer be made in this turn? As with [`Turn::start`].
+    pub fn make(&self, queued: &mut bool, waker: &Waker) -> bool {
+        let left = self.pieces.get();
+        if left > 0 && (*queued || self.makers.borrow().is_empty()) {
+            self.pieces.set(left - 1);
+            return true;
+        }
+        *queued = true;
+        let mut makers = self.makers.borrow_mut();
+        if !makers.iter().any(|w| w.will_wake(waker)) {
+            makers.push_back(waker.clone());
+        }
+        false
     }
 
     /// May a request begin in this turn? If not, `waker` is woken when it may. `queued` is the caller's memory of having
@@ -43,9 +71,9 @@ impl Turn {
         false
     }
 
-    /// Does anybody wait to begin?
+    /// Does anybody wait to begin, or to go on?
     pub fn is_waited_for(&self) -> bool {
-        !self.waiting.borrow().is_empty()
+        !self.waiting.borrow().is_empty() || !self.makers.borrow().is_empty()
     }
 }
 
