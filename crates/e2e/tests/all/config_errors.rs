@@ -36,6 +36,15 @@ macro_rules! wrong {
 }
 
 wrong! {
+    service_unknown: "frontend fe\n  bind :${fe}\n  http-request use-service foo\n";
+    service_without_name: "frontend fe\n  bind :${fe}\n  http-request use-service\n";
+    service_without_name_in_tcp: "frontend fe\n  bind :${fe}\n  tcp-request content use-service\n";
+    service_unknown_in_tcp: "frontend fe\n  bind :${fe}\n  tcp-request content use-service foo\n";
+    service_of_http_in_tcp: "frontend fe\n  bind :${fe}\n  tcp-request content use-service prometheus-exporter\n";
+    service_with_too_much: "frontend fe\n  bind :${fe}\n  http-request use-service prometheus-exporter x\n";
+    service_with_condition: "frontend fe\n  bind :${fe}\n  http-request use-service prometheus-exporter if TRUE\n";
+    service_in_tcp: "listen fe\n  mode tcp\n  bind :${fe}\n  http-request use-service prometheus-exporter\n";
+    service_is_final: "frontend fe\n  bind :${fe}\n  http-request use-service prometheus-exporter\n  http-request deny\n";
     unknown_section: "fronted fe\n  bind :80\n";
     unknown_keyword: "frontend fe\n  bnd :80\n";
     keyword_outside: "bind :80\n";

@@ -21,6 +21,7 @@ mod retries;
 mod reuse;
 mod rules;
 mod runtime_api;
+mod services;
 mod signals;
 mod smuggling;
 mod sources;

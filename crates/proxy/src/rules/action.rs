@@ -128,7 +128,6 @@ impl Action {
                 | Self::Tarpit(_)
                 | Self::Return(_)
                 | Self::Auth(_)
-                | Self::Service(_)
                 | Self::Redirect(_)
         )
     }

@@ -19,6 +19,7 @@ const SCOPES: [(&str, &[Scope]); 7] = [
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Query {
     scopes: Option<Vec<Scope>>,
+    everything: bool,
     only: BTreeSet<String>,
     but: BTreeSet<String>,
     /// `no-maint`
@@ -60,7 +61,7 @@ impl Query {
         let wanted = self.scopes.get_or_insert_default();
         match name {
             "" => {}
-            "*" => self.scopes = None,
+            "*" => self.everything = true,
             name => {
                 let found = SCOPES.iter().find(|s| s.0 == name).ok_or(Bad)?;
                 wanted.extend(found.1);
@@ -81,7 +82,7 @@ impl Query {
     /// Is this metric wanted?
     #[must_use]
     pub fn wants(&self, metric: &Metric) -> bool {
-        let scope = self.scopes.as_ref().is_none_or(|s| s.contains(&metric.scope));
+        let scope = self.everything || self.scopes.as_ref().is_none_or(|s| s.contains(&metric.scope));
         let extra = self.extra || metric.module.is_none();
         if !scope || !extra || (self.only.is_empty() && self.but.is_empty()) {
             return scope && extra;

@@ -52,13 +52,22 @@ pub async fn run(x: &mut Exchange<'_>, session: &mut Session, chosen: Chosen) ->
     };
     let length = match told {
         Ok(length) => length,
-        Err(stop) => {
+        Err(mut stop) => {
             ways.give_up(x, session);
+            if !is_abort(stop.termination[0]) {
+                // the first cause is what is logged: it was answered here
+                stop.termination = *b"LR";
+            }
             return Err(stop);
         }
     };
     respond(x, session, &mut ways, &applet, length).await;
     Ok(())
+}
+
+/// Did somebody ask for the stream's end?
+fn is_abort(cause: u8) -> bool {
+    matches!(cause, b'K' | b'D' | b'U')
 }
 
 impl Ways {
@@ -210,7 +219,7 @@ async fn respond(
     }
     let output = Output::new(applet, &session.task.worker);
     if let Some(failed) = pump(session, ways, applet, &output).await {
-        if matches!(failed[0], b'K' | b'D' | b'U') {
+        if is_abort(failed[0]) {
             x.facts.termination[..2].copy_from_slice(&failed);
         }
         x.keep = false;
