@@ -208,7 +208,7 @@ impl std::fmt::Display for Number {
 pub fn server_state(status: &str) -> usize {
     let begins = |state: &&str| status.starts_with(*state);
     // without checks it counts as up
-    SERVER_STATES.iter().position(|s| begins(s)).unwrap_or(1)
+    SERVER_STATES.iter().position(begins).unwrap_or(1)
 }
 
 /// Which of [`Metric::states`] a `check_status` is; one in progress has `* ` in front.
