@@ -6,6 +6,7 @@ use portcullis_proxy::plan::Plan;
 use portcullis_proxy::process::Process;
 use portcullis_stats::Vitals;
 use portcullis_telemetry::stats::ProcessCounters;
+use portcullis_transport::Sockets;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
@@ -29,6 +30,8 @@ pub struct Admin {
     pub about: About,
     /// What statistics know of the process.
     pub vitals: Arc<Vitals>,
+    /// The listening sockets of the process.
+    pub listening: Arc<dyn Sockets>,
     /// Addresses and levels of the sockets.
     pub sockets: Vec<(String, crate::Level)>,
     /// Longest time that a connection may be silent.
@@ -60,11 +63,12 @@ pub struct Client {
 impl Admin {
     /// For a process that begins to run this plan.
     #[must_use]
-    pub fn new(vitals: Arc<Vitals>, plan: Arc<Plan>, about: About) -> Self {
+    pub fn new(vitals: Arc<Vitals>, plan: Arc<Plan>, listening: Arc<dyn Sockets>, about: About) -> Self {
         let (process, model) = (vitals.process.clone(), vitals.model.clone());
         let config = model.global.ext.get::<crate::socket::CliConfig>().cloned().unwrap_or_default();
         Self {
             vitals,
+            listening,
             sockets: Vec::new(),
             timeout: config.timeout.unwrap_or(Duration::from_secs(10)),
             maxconn: config.maxconn.unwrap_or(10) as usize,

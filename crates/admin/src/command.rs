@@ -80,6 +80,8 @@ pub enum Outcome {
     Pieces(Box<dyn Iterator<Item = Vec<u8>> + Send>),
     /// Something to wait for.
     Later(Pin<Box<dyn Future<Output = Outcome>>>),
+    /// Give the listening sockets over the connection, then close it.
+    GiveSockets,
     /// Close the connection.
     Close,
 }

@@ -148,14 +148,10 @@ fn severity(cx: &mut Cx<'_>, b: &mut Bind, args: &mut Args<'_>) {
     }
 }
 
-/// Its argument is judged; that a new process takes the listening sockets over by it is not supported yet.
 fn expose_fd(cx: &mut Cx<'_>, b: &mut Bind, args: &mut Args<'_>) {
     match args.next().filter(|w| !w.text.is_empty()) {
         None => bind::complain(cx, b, args.words.last(), "'expose-fd' : missing fd type"),
-        Some(word) if word.is("listeners") => {
-            let message = value::not_yet("'expose-fd listeners'", "taking sockets over with '-x'");
-            bind::complain(cx, b, Some(word), &message);
-        }
+        Some(word) if word.is("listeners") => b.ext.entry::<CliBind>().exposes = true,
         Some(word) => {
             let message = format!("'expose-fd' only supports 'listeners' (got '{}')", word.str());
             bind::complain(cx, b, Some(word), &message);

@@ -9,6 +9,7 @@
 pub mod admin;
 pub mod command;
 pub mod commands;
+pub mod handover;
 pub mod keywords;
 pub mod line;
 pub mod near;

@@ -19,7 +19,8 @@ enum Listener {
 }
 
 impl Listener {
-    fn new(fd: rustix::fd::OwnedFd) -> io::Result<Self> {
+    fn new(fd: &rustix::fd::OwnedFd) -> io::Result<Self> {
+        let fd = fd.try_clone()?;
         rustix::io::ioctl_fionbio(&fd, true)?;
         match rustix::net::getsockname(&fd)?.address_family() {
             AddressFamily::UNIX => Ok(Self::Unix(UnixListener::from_std(fd.into())?)),
@@ -51,8 +52,8 @@ pub fn serve(bound: Vec<Bound>, mut admin: Admin) -> io::Result<Option<JoinHandl
 async fn main(bound: Vec<Bound>, admin: Arc<Admin>) -> io::Result<()> {
     let room = Rc::new(Semaphore::new(admin.maxconn));
     let mut accepting = Vec::new();
-    for b in bound {
-        let listener = Listener::new(b.fd)?;
+    for b in &bound {
+        let listener = Listener::new(&b.fd)?;
         accepting.push(tokio::task::spawn_local(accept(listener, b.cli, admin.clone(), room.clone())));
     }
     let mut seconds = tokio::time::interval(Duration::from_secs(1));
@@ -61,6 +62,7 @@ async fn main(bound: Vec<Bound>, admin: Arc<Admin>) -> io::Result<()> {
         admin.vitals.tick();
     }
     accepting.iter().for_each(tokio::task::JoinHandle::abort);
+    drop(bound);
     // those who are connected finish what they do
     let _ = room.acquire_many(u32::try_from(admin.maxconn).unwrap_or(u32::MAX)).await;
     Ok(())

@@ -8,6 +8,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
 /// Most bytes of a payload, its mark included (the default of `tune.cli.max-payload-size`).
@@ -44,6 +45,8 @@ pub struct Cli {
     pub anon: u32,
     /// Longest silence.
     pub timeout: Duration,
+    /// Listening sockets are given over it.
+    pub exposes: bool,
 }
 
 impl Cli {
@@ -59,13 +62,25 @@ impl Cli {
             experimental: false,
             anon: 0,
             timeout,
+            exposes: bind.exposes,
         }
     }
 }
 
 /// Either kind of socket.
-pub trait Stream: AsyncRead + AsyncWrite + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Unpin> Stream for T {}
+pub trait Stream: AsyncRead + AsyncWrite + Unpin {
+    /// The one over which descriptors can be passed.
+    fn unix(&self) -> Option<&UnixStream> {
+        None
+    }
+}
+
+impl Stream for TcpStream {}
+impl Stream for UnixStream {
+    fn unix(&self) -> Option<&UnixStream> {
+        Some(self)
+    }
+}
 
 /// Why no line could be read.
 enum NoLine {
@@ -229,6 +244,13 @@ impl<S: Stream> Client<S> {
                         tokio::task::yield_now().await;
                     }
                     return self.send(b"\n").await.map(|()| true);
+                }
+                Outcome::GiveSockets => {
+                    if let Some(to) = self.stream.unix() {
+                        // who does not take them has asked in vain
+                        let _ = crate::handover::give(to, &self.admin.listening.listening()).await;
+                    }
+                    return Ok(false);
                 }
                 Outcome::Later(future) => outcome = future.await,
             }

@@ -2,8 +2,10 @@
 
 use portcullis_config::addr::Host;
 use portcullis_config::{Bind, Model};
+use portcullis_transport::Sockets;
 use portcullis_transport::listen::{self, ListenOptions};
 use rustix::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What may be done over a connection.
@@ -67,6 +69,8 @@ pub struct CliBind {
     pub level: Level,
     /// `severity-output`
     pub severity: SeverityOutput,
+    /// `expose-fd listeners`
+    pub exposes: bool,
 }
 
 /// `stats socket`, `stats timeout`, `stats maxconn`; kept in `global`'s extensions.
@@ -84,7 +88,7 @@ pub struct CliConfig {
 #[derive(Debug)]
 pub struct Bound {
     /// The socket.
-    pub fd: OwnedFd,
+    pub fd: Arc<OwnedFd>,
     /// Its address as `show cli sockets` prints it.
     pub name: String,
     /// What its connections may do.
@@ -95,12 +99,12 @@ pub struct Bound {
 ///
 /// # Errors
 /// One message a socket, in HAProxy's words.
-pub fn bind(model: &Model, files: &[String]) -> Result<Vec<Bound>, Vec<String>> {
+pub fn bind(model: &Model, files: &[String], sockets: &dyn Sockets) -> Result<Vec<Bound>, Vec<String>> {
     let Some(config) = model.global.ext.get::<CliConfig>() else { return Ok(Vec::new()) };
     let backlog = config.maxconn.unwrap_or(10).min(i32::MAX as u32) as i32;
     let options = ListenOptions {
         backlog: backlog.max(16),
-        reuse_port: false,
+        reuse_port: !model.global.noreuseport,
         no_delay: false,
         keepalive: None,
         smart_accept: false,
@@ -110,7 +114,7 @@ pub fn bind(model: &Model, files: &[String]) -> Result<Vec<Bound>, Vec<String>> 
     };
     let (mut bound, mut failed) = (Vec::new(), Vec::new());
     for bind in &config.sockets {
-        match listen::open(bind, &options) {
+        match sockets.listen(bind, &options) {
             Ok((fd, _)) => {
                 let cli = bind.ext.get::<CliBind>().copied().unwrap_or_default();
                 bound.push(Bound { fd, name: name(bind), cli });

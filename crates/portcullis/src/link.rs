@@ -1,18 +1,15 @@
 //! What passes between the master and a worker, and between an old worker and the new one, over a pair of sockets.
 //!
 //! A worker tells the master `R` when it serves. A new worker, which has the master's end of the old one's pair, asks
-//! `L` and gets the listening sockets: one packet each, with the identity of the socket as its text, then an empty name.
+//! `L` and gets the listening sockets: one packet each, with its names as its text, and a full stop at the end.
 
-use portcullis_proxy::start::Bound;
+use portcullis_transport::handover::{self, Given};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recv, recvmsg, send, sendmsg, socketpair,
-    sockopt,
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair, sockopt,
 };
-use std::collections::HashMap;
-use std::io::{self, IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 const READY: &[u8] = b"R";
@@ -20,8 +17,8 @@ const LISTENERS: &[u8] = b"L";
 const END: &[u8] = b".";
 /// Nobody waits longer for the other end.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Longest identity of a socket.
-const MAX_NAME: usize = 4096;
+/// Longest names of a socket.
+const MAX_NAMES: usize = 1024;
 
 /// One end of a pair.
 #[derive(Debug)]
@@ -91,50 +88,28 @@ impl Link {
     }
 
     /// Gives copies of the listening sockets to the one who asked.
-    pub fn give(&self, bound: &[Bound]) {
-        for b in bound {
-            let name = Bound::identity(&b.listener, b.shard.0);
-            if name.len() > MAX_NAME || self.give_one(&name, b.fd.as_fd()).is_err() {
-                continue;
-            }
+    pub fn give(&self, all: &[Given]) {
+        for given in all {
+            let _ = handover::send_message(&self.0, &given.record(), std::slice::from_ref(&given.fd));
         }
         let _ = send(&self.0, END, SendFlags::NOSIGNAL);
     }
 
-    fn give_one(&self, name: &str, fd: BorrowedFd<'_>) -> io::Result<()> {
-        let fds = [fd];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut control = SendAncillaryBuffer::new(&mut space);
-        control.push(SendAncillaryMessage::ScmRights(&fds));
-        sendmsg(&self.0, &[IoSlice::new(name.as_bytes())], &mut control, SendFlags::NOSIGNAL)?;
-        Ok(())
-    }
-
-    /// Asks the old worker for its listening sockets; by identity. What does not come in time is not taken over.
+    /// Asks the old worker for its listening sockets. What does not come in time is not taken over.
     #[must_use]
-    pub fn ask(&self) -> HashMap<String, OwnedFd> {
-        let mut all = HashMap::new();
-        if send(&self.0, LISTENERS, SendFlags::NOSIGNAL).is_err() {
-            return all;
-        }
-        while let Some((name, fd)) = self.receive_one() {
-            all.insert(name, fd);
+    pub fn ask(&self) -> Vec<Given> {
+        let mut all = Vec::new();
+        if send(&self.0, LISTENERS, SendFlags::NOSIGNAL).is_ok() {
+            all.extend(std::iter::from_fn(|| self.receive_one()));
         }
         all
     }
 
-    fn receive_one(&self) -> Option<(String, OwnedFd)> {
-        let mut name = vec![0u8; MAX_NAME];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut control = RecvAncillaryBuffer::new(&mut space);
-        let got = recvmsg(&self.0, &mut [IoSliceMut::new(&mut name)], &mut control, RecvFlags::CMSG_CLOEXEC)
-            .ok()?;
-        let fd = control.drain().find_map(|m| match m {
-            RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
-            _ => None,
-        })?;
-        name.truncate(got.bytes);
-        Some((String::from_utf8(name).ok()?, fd))
+    fn receive_one(&self) -> Option<Given> {
+        let (mut text, mut fds) = ([0u8; MAX_NAMES], Vec::new());
+        let n = handover::receive_message(&self.0, &mut text, &mut fds, RecvFlags::empty()).ok()?;
+        let ([namespace, interface], _) = handover::parse(text.get(..n)?)?;
+        Some(Given { fd: Arc::new(fds.pop()?), namespace, interface })
     }
 }
 
@@ -166,13 +141,16 @@ mod tests {
                 std::thread::yield_now();
             }
             let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-            old.give_one("one", listener.as_fd()).unwrap();
-            old.give(&[]);
-            listener.local_addr().unwrap()
+            let address = listener.local_addr().unwrap();
+            let fd = Arc::new(listener.into());
+            old.give(&[Given { fd, namespace: None, interface: Some("lo".into()) }]);
+            address
         });
         let mut got = new.ask();
-        let fd = got.remove("one").unwrap();
+        let one = got.pop().unwrap();
         assert!(got.is_empty());
+        assert_eq!((one.namespace, one.interface.as_deref()), (None, Some("lo")));
+        let fd = Arc::into_inner(one.fd).unwrap();
         assert_eq!(std::net::TcpListener::from(fd).local_addr().unwrap(), answer.join().unwrap());
     }
 }

@@ -80,6 +80,9 @@ fn run(options: &Options, program: &master::Program) -> ExitCode {
         say::alert(format!("Could not change to directory {} : {why}", directory.display()));
         return ExitCode::FAILURE;
     }
+    for name in &options.repeated {
+        say::warning(format!("{name} option already set, overwriting the value"));
+    }
     for (name, why) in &options.ignored {
         say::notice(format!("'{name}' is accepted but has no effect: {why}."));
     }

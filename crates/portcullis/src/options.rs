@@ -55,6 +55,10 @@ pub struct Options {
     pub insecure_fork: bool,
     /// `-x /dev/null`: listeners are not taken over from an older worker.
     pub keep_nothing: bool,
+    /// `-x`: the socket of the process whose listeners are taken over.
+    pub take_from: Option<String>,
+    /// Options that were given again where once is enough.
+    pub repeated: Vec<&'static str>,
     /// `-dC`: prints the configuration; with line numbers.
     pub dump: Option<Dump>,
     /// `-dK`
@@ -232,15 +236,7 @@ pub const ROWS: &[Row] = &[
     row("-st", "<pid>*", Takes::Words, "old processes that end at once when this one has started", |o, v| {
         old(o, "-st", v, true)
     }),
-    row("-x", "<unix_socket>", Takes::Word, "takes over listening sockets through a Unix socket", |o, v| {
-        match v {
-        "/dev/null" => {
-            o.keep_nothing = true;
-            Ok(())
-        }
-        _ => Err("'-x' is not supported yet; in master-worker mode (-W) workers take listening sockets over by themselves.".into()),
-    }
-    }),
+    row("-x", "<unix_socket>", Takes::Word, "takes over listening sockets through a Unix socket", take_from),
     not_yet("-S", "<bind>[,<bind options>...]", Takes::Word, "the master's command line socket"),
     not_yet("-4", "", Takes::Nothing, "resolvers consider IPv4 answers only"),
     row("-dC", "[[<key>],line]", Takes::Rest, "displays the configuration", dump),
@@ -375,6 +371,15 @@ fn old(o: &mut Options, name: &str, pids: &str, terminate: bool) -> Result<(), S
     Ok(())
 }
 
+fn take_from(o: &mut Options, v: &str) -> Result<(), String> {
+    if o.keep_nothing || o.take_from.is_some() {
+        o.repeated.push("-x");
+    }
+    o.keep_nothing = v == "/dev/null";
+    o.take_from = (!o.keep_nothing).then(|| v.to_string());
+    Ok(())
+}
+
 fn dump(o: &mut Options, v: &str) -> Result<(), String> {
     let (key, rest) = v.split_once(',').unwrap_or((v, ""));
     if !matches!(key, "" | "0") {
@@ -434,7 +439,7 @@ mod tests {
         assert_eq!(read("file.cfg"), Err(Wrong::Usage));
         assert!(matches!(read("-f"), Err(Wrong::Message(_))));
         assert!(matches!(read("-sf abc"), Err(Wrong::Message(_))));
-        for refused in ["-S /x", "-x /run/sock", "-4", "-dt", "-dt h1", "-d", "-dV", "-dA/x.tar"] {
+        for refused in ["-S /x", "-4", "-dt", "-dt h1", "-d", "-dV", "-dA/x.tar"] {
             let Err(Wrong::Message(text)) = read(refused) else { panic!("{refused} is taken") };
             assert!(text.contains("not supported yet"), "{refused}: {text}");
         }

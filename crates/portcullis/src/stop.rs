@@ -7,6 +7,7 @@ use portcullis_proxy::plan::{Plan, ProxyPlan};
 use portcullis_proxy::start::Running;
 use portcullis_sys::signals::{self, Signals, number};
 use portcullis_telemetry::log::{Flush, Level, LogWriter};
+use portcullis_transport::Sockets;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::AsFd;
 use std::process::ExitCode;
@@ -43,6 +44,7 @@ pub fn until_stopped(
     signals: &Signals,
     link: Option<&Link>,
     running: Running,
+    sockets: &dyn Sockets,
     plan: &Plan,
     global: &Global,
 ) -> ExitCode {
@@ -54,7 +56,7 @@ pub fn until_stopped(
             life.signal(signal);
         }
         match link.map(Link::hear) {
-            Some(Heard::Listeners) => link.iter().for_each(|l| l.give(&life.running.bound)),
+            Some(Heard::Listeners) => link.iter().for_each(|l| l.give(&sockets.listening())),
             // the master is gone, and nobody else would stop this process
             Some(Heard::Gone) => return ExitCode::FAILURE,
             _ => {}

@@ -1,28 +1,39 @@
 //! Taking over from older processes (`-sf`, `-st`; management.txt chapter 4).
 
+use crate::link::Link;
 use crate::options::Options;
 use portcullis_proxy::plan::Plan;
 use portcullis_proxy::start::{self, Bound};
-use rustix::fd::OwnedFd;
+use portcullis_transport::{LocalSockets, Sockets, handover};
 use rustix::process::{Pid, Signal, kill_process};
-use std::collections::HashMap;
 use std::time::Duration;
 
 /// How often binding is tried again after the old processes were asked to pause, and how long apart: a second in all.
 const TRIES: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(10);
 
+/// What an older process gives: the old worker of the same master, or the process behind the socket of `-x`.
+///
+/// # Errors
+/// The messages.
+pub fn inherit(options: &Options, old: Option<&Link>) -> Result<LocalSockets, [String; 2]> {
+    let given = match (&options.take_from, old) {
+        _ if options.keep_nothing => Vec::new(),
+        (_, Some(old)) => old.ask(),
+        (Some(path), None) => handover::take(path)
+            .map_err(|why| [why, "Failed to get the sockets from the old process!".into()])?,
+        (None, None) => Vec::new(),
+    };
+    Ok(LocalSockets::new(given))
+}
+
 /// Opens the listeners. When some address is taken, the old processes are asked to pause (SIGTTOU); when that does not
 /// help either, to go on (SIGTTIN).
 ///
 /// # Errors
 /// One message a listener.
-pub fn bind(
-    plan: &Plan,
-    options: &Options,
-    inherited: &HashMap<String, OwnedFd>,
-) -> Result<Vec<Bound>, Vec<String>> {
-    let try_all = || start::bind(plan, &mut |name| inherited.get(name).and_then(|fd| fd.try_clone().ok()));
+pub fn bind(plan: &Plan, options: &Options, sockets: &dyn Sockets) -> Result<Vec<Bound>, Vec<String>> {
+    let try_all = || start::bind(plan, sockets);
     let first = try_all();
     if first.is_ok() || !tell(options, Signal::TTOU) {
         return first;

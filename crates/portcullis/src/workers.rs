@@ -9,8 +9,7 @@ use portcullis_proxy::plan::Plan;
 use portcullis_proxy::process::Process;
 use portcullis_proxy::start::{self, Bound, Running};
 use portcullis_sys::signals::Signals;
-use rustix::fd::OwnedFd;
-use std::collections::HashMap;
+use portcullis_transport::LocalSockets;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -27,6 +26,7 @@ struct Opened {
     model: Arc<Model>,
     plan: Arc<Plan>,
     process: Arc<Process>,
+    sockets: Arc<LocalSockets>,
     bound: Vec<Bound>,
     control: Vec<portcullis_admin::Bound>,
     about: portcullis_admin::About,
@@ -109,7 +109,7 @@ fn serve(
         Err(code) => return code,
     };
     let link = master.map(|m| m.link);
-    let (model, plan) = (opened.model.clone(), opened.plan.clone());
+    let (model, plan, sockets) = (opened.model.clone(), opened.plan.clone(), opened.sockets.clone());
     match begin(opened) {
         Ok(running) => {
             say::started();
@@ -120,7 +120,7 @@ fn serve(
             if let Some(link) = &link {
                 link.ready();
             }
-            stop::until_stopped(signals, link.as_ref(), running, &plan, &model.global)
+            stop::until_stopped(signals, link.as_ref(), running, &*sockets, &plan, &model.global)
         }
         Err(message) => failed(message),
     }
@@ -142,21 +142,23 @@ fn open(
         limits::memory(megabytes);
     }
     limits::apply(&model.global, &wanted).map_err(failed)?;
-    let inherited: HashMap<String, OwnedFd> = match master.and_then(|m| m.old.as_ref()) {
-        Some(old) if !options.keep_nothing => old.ask(),
-        _ => HashMap::new(),
-    };
-    let bound = takeover::bind(&plan, options, &inherited).map_err(|all| {
+    let sockets =
+        takeover::inherit(options, master.and_then(|m| m.old.as_ref())).map_err(|[why, what]| {
+            say::warning(why);
+            failed(what)
+        })?;
+    let bound = takeover::bind(&plan, options, &sockets).map_err(|all| {
         for e in all {
             say::alert(e);
         }
         failed("[haproxy.main()] Some protocols failed to start their listeners! Exiting.".into())
     })?;
     bound.iter().flat_map(|b| &b.warnings).for_each(say::warning);
-    let control = portcullis_admin::bind(&model, &loaded.diags.files).map_err(|all| {
+    let control = portcullis_admin::bind(&model, &loaded.diags.files, &sockets).map_err(|all| {
         all.into_iter().for_each(say::alert);
         failed("[haproxy.main()] Some protocols failed to start their listeners! Exiting.".into())
     })?;
+    sockets.close_unused();
     if bound.is_empty() && control.is_empty() {
         let message = "[haproxy.main()] No enabled listener found (check for 'bind' directives) ! Exiting.";
         return Err(failed(message.into()));
@@ -173,12 +175,13 @@ fn open(
         files: loaded.diags.files.clone(),
     };
     let warnings = loaded.diags.count(Severity::Warning) as u32;
-    Ok(Opened { model: Arc::new(model), plan, process, bound, control, about, warnings })
+    let sockets = Arc::new(sockets);
+    Ok(Opened { model: Arc::new(model), plan, process, sockets, bound, control, about, warnings })
 }
 
 /// Gives up privileges, then starts the threads.
 fn begin(opened: Opened) -> Result<Running, String> {
-    let Opened { model, plan, process, bound, control, about, warnings } = opened;
+    let Opened { model, plan, process, sockets, bound, control, about, warnings } = opened;
     confinement::confine(&model.global)?;
     let places = Arc::new(model.global.thread_cpus.clone());
     let place = move |worker: u16| {
@@ -190,7 +193,7 @@ fn begin(opened: Opened) -> Result<Running, String> {
     process.set_statistics(vitals.clone());
     let running = start::start(&plan, process, bound, Arc::new(place))
         .map_err(|e| format!("[haproxy.main()] Cannot start the workers : {e}"))?;
-    let admin = portcullis_admin::Admin::new(vitals, plan, about);
+    let admin = portcullis_admin::Admin::new(vitals, plan, sockets, about);
     portcullis_admin::serve(control, admin)
         .map_err(|e| format!("[haproxy.main()] Cannot serve the Runtime API : {e}"))?;
     confinement::seal(&model.global);

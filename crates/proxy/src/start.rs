@@ -7,6 +7,7 @@ use crate::worker::mailbox::{Mail, mailbox};
 use crate::worker::slots::Abort;
 use portcullis_config::addr::Host;
 use portcullis_transport::listen;
+use portcullis_transport::sockets::Sockets;
 use rustix::fd::OwnedFd;
 use std::io;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct Bound {
     /// The socket.
-    pub fd: OwnedFd,
+    pub fd: Arc<OwnedFd>,
     /// What it is for.
     pub listener: Arc<ListenerPlan>,
     /// Which of the listener's shards, from 0, of how many.
@@ -27,39 +28,16 @@ pub struct Bound {
     pub warnings: Vec<String>,
 }
 
-impl Bound {
-    /// What a listening socket of another process must have in common with this one to take its place: the address and
-    /// what is fixed once it is bound.
-    #[must_use]
-    pub fn identity(listener: &ListenerPlan, shard: u16) -> String {
-        let b = &listener.bind;
-        format!(
-            "{:?} {:?} {:?} {:?} {} {:?} {shard}",
-            b.address, b.namespace, b.interface, b.v4v6, b.transparent, b.tcp_md5sig
-        )
-    }
-}
-
-/// Opens every listener of a plan, or takes it from `inherited`, which finds sockets by [`Bound::identity`]. Every one
-/// that cannot be opened is told.
+/// Opens every listener of a plan, or takes it from an older process. Every one that cannot be opened is told.
 ///
 /// # Errors
 /// One message a listener: `Binding [file:line] for frontend NAME: cannot bind socket (reason) for [address]`.
-pub fn bind(
-    plan: &Plan,
-    inherited: &mut dyn FnMut(&str) -> Option<OwnedFd>,
-) -> Result<Vec<Bound>, Vec<String>> {
+pub fn bind(plan: &Plan, sockets: &dyn Sockets) -> Result<Vec<Bound>, Vec<String>> {
     let mut bound = Vec::new();
     let mut failed = Vec::new();
     for listener in plan.listeners.iter().filter(|l| l.enabled) {
         for shard in 0..listener.shards {
-            let taken = inherited(&Bound::identity(listener, shard));
-            let again = |fd: OwnedFd| {
-                // the backlog may be another one now
-                let _ = listen::listen(&fd, &listener.options);
-                Ok((fd, Vec::new()))
-            };
-            match taken.map_or_else(|| listen::open(&listener.bind, &listener.options), again) {
+            match sockets.listen(&listener.bind, &listener.options) {
                 Ok((fd, lacking)) => {
                     let warnings = lacking.iter().map(|l| warning(listener, l)).collect();
                     let shard = (shard, listener.shards);
@@ -150,7 +128,7 @@ fn listeners_of(worker: u16, bound: &[Bound]) -> io::Result<Vec<Listening>> {
     let mine = bound
         .iter()
         .filter(|b| b.listener.shard_of.get(usize::from(worker)).copied().flatten() == Some(b.shard.0));
-    mine.map(|b| Ok(Listening::new(b.fd.try_clone()?, b.listener.clone()))).collect()
+    mine.map(|b| Ok(Listening::new(b.fd.as_ref().try_clone()?, b.listener.clone()))).collect()
 }
 
 impl Running {
@@ -267,8 +245,9 @@ mod tests {
         let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         socket.set_nonblocking(true).unwrap();
         let address = socket.local_addr().unwrap();
-        let mut socket = Some(OwnedFd::from(socket));
-        let bound = bind(&plan, &mut |_| socket.take()).unwrap();
+        let listener = plan.listeners[0].clone();
+        let fd = Arc::new(OwnedFd::from(socket));
+        let bound = vec![Bound { fd, listener, shard: (0, 1), warnings: vec![] }];
         (start(&plan, process, bound, Arc::new(|_| {})).unwrap(), plan, address)
     }
 

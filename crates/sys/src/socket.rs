@@ -41,6 +41,8 @@ pub struct BeforeListen<'a> {
     pub notsent_lowat: Option<usize>,
     /// Is it an IPv6 socket?
     pub ipv6: bool,
+    /// It was somebody else's: what is not asked for is switched off.
+    pub forget: bool,
 }
 
 /// What a listening socket has to do without.
@@ -66,6 +68,12 @@ pub fn before_listen(fd: BorrowedFd<'_>, o: &BeforeListen<'_>) -> Result<Vec<Lac
             lacking.push(Lacking { binding, step: step(), reason });
         }
     };
+    if o.forget {
+        for option in [libc::TCP_SAVE_SYN, libc::TCP_USER_TIMEOUT, libc::TCP_DEFER_ACCEPT, libc::TCP_FASTOPEN]
+        {
+            let _ = set_int(fd, tcp, option, 0);
+        }
+    }
     if o.transparent {
         set_transparent(fd, o.ipv6)?;
     }
@@ -110,22 +118,30 @@ pub fn no_quick_ack(fd: BorrowedFd<'_>) {
     let _ = set_int(fd, libc::IPPROTO_TCP, libc::TCP_QUICKACK, 0);
 }
 
+fn get_int(fd: BorrowedFd<'_>, level: i32, name: i32) -> Option<i32> {
+    let mut value: i32 = 0;
+    let mut len = size_of::<i32>() as libc::socklen_t;
+    // SAFETY: the descriptor is borrowed, so open; pointer and length describe `value`, which the kernel writes.
+    let done =
+        unsafe { libc::getsockopt(fd.as_raw_fd(), level, name, (&raw mut value).cast(), &raw mut len) };
+    (done == 0).then_some(value)
+}
+
+/// Is it bound to an address that need not be ours?
+#[must_use]
+pub fn is_transparent(fd: BorrowedFd<'_>, ipv6: bool) -> bool {
+    let (level, name) = match ipv6 {
+        true => (libc::SOL_IPV6, libc::IPV6_TRANSPARENT),
+        false => (libc::SOL_IP, libc::IP_TRANSPARENT),
+    };
+    get_int(fd, level, name).is_some_and(|n| n != 0)
+}
+
 /// A negative `mss`: this much less than what the connection would use.
 pub fn shrink_segments(fd: BorrowedFd<'_>, by: u32) {
-    let mut now: i32 = 0;
-    let mut len = size_of::<i32>() as libc::socklen_t;
-    // SAFETY: the descriptor is borrowed, so open; pointer and length describe `now`, which the kernel writes.
-    let done = unsafe {
-        libc::getsockopt(
-            fd.as_raw_fd(),
-            libc::IPPROTO_TCP,
-            libc::TCP_MAXSEG,
-            (&raw mut now).cast(),
-            &raw mut len,
-        )
-    };
+    let Some(now) = get_int(fd, libc::IPPROTO_TCP, libc::TCP_MAXSEG) else { return };
     let less = now.saturating_sub_unsigned(by);
-    if done == 0 && less > 0 {
+    if less > 0 {
         let _ = set_int(fd, libc::IPPROTO_TCP, libc::TCP_MAXSEG, less);
     }
 }

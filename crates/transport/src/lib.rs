@@ -4,11 +4,14 @@ pub mod buffer;
 pub mod clock;
 pub mod conn;
 pub mod connect;
+pub mod handover;
 pub mod listen;
+pub mod sockets;
 pub mod splice;
 pub mod wheel;
 
 pub use buffer::{Buffer, Buffers};
 pub use clock::{Clock, Millis, TurnClock};
 pub use conn::{Conn, Peer};
+pub use sockets::{LocalSockets, Sockets};
 pub use wheel::{TimerId, Wheel};

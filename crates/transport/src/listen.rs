@@ -62,6 +62,84 @@ pub fn open(bind: &Bind, options: &ListenOptions) -> Result<(OwnedFd, Vec<Lackin
     }
 }
 
+/// Makes a socket that an older process bound one of this line, and listens. Nothing that the older one set is left.
+///
+/// # Errors
+/// The step that failed and the system's reason.
+pub fn again(fd: &OwnedFd, bind: &Bind, o: &ListenOptions) -> Result<Vec<Lacking>, ListenError> {
+    let step = |step: &'static str| move |reason: io::Error| ListenError { step, reason };
+    rustix::io::ioctl_fionbio(fd, true).map_err(|e| step("cannot make socket non-blocking")(e.into()))?;
+    let mut lacking = Vec::new();
+    match &bind.address.host {
+        Host::V4(_) | Host::V6(_) => {
+            tune(fd, o);
+            // what it is bound by stays as it is
+            let asked = portcullis_sys::socket::BeforeListen {
+                transparent: false,
+                interface: None,
+                forget: true,
+                ..asked(bind, o)
+            };
+            lacking = portcullis_sys::socket::before_listen(fd.as_fd(), &asked)
+                .map_err(step("cannot make listening socket transparent"))?;
+        }
+        Host::Unix(path) => {
+            permissions(Path::new(path), bind).map_err(step("cannot change UNIX socket ownership"))?;
+        }
+        _ => {}
+    }
+    listen(fd, o).map_err(step("cannot listen on socket"))?;
+    Ok(lacking)
+}
+
+/// Does an IPv6 socket of this line listen on that family alone?
+#[must_use]
+pub fn v6only(bind: &Bind) -> bool {
+    bind.v4v6.map_or(!bind.transparent, |both| !both)
+}
+
+/// What the proxy wants of a TCP socket.
+fn tune(fd: &OwnedFd, o: &ListenOptions) {
+    let _ = sockopt::set_tcp_nodelay(fd, o.no_delay);
+    let _ = sockopt::set_socket_keepalive(fd, o.keepalive.is_some());
+    if let Some((probes, idle, interval)) = o.keepalive {
+        let seconds = |n: u32| std::time::Duration::from_secs(n.into());
+        if probes > 0 {
+            let _ = sockopt::set_tcp_keepcnt(fd, probes);
+        }
+        if idle > 0 {
+            let _ = sockopt::set_tcp_keepidle(fd, seconds(idle));
+        }
+        if interval > 0 {
+            let _ = sockopt::set_tcp_keepintvl(fd, seconds(interval));
+        }
+    }
+    if let Some(n) = o.rcvbuf {
+        let _ = sockopt::set_socket_recv_buffer_size(fd, n);
+    }
+    if let Some(n) = o.sndbuf {
+        let _ = sockopt::set_socket_send_buffer_size(fd, n);
+    }
+}
+
+/// What the `bind` line wants of a TCP socket.
+fn asked<'a>(bind: &'a Bind, o: &ListenOptions) -> portcullis_sys::socket::BeforeListen<'a> {
+    portcullis_sys::socket::BeforeListen {
+        congestion: bind.cc.as_deref(),
+        interface: bind.interface.as_deref(),
+        transparent: bind.transparent,
+        md5sig: bind.tcp_md5sig.as_deref(),
+        max_segment: bind.mss,
+        save_syn: bind.tcp_ss,
+        defer_accept: bind.defer_accept,
+        fast_open: bind.tfo.then_some(o.backlog),
+        user_timeout: bind.tcp_ut.map(|t| u32::try_from(t.as_millis()).unwrap_or(u32::MAX)),
+        notsent_lowat: o.notsent_lowat,
+        ipv6: matches!(bind.address.host, Host::V6(_)),
+        forget: false,
+    }
+}
+
 /// Ends listening on a TCP socket for now; `listen` begins anew. Any number of workers may ask it of the same socket: only
 /// the first changes anything. Asked of a socket that does not listen, the kernel would note that nothing more is to be
 /// received, and would pass that on to every connection that is accepted later.
@@ -131,47 +209,11 @@ fn inet(bind: &Bind, o: &ListenOptions) -> Result<(OwnedFd, Vec<Lacking>), Liste
         let _ = sockopt::set_socket_reuseport(&fd, true);
     }
     if addr.is_ipv6() {
-        let _ = sockopt::set_ipv6_v6only(&fd, bind.v4v6.map_or(!bind.transparent, |both| !both));
+        let _ = sockopt::set_ipv6_v6only(&fd, v6only(bind));
     }
-    if o.no_delay {
-        let _ = sockopt::set_tcp_nodelay(&fd, true);
-    }
-    if let Some((probes, idle, interval)) = o.keepalive {
-        let _ = sockopt::set_socket_keepalive(&fd, true);
-        let seconds = |n: u32| std::time::Duration::from_secs(n.into());
-        if probes > 0 {
-            let _ = sockopt::set_tcp_keepcnt(&fd, probes);
-        }
-        if idle > 0 {
-            let _ = sockopt::set_tcp_keepidle(&fd, seconds(idle));
-        }
-        if interval > 0 {
-            let _ = sockopt::set_tcp_keepintvl(&fd, seconds(interval));
-        }
-    }
-    if let Some(n) = o.rcvbuf {
-        let _ = sockopt::set_socket_recv_buffer_size(&fd, n);
-    }
-    if let Some(n) = o.sndbuf {
-        let _ = sockopt::set_socket_send_buffer_size(&fd, n);
-    }
-    let lacking = portcullis_sys::socket::before_listen(
-        fd.as_fd(),
-        &portcullis_sys::socket::BeforeListen {
-            congestion: bind.cc.as_deref(),
-            interface: bind.interface.as_deref(),
-            transparent: bind.transparent,
-            md5sig: bind.tcp_md5sig.as_deref(),
-            max_segment: bind.mss,
-            save_syn: bind.tcp_ss,
-            defer_accept: bind.defer_accept,
-            fast_open: bind.tfo.then_some(o.backlog),
-            user_timeout: bind.tcp_ut.map(|t| u32::try_from(t.as_millis()).unwrap_or(u32::MAX)),
-            notsent_lowat: o.notsent_lowat,
-            ipv6: addr.is_ipv6(),
-        },
-    )
-    .map_err(io_err("cannot make listening socket transparent"))?;
+    tune(&fd, o);
+    let lacking = portcullis_sys::socket::before_listen(fd.as_fd(), &asked(bind, o))
+        .map_err(io_err("cannot make listening socket transparent"))?;
     rustix::net::bind(&fd, &addr).map_err(err("cannot bind socket"))?;
     listen(&fd, o).map_err(io_err("cannot listen on socket"))?;
     Ok((fd, lacking))

@@ -95,7 +95,6 @@ const LATER: &[&str] = &[
     "trace",
     "unpublish backend",
     "update ssl",
-    "_getsocks",
 ];
 
 /// The known command that these words begin, if it is one for later.

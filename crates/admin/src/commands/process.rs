@@ -21,6 +21,13 @@ pub const ROWS: &[Row] = &[
         "show per-thread activity stats (for support/developers)",
         activity,
     ),
+    Row::new("_getsocks", "", Level::User, "gives the listening sockets to a new process", |c| {
+        match c.cli.exposes {
+            true => Outcome::GiveSockets,
+            false => Outcome::Close,
+        }
+    })
+    .hide(),
     Row::new("show threads", "", Level::User, "show some threads debugging information", threads),
 ];
 

@@ -25,6 +25,7 @@ mod services;
 mod signals;
 mod smuggling;
 mod sources;
+mod takeover;
 mod tcp;
 mod timeouts;
 mod tunnels;
