@@ -122,16 +122,18 @@ const fn table() -> [HeaderId; SLOTS] {
 fn lower(name: &mut [u8]) {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const LOW: u64 = ONES * 0x7f;
-    let (words, rest) = name.as_chunks_mut::<8>();
-    for word in words {
+    let lower_word = |word: &mut [u8; 8]| {
         let w = u64::from_le_bytes(*word);
         let low = w & LOW;
         // the high bit of each byte: from 'A' on, and not behind 'Z', and ASCII
         let upper = (low + ONES * (0x80 - 0x41)) & !(low + ONES * (0x80 - 0x5b)) & !w & (ONES * 0x80);
         *word = (w | upper >> 2).to_le_bytes();
-    }
-    for b in rest {
-        b.make_ascii_lowercase();
+    };
+    name.as_chunks_mut::<8>().0.iter_mut().for_each(lower_word);
+    match name.last_chunk_mut::<8>() {
+        // once more for some of them does no harm
+        Some(last) => lower_word(last),
+        None => name.make_ascii_lowercase(),
     }
 }
 

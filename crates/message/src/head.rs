@@ -227,6 +227,35 @@ impl Head {
         let f = self.fields.get(index)?;
         Some(Field { id: f.id, name: self.get(f.name), value: self.get(f.value) })
     }
+    /// All fields as lines of HTTP/1. What stands in the arena as it was received is copied in one piece.
+    pub fn write_fields(&self, out: &mut Vec<u8>) {
+        let mut run = 0..0;
+        for f in &self.fields {
+            let line = self.line_of(f);
+            if line.start != run.end || line.is_empty() {
+                out.extend_from_slice(self.arena.get(run).unwrap_or(&[]));
+                run = line.clone();
+            }
+            run.end = line.end;
+            if line.is_empty() {
+                for part in [self.get(f.name), b": ", self.get(f.value), b"\r\n"] {
+                    out.extend_from_slice(part);
+                }
+            }
+        }
+        out.extend_from_slice(self.arena.get(run).unwrap_or(&[]));
+    }
+
+    /// Where a field stands in the arena as the line that it is written as; empty if it does not.
+    fn line_of(&self, f: &Stored) -> std::ops::Range<usize> {
+        let start = f.name.start as usize;
+        let colon = start + f.name.len as usize;
+        let value = f.value.start as usize;
+        let end = value + f.value.len as usize;
+        let is = |at: usize, what: &[u8; 2]| self.arena.get(at..at + 2) == Some(what);
+        if colon + 2 == value && is(colon, b": ") && is(end, b"\r\n") { start..end + 2 } else { end..end }
+    }
+
     /// All fields in order.
     pub fn fields(&self) -> impl DoubleEndedIterator<Item = Field<'_>> + ExactSizeIterator {
         self.fields.iter().map(|f| Field { id: f.id, name: self.get(f.name), value: self.get(f.value) })
@@ -270,6 +299,16 @@ impl Head {
         let id = HeaderId::of(name);
         self.present |= 1 << id as u32;
         self.fields.push(Stored { name: name_r, value: value_r, id });
+    }
+    /// Adds a field at the end whose value is written in place.
+    pub fn push_with(&mut self, name: &[u8], write: impl FnOnce(&mut Vec<u8>)) {
+        let name_r = self.put(name);
+        let start = self.arena.len() as u32;
+        write(&mut self.arena);
+        let value = Range { start, len: self.arena.len() as u32 - start };
+        let id = HeaderId::of(name);
+        self.present |= 1 << id as u32;
+        self.fields.push(Stored { name: name_r, value, id });
     }
     /// Adds a field at the front.
     pub fn push_front(&mut self, name: &[u8], value: &[u8]) {

@@ -5,6 +5,11 @@ pub fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(value);
     std::iter::from_fn(move || {
         let now = rest?;
+        if !now.iter().any(|b| matches!(b, b',' | b'"')) {
+            // the only one, or the last one: nearly always
+            rest = None;
+            return Some(trim(now));
+        }
         let mut quoted = false;
         let mut escaped = false;
         let end = now.iter().position(|b| {
@@ -24,11 +29,14 @@ pub fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// Without blanks and tabs around it.
 #[must_use]
-pub fn trim(value: &[u8]) -> &[u8] {
-    let blank = |b: &u8| matches!(b, b' ' | b'\t');
-    let start = value.iter().position(|b| !blank(b)).unwrap_or(value.len());
-    let end = value.iter().rposition(|b| !blank(b)).map_or(start, |i| i + 1);
-    &value[start..end]
+pub fn trim(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = value {
+        value = rest;
+    }
+    while let [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    value
 }
 
 /// Is this token one of the list's elements, in any case?

@@ -4,7 +4,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Decimal.
 #[inline]
-pub fn unsigned(out: &mut Vec<u8>, mut n: u64) {
+pub fn unsigned(out: &mut Vec<u8>, n: u64) {
+    if n < 10 {
+        return out.push(b'0' + n as u8);
+    }
+    longer(out, n);
+}
+
+fn longer(out: &mut Vec<u8>, mut n: u64) {
     let mut digits = [0u8; 20];
     let mut at = digits.len();
     loop {
@@ -42,12 +49,27 @@ pub fn padded(out: &mut Vec<u8>, n: u64, width: usize) {
 /// Dotted quad.
 #[inline]
 pub fn v4(out: &mut Vec<u8>, a: Ipv4Addr) {
+    let mut text = [b'.'; 16];
+    let mut len = 0;
+    let mut put = |b: u8| {
+        if let Some(place) = text.get_mut(len) {
+            *place = b;
+        }
+        len += 1;
+    };
     for (i, o) in a.octets().into_iter().enumerate() {
         if i > 0 {
-            out.push(b'.');
+            put(b'.');
         }
-        unsigned(out, u64::from(o));
+        if o >= 100 {
+            put(b'0' + o / 100);
+        }
+        if o >= 10 {
+            put(b'0' + o / 10 % 10);
+        }
+        put(b'0' + o % 10);
     }
+    out.extend_from_slice(text.get(..len).unwrap_or(&[]));
 }
 
 /// An address as `inet_ntop` writes it.

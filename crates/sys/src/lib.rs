@@ -2,6 +2,7 @@
 
 pub mod reactor;
 
+pub mod datagrams;
 pub mod fd;
 pub mod localtime;
 pub mod netns;

@@ -452,7 +452,7 @@ fn add_address(
                 }
             },
             b"header" => match args.next().filter(|w| !w.text.is_empty()) {
-                Some(name) => add.header = header_name(cx, name, option)?,
+                Some(name) => add.header = header_name(cx, name, option)?.to_ascii_lowercase(),
                 None => {
                     cx.alert(
                         Some(word),

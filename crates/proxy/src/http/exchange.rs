@@ -449,15 +449,14 @@ fn finish(mut x: Exchange<'_>, session: &mut Session) -> After {
             t.data = t.active
                 - [t.request, t.queue, t.connect, t.response].iter().map(|n| (*n).max(0)).sum::<i32>();
         }
-        let Exchange { facts, scratch, front, back, server, effects, .. } = &mut x;
-        let mut told = std::mem::take(facts);
-        told.request_line = scratch.request_line();
+        let mut told = x.facts;
+        told.request_line = x.scratch.request_line();
         let scope = outcome::Heads {
-            request: &scratch.request,
-            response: &scratch.response,
-            level: effects.log_level,
+            request: &x.scratch.request,
+            response: &x.scratch.response,
+            level: x.effects.log_level,
         };
-        outcome::finish(&mut told, session, front, *back, server.as_deref(), Some(&scope));
+        outcome::finish(&mut told, session, x.front, x.back, x.server.as_deref(), Some(&scope));
     }
     let mut scratch = x.scratch;
     scratch.line.clear();

@@ -70,9 +70,12 @@ pub fn strip_connection(head: &mut Head, upgrade: bool) -> bool {
                 || token.eq_ignore_ascii_case(b"keep-alive")
                 || (!upgrade && token.eq_ignore_ascii_case(b"upgrade"))
         };
-        close |= values::has_token(field.value, b"close");
-        let all = values::elements(field.value).count();
-        let dropped = values::elements(field.value).filter(|t| drops(t)).count();
+        let (mut all, mut dropped) = (0, 0);
+        for token in values::elements(field.value) {
+            all += 1;
+            dropped += usize::from(drops(token));
+            close |= token.eq_ignore_ascii_case(b"close");
+        }
         if dropped == all {
             head.remove(at);
             continue;

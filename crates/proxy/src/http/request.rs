@@ -128,16 +128,16 @@ async fn more(x: &mut Exchange<'_>, session: &mut Session) -> Result<(), Stop> {
     let (input, task) = (&mut x.input, &session.task);
     let first_byte = input.is_empty();
     let got = poll_fn(|cx| {
-        if conn.poll_readable(cx).is_ready() {
-            if input.capacity() == 0 {
-                *input = worker.buffers.take();
-            }
-            match conn.poll_recv(cx, input) {
-                Poll::Ready(Ok(0)) => return Poll::Ready(Got::End),
-                Poll::Ready(Ok(_)) => return Poll::Ready(Got::Bytes),
-                Poll::Ready(Err(_)) => return Poll::Ready(Got::Broken),
-                Poll::Pending => {}
-            }
+        if input.capacity() == 0 {
+            *input = worker.buffers.take();
+        }
+        match conn.poll_recv(cx, input) {
+            Poll::Ready(Ok(0)) => return Poll::Ready(Got::End),
+            Poll::Ready(Ok(_)) => return Poll::Ready(Got::Bytes),
+            Poll::Ready(Err(_)) => return Poll::Ready(Got::Broken),
+            // nothing is held while nothing has come
+            Poll::Pending if input.is_empty() => worker.buffers.give(std::mem::take(input)),
+            Poll::Pending => {}
         }
         match task.poll_woken(cx) {
             Some(Woken::Late) => Poll::Ready(Got::Late),

@@ -7,6 +7,7 @@
 use super::lang::{Facts, Format};
 use portcullis_config::{AddAddress, RestrictNames};
 use portcullis_message::Head;
+use portcullis_sample::number;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -54,28 +55,7 @@ fn add_address(
     if excepted || (both().all(|o| o.if_none) && head.has(naming.header.as_bytes())) {
         return;
     }
-    let name = naming.header.to_ascii_lowercase();
-    head.push(name.as_bytes(), Text::of(address).bytes());
-}
-
-/// An address as text, without an allocation.
-struct Text {
-    bytes: [u8; 48],
-    len: usize,
-}
-
-impl Text {
-    fn of(address: IpAddr) -> Self {
-        let mut text = Self { bytes: [0; 48], len: 0 };
-        let mut rest = &mut text.bytes[..];
-        let _ = std::io::Write::write_fmt(&mut rest, format_args!("{address}"));
-        let left = rest.len();
-        text.len = text.bytes.len() - left;
-        text
-    }
-    fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
-    }
+    head.push_with(naming.header.as_bytes(), |out| number::ip(out, address));
 }
 
 /// `option forwardfor` of frontend and backend.
@@ -136,7 +116,7 @@ mod tests {
             let (net, len) = e.split_once('/').unwrap();
             (net.parse().unwrap(), len.parse().unwrap())
         });
-        AddAddress { except, header: header.to_owned(), if_none }
+        AddAddress { except, header: header.to_ascii_lowercase(), if_none }
     }
 
     /// Recorded from HAProxy 3.5-dev5.

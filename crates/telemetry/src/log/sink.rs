@@ -11,7 +11,7 @@ use rustix::net::sockopt::socket_type;
 use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The syslog port.
@@ -57,6 +57,8 @@ pub(super) struct Datagram {
     peer: Peer,
     /// When connecting was last tried, in milliseconds since the epoch; not more often than [`AGAIN`].
     tried: AtomicU64,
+    /// Several lines may go as one packet that the system cuts ([`portcullis_sys::datagrams`]).
+    segments: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -203,7 +205,8 @@ impl Datagram {
         };
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = net::socket_with(family, SocketType::DGRAM, flags, None)?;
-        let this = Self { socket, peer, tried: AtomicU64::new(0) };
+        let segments = AtomicBool::new(!matches!(peer, Peer::Unix(_)));
+        let this = Self { socket, peer, tried: AtomicU64::new(0), segments };
         let _ = this.connect();
         Ok(this)
     }
@@ -215,6 +218,13 @@ impl Datagram {
     }
     pub(super) fn is_unix(&self) -> bool {
         matches!(self.peer, Peer::Unix(_))
+    }
+    pub(super) fn takes_segments(&self) -> bool {
+        self.segments.load(Relaxed)
+    }
+    /// The way to the receiver cannot take segments, or not of this size; false: that was known.
+    pub(super) fn no_segments(&self) -> bool {
+        self.segments.swap(false, Relaxed)
     }
     /// Connects again after the receiver went away; false: not now, or it is not back.
     pub(super) fn reconnect(&self, now_ms: u64) -> bool {

@@ -6,9 +6,10 @@ use super::loggers::{Logger, Loggers};
 use super::sink::{Datagram, Descriptor, Kind, Sink, To};
 use super::stamp::Stamp;
 use crate::gate::Process;
+use portcullis_sys::datagrams::{RUN_BYTES, RUNS, Run, SEGMENTS, send_runs};
+use rustix::fd::AsFd;
 use rustix::io::Errno;
-use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, send, sendmmsg};
-use std::io::IoSlice;
+use rustix::net::{SendFlags, send};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -193,12 +194,13 @@ impl Queue {
             let left = self.ends.len() - done;
             let sent = match left {
                 1 => send(&socket.socket, self.line(done), FLAGS).map(|_| 1),
-                2..=8 => self.send_batch::<8>(socket, done),
-                _ => self.send_batch::<64>(socket, done),
+                _ => self.send_runs(socket, done),
             };
             match sent {
                 Ok(sent) => done += sent.max(1),
                 Err(Errno::INTR) => {}
+                Err(Errno::INVAL | Errno::IO | Errno::OPNOTSUPP | Errno::MSGSIZE) if socket.no_segments() => {
+                }
                 Err(Errno::AGAIN | Errno::NOBUFS) => return (done, dropped),
                 // the answer to an earlier datagram, now told and forgotten: this one has not been tried
                 Err(Errno::CONNREFUSED) if !refused && !socket.is_unix() => refused = true,
@@ -214,18 +216,41 @@ impl Queue {
         (done, dropped)
     }
 
-    fn send_batch<const N: usize>(&self, socket: &Datagram, from: usize) -> Result<usize, Errno> {
-        let count = (self.ends.len() - from).min(N);
-        let slices: [IoSlice<'_>; N] =
-            std::array::from_fn(|i| IoSlice::new(if i < count { self.line(from + i) } else { &[] }));
-        let mut controls: [SendAncillaryBuffer<'_, '_, '_>; N] =
-            std::array::from_fn(|_| SendAncillaryBuffer::default());
-        let mut at = 0;
-        let mut messages = controls.each_mut().map(|control| {
-            at += 1;
-            MMsgHdr::new(slices.get(at - 1..at).unwrap_or_default(), control)
-        });
-        sendmmsg(&socket.socket, messages.get_mut(..count).unwrap_or_default(), FLAGS)
+    /// Sends the lines from `from` on, as many as one call takes; lines of equal length as one run where the network
+    /// takes them so. Yields how many lines went.
+    fn send_runs(&self, socket: &Datagram, from: usize) -> Result<usize, Errno> {
+        let segments = if socket.takes_segments() { SEGMENTS } else { 1 };
+        let mut runs = [Run::default(); RUNS];
+        let mut lines = [0; RUNS];
+        let mut at = from;
+        let mut count = 0;
+        for (run, lines) in runs.iter_mut().zip(&mut lines) {
+            if at >= self.ends.len() {
+                break;
+            }
+            *lines = self.run_length(at, segments);
+            *run = self.run(at, *lines);
+            at += *lines;
+            count += 1;
+        }
+        let sent = send_runs(socket.socket.as_fd(), runs.get(..count).unwrap_or_default())?;
+        Ok(lines.iter().take(sent).sum())
+    }
+
+    /// How many lines from `from` on have the same length; the last may be shorter.
+    fn run_length(&self, from: usize, most: usize) -> usize {
+        let length = self.line(from).len();
+        let most = most.min(RUN_BYTES / length.max(1)).min(self.ends.len() - from);
+        let equal = (1..most).take_while(|i| self.line(from + i).len() == length).count() + 1;
+        let shorter = equal < most && self.line(from + equal).len() < length;
+        (equal + usize::from(shorter)).max(1)
+    }
+
+    fn run(&self, from: usize, lines: usize) -> Run<'_> {
+        let start = if from == 0 { 0 } else { self.end(from - 1) };
+        let bytes = self.bytes.get(start..self.end(from + lines - 1)).unwrap_or_default();
+        let segment = if lines > 1 { u16::try_from(self.line(from).len()).unwrap_or(0) } else { 0 };
+        Run { bytes, segment }
     }
 
     /// As above, for a descriptor: whole lines, several in one write where that is atomic.

@@ -65,11 +65,14 @@ pub fn response(head: &Head, case: Option<&CaseMap>, out: &mut Vec<u8>) {
 
 /// The fields and the empty line (also of a trailer section).
 pub fn fields(head: &Head, case: Option<&CaseMap>, out: &mut Vec<u8>) {
-    for f in head.fields() {
-        out.extend_from_slice(case.map_or(f.name, |c| c.get(f.name)));
-        out.extend_from_slice(b": ");
-        out.extend_from_slice(f.value);
-        out.extend_from_slice(b"\r\n");
+    match case {
+        None => head.write_fields(out),
+        Some(case) => head.fields().for_each(|f| {
+            out.extend_from_slice(case.get(f.name));
+            out.extend_from_slice(b": ");
+            out.extend_from_slice(f.value);
+            out.extend_from_slice(b"\r\n");
+        }),
     }
     out.extend_from_slice(b"\r\n");
 }

@@ -5,7 +5,9 @@ const HIGH: u64 = 0x8080_8080_8080_8080;
 
 #[inline]
 fn word(bytes: &[u8], at: usize) -> Option<u64> {
-    Some(u64::from_le_bytes(*bytes.get(at..)?.first_chunk::<8>()?))
+    // at most one comparison: what does not fit gives an empty slice
+    let (word, _) = bytes.get(at..)?.split_first_chunk::<8>()?;
+    Some(u64::from_le_bytes(*word))
 }
 
 /// Where the first NUL, CR or LF stands at or behind `at`; the length when there is none.
