@@ -43,17 +43,21 @@ impl Row {
     /// The line of `help`, without its line feed.
     #[must_use]
     pub fn usage(&self) -> String {
-        let left =
-            if self.args.is_empty() { self.name.to_owned() } else { format!("{} {}", self.name, self.args) };
-        if left.len() <= 40 {
-            format!("  {left:<40}: {}", self.help)
-        } else {
-            format!("  {left} : {}", self.help)
-        }
+        usage(self.name, self.args, self.help)
     }
     /// Does the command consist of this row's words (and more)?
     fn fits(&self, words: &[Vec<u8>]) -> bool {
         self.name.split(' ').enumerate().all(|(i, w)| words.get(i).is_some_and(|g| g == w.as_bytes()))
+    }
+}
+
+/// A line of `help`.
+#[must_use]
+pub fn usage(name: &str, args: &str, help: &str) -> String {
+    let left = if args.is_empty() { name.to_owned() } else { format!("{name} {args}") };
+    match left.len() <= 40 {
+        true => format!("  {left:<40}: {help}"),
+        false => format!("  {left} : {help}"),
     }
 }
 
@@ -146,9 +150,16 @@ pub fn run(call: &mut Call<'_>) -> Outcome {
     (row.run)(call)
 }
 
-/// The dump of `-dKcli`: every command with where it is valid.
+/// The dump of `-dKcli`: every command with where it is valid; `master` has those of the master.
 #[must_use]
-pub fn dump() -> String {
-    let lines = all().map(|r| format!("{} [WORKER] \n", r.name));
+pub fn dump(master: &[&str]) -> String {
+    let mut lines: Vec<(&str, &str)> = Vec::new();
+    for name in master {
+        let both = all().any(|r| r.name == *name);
+        lines.push((name, if both { "[MASTER] [WORKER]" } else { "[MASTER]" }));
+    }
+    lines.extend(all().map(|r| r.name).filter(|n| !master.contains(n)).map(|n| (n, "[WORKER]")));
+    lines.sort_unstable();
+    let lines = lines.iter().map(|(name, of)| format!("{name} {of} \n"));
     format!("# List of registered CLI keywords:\n{}", lines.collect::<String>())
 }

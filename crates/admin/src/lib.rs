@@ -19,5 +19,5 @@ pub mod socket;
 
 pub use admin::{About, Admin};
 pub use keywords::rows;
-pub use serve::serve;
+pub use serve::{Door, Visit, serve};
 pub use socket::{Bound, Level, SeverityOutput, bind};

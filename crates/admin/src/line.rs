@@ -36,8 +36,15 @@ pub fn end_of_line(bytes: &[u8]) -> Option<usize> {
 /// Takes a line apart.
 #[must_use]
 pub fn parse(line: &[u8]) -> Request {
+    let (commands, payload) = commands(line);
+    Request { commands: commands.into_iter().map(words).collect(), payload }
+}
+
+/// A line's commands as they were written, and the mark that ends the payload of the last one, if it has a payload.
+#[must_use]
+pub fn commands(line: &[u8]) -> (Vec<&[u8]>, Option<Vec<u8>>) {
     let (line, payload) = take_mark(line);
-    Request { commands: split(line).into_iter().map(words).collect(), payload }
+    (split(line), payload)
 }
 
 /// `<<` and a mark as the line's last word.
@@ -69,7 +76,8 @@ fn split(line: &[u8]) -> Vec<&[u8]> {
 }
 
 /// Words between blanks, backslashes resolved.
-fn words(command: &[u8]) -> Words {
+#[must_use]
+pub fn words(command: &[u8]) -> Words {
     let (mut all, mut word, mut open) = (Vec::new(), Vec::new(), false);
     let mut bytes = command.iter();
     while let Some(b) = bytes.next() {

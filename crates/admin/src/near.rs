@@ -2,6 +2,15 @@
 
 use crate::command::{Call, Outcome, Row, all};
 
+/// A command as lists show it.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Its words.
+    pub name: &'static str,
+    /// Its line, without line feed.
+    pub usage: String,
+}
+
 /// `Unknown command`, and the nearest ones.
 pub fn unknown(call: &Call<'_>) -> Outcome {
     if let Some(what) = crate::commands::later(call.words) {
@@ -23,15 +32,22 @@ pub fn help(call: &Call<'_>) -> Outcome {
 
 /// The lines of the commands that come nearest to these words; all of them for no words.
 fn list(words: &[Vec<u8>]) -> String {
-    let mut rows: Vec<&Row> = all().filter(|r| !closing(r) && !r.hidden).collect();
+    let entry = |r: &Row| Entry { name: r.name, usage: r.usage() };
+    lines(&all().filter(|r| !r.hidden).map(entry).collect::<Vec<_>>(), words)
+}
+
+/// The same over any table.
+#[must_use]
+pub fn lines(all: &[Entry], words: &[Vec<u8>]) -> String {
+    let mut rows: Vec<&Entry> = all.iter().filter(|r| !closing(r)).collect();
     let given: Vec<String> = words.iter().map(|w| String::from_utf8_lossy(w).into_owned()).collect();
     if !given.is_empty() {
-        let shared = |r: &Row| r.name.split(' ').zip(&given).take_while(|(a, b)| a == b).count();
+        let shared = |r: &Entry| r.name.split(' ').zip(&given).take_while(|(a, b)| a == b).count();
         let most = rows.iter().map(|r| shared(r)).max().unwrap_or(0);
         if most == given.len() {
             rows.retain(|r| shared(r) == most);
         } else {
-            let mut best: Vec<(usize, &Row)> =
+            let mut best: Vec<(usize, &Entry)> =
                 rows.iter().filter(|r| shared(r) == most).map(|r| (distance(r.name, &given), *r)).collect();
             best.sort_by_key(|(d, r)| (*d, r.name));
             best.truncate(5);
@@ -40,13 +56,13 @@ fn list(words: &[Vec<u8>]) -> String {
             rows.retain(|r| best.iter().any(|(d, b)| *d <= near && b.name == r.name));
         }
     }
-    rows.extend(all().filter(|r| closing(r)));
-    rows.iter().map(|r| r.usage() + "\n").collect()
+    rows.extend(all.iter().filter(|r| closing(r)));
+    rows.iter().map(|r| format!("{}\n", r.usage)).collect()
 }
 
 /// These stand at the end of every list.
-fn closing(row: &Row) -> bool {
-    matches!(row.name, "help" | "prompt" | "quit")
+fn closing(entry: &Entry) -> bool {
+    matches!(entry.name, "help" | "prompt" | "quit")
 }
 
 /// How far a command is from the words given, word by word; words that were not given do not count.

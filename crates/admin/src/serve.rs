@@ -1,17 +1,17 @@
 //! The control plane's thread: accepts connections of the Runtime API and serves them.
 
 use crate::admin::{Admin, Client};
-use crate::session;
-use crate::socket::{Bound, CliBind};
+use crate::session::{self, Cli};
+use crate::socket::{Bound, CliBind, Level};
 use rustix::net::AddressFamily;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 enum Listener {
     Tcp(TcpListener),
@@ -29,33 +29,60 @@ impl Listener {
     }
 }
 
-/// Begins to answer on the sockets, on a thread of its own; without sockets there is none. The thread ends when the
-/// process begins to stop and the last connection has ended.
+/// A connection that the master has made for one of its own clients.
+#[derive(Debug)]
+pub struct Visit {
+    /// Its end of the pair.
+    pub stream: std::os::unix::net::UnixStream,
+    /// What it may do.
+    pub level: Level,
+    /// `expert-mode on`
+    pub expert: bool,
+    /// `experimental-mode on`
+    pub experimental: bool,
+}
+
+/// The way in for visits.
+#[derive(Clone, Debug)]
+pub struct Door(UnboundedSender<Visit>);
+
+impl Door {
+    /// Serves a visit. The master bounds how many there are.
+    pub fn enter(&self, visit: Visit) {
+        // no thread any more: the process ends
+        let _ = self.0.send(visit);
+    }
+}
+
+/// Begins to answer on the sockets and for `visited`, on a thread of its own; without any of them there is none. Nobody
+/// is accepted once the process begins to stop; the thread ends with the process, or without visits when the last connection
+/// has ended.
 ///
 /// # Errors
 /// When the thread cannot be made.
-pub fn serve(bound: Vec<Bound>, mut admin: Admin) -> io::Result<Option<JoinHandle<io::Result<()>>>> {
-    if bound.is_empty() {
+pub fn serve(bound: Vec<Bound>, mut admin: Admin, visited: bool) -> io::Result<Option<Door>> {
+    if bound.is_empty() && !visited {
         return Ok(None);
     }
     admin.sockets = bound.iter().map(|b| (b.name.clone(), b.cli.level)).collect();
-    admin.vitals.sockets.store(bound.len() as u32, Relaxed);
     let admin = Arc::new(admin);
-    let thread = std::thread::Builder::new().name("control".into()).spawn(move || {
+    let (door, visits) = unbounded_channel();
+    std::thread::Builder::new().name("control".into()).spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let local = tokio::task::LocalSet::new();
-        local.block_on(&runtime, main(bound, admin))
+        local.block_on(&runtime, main(bound, admin, visits))
     })?;
-    Ok(Some(thread))
+    Ok(visited.then_some(Door(door)))
 }
 
-async fn main(bound: Vec<Bound>, admin: Arc<Admin>) -> io::Result<()> {
+async fn main(bound: Vec<Bound>, admin: Arc<Admin>, visits: UnboundedReceiver<Visit>) -> io::Result<()> {
     let room = Rc::new(Semaphore::new(admin.maxconn));
     let mut accepting = Vec::new();
     for b in &bound {
         let listener = Listener::new(&b.fd)?;
         accepting.push(tokio::task::spawn_local(accept(listener, b.cli, admin.clone(), room.clone())));
     }
+    let visited = tokio::task::spawn_local(receive(visits, admin.clone()));
     let mut seconds = tokio::time::interval(Duration::from_secs(1));
     while !admin.process.is_leaving() {
         seconds.tick().await;
@@ -65,7 +92,26 @@ async fn main(bound: Vec<Bound>, admin: Arc<Admin>) -> io::Result<()> {
     drop(bound);
     // those who are connected finish what they do
     let _ = room.acquire_many(u32::try_from(admin.maxconn).unwrap_or(u32::MAX)).await;
+    // a leaving worker can be visited until its end
+    let _ = visited.await;
     Ok(())
+}
+
+async fn receive(mut visits: UnboundedReceiver<Visit>, admin: Arc<Admin>) {
+    while let Some(visit) = visits.recv().await {
+        if visit.stream.set_nonblocking(true).is_err() {
+            continue;
+        }
+        if let Ok(stream) = UnixStream::from_std(visit.stream) {
+            let bind = CliBind { level: visit.level, ..CliBind::default() };
+            let cli = Cli {
+                expert: visit.expert,
+                experimental: visit.experimental,
+                ..Cli::new(bind, admin.timeout)
+            };
+            spawn(&admin, cli, stream, None, ("unix_stream", "unix:1".into()));
+        }
+    }
 }
 
 async fn accept(listener: Listener, cli: CliBind, admin: Arc<Admin>, room: Rc<Semaphore>) {
@@ -77,12 +123,21 @@ async fn accept(listener: Listener, cli: CliBind, admin: Arc<Admin>, room: Rc<Se
                 Ok((stream, from)) => {
                     let _ = stream.set_nodelay(true);
                     let protocol = if from.is_ipv4() { "tcpv4" } else { "tcpv6" };
-                    spawn(&admin, cli, stream, place, (protocol, from.to_string()));
+                    spawn(
+                        &admin,
+                        Cli::new(cli, admin.timeout),
+                        stream,
+                        Some(place),
+                        (protocol, from.to_string()),
+                    );
                 }
                 Err(e) => rest(&e).await,
             },
             Listener::Unix(l) => match l.accept().await {
-                Ok((stream, _)) => spawn(&admin, cli, stream, place, ("unix_stream", "unix:1".into())),
+                Ok((stream, _)) => {
+                    let from = ("unix_stream", "unix:1".into());
+                    spawn(&admin, Cli::new(cli, admin.timeout), stream, Some(place), from);
+                }
                 Err(e) => rest(&e).await,
             },
         }
@@ -118,9 +173,9 @@ async fn rest(e: &io::Error) {
 
 fn spawn(
     admin: &Arc<Admin>,
-    cli: CliBind,
+    cli: Cli,
     stream: impl session::Stream + 'static,
-    place: Place,
+    place: Option<Place>,
     (protocol, source): (&'static str, String),
 ) {
     let admin = admin.clone();

@@ -98,8 +98,7 @@ struct Client<S> {
 }
 
 /// Serves a connection to its end.
-pub async fn run(admin: Arc<Admin>, bind: CliBind, stream: impl Stream) {
-    let cli = Cli::new(bind, admin.timeout);
+pub async fn run(admin: Arc<Admin>, cli: Cli, stream: impl Stream) {
     let mut client = Client { stream, input: Vec::new(), admin, cli };
     // an error means that the client is gone
     let _ = client.serve().await;

@@ -102,16 +102,7 @@ pub struct Bound {
 pub fn bind(model: &Model, files: &[String], sockets: &dyn Sockets) -> Result<Vec<Bound>, Vec<String>> {
     let Some(config) = model.global.ext.get::<CliConfig>() else { return Ok(Vec::new()) };
     let backlog = config.maxconn.unwrap_or(10).min(i32::MAX as u32) as i32;
-    let options = ListenOptions {
-        backlog: backlog.max(16),
-        reuse_port: !model.global.noreuseport,
-        no_delay: false,
-        keepalive: None,
-        smart_accept: false,
-        rcvbuf: None,
-        sndbuf: None,
-        notsent_lowat: None,
-    };
+    let options = options(backlog.max(16), !model.global.noreuseport);
     let (mut bound, mut failed) = (Vec::new(), Vec::new());
     for bind in &config.sockets {
         match sockets.listen(bind, &options) {
@@ -133,8 +124,24 @@ pub fn bind(model: &Model, files: &[String], sockets: &dyn Sockets) -> Result<Ve
     if failed.is_empty() { Ok(bound) } else { Err(failed) }
 }
 
+/// What a socket of commands is asked for.
+#[must_use]
+pub fn options(backlog: i32, reuse_port: bool) -> ListenOptions {
+    ListenOptions {
+        backlog,
+        reuse_port,
+        no_delay: false,
+        keepalive: None,
+        smart_accept: false,
+        rcvbuf: None,
+        sndbuf: None,
+        notsent_lowat: None,
+    }
+}
+
 /// An address with its family in front.
-fn name(bind: &Bind) -> String {
+#[must_use]
+pub fn name(bind: &Bind) -> String {
     let printable =
         |b: &[u8]| String::from_utf8_lossy(b.split(|c| *c == 0).next().unwrap_or_default()).into_owned();
     match &bind.address.host {

@@ -257,7 +257,7 @@ fn dump_class(registry: &Registry, class: &str) -> String {
         "cnv" => portcullis_sample::dump::converters(&vocabulary()),
         "acl" => portcullis_sample::dump::acls(&vocabulary()),
         "cfg" => dump_configuration(registry),
-        "cli" => portcullis_admin::command::dump(),
+        "cli" => portcullis_admin::command::dump(&crate::mcli::dump()),
         "flt" => dump_filters(),
         _ => dump_names(registry, "svc", "# List of registered service names:\n"),
     }

@@ -1,20 +1,28 @@
 //! What passes between the master and a worker, and between an old worker and the new one, over a pair of sockets.
 //!
-//! A worker tells the master `R` when it serves. A new worker, which has the master's end of the old one's pair, asks
+//! A worker tells the master what it says while it starts (`T` and the text), and `R` when it serves. The master gives it
+//! connections for its Runtime API (`C`, level, modes). A new worker, which has the master's end of the old one's pair, asks
 //! `L` and gets the listening sockets: one packet each, with its names as its text, and a full stop at the end.
 
+use crate::mcli::Visit;
+use portcullis_admin::Level;
 use portcullis_transport::handover::{self, Given};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair, sockopt,
-};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, send, socketpair, sockopt};
 use std::io;
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
 
 const READY: &[u8] = b"R";
 const LISTENERS: &[u8] = b"L";
 const END: &[u8] = b".";
+/// In front of what a worker has said.
+const SAID: u8 = b'T';
+/// In front of what a connection may do.
+const VISIT: u8 = b'C';
+/// Most bytes of a text in one packet.
+const TEXT: usize = 4000;
 /// Nobody waits longer for the other end.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Longest names of a socket.
@@ -25,12 +33,16 @@ const MAX_NAMES: usize = 1024;
 pub struct Link(OwnedFd);
 
 /// What the other end wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Heard {
     /// The worker serves.
     Ready,
     /// The new worker wants the listening sockets.
     Listeners,
+    /// The worker has said this on its standard error.
+    Said(String),
+    /// A connection for the Runtime API.
+    Visit(portcullis_admin::Visit),
     /// Nothing yet.
     Nothing,
     /// The other end is gone.
@@ -72,17 +84,34 @@ impl Link {
         let _ = send(&self.0, READY, SendFlags::NOSIGNAL);
     }
 
+    /// Tells the master what the worker has said.
+    pub fn said(&self, text: &str) {
+        for chunk in text.as_bytes().chunks(TEXT) {
+            let _ = send(&self.0, &[&[SAID], chunk].concat(), SendFlags::NOSIGNAL);
+        }
+    }
+
+    /// Makes a connection to the worker's Runtime API.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn visit(&self, visit: &Visit) -> io::Result<UnixStream> {
+        let (mine, theirs) = UnixStream::pair()?;
+        let text = [VISIT, visit.level as u8, u8::from(visit.expert), u8::from(visit.experimental)];
+        let fd = Arc::new(OwnedFd::from(theirs));
+        handover::send_message(&self.0, &text, std::slice::from_ref(&fd))?;
+        Ok(mine)
+    }
+
     /// What has come, without waiting.
     pub fn hear(&self) -> Heard {
-        let mut text = [0u8; 8];
-        match recv(&self.0, &mut text[..], RecvFlags::DONTWAIT) {
-            Ok((0, _)) => Heard::Gone,
-            Ok((n, _)) => match &text[..n] {
-                READY => Heard::Ready,
-                LISTENERS => Heard::Listeners,
-                _ => Heard::Nothing,
-            },
-            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Heard::Nothing,
+        let (mut text, mut fds) = ([0u8; TEXT + 1], Vec::new());
+        match handover::receive_message(&self.0, &mut text, &mut fds, RecvFlags::DONTWAIT) {
+            Ok(0) => Heard::Gone,
+            Ok(n) => understand(text.get(..n).unwrap_or_default(), fds.pop()),
+            Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+                Heard::Nothing
+            }
             Err(_) => Heard::Gone,
         }
     }
@@ -113,6 +142,24 @@ impl Link {
     }
 }
 
+fn understand(text: &[u8], fd: Option<OwnedFd>) -> Heard {
+    match (text, fd) {
+        (READY, _) => Heard::Ready,
+        (LISTENERS, _) => Heard::Listeners,
+        ([SAID, said @ ..], _) => Heard::Said(String::from_utf8_lossy(said).into_owned()),
+        ([VISIT, level, expert, experimental], Some(fd)) => {
+            let level = [Level::User, Level::Operator, Level::Admin].into_iter().find(|l| *l as u8 == *level);
+            Heard::Visit(portcullis_admin::Visit {
+                stream: fd.into(),
+                level: level.unwrap_or(Level::User),
+                expert: *expert != 0,
+                experimental: *experimental != 0,
+            })
+        }
+        _ => Heard::Nothing,
+    }
+}
+
 impl AsFd for Link {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
@@ -126,18 +173,27 @@ mod tests {
     #[test]
     fn tells_and_ends() {
         let (master, worker) = Link::pair().unwrap();
-        assert_eq!(master.hear(), Heard::Nothing);
+        assert!(matches!(master.hear(), Heard::Nothing));
+        worker.said("one\n");
         worker.ready();
-        assert_eq!(master.hear(), Heard::Ready);
+        assert!(matches!(master.hear(), Heard::Said(text) if text == "one\n"));
+        assert!(matches!(master.hear(), Heard::Ready));
+        let visit = Visit { level: Level::Operator, expert: true, experimental: false };
+        let mut mine = master.visit(&visit).unwrap();
+        let Heard::Visit(got) = worker.hear() else { panic!("no visit") };
+        assert_eq!((got.level, got.expert, got.experimental), (Level::Operator, true, false));
+        std::io::Write::write_all(&mut &got.stream, b"hi").unwrap();
+        let mut hi = [0; 2];
+        std::io::Read::read_exact(&mut mine, &mut hi).unwrap();
         drop(worker);
-        assert_eq!(master.hear(), Heard::Gone);
+        assert!(matches!(master.hear(), Heard::Gone));
     }
 
     #[test]
     fn sockets_pass() {
         let (new, old) = Link::pair().unwrap();
         let answer = std::thread::spawn(move || {
-            while old.hear() != Heard::Listeners {
+            while !matches!(old.hear(), Heard::Listeners) {
                 std::thread::yield_now();
             }
             let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -11,6 +11,8 @@ mod limits;
 mod link;
 mod load;
 mod master;
+mod mcli;
+mod memory;
 mod notify;
 mod options;
 mod say;
@@ -88,6 +90,10 @@ fn run(options: &Options, program: &master::Program) -> ExitCode {
     }
     if options.check {
         return workers::check(options);
+    }
+    if !options.master && !options.master_sockets.is_empty() {
+        say::alert("a master CLI socket was defined, but master-worker mode (-W) is not enabled.");
+        return ExitCode::FAILURE;
     }
     let signals = match Signals::take(SIGNALS) {
         Ok(signals) => signals,

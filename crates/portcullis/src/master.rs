@@ -3,13 +3,15 @@
 
 use crate::daemon::{self, Background, Split};
 use crate::link::{Heard, Link};
+use crate::mcli::{self, Cli, Listed, Supervisor, Visit, Wanted};
+use crate::memory::{self, Memory, Remembered};
 use crate::notify::Notifier;
 use crate::options::Options;
 use crate::{load, say, takeover, workers};
 use portcullis_config::Global;
 use portcullis_sys::signals::{self, Signals, number};
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fd::AsFd;
+use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, waitpid};
 use std::ffi::CString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -52,6 +54,9 @@ struct Worker {
     reloads: u32,
     link: Link,
     current: bool,
+    /// When it began, in seconds since boot.
+    since: u64,
+    version: String,
 }
 
 struct Master<'a> {
@@ -66,14 +71,34 @@ struct Master<'a> {
     stopping: bool,
     /// SIGUSR2 came while a worker was starting.
     again: bool,
+    /// The next reload, or the one that is going on, ends old workers at once.
+    hard: bool,
+    /// The connection that is told how the reload goes.
+    waiting: Option<OwnedFd>,
+    cli: Cli,
+    /// Its addresses (`HAPROXY_MASTER_CLI`).
+    cli_addresses: String,
+    /// Reloads, and those that failed since the last one that did not.
+    reloads: (u32, u32),
+    /// When the first master began.
+    since: u64,
     /// What the master ends with.
     code: u8,
 }
 
 /// Runs as master, or as the worker that it starts.
 pub fn run(options: &Options, program: &Program, signals: &Signals) -> ExitCode {
-    let workers = recall();
+    say::keep();
     let again = std::env::var_os(STATE).is_some();
+    let memory = Memory::parse(&std::env::var(STATE).unwrap_or_default());
+    let workers: Vec<Worker> = memory.workers.into_iter().filter_map(Worker::remembered).collect();
+    let cli = match Cli::open(&options.master_sockets, memory.sockets) {
+        Ok(cli) => cli,
+        Err(all) => {
+            all.iter().for_each(say::alert);
+            return ExitCode::FAILURE;
+        }
+    };
     let global = match load::global(options) {
         Ok(global) => global,
         Err(message) => {
@@ -115,25 +140,46 @@ pub fn run(options: &Options, program: &Program, signals: &Signals) -> ExitCode 
         background,
         stopping: false,
         again: false,
+        hard: memory.hard,
+        waiting: memory.waiting,
+        cli_addresses: cli.addresses(),
+        cli,
+        reloads: memory.reloads,
+        since: if again { memory.since } else { now() },
         code: 0,
     }
     .live()
 }
 
-/// The workers of the master that this process was before it executed itself.
-fn recall() -> Vec<Worker> {
-    let state = std::env::var(STATE).unwrap_or_default();
-    let worker = |text: &str| -> Option<Worker> {
-        let mut parts = text.split(':').map(|n| n.parse::<i32>().ok());
-        let (pid, reloads, fd, current) = (parts.next()??, parts.next()??, parts.next()??, parts.next()??);
-        Some(Worker {
-            pid: Pid::from_raw(pid)?,
-            reloads: reloads.unsigned_abs(),
-            link: Link::taken(fd).ok()?,
-            current: current == 1,
+impl Worker {
+    /// One of the master that this process was before it executed itself.
+    fn remembered(r: Remembered) -> Option<Self> {
+        Some(Self {
+            pid: Pid::from_raw(r.pid)?,
+            reloads: r.reloads,
+            link: Link::taken(r.fd).ok()?,
+            current: r.current,
+            since: r.since,
+            version: r.version,
         })
-    };
-    state.split(',').filter_map(worker).collect()
+    }
+
+    /// For the master that this process becomes.
+    fn remember(&self) -> Option<Remembered> {
+        Some(Remembered {
+            pid: self.pid.as_raw_nonzero().get(),
+            reloads: self.reloads,
+            fd: self.link.leave().ok()?,
+            current: self.current,
+            since: self.since,
+            version: self.version.clone(),
+        })
+    }
+}
+
+/// Seconds since boot.
+fn now() -> u64 {
+    u64::try_from(rustix::time::clock_gettime(rustix::time::ClockId::Boottime).tv_sec).unwrap_or(0)
 }
 
 impl Master<'_> {
@@ -151,6 +197,7 @@ impl Master<'_> {
             while let Some(signal) = self.signals.next() {
                 self.signal(signal);
             }
+            self.serve_cli();
             if self.workers.is_empty() && !self.idles() {
                 return self.end();
             }
@@ -200,6 +247,8 @@ impl Master<'_> {
     fn be_worker(&mut self, link: Link) -> ExitCode {
         say::introduce_again();
         self.background = None;
+        // the master's alone
+        (self.cli, self.waiting) = (Cli::default(), None);
         let mut old = None;
         for worker in self.workers.drain(..) {
             if worker.current {
@@ -209,11 +258,31 @@ impl Master<'_> {
         workers::run(self.options, self.signals, Some(workers::Master { link, old }))
     }
 
+    /// Connections of the master CLI.
+    fn serve_cli(&mut self) {
+        let mut cli = std::mem::take(&mut self.cli);
+        if let Some(Wanted { client, hard }) = cli.turn(self) {
+            (self.again, self.hard, self.waiting) = (true, hard, Some(client));
+        }
+        self.cli = cli;
+    }
+
+    /// Tells the one who asked for this reload how it went.
+    fn report(&mut self, success: bool) {
+        if let Some(client) = self.waiting.take() {
+            mcli::report(client, success, &say::so_far());
+        }
+    }
+
     /// Waits for the new worker's word.
     fn await_worker(&mut self, pid: Pid, link: Link) {
         loop {
             match link.hear() {
                 Heard::Ready => return self.serves(pid, link),
+                Heard::Said(text) => {
+                    say::keep_of_another(&text);
+                    continue;
+                }
                 Heard::Gone => {
                     let status = waitpid(Some(pid), WaitOptions::empty()).ok().flatten().map(|(_, s)| s);
                     return self.failed(pid, status);
@@ -221,6 +290,7 @@ impl Master<'_> {
                 _ => {}
             }
             self.wait(Some(&link));
+            self.serve_cli();
             while let Some(signal) = self.signals.next() {
                 if matches!(signal, number::SIGTERM | number::SIGINT | number::SIGUSR1)
                     && let Some(s) = Signal::from_named_raw(signal)
@@ -239,11 +309,14 @@ impl Master<'_> {
         for worker in &mut self.workers {
             worker.current = false;
             worker.reloads += 1;
-            let signal = if worker.reloads > most { Signal::TERM } else { Signal::USR1 };
+            let signal = if worker.reloads > most || self.hard { Signal::TERM } else { Signal::USR1 };
             let _ = kill_process(worker.pid, signal);
         }
         let first = self.workers.is_empty();
-        self.workers.push(Worker { pid, reloads: 0, link, current: true });
+        let version = portcullis_config::VERSION.to_string();
+        self.workers.push(Worker { pid, reloads: 0, link, current: true, since: now(), version });
+        self.reloads.1 = 0;
+        self.hard = false;
         if first && std::env::var_os(STATE).is_none() {
             takeover::finish(self.options);
         }
@@ -251,6 +324,8 @@ impl Master<'_> {
             background.ready();
         }
         self.notifier.ready();
+        self.report(true);
+        say::started();
     }
 
     /// The new worker has ended before it served.
@@ -263,13 +338,18 @@ impl Master<'_> {
         if self.workers.is_empty() {
             self.code = code.max(1);
         } else {
-            self.notifier.ready();
+            self.workers.iter_mut().for_each(|w| w.reloads += 1);
+            self.reloads.1 += 1;
+            self.hard = false;
+            self.notifier.failed();
         }
+        self.report(false);
     }
 
     fn wait(&self, link: Option<&Link>) {
         let mut fds = vec![PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN)];
         fds.extend(link.map(|l| PollFd::from_borrowed_fd(l.as_fd(), PollFlags::IN)));
+        self.cli.poll_fds(&mut fds);
         // interrupted or failed: the caller looks at everything anyhow
         let _ = poll(&mut fds, None);
     }
@@ -339,17 +419,69 @@ impl Master<'_> {
     fn reload(&mut self) {
         say::notice("Reloading HAProxy");
         self.notifier.reloading();
-        let state: Vec<String> = self
-            .workers
-            .iter()
-            .filter_map(|w| {
-                let fd = w.link.leave().ok()?;
-                Some(format!("{}:{}:{fd}:{}", w.pid.as_raw_nonzero(), w.reloads, u8::from(w.current)))
-            })
-            .collect();
-        let why = execute(self.program, &state.join(","));
+        let state = self.remember();
+        let why = execute(self.program, &state);
         say::warning(format!("Cannot execute {} again : {why}", self.program.path.display()));
         self.notifier.ready();
+        self.hard = false;
+        self.report(false);
+    }
+
+    /// What the master that this process becomes has to know.
+    fn remember(&self) -> String {
+        let (all, failed) = self.reloads;
+        let mut parts = vec![memory::master((all + 1, failed), self.since, self.hard)];
+        parts.extend(self.workers.iter().filter_map(Worker::remember).map(|w| memory::worker(&w)));
+        parts.extend(self.cli.leave().into_iter().map(memory::socket));
+        let waiting = self.waiting.as_ref().and_then(|fd| portcullis_sys::fd::leave(fd).ok());
+        parts.extend(waiting.map(memory::waiting));
+        parts.join(",")
+    }
+}
+
+impl Supervisor for Master<'_> {
+    fn pid_of(&self, relative: u32) -> Option<i32> {
+        let found = self.workers.iter().find(|w| w.current && relative == 1)?;
+        Some(found.pid.as_raw_nonzero().get())
+    }
+    fn is_worker(&self, pid: i32) -> bool {
+        self.workers.iter().any(|w| w.pid.as_raw_nonzero().get() == pid)
+    }
+    fn connect(&self, pid: i32, visit: &Visit) -> Option<std::os::unix::net::UnixStream> {
+        let worker = self.workers.iter().find(|w| w.pid.as_raw_nonzero().get() == pid)?;
+        worker.link.visit(visit).ok()
+    }
+    fn listed(&self) -> (Listed, Vec<Listed>) {
+        let now = now();
+        let of = |w: &Worker| Listed {
+            pid: w.pid.as_raw_nonzero().get(),
+            reloads: w.reloads,
+            failed: 0,
+            uptime: now.saturating_sub(w.since),
+            version: w.version.clone(),
+            ipc: (w.link.as_fd().as_raw_fd(), -1),
+        };
+        let master = Listed {
+            pid: i32::try_from(std::process::id()).unwrap_or(0),
+            reloads: self.reloads.0,
+            failed: self.reloads.1,
+            uptime: now.saturating_sub(self.since),
+            version: portcullis_config::VERSION.to_string(),
+            ipc: (-1, -1),
+        };
+        (master, self.workers.iter().rev().map(of).collect())
+    }
+    fn startup_logs(&self) -> String {
+        say::so_far()
+    }
+    fn reload_failed(&self) -> bool {
+        self.reloads.1 > 0
+    }
+    fn addresses(&self) -> String {
+        self.cli_addresses.clone()
+    }
+    fn files(&self) -> String {
+        self.options.files.iter().map(|f| f.display().to_string()).collect::<Vec<_>>().join(";")
     }
 }
 

@@ -21,6 +21,11 @@ impl Notifier {
         self.send(&format!("READY=1\nMAINPID={}\nSTATUS=Ready.\n", std::process::id()));
     }
 
+    /// The service works, on the configuration that it had.
+    pub fn failed(&self) {
+        self.send("READY=1\nSTATUS=Reload failed!\n");
+    }
+
     /// A new configuration is being loaded.
     pub fn reloading(&self) {
         let t = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);

@@ -27,6 +27,8 @@ pub struct Options {
     pub master: bool,
     /// `-Ws`: tells systemd.
     pub systemd: bool,
+    /// `-S`
+    pub master_sockets: Vec<String>,
     /// `-p`
     pub pidfile: Option<String>,
     /// `-sf`, `-st`: processes that this one replaces.
@@ -237,7 +239,13 @@ pub const ROWS: &[Row] = &[
         old(o, "-st", v, true)
     }),
     row("-x", "<unix_socket>", Takes::Word, "takes over listening sockets through a Unix socket", take_from),
-    not_yet("-S", "<bind>[,<bind options>...]", Takes::Word, "the master's command line socket"),
+    row(
+        "-S",
+        "<bind>[,<bind options>...]",
+        Takes::Word,
+        "the master's command line socket",
+        set!(o, v => o.master_sockets.push(v.into())),
+    ),
     not_yet("-4", "", Takes::Nothing, "resolvers consider IPv4 answers only"),
     row("-dC", "[[<key>],line]", Takes::Rest, "displays the configuration", dump),
     switch("-dD", "diagnostic mode: warns about suspicious statements", set!(o, _ => o.diagnose = true)),
@@ -439,7 +447,7 @@ mod tests {
         assert_eq!(read("file.cfg"), Err(Wrong::Usage));
         assert!(matches!(read("-f"), Err(Wrong::Message(_))));
         assert!(matches!(read("-sf abc"), Err(Wrong::Message(_))));
-        for refused in ["-S /x", "-4", "-dt", "-dt h1", "-d", "-dV", "-dA/x.tar"] {
+        for refused in ["-4", "-dt", "-dt h1", "-d", "-dV", "-dA/x.tar"] {
             let Err(Wrong::Message(text)) = read(refused) else { panic!("{refused} is taken") };
             assert!(text.contains("not supported yet"), "{refused}: {text}");
         }

@@ -3,13 +3,18 @@
 use portcullis_config::{Diagnostics, Severity, render};
 use std::io::Write;
 use std::path::Path;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// `-q` and `quiet`: nothing is said.
 static QUIET: AtomicBool = AtomicBool::new(false);
 /// The version was told already, as it is before the first warning or alert.
 static INTRODUCED: AtomicBool = AtomicBool::new(false);
+
+/// What was said since the process began or became what it is, while it is kept.
+static KEPT: Mutex<Option<String>> = Mutex::new(None);
+/// Most bytes of it.
+const MOST_KEPT: usize = 64 * 1024;
 
 /// Where the program is, for its introduction: found while the file system can still be seen.
 static PROGRAM: OnceLock<String> = OnceLock::new();
@@ -76,8 +81,42 @@ fn introduce(severity: Severity) {
     notice(format!("path to executable is {path} (Portcullis {})", env!("CARGO_PKG_VERSION")));
 }
 
+/// Keeps what is said from now on (`show startup-logs`).
+pub fn keep() {
+    *kept() = Some(String::new());
+}
+
+/// Keeps nothing more.
+pub fn keep_no_more() {
+    *kept() = None;
+}
+
+/// What was kept.
+pub fn so_far() -> String {
+    kept().clone().unwrap_or_default()
+}
+
+/// Adds what another process said.
+pub fn keep_of_another(text: &str) {
+    if let Some(kept) = kept().as_mut() {
+        let room = MOST_KEPT.saturating_sub(kept.len());
+        // whole lines
+        text.split_inclusive('\n')
+            .scan(room, |room, l| {
+                *room = room.checked_sub(l.len())?;
+                Some(l)
+            })
+            .for_each(|l| kept.push_str(l));
+    }
+}
+
+fn kept() -> MutexGuard<'static, Option<String>> {
+    KEPT.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// One write a message, so that those of several processes do not mix.
 fn raw(text: &str) {
+    keep_of_another(text);
     if !quiet() && !text.is_empty() {
         // nowhere to say that it cannot be said
         let _ = std::io::stderr().write_all(text.as_bytes());

@@ -2,6 +2,7 @@
 
 use crate::link::{Heard, Link};
 use crate::say;
+use portcullis_admin::Door;
 use portcullis_config::{Global, ProxyKind};
 use portcullis_proxy::plan::{Plan, ProxyPlan};
 use portcullis_proxy::start::Running;
@@ -44,7 +45,7 @@ pub fn until_stopped(
     signals: &Signals,
     link: Option<&Link>,
     running: Running,
-    sockets: &dyn Sockets,
+    (sockets, door): (&dyn Sockets, Option<&Door>),
     plan: &Plan,
     global: &Global,
 ) -> ExitCode {
@@ -57,6 +58,11 @@ pub fn until_stopped(
         }
         match link.map(Link::hear) {
             Some(Heard::Listeners) => link.iter().for_each(|l| l.give(&sockets.listening())),
+            Some(Heard::Visit(visit)) => {
+                if let Some(door) = door {
+                    door.enter(visit);
+                }
+            }
             // the master is gone, and nobody else would stop this process
             Some(Heard::Gone) => return ExitCode::FAILURE,
             _ => {}

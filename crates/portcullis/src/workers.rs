@@ -4,7 +4,8 @@ use crate::daemon::{self, Background, Split};
 use crate::link::Link;
 use crate::options::Options;
 use crate::{compose, confinement, cpus, limits, load, say, stop, takeover};
-use portcullis_config::{Loaded, Model, Severity, render};
+use portcullis_admin::Door;
+use portcullis_config::{Loaded, Model, Severity};
 use portcullis_proxy::plan::Plan;
 use portcullis_proxy::process::Process;
 use portcullis_proxy::start::{self, Bound, Running};
@@ -35,9 +36,15 @@ struct Opened {
 
 /// Starts and serves until it is told to stop.
 pub fn run(options: &Options, signals: &Signals, master: Option<Master>) -> ExitCode {
+    say::keep();
     match prepare(options, master.is_some()) {
         Ok((loaded, background)) => serve(options, signals, master, loaded, background),
-        Err(code) => code,
+        Err(code) => {
+            if let Some(master) = &master {
+                master.link.said(&say::so_far());
+            }
+            code
+        }
     }
 }
 
@@ -106,21 +113,35 @@ fn serve(
 ) -> ExitCode {
     let opened = match open(options, master.as_ref(), &mut loaded, background.is_some()) {
         Ok(opened) => opened,
-        Err(code) => return code,
+        Err(code) => {
+            if let Some(master) = &master {
+                master.link.said(&say::so_far());
+            }
+            return code;
+        }
     };
     let link = master.map(|m| m.link);
     let (model, plan, sockets) = (opened.model.clone(), opened.plan.clone(), opened.sockets.clone());
-    match begin(opened) {
-        Ok(running) => {
+    match begin(opened, link.is_some()) {
+        Ok((running, door)) => {
             say::started();
             takeover::finish(options);
             if let Some(background) = background {
                 background.ready();
             }
             if let Some(link) = &link {
+                link.said(&say::so_far());
                 link.ready();
             }
-            stop::until_stopped(signals, link.as_ref(), running, &*sockets, &plan, &model.global)
+            say::keep_no_more();
+            stop::until_stopped(
+                signals,
+                link.as_ref(),
+                running,
+                (&*sockets, door.as_ref()),
+                &plan,
+                &model.global,
+            )
         }
         Err(message) => failed(message),
     }
@@ -170,17 +191,14 @@ fn open(
     if let Some(path) = model.global.pidfile.as_deref().filter(|_| daemon) {
         daemon::write_pid(path).map_err(failed)?;
     }
-    let about = portcullis_admin::About {
-        startup_logs: render::all(&loaded.diags, Severity::Notice, std::process::id()),
-        files: loaded.diags.files.clone(),
-    };
+    let about = portcullis_admin::About { startup_logs: say::so_far(), files: loaded.diags.files.clone() };
     let warnings = loaded.diags.count(Severity::Warning) as u32;
     let sockets = Arc::new(sockets);
     Ok(Opened { model: Arc::new(model), plan, process, sockets, bound, control, about, warnings })
 }
 
 /// Gives up privileges, then starts the threads.
-fn begin(opened: Opened) -> Result<Running, String> {
+fn begin(opened: Opened, visited: bool) -> Result<(Running, Option<Door>), String> {
     let Opened { model, plan, process, sockets, bound, control, about, warnings } = opened;
     confinement::confine(&model.global)?;
     let places = Arc::new(model.global.thread_cpus.clone());
@@ -194,10 +212,10 @@ fn begin(opened: Opened) -> Result<Running, String> {
     let running = start::start(&plan, process, bound, Arc::new(place))
         .map_err(|e| format!("[haproxy.main()] Cannot start the workers : {e}"))?;
     let admin = portcullis_admin::Admin::new(vitals, plan, sockets, about);
-    portcullis_admin::serve(control, admin)
+    let door = portcullis_admin::serve(control, admin, visited)
         .map_err(|e| format!("[haproxy.main()] Cannot serve the Runtime API : {e}"))?;
     confinement::seal(&model.global);
-    Ok(running)
+    Ok((running, door))
 }
 
 /// Says why the process ends.

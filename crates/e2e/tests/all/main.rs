@@ -15,6 +15,7 @@ mod limits;
 mod listeners;
 mod logs;
 mod master;
+mod master_cli;
 mod places;
 mod proxy_protocol;
 mod retries;
