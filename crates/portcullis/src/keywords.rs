@@ -141,6 +141,10 @@ fn judge(entry: Entry, registry: &Registry, vocabulary: &Vocabulary) -> Entry {
             Some(s) => entry.works(String::new(), s.help),
             None => entry,
         },
+        ("cli", "master") => match crate::mcli::about(name) {
+            Some((args, help)) => entry.works(args.into(), help),
+            None => entry,
+        },
         ("cli", "worker") => match portcullis_admin::command::all().find(|r| r.name == name) {
             Some(r) => entry.works(r.args.into(), r.help),
             None => entry,

@@ -171,6 +171,12 @@ pub fn dump() -> Vec<&'static str> {
     ROWS.iter().map(|r| r.name).collect()
 }
 
+/// Arguments and help of a command that works.
+pub fn about(name: &str) -> Option<(&'static str, &'static str)> {
+    let row = ROWS.iter().find(|r| r.name == name && r.name != "mcli-debug-mode")?;
+    Some((row.args, row.help))
+}
+
 fn entries() -> Vec<Entry> {
     ROWS.iter().filter(|r| !r.hidden).map(Row::entry).collect()
 }

@@ -10,7 +10,7 @@ mod commands;
 mod prefix;
 mod show;
 
-pub use commands::dump;
+pub use commands::{about, dump};
 pub use show::Listed;
 
 use crate::say;
