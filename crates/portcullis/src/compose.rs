@@ -32,6 +32,7 @@ pub fn registry() -> Registry {
             users,
             variables,
             portcullis_proxy::rules::rows(),
+            portcullis_stats::rows(),
             portcullis_admin::rows(),
             logs,
             own,

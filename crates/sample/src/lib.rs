@@ -34,6 +34,7 @@ pub use acl::{Acl, Acls, Conflict, Reader, Test, Verdict, Warning};
 pub use condition::{Condition, Program};
 pub use expr::{Expr, ExprError};
 pub use facts::{Facts, Timers};
+pub use fetch::auth::basic as basic_authorization;
 pub use format::Format;
 pub use place::Places;
 pub use row::{AclKeyword, Convert, Fetch, SampleRows, Vocabulary, vocabulary};

@@ -128,6 +128,11 @@ impl Named {
     pub fn initial_weight(&self, call: &Call<'_>) -> u32 {
         initial_weight(call, &self.server)
     }
+    /// What can be done to it.
+    pub fn on(&self, call: &Call<'_>) -> portcullis_stats::actions::On<'_> {
+        let now = call.admin.now();
+        portcullis_stats::actions::On { backend: &self.backend, server: &self.server, now }
+    }
     /// Something about it has changed.
     pub fn touch(&self, call: &Call<'_>) {
         self.server.touch(call.admin.now());

@@ -42,14 +42,7 @@ fn admin(call: &mut Call<'_>, to: Admin) -> Outcome {
 }
 
 fn change(call: &Call<'_>, named: &Named, to: Admin) -> Outcome {
-    let before = named.server.admin();
-    if before != to {
-        named.backend.set_admin(&named.server, to);
-        if before == Admin::Maint || to == Admin::Maint {
-            named.server.touch(call.admin.now());
-        }
-        named.backend.touch(call.admin.now());
-    }
+    named.on(call).admin(to);
     Outcome::Nothing
 }
 
@@ -86,10 +79,7 @@ fn health(call: &Call<'_>, named: &Named) -> Outcome {
         "down" => Health::Down,
         _ => return Outcome::err("'set server <srv> health' expects 'up', 'stopping', or 'down'."),
     };
-    if named.server.health() != to {
-        named.backend.set_health(&named.server, to);
-        named.touch(call);
-    }
+    named.on(call).health(to);
     Outcome::Nothing
 }
 

@@ -26,6 +26,7 @@ mod services;
 mod signals;
 mod smuggling;
 mod sources;
+mod statistics;
 mod takeover;
 mod tcp;
 mod timeouts;

@@ -1,6 +1,7 @@
 //! Who offers applets: services that rules name, and what a proxy answers by itself.
 
 use super::{Applet, Ask};
+use crate::reply::Answer;
 use crate::rules::Rules;
 use crate::rules::table::Sets;
 use portcullis_message::Head;
@@ -53,5 +54,8 @@ pub trait Intercept: std::fmt::Debug + Send + Sync {
     /// Rules of its own that are run first.
     fn rules(&self) -> &Rules;
     /// Makes an applet for a request.
-    fn begin(&self, ask: &Ask<'_, '_, '_>) -> Box<dyn Applet>;
+    ///
+    /// # Errors
+    /// What is answered instead.
+    fn begin(&self, ask: &Ask<'_, '_, '_>) -> Result<Box<dyn Applet>, Box<Answer>>;
 }

@@ -165,8 +165,13 @@ pub async fn intercept(x: &mut Exchange<'_>, session: &mut Session, by: &dyn Int
     let worker = session.worker().clone();
     let plan = x.plan;
     let cx = x.rule_cx(&worker, Direction::Request, true);
-    let applet = by.begin(&Ask { worker: &worker, plan, cx: &cx });
-    Stop::applet(Chosen { name: by.server(), ruled: false, applet })
+    match by.begin(&Ask { worker: &worker, plan, cx: &cx }) {
+        Ok(applet) => Stop::applet(Chosen { name: by.server(), ruled: false, applet }),
+        Err(answer) => {
+            x.intercepted(session);
+            Stop::answer(*b"LR", *answer)
+        }
+    }
 }
 
 impl Exchange<'_> {

@@ -9,7 +9,8 @@ use portcullis_config::Opts;
 
 /// The question: 401 with a challenge for the realm, the backend's name unless the rule has one; 407 to those who use
 /// us as their proxy (`option http-use-proxy-header`).
-pub(super) fn challenge(realm: Option<&[u8]>, cx: &RuleCx<'_, '_>) -> Answer {
+#[must_use]
+pub fn challenge(realm: Option<&[u8]>, cx: &RuleCx<'_, '_>) -> Answer {
     let scope = cx.scope();
     let absolute = cx.request.as_deref().is_some_and(|r| !matches!(r.target().first(), Some(b'/' | b'*')));
     let front = super::internal::frontend_at_work(&scope);

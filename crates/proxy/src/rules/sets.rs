@@ -70,6 +70,8 @@ pub struct RuleSets {
     pub http_after_response: Rules,
     /// `redirect`: behind `http-request`.
     pub redirect: Rules,
+    /// `stats http-request`: who may see the statistics page.
+    pub stats_request: Rules,
     /// `use_backend`
     pub use_backend: Routes,
     /// `use-server`: indexes are those of servers.
@@ -92,6 +94,7 @@ impl RuleSets {
             &mut self.http_response,
             &mut self.http_after_response,
             &mut self.redirect,
+            &mut self.stats_request,
         ] {
             set.compile();
         }

@@ -20,7 +20,8 @@ fn authorization<'h>(head: &'h Head, name: &'h [u8]) -> Option<(&'h [u8], &'h [u
 }
 
 /// User and password of the Basic scheme.
-pub(super) fn basic(head: &Head) -> Option<(Vec<u8>, Vec<u8>)> {
+#[must_use]
+pub fn basic(head: &Head) -> Option<(Vec<u8>, Vec<u8>)> {
     let (scheme, rest) = authorization(head, b"authorization")?;
     if !scheme.eq_ignore_ascii_case(b"basic") {
         return None;

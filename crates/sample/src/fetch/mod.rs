@@ -1,6 +1,6 @@
 //! Sample fetches (manual sections 7.3.2 to 7.3.6).
 
-mod auth;
+pub(crate) mod auth;
 pub mod bytes;
 pub mod connection;
 pub mod constant;

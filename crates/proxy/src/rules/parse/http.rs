@@ -7,7 +7,7 @@ use crate::rules::lang::{At, Parsing};
 use crate::rules::redirect::Redirect;
 use crate::rules::sets::{Guard, RuleSets, Rules};
 use crate::rules::table::{self, Sets, Works};
-use portcullis_config::{Cx, Line, ProxyKind};
+use portcullis_config::{Cx, Line, ProxyKind, Word};
 use std::sync::Arc;
 
 /// One of the three rule sets.
@@ -29,6 +29,17 @@ pub fn request(cx: &mut Cx<'_>, line: &Line) {
     if rule(cx, line, &set) {
         order::warn(cx, Stage::HttpRequest);
     }
+}
+
+/// `stats http-request`; did that work?
+pub fn statistics(cx: &mut Cx<'_>, line: &Line) -> bool {
+    let set = Set {
+        keyword: "http-request",
+        bit: Sets::HTTP_REQUEST,
+        at: At::HttpRequest,
+        rules: |s| &mut s.stats_request,
+    };
+    rule_at(cx, line, &set, 2)
 }
 
 /// `http-response`
@@ -55,34 +66,39 @@ pub fn after_response(cx: &mut Cx<'_>, line: &Line) {
 
 /// Parses a rule and adds it; did that work?
 fn rule(cx: &mut Cx<'_>, line: &Line, set: &Set) -> bool {
+    rule_at(cx, line, set, 1)
+}
+
+/// The same for a rule whose action is this word.
+fn rule_at(cx: &mut Cx<'_>, line: &Line, set: &Set, action: usize) -> bool {
     let keyword = set.keyword;
     if anonymous(cx) {
         cx.alert(line.word(0), format!("'{keyword}' not allowed in anonymous 'defaults' section."));
         return false;
     }
     warn_if_unreachable(cx, set);
-    let name = line.word(1).map(|w| w.str().into_owned()).unwrap_or_default();
+    let name = line.word(action).map(|w| w.str().into_owned()).unwrap_or_default();
     let Some(row) = table::find(set.bit, &name) else {
-        unknown(cx, line, set, &name);
+        unknown(cx, line.word(action), set, &name);
         return false;
     };
     let parse = match row.works {
         Works::Yes(parse) => parse,
         Works::NotYet(what) => {
-            cx.alert(line.word(1), format!("'{keyword} {name}' is not supported yet ({what})."));
+            cx.alert(line.word(action), format!("'{keyword} {name}' is not supported yet ({what})."));
             return false;
         }
     };
     if name == "normalize-uri" && !cx.model.global.experimental {
         let message = "'normalize-uri' action is experimental, must be allowed via a global 'expose-experimental-directives'";
-        cx.alert(line.word(1), message);
+        cx.alert(line.word(action), message);
         return false;
     }
-    let mut p = Parsing::new(cx, line.args(2), set.at);
+    let mut p = Parsing::new(cx, line.args(action + 1), set.at);
     let parsed = match parse(&mut p, set.bit) {
         Ok(parsed) => parsed,
         Err(why) => {
-            let at = p.args.at.saturating_sub(1).max(1);
+            let at = p.args.at.saturating_sub(1).max(action);
             let owner = section(cx);
             let message = format!("error detected in {owner} while parsing '{keyword} {name}' rule : {why}.");
             cx.alert(line.word(at), message);
@@ -115,7 +131,7 @@ fn rule(cx: &mut Cx<'_>, line: &Line, set: &Set) -> bool {
     true
 }
 
-fn unknown(cx: &mut Cx<'_>, line: &Line, set: &Set, name: &str) {
+fn unknown(cx: &mut Cx<'_>, word: Option<&Word>, set: &Set, name: &str) {
     let mut message = format!("'{}' expects {}, but got '{name}'", set.keyword, table::list(set.bit));
     message.push_str(match name {
         "" => " (missing argument).",
@@ -124,7 +140,7 @@ fn unknown(cx: &mut Cx<'_>, line: &Line, set: &Set, name: &str) {
     if let Some(near) = table::nearest(set.bit, name) {
         message.push_str(&format!(" Did you mean '{near}' maybe ?"));
     }
-    cx.alert(line.word(1), message);
+    cx.alert(word, message);
 }
 
 /// A rule behind one that always ends the set is never reached.
