@@ -218,13 +218,13 @@ fn in_a_backend() {
 fn changes() {
     scenario("statistics/changes", |w| {
         w.ok("o1");
-        w.proxy(&page("stats uri /s\nstats admin if TRUE"));
+        w.proxy(&page("stats uri /s\nstats refresh 9s\nstats admin if TRUE"));
         let mut c = w.client("fe");
         for (options, body) in [
             ("", "s=s1&b=be&action=maint"),
             ("", "s=s1&s=s2&action=ready&b=be"),
             (";up", "s=s1&b=be&action=drain"),
-            (";norefresh;up;scope=be", "s=s1&b=%234&action=ready"),
+            (";norefresh;up;scope=be", "s=s1&b=%233&action=ready"),
             ("", "s=s1&b=be&action=disable"),
             ("", "s=s1&b=be&action=disable"),
             ("", "s=s1&b=be&action=enable"),

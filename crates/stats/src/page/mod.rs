@@ -109,7 +109,10 @@ impl Intercept for Page {
             common: self.common.clone(),
             worker: ask.worker.clone(),
             plan: ask.plan.clone(),
-            options: Options::parse(rest),
+            options: match settings.refresh.is_zero() {
+                true => Options::parse(rest).without_refresh(),
+                false => Options::parse(rest),
+            },
             admin,
             bodyless: method == Method::Head,
             work,

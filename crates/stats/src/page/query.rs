@@ -62,6 +62,13 @@ impl Options {
         }
     }
 
+    /// Nothing is refreshed, so that this need not be said.
+    #[must_use]
+    pub fn without_refresh(mut self) -> Self {
+        self.norefresh = false;
+        self
+    }
+
     /// They as a URI has them, without what is wanted and what came of a change.
     #[must_use]
     pub fn text(&self) -> String {

@@ -39,7 +39,15 @@ pub fn statistics(cx: &mut Cx<'_>, line: &Line) -> bool {
         at: At::HttpRequest,
         rules: |s| &mut s.stats_request,
     };
-    rule_at(cx, line, &set, 2)
+    if !rule_at(cx, line, &set, 2) {
+        return false;
+    }
+    // the page has a realm of its own
+    let rule = cx.ext::<RuleSets>().stats_request.list.last_mut().and_then(Arc::get_mut);
+    if let Some(Rule { action: Action::Auth(realm @ None), .. }) = rule {
+        *realm = Some(Box::from(&b"HAProxy Statistics"[..]));
+    }
+    true
 }
 
 /// `http-response`
