@@ -36,6 +36,21 @@ macro_rules! wrong {
 }
 
 wrong! {
+    stats_alone: "frontend fe\n  bind :${fe}\n  stats\n";
+    stats_unknown: "frontend fe\n  bind :${fe}\n  stats foo\n";
+    stats_auth_alone: "frontend fe\n  bind :${fe}\n  stats auth\n";
+    stats_uri_alone: "frontend fe\n  bind :${fe}\n  stats uri\n";
+    stats_realm_alone: "frontend fe\n  bind :${fe}\n  stats realm\n";
+    stats_scope_alone: "frontend fe\n  bind :${fe}\n  stats scope\n";
+    stats_refresh_of_nonsense: "frontend fe\n  bind :${fe}\n  stats refresh x\n";
+    stats_admin_without_condition: "frontend fe\n  bind :${fe}\n  stats admin\n";
+    stats_admin_unknown_acl: "frontend fe\n  bind :${fe}\n  stats admin if FOO\n";
+    stats_rule_unknown: "frontend fe\n  bind :${fe}\n  stats http-request foo\n";
+    stats_rules_and_users: "frontend fe\n  bind :${fe}\n  stats http-request allow\n  stats auth a:b\n";
+    stats_node_of_nonsense: "frontend fe\n  bind :${fe}\n  stats show-node a/b\n";
+    stats_user_twice: "frontend fe\n  bind :${fe}\n  stats auth a:b\n  stats auth a:c\n";
+    stats_admin_in_defaults: "  stats admin if TRUE\nfrontend fe\n  bind :${fe}\n";
+    stats_in_tcp: "listen fe\n  mode tcp\n  bind :${fe}\n  stats enable\n";
     service_unknown: "frontend fe\n  bind :${fe}\n  http-request use-service foo\n";
     service_without_name: "frontend fe\n  bind :${fe}\n  http-request use-service\n";
     service_without_name_in_tcp: "frontend fe\n  bind :${fe}\n  tcp-request content use-service\n";

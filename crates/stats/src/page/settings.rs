@@ -185,7 +185,11 @@ fn refresh(cx: &mut Cx<'_>, line: &Line) {
             cx.alert(Some(word), message);
         }
         Err(value::TimeError::Overflow) => {
-            cx.alert(Some(word), value::overflow(word, "stats refresh interval"));
+            let text = word.str();
+            let message = format!(
+                "timer overflow in argument <{text}> to stats refresh interval, maximum value is 2147483647 s (~68 years)."
+            );
+            cx.alert(Some(word), message);
         }
     }
 }
@@ -290,7 +294,8 @@ fn check(model: &mut Model, diags: &mut Diagnostics) {
     for proxy in &mut model.proxies {
         let Some(settings) = proxy.ext.get::<Kept>().and_then(|k| k.0.clone()) else { continue };
         if proxy.mode != Mode::Http {
-            let owner = format!("{} '{}'", proxy.kind.name(), proxy.name);
+            let kind = if proxy.kind == ProxyKind::Listen { "proxy" } else { proxy.kind.name() };
+            let owner = format!("{kind} '{}'", proxy.name);
             let message = format!("'stats' statement ignored for {owner} as it requires HTTP mode.");
             diags.late(Severity::Warning, Some(proxy.place), message);
             continue;

@@ -84,7 +84,7 @@ fn rule_at(cx: &mut Cx<'_>, line: &Line, set: &Set, action: usize) -> bool {
         cx.alert(line.word(0), format!("'{keyword}' not allowed in anonymous 'defaults' section."));
         return false;
     }
-    warn_if_unreachable(cx, set);
+    warn_if_unreachable(cx, set, action);
     let name = line.word(action).map(|w| w.str().into_owned()).unwrap_or_default();
     let Some(row) = table::find(set.bit, &name) else {
         unknown(cx, line.word(action), set, &name);
@@ -152,14 +152,15 @@ fn unknown(cx: &mut Cx<'_>, word: Option<&Word>, set: &Set, name: &str) {
 }
 
 /// A rule behind one that always ends the set is never reached.
-fn warn_if_unreachable(cx: &mut Cx<'_>, set: &Set) {
+fn warn_if_unreachable(cx: &mut Cx<'_>, set: &Set, action: usize) {
     let start = cx.proxy().place;
     let last = (set.rules)(cx.ext()).last().filter(|r| r.place > start);
     if last.is_some_and(|r| r.condition.is_none() && r.action.is_final()) {
-        let message = format!(
-            "previous '{}' action is final and has no condition attached, further entries are NOOP.",
-            set.keyword
-        );
+        let what = match action {
+            1 => format!("previous '{}' action is final and has", set.keyword),
+            _ => "previous 'stats' action has".to_owned(),
+        };
+        let message = format!("{what} no condition attached, further entries are NOOP.");
         cx.warn(None, message);
     }
 }
