@@ -48,7 +48,6 @@ wrong! {
     stats_rule_unknown: "frontend fe\n  bind :${fe}\n  stats http-request foo\n";
     stats_rules_and_users: "frontend fe\n  bind :${fe}\n  stats http-request allow\n  stats auth a:b\n";
     stats_node_of_nonsense: "frontend fe\n  bind :${fe}\n  stats show-node a/b\n";
-    stats_user_twice: "frontend fe\n  bind :${fe}\n  stats auth a:b\n  stats auth a:c\n";
     stats_admin_in_defaults: "  stats admin if TRUE\nfrontend fe\n  bind :${fe}\n";
     stats_in_tcp: "listen fe\n  mode tcp\n  bind :${fe}\n  stats enable\n";
     service_unknown: "frontend fe\n  bind :${fe}\n  http-request use-service foo\n";
