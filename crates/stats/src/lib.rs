@@ -1,5 +1,6 @@
 //! Statistics: what the lines of proxies ([`lines`]) and the figures of the process ([`figures`]) are made from, and
-//! the walk over them ([`walk`]). The Runtime API, the statistics page and the exporter all read them here.
+//! the walk over them ([`walk`]). The Runtime API, the statistics page ([`page`]) and the exporter ([`promex`]) all read
+//! them here.
 #![forbid(unsafe_code)]
 
 pub mod actions;
