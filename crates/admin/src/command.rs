@@ -82,12 +82,41 @@ pub enum Outcome {
     Text(Vec<u8>),
     /// Text in pieces, each made when the one before has been sent.
     Pieces(Box<dyn Iterator<Item = Vec<u8>> + Send>),
+    /// What a ring holds and what comes into it, until the client sends something.
+    Follow(Follow),
     /// Something to wait for.
     Later(Pin<Box<dyn Future<Output = Outcome>>>),
     /// Give the listening sockets over the connection, then close it.
     GiveSockets,
     /// Close the connection.
     Close,
+}
+
+/// A ring that is read as it is written (`show events -w`).
+pub struct Follow {
+    /// The ring.
+    pub ring: Arc<portcullis_telemetry::log::Ring>,
+    /// The number of the next event.
+    pub at: u64,
+    /// What stands behind each.
+    pub end: u8,
+}
+
+impl Follow {
+    /// The next bytes; none: [`Follow::more`] tells when there are some.
+    pub fn next(&mut self, most: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.at = self.ring.read(self.at, self.end, most, &mut bytes);
+        bytes
+    }
+    /// Waits for the next event.
+    pub async fn more(&self) {
+        std::future::poll_fn(|cx| match self.ring.wait(self.at, cx.waker()) {
+            true => std::task::Poll::Pending,
+            false => std::task::Poll::Ready(()),
+        })
+        .await;
+    }
 }
 
 impl Outcome {

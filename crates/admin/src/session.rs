@@ -244,6 +244,10 @@ impl<S: Stream> Client<S> {
                     }
                     return self.send(b"\n").await.map(|()| true);
                 }
+                Outcome::Follow(ring) => {
+                    self.follow(ring).await?;
+                    return self.send(b"\n").await.map(|()| true);
+                }
                 Outcome::GiveSockets => {
                     if let Some(to) = self.stream.unix() {
                         // who does not take them has asked in vain
@@ -252,6 +256,27 @@ impl<S: Stream> Client<S> {
                     return Ok(false);
                 }
                 Outcome::Later(future) => outcome = future.await,
+            }
+        }
+    }
+
+    /// Sends what comes into a ring, until the client sends anything, which is thrown away, or has finished.
+    async fn follow(&mut self, mut ring: command::Follow) -> io::Result<()> {
+        loop {
+            let bytes = ring.next(crate::commands::rings::CHUNK);
+            if !bytes.is_empty() {
+                self.send(&bytes).await?;
+                tokio::task::yield_now().await;
+                continue;
+            }
+            if !self.input.is_empty() {
+                self.input.clear();
+                return Ok(());
+            }
+            let mut key = [0; 4096];
+            tokio::select! {
+                () = ring.more() => {}
+                read = self.stream.read(&mut key) => return read.map(drop),
             }
         }
     }

@@ -1,6 +1,6 @@
 //! `show events`: what rings hold.
 
-use crate::command::{Call, Outcome, Row};
+use crate::command::{Call, Follow, Outcome, Row};
 use crate::socket::Level;
 
 /// The rows of this file.
@@ -8,7 +8,7 @@ pub const ROWS: &[Row] =
     &[Row::new("show events", "[<sink>] [-w] [-n] [-0]", Level::User, "show event sink state", events)];
 
 /// Most bytes read from a ring at a time.
-const CHUNK: usize = 64 * 1024;
+pub const CHUNK: usize = 64 * 1024;
 
 fn events(call: &mut Call<'_>) -> Outcome {
     let rings = call.admin.process.sinks.rings().to_vec();
@@ -34,26 +34,29 @@ fn events(call: &mut Call<'_>) -> Outcome {
         return Outcome::err("Permission denied");
     }
     let name = call.arg(2);
-    let (mut end, mut from_now) = (b'\n', false);
+    let (mut end, mut from_now, mut waits) = (b'\n', false, false);
     for i in 3..call.words.len() {
         for c in call.arg(i).trim_start_matches('-').chars() {
             match c {
                 '0' => end = 0,
                 'n' => from_now = true,
-                'w' => return Outcome::err("'show events -w' is not supported yet."),
+                'w' => waits = true,
                 _ => return Outcome::err("unknown option"),
             }
         }
     }
     let Some(ring) = rings.into_iter().find(|r| r.config().name == *name) else {
         return if name == "stdout" || name == "stderr" {
-            Outcome::Nothing
+            Outcome::notice("Nothing to report for this sink")
         } else {
             Outcome::err("No such event sink")
         };
     };
     let (first, last) = ring.range();
     let mut at = if from_now { last } else { first };
+    if waits {
+        return Outcome::Follow(Follow { ring, at, end });
+    }
     Outcome::Pieces(Box::new(std::iter::from_fn(move || {
         let mut bytes = Vec::new();
         if at >= last {

@@ -887,3 +887,50 @@ fn configuration() {
         }
     });
 }
+
+/// `show events -w` follows a ring until something is sent.
+#[test]
+fn rings_are_followed() {
+    scenario("runtime_api/rings_are_followed", |w| {
+        let config = GLOBAL.replacen("global\n", "global\n  log ring@r1 local0\n", 1).replacen(
+            "defaults\n",
+            "ring r1\n  size 32768\n  format raw\ndefaults\n  log global\n",
+            1,
+        );
+        w.proxy(&format!(
+            "{config}frontend fe\n  bind 127.0.0.1:${{fe}}\n  log-format \"got %HU\"\n  http-request return status 200\n"
+        ));
+        let path = w.dir().join("cli");
+        let connect = || {
+            let s = wait_for(PATIENCE, || UnixStream::connect(&path).ok()).unwrap();
+            s.set_read_timeout(Some(PATIENCE)).unwrap();
+            s
+        };
+        /// Reads up to this end.
+        fn upto(s: &mut UnixStream, end: &str) -> String {
+            let (mut text, mut byte) = (String::new(), [0; 1]);
+            while !text.ends_with(end) && matches!(s.read(&mut byte), Ok(1)) {
+                text.push(byte[0] as char);
+            }
+            text
+        }
+        get(w, "/1");
+        let mut all = connect();
+        all.write_all(b"show events r1 -w;show version\n").unwrap();
+        w.note(format!("{:?}", upto(&mut all, "got /1\n")));
+        let mut prompted = connect();
+        prompted.write_all(b"prompt\n").unwrap();
+        upto(&mut prompted, "> ");
+        prompted.write_all(b"show events r1 -w\n").unwrap();
+        w.note(format!("{:?}", upto(&mut prompted, "got /1\n")));
+        get(w, "/2");
+        w.note(format!("{:?}", upto(&mut all, "got /2\n")));
+        w.note(format!("{:?}", upto(&mut prompted, "got /2\n")));
+        all.write_all(b"x").unwrap();
+        w.note(format!("stopped: {}", upto(&mut all, "\n\n\n").matches("3.5-dev5").count()));
+        prompted.write_all(b"show version\n").unwrap();
+        w.note(format!("{:?}", upto(&mut prompted, "> ")));
+        note(w, "show events r1 -wn", &ask(w, "show events r1 -wn"));
+        note(w, "show events stdout", &ask(w, "show events stdout -w"));
+    });
+}
