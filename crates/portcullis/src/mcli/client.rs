@@ -6,7 +6,7 @@ use super::{Supervisor, Visit};
 use portcullis_admin::Level;
 use portcullis_admin::line;
 use rustix::event::{PollFd, PollFlags};
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use std::collections::VecDeque;
 use std::net::Shutdown;
@@ -149,17 +149,20 @@ impl Client {
         self.socket
     }
 
-    /// What to wait for.
+    /// What to wait for. A socket of which nothing is wanted is left out: one whose other end is gone would always be ready.
     pub fn poll_fds<'a>(&'a self, into: &mut Vec<PollFd<'a>>) {
-        let mut wanted = PollFlags::empty();
-        wanted.set(PollFlags::IN, !self.ended && self.input.len() < LONGEST);
-        wanted.set(PollFlags::OUT, !self.output.is_empty());
-        into.push(PollFd::from_borrowed_fd(self.socket.as_fd(), wanted));
-        if let At::Worker { worker, .. } = &self.at {
+        let mut wait = |fd: BorrowedFd<'a>, read: bool, write: bool| {
             let mut wanted = PollFlags::empty();
-            wanted.set(PollFlags::IN, self.output.len() < AHEAD);
-            wanted.set(PollFlags::OUT, !worker.input.is_empty());
-            into.push(PollFd::from_borrowed_fd(worker.stream.as_fd(), wanted));
+            wanted.set(PollFlags::IN, read);
+            wanted.set(PollFlags::OUT, write);
+            if !wanted.is_empty() {
+                into.push(PollFd::from_borrowed_fd(fd, wanted));
+            }
+        };
+        let hears = !self.ended && self.input.len() < LONGEST;
+        wait(self.socket.as_fd(), hears, !self.output.is_empty());
+        if let At::Worker { worker, .. } = &self.at {
+            wait(worker.stream.as_fd(), self.output.len() < AHEAD, !worker.input.is_empty());
         }
     }
 
@@ -447,4 +450,28 @@ fn write(to: impl AsFd, bytes: &[u8]) -> Result<usize, Errno> {
         }
     }
     Ok(sent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A client that is gone while a worker answers does not wake the master again and again.
+    #[test]
+    fn who_is_gone_is_not_waited_for() {
+        let (socket, _) = UnixStream::pair().unwrap();
+        let (stream, _worker) = UnixStream::pair().unwrap();
+        let mut client = Client::new(socket.into(), Level::Admin);
+        let worker = Worker { stream, input: Vec::new(), both_ways: false, shut: true };
+        client.at = At::Worker { worker, then: VecDeque::new(), payload: None };
+        let count = |c: &Client| {
+            let mut fds = Vec::new();
+            c.poll_fds(&mut fds);
+            fds.len()
+        };
+        assert_eq!(count(&client), 2);
+        client.receive().unwrap();
+        assert!(client.ended);
+        assert_eq!(count(&client), 1);
+    }
 }
