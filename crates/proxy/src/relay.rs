@@ -42,12 +42,44 @@ pub enum End {
     ServerLate,
     /// A filter ended it.
     Filtered,
+    /// `tcp-response content` rules ended it.
+    Ruled(Ruling),
     /// Ended from outside.
     Aborted(crate::worker::slots::Abort),
 }
 
+/// What ends a stream whose response is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ruling {
+    /// `reject`
+    Reject,
+    /// `silent-drop`
+    Vanish,
+    /// `close`
+    Close,
+}
+
+/// What has been read of a direction and has not gone on yet.
+pub struct Seen<'b> {
+    /// The bytes.
+    pub bytes: &'b [u8],
+    /// There will be no more, or no more fits.
+    pub all: bool,
+}
+
+/// Looks at the first bytes of a direction before they go on.
+pub trait Inspect {
+    /// Ready when they may go on, with nothing to look at any more; pending: with more bytes, or after a while.
+    ///
+    /// # Errors
+    /// When the stream is to end.
+    fn poll(&mut self, cx: &mut Context<'_>, seen: Seen<'_>) -> Poll<Result<(), Ruling>>;
+}
+
 /// One direction.
-pub struct Lane {
+pub struct Lane<'r> {
+    /// Who looks at what comes first, until that one has decided.
+    pub inspect: Option<Box<dyn Inspect + 'r>>,
     buffer: Option<Buffer>,
     pipe: Option<Pipe>,
     may_splice: bool,
@@ -67,13 +99,15 @@ enum Broken {
     Source,
     Sink,
     Filtered,
+    Ruled(Ruling),
 }
 
-impl Lane {
+impl Lane<'_> {
     /// `first`: bytes that were read already. What has a gate is not spliced.
     #[must_use]
     pub fn new(first: Option<Buffer>, may_splice: bool, gate: Option<Box<Gate>>) -> Self {
         Self {
+            inspect: None,
             buffer: first,
             pipe: None,
             may_splice: may_splice && gate.is_none(),
@@ -95,6 +129,12 @@ impl Lane {
         from: &Conn,
         to: &Conn,
     ) -> Poll<Result<(), Broken>> {
+        if self.inspect.is_some() {
+            match self.inspect(cx, task, from) {
+                Poll::Ready(Ok(())) => self.inspect = None,
+                other => return other,
+            }
+        }
         while !self.closed {
             let written = if let Some(b) = self.buffer.as_mut().filter(|b| !b.is_empty()) {
                 let mut len = b.len();
@@ -142,6 +182,44 @@ impl Lane {
         }
         self.release(task);
         if self.closed { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+
+    /// Reads, and shows what there is, until it is decided.
+    fn inspect(&mut self, cx: &mut Context<'_>, task: &Task, from: &Conn) -> Poll<Result<(), Broken>> {
+        loop {
+            let Some(inspect) = &mut self.inspect else { return Poll::Ready(Ok(())) };
+            let (bytes, full) = self.buffer.as_ref().map_or((&[][..], false), |b| (b.data(), b.is_full()));
+            match inspect.poll(cx, Seen { bytes, all: self.ended || full }) {
+                Poll::Ready(ruling) => return Poll::Ready(ruling.map_err(Broken::Ruled)),
+                // only the inspector's timer is left to wait for
+                Poll::Pending if self.ended || full => return Poll::Pending,
+                Poll::Pending => {}
+            }
+            match std::task::ready!(
+                from.poll_recv(cx, self.buffer.get_or_insert_with(|| task.worker.buffers.take()))
+            ) {
+                Err(_) => return Poll::Ready(Err(Broken::Source)),
+                Ok(0) => self.ended = true,
+                Ok(_) => self.reads = self.reads.wrapping_add(1),
+            }
+        }
+    }
+
+    /// Bytes that were read and did not go on.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.buffer.as_ref().map_or(0, Buffer::len)
+    }
+
+    /// The stream ends before it was decided: what has come goes on, as far as it can at once.
+    pub fn let_go(&mut self, to: &Conn) {
+        let undecided = self.inspect.take().is_some();
+        let Some(b) = self.buffer.as_mut().filter(|b| undecided && !b.is_empty()) else { return };
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        if let Poll::Ready(Ok(n)) = to.poll_send(&mut cx, &[IoSlice::new(b.data())], false) {
+            b.consume(n);
+            self.bytes += n as u64;
+        }
     }
 
     fn read(&mut self, cx: &mut Context<'_>, task: &Task, from: &Conn) -> Poll<std::io::Result<usize>> {
@@ -203,8 +281,8 @@ impl Lane {
 /// does not count as its activity (`option independent-streams`).
 pub async fn relay(
     task: &Task,
-    (client, up): (&Conn, &mut Lane),
-    (server, down): (&Conn, &mut Lane),
+    (client, up): (&Conn, &mut Lane<'_>),
+    (server, down): (&Conn, &mut Lane<'_>),
     timeouts: &Timeouts,
     independent: bool,
 ) -> End {
@@ -221,6 +299,7 @@ pub async fn relay(
                 Poll::Ready(Err(Broken::Source)) => return Poll::Ready(broken[0]),
                 Poll::Ready(Err(Broken::Sink)) => return Poll::Ready(broken[1]),
                 Poll::Ready(Err(Broken::Filtered)) => return Poll::Ready(End::Filtered),
+                Poll::Ready(Err(Broken::Ruled(ruling))) => return Poll::Ready(End::Ruled(ruling)),
                 _ => {}
             }
         }

@@ -1,9 +1,11 @@
 //! TCP mode: rules, a server, bytes both ways, a log line.
 
+mod inspect;
+
 use crate::filter::{Chain, Gate, Point, Stage, Verdict};
 use crate::outcome;
 use crate::plan::{Plan, ProxyPlan, ServerPlan};
-use crate::relay::{self, End, Lane, Timeouts};
+use crate::relay::{self, End, Inspect, Lane, Ruling, Timeouts};
 use crate::reply::{ErrorPages, Pages};
 use crate::rules::{BodyState, Cursor, Effects, Flow, RuleCx, Wait, run as run_rules};
 use crate::session::Session;
@@ -87,7 +89,8 @@ pub async fn run(session: &mut Session, first: Option<Buffer>) {
     drop(held);
     let back = s.back;
     let server = s.server.take();
-    outcome::finish(&mut s.facts, session, front, back, server.as_deref(), None);
+    let heads = outcome::Heads::none(s.effects.log_level);
+    outcome::finish(&mut s.facts, session, front, back, server.as_deref(), Some(&heads));
     if let Some(b) = s.first.take() {
         worker.buffers.give(b);
     }
@@ -274,8 +277,8 @@ async fn serve<'p>(
     (hash, stay): (Option<u32>, Option<Arc<ServerState>>),
     first: Option<Buffer>,
 ) -> Option<Arc<ServerState>> {
-    let Stream { front, facts, filters, effects, .. } = s;
-    let front: &ProxyPlan = front;
+    let Stream { plan, front, facts, filters, effects, .. } = s;
+    let front: &'p ProxyPlan = front;
     let mut wish = Wish {
         client: &session.conn,
         // a client that has ended without a byte wants nothing
@@ -304,7 +307,8 @@ async fn serve<'p>(
     session.worker().slots.set_server(session.task.slot, back.index, Some(found.server.index));
     facts.srvconn = found.slot.server().sessions.get();
     if front.has(Opts::LOGASAP) {
-        outcome::log_as_soon_as_possible(facts, session, front, None);
+        let heads = outcome::Heads::none(effects.log_level);
+        outcome::log_as_soon_as_possible(facts, session, front, Some(&heads));
     }
     let splice = |side: Opts| {
         let wanted = Opts::SPLICE_AUTO | side;
@@ -318,6 +322,9 @@ async fn serve<'p>(
     }
     let mut up = Lane::new(preface, splice(Opts::SPLICE_REQUEST), gate(Direction::Request));
     let mut down = Lane::new(None, splice(Opts::SPLICE_RESPONSE), gate(Direction::Response));
+    let parts = inspect::Parts { facts, effects, plan, front, filters: chain, client: &session.conn };
+    let rules = inspect::ResponseRules::of(back, parts, &session.task);
+    down.inspect = rules.map(|r| r as Box<dyn Inspect + '_>);
     let timeouts = Timeouts {
         client: front.timeouts.client,
         server: back.timeouts.server,
@@ -330,12 +337,25 @@ async fn serve<'p>(
     let end =
         relay::relay(&session.task, (&session.conn, &mut up), (server, &mut down), &timeouts, independent)
             .await;
-    facts.bytes_up = up.bytes;
-    facts.bytes_down = down.bytes;
-    facts.termination[..2].copy_from_slice(&termination(end));
+    if matches!(end, End::ServerLate | End::ClientLate | End::ServerBroke) {
+        down.let_go(&session.conn);
+    }
+    let refused = matches!(end, End::Ruled(_));
+    let bytes = (up.bytes, down.bytes + if refused { down.held() as u64 } else { 0 });
     up.discard(&session.task);
     down.discard(&session.task);
-    if end != End::Closed || back.has(Opts::NOLINGER) {
+    (facts.bytes_up, facts.bytes_down) = bytes;
+    facts.termination[..2].copy_from_slice(&termination(end));
+    if refused {
+        // what is left unread would make a reset of the close
+        session.conn.discard_input(true);
+        server.discard_input(true);
+    }
+    if matches!(end, End::Ruled(Ruling::Reject | Ruling::Vanish)) {
+        outcome::denied(session, front, Some(back), Some(&state), portcullis_sample::Direction::Response);
+    }
+    let in_order = matches!(end, End::Closed | End::Ruled(Ruling::Reject | Ruling::Vanish));
+    if !in_order || back.has(Opts::NOLINGER) {
         server.reset_on_close();
     }
     if front.has(Opts::NOLINGER) {
@@ -371,12 +391,13 @@ fn with_preface(
 #[must_use]
 pub fn termination(end: End) -> [u8; 2] {
     match end {
-        End::Closed => *b"--",
+        End::Closed | End::Ruled(Ruling::Close) => *b"--",
         End::ClientBroke => *b"CD",
         End::ServerBroke => *b"SD",
         End::ClientLate => *b"cD",
         End::ServerLate => *b"sD",
-        End::Filtered => *b"PD",
+        End::Filtered | End::Ruled(Ruling::Reject) => *b"PD",
+        End::Ruled(Ruling::Vanish) => *b"PR",
         End::Aborted(why) => [why.letter(), b'D'],
     }
 }

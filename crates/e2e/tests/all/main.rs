@@ -29,6 +29,7 @@ mod sources;
 mod statistics;
 mod takeover;
 mod tcp;
+mod tcp_response;
 mod timeouts;
 mod tunnels;
 mod users_and_lists;

@@ -451,12 +451,8 @@ fn finish(mut x: Exchange<'_>, session: &mut Session) -> After {
         }
         let mut told = x.facts;
         told.request_line = x.scratch.request_line();
-        let scope = outcome::Heads {
-            request: &x.scratch.request,
-            response: &x.scratch.response,
-            level: x.effects.log_level,
-        };
-        outcome::finish(&mut told, session, x.front, x.back, x.server.as_deref(), Some(&scope));
+        let heads = outcome::Heads::of(&x.scratch.request, &x.scratch.response, x.effects.log_level);
+        outcome::finish(&mut told, session, x.front, x.back, x.server.as_deref(), Some(&heads));
     }
     let mut scratch = x.scratch;
     scratch.line.clear();

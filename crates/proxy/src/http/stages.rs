@@ -194,23 +194,7 @@ impl Exchange<'_> {
 
     /// Counts a denial: in the frontend, its listener, and in the backend once there is one.
     fn denied(&self, session: &Session, direction: Direction) {
-        let w = usize::from(session.worker().id);
-        let front = self.front.front.counters.of(w);
-        let listener = session.listener.counts.counters.of(w);
-        let back = self.back.filter(|b| b.index != self.front.index).and_then(|b| b.state.as_ref());
-        let back = back.map(|s| s.counters.of(w));
-        let (f, l, b) = match direction {
-            Direction::Request => (&front.denied_req, &listener.denied_req, back.map(|b| &b.denied_req)),
-            Direction::Response => (&front.denied_resp, &listener.denied_resp, back.map(|b| &b.denied_resp)),
-        };
-        f.inc();
-        l.inc();
-        if let Some(b) = b {
-            b.inc();
-        }
-        if let (Direction::Response, Some(s)) = (direction, &self.server) {
-            s.counters.of(w).denied_resp.inc();
-        }
+        crate::outcome::denied(session, self.front, self.back, self.server.as_ref(), direction);
     }
 }
 

@@ -17,16 +17,30 @@ use portcullis_sample::vars::Vars;
 use portcullis_sample::{Direction, Facts, Message, Scope};
 use portcullis_telemetry::gauge::Held;
 use portcullis_telemetry::log::{Level, Structured};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// The heads that a log format may look at, and what rules said about logging.
 pub struct Heads<'a> {
-    /// The request's, as rules left it.
-    pub request: &'a Head,
+    /// The request's, as rules left it; TCP has none.
+    pub request: Message<'a>,
     /// The response's.
-    pub response: &'a Head,
+    pub response: Message<'a>,
     /// `set-log-level`: inside, `None` is silent.
     pub level: Option<Option<u8>>,
+}
+
+impl<'a> Heads<'a> {
+    /// Of HTTP.
+    #[must_use]
+    pub fn of(request: &'a Head, response: &'a Head, level: Option<Option<u8>>) -> Self {
+        Self { request: Message::Here(request), response: Message::Here(response), level }
+    }
+    /// Of TCP.
+    #[must_use]
+    pub fn none(level: Option<Option<u8>>) -> Self {
+        Self { request: Message::None, response: Message::None, level }
+    }
 }
 
 /// What is known when a stream begins.
@@ -159,8 +173,8 @@ fn log(facts: &mut Facts<'_>, session: &Session, front: &ProxyPlan, heads: Optio
         wall: worker.clock.wall(),
         ext: crate::rules::internal::ext(&plan),
         direction: Direction::Response,
-        request: heads.map_or(Message::None, |h| Message::Here(h.request)),
-        response: heads.map_or(Message::None, |h| Message::Here(h.response)),
+        request: heads.map_or(Message::None, |h| h.request),
+        response: heads.map_or(Message::None, |h| h.response),
         ..Scope::new(facts, &worker.random)
     };
     let formats = &front.formats;
@@ -310,4 +324,31 @@ fn times(facts: &Facts<'_>) -> [u64; 4] {
     let total = if facts.http { t.active } else { t.total };
     [t.queue, t.connect, if facts.http { t.response } else { 0 }, total]
         .map(|n| u64::try_from(n).unwrap_or(0))
+}
+
+/// Counts a request or response that rules refused.
+pub fn denied(
+    session: &Session,
+    front: &ProxyPlan,
+    back: Option<&ProxyPlan>,
+    server: Option<&Arc<ServerState>>,
+    direction: Direction,
+) {
+    let w = usize::from(session.worker().id);
+    let counters = front.front.counters.of(w);
+    let listener = session.listener.counts.counters.of(w);
+    let back =
+        back.filter(|b| b.index != front.index).and_then(|b| b.state.as_ref()).map(|s| s.counters.of(w));
+    let (f, l, b) = match direction {
+        Direction::Request => (&counters.denied_req, &listener.denied_req, back.map(|b| &b.denied_req)),
+        Direction::Response => (&counters.denied_resp, &listener.denied_resp, back.map(|b| &b.denied_resp)),
+    };
+    f.inc();
+    l.inc();
+    if let Some(b) = b {
+        b.inc();
+    }
+    if let (Direction::Response, Some(s)) = (direction, server) {
+        s.counters.of(w).denied_resp.inc();
+    }
 }

@@ -25,15 +25,6 @@ fn check_all(model: &mut Model, diags: &mut Diagnostics) {
     capture::check(model, diags);
     for proxy in &model.proxies {
         let http = proxy.mode == Mode::Http;
-        let sets = proxy.ext.get::<super::RuleSets>();
-        if proxy.mode == Mode::Tcp && proxy.kind.back() && sets.is_some_and(|s| !s.tcp_response.is_empty()) {
-            let text = format!(
-                "'tcp-response content' in {} '{}' is not supported yet in TCP mode.",
-                kind(proxy),
-                proxy.name
-            );
-            diags.add(Severity::Alert, Some(proxy.place), text);
-        }
         if !http && proxy.ext.get::<Option<Arc<Forwarded>>>().is_some_and(Option::is_some) {
             let owner = format!("{} '{}'", kind(proxy), proxy.name);
             diags.add(
