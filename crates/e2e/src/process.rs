@@ -60,6 +60,20 @@ pub struct Output {
     pub stderr: String,
 }
 
+/// The command that runs a binary. Who runs the tests in the background of a shell has them ignore SIGINT, and so would every
+/// process that does not say otherwise.
+fn interruptible(binary: &Binary) -> Command {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored =
+        status.lines().find_map(|l| u64::from_str_radix(l.strip_prefix("SigIgn:")?.trim(), 16).ok());
+    if ignored.unwrap_or(0) & 1 << (Signal::INT.as_raw() - 1) == 0 {
+        return Command::new(&binary.path);
+    }
+    let mut command = Command::new("env");
+    command.arg("--default-signal=INT").arg(&binary.path);
+    command
+}
+
 /// A running process, leader of its own process group.
 pub struct Process {
     child: Child,
@@ -71,7 +85,7 @@ pub struct Process {
 impl Process {
     /// Starts `binary` with these arguments and additional environment variables.
     pub fn spawn(binary: &Binary, args: &[String], env: &[(String, String)]) -> Process {
-        let mut child = Command::new(&binary.path)
+        let mut child = interruptible(binary)
             .args(args)
             .envs(env.iter().map(|(k, v)| (k, v)))
             .env_remove("NOTIFY_SOCKET")

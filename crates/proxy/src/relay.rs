@@ -266,6 +266,17 @@ impl Lane<'_> {
         }
     }
 
+    /// Has its sender ended?
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Bytes wait for its receiver.
+    fn is_pending(&self) -> bool {
+        self.held() > 0 || self.pipe.as_ref().is_some_and(|p| p.held() > 0)
+    }
+
     /// Gives everything back, also what still holds bytes.
     pub fn discard(mut self, task: &Task) {
         if let Some(b) = self.buffer.take() {
@@ -277,8 +288,14 @@ impl Lane<'_> {
     }
 }
 
+/// When a side is late.
+fn due(awaited: bool, at: Millis) -> Millis {
+    if awaited { at } else { Millis::NEVER }
+}
+
 /// Relays until both directions have ended, one side breaks, or a timeout strikes. `independent`: what goes to a side
-/// does not count as its activity (`option independent-streams`).
+/// does not count as its activity (`option independent-streams`). Only a side that something is awaited of can be late: one
+/// that has ended is not, unless bytes wait for it.
 pub async fn relay(
     task: &Task,
     (client, up): (&Conn, &mut Lane<'_>),
@@ -288,6 +305,7 @@ pub async fn relay(
 ) -> End {
     let mut client_due = Millis(0);
     let mut server_due = Millis(0);
+    let mut awaited = (true, true);
     let mut first = true;
     poll_fn(|cx| {
         let before = (up.reads, up.writes, down.reads, down.writes, up.closed, down.closed);
@@ -317,8 +335,10 @@ pub async fn relay(
             || down.reads != before.2
             || (up.writes != before.1 && !independent)
             || (half && up.writes != before.1);
-        if client_active || server_active {
+        let now_awaited = (!up.ended || down.is_pending(), !down.ended || up.is_pending());
+        if client_active || server_active || now_awaited != awaited {
             first = false;
+            awaited = now_awaited;
             let now = task.worker.clock.now();
             let tunnel = timeouts.tunnel;
             let of = |normal: Option<Duration>, fin: Option<Duration>| match half {
@@ -331,11 +351,13 @@ pub async fn relay(
             if server_active {
                 server_due = now.after(of(timeouts.server, timeouts.server_fin));
             }
-            task.deadline(client_due.min(server_due));
+            task.deadline(due(awaited.0, client_due).min(due(awaited.1, server_due)));
         }
         match task.poll_woken(cx) {
             Some(Woken::Aborted(why)) => Poll::Ready(End::Aborted(why)),
-            Some(Woken::Late) if client_due <= server_due => Poll::Ready(End::ClientLate),
+            Some(Woken::Late) if due(awaited.0, client_due) <= due(awaited.1, server_due) => {
+                Poll::Ready(End::ClientLate)
+            }
             Some(Woken::Late) => Poll::Ready(End::ServerLate),
             None => Poll::Pending,
         }

@@ -341,6 +341,9 @@ async fn serve<'p>(
         down.let_go(&session.conn);
     }
     let refused = matches!(end, End::Ruled(_));
+    let late = matches!(end, End::ServerLate | End::ClientLate);
+    let in_order = matches!(end, End::Closed | End::Ruled(Ruling::Reject | Ruling::Vanish))
+        || (late && down.has_ended());
     let bytes = (up.bytes, down.bytes + if refused { down.held() as u64 } else { 0 });
     up.discard(&session.task);
     down.discard(&session.task);
@@ -354,7 +357,6 @@ async fn serve<'p>(
     if matches!(end, End::Ruled(Ruling::Reject | Ruling::Vanish)) {
         outcome::denied(session, front, Some(back), Some(&state), portcullis_sample::Direction::Response);
     }
-    let in_order = matches!(end, End::Closed | End::Ruled(Ruling::Reject | Ruling::Vanish));
     if !in_order || back.has(Opts::NOLINGER) {
         server.reset_on_close();
     }

@@ -324,6 +324,22 @@ fn kill(process: &portcullis_proxy::process::Process, t: &Told) {
     }
 }
 
+/// One message a worker, however many streams: each of them is woken once.
+fn kill_all(process: &portcullis_proxy::process::Process, all: &[Told]) {
+    for (id, worker) in (0..).zip(process.workers()) {
+        let slots: Vec<SlotId> = all.iter().filter(|t| t.worker == id).map(|t| t.slot).collect();
+        if slots.is_empty() {
+            continue;
+        }
+        worker.send(Mail::Run(Box::new(move |w| {
+            for slot in slots {
+                w.slots.abort(slot, Abort::Killed);
+            }
+            w.wake_all();
+        })));
+    }
+}
+
 fn shutdown_server(call: &mut Call<'_>) -> Outcome {
     let named = match super::server(call, 3) {
         Ok(n) => n,
@@ -336,7 +352,9 @@ fn shutdown_server(call: &mut Call<'_>) -> Outcome {
             server: Some(named.server.name.clone()),
             ..Narrow::default()
         };
-        ask(process.clone()).await.iter().filter(|t| narrow.wants(t)).for_each(|t| kill(&process, t));
+        let mut all = ask(process.clone()).await;
+        all.retain(|t| narrow.wants(t));
+        kill_all(&process, &all);
         Outcome::Nothing
     }))
 }

@@ -334,3 +334,45 @@ fn client_does_not_read_answers() {
         w.forget_logs();
     });
 }
+
+/// Once one side has ended, only the other one can be late: after its `-fin` timeout, else `timeout tunnel`, else its own.
+#[test]
+fn tcp_half_closed() {
+    for (name, client_ends, frontend, backend) in [
+        ("client_alone", true, "timeout client 300ms", "timeout server 900ms"),
+        ("client_and_client_fin", true, "timeout client-fin 300ms", "timeout server 900ms"),
+        ("client_and_server_fin", true, "", "timeout server-fin 600ms"),
+        ("client_and_both", true, "timeout client-fin 300ms", "timeout server-fin 900ms"),
+        ("client_and_tunnel", true, "", "timeout tunnel 600ms"),
+        ("client_and_tunnel_and_client_fin", true, "timeout client-fin 300ms", "timeout tunnel 900ms"),
+        ("server_alone", false, "timeout client 900ms", "timeout server 300ms"),
+        ("server_and_server_fin", false, "timeout client 900ms", "timeout server-fin 300ms"),
+        ("server_and_client_fin", false, "timeout client-fin 600ms", ""),
+        ("server_and_both", false, "timeout client-fin 900ms", "timeout server-fin 300ms"),
+        ("server_and_tunnel", false, "", "timeout tunnel 600ms"),
+        ("server_and_tunnel_and_server_fin", false, "", "timeout tunnel 900ms\ntimeout server-fin 300ms"),
+    ] {
+        scenario(&format!("timeouts/half_closed_by_{name}"), |w| {
+            let gate = portcullis_e2e::Gate::default();
+            let held = gate.clone();
+            w.origin("o1", move |mut c| {
+                c.read_exactly(6);
+                if !client_ends {
+                    c.half_close();
+                }
+                c.read_to_end();
+                held.wait();
+            });
+            let front = format!("mode tcp\noption tcplog\n{frontend}");
+            w.proxy(&sections(&front, &format!("mode tcp\n{backend}")));
+            let mut c = w.client("fe");
+            c.send("hello\n");
+            if client_ends {
+                c.half_close();
+            }
+            c.read_to_end();
+            w.logs(1);
+            gate.open();
+        });
+    }
+}

@@ -213,3 +213,40 @@ fn interim_answers_to_http_1_0() {
         w.logs(1);
     });
 }
+
+/// Once one side has ended, only the other one can be late.
+#[test]
+fn half_closed() {
+    for (name, client_ends, frontend, backend) in [
+        ("client", true, "timeout client 300ms", "timeout server 900ms"),
+        ("client_with_tunnel", true, "", "timeout tunnel 600ms"),
+        ("server", false, "timeout client 900ms", "timeout server 300ms"),
+        ("server_with_tunnel", false, "", "timeout tunnel 600ms"),
+    ] {
+        scenario(&format!("tunnels/half_closed_by_{name}"), |w| {
+            let gate = portcullis_e2e::Gate::default();
+            let held = gate.clone();
+            w.origin("o1", move |mut c| {
+                c.head();
+                c.send("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: foo\r\n\r\n");
+                c.read_exactly(6);
+                if !client_ends {
+                    c.half_close();
+                }
+                c.read_to_end();
+                held.wait();
+            });
+            w.proxy(&sections(frontend, backend));
+            let mut c = w.client("fe");
+            c.get("/", "Connection: Upgrade\r\nUpgrade: foo\r\n");
+            c.head();
+            c.send("hello\n");
+            if client_ends {
+                c.half_close();
+            }
+            c.read_to_end();
+            w.logs(1);
+            gate.open();
+        });
+    }
+}
