@@ -25,6 +25,8 @@ const ALLOCATOR: &str = "it tunes HAProxy's own memory pools; the allocator here
 const ZERO_COPY: &str = "it switches internal forwarding paths of HAProxy on or off; the bytes are the same";
 const SCHEDULER: &str = "it tunes HAProxy's own scheduler; tasks here are run by Tokio";
 const ZLIB: &str = "it tunes zlib; compression uses another library";
+const DHE: &str = "the suites with DHE are not offered: those with ECDHE are";
+const SHARED: &str = "there is one process, whose workers share the cache of sessions anyway";
 const DEBUG: &str = "it serves HAProxy's own debugging";
 
 /// The rows.
@@ -51,6 +53,7 @@ pub const ROWS: &[Keyword] = &[
     row("nopoll", "", POLLER),
     row("prealloc-fd", "", ALLOCATOR),
     row("profiling.memory", "<on|off>", DEBUG),
+    row("ssl-dh-param-file", "<file>", DHE),
     row("ssl-engine", "<name> [algo <list>]", ENGINE),
     row("ssl-mode-async", "", ENGINE),
     row("ssl-propquery", "<query>", ENGINE),
@@ -73,6 +76,8 @@ pub const ROWS: &[Keyword] = &[
     row("tune.recv_enough", "<size>", SCHEDULER),
     row("tune.runqueue-depth", "<number>", SCHEDULER),
     row("tune.sched.low-latency", "<on|off>", SCHEDULER),
+    row("tune.ssl.default-dh-param", "<number>", DHE),
+    row("tune.ssl.force-private-cache", "", SHARED),
     row("tune.zlib.memlevel", "<number>", ZLIB),
     row("tune.zlib.windowsize", "<number>", ZLIB),
     row("wurfl-cache-size", "<number>", DEVICE),

@@ -35,6 +35,8 @@ pub fn registry() -> Registry {
             portcullis_stats::rows(),
             portcullis_admin::rows(),
             logs,
+            portcullis_tls::rows::rows(),
+            Rows { server: portcullis_proxy::tls::OPTIONS, ..Rows::default() },
             own,
             none,
             portcullis_config::rows::later(),

@@ -44,6 +44,10 @@ pub async fn run_all(session: &mut Session) -> Result<Option<Buffer>, Refused> {
     if let Some(magic) = cip {
         rest = header(session, front, &CIP, rest, magic).await?;
     }
+    if let Some(acceptor) = session.listener.tls.clone() {
+        let first = rest.take();
+        crate::tls::accept(session, front, &acceptor, first).await?;
+    }
     if let Some(sets) = sets
         && rules(session, &plan, front, &sets.tcp_session, &mut effects, false).await.is_err()
     {
@@ -75,6 +79,7 @@ async fn rules(
     facts.frontend = session.destination();
     facts.frontend_name = &front.name;
     facts.backend_name = &front.name;
+    facts.frontend_tls = session.conn.tls_info();
     let mut cursor = Cursor::default();
     loop {
         let pages = Pages { backend: None, frontend: front.pages.as_deref().unwrap_or(&NO_PAGES) };

@@ -18,6 +18,7 @@ pub mod rules;
 pub mod session;
 pub mod start;
 pub mod tcp;
+pub mod tls;
 pub mod upstream;
 pub mod usesrc;
 pub mod worker;

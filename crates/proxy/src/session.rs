@@ -126,6 +126,7 @@ fn begin(session: &Session) {
 
 /// Closes the server connection that nobody else may use.
 fn end(session: &mut Session) {
+    session.conn.say_goodbye();
     if let Some(own) = session.private.take() {
         let mut idle = session.task.worker.idle.borrow_mut();
         if let Some(up) = idle.pool.remove(own) {

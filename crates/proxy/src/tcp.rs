@@ -310,11 +310,16 @@ async fn serve<'p>(
         let heads = outcome::Heads::none(effects.log_level);
         outcome::log_as_soon_as_possible(facts, session, front, Some(&heads));
     }
+    let clear = !session.conn.is_tls() && !found.upstream.conn.is_tls();
     let splice = |side: Opts| {
         let wanted = Opts::SPLICE_AUTO | side;
-        front.opts.intersects(wanted) || back.opts.intersects(wanted)
+        clear && (front.opts.intersects(wanted) || back.opts.intersects(wanted))
     };
-    let preface = with_preface(session.worker(), found.server, facts, first);
+    // a TLS server was sent its header before the handshake
+    let preface = match found.server.tls {
+        Some(_) => first,
+        None => with_preface(session.worker(), found.server, facts, first),
+    };
     let chain = filters.as_ref();
     let gate = |direction| chain.map(|c| Gate::new(c, &session.task, direction));
     if let Some(chain) = chain {

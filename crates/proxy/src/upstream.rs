@@ -25,6 +25,8 @@ pub struct Upstream {
     pub conn: Conn,
     /// Odd heads that came by it (`tune.h1.be.glitches-threshold`).
     pub glitches: u32,
+    /// What requests must have in common to share it.
+    pub key: u64,
     lease: Lease,
     watch: u32,
     waker: Waker,
@@ -174,6 +176,7 @@ impl Idle {
     /// Closes a connection.
     pub fn close(&mut self, up: Upstream) {
         self.forget(up.watch);
+        up.conn.say_goodbye();
         drop(up);
     }
 
@@ -281,14 +284,14 @@ pub struct Wish<'a> {
 }
 
 /// Why waiting ended early.
-enum Interrupt {
+pub(crate) enum Interrupt {
     Late,
     Aborted(crate::worker::slots::Abort),
     ClientGone,
 }
 
 /// Waits for something while the client and the clock are watched.
-async fn watched<T>(
+pub(crate) async fn watched<T>(
     task: &Task,
     wish: &Wish<'_>,
     mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
@@ -424,7 +427,7 @@ fn elapsed(task: &Task, since: Millis) -> i32 {
     i32::try_from(task.worker.clock.now().since(since)).unwrap_or(i32::MAX)
 }
 
-fn interrupted(i: Interrupt, late: [u8; 2]) -> Failure {
+pub(crate) fn interrupted(i: Interrupt, late: [u8; 2]) -> Failure {
     match i {
         Interrupt::Late => Failure { termination: late, status: 503 },
         Interrupt::ClientGone => Failure { termination: [b'C', late[1]], status: 0 },
@@ -514,18 +517,22 @@ async fn connect_once(
     let worker = &task.worker;
     let counters = slot.server().counters.of(worker.id.into());
     facts.server = server.address_for(slot.server(), facts.frontend);
+    let name = server.tls.as_ref().and_then(|tls| tls.name(facts, wish.request, worker));
+    let key = crate::tls::pool_key(name.as_deref());
+    facts.backend_tls = None;
     if let Some(first) = wish.reuse {
         let mut idle = worker.idle.borrow_mut();
         let own = wish.private.take().and_then(|h| idle.pool.remove(h));
         let own = own.filter(|u| Arc::ptr_eq(u.lease.server(), slot.server()) && !u.is_dead());
         let found = own.or_else(|| {
-            if server.shareable() { idle.pool.take(slot.server(), 0, back.reuse, first) } else { None }
+            if server.shareable() { idle.pool.take(slot.server(), key, back.reuse, first) } else { None }
         });
         if let Some(mut up) = found {
             idle.resumed(&up);
             up.lease.resume(worker.id.into());
             counters.reuse.inc();
             back.counters(worker.id).reuse.inc();
+            facts.backend_tls = up.conn.tls_info();
             return Ok((up, true));
         }
     }
@@ -548,8 +555,12 @@ async fn connect_once(
     task.deadline(worker.clock.now().after(back.timeouts.connect));
     watched(task, wish, |cx| conn.poll_writable(cx)).await.map_err(|i| interrupted(i, *b"sC"))?;
     conn.connected().map_err(|_| refused)?;
+    let mut conn = conn;
+    if let Some(tls) = &server.tls {
+        crate::tls::connect(task, (server, tls), &mut conn, facts, (wish, name.as_deref())).await?;
+    }
     let (watch, waker) = worker.idle.borrow_mut().watch();
     let lease = Lease::new(slot.server().clone(), worker.id.into());
     let _descriptor = Counted::new(&worker.process.descriptors);
-    Ok((Upstream { conn, glitches: 0, lease, watch, waker, _descriptor }, false))
+    Ok((Upstream { conn, glitches: 0, key, lease, watch, waker, _descriptor }, false))
 }

@@ -1,7 +1,9 @@
 //! The one record of a session or stream that fetches, log lines and listings read.
 
 use std::cell::OnceCell;
+use portcullis_tls::info::Info;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// Timers in milliseconds as manual section 8.4 defines them; -1: the event never came.
@@ -119,8 +121,12 @@ pub struct Facts<'a> {
     pub log_count: u32,
     /// A PROXY header came with the connection.
     pub proxied: bool,
-    /// The connection came over TLS (`%ft` shows `~`).
-    pub frontend_tls: bool,
+    /// What is known of the client's TLS, if it speaks TLS (`%ft` shows `~`).
+    pub frontend_tls: Option<Rc<Info>>,
+    /// The same of the server's.
+    pub backend_tls: Option<Rc<Info>>,
+    /// What ended the client's connection before its first stream, in HAProxy's numbers (`fc_err`); 0: nothing.
+    pub connection_error: u8,
     /// `unique-id-format`, evaluated when the id is first asked for ([`crate::Scope::unique_id`]).
     pub unique_id_format: Option<&'a crate::Format>,
     /// The unique id, once it was made.
@@ -187,7 +193,9 @@ impl Facts<'_> {
             request_number: 0,
             log_count: 0,
             proxied: false,
-            frontend_tls: false,
+            frontend_tls: None,
+            backend_tls: None,
+            connection_error: 0,
             unique_id_format: None,
             unique_id: OnceCell::new(),
             request_cookie: None,

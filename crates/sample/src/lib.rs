@@ -33,6 +33,7 @@ pub mod vars;
 pub use acl::{Acl, Acls, Conflict, Reader, Test, Verdict, Warning};
 pub use condition::{Condition, Program};
 pub use expr::{Expr, ExprError};
+pub use fetch::tls::connection_error;
 pub use facts::{Facts, Timers};
 pub use fetch::auth::basic as basic_authorization;
 pub use format::Format;

@@ -4,10 +4,14 @@
 //! saves a system call an answer. A hang-up stays visible whatever has been cleared.
 
 use crate::buffer::Buffer;
+use crate::tls::Tls;
+use portcullis_tls::info::Info;
+use portcullis_tls::stream::Stream;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::unix::AsyncFd;
@@ -49,6 +53,8 @@ pub enum Seen {
 #[derive(Debug)]
 pub struct Conn {
     io: AsyncFd<OwnedFd>,
+    /// TLS over it, if it speaks TLS.
+    tls: Option<Box<Tls>>,
 }
 
 impl Conn {
@@ -57,7 +63,7 @@ impl Conn {
     /// # Errors
     /// When the reactor cannot take it (descriptor or memory limits).
     pub fn new(fd: OwnedFd) -> io::Result<Self> {
-        Ok(Self { io: portcullis_sys::reactor::register(fd)? })
+        Ok(Self { io: portcullis_sys::reactor::register(fd)?, tls: None })
     }
 
     /// Leaves the reactor: for another worker's.
@@ -72,6 +78,14 @@ impl Conn {
     /// # Errors
     /// The system's; the connection is then broken.
     pub fn poll_recv(&self, cx: &mut Context<'_>, into: &mut Buffer) -> Poll<io::Result<usize>> {
+        if let Some(tls) = &self.tls {
+            return tls.poll_recv(self, cx, into);
+        }
+        self.poll_recv_raw(cx, into)
+    }
+
+    /// [`Conn::poll_recv`] of the socket itself, below TLS.
+    pub(crate) fn poll_recv_raw(&self, cx: &mut Context<'_>, into: &mut Buffer) -> Poll<io::Result<usize>> {
         let spare = into.spare();
         let room = spare.capacity() - spare.len();
         if room == 0 {
@@ -103,6 +117,19 @@ impl Conn {
         slices: &[IoSlice<'_>],
         more: bool,
     ) -> Poll<io::Result<usize>> {
+        if let Some(tls) = &self.tls {
+            return tls.poll_send(self, cx, slices, more);
+        }
+        self.poll_send_raw(cx, slices, more)
+    }
+
+    /// [`Conn::poll_send`] of the socket itself, below TLS.
+    pub(crate) fn poll_send_raw(
+        &self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+        more: bool,
+    ) -> Poll<io::Result<usize>> {
         let flags = if more { SendFlags::NOSIGNAL | SendFlags::MORE } else { SendFlags::NOSIGNAL };
         loop {
             let mut guard = ready!(self.io.poll_write_ready(cx))?;
@@ -126,6 +153,9 @@ impl Conn {
 
     /// Waits until there is something to read (bytes, the end or an error).
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.tls.as_ref().is_some_and(|tls| tls.is_readable()) {
+            return Poll::Ready(());
+        }
         self.io.poll_read_ready(cx).map(|_| ())
     }
 
@@ -137,6 +167,13 @@ impl Conn {
     /// Looks at the receive side without taking anything, and without a system call when nothing has happened.
     /// The waker of `cx` is kept for when something does.
     pub fn poll_peek(&self, cx: &mut Context<'_>) -> Seen {
+        if let Some(tls) = &self.tls {
+            return tls.poll_peek(self, cx);
+        }
+        self.poll_peek_raw(cx)
+    }
+
+    pub(crate) fn poll_peek_raw(&self, cx: &mut Context<'_>) -> Seen {
         loop {
             let Poll::Ready(ready) = self.io.poll_read_ready(cx) else { return Seen::Nothing };
             let Ok(mut guard) = ready else { return Seen::Broken };
@@ -181,7 +218,43 @@ impl Conn {
 
     /// Nothing more will be sent; the peer reads the end.
     pub fn finish(&self) {
+        self.say_goodbye();
         let _ = rustix::net::shutdown(&self.io, Shutdown::Write);
+    }
+
+    /// Begins to speak TLS: [`Conn::poll_handshake`] comes next.
+    pub fn begin_tls(&mut self, stream: Stream) {
+        self.tls = Some(Box::new(Tls::new(stream)));
+    }
+
+    /// Does it speak TLS?
+    #[must_use]
+    pub fn is_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// What is known of its TLS.
+    #[must_use]
+    pub fn tls_info(&self) -> Option<Rc<Info>> {
+        self.tls.as_ref().and_then(|tls| tls.info())
+    }
+
+    /// Drives the handshake to its end. A connection without TLS has none.
+    ///
+    /// # Errors
+    /// Why it failed; the peer was told if it can be told.
+    pub fn poll_handshake(&self, cx: &mut Context<'_>) -> Poll<Result<(), crate::tls::Failed>> {
+        match &self.tls {
+            Some(tls) => tls.poll_handshake(self, cx),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Tells a TLS peer that nothing more comes, as far as the socket takes it now.
+    pub fn say_goodbye(&self) {
+        if let Some(tls) = &self.tls {
+            tls.close(self);
+        }
     }
 
     /// Closing will reset the connection (`option nolinger`, aborted transfers): nothing is left behind.

@@ -8,6 +8,7 @@ pub mod handover;
 pub mod listen;
 pub mod sockets;
 pub mod splice;
+pub mod tls;
 pub mod wheel;
 
 pub use buffer::{Buffer, Buffers};

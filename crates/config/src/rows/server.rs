@@ -313,7 +313,7 @@ fn last<'w>(args: &Args<'w>) -> Option<&'w Word> {
 }
 
 /// An alert about a `server` line (which names the server) or a `default-server` line.
-fn complain(cx: &mut Cx<'_>, server: &Server, word: Option<&Word>, message: &str) {
+pub fn complain(cx: &mut Cx<'_>, server: &Server, word: Option<&Word>, message: &str) {
     let message = match server.name.is_empty() {
         true => message.to_owned(),
         false => format!("'server {}/{}' : {message}", cx.proxy().name, server.name),

@@ -369,7 +369,8 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
         match ended {
             transfer::Ended::Done(true) => {
                 let private = back.reuse == portcullis_config::Reuse::Never || !server.shareable();
-                let handle = idle.put(t.upstream, 0, private, server, worker.clock.now());
+                let key = t.upstream.key;
+                let handle = idle.put(t.upstream, key, private, server, worker.clock.now());
                 session.private = handle.filter(|_| private);
                 return Ok(());
             }

@@ -96,7 +96,7 @@ impl Transfer {
         let (back, server) = to;
         let mut out = std::mem::take(&mut x.scratch.out);
         out.clear();
-        if upstream.requests() == 0 {
+        if upstream.requests() == 0 && server.tls.is_none() {
             // 3.5 does not show the request to the formats of the header
             let scope = Scope { wall: worker.clock.wall(), ..Scope::new(&x.facts, &worker.random) };
             crate::preface::write(server, &scope, &mut out);

@@ -102,7 +102,8 @@ impl Formats {
         let custom = proxy.ext.get::<Custom>().cloned().unwrap_or_default();
         let owned = |f: Option<Arc<Format>>| f.map(|f| (*f).clone());
         let log = match &proxy.log_format {
-            LogFormat::Http | LogFormat::Https if proxy.mode == Mode::Http => Some(format::builtin_http()),
+            LogFormat::Http if proxy.mode == Mode::Http => Some(format::builtin_http()),
+            LogFormat::Https if proxy.mode == Mode::Http => Some(format::builtin_https()),
             LogFormat::HttpClf if proxy.mode == Mode::Http => Some(format::builtin_http_clf()),
             LogFormat::TcpClf => Some(format::builtin_tcp_clf()),
             LogFormat::Tcp | LogFormat::Http | LogFormat::Https | LogFormat::HttpClf => {

@@ -62,6 +62,7 @@ fn begin_facts<'p>(facts: &mut Facts<'p>, session: &Session, front: &'p ProxyPla
     facts.backend_name = &front.name;
     facts.backend_id = front.id;
     facts.listener_id = session.listener.bind.id;
+    facts.frontend_tls = session.conn.tls_info();
     let now = worker.clock.wall();
     let age = std::time::Duration::from_millis(worker.clock.now().since(session.accepted));
     facts.now = now;
@@ -230,6 +231,7 @@ pub fn never_began(session: &Session, front: &ProxyPlan, message: &str, received
     facts.frontend = session.destination();
     facts.termination = *b"PR--";
     facts.status = 0;
+    facts.connection_error = portcullis_sample::connection_error(message);
     facts.timers = Timers { handshake: elapsed(session), total: elapsed(session), ..Timers::default() };
     gauges(&mut facts, session);
     let level = if front.has(Opts::LOG_SEPARATE_ERRORS) { Level::Err } else { Level::Info };

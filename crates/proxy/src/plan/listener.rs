@@ -2,9 +2,11 @@
 
 use super::ProxyPlan;
 use portcullis_config::addr::{Host, Ports};
-use portcullis_config::{Bind, Diagnostics, Global, Mode, Model, Opts, Proxy, Shards};
+use portcullis_config::{Bind, Diagnostics, Global, Mode, Model, Opts, Proxy, Severity, Shards};
 use portcullis_telemetry::gate::Listener;
 use portcullis_transport::listen::ListenOptions;
+use portcullis_tls::acceptor::{self, Acceptor, StoresServerSessions};
+use portcullis_tls::settings::{BindTls, GlobalTls};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,6 +42,8 @@ pub struct ListenerPlan {
     pub counts: Listener,
     /// Something comes before the first stream: rules, a PROXY header.
     pub shakes_hands: bool,
+    /// Connections speak TLS.
+    pub tls: Option<Arc<Acceptor>>,
     /// Workers that may serve it (bit i: worker i); 0: all.
     pub workers: u64,
 }
@@ -58,7 +62,7 @@ pub fn compile(
     index: usize,
     p: &Proxy,
     plan: &Arc<ProxyPlan>,
-    process: &crate::process::Process,
+    (process, sessions): (&crate::process::Process, &Arc<dyn StoresServerSessions>),
     diags: &mut Diagnostics,
 ) -> Vec<Arc<ListenerPlan>> {
     let maxconn = p.maxconn.unwrap_or_else(|| process.counts.conns.limit());
@@ -85,6 +89,7 @@ pub fn compile(
                 said => said,
             };
             let shard_of = shard_of(&model.global, workers, shards);
+            let tls = acceptor(model, p, &bind, number, sessions, diags);
             Arc::new(ListenerPlan {
                 frontend: index,
                 number,
@@ -109,15 +114,45 @@ pub fn compile(
                 counts: Listener::new(process.load.len(), bind.maxconn.unwrap_or(0)),
                 shakes_hands: bind.accept_proxy
                     || bind.accept_cip.is_some()
+                    || tls.is_some()
                     || plan
                         .rules
                         .as_ref()
                         .is_some_and(|r| !r.tcp_connection.is_empty() || !r.tcp_session.is_empty()),
+                tls,
                 workers,
                 bind,
             })
         })
         .collect()
+}
+
+/// The TLS of a `bind` line with `ssl`.
+fn acceptor(
+    model: &Model,
+    p: &Proxy,
+    bind: &Bind,
+    number: usize,
+    sessions: &Arc<dyn StoresServerSessions>,
+    diags: &mut Diagnostics,
+) -> Option<Arc<Acceptor>> {
+    let tls = bind.ext.get::<BindTls>().filter(|t| t.ssl)?;
+    let nothing = GlobalTls::default();
+    let global = model.global.ext.get::<GlobalTls>().unwrap_or(&nothing);
+    let file = diags.files.get(bind.place.file.0 as usize).cloned().unwrap_or_default();
+    let here = format!("bind '{}' at [{file}:{}]", bind.text, bind.place.line);
+    let tell = |text: &str| format!("Proxy '{}': {}", p.name, text.replace("{}", &here));
+    let identity = format!("{} {number}", p.name);
+    let made = acceptor::compile(global, tls, sessions, (&identity, p.mode == Mode::Http), &mut |text| {
+        diags.add(Severity::Warning, None, tell(&text));
+    });
+    match made {
+        Ok(acceptor) => Some(Arc::new(acceptor)),
+        Err(text) => {
+            diags.add(Severity::Alert, None, tell(&text));
+            None
+        }
+    }
 }
 
 /// Which socket each worker accepts on.

@@ -11,6 +11,7 @@ pub use server::ServerPlan;
 
 use portcullis_config::{Diagnostics, Model, MultiQueue};
 use portcullis_telemetry::gauge::Gauge;
+use portcullis_tls::settings::GlobalTls;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -80,12 +81,14 @@ pub fn compile(model: &Model, process: &crate::process::Process, diags: &mut Dia
         .enumerate()
         .map(|(i, p)| Arc::new(proxy::compile(model, &names, i, p, process, diags)))
         .collect();
+    let nothing = GlobalTls::default();
+    let sessions = portcullis_tls::acceptor::cache(model.global.ext.get::<GlobalTls>().unwrap_or(&nothing));
     let listeners = model
         .proxies
         .iter()
         .enumerate()
         .filter(|(_, p)| p.kind.front() && !p.disabled)
-        .flat_map(|(i, p)| listener::compile(model, i, p, &proxies[i], process, diags))
+        .flat_map(|(i, p)| listener::compile(model, i, p, &proxies[i], (process, &sessions), diags))
         .collect();
     let back = proxies.iter().filter(|p| p.kind.back());
     let backends = back.map(|p| (p.name.as_bytes().into(), p.index)).collect();

@@ -1,15 +1,30 @@
 //! A server, ready to be connected to.
 
 use crate::preface::Values;
+use crate::rules::lang::Expr;
+use crate::tls::Sni;
 use portcullis_backend::{PoolSettings, ServerState};
 use portcullis_config::addr::{Host, Ports, Transport};
-use portcullis_config::{Diagnostics, Model, Opts, Proxy, Server, Severity, Source, UseSrc};
+use portcullis_config::{Diagnostics, Mode, Model, Opts, Proxy, Server, Severity, Source, UseSrc};
 use portcullis_sample::Format;
+use portcullis_tls::connector::{self, Connector};
+use portcullis_tls::settings::{GlobalTls, ServerTls};
 use portcullis_transport::connect::{ConnectOptions, Target};
 use portcullis_transport::listen::{abstract_name, socket_addr};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
+
+/// TLS towards a server.
+#[derive(Debug)]
+pub struct ServerTlsPlan {
+    /// What connections are made with.
+    pub connector: Connector,
+    /// `sni`
+    pub sni: Option<Arc<Expr>>,
+    /// `sni-auto`: the name of the Host header.
+    pub auto: bool,
+}
 
 /// A `server` line.
 #[derive(Debug)]
@@ -38,6 +53,8 @@ pub struct ServerPlan {
     pub proxy_v2_options: Vec<String>,
     /// `set-proxy-v2-tlv-fmt`
     pub proxy_v2_values: Vec<(u8, Arc<Format>)>,
+    /// TLS towards it.
+    pub tls: Option<Box<ServerTlsPlan>>,
     /// `pool-max-conn`, `max-reuse` and their kin.
     pub pool: PoolSettings,
 }
@@ -123,7 +140,39 @@ pub fn compile(model: &Model, p: &Proxy, index: usize, s: &Server, diags: &mut D
         send_proxy_v2: set.send_proxy_v2,
         proxy_v2_options: set.proxy_v2_options.clone(),
         proxy_v2_values: set.ext.get::<Values>().map(|v| v.0.clone()).unwrap_or_default(),
+        tls: tls(model, p, s, diags),
         pool: PoolSettings::new(set),
+    }
+}
+
+/// The TLS of a `server` line with `ssl`.
+fn tls(model: &Model, p: &Proxy, s: &Server, diags: &mut Diagnostics) -> Option<Box<ServerTlsPlan>> {
+    let tls = s.set.ext.get::<ServerTls>().filter(|t| t.ssl)?;
+    let nothing = GlobalTls::default();
+    let global = model.global.ext.get::<GlobalTls>().unwrap_or(&nothing);
+    let address = match &s.address.host {
+        Host::V4(a) => (*a).into(),
+        Host::V6(a) => (*a).into(),
+        _ => IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
+    };
+    let http = p.mode == Mode::Http;
+    match connector::compile(global, tls, address, http) {
+        Ok(connector) => {
+            let sni = s.set.ext.get::<Sni>().and_then(|s| s.0.clone());
+            let auto = http && sni.is_none() && tls.sni_auto.unwrap_or(true);
+            Some(Box::new(ServerTlsPlan { connector, sni, auto }))
+        }
+        Err(text) => {
+            let file = diags.files.get(s.place.file.0 as usize).cloned().unwrap_or_default();
+            let here = format!("server '{}'", s.name);
+            let text = text.replace("{}", &here);
+            diags.add(
+                Severity::Alert,
+                None,
+                format!("[{file}:{}] : 'server {}/{}' : {text}", s.place.line, p.name, s.name),
+            );
+            None
+        }
     }
 }
 

@@ -8,6 +8,7 @@ mod hello;
 pub mod http;
 pub mod internal;
 mod request;
+pub mod tls;
 mod variables;
 
 use crate::pattern::Method;
@@ -32,7 +33,7 @@ macro_rules! derived {
 }
 
 /// Rows.
-pub const ROWS: [SampleRows; 10] = [
+pub const ROWS: [SampleRows; 16] = [
     constant::ROWS,
     connection::ROWS,
     http::ROWS,
@@ -42,6 +43,12 @@ pub const ROWS: [SampleRows; 10] = [
     bytes::ROWS,
     hello::ROWS,
     internal::ROWS,
+    tls::ROWS[0],
+    tls::ROWS[1],
+    tls::ROWS[2],
+    tls::ROWS[3],
+    tls::ROWS[4],
+    tls::ROWS[5],
     ACL_ROWS,
 ];
 
@@ -63,5 +70,7 @@ const ACL_ROWS: SampleRows = SampleRows {
         "req_ssl_ver" = "req.ssl_ver" Int,
         "req_ver" = "req.ver" Str,
         "resp_ver" = "res.ver" Str,
+        "ssl_fc_sni_end" = "ssl_fc_sni" End,
+        "ssl_fc_sni_reg" = "ssl_fc_sni" Reg,
     },
 };

@@ -119,7 +119,7 @@ pub(super) fn write(alias: Alias, flags: Flags, scope: &Scope<'_>, out: &mut Vec
         Alias::Frontend => text(f.frontend_name.as_bytes(), flags, out),
         Alias::FrontendTransport => quoted(flags, out, |out| {
             out.extend_from_slice(f.frontend_name.as_bytes());
-            if f.frontend_tls {
+            if f.frontend_tls.is_some() {
                 out.push(b'~');
             }
         }),
@@ -130,7 +130,15 @@ pub(super) fn write(alias: Alias, flags: Flags, scope: &Scope<'_>, out: &mut Vec
         Alias::UniqueId => text(scope.unique_id().unwrap_or(b""), flags, out),
         Alias::RequestCookie => cookie(f.request_cookie.as_deref(), flags, out),
         Alias::ResponseCookie => cookie(f.response_cookie.as_deref(), flags, out),
-        Alias::TlsCipher | Alias::TlsVersion => nothing(flags, out),
+        Alias::TlsCipher => match f.frontend_tls.as_deref() {
+            Some(tls) => text(if tls.cipher.is_empty() { b"(NONE)" } else { tls.cipher.as_bytes() }, flags, out),
+            None => nothing(flags, out),
+        },
+        Alias::TlsVersion => match f.frontend_tls.as_deref() {
+            // what has not been negotiated is the highest
+            Some(tls) => text(if tls.version.is_empty() { b"TLSv1.3" } else { tls.version.as_bytes() }, flags, out),
+            None => nothing(flags, out),
+        },
         Alias::AcceptMillis => local_millis(f.accepted, out),
         Alias::RequestMillis => local_millis(f.requested, out),
         Alias::AcceptUtc => utc_zone(f.accepted, out),

@@ -8,6 +8,8 @@ use std::sync::LazyLock;
 
 /// `option httplog` (manual section 8.2.3); also `HAPROXY_HTTP_LOG_FMT`.
 pub const HTTP_LOG: &str = "%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %CC %CS %tsc %ac/%fc/%bc/%sc/%rc %sq/%bq %hr %hs %{+Q}r";
+/// `option httpslog` (manual section 8.2.4); also `HAPROXY_HTTPS_LOG_FMT`.
+pub const HTTPS_LOG: &str = portcullis_config::env::HTTPS_LOG_FMT;
 /// `option httplog clf`; also `HAPROXY_HTTP_CLF_LOG_FMT`.
 pub const HTTP_CLF_LOG: &str = "%{+Q}o %{-Q}ci - - [%trg] %r %ST %B \"\" \"\" %cp %ms %ft %b %s %TR %Tw %Tc %Tr %Ta %tsc %ac %fc %bc %sc %rc %sq %bq %CC %CS %hrl %hsl";
 /// `option tcplog` (manual section 8.2.2); also `HAPROXY_TCP_LOG_FMT`.
@@ -33,6 +35,7 @@ macro_rules! compiled {
 }
 
 compiled!(builtin_http, HTTP_LOG, "[`HTTP_LOG`], compiled.");
+compiled!(builtin_https, HTTPS_LOG, "[`HTTPS_LOG`], compiled.");
 compiled!(builtin_http_clf, HTTP_CLF_LOG, "[`HTTP_CLF_LOG`], compiled.");
 compiled!(builtin_tcp, TCP_LOG, "[`TCP_LOG`], compiled.");
 compiled!(builtin_tcp_clf, TCP_CLF_LOG, "[`TCP_CLF_LOG`], compiled.");

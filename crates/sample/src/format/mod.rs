@@ -7,7 +7,7 @@ mod escape;
 
 pub use builtin::{
     ERROR_LOG, HTTP_CLF_LOG, HTTP_LOG, TCP_CLF_LOG, TCP_LOG, builtin_http, builtin_http_clf, builtin_tcp,
-    builtin_tcp_clf, connect_line, error_line,
+    builtin_https, builtin_tcp_clf, connect_line, error_line,
 };
 pub use compile::{FormatError, Options};
 

@@ -1,0 +1,311 @@
+//! TLS on both sides (manual sections 5.1, 5.2 and 7.3.4). Certificates are made with the openssl command, which is the
+//! client too.
+use portcullis_e2e::{World, scenario};
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+const DEFAULTS: &str = "global
+  log ${log} local0
+defaults
+  mode http
+  log global
+  timeout connect 5s
+  timeout client 30s
+  timeout server 30s
+";
+
+fn openssl(dir: &Path, args: &str) {
+    let out = Command::new("openssl").args(args.split_whitespace()).current_dir(dir).output().unwrap();
+    assert!(out.status.success(), "openssl {args}: {}", String::from_utf8_lossy(&out.stderr));
+}
+
+fn key(dir: &Path, name: &str, rsa: bool) {
+    let kind = if rsa { "RSA -pkeyopt rsa_keygen_bits:2048" } else { "EC -pkeyopt ec_paramgen_curve:P-256" };
+    openssl(dir, &format!("genpkey -algorithm {kind} -out {name}.key"));
+}
+
+/// A certificate that signs itself, with its key, as `NAME.pem`.
+fn own(w: &World, name: &str, rsa: bool, names: &str) {
+    let dir = w.dir();
+    key(dir, name, rsa);
+    openssl(
+        dir,
+        &format!("req -x509 -new -key {name}.key -out {name}.crt -subj /CN={name}.test -days 3650 -addext subjectAltName={names}"),
+    );
+    join(dir, name);
+}
+
+/// Certificate and key in one file; the parts go, as nothing beside it shall be read.
+fn join(dir: &Path, name: &str) {
+    let part = |ext: &str| std::fs::read(dir.join(format!("{name}.{ext}"))).unwrap();
+    std::fs::write(dir.join(format!("{name}.pem")), [part("crt"), part("key")].concat()).unwrap();
+}
+
+/// A certificate of the authority `ca`, as `NAME.pem`.
+fn signed(w: &World, name: &str, days: &str) {
+    let dir = w.dir();
+    key(dir, name, false);
+    openssl(dir, &format!("req -new -key {name}.key -out {name}.csr -subj /C=FR/O=Portcullis/CN={name}"));
+    openssl(dir, &format!("x509 -req -in {name}.csr -CA ca.crt -CAkey ca.key -set_serial 4660 -out {name}.crt {days}"));
+    join(dir, name);
+}
+
+/// Sends a request with `openssl s_client` and gives what came back.
+fn fetch(w: &mut World, port: &str, args: &str) -> String {
+    let address = format!("127.0.0.1:{}", w.port(port));
+    let mut child = Command::new("openssl")
+        .args(["s_client", "-quiet", "-connect", &address])
+        .args(args.split_whitespace())
+        .current_dir(w.dir())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    // the client may be gone already
+    let _ = input.write_all(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    let out = child.wait_with_output().unwrap();
+    drop(input);
+    String::from_utf8_lossy(&out.stdout).replace('\r', "").trim_end().to_owned()
+}
+
+fn show(w: &mut World, port: &str, args: &str) {
+    let text = fetch(w, port, args);
+    let text = if text.is_empty() { "nothing".to_owned() } else { text };
+    w.note(format!("{args}: {}", text.lines().filter(|l| !l.is_empty()).collect::<Vec<_>>().join(" | ")));
+}
+
+#[test]
+fn names_choose_certificates() {
+    scenario("tls/names_choose_certificates", |w| {
+        own(w, "a", true, "DNS:a.test");
+        own(w, "b", false, "DNS:b.test,DNS:*.wild.test");
+        own(w, "c", true, "DNS:c.test");
+        w.file("list", "${dir}/a.pem\n${dir}/b.pem [ssl-max-ver TLSv1.2] *.list.test !no.list.test\n");
+        w.proxy(&format!(
+            "{DEFAULTS}
+frontend fe
+  option httpslog
+  bind 127.0.0.1:${{one}} ssl crt ${{dir}}/a.pem crt ${{dir}}/b.pem
+  bind 127.0.0.1:${{strict}} ssl crt ${{dir}}/a.pem crt ${{dir}}/c.pem strict-sni
+  bind 127.0.0.1:${{list}} ssl crt-list ${{dir}}/list ssl-min-ver TLSv1.2 ciphers ECDHE+AESGCM:!AES128
+  http-request return status 200 hdr tls \"%[ssl_fc] %[ssl_fc_protocol] %[ssl_fc_cipher] %[ssl_fc_use_keysize] sni=%[ssl_fc_sni] %[ssl_fc_has_sni] %[ssl_f_s_dn] %[ssl_f_key_alg] %[ssl_f_sig_alg] %[ssl_f_version]\"
+"
+        ));
+        for name in ["a.test", "b.test", "x.wild.test", "y.x.wild.test", "other.test"] {
+            show(w, "one", &format!("-servername {name}"));
+        }
+        show(w, "one", "-noservername");
+        show(w, "one", "-servername b.test -tls1_2 -cipher ECDHE-RSA-AES128-GCM-SHA256");
+        show(w, "one", "-servername B.TEST -tls1_2 -cipher ECDHE-ECDSA-AES256-GCM-SHA384");
+        for name in ["a.test", "c.test", "b.test"] {
+            show(w, "strict", &format!("-servername {name}"));
+        }
+        show(w, "list", "-servername x.list.test");
+        show(w, "list", "-servername no.list.test");
+        show(w, "list", "-servername a.test -tls1_2 -cipher ECDHE-RSA-AES128-GCM-SHA256");
+        w.logs(14);
+    });
+}
+
+#[test]
+fn client_certificates() {
+    scenario("tls/client_certificates", |w| {
+        own(w, "a", false, "DNS:a.test");
+        own(w, "stranger", false, "DNS:stranger");
+        let dir = w.dir().to_owned();
+        key(&dir, "ca", false);
+        openssl(&dir, "req -x509 -new -key ca.key -out ca.crt -subj /CN=authority -days 3650");
+        signed(w, "good", "-days 3650");
+        signed(w, "late", "-days -1");
+        w.proxy(&format!(
+            "{DEFAULTS}
+frontend fe
+  log-format \"%ci %ft %sslv %[ssl_c_verify] %ST %ts\"
+  error-log-format \"error %ft %[fc_err] %[fc_err_str] %[ssl_fc_err,hex] %[ssl_c_err] %[ssl_c_ca_err] %[ssl_c_ca_err_depth]\"
+  bind 127.0.0.1:${{required}} ssl crt ${{dir}}/a.pem verify required ca-file ${{dir}}/ca.crt
+  bind 127.0.0.1:${{optional}} ssl crt ${{dir}}/a.pem verify optional ca-file ${{dir}}/ca.crt
+  bind 127.0.0.1:${{lenient}} ssl crt ${{dir}}/a.pem verify optional ca-file ${{dir}}/ca.crt crt-ignore-err all ca-ignore-err all
+  http-request return status 200 hdr tls \"%[ssl_c_used] %[ssl_fc_has_crt] %[ssl_c_verify] %[ssl_c_err] %[ssl_c_ca_err] %[ssl_c_ca_err_depth]\" hdr cert \"%[ssl_c_s_dn] %[ssl_c_s_dn(cn)] %[ssl_c_s_dn(,0,rfc2253)] %[ssl_c_i_dn(CN)] %[ssl_c_serial,hex] %[ssl_c_sig_alg] %[ssl_c_version]\" if {{ ssl_c_used }}
+  http-request return status 200 hdr tls \"%[ssl_c_used] %[ssl_fc_has_crt] %[ssl_c_verify] %[ssl_c_err]\"
+"
+        ));
+        for port in ["required", "optional", "lenient"] {
+            w.note(port);
+            show(w, port, "-tls1_2");
+            for name in ["good", "late", "stranger"] {
+                show(w, port, &format!("-tls1_2 -cert {name}.crt -key {name}.key"));
+            }
+        }
+        w.logs(12);
+    });
+}
+
+#[test]
+fn servers() {
+    scenario("tls/servers", |w| {
+        own(w, "a", false, "DNS:a.test");
+        own(w, "b", true, "DNS:b.test");
+        w.file("both.crt", "");
+        let dir = w.dir().to_owned();
+        let crt = |n: &str| std::fs::read(dir.join(format!("{n}.crt"))).unwrap();
+        std::fs::write(dir.join("both.crt"), [crt("a"), crt("b")].concat()).unwrap();
+        let listen = |name: &str, options: &str| {
+            format!(
+                "listen {name}
+  bind 127.0.0.1:${{{name}}}
+  http-response set-header bc \"%[ssl_bc] %[ssl_bc_protocol] %[ssl_bc_cipher] sni=%[ssl_bc_sni] %[ssl_s_s_dn]\"
+  server s 127.0.0.1:${{origin}} {options}
+"
+            )
+        };
+        let config = [
+            DEFAULTS.replace("  log ${log} local0\n", "").replace("  log global\n", "  retries 0\n"),
+            "frontend origin
+  bind 127.0.0.1:${origin} ssl crt ${dir}/a.pem crt ${dir}/b.pem
+  http-request return status 200 hdr got \"%[ssl_fc_sni] %[ssl_fc_protocol] %[ssl_f_s_dn]\"
+"
+            .to_owned(),
+            listen("plain", "ssl verify none no-sni-auto"),
+            listen("auto", "ssl verify none"),
+            listen("named", "ssl verify required ca-file ${dir}/both.crt sni str(b.test)"),
+            listen("wrongca", "ssl verify required ca-file ${dir}/a.crt sni str(b.test)"),
+            listen("wronghost", "ssl verify required ca-file ${dir}/both.crt no-sni-auto verifyhost b.test"),
+            listen("host", "ssl verify required ca-file ${dir}/both.crt no-sni-auto verifyhost a.test"),
+            listen("old", "ssl verify none force-tlsv12 ciphers ECDHE-RSA-AES256-GCM-SHA384 sni str(b.test)"),
+        ]
+        .concat();
+        w.proxy(&config);
+        for port in ["plain", "auto", "named", "wrongca", "wronghost", "host", "old"] {
+            let mut c = w.client(port);
+            c.send("GET / HTTP/1.1\r\nHost: b.test:80\r\nConnection: close\r\n\r\n").response();
+            c.close();
+        }
+    });
+}
+
+#[test]
+fn bodies_of_all_sizes_pass() {
+    scenario("tls/bodies_of_all_sizes_pass", |w| {
+        own(w, "a", false, "DNS:a.test");
+        let body = "0123456789abcdef".repeat(40_000);
+        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        let answer: &'static str = Box::leak(answer.into_boxed_str());
+        w.answering("o1", answer);
+        w.proxy(
+            "defaults
+  mode http
+  timeout connect 5s
+  timeout client 30s
+  timeout server 30s
+listen inner
+  bind 127.0.0.1:${inner} ssl crt ${dir}/a.pem
+  server s 127.0.0.1:${o1}
+listen outer
+  bind 127.0.0.1:${outer} ssl crt ${dir}/a.pem
+  server s 127.0.0.1:${inner} ssl verify none
+",
+        );
+        for version in ["-tls1_2", "-tls1_3"] {
+            let text = fetch(w, "outer", version);
+            let (_, got) = text.split_once("\n\n").unwrap_or(("", ""));
+            w.note(format!("{version}: {} bytes, the same: {}", got.len(), got == body));
+        }
+    });
+}
+
+#[test]
+fn sessions_are_resumed() {
+    scenario("tls/sessions_are_resumed", |w| {
+        own(w, "a", false, "DNS:a.test");
+        w.proxy(&format!(
+            "{}
+frontend fe
+  bind 127.0.0.1:${{tickets}} ssl crt ${{dir}}/a.pem
+  bind 127.0.0.1:${{stateful}} ssl crt ${{dir}}/a.pem no-tls-tickets
+  http-request return status 200 hdr resumed %[ssl_fc_is_resumed]
+",
+            DEFAULTS.replace("  log ${log} local0\n", "").replace("  log global\n", "")
+        ));
+        for port in ["tickets", "stateful"] {
+            for version in ["-tls1_2", "-tls1_3"] {
+                w.note(format!("{port} {version}"));
+                show(w, port, &format!("{version} -sess_out {port}{version}.session"));
+                show(w, port, &format!("{version} -sess_in {port}{version}.session"));
+            }
+        }
+    });
+}
+
+#[test]
+fn what_is_wrong_with_certificates() {
+    scenario("tls/what_is_wrong_with_certificates", |w| {
+        own(w, "a", false, "DNS:a.test");
+        own(w, "b", false, "DNS:b.test");
+        w.file("empty.pem", "");
+        let dir = w.dir().to_owned();
+        let read = |n: &str| std::fs::read(dir.join(n)).unwrap();
+        std::fs::write(dir.join("mixed.pem"), [read("a.crt"), read("b.key")].concat()).unwrap();
+        std::fs::create_dir(dir.join("x")).unwrap();
+        std::fs::write(dir.join("x/keyless.pem"), read("a.crt")).unwrap();
+        let lines = [
+            "crt ${dir}/none.pem",
+            "crt ${dir}/empty.pem",
+            "crt ${dir}/mixed.pem",
+            "crt ${dir}/x/keyless.pem",
+            "crt",
+            "",
+            "crt ${dir}/a.pem verify sometimes",
+            "crt ${dir}/a.pem verify required",
+            "crt ${dir}/a.pem ciphers FOO",
+            "crt ${dir}/a.pem ciphersuites FOO",
+            "crt ${dir}/a.pem curves FOO",
+            "crt ${dir}/a.pem ssl-min-ver TLSv2",
+            "crt ${dir}/a.pem ssl-min-ver TLSv1.3 ssl-max-ver TLSv1.2",
+            "crt ${dir}/a.pem ca-file ${dir}/none.pem",
+            "crt ${dir}/a.pem crt-ignore-err 10,FOO",
+            "crt-list ${dir}/none",
+            "crt ${dir}/a.pem no-sslv3 no-tlsv10 ssl-min-ver TLSv1.2",
+        ];
+        for line in lines {
+            let config = format!(
+                "defaults\n  mode http\n  timeout client 1s\nfrontend fe\n  bind 127.0.0.1:${{one}} ssl {line}\n  http-request return status 200\n"
+            );
+            let out = w.check(&config, &[]);
+            let text = String::from_utf8_lossy(&out.stderr).into_owned();
+            w.note(format!("{line}: {:?}", out.status.code()));
+            for l in text.lines().filter(|l| l.contains("[ALERT]") && l.contains("fe")) {
+                let words = l.split_once(" : ").map_or(l, |(_, rest)| rest);
+                let words = w.mask(words).replace(&*dir.to_string_lossy(), "DIR");
+                w.note(words);
+            }
+        }
+    });
+}
+
+#[test]
+fn plain_text_is_sent_elsewhere() {
+    scenario("tls/plain_text_is_sent_elsewhere", |w| {
+        own(w, "a", false, "DNS:a.test");
+        w.proxy(&format!(
+            "{DEFAULTS}
+frontend fe
+  option httpslog
+  bind 127.0.0.1:${{http}}
+  bind 127.0.0.1:${{https}} ssl crt ${{dir}}/a.pem alpn h2,http/1.1
+  http-request redirect scheme https code 301 unless {{ ssl_fc }}
+  http-request return status 200
+"
+        ));
+        let mut c = w.client("http");
+        c.get("/x", "Connection: close\r\n").response();
+        c.close();
+        show(w, "https", "-alpn http/1.1 -tls1_2 -cipher ECDHE-ECDSA-AES128-GCM-SHA256 -servername a.test");
+        w.logs(2);
+        let mut c = w.client("https");
+        c.send("GET / HTTP/1.1\r\n\r\n").wait_end();
+        w.logs(3);
+    });
+}

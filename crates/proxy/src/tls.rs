@@ -1,0 +1,180 @@
+//! TLS on both sides: the handshake with a client before its session's rules, and with a server before it is used.
+
+use crate::handshake::Refused;
+use crate::outcome;
+use crate::plan::ProxyPlan;
+use crate::plan::ServerPlan;
+use crate::plan::server::ServerTlsPlan;
+use crate::rules::lang::{At, Expr, Parsing};
+use crate::session::Session;
+use crate::upstream::{Failure, Wish, interrupted, watched};
+use crate::worker::{Task, Woken, Worker};
+use portcullis_config::rows::server::complain;
+use portcullis_config::{Args, Cx, Does, Sections, Server, ServerOption};
+use portcullis_message::{Head, HeaderId};
+use portcullis_sample::{Facts, Message, Scope};
+use portcullis_tls::acceptor::Acceptor;
+use portcullis_tls::stream::Stream;
+use portcullis_transport::tls::Failed;
+use portcullis_transport::{Buffer, Conn};
+use std::future::poll_fn;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::task::Poll;
+
+/// The rows of this file.
+pub const OPTIONS: &[ServerOption] = &[ServerOption {
+    name: "sni",
+    sections: Sections::BACK,
+    args: "<expression>",
+    help: "The server name that is sent in the handshake.",
+    negatable: false,
+    does: Does::Works(sni),
+}];
+
+/// The `sni` of a server.
+#[derive(Clone, Debug, Default)]
+pub struct Sni(pub Option<Arc<Expr>>);
+
+/// `sni <expression>`
+fn sni(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>) {
+    let word = args.peek();
+    if word.is_none() {
+        return complain(cx, server, args.words.last(), "'sni' : missing sni expression.");
+    }
+    let mut parsing = Parsing::new(cx, Args { words: args.words, at: args.at }, At::HttpRequest);
+    match parsing.expr() {
+        Ok(expr) => server.set.ext.entry::<Sni>().0 = Some(Arc::new(expr)),
+        Err(why) => {
+            let message = format!("error detected while parsing sni or pool-conn-name expressions : {why}.");
+            complain(cx, server, word, &message);
+        }
+    }
+    args.next();
+}
+
+/// What a handshake with a client came to.
+enum Got {
+    Done,
+    Failed(Failed),
+    Late,
+    Aborted,
+}
+
+/// Shakes hands with a client. What came behind its PROXY header is the beginning.
+///
+/// # Errors
+/// [`Refused`]: it failed, and was logged.
+pub async fn accept(
+    session: &mut Session,
+    front: &ProxyPlan,
+    acceptor: &Arc<Acceptor>,
+    first: Option<Buffer>,
+) -> Result<(), Refused> {
+    let mut received = first.is_some();
+    let stream = Stream::accept(acceptor, first.as_ref().map_or(&[], |b| b.data()));
+    if let Some(b) = first {
+        session.worker().buffers.give(b);
+    }
+    session.conn.begin_tls(stream);
+    let t = &front.timeouts;
+    session.task.deadline(session.accepted.after(t.client_hs.or(t.client)));
+    let got = poll_fn(|cx| match session.conn.poll_handshake(cx) {
+        Poll::Ready(Ok(())) => Poll::Ready(Got::Done),
+        Poll::Ready(Err(e)) => Poll::Ready(Got::Failed(e)),
+        Poll::Pending => match session.task.poll_woken(cx) {
+            Some(Woken::Late) => Poll::Ready(Got::Late),
+            Some(Woken::Aborted(_)) => Poll::Ready(Got::Aborted),
+            None => Poll::Pending,
+        },
+    })
+    .await;
+    let message = match got {
+        Got::Done => return Ok(()),
+        Got::Aborted => return Err(Refused),
+        Got::Late => "Timeout during SSL handshake",
+        Got::Failed(Failed::Closed(any)) => {
+            received |= any;
+            "Connection closed during SSL handshake"
+        }
+        Got::Failed(Failed::Broken(_)) => "Connection error during SSL handshake",
+        Got::Failed(Failed::Tls(_)) => {
+            received = true;
+            "SSL handshake failure"
+        }
+    };
+    let detail = session.conn.tls_info().map_or(0, |i| i.error);
+    let message = match detail {
+        0 => message.to_owned(),
+        n => format!("{message} ({})", portcullis_tls::errors::text(n)),
+    };
+    session.conn.discard_input(true);
+    outcome::never_began(session, front, &message, received);
+    Err(Refused)
+}
+
+impl ServerTlsPlan {
+    /// The name that is sent to the server for this request.
+    #[must_use]
+    pub fn name(&self, facts: &Facts<'_>, request: Option<&Head>, worker: &Worker) -> Option<String> {
+        if self.auto {
+            return host(request?);
+        }
+        let expr = self.sni.as_ref()?;
+        let scope = Scope {
+            wall: worker.clock.wall(),
+            request: request.map_or(Message::None, Message::Here),
+            ..Scope::new(facts, &worker.random)
+        };
+        let name = String::from_utf8(expr.text(&scope)?.into_owned()).ok()?;
+        (!name.is_empty()).then_some(name)
+    }
+}
+
+/// The name in the Host header, without its port.
+fn host(request: &Head) -> Option<String> {
+    let value = request.fields().find(|f| f.id == HeaderId::Host)?.value;
+    let text = std::str::from_utf8(value).ok()?.trim();
+    if text.starts_with('[') || text.is_empty() {
+        return None;
+    }
+    Some(text.split(':').next().unwrap_or(text).to_ascii_lowercase())
+}
+
+/// What requests must have in common to share a connection with this name.
+#[must_use]
+pub fn pool_key(name: Option<&str>) -> u64 {
+    name.map_or(0, |name| {
+        let mut hasher = DefaultHasher::new();
+        name.hash(&mut hasher);
+        hasher.finish().max(1)
+    })
+}
+
+/// Shakes hands with a server, after the PROXY header that it may want.
+///
+/// # Errors
+/// It failed, or nobody waits any more.
+pub async fn connect(
+    task: &Task,
+    (server, tls): (&ServerPlan, &ServerTlsPlan),
+    conn: &mut Conn,
+    facts: &mut Facts<'_>,
+    (wish, name): (&Wish<'_>, Option<&str>),
+) -> Result<(), Failure> {
+    let refused = Failure { termination: *b"SC", status: 503 };
+    let mut header = Vec::new();
+    let scope = Scope { wall: task.worker.clock.wall(), ..Scope::new(facts, &task.worker.random) };
+    crate::preface::write(server, &scope, &mut header);
+    let mut sent = 0;
+    while let Some(rest) = header.get(sent..).filter(|r| !r.is_empty()) {
+        let io = std::io::IoSlice::new(rest);
+        let n = watched(task, wish, |cx| conn.poll_send(cx, &[io], false)).await;
+        sent += n.map_err(|i| interrupted(i, *b"sC"))?.map_err(|_| refused)?;
+    }
+    let stream = Stream::connect(&tls.connector, name).map_err(|_| refused)?;
+    conn.begin_tls(stream);
+    let done = watched(task, wish, |cx| conn.poll_handshake(cx)).await;
+    facts.backend_tls = conn.tls_info();
+    done.map_err(|i| interrupted(i, *b"sC"))?.map_err(|_| refused)
+}

@@ -1,0 +1,408 @@
+//! The server's side of a listener: which certificate and which configuration a ClientHello gets.
+
+use crate::hello::Hello;
+use crate::names;
+use crate::settings::{BindTls, Conf, Entry, GlobalTls, Verify};
+use crate::store::{Certificate, Slot};
+use crate::tickets::{Sessions, Tickets};
+use crate::verify::{Clients, Policy};
+use crate::x509::{Cert, KeyKind};
+use parking_lot::RwLock;
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::aws_lc_rs;
+pub use rustls::server::StoresServerSessions;
+use rustls::server::{ClientHello, ResolvesServerCert, ServerSessionMemoryCache};
+use rustls::sign::{CertifiedKey, Signer, SigningKey};
+use rustls::{DistinguishedName, ServerConfig, SignatureAlgorithm, SignatureScheme, SupportedProtocolVersion, version};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+thread_local! {
+    /// A resolver does not know its connection: who runs the handshake leaves the certificate here.
+    static CHOSEN: RefCell<Option<Arc<CertifiedKey>>> = const { RefCell::new(None) };
+}
+
+/// The certificate for the handshake that is run next on this thread.
+pub fn set_chosen(key: Option<Arc<CertifiedKey>>) {
+    CHOSEN.set(key);
+}
+
+#[derive(Debug)]
+struct Chosen {
+    /// `sigalgs`
+    schemes: Option<Arc<[SignatureScheme]>>,
+}
+
+impl ResolvesServerCert for Chosen {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let key = CHOSEN.with_borrow(Clone::clone)?;
+        let Some(schemes) = &self.schemes else { return Some(key) };
+        let limited = Limited { key: key.key.clone(), schemes: schemes.clone() };
+        let mut new = CertifiedKey::new(key.cert.clone(), Arc::new(limited));
+        new.ocsp.clone_from(&key.ocsp);
+        Some(Arc::new(new))
+    }
+}
+
+/// A key that signs with some schemes only.
+#[derive(Debug)]
+struct Limited {
+    key: Arc<dyn SigningKey>,
+    schemes: Arc<[SignatureScheme]>,
+}
+
+impl SigningKey for Limited {
+    fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
+        let both: Vec<SignatureScheme> = self.schemes.iter().copied().filter(|s| offered.contains(s)).collect();
+        self.key.choose_scheme(&both)
+    }
+    fn algorithm(&self) -> SignatureAlgorithm {
+        self.key.algorithm()
+    }
+}
+
+/// A configuration, and the certificate that goes with it.
+#[derive(Clone, Debug)]
+pub struct Choice {
+    /// The configuration.
+    pub config: Arc<ServerConfig>,
+    /// The certificate; none: the client is refused (`strict-sni`).
+    pub certificate: Option<Arc<Certificate>>,
+    /// Its file.
+    pub name: Option<Box<str>>,
+    /// How the client's certificate is judged.
+    pub clients: Option<Arc<Clients>>,
+}
+
+/// A configuration as it is, and without ALPN: for clients that want no protocol of ours.
+#[derive(Debug)]
+struct Made {
+    own: Arc<ServerConfig>,
+    without: Arc<ServerConfig>,
+    clients: Option<Arc<Clients>>,
+}
+
+/// A certificate in the table of names.
+#[derive(Debug)]
+struct Known {
+    slot: Arc<Slot<Certificate>>,
+    config: usize,
+    filters: Vec<String>,
+    default: bool,
+}
+
+/// Who is used for which name: indexes of `Known`.
+#[derive(Debug, Default)]
+struct Table {
+    exact: HashMap<Box<str>, Vec<u32>>,
+    /// By what stands behind `*`.
+    wild: HashMap<Box<str>, Vec<u32>>,
+    default: Vec<u32>,
+}
+
+/// The server's side of a listener.
+#[derive(Debug)]
+pub struct Acceptor {
+    /// The listener's configuration.
+    base: Made,
+    /// Those of lines of crt-lists.
+    configs: Vec<Made>,
+    known: Vec<Known>,
+    table: RwLock<Arc<Table>>,
+    strict: bool,
+    /// ClientHellos are kept for samples (`tune.ssl.capture-buffer-size`).
+    pub capture: usize,
+}
+
+/// Sessions that can be resumed, for the whole process.
+#[must_use]
+pub fn cache(global: &GlobalTls) -> Arc<dyn StoresServerSessions> {
+    match global.cache_size {
+        Some(0) => Arc::new(rustls::server::NoServerSessionStorage {}),
+        n => ServerSessionMemoryCache::new(n.unwrap_or(20_000)),
+    }
+}
+
+/// What a configuration is made for.
+struct Making<'m> {
+    global: &'m GlobalTls,
+    bind: &'m BindTls,
+    cache: &'m Arc<dyn StoresServerSessions>,
+    /// What tells this listener's sessions apart.
+    identity: String,
+    /// `mode http`
+    http: bool,
+}
+
+/// Makes a listener's side. Warnings go to `warn`.
+///
+/// # Errors
+/// What is wrong, in HAProxy's words as far as they do not name the listener.
+pub fn compile(
+    global: &GlobalTls,
+    bind: &BindTls,
+    cache: &Arc<dyn StoresServerSessions>,
+    (identity, http): (&str, bool),
+    warn: &mut dyn FnMut(String),
+) -> Result<Acceptor, String> {
+    let versions = &bind.conf.versions;
+    let bounds = versions.min.or(global.bind.conf.versions.min).or(versions.max).or(global.bind.conf.versions.max);
+    if bounds.is_some() && (versions.off | global.bind.conf.versions.off) != 0 {
+        warn("no-sslv3/no-tlsv1x are ignored for {}. Use only 'ssl-min-ver' and 'ssl-max-ver' to fix.".to_owned());
+    }
+    let making = Making { global, bind, cache, identity: identity.to_owned(), http };
+    let base = making.config(None, 0)?;
+    let mut configs: Vec<Made> = Vec::new();
+    let mut known = Vec::new();
+    let mut confs: Vec<(Arc<Conf>, usize)> = Vec::new();
+    for Entry { slot, filters, conf, default } in &bind.entries {
+        let config = match conf {
+            // none of them
+            None => usize::MAX,
+            Some(conf) => match confs.iter().find(|(c, _)| Arc::ptr_eq(c, conf)) {
+                Some((_, at)) => *at,
+                None => {
+                    configs.push(making.config(Some(conf), configs.len() + 1)?);
+                    confs.push((conf.clone(), configs.len() - 1));
+                    configs.len() - 1
+                }
+            },
+        };
+        known.push(Known { slot: slot.clone(), config, filters: filters.clone(), default: *default });
+    }
+    let strict = bind.strict_sni.or(global.bind.strict_sni).unwrap_or(false);
+    if known.is_empty() && !strict {
+        return Err("no SSL certificate specified for {} (use 'crt').".to_owned());
+    }
+    let table = RwLock::new(Arc::new(table(&known)));
+    Ok(Acceptor { base, configs, known, table, strict, capture: global.capture })
+}
+
+fn table(known: &[Known]) -> Table {
+    let mut table = Table::default();
+    let first = known.first().map(|k| &k.slot.name);
+    let explicit = known.iter().any(|k| k.default || k.filters.iter().any(|f| f == "*"));
+    // the files of a bundle are one certificate
+    let base = |name: &str| {
+        let (base, kind) = name.rsplit_once('.').unwrap_or((name, ""));
+        if crate::store::BUNDLE.contains(&kind) { base.to_owned() } else { name.to_owned() }
+    };
+    for (at, k) in known.iter().enumerate() {
+        let at = at as u32;
+        let mut put = |name: &str| {
+            let (map, key) = match name.strip_prefix('*') {
+                Some("") => return table.default.push(at),
+                Some(rest) => (&mut table.wild, rest),
+                None => (&mut table.exact, name),
+            };
+            map.entry(key.into()).or_default().push(at);
+        };
+        if k.filters.is_empty() {
+            k.slot.get().names.iter().for_each(|n| put(n));
+        } else {
+            k.filters.iter().filter(|f| !f.starts_with('!')).for_each(|f| put(f));
+        }
+        if k.default || (!explicit && first.is_some_and(|f| base(f) == base(&k.slot.name))) {
+            table.default.push(at);
+        }
+    }
+    table
+}
+
+impl Acceptor {
+    /// What a client gets.
+    #[must_use]
+    pub fn choose(&self, hello: &Hello) -> Choice {
+        let table = self.table.read().clone();
+        let found = hello.sni.as_deref().and_then(|name| self.find(&table, name, hello));
+        let found = found.or_else(|| if self.strict { None } else { self.pick(&table.default, None, hello) });
+        let made = found.and_then(|k| self.configs.get(k.config)).unwrap_or(&self.base);
+        let protocols = &made.own.alpn_protocols;
+        let common = protocols.is_empty() || protocols.iter().any(|p| hello.offers(p));
+        Choice {
+            config: if common { made.own.clone() } else { made.without.clone() },
+            certificate: found.map(|k| k.slot.get()),
+            name: found.map(|k| k.slot.name.clone()),
+            clients: made.clients.clone(),
+        }
+    }
+
+    fn find(&self, table: &Table, name: &str, hello: &Hello) -> Option<&Known> {
+        if let Some(k) = table.exact.get(name).and_then(|list| self.pick(list, None, hello)) {
+            return Some(k);
+        }
+        let rest = name.find('.').and_then(|dot| name.get(dot..))?;
+        self.pick(table.wild.get(rest)?, Some(name), hello)
+    }
+
+    /// The first of the kind that the client likes best; `name`: a wildcard led here, negative filters count.
+    fn pick(&self, list: &[u32], name: Option<&str>, hello: &Hello) -> Option<&Known> {
+        let allowed = |k: &&Known| {
+            name.is_none_or(|n| !k.filters.iter().any(|f| f.strip_prefix('!').is_some_and(|f| f == n)))
+        };
+        let all = || list.iter().filter_map(|at| self.known.get(*at as usize)).filter(allowed);
+        let likes = |k: &&Known| match k.slot.get().kind {
+            KeyKind::Ecdsa => hello.ecdsa,
+            KeyKind::Rsa => hello.rsa,
+            KeyKind::Other => hello.ed25519,
+        };
+        all().filter(likes).min_by_key(|k| k.slot.get().kind).or_else(|| all().next())
+    }
+
+    /// Certificates have changed: the names are looked at again.
+    pub fn refresh(&self) {
+        *self.table.write() = Arc::new(table(&self.known));
+    }
+}
+
+/// The versions of these bits that the library speaks.
+pub(crate) fn versions(bits: u8) -> Vec<&'static SupportedProtocolVersion> {
+    let mut out = Vec::new();
+    if bits & 1 << 4 != 0 {
+        out.push(&version::TLS13);
+    }
+    if bits & 1 << 3 != 0 {
+        out.push(&version::TLS12);
+    }
+    out
+}
+
+/// Suites and groups as a side's options and defaults say; the message begins behind the proxy's name.
+pub(crate) fn provider(own: &Conf, base: &Conf, default: &Conf) -> Result<CryptoProvider, String> {
+    let said = |of: fn(&Conf) -> &Option<String>| {
+        of(own).as_deref().or(of(base).as_deref()).or(of(default).as_deref()).map(str::to_owned)
+    };
+    let mut provider = aws_lc_rs::default_provider();
+    let suites = match said(|c| &c.suites) {
+        Some(text) => names::suites(&text)
+            .filter(|s| !s.is_empty())
+            .ok_or_else(|| format!("unable to set TLS 1.3 cipher suites to '{text}' for {{}}."))?,
+        None => names::default_suites(),
+    };
+    let ciphers = match said(|c| &c.ciphers) {
+        Some(text) => {
+            let (list, _) = names::ciphers(&text);
+            if list.is_empty() {
+                return Err(format!("unable to set SSL cipher list to '{text}' for {{}}."));
+            }
+            list
+        }
+        None => names::default_ciphers(),
+    };
+    provider.cipher_suites = suites.into_iter().chain(ciphers).collect();
+    provider.kx_groups = match (said(|c| &c.curves), said(|c| &c.ecdhe)) {
+        (Some(text), _) => names::groups(&text)
+            .filter(|g| !g.is_empty())
+            .ok_or_else(|| format!("unable to set SSL curves list to '{text}' for {{}}."))?,
+        (None, Some(text)) => names::groups(&text)
+            .filter(|g| !g.is_empty())
+            .ok_or_else(|| format!("unable to set elliptic named curve to '{text}' for {{}}."))?,
+        (None, None) => names::default_groups(),
+    };
+    Ok(provider)
+}
+
+/// A list of signature algorithms.
+pub(crate) fn schemes(text: Option<&str>) -> Result<Option<Vec<SignatureScheme>>, String> {
+    let Some(text) = text else { return Ok(None) };
+    let list = names::signatures(text).filter(|l| !l.is_empty());
+    list.map(Some).ok_or_else(|| format!("unable to set SSL Signature Algorithm list to '{text}' for {{}}."))
+}
+
+/// Versions that are left, or why there is none.
+pub(crate) fn enabled(own: &Conf, base: &Conf, default: &Conf) -> Result<Vec<&'static SupportedProtocolVersion>, String> {
+    let all = [&own.versions, &base.versions, &default.versions];
+    let merged = crate::settings::Versions {
+        min: all.iter().find_map(|v| v.min),
+        max: all.iter().find_map(|v| v.max),
+        off: all.iter().fold(0, |s, v| s | v.off),
+    };
+    let bits = merged.enabled(3);
+    let list = versions(bits);
+    match (list.is_empty(), bits) {
+        (false, _) => Ok(list),
+        (true, 0) => Err("all SSL/TLS versions are disabled for {}.".to_owned()),
+        (true, _) => Err("only versions below TLSv1.2 are enabled for {}: they are not supported.".to_owned()),
+    }
+}
+
+impl Making<'_> {
+    /// The configuration of a listener, or of one line of a crt-list.
+    fn config(&self, own: Option<&Conf>, number: usize) -> Result<Made, String> {
+        let mut clients = None;
+        let nothing = Conf::default();
+        let (own, base, default) = (own.unwrap_or(&nothing), &self.bind.conf, &self.global.bind.conf);
+        let provider = Arc::new(provider(own, base, default)?);
+        let algorithms = provider.signature_verification_algorithms;
+        let either = |of: fn(&Conf) -> &Option<String>| {
+            of(own).as_deref().or(of(base).as_deref()).or(of(default).as_deref())
+        };
+        let signing = schemes(either(|c| &c.sigalgs))?;
+        let verifying = schemes(either(|c| &c.client_sigalgs))?;
+        let builder = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&enabled(own, base, default)?)
+            .map_err(|e| format!("{e} for {{}}."))?;
+        let builder = match own.verify.or(base.verify).unwrap_or_default() {
+            Verify::None => builder.with_no_client_auth(),
+            asked => {
+                let ca = own.ca.as_ref().or(base.ca.as_ref());
+                let more = own.ca_verify.as_ref().or(base.ca_verify.as_ref());
+                if ca.is_none() && more.is_none() {
+                    return Err("verify is enabled but no CA file specified for {}.".to_owned());
+                }
+                let names = if own.no_ca_names || base.no_ca_names { None } else { ca };
+                let pick = |a: &crate::verify::Ignored, b: &crate::verify::Ignored| {
+                    if *a == Default::default() { b.clone() } else { a.clone() }
+                };
+                let made = Arc::new(Clients {
+                    policy: Policy {
+                        trusted: ca.into_iter().chain(more).cloned().collect(),
+                        revoked: own.crl.as_ref().or(base.crl.as_ref()).cloned(),
+                        crt_ignore: pick(&own.crt_ignore, &base.crt_ignore),
+                        ca_ignore: pick(&own.ca_ignore, &base.ca_ignore),
+                        purpose: 2,
+                    },
+                    required: asked == Verify::Required,
+                    hints: names.map(hints).unwrap_or_default(),
+                    algorithms,
+                    schemes: verifying,
+                });
+                clients = Some(made.clone());
+                builder.with_client_cert_verifier(made)
+            }
+        };
+        let mut config = builder.with_cert_resolver(Arc::new(Chosen { schemes: signing.map(Into::into) }));
+        config.alpn_protocols = alpn(own.alpn.as_ref().or(base.alpn.as_ref()), self.http);
+        config.ignore_client_order = !(self.bind.client_order || self.global.bind.client_order);
+        let identity = format!("{} {number}", self.identity);
+        let lifetime = self.global.lifetime.unwrap_or(300);
+        if self.bind.tickets.or(self.global.bind.tickets).unwrap_or(true) {
+            let keys = self.bind.ticket_keys.as_ref().map(|k| k.as_slice());
+            if let Some(tickets) = Tickets::new(keys, identity.as_bytes(), lifetime) {
+                config.ticketer = tickets;
+            }
+        }
+        config.session_storage =
+            Arc::new(Sessions { cache: self.cache.clone(), identity: identity.into_bytes(), lifetime });
+        let mut without = config.clone();
+        without.alpn_protocols.clear();
+        Ok(Made { own: Arc::new(config), without: Arc::new(without), clients })
+    }
+}
+
+/// What is offered: what can be spoken. HTTP is negotiated also if nothing is said.
+pub(crate) fn alpn(said: Option<&Vec<Vec<u8>>>, http: bool) -> Vec<Vec<u8>> {
+    match said {
+        Some(list) => list.iter().filter(|p| !http || *p != b"h2").cloned().collect(),
+        None if http => vec![b"http/1.1".to_vec()],
+        None => Vec::new(),
+    }
+}
+
+fn hints(of: &crate::store::Authorities) -> Vec<DistinguishedName> {
+    let subject = |c: &rustls::pki_types::CertificateDer<'static>| {
+        Cert::parse(c.as_ref()).map(|c| DistinguishedName::from(c.subject.to_vec()))
+    };
+    of.get().iter().filter_map(subject).collect()
+}

@@ -1,0 +1,94 @@
+//! The client's side towards one server.
+
+use crate::acceptor::{alpn, enabled, provider, schemes};
+use crate::settings::{Conf, GlobalTls, ServerTls, Verify};
+use crate::store::{Certificate, Slot};
+use crate::verify::{Policy, Servers};
+use rustls::client::{ClientConfig, ClientSessionMemoryCache, ResolvesClientCert, Resumption, Tls12Resumption};
+use rustls::pki_types::ServerName;
+use rustls::sign::CertifiedKey;
+use rustls::{SignatureScheme, client::UnbufferedClientConnection};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// The client's side towards one server.
+#[derive(Debug)]
+pub struct Connector {
+    config: Arc<ClientConfig>,
+    /// The address that stands for the server where no name is sent.
+    address: IpAddr,
+}
+
+#[derive(Debug)]
+struct Own(Arc<Slot<Certificate>>);
+
+impl ResolvesClientCert for Own {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.get().key.clone())
+    }
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
+/// Makes a server's side.
+///
+/// # Errors
+/// What is wrong, in HAProxy's words; `{}` stands for the server.
+pub fn compile(global: &GlobalTls, tls: &ServerTls, address: IpAddr, http: bool) -> Result<Connector, String> {
+    let (own, default, nothing) = (&tls.conf, &global.server.conf, Conf::default());
+    let verify = own.verify.unwrap_or(if global.server_verify_none { Verify::None } else { Verify::Required });
+    if verify == Verify::Required && own.ca.is_none() {
+        return Err("verify is enabled by default but no CA file specified. If you're running on a LAN where you're certain to \
+                    trust the server's certificate, please set an explicit 'verify none' statement on the 'server' line, or use \
+                    'ssl-server-verify none' in the global section to disable server-side verifications by default."
+            .to_owned());
+    }
+    let provider = Arc::new(provider(own, &nothing, default)?);
+    let verifier = Servers {
+        policy: (verify != Verify::None).then(|| Policy {
+            trusted: own.ca.iter().cloned().collect(),
+            revoked: own.crl.clone(),
+            purpose: 1,
+            ..Policy::default()
+        }),
+        host: tls.verify_host.clone(),
+        algorithms: provider.signature_verification_algorithms,
+        schemes: schemes(own.sigalgs.as_deref().or(default.sigalgs.as_deref()))?,
+    };
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&enabled(own, &nothing, default)?)
+        .map_err(|e| format!("{e} for {{}}."))?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier));
+    let mut config = match &tls.crt {
+        Some(slot) => builder.with_client_cert_resolver(Arc::new(Own(slot.clone()))),
+        None => builder.with_no_client_auth(),
+    };
+    // an HTTP server that is told nothing takes HTTP/1.1
+    // nothing is offered unless it is said
+    config.alpn_protocols = alpn(Some(own.alpn.as_ref().unwrap_or(&Vec::new())), http);
+    config.check_selected_alpn = false;
+    config.resumption = match (tls.no_reuse, tls.no_tickets || global.server.no_tickets) {
+        (true, _) => Resumption::disabled(),
+        (false, no_tickets) => {
+            let kept = Resumption::store(Arc::new(ClientSessionMemoryCache::new(256)));
+            if no_tickets { kept.tls12_resumption(Tls12Resumption::SessionIdOnly) } else { kept }
+        }
+    };
+    Ok(Connector { config: Arc::new(config), address })
+}
+
+impl Connector {
+    /// A connection that sends this name, if it is one.
+    ///
+    /// # Errors
+    /// When the library cannot make one.
+    pub(crate) fn connect(&self, name: Option<&str>) -> Result<UnbufferedClientConnection, rustls::Error> {
+        let name = name
+            .and_then(|n| ServerName::try_from(n.to_owned()).ok())
+            .filter(|n| matches!(n, ServerName::DnsName(_)))
+            .unwrap_or_else(|| ServerName::IpAddress(self.address.into()));
+        UnbufferedClientConnection::new(self.config.clone(), name)
+    }
+}

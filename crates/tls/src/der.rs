@@ -1,0 +1,107 @@
+//! Reading DER: tags, lengths, contents. Whatever the bytes are, it ends.
+
+/// What is left to be read.
+#[derive(Clone, Copy, Debug)]
+pub struct Der<'a>(pub &'a [u8]);
+
+/// One element.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Element<'a> {
+    /// Its tag byte.
+    pub tag: u8,
+    /// Its content.
+    pub content: &'a [u8],
+    /// Tag, length and content.
+    pub whole: &'a [u8],
+}
+
+impl<'a> Der<'a> {
+    /// The next element.
+    pub fn next(&mut self) -> Option<Element<'a>> {
+        let all = self.0;
+        let (tag, rest) = all.split_first()?;
+        let (first, rest) = rest.split_first()?;
+        let (len, rest) = match *first {
+            n @ 0..=127 => (usize::from(n), rest),
+            n @ 0x81..=0x84 => {
+                let (bytes, rest) = rest.split_at_checked(usize::from(n & 0x7f))?;
+                (bytes.iter().fold(0, |v, b| v << 8 | usize::from(*b)), rest)
+            }
+            _ => return None,
+        };
+        let (content, rest) = rest.split_at_checked(len)?;
+        self.0 = rest;
+        Some(Element { tag: *tag, content, whole: all.get(..all.len() - rest.len())? })
+    }
+    /// The next element, if it has this tag.
+    pub fn tagged(&mut self, tag: u8) -> Option<Element<'a>> {
+        if self.0.first() != Some(&tag) {
+            return None;
+        }
+        self.next()
+    }
+    /// The content of the next element as something to be read, if it has this tag.
+    pub fn inside(&mut self, tag: u8) -> Option<Der<'a>> {
+        self.tagged(tag).map(|e| Der(e.content))
+    }
+}
+
+impl<'a> Iterator for Der<'a> {
+    type Item = Element<'a>;
+    fn next(&mut self) -> Option<Element<'a>> {
+        Der::next(self)
+    }
+}
+
+/// Tag of a boolean.
+pub const BOOLEAN: u8 = 1;
+/// Tag of an integer.
+pub const INTEGER: u8 = 2;
+/// Tag of a bit string.
+pub const BITS: u8 = 3;
+/// Tag of an octet string.
+pub const OCTETS: u8 = 4;
+/// Tag of an object identifier.
+pub const OID: u8 = 6;
+/// Tag of a sequence.
+pub const SEQUENCE: u8 = 0x30;
+/// Tag of a set.
+pub const SET: u8 = 0x31;
+
+/// An object identifier with dots.
+#[must_use]
+pub fn dotted(oid: &[u8]) -> String {
+    let mut out = String::new();
+    let mut n: u64 = 0;
+    for b in oid {
+        n = n.wrapping_shl(7) | u64::from(b & 0x7f);
+        if b & 0x80 != 0 {
+            continue;
+        }
+        if out.is_empty() {
+            let first = (n / 40).min(2);
+            out = format!("{first}.{}", n - first * 40);
+        } else {
+            out.push_str(&format!(".{n}"));
+        }
+        n = 0;
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn elements() {
+        let mut d = Der(&[0x30, 3, 2, 1, 5, 6, 3, 0x55, 4, 3]);
+        let mut inner = d.inside(SEQUENCE).unwrap();
+        assert_eq!(inner.tagged(INTEGER).unwrap().content, [5]);
+        assert_eq!(dotted(d.tagged(OID).unwrap().content), "2.5.4.3");
+        assert!(d.next().is_none());
+        for bad in [&[0x30][..], &[0x30, 5, 1], &[0x30, 0x80, 0], &[0x30, 0x85, 0, 0, 0, 0, 0]] {
+            assert!(Der(bad).next().is_none());
+        }
+    }
+}

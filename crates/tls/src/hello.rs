@@ -1,0 +1,172 @@
+//! The ClientHello, read before a connection is made of it: its server name decides what the connection is made with.
+
+/// What can be said of bytes that may be incomplete.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Seen<T> {
+    /// It is there.
+    There(T),
+    /// It is none.
+    Not,
+    /// More is needed.
+    Short,
+}
+
+/// What is looked at in a ClientHello.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hello {
+    /// `server_name`, lower case.
+    pub sni: Option<Box<str>>,
+    /// Can it verify ECDSA signatures, and speak a suite with them?
+    pub ecdsa: bool,
+    /// The same for RSA.
+    pub rsa: bool,
+    /// The same for Ed25519.
+    pub ed25519: bool,
+    /// The protocols that it offers (`application_layer_protocol_negotiation`), as they stand there.
+    pub alpn: Box<[u8]>,
+    /// The body of the message (without its header).
+    pub body: Box<[u8]>,
+}
+
+impl Hello {
+    /// Does it offer this protocol?
+    #[must_use]
+    pub fn offers(&self, protocol: &[u8]) -> bool {
+        let mut list = Reader(&self.alpn);
+        std::iter::from_fn(|| list.counted(1)).any(|p| p == protocol)
+    }
+}
+
+/// A ClientHello is not larger than this.
+const MAX: usize = 65536;
+
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, n: usize) -> Option<&'a [u8]> {
+        let (head, rest) = self.0.split_at_checked(n)?;
+        self.0 = rest;
+        Some(head)
+    }
+    fn number(&mut self, n: usize) -> Option<usize> {
+        Some(self.take(n)?.iter().fold(0, |v, b| v << 8 | usize::from(*b)))
+    }
+    fn counted(&mut self, n: usize) -> Option<&'a [u8]> {
+        let len = self.number(n)?;
+        self.take(len)
+    }
+}
+
+/// Looks for a ClientHello at the front of what a client sent.
+#[must_use]
+pub fn look(bytes: &[u8]) -> Seen<Hello> {
+    let mut body = Vec::new();
+    let mut at = 0;
+    loop {
+        let Some(record) = bytes.get(at..at + 5) else {
+            return if bytes.get(at).is_none_or(|t| *t == 22) { Seen::Short } else { Seen::Not };
+        };
+        let len = usize::from(record[3]) << 8 | usize::from(record[4]);
+        if record[0] != 22 || record[1] != 3 || len == 0 || len > 16384 + 256 || at > MAX {
+            return Seen::Not;
+        }
+        let Some(part) = bytes.get(at + 5..at + 5 + len) else { return Seen::Short };
+        body.extend_from_slice(part);
+        if body.first() != Some(&1) {
+            return Seen::Not;
+        }
+        if let Some(head) = body.get(..4) {
+            let size = usize::from(head[1]) << 16 | usize::from(head[2]) << 8 | usize::from(head[3]);
+            if size > MAX {
+                return Seen::Not;
+            }
+            if let Some(message) = body.get(4..4 + size) {
+                return parse(message).map_or(Seen::Not, Seen::There);
+            }
+        }
+        at += 5 + len;
+    }
+}
+
+fn pairs(list: &[u8]) -> impl Iterator<Item = u16> {
+    list.chunks_exact(2).map(|c| u16::from_be_bytes([c[0], c[1]]))
+}
+
+fn parse(body: &[u8]) -> Option<Hello> {
+    let mut r = Reader(body);
+    r.take(34)?;
+    r.counted(1)?;
+    let ciphers = r.counted(2)?;
+    r.counted(1)?;
+    let mut extensions = Reader(if r.0.is_empty() { &[] } else { r.counted(2)? });
+    let mut hello = Hello { body: body.into(), ..Hello::default() };
+    // TLS 1.3 suites say nothing of signatures
+    let any = pairs(ciphers).any(|c| (0x1301..=0x1305).contains(&c));
+    let ecdsa = any || pairs(ciphers).any(|c| matches!(c, 0xc02b | 0xc02c | 0xcca9 | 0xc009 | 0xc00a | 0xc023 | 0xc024));
+    let mut schemes = false;
+    while let (Some(id), Some(content)) = (extensions.number(2), extensions.counted(2)) {
+        match id {
+            0 => hello.sni = server_name(content),
+            16 => hello.alpn = Reader(content).counted(2)?.into(),
+            13 => {
+                let list = Reader(content).counted(2)?;
+                schemes = true;
+                for s in pairs(list) {
+                    hello.ecdsa |= ecdsa && matches!(s, 0x0403 | 0x0503 | 0x0603 | 0x0203);
+                    hello.rsa |= matches!(s, 0x0401 | 0x0501 | 0x0601 | 0x0804..=0x0806 | 0x0201);
+                    hello.ed25519 |= s == 0x0807;
+                }
+            }
+            _ => {}
+        }
+    }
+    if !schemes {
+        hello.rsa = true;
+        hello.ecdsa = ecdsa;
+    }
+    Some(hello)
+}
+
+fn server_name(content: &[u8]) -> Option<Box<str>> {
+    let mut list = Reader(Reader(content).counted(2)?);
+    loop {
+        let kind = list.number(1)?;
+        let name = list.counted(2)?;
+        if kind == 0 {
+            let name = std::str::from_utf8(name).ok()?;
+            return Some(name.to_ascii_lowercase().into());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hello(sni: &str) -> Vec<u8> {
+        let mut ext = vec![0, 0, 0, (sni.len() + 5) as u8, 0, (sni.len() + 3) as u8, 0, 0, sni.len() as u8];
+        ext.extend_from_slice(sni.as_bytes());
+        ext.extend_from_slice(&[0, 13, 0, 4, 0, 2, 4, 3]);
+        let mut body = vec![3, 3];
+        body.extend_from_slice(&[7; 32]);
+        body.extend_from_slice(&[0, 0, 2, 0x13, 1, 1, 0, 0, ext.len() as u8]);
+        body.extend_from_slice(&ext);
+        let mut message = vec![1, 0, 0, body.len() as u8];
+        message.extend_from_slice(&body);
+        let mut record = vec![22, 3, 1, 0, message.len() as u8];
+        record.extend_from_slice(&message);
+        record
+    }
+
+    #[test]
+    fn names_and_signatures() {
+        let bytes = hello("Example.COM");
+        let Seen::There(h) = look(&bytes) else { panic!() };
+        assert_eq!(h.sni.as_deref(), Some("example.com"));
+        assert!(h.ecdsa && !h.rsa);
+        for n in 0..bytes.len() {
+            assert_eq!(look(&bytes[..n]), Seen::Short, "{n}");
+        }
+        assert_eq!(look(b"GET / HTTP/1.1\r\n\r\n"), Seen::Not);
+    }
+}

@@ -1,0 +1,39 @@
+//! What is known of a TLS connection once its handshake is over (or has failed): logs and samples read it.
+
+use crate::verify::Verdict;
+use rustls::pki_types::CertificateDer;
+use rustls::sign::CertifiedKey;
+use std::sync::Arc;
+
+/// One side's TLS.
+#[derive(Clone, Debug, Default)]
+pub struct Info {
+    /// `TLSv1.3` …; empty: the handshake was not completed.
+    pub version: &'static str,
+    /// OpenSSL's name of the cipher suite.
+    pub cipher: &'static str,
+    /// Bits of its key.
+    pub key_size: u16,
+    /// The group of the key exchange.
+    pub group: &'static str,
+    /// The server name that the client sent.
+    pub sni: Option<Box<str>>,
+    /// The protocol that was negotiated.
+    pub alpn: Option<Box<[u8]>>,
+    /// An earlier session was resumed.
+    pub resumed: bool,
+    /// The peer's certificates, its own first.
+    pub peer: Vec<CertificateDer<'static>>,
+    /// The certificate was shown in this handshake and not taken from an earlier session.
+    pub peer_shown: bool,
+    /// Our certificate.
+    pub own: Option<Arc<CertifiedKey>>,
+    /// The file of our certificate.
+    pub own_name: Option<Box<str>>,
+    /// What came of looking at the peer's certificate.
+    pub verdict: Verdict,
+    /// The ClientHello's body.
+    pub hello: Option<Box<[u8]>>,
+    /// The error that ended the handshake, in the numbers of OpenSSL; 0: none.
+    pub error: u32,
+}

@@ -1,0 +1,21 @@
+//! TLS: certificates, OpenSSL's configuration language, and rustls connections without sockets.
+//!
+//! A listener's [`acceptor::Acceptor`] and a server's [`connector::Connector`] are made from what the configuration says
+//! ([`settings`]); a [`stream::Stream`] is one connection: bytes of the network in, bytes of the application out.
+
+pub mod acceptor;
+pub mod connector;
+pub mod der;
+pub mod errors;
+pub mod hello;
+pub mod info;
+pub mod names;
+pub mod rows;
+pub mod settings;
+pub mod store;
+pub mod stream;
+pub mod tickets;
+pub mod verify;
+pub mod x509;
+
+pub use rustls::Error;

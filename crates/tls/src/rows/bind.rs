@@ -1,0 +1,176 @@
+//! Options of `bind` (manual section 5.1).
+
+use super::conf::{At, Wrong, option};
+use super::crt_list;
+use crate::settings::{BindTls, Conf, Entry, GlobalTls, under};
+use portcullis_config::rows::bind::complain;
+use portcullis_config::{Args, Bind, BindOption, Cx, Does, Sections};
+use std::path::Path;
+use std::sync::Arc;
+
+macro_rules! opt {
+    ($name:literal, $args:literal, $works:expr, $help:literal) => {
+        BindOption {
+            name: $name,
+            sections: Sections::from_bits_retain(Sections::FRONTEND.bits() | Sections::LISTEN.bits()),
+            args: $args,
+            help: $help,
+            negatable: false,
+            does: Does::Works($works),
+        }
+    };
+    ($name:literal, $args:literal, $help:literal) => {
+        opt!($name, $args, |cx, b, a| common(cx, b, a, $name), $help)
+    };
+}
+
+/// The rows of this file.
+pub const OPTIONS: &[BindOption] = &[
+    opt!("alpn", "<protocols>", alpn, "Protocols that are negotiated, the preferred one first."),
+    opt!("ca-file", "<cafile>", "Authorities that clients' certificates are verified with, and told of."),
+    opt!("ca-ignore-err", "{ all | <errorID>,... }", "Errors above a client's certificate that do not end the handshake."),
+    opt!("ca-verify-file", "<cafile>", "Authorities that clients' certificates are verified with, and not told of."),
+    opt!("ciphers", "<ciphers>", "Cipher suites of TLS 1.2, in OpenSSL's language."),
+    opt!("ciphersuites", "<ciphersuites>", "Cipher suites of TLS 1.3."),
+    opt!("client-sigalgs", "<sigalgs>", "Signature algorithms that are accepted of clients' certificates."),
+    opt!("crl-file", "<crlfile>", "Revocation lists that clients' certificates are looked up in."),
+    opt!("crt", "<cert>", crt, "A certificate with its key, a bundle, or a directory of them."),
+    opt!("crt-ignore-err", "{ all | <errorID>,... }", "Errors of a client's certificate that do not end the handshake."),
+    opt!("crt-list", "<file>", crt_list, "Certificates with options and names of their own, one a line."),
+    opt!("curves", "<curves>", "Groups of the key exchange."),
+    opt!("default-crt", "<cert>", default_crt, "The certificate for clients that no other is for."),
+    opt!("ecdhe", "<named curve>", "The group of the key exchange; 'curves' replaces it."),
+    opt!("force-sslv3", "", "Speaks SSLv3 only, which is refused."),
+    opt!("force-tlsv10", "", "Speaks TLS 1.0 only, which is refused."),
+    opt!("force-tlsv11", "", "Speaks TLS 1.1 only, which is refused."),
+    opt!("force-tlsv12", "", "Speaks TLS 1.2 only."),
+    opt!("force-tlsv13", "", "Speaks TLS 1.3 only."),
+    opt!("no-alpn", "", "Negotiates no protocol."),
+    opt!("no-ca-names", "", "Tells clients no names of authorities."),
+    opt!("no-sslv3", "", "Does not speak SSLv3."),
+    opt!("no-strict-sni", "", |_, b, _| tls(b).strict_sni = Some(false), "Takes 'strict-sni' back."),
+    opt!("no-tls-tickets", "", |_, b, _| tls(b).tickets = Some(false), "Resumes sessions from the cache only."),
+    opt!("no-tlsv10", "", "Does not speak TLS 1.0."),
+    opt!("no-tlsv11", "", "Does not speak TLS 1.1."),
+    opt!("no-tlsv12", "", "Does not speak TLS 1.2."),
+    opt!("no-tlsv13", "", "Does not speak TLS 1.3."),
+    opt!(
+        "prefer-client-ciphers",
+        "",
+        |_, b, _| tls(b).client_order = true,
+        "Takes the cipher suite that the client prefers."
+    ),
+    opt!("sigalgs", "<sigalgs>", "Signature algorithms that the server signs with."),
+    opt!("ssl", "", ssl, "Speaks TLS."),
+    opt!("ssl-max-ver", "[ SSLv3 | TLSv1.0 | TLSv1.1 | TLSv1.2 | TLSv1.3 ]", "The highest version."),
+    opt!("ssl-min-ver", "[ SSLv3 | TLSv1.0 | TLSv1.1 | TLSv1.2 | TLSv1.3 ]", "The lowest version."),
+    opt!(
+        "strict-sni",
+        "",
+        |_, b, _| tls(b).strict_sni = Some(true),
+        "Refuses clients whose server name no certificate is for."
+    ),
+    opt!("tls-ticket-keys", "<keyfile>", ticket_keys, "Keys of session tickets."),
+    opt!("tls-tickets", "", |_, b, _| tls(b).tickets = Some(true), "Takes 'no-tls-tickets' of the defaults back."),
+    opt!("verify", "[none|optional|required]", "Whether clients are asked for certificates."),
+];
+
+fn tls(bind: &mut Bind) -> &mut BindTls {
+    bind.ext.entry()
+}
+
+/// Runs something that needs files and `global`, and the settings of the line.
+fn with<T>(cx: &mut Cx<'_>, work: impl FnOnce(&mut At<'_>) -> T) -> T {
+    let files = cx.files;
+    work(&mut At { files, global: cx.global_ext::<GlobalTls>() })
+}
+
+/// Options that are not those of `bind` alone.
+fn common(cx: &mut Cx<'_>, bind: &mut Bind, args: &mut Args<'_>, name: &str) {
+    let conf: &mut Conf = &mut tls(bind).conf;
+    let done = with(cx, |at| option(at, conf, name, &mut || args.next().map(|w| w.str().into_owned())));
+    if let Some(Err(wrong)) = done {
+        refuse(cx, bind, args, wrong);
+    }
+}
+
+fn refuse(cx: &mut Cx<'_>, bind: &Bind, args: &Args<'_>, wrong: Wrong) {
+    let word = args.words.get(args.at.saturating_sub(1)).or(args.words.last());
+    if let Some(first) = wrong.first {
+        cx.diags.add(portcullis_config::Severity::Alert, None, first);
+    }
+    complain(cx, bind, word, &wrong.message);
+}
+
+fn ssl(cx: &mut Cx<'_>, bind: &mut Bind, args: &mut Args<'_>) {
+    if cx.section == Sections::GLOBAL {
+        return refuse(cx, bind, args, "'ssl' on the Runtime API's sockets is not supported yet".to_owned().into());
+    }
+    tls(bind).ssl = true;
+}
+
+/// What is offered until HTTP/2 is there, said once a configuration.
+fn alpn(cx: &mut Cx<'_>, bind: &mut Bind, args: &mut Args<'_>) {
+    common(cx, bind, args, "alpn");
+    let word = args.words.get(args.at.saturating_sub(1));
+    if tls(bind).conf.alpn.iter().flatten().any(|p| p == b"h2") {
+        cx.notice(word, "'alpn' : HTTP/2 is not supported yet: 'h2' is not offered to clients.");
+    }
+}
+
+fn word(args: &mut Args<'_>) -> Option<String> {
+    args.next().filter(|w| !w.text.is_empty()).map(|w| w.str().into_owned())
+}
+
+fn add(cx: &mut Cx<'_>, bind: &mut Bind, args: &Args<'_>, path: &str, default: bool) {
+    let loaded = with(cx, |at| {
+        let path = under(at.global.crt_base.as_deref(), path);
+        let extra = at.global.extra;
+        at.global.store.load(at.files, &path, extra)
+    });
+    match loaded {
+        Ok(slots) => {
+            let entry = |slot| Entry { slot, filters: Vec::new(), conf: None, default };
+            tls(bind).entries.extend(slots.into_iter().map(entry));
+        }
+        Err(e) => refuse(cx, bind, args, e.into()),
+    }
+}
+
+fn crt(cx: &mut Cx<'_>, bind: &mut Bind, args: &mut Args<'_>) {
+    match word(args) {
+        Some(path) => add(cx, bind, args, &path, false),
+        None => refuse(cx, bind, args, "'crt' : missing certificate location".to_owned().into()),
+    }
+}
+
+fn default_crt(cx: &mut Cx<'_>, bind: &mut Bind, args: &mut Args<'_>) {
+    match word(args) {
+        Some(path) => add(cx, bind, args, &path, true),
+        None => refuse(cx, bind, args, "'default-crt' : missing certificate location".to_owned().into()),
+    }
+}
+
+fn crt_list(cx: &mut Cx<'_>, bind: &mut Bind, args: &mut Args<'_>) {
+    let Some(path) = word(args) else {
+        return refuse(cx, bind, args, "'crt-list' : missing certificate location".to_owned().into());
+    };
+    match with(cx, |at| crt_list::read(at, &path)) {
+        Ok(entries) => tls(bind).entries.extend(entries),
+        Err(e) => refuse(cx, bind, args, format!("'crt-list' : {e}").into()),
+    }
+}
+
+/// Lines of base64, the last three count: the one before the last signs new tickets.
+fn ticket_keys(cx: &mut Cx<'_>, bind: &mut Bind, args: &mut Args<'_>) {
+    let Some(path) = word(args) else {
+        return refuse(cx, bind, args, "'tls-ticket-keys' : missing TLS ticket keys file path".to_owned().into());
+    };
+    let Ok(text) = cx.files.read(Path::new(&path)) else {
+        return refuse(cx, bind, args, format!("'{path}' : unable to load ssl tickets keys file").into());
+    };
+    match crate::tickets::keys(&String::from_utf8_lossy(&text)) {
+        Ok(keys) => tls(bind).ticket_keys = Some(Arc::new(keys)),
+        Err(e) => refuse(cx, bind, args, format!("'{path}' : {e}").into()),
+    }
+}

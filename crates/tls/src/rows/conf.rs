@@ -1,0 +1,159 @@
+//! Options that mean the same on `bind`, in a crt-list, on `server` and in `global` (manual sections 5.1 and 5.2).
+
+use super::errors::ignored;
+use crate::names::VERSIONS;
+use crate::settings::{Conf, GlobalTls, Verify, under};
+use portcullis_config::files::Files;
+
+/// The next word of the line.
+pub type NextWord<'n> = &'n mut dyn FnMut() -> Option<String>;
+
+/// What went wrong, and what was said before it (about a file).
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Wrong {
+    /// About the option.
+    pub message: String,
+    /// A line of its own before it.
+    pub first: Option<String>,
+}
+
+impl From<String> for Wrong {
+    fn from(message: String) -> Self {
+        Self { message, first: None }
+    }
+}
+
+/// The protocols of `alpn`, as they stand there.
+fn protocols(text: &str) -> Vec<Vec<u8>> {
+    text.split(',').filter(|p| !p.is_empty()).map(|p| p.as_bytes().to_vec()).collect()
+}
+
+fn version(text: &str) -> Result<u8, Wrong> {
+    let at = VERSIONS.iter().position(|v| *v == text);
+    at.map(|v| v as u8).ok_or_else(|| Wrong::from(format!("'{text}' : unknown ssl/tls version")))
+}
+
+/// Where options stand: what they do to files and names.
+pub struct At<'f> {
+    /// How files are read.
+    pub files: &'f dyn Files,
+    /// `global`, with what was read so far.
+    pub global: &'f mut GlobalTls,
+}
+
+/// Reads one option, whose name was read. `None`: it is none of these.
+pub fn option(at: &mut At<'_>, conf: &mut Conf, name: &str, next: NextWord<'_>) -> Option<Result<(), Wrong>> {
+    let done = match name {
+        "alpn" => match next().filter(|w| !w.is_empty()) {
+            Some(text) => {
+                conf.alpn = Some(protocols(&text));
+                Ok(())
+            }
+            None => Err(Wrong::from("'alpn' : missing the comma-delimited ALPN protocol suite".to_owned())),
+        },
+        "no-alpn" => {
+            conf.alpn = Some(Vec::new());
+            Ok(())
+        }
+        "verify" => verify(conf, next),
+        "ca-file" => authorities(at, "ca-file", next).map(|a| conf.ca = Some(a)),
+        "ca-verify-file" => authorities(at, "ca-verify-file", next).map(|a| conf.ca_verify = Some(a)),
+        "crl-file" => revoked(at, conf, next),
+        "crt-ignore-err" | "ca-ignore-err" => errors(conf, name, next),
+        "no-ca-names" => {
+            conf.no_ca_names = true;
+            Ok(())
+        }
+        "ssl-min-ver" | "ssl-max-ver" => bound(conf, name, next),
+        "ciphers" => text("ciphers", "cipher suite", next).map(|t| conf.ciphers = Some(t)),
+        "ciphersuites" => text("ciphersuites", "cipher suite", next).map(|t| conf.suites = Some(t)),
+        "curves" => text("curves", "curve suite", next).map(|t| conf.curves = Some(t)),
+        "ecdhe" => text("ecdhe", "named curve", next).map(|t| conf.ecdhe = Some(t)),
+        "sigalgs" => text("sigalgs", "signature algorithm list", next).map(|t| conf.sigalgs = Some(t)),
+        "client-sigalgs" => {
+            text("client-sigalgs", "signature algorithm list", next).map(|t| conf.client_sigalgs = Some(t))
+        }
+        _ => return versions(conf, name),
+    };
+    Some(done)
+}
+
+/// `no-sslv3`, `force-tlsv12` and their kin.
+fn versions(conf: &mut Conf, name: &str) -> Option<Result<(), Wrong>> {
+    const WORDS: [&str; 5] = ["sslv3", "tlsv10", "tlsv11", "tlsv12", "tlsv13"];
+    let which = |word: &str| WORDS.iter().position(|w| *w == word).map(|v| v as u8);
+    if let Some(v) = name.strip_prefix("no-").and_then(which) {
+        conf.versions.off |= 1 << v;
+        return Some(Ok(()));
+    }
+    let v = name.strip_prefix("force-").and_then(which)?;
+    (conf.versions.min, conf.versions.max) = (Some(v), Some(v));
+    Some(Ok(()))
+}
+
+fn text(name: &str, what: &str, next: NextWord<'_>) -> Result<String, Wrong> {
+    next().filter(|w| !w.is_empty()).ok_or_else(|| Wrong::from(format!("'{name}' : missing {what}")))
+}
+
+fn bound(conf: &mut Conf, name: &str, next: NextWord<'_>) -> Result<(), Wrong> {
+    let Some(word) = next() else {
+        return Err(Wrong::from(format!("'{name}' : missing ssl/tls version")));
+    };
+    let v = version(&word)?;
+    match name {
+        "ssl-min-ver" => conf.versions.min = Some(v),
+        _ => conf.versions.max = Some(v),
+    }
+    Ok(())
+}
+
+fn verify(conf: &mut Conf, next: NextWord<'_>) -> Result<(), Wrong> {
+    conf.verify = Some(match next().as_deref() {
+        Some("none") => Verify::None,
+        Some("optional") => Verify::Optional,
+        Some("required") => Verify::Required,
+        Some(other) => {
+            return Err(Wrong::from(format!(
+                "'verify' : unknown verify method '{other}', only 'none', 'optional', and 'required' are supported"
+            )));
+        }
+        None => return Err(Wrong::from("'verify' : missing verify method".to_owned())),
+    });
+    Ok(())
+}
+
+fn authorities(at: &mut At<'_>, name: &str, next: NextWord<'_>) -> Result<crate::store::Authorities, Wrong> {
+    let Some(word) = next().filter(|w| !w.is_empty()) else {
+        return Err(Wrong::from(format!("'{name}' : missing CAfile path")));
+    };
+    let path = under(at.global.ca_base.as_deref(), &word);
+    at.global.store.authorities(at.files, &path).map_err(|first| Wrong {
+        message: format!("'{name}' : unable to load {path}"),
+        first: Some(first),
+    })
+}
+
+fn revoked(at: &mut At<'_>, conf: &mut Conf, next: NextWord<'_>) -> Result<(), Wrong> {
+    let Some(word) = next().filter(|w| !w.is_empty()) else {
+        return Err(Wrong::from("'crl-file' : missing CRLfile path".to_owned()));
+    };
+    let path = under(at.global.ca_base.as_deref(), &word);
+    let lists = at.global.store.revoked(at.files, &path).map_err(|first| Wrong {
+        message: format!("'crl-file' : unable to load {path}"),
+        first: Some(first),
+    })?;
+    conf.crl = Some(lists);
+    Ok(())
+}
+
+fn errors(conf: &mut Conf, name: &str, next: NextWord<'_>) -> Result<(), Wrong> {
+    let Some(word) = next().filter(|w| !w.is_empty()) else {
+        return Err(Wrong::from(format!("'{name}' : missing error IDs list")));
+    };
+    let list = ignored(&word).map_err(|e| Wrong::from(format!("'{name}' : {e}")))?;
+    match name {
+        "ca-ignore-err" => conf.ca_ignore = list,
+        _ => conf.crt_ignore = list,
+    }
+    Ok(())
+}

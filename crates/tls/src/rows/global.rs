@@ -1,0 +1,250 @@
+//! Keywords of `global` (manual sections 3.1 and 3.2).
+
+use super::conf::{At, option};
+use crate::settings::{Conf, GlobalTls};
+use portcullis_config::rows::value;
+use portcullis_config::{Cx, Does, Keyword, Line, Sections};
+
+macro_rules! row {
+    ($name:literal, $args:literal, $works:expr, $help:literal) => {
+        Keyword {
+            name: $name,
+            sections: Sections::GLOBAL,
+            args: $args,
+            help: $help,
+            negatable: false,
+            does: Does::Works($works),
+        }
+    };
+}
+
+/// The rows of this file.
+pub const ROWS: &[Keyword] = &[
+    row!("ca-base", "<dir>", |cx, l| base(cx, l, |g| &mut g.ca_base), "Where 'ca-file' and 'crl-file' are looked for."),
+    row!("crt-base", "<dir>", |cx, l| base(cx, l, |g| &mut g.crt_base), "Where certificates are looked for."),
+    row!(
+        "ssl-default-bind-ciphers",
+        "<ciphers>",
+        |cx, l| text(cx, l, "a cipher suite", |g| &mut g.bind.conf.ciphers),
+        "'ciphers' of 'bind' lines without."
+    ),
+    row!(
+        "ssl-default-bind-ciphersuites",
+        "<ciphersuites>",
+        |cx, l| text(cx, l, "a cipher suite", |g| &mut g.bind.conf.suites),
+        "'ciphersuites' of 'bind' lines without."
+    ),
+    row!(
+        "ssl-default-bind-client-sigalgs",
+        "<sigalgs>",
+        |cx, l| text(cx, l, "signature algorithms", |g| &mut g.bind.conf.client_sigalgs),
+        "'client-sigalgs' of 'bind' lines without."
+    ),
+    row!(
+        "ssl-default-bind-curves",
+        "<curves>",
+        |cx, l| text(cx, l, "a curves suite", |g| &mut g.bind.conf.curves),
+        "'curves' of 'bind' lines without."
+    ),
+    row!("ssl-default-bind-options", "[<option>]...", bind_options, "Options of all 'bind' lines with 'ssl'."),
+    row!(
+        "ssl-default-bind-sigalgs",
+        "<sigalgs>",
+        |cx, l| text(cx, l, "signature algorithms", |g| &mut g.bind.conf.sigalgs),
+        "'sigalgs' of 'bind' lines without."
+    ),
+    row!(
+        "ssl-default-server-ciphers",
+        "<ciphers>",
+        |cx, l| text(cx, l, "a cipher suite", |g| &mut g.server.conf.ciphers),
+        "'ciphers' of 'server' lines without."
+    ),
+    row!(
+        "ssl-default-server-ciphersuites",
+        "<ciphersuites>",
+        |cx, l| text(cx, l, "a cipher suite", |g| &mut g.server.conf.suites),
+        "'ciphersuites' of 'server' lines without."
+    ),
+    row!(
+        "ssl-default-server-curves",
+        "<curves>",
+        |cx, l| text(cx, l, "a curves suite", |g| &mut g.server.conf.curves),
+        "'curves' of 'server' lines without."
+    ),
+    row!("ssl-default-server-options", "[<option>]...", server_options, "Options of all 'server' lines with 'ssl'."),
+    row!(
+        "ssl-default-server-sigalgs",
+        "<sigalgs>",
+        |cx, l| text(cx, l, "signature algorithms", |g| &mut g.server.conf.sigalgs),
+        "'sigalgs' of 'server' lines without."
+    ),
+    row!("ssl-load-extra-del-ext", "", |cx, _| cx.global_ext::<GlobalTls>().extra.replace = true, "'.key' and its kin replace the extension of a certificate's file."),
+    row!("ssl-load-extra-files", "<none|all|bundle|sctl|ocsp|issuer|key>*", extra_files, "Which files beside a certificate's are read."),
+    row!("ssl-server-verify", "[none|required]", server_verify, "'verify' of 'server' lines without."),
+    row!("tune.ssl.cachesize", "<number>", cache_size, "Sessions that can be resumed without tickets."),
+    row!(
+        "tune.ssl.capture-buffer-size",
+        "<number>",
+        capture,
+        "Bytes of a ClientHello that are kept for samples; larger ones are not."
+    ),
+    row!("tune.ssl.lifetime", "<timeout>", lifetime, "How long a session can be resumed."),
+];
+
+fn tls<'c>(cx: &'c mut Cx<'_>) -> &'c mut GlobalTls {
+    cx.global_ext()
+}
+
+fn base(cx: &mut Cx<'_>, line: &Line, of: fn(&mut GlobalTls) -> &mut Option<String>) {
+    let name = line.word(0).map(|w| w.str().into_owned()).unwrap_or_default();
+    match line.word(1).map(|w| w.str().into_owned()) {
+        Some(dir) if of(tls(cx)).is_some() => {
+            cx.alert(line.word(1), format!("'{name}' already specified. Continuing."));
+            let _ = dir;
+        }
+        Some(dir) => *of(tls(cx)) = Some(dir),
+        None => {
+            cx.alert(line.word(0), format!("global statement '{name}' expects a directory path as an argument."));
+        }
+    }
+}
+
+fn text(cx: &mut Cx<'_>, line: &Line, what: &str, of: fn(&mut GlobalTls) -> &mut Option<String>) {
+    let name = line.word(0).map(|w| w.str().into_owned()).unwrap_or_default();
+    match line.word(1).filter(|w| !w.text.is_empty()) {
+        Some(w) => {
+            let value = w.str().into_owned();
+            value::no_more(cx, line, 2);
+            *of(tls(cx)) = Some(value);
+        }
+        None => {
+            cx.alert(line.word(0), format!("global statement '{name}' expects {what} as an argument."));
+        }
+    }
+}
+
+/// Reads the options of a line: those that both kinds know, then `own`.
+fn options(
+    cx: &mut Cx<'_>,
+    line: &Line,
+    conf: fn(&mut GlobalTls) -> &mut Conf,
+    own: fn(&mut GlobalTls, &str) -> bool,
+) {
+    let name = line.word(0).map(|w| w.str().into_owned()).unwrap_or_default();
+    let mut args = line.args(1);
+    if args.peek().is_none() {
+        cx.alert(line.word(0), format!("global statement '{name}' expects an option as an argument."));
+    }
+    while let Some(word) = args.next() {
+        let text = word.str().into_owned();
+        if own(tls(cx), &text) {
+            continue;
+        }
+        let files = cx.files;
+        let known = text.starts_with("no-") || text.starts_with("force-") || text.starts_with("ssl-m");
+        let mut read = conf(tls(cx)).clone();
+        let mut at = At { files, global: tls(cx) };
+        let mut next = || args.next().map(|w| w.str().into_owned());
+        match known.then(|| option(&mut at, &mut read, &text, &mut next)).flatten() {
+            Some(Ok(())) => *conf(tls(cx)) = read,
+            Some(Err(wrong)) => {
+                cx.alert(Some(word), format!("global statement '{name}' : {}.", wrong.message));
+            }
+            None => {
+                cx.alert(Some(word), format!("unknown option '{text}' on global statement '{name}'."));
+            }
+        }
+    }
+}
+
+fn bind_options(cx: &mut Cx<'_>, line: &Line) {
+    options(cx, line, |g| &mut g.bind.conf, |g, option| {
+        match option {
+            "prefer-client-ciphers" => g.bind.client_order = true,
+            "no-tls-tickets" => g.bind.tickets = Some(false),
+            "tls-tickets" => g.bind.tickets = Some(true),
+            "strict-sni" => g.bind.strict_sni = Some(true),
+            "no-strict-sni" => g.bind.strict_sni = Some(false),
+            _ => return false,
+        }
+        true
+    });
+}
+
+fn server_options(cx: &mut Cx<'_>, line: &Line) {
+    options(cx, line, |g| &mut g.server.conf, |g, option| {
+        match option {
+            "no-tls-tickets" => g.server.no_tickets = true,
+            "tls-tickets" => g.server.no_tickets = false,
+            _ => return false,
+        }
+        true
+    });
+}
+
+fn extra_files(cx: &mut Cx<'_>, line: &Line) {
+    let mut extra = crate::store::Extra { bundle: false, ocsp: false, issuer: false, key: false, ..tls(cx).extra };
+    let mut known = line.words.len() > 1;
+    for word in line.words.iter().skip(1) {
+        match word.text.as_slice() {
+            b"none" => {}
+            b"all" => (extra.bundle, extra.ocsp, extra.issuer, extra.key) = (true, true, true, true),
+            b"bundle" => extra.bundle = true,
+            b"ocsp" => extra.ocsp = true,
+            b"issuer" => extra.issuer = true,
+            b"key" => extra.key = true,
+            b"sctl" => {
+                cx.notice(Some(word), "'ssl-load-extra-files sctl' has no effect: TLS clients take SCTs from certificates.");
+            }
+            _ => known = false,
+        }
+    }
+    if known {
+        tls(cx).extra = extra;
+        return;
+    }
+    let message =
+        "'ssl-load-extra-files' expects one or multiple arguments (none, all, bundle, sctl, ocsp, issuer).";
+    cx.alert(line.word(1), message);
+}
+
+fn server_verify(cx: &mut Cx<'_>, line: &Line) {
+    match line.word(1).map(|w| w.str().into_owned()).as_deref() {
+        Some("none") => tls(cx).server_verify_none = true,
+        Some("required") => tls(cx).server_verify_none = false,
+        _ => {
+            cx.alert(line.word(1), "'ssl-server-verify' expects 'none' or 'required' as argument.");
+        }
+    }
+}
+
+fn cache_size(cx: &mut Cx<'_>, line: &Line) {
+    let Some(word) = value::one(cx, line, 1, "expects an integer argument") else { return };
+    let n = value::lenient(cx, word, "tune.ssl.cachesize");
+    tls(cx).cache_size = usize::try_from(n).ok();
+}
+
+fn lifetime(cx: &mut Cx<'_>, line: &Line) {
+    let Some(word) = value::one(cx, line, 1, "expects ssl sessions <lifetime> in seconds as argument") else {
+        return;
+    };
+    match value::time_with_unit(&word.text, 1_000_000) {
+        Ok((t, _)) => tls(cx).lifetime = Some(u32::try_from(t.as_secs()).unwrap_or(u32::MAX)),
+        Err(e) => {
+            let message = value::time_message(e, word, "tune.ssl.lifetime");
+            cx.alert(Some(word), message);
+        }
+    }
+}
+
+fn capture(cx: &mut Cx<'_>, line: &Line) {
+    let Some(word) = value::one(cx, line, 1, "'tune.ssl.capture-buffer-size' expects an integer argument.") else {
+        return;
+    };
+    match usize::try_from(value::lenient(cx, word, "tune.ssl.capture-buffer-size")) {
+        Ok(n) => tls(cx).capture = n,
+        Err(_) => {
+            cx.alert(Some(word), "'tune.ssl.capture-buffer-size' expects a positive numeric value.");
+        }
+    }
+}

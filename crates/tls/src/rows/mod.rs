@@ -1,0 +1,16 @@
+//! The keywords of TLS as rows, one file a kind of line.
+
+pub mod bind;
+pub mod conf;
+pub mod crt_list;
+pub mod errors;
+pub mod global;
+pub mod server;
+
+use portcullis_config::Rows;
+
+/// Everything that this room brings to the registry.
+#[must_use]
+pub fn rows() -> Rows {
+    Rows { keywords: global::ROWS, bind: bind::OPTIONS, server: server::OPTIONS, ..Rows::default() }
+}

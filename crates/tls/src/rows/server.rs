@@ -1,0 +1,124 @@
+//! Options of `server` (manual section 5.2).
+
+use super::conf::{At, option};
+use crate::settings::{GlobalTls, ServerTls, under};
+use portcullis_config::rows::server::complain;
+use portcullis_config::{Args, Cx, Does, Sections, Server, ServerOption};
+
+macro_rules! opt {
+    ($name:literal, $args:literal, $works:expr, $help:literal) => {
+        ServerOption {
+            name: $name,
+            sections: Sections::BACK,
+            args: $args,
+            help: $help,
+            negatable: false,
+            does: Does::Works($works),
+        }
+    };
+    ($name:literal, $args:literal, $help:literal) => {
+        opt!($name, $args, |cx, s, a| common(cx, s, a, $name), $help)
+    };
+}
+
+/// The rows of this file.
+pub const OPTIONS: &[ServerOption] = &[
+    opt!("alpn", "<protocols>", alpn, "Protocols that are offered, the preferred one first."),
+    opt!("ca-file", "<cafile>", "Authorities that the server's certificate is verified with."),
+    opt!("ciphers", "<ciphers>", "Cipher suites of TLS 1.2, in OpenSSL's language."),
+    opt!("ciphersuites", "<ciphersuites>", "Cipher suites of TLS 1.3."),
+    opt!("crl-file", "<crlfile>", "Revocation lists that the server's certificate is looked up in."),
+    opt!("crt", "<cert>", crt, "The certificate that servers are shown when they ask."),
+    opt!("curves", "<curves>", "Groups of the key exchange."),
+    opt!("force-sslv3", "", "Speaks SSLv3 only, which is refused."),
+    opt!("force-tlsv10", "", "Speaks TLS 1.0 only, which is refused."),
+    opt!("force-tlsv11", "", "Speaks TLS 1.1 only, which is refused."),
+    opt!("force-tlsv12", "", "Speaks TLS 1.2 only."),
+    opt!("force-tlsv13", "", "Speaks TLS 1.3 only."),
+    opt!("no-sni-auto", "", |_, s, _| tls(s).sni_auto = Some(false), "Sends no name but what 'sni' says."),
+    opt!("no-ssl", "", |_, s, _| tls(s).ssl = false, "Takes 'ssl' back."),
+    opt!("no-ssl-reuse", "", |_, s, _| tls(s).no_reuse = true, "Resumes no sessions."),
+    opt!("no-sslv3", "", "Does not speak SSLv3."),
+    opt!("no-tls-tickets", "", |_, s, _| tls(s).no_tickets = true, "Resumes no sessions by tickets."),
+    opt!("no-tlsv10", "", "Does not speak TLS 1.0."),
+    opt!("no-tlsv11", "", "Does not speak TLS 1.1."),
+    opt!("no-tlsv12", "", "Does not speak TLS 1.2."),
+    opt!("no-tlsv13", "", "Does not speak TLS 1.3."),
+    opt!("sigalgs", "<sigalgs>", "Signature algorithms that are accepted of servers."),
+    opt!("sni-auto", "", |_, s, _| tls(s).sni_auto = Some(true), "Sends the name of the Host header."),
+    opt!("ssl", "", |_, s, _| tls(s).ssl = true, "Speaks TLS."),
+    opt!("ssl-max-ver", "[ SSLv3 | TLSv1.0 | TLSv1.1 | TLSv1.2 | TLSv1.3 ]", "The highest version."),
+    opt!("ssl-min-ver", "[ SSLv3 | TLSv1.0 | TLSv1.1 | TLSv1.2 | TLSv1.3 ]", "The lowest version."),
+    opt!("ssl-reuse", "", |_, s, _| tls(s).no_reuse = false, "Takes 'no-ssl-reuse' back."),
+    opt!("tls-tickets", "", |_, s, _| tls(s).no_tickets = false, "Takes 'no-tls-tickets' back."),
+    opt!("verify", "[none|required]", verify, "Whether the server's certificate is verified."),
+    opt!("verifyhost", "<hostname>", verify_host, "The name that its certificate must be for when no SNI is sent."),
+];
+
+fn tls(server: &mut Server) -> &mut ServerTls {
+    server.set.ext.entry()
+}
+
+fn last<'w>(args: &Args<'w>) -> Option<&'w portcullis_config::Word> {
+    args.words.get(args.at.saturating_sub(1)).or(args.words.last())
+}
+
+fn word(args: &mut Args<'_>) -> Option<String> {
+    args.next().filter(|w| !w.text.is_empty()).map(|w| w.str().into_owned())
+}
+
+fn common(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>, name: &str) {
+    let conf = &mut tls(server).conf;
+    let files = cx.files;
+    let mut at = At { files, global: cx.global_ext::<GlobalTls>() };
+    let done = option(&mut at, conf, name, &mut || args.next().map(|w| w.str().into_owned()));
+    if let Some(Err(wrong)) = done {
+        if let Some(first) = wrong.first {
+            complain(cx, server, last(args), &first);
+            cx.diags.add(portcullis_config::Severity::Alert, None, format!("{}.", wrong.message));
+            return;
+        }
+        complain(cx, server, last(args), &format!("{}.", wrong.message));
+    }
+}
+
+fn alpn(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>) {
+    common(cx, server, args, "alpn");
+    if tls(server).conf.alpn.iter().flatten().any(|p| p == b"h2") {
+        cx.notice(last(args), "'alpn' : HTTP/2 is not supported yet: 'h2' is not offered to the server.");
+    }
+}
+
+fn verify(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>) {
+    use crate::settings::Verify;
+    let message = match args.next().map(|w| w.str().into_owned()).as_deref() {
+        Some("none") => return tls(server).conf.verify = Some(Verify::None),
+        Some("required") => return tls(server).conf.verify = Some(Verify::Required),
+        Some(other) => {
+            format!("'verify' : unknown verify method '{other}', only 'none' and 'required' are supported.")
+        }
+        None => "'verify' : missing verify method.".to_owned(),
+    };
+    complain(cx, server, last(args), &message);
+}
+
+fn verify_host(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>) {
+    match word(args) {
+        Some(host) => tls(server).verify_host = Some(host),
+        None => complain(cx, server, last(args), "'verifyhost' : missing hostname to verify against."),
+    }
+}
+
+fn crt(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>) {
+    let Some(path) = word(args) else {
+        return complain(cx, server, last(args), "'crt' : missing certificate file path.");
+    };
+    let files = cx.files;
+    let global = cx.global_ext::<GlobalTls>();
+    let path = under(global.crt_base.as_deref(), &path);
+    let extra = global.extra;
+    match global.store.load(files, &path, extra) {
+        Ok(slots) => tls(server).crt = slots.into_iter().next(),
+        Err(e) => complain(cx, server, last(args), &e),
+    }
+}

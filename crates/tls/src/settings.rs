@@ -1,0 +1,165 @@
+//! What the configuration says about TLS, as it stands there.
+
+use crate::store::{Authorities, Certificate, Extra, Revoked, Slot, Store};
+use crate::verify::Ignored;
+use std::sync::Arc;
+
+/// `verify`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Verify {
+    /// Nothing is asked for, or looked at.
+    #[default]
+    None,
+    /// Clients may show a certificate.
+    Optional,
+    /// They must.
+    Required,
+}
+
+/// Which versions are spoken (`ssl-min-ver` and its kin), as indexes of [`crate::names::VERSIONS`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Versions {
+    /// `ssl-min-ver`, `force-*`
+    pub min: Option<u8>,
+    /// `ssl-max-ver`, `force-*`
+    pub max: Option<u8>,
+    /// `no-*`: bit i is version i.
+    pub off: u8,
+}
+
+impl Versions {
+    /// Those that are left, as bits; `None` in `min` is the default.
+    #[must_use]
+    pub fn enabled(&self, default_min: u8) -> u8 {
+        let range = |min: u8, max: u8| (0..5u8).filter(|v| (min..=max).contains(v)).fold(0, |s, v| s | 1 << v);
+        match (self.min, self.max) {
+            (None, None) if self.off != 0 => {
+                // what is switched off may leave what is below the default out
+                let all = 0x1f & !self.off;
+                all & range(default_min, 4)
+            }
+            (min, max) => range(min.unwrap_or_else(|| default_min.min(max.unwrap_or(4))), max.unwrap_or(4)),
+        }
+    }
+}
+
+/// What `bind`, a line of a crt-list and `server` have in common.
+#[derive(Clone, Debug, Default)]
+pub struct Conf {
+    /// `alpn`; inside, `None` is `no-alpn`.
+    pub alpn: Option<Vec<Vec<u8>>>,
+    /// `verify`
+    pub verify: Option<Verify>,
+    /// `ca-file`
+    pub ca: Option<Authorities>,
+    /// `ca-verify-file`
+    pub ca_verify: Option<Authorities>,
+    /// `crl-file`
+    pub crl: Option<Revoked>,
+    /// `crt-ignore-err`
+    pub crt_ignore: Ignored,
+    /// `ca-ignore-err`
+    pub ca_ignore: Ignored,
+    /// `no-ca-names`
+    pub no_ca_names: bool,
+    /// Versions.
+    pub versions: Versions,
+    /// `ciphers`
+    pub ciphers: Option<String>,
+    /// `ciphersuites`
+    pub suites: Option<String>,
+    /// `curves`
+    pub curves: Option<String>,
+    /// `ecdhe`
+    pub ecdhe: Option<String>,
+    /// `sigalgs`
+    pub sigalgs: Option<String>,
+    /// `client-sigalgs`
+    pub client_sigalgs: Option<String>,
+}
+
+/// A certificate that a listener answers with.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The certificate.
+    pub slot: Arc<Slot<Certificate>>,
+    /// The names that it is used for (`*.` in front of those with a wildcard, `!` of those that are left out); empty:
+    /// those that it is valid for.
+    pub filters: Vec<String>,
+    /// What its line says.
+    pub conf: Option<Arc<Conf>>,
+    /// `default-crt`
+    pub default: bool,
+}
+
+/// TLS on a `bind` line.
+#[derive(Clone, Debug, Default)]
+pub struct BindTls {
+    /// `ssl`
+    pub ssl: bool,
+    /// The certificates, in their order.
+    pub entries: Vec<Entry>,
+    /// `strict-sni`
+    pub strict_sni: Option<bool>,
+    /// `no-tls-tickets`, `tls-tickets`
+    pub tickets: Option<bool>,
+    /// `tls-ticket-keys`
+    pub ticket_keys: Option<Arc<Vec<Vec<u8>>>>,
+    /// `prefer-client-ciphers`
+    pub client_order: bool,
+    /// The rest.
+    pub conf: Conf,
+}
+
+/// TLS on a `server` line.
+#[derive(Clone, Debug, Default)]
+pub struct ServerTls {
+    /// `ssl`
+    pub ssl: bool,
+    /// `crt`
+    pub crt: Option<Arc<Slot<Certificate>>>,
+    /// `verifyhost`
+    pub verify_host: Option<String>,
+    /// `no-ssl-reuse`
+    pub no_reuse: bool,
+    /// `no-tls-tickets`
+    pub no_tickets: bool,
+    /// `sni-auto`, `no-sni-auto`
+    pub sni_auto: Option<bool>,
+    /// The rest.
+    pub conf: Conf,
+}
+
+/// TLS in `global`.
+#[derive(Clone, Debug, Default)]
+pub struct GlobalTls {
+    /// What was read.
+    pub store: Store,
+    /// `crt-base`
+    pub crt_base: Option<String>,
+    /// `ca-base`
+    pub ca_base: Option<String>,
+    /// `ssl-load-extra-files`, `ssl-load-extra-del-ext`
+    pub extra: Extra,
+    /// `ssl-server-verify none`
+    pub server_verify_none: bool,
+    /// `ssl-default-bind-*`
+    pub bind: BindTls,
+    /// `ssl-default-server-*`
+    pub server: ServerTls,
+    /// `tune.ssl.cachesize`
+    pub cache_size: Option<usize>,
+    /// `tune.ssl.lifetime`, in seconds
+    pub lifetime: Option<u32>,
+    /// `tune.ssl.capture-buffer-size`
+    pub capture: usize,
+}
+
+/// A path under a base directory, unless it is absolute.
+#[must_use]
+pub fn under(base: Option<&str>, path: &str) -> String {
+    match base {
+        Some(base) if !path.starts_with('/') && !path.starts_with('@') => format!("{base}/{path}"),
+        _ => path.to_owned(),
+    }
+}

@@ -1,0 +1,561 @@
+//! One TLS connection without its socket: who owns it brings the network's bytes and takes them away.
+//!
+//! A connection that rests holds what rustls keeps of it and nothing else: bytes are worked on in buffers that belong to
+//! the thread, and only what cannot go on yet stays with the connection.
+
+use crate::acceptor::{Acceptor, Choice, set_chosen};
+use crate::connector::Connector;
+use crate::errors;
+use crate::hello::{Seen, look};
+use crate::info::Info;
+use crate::names;
+use crate::verify::take_verdict;
+use rustls::client::UnbufferedClientConnection;
+use rustls::server::UnbufferedServerConnection;
+use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus};
+use rustls::{CommonState, Error, HandshakeKind};
+use std::io::IoSlice;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// Most payload of a record.
+const RECORD: usize = 16384;
+/// Records that are made at once.
+const AT_ONCE: usize = 4;
+/// A client that sends more before its ClientHello is complete sends none.
+const MAX_HELLO: usize = 70_000;
+
+enum Side {
+    /// No ClientHello yet.
+    Listening(Arc<Acceptor>),
+    Server(Box<UnbufferedServerConnection>),
+    Client(Box<UnbufferedClientConnection>),
+}
+
+/// Where a handshake stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// It is done.
+    Done,
+    /// More is needed of the peer.
+    More,
+}
+
+/// What became of bytes that were brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// Nothing is left to be done with them.
+    More,
+    /// There is plaintext.
+    Data,
+    /// The peer has said that it sends no more.
+    Closed,
+}
+
+/// A TLS connection.
+pub struct Stream {
+    side: Side,
+    /// What the server shows while it shakes hands.
+    choice: Option<Box<Choice>>,
+    /// Bytes of the network that were not worked on yet, or not completely.
+    incoming: Vec<u8>,
+    /// `incoming` may hold complete records.
+    unread: bool,
+    /// Plaintext that nobody took yet, from `plain_at` on.
+    plain: Vec<u8>,
+    plain_at: usize,
+    /// Bytes for the network, from `out_at` on.
+    out: Vec<u8>,
+    out_at: usize,
+    /// Records in `out`: where each ends, and how much payload it holds.
+    records: [(u32, u32); AT_ONCE],
+    record_count: u8,
+    ended: bool,
+    failed: bool,
+    close_sent: bool,
+    info: Option<Rc<Info>>,
+}
+
+impl std::fmt::Debug for Stream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Stream({:?})", self.info)
+    }
+}
+
+/// What one look at incoming bytes came to.
+struct Turn {
+    discard: usize,
+    step: Result<Option<Step>, Error>,
+}
+
+/// One state of rustls: what is to be sent goes to `out`, what was received to `plain`.
+fn turn<D>(status: UnbufferedStatus<'_, '_, D>, out: &mut Vec<u8>, plain: &mut Vec<u8>) -> Turn {
+    let UnbufferedStatus { discard, state } = status;
+    let step = match state {
+        Err(e) => Err(e),
+        Ok(ConnectionState::ReadTraffic(mut traffic)) => {
+            while let Some(Ok(record)) = traffic.next_record() {
+                plain.extend_from_slice(record.payload);
+            }
+            Ok(if plain.is_empty() { None } else { Some(Step::Data) })
+        }
+        Ok(ConnectionState::EncodeTlsData(mut data)) => {
+            let at = out.len();
+            if let Err(EncodeError::InsufficientSize(InsufficientSizeError { required_size })) = data.encode(&mut []) {
+                out.resize(at + required_size, 0);
+                if let Some(room) = out.get_mut(at..) {
+                    let _ = data.encode(room);
+                }
+            }
+            Ok(None)
+        }
+        Ok(ConnectionState::TransmitTlsData(data)) => {
+            data.done();
+            Ok(None)
+        }
+        Ok(ConnectionState::PeerClosed | ConnectionState::Closed) => Ok(Some(Step::Closed)),
+        Ok(_) => Ok(Some(Step::More)),
+    };
+    Turn { discard, step }
+}
+
+impl Stream {
+    fn new(side: Side) -> Self {
+        Self {
+            side,
+            choice: None,
+            incoming: Vec::new(),
+            unread: false,
+            plain: Vec::new(),
+            plain_at: 0,
+            out: Vec::new(),
+            out_at: 0,
+            records: [(0, 0); AT_ONCE],
+            record_count: 0,
+            ended: false,
+            failed: false,
+            close_sent: false,
+            info: None,
+        }
+    }
+
+    /// The server's side of a connection whose first bytes may have come already.
+    #[must_use]
+    pub fn accept(acceptor: &Arc<Acceptor>, first: &[u8]) -> Self {
+        let mut new = Self::new(Side::Listening(acceptor.clone()));
+        new.info = Some(Rc::default());
+        new.incoming.extend_from_slice(first);
+        new.unread = !first.is_empty();
+        new
+    }
+
+    /// The client's side.
+    ///
+    /// # Errors
+    /// The library's.
+    pub fn connect(connector: &Connector, name: Option<&str>) -> Result<Self, Error> {
+        let mut new = Self::new(Side::Client(Box::new(connector.connect(name)?)));
+        new.info = Some(Rc::new(Info { sni: name.map(Into::into), ..Info::default() }));
+        new.unread = true;
+        Ok(new)
+    }
+
+    /// What is known of it.
+    #[must_use]
+    pub fn info(&self) -> Option<&Rc<Info>> {
+        self.info.as_ref()
+    }
+
+    fn common(&self) -> Option<&CommonState> {
+        match &self.side {
+            Side::Listening(_) => None,
+            Side::Server(c) => Some(c),
+            Side::Client(c) => Some(c),
+        }
+    }
+
+    /// Is the handshake not done yet?
+    #[must_use]
+    pub fn is_handshaking(&self) -> bool {
+        self.common().is_none_or(CommonState::is_handshaking)
+    }
+
+    /// Has the peer ended, or the connection failed?
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.ended || self.failed
+    }
+
+    /// The network's end has come.
+    pub fn end(&mut self) {
+        self.ended = true;
+    }
+
+    /// Bytes that came, behind those that are here already. They are worked on in `bytes`; what is left stays.
+    ///
+    /// # Errors
+    /// The peer did something that cannot be answered; an alert for it waits to be sent.
+    pub fn bring(&mut self, bytes: &mut Vec<u8>) -> Result<(), Error> {
+        let result = self.work(bytes);
+        self.incoming = if bytes.is_empty() { Vec::new() } else { bytes.as_slice().to_vec() };
+        result
+    }
+
+    /// Takes what is left of earlier bytes to the front of `bytes`, which is empty.
+    pub fn take_left(&mut self, bytes: &mut Vec<u8>) {
+        bytes.append(&mut self.incoming);
+        self.incoming = Vec::new();
+    }
+
+    /// Puts it back: nothing came.
+    pub fn put_back(&mut self, bytes: &mut Vec<u8>) {
+        self.incoming = if bytes.is_empty() { Vec::new() } else { bytes.as_slice().to_vec() };
+        bytes.clear();
+    }
+
+    /// May what is here already be enough to go on?
+    #[must_use]
+    pub fn is_unread(&self) -> bool {
+        self.unread
+    }
+
+    fn work(&mut self, bytes: &mut Vec<u8>) -> Result<(), Error> {
+        if let Side::Listening(acceptor) = &self.side {
+            let hello = match look(bytes) {
+                Seen::There(hello) => hello,
+                Seen::Short if bytes.len() <= MAX_HELLO => {
+                    self.unread = false;
+                    return Ok(());
+                }
+                _ => {
+                    self.failed = true;
+                    let e = Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType);
+                    Rc::make_mut(self.info.get_or_insert_default()).error = errors::number(&e, errors::is_http(bytes));
+                    return Err(e);
+                }
+            };
+            let choice = acceptor.choose(&hello);
+            let kept = (acceptor.capture > 0 && hello.body.len() <= acceptor.capture).then_some(hello.body);
+            self.info = Some(Rc::new(Info { sni: hello.sni, hello: kept, ..Info::default() }));
+            self.side = Side::Server(Box::new(UnbufferedServerConnection::new(choice.config.clone())?));
+            self.choice = Some(Box::new(choice));
+        }
+        if let Some(choice) = &self.choice {
+            set_chosen(choice.certificate.as_ref().map(|c| c.key.clone()));
+        }
+        let mut at = 0;
+        let result = loop {
+            let rest = bytes.get_mut(at..).unwrap_or(&mut []);
+            let Turn { discard, step } = match &mut self.side {
+                Side::Server(c) => turn(c.process_tls_records(rest), &mut self.out, &mut self.plain),
+                Side::Client(c) => turn(c.process_tls_records(rest), &mut self.out, &mut self.plain),
+                Side::Listening(_) => break Ok(()),
+            };
+            at += discard;
+            match step {
+                Ok(None) => {}
+                Ok(Some(Step::Data)) => {
+                    self.unread = true;
+                    break Ok(());
+                }
+                Ok(Some(step)) => {
+                    self.ended |= step == Step::Closed;
+                    self.unread = false;
+                    break Ok(());
+                }
+                Err(e) => {
+                    self.failed = true;
+                    let info = Rc::make_mut(self.info.get_or_insert_default());
+                    info.error = errors::number(&e, false);
+                    self.alert(bytes.get_mut(at..).unwrap_or(&mut []));
+                    break Err(e);
+                }
+            }
+        };
+        bytes.drain(..at.min(bytes.len()));
+        if let Some(verdict) = take_verdict() {
+            Rc::make_mut(self.info.get_or_insert_default()).verdict = verdict;
+        }
+        result
+    }
+
+    /// An alert that the library wants to be sent. The library remembers where in `rest` messages are that it has not
+    /// looked at: it has to see the same bytes.
+    fn alert(&mut self, rest: &mut [u8]) {
+        let mut at = 0;
+        for _ in 0..4 {
+            let rest = rest.get_mut(at..).unwrap_or(&mut []);
+            let Turn { step, discard } = match &mut self.side {
+                Side::Server(c) => turn(c.process_tls_records(rest), &mut self.out, &mut self.plain),
+                Side::Client(c) => turn(c.process_tls_records(rest), &mut self.out, &mut self.plain),
+                Side::Listening(_) => return,
+            };
+            at += discard;
+            // one alert is all that comes after an error
+            if !matches!(step, Ok(None)) || !self.out.is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// Is there plaintext to be taken?
+    #[must_use]
+    pub fn has_plain(&self) -> bool {
+        self.plain_at < self.plain.len()
+    }
+
+    /// Moves plaintext to where it is wanted, up to `room` bytes.
+    pub fn take_plain(&mut self, into: &mut Vec<u8>, room: usize) -> usize {
+        let waiting = self.plain.get(self.plain_at..).unwrap_or(&[]);
+        let part = waiting.get(..room.min(waiting.len())).unwrap_or(waiting);
+        into.extend_from_slice(part);
+        let n = part.len();
+        self.plain_at += n;
+        if self.plain_at == self.plain.len() {
+            self.plain.clear();
+            self.plain_at = 0;
+        }
+        n
+    }
+
+    /// Lends a buffer for plaintext, so that no memory is asked for where all of it is taken at once.
+    pub fn lend_plain(&mut self, buffer: Vec<u8>) {
+        if self.plain.is_empty() {
+            self.plain = buffer;
+        }
+    }
+
+    /// Takes the buffer back; what nobody took stays here in memory of its own.
+    pub fn plain_back(&mut self) -> Vec<u8> {
+        let left = self.plain.get(self.plain_at..).unwrap_or(&[]).to_vec();
+        self.plain_at = 0;
+        let mut buffer = std::mem::replace(&mut self.plain, left);
+        buffer.clear();
+        buffer
+    }
+
+    /// Bytes that wait to be sent.
+    #[must_use]
+    pub fn waiting(&self) -> &[u8] {
+        self.out.get(self.out_at..).unwrap_or(&[])
+    }
+
+    /// So many of them were sent.
+    pub fn sent(&mut self, n: usize) {
+        self.out_at += n;
+        if self.out_at >= self.out.len() {
+            self.out_at = 0;
+            self.out.clear();
+            for r in &mut self.records {
+                r.0 = 0;
+            }
+        }
+    }
+
+    /// Lends a buffer to make records in.
+    pub fn lend_out(&mut self, buffer: Vec<u8>) {
+        if self.out.is_empty() {
+            self.out = buffer;
+        }
+    }
+
+    /// Takes the buffer back, if all of it was sent; what was not stays here in memory of its own.
+    pub fn out_back(&mut self) -> Vec<u8> {
+        let left = self.waiting().to_vec();
+        let mut buffer = std::mem::take(&mut self.out);
+        buffer.clear();
+        let gone = self.out_at as u32;
+        if !left.is_empty() {
+            for r in self.records.iter_mut() {
+                r.0 = r.0.saturating_sub(gone);
+            }
+        }
+        self.out_at = 0;
+        self.out = left;
+        buffer
+    }
+
+    /// Payload of records that were sent completely since the last call.
+    pub fn confirmed(&mut self) -> usize {
+        let sent = if self.out.is_empty() { u32::MAX } else { self.out_at as u32 };
+        let count = usize::from(self.record_count);
+        let records = self.records.get(..count).unwrap_or(&[]);
+        let done = records.iter().take_while(|(end, _)| *end <= sent).count();
+        let bytes: u32 = records.iter().take(done).map(|(_, len)| *len).sum();
+        self.records.rotate_left(done);
+        self.record_count -= done as u8;
+        bytes as usize
+    }
+
+    /// Payload that was made records of and is not confirmed yet.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        let count = usize::from(self.record_count);
+        self.records.iter().take(count).map(|(_, len)| *len as usize).sum()
+    }
+
+    /// Makes records of what is to be sent, up to four. They wait to be sent then.
+    ///
+    /// # Errors
+    /// The connection is closed, or its keys are used up.
+    pub fn seal(&mut self, slices: &[IoSlice<'_>], staging: &mut Vec<u8>) -> Result<(), Error> {
+        let mut at = (0, 0);
+        while usize::from(self.record_count) < AT_ONCE {
+            let Some(first) = slices.get(at.0) else { break };
+            let rest = first.get(at.1..).unwrap_or(&[]);
+            if rest.len() >= RECORD || (at.0 + 1 == slices.len() && !rest.is_empty()) {
+                let part = rest.get(..RECORD).unwrap_or(rest);
+                self.seal_one(part)?;
+                at.1 += part.len();
+                continue;
+            }
+            staging.clear();
+            while let Some(slice) = slices.get(at.0)
+                && staging.len() < RECORD
+            {
+                let rest = slice.get(at.1..).unwrap_or(&[]);
+                let part = rest.get(..RECORD - staging.len()).unwrap_or(rest);
+                staging.extend_from_slice(part);
+                at.1 += part.len();
+                if at.1 >= slice.len() {
+                    at = (at.0 + 1, 0);
+                }
+            }
+            if staging.is_empty() {
+                break;
+            }
+            self.seal_one(staging)?;
+        }
+        Ok(())
+    }
+
+    fn seal_one(&mut self, part: &[u8]) -> Result<(), Error> {
+        self.write(part.len() + 64, |traffic, room| traffic(room, Some(part)))?;
+        if let Some(r) = self.records.get_mut(usize::from(self.record_count)) {
+            *r = (self.out.len() as u32, part.len() as u32);
+            self.record_count += 1;
+        }
+        Ok(())
+    }
+
+    /// Tells the peer that nothing more comes; the alert waits to be sent.
+    pub fn close(&mut self) {
+        if !std::mem::replace(&mut self.close_sent, true) && !self.is_handshaking() && !self.failed {
+            let _ = self.write(64, |traffic, room| traffic(room, None));
+        }
+    }
+
+    /// Writes something of the application's at the end of `out`: `call` is given the way to do it and the room.
+    fn write(
+        &mut self,
+        need: usize,
+        mut call: impl FnMut(&mut dyn FnMut(&mut [u8], Option<&[u8]>) -> Result<usize, EncryptError>, &mut [u8]) -> Result<usize, EncryptError>,
+    ) -> Result<(), Error> {
+        let mut need = need;
+        if self.failed {
+            return Err(Error::HandshakeNotComplete);
+        }
+        // tickets and answers to key updates come first
+        for _ in 0..64 {
+            // the library remembers where in them messages are: it has to see the same bytes
+            let mut incoming = std::mem::take(&mut self.incoming);
+            let mut done = None;
+            macro_rules! side {
+                ($conn:expr) => {{
+                    let UnbufferedStatus { state, discard } = $conn.process_tls_records(&mut incoming);
+                    match state {
+                        Ok(ConnectionState::WriteTraffic(mut traffic)) => {
+                            let at = self.out.len();
+                            self.out.resize(at + need, 0);
+                            let room = self.out.get_mut(at..).unwrap_or(&mut []);
+                            let written = call(
+                                &mut |room, data| match data {
+                                    Some(data) => traffic.encrypt(data, room),
+                                    None => traffic.queue_close_notify(room),
+                                },
+                                room,
+                            );
+                            match written {
+                                Ok(n) => {
+                                    self.out.truncate(at + n);
+                                    done = Some(Ok(()));
+                                }
+                                Err(EncryptError::InsufficientSize(InsufficientSizeError { required_size })) => {
+                                    self.out.truncate(at);
+                                    need = required_size;
+                                }
+                                Err(_) => {
+                                    self.out.truncate(at);
+                                    done = Some(Err(Error::EncryptError));
+                                }
+                            }
+                        }
+                        other => {
+                            let status = UnbufferedStatus { discard, state: other };
+                            let step = turn(status, &mut self.out, &mut self.plain).step;
+                            match step {
+                                Ok(step) => self.ended |= step == Some(Step::Closed),
+                                Err(e) => {
+                                    self.failed = true;
+                                    done = Some(Err(e));
+                                }
+                            }
+                            incoming.drain(..discard.min(incoming.len()));
+                        }
+                    }
+                }};
+            }
+            match &mut self.side {
+                Side::Server(c) => side!(c),
+                Side::Client(c) => side!(c),
+                Side::Listening(_) => return Err(Error::HandshakeNotComplete),
+            }
+            self.incoming = incoming;
+            if let Some(result) = done {
+                return result;
+            }
+        }
+        Err(Error::HandshakeNotComplete)
+    }
+
+    /// Where the handshake stands; once it is done, what is known of the connection is written down.
+    pub fn progress(&mut self) -> Progress {
+        if self.is_handshaking() {
+            return Progress::More;
+        }
+        self.remember();
+        self.choice = None;
+        Progress::Done
+    }
+
+    /// Writes down what a handshake has come to, whether it is done or not.
+    pub fn remember(&mut self) {
+        let mut info = self.info.take().unwrap_or_default();
+        let i = Rc::make_mut(&mut info);
+        if let Some(choice) = &self.choice {
+            i.own = choice.certificate.as_ref().map(|c| c.key.clone());
+            i.own_name.clone_from(&choice.name);
+        }
+        let clients = self.choice.as_ref().and_then(|c| c.clients.as_ref());
+        if let Some(c) = self.common() {
+            i.version = match c.protocol_version() {
+                Some(rustls::ProtocolVersion::TLSv1_3) => "TLSv1.3",
+                Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
+                _ => "",
+            };
+            if let Some(suite) = c.negotiated_cipher_suite() {
+                (i.cipher, i.key_size) = names::cipher(suite.suite());
+            }
+            i.group = c.negotiated_key_exchange_group().map_or("", |g| names::group(g.name()));
+            i.alpn = c.alpn_protocol().map(Into::into);
+            i.resumed = c.handshake_kind() == Some(HandshakeKind::Resumed);
+            i.peer = c.peer_certificates().map(<[_]>::to_vec).unwrap_or_default();
+            i.peer_shown = !i.resumed && !i.peer.is_empty();
+            if let Some(clients) = clients.filter(|_| i.resumed && !i.peer.is_empty()) {
+                // the certificate of the session is looked at again: it may have expired or been revoked
+                i.verdict = clients.judge_again(&i.peer);
+            }
+        }
+        self.info = Some(info);
+    }
+}

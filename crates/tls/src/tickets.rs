@@ -1,0 +1,190 @@
+//! Session tickets: what a server would have to remember, sealed and given to the client. All workers share the keys.
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use aws_lc_rs::{digest, rand};
+use rustls::server::{ProducesTickets, StoresServerSessions};
+use std::sync::Arc;
+
+const NAME: usize = 16;
+
+/// Reads the keys of a `tls-ticket-keys` file: at least three lines of base64, of 48 or 80 bytes.
+///
+/// # Errors
+/// In HAProxy's words.
+pub fn keys(text: &str) -> Result<Vec<Vec<u8>>, String> {
+    let mut all = Vec::new();
+    for line in text.lines().map(str::trim).filter(|l| !l.is_empty()) {
+        match base64(line) {
+            Some(key) if key.len() == 48 || key.len() == 80 => all.push(key),
+            _ => return Err("unable to decode base64 key".to_owned()),
+        }
+    }
+    if all.len() < 3 {
+        return Err("please supply at least 3 keys in the tls-tickets-file".to_owned());
+    }
+    Ok(all.split_off(all.len() - 3))
+}
+
+fn base64(text: &str) -> Option<Vec<u8>> {
+    let mut out = Vec::new();
+    let (mut bits, mut n) = (0u32, 0);
+    for b in text.bytes().filter(|b| *b != b'=') {
+        let v = match b {
+            b'A'..=b'Z' => b - b'A',
+            b'a'..=b'z' => b - b'a' + 26,
+            b'0'..=b'9' => b - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return None,
+        };
+        bits = bits << 6 | u32::from(v);
+        n += 6;
+        if n >= 8 {
+            n -= 8;
+            out.push((bits >> n) as u8);
+            bits &= (1 << n) - 1;
+        }
+    }
+    Some(out)
+}
+
+fn now() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |t| t.as_secs())
+}
+
+/// With the time in front.
+fn dated(content: &[u8]) -> Vec<u8> {
+    [&now().to_be_bytes(), content].concat()
+}
+
+/// Without it, unless that is longer ago than `lifetime` seconds.
+fn fresh(dated: &[u8], lifetime: u32) -> Option<Vec<u8>> {
+    let (time, content) = dated.split_first_chunk::<8>()?;
+    (now().saturating_sub(u64::from_be_bytes(*time)) <= u64::from(lifetime)).then(|| content.to_vec())
+}
+
+struct Key {
+    name: [u8; NAME],
+    key: LessSafeKey,
+}
+
+/// Seals and opens tickets of one configuration.
+pub struct Tickets {
+    keys: Vec<Key>,
+    /// The one that seals.
+    current: usize,
+    lifetime: u32,
+}
+
+impl std::fmt::Debug for Tickets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Tickets({} keys)", self.keys.len())
+    }
+}
+
+impl Tickets {
+    /// With the keys of a file, or a random one. `identity` tells configurations apart: a session of one, which may have
+    /// asked for a certificate, is never resumed under another.
+    #[must_use]
+    pub fn new(file: Option<&[Vec<u8>]>, identity: &[u8], lifetime: u32) -> Option<Arc<Self>> {
+        let mut random = [0u8; 48];
+        rand::fill(&mut random).ok()?;
+        let random = [random.to_vec()];
+        let materials = file.unwrap_or(&random);
+        let mut keys = Vec::new();
+        for material in materials {
+            let mut context = digest::Context::new(&digest::SHA256);
+            context.update(b"portcullis ticket");
+            context.update(identity);
+            context.update(material);
+            let secret = context.finish();
+            let name = material.get(..NAME)?.try_into().ok()?;
+            keys.push(Key { name, key: LessSafeKey::new(UnboundKey::new(&AES_256_GCM, secret.as_ref()).ok()?) });
+        }
+        // of a file's keys, the last but one seals: the last may not have reached all machines yet
+        let current = keys.len().saturating_sub(2);
+        Some(Arc::new(Self { keys, current, lifetime }))
+    }
+}
+
+impl ProducesTickets for Tickets {
+    fn enabled(&self) -> bool {
+        true
+    }
+    fn lifetime(&self) -> u32 {
+        self.lifetime
+    }
+    fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
+        let plain = dated(plain);
+        let key = self.keys.get(self.current)?;
+        let mut nonce = [0u8; NONCE_LEN];
+        rand::fill(&mut nonce).ok()?;
+        let mut sealed = plain;
+        key.key
+            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(&key.name), &mut sealed)
+            .ok()?;
+        Some([&key.name[..], &nonce, &sealed].concat())
+    }
+    fn decrypt(&self, ticket: &[u8]) -> Option<Vec<u8>> {
+        let (name, rest) = ticket.split_at_checked(NAME)?;
+        let (nonce, sealed) = rest.split_at_checked(NONCE_LEN)?;
+        let key = self.keys.iter().find(|k| k.name == name)?;
+        let nonce = Nonce::assume_unique_for_key(nonce.try_into().ok()?);
+        let mut plain = sealed.to_vec();
+        let len = key.key.open_in_place(nonce, Aad::from(&key.name), &mut plain).ok()?.len();
+        plain.truncate(len);
+        fresh(&plain, self.lifetime)
+    }
+}
+
+/// Sessions of one configuration in the cache of the process.
+#[derive(Debug)]
+pub struct Sessions {
+    /// The cache.
+    pub cache: Arc<dyn StoresServerSessions>,
+    /// What tells this configuration's apart.
+    pub identity: Vec<u8>,
+    /// Seconds that they last.
+    pub lifetime: u32,
+}
+
+impl Sessions {
+    fn key(&self, key: &[u8]) -> Vec<u8> {
+        [&self.identity, key].concat()
+    }
+}
+
+impl StoresServerSessions for Sessions {
+    fn put(&self, key: Vec<u8>, value: Vec<u8>) -> bool {
+        self.cache.put(self.key(&key), dated(&value))
+    }
+    fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
+        self.cache.get(&self.key(key)).and_then(|v| fresh(&v, self.lifetime))
+    }
+    fn take(&self, key: &[u8]) -> Option<Vec<u8>> {
+        self.cache.take(&self.key(key)).and_then(|v| fresh(&v, self.lifetime))
+    }
+    fn can_cache(&self) -> bool {
+        self.cache.can_cache()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sealed_for_one_configuration() {
+        let file = keys(&format!("{0}\n{0}\n{0}\n", "A".repeat(64))).unwrap();
+        let a = Tickets::new(Some(&file), b"a", 300).unwrap();
+        let same = Tickets::new(Some(&file), b"a", 300).unwrap();
+        let b = Tickets::new(Some(&file), b"b", 300).unwrap();
+        let ticket = a.encrypt(b"secret").unwrap();
+        assert_eq!(same.decrypt(&ticket).as_deref(), Some(&b"secret"[..]));
+        assert_eq!(b.decrypt(&ticket), None);
+        assert_eq!(a.decrypt(&ticket[1..]), None);
+        assert!(keys("x\n").is_err());
+        assert!(keys(&"A".repeat(64)).is_err());
+    }
+}

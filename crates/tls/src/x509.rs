@@ -1,0 +1,406 @@
+//! Certificates as far as a proxy looks into them: names, dates, keys, signatures.
+
+use crate::der::{BITS, BOOLEAN, Der, Element, INTEGER, OCTETS, OID, SEQUENCE, SET};
+use aws_lc_rs::signature as alg;
+
+/// A certificate that was taken apart; everything borrows its DER.
+#[derive(Clone, Copy, Debug)]
+pub struct Cert<'a> {
+    /// All of it.
+    pub der: &'a [u8],
+    /// What is signed.
+    pub tbs: &'a [u8],
+    /// 1 to 3.
+    pub version: u8,
+    /// Serial number, as DER has it (a leading zero if the first bit is set).
+    pub serial: &'a [u8],
+    /// Issuer, a whole DER sequence.
+    pub issuer: &'a [u8],
+    /// Subject, a whole DER sequence.
+    pub subject: &'a [u8],
+    /// As written, `YYMMDDhhmmssZ`.
+    pub not_before: Element<'a>,
+    /// As written.
+    pub not_after: Element<'a>,
+    /// The public key with its algorithm, a whole DER sequence.
+    pub spki: &'a [u8],
+    /// The algorithm that signed it.
+    pub signature_oid: &'a [u8],
+    /// Its signature.
+    pub signature: &'a [u8],
+    extensions: &'a [u8],
+}
+
+/// What a signature is made over, and by which algorithm.
+#[derive(Clone, Copy, Debug)]
+pub struct Signed<'a> {
+    /// The bytes.
+    pub tbs: &'a [u8],
+    /// The algorithm.
+    pub oid: &'a [u8],
+    /// The signature.
+    pub signature: &'a [u8],
+}
+
+/// Kinds of keys that certificates are chosen by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum KeyKind {
+    /// ECDSA
+    Ecdsa,
+    /// RSA
+    Rsa,
+    /// Anything else (Ed25519).
+    Other,
+}
+
+const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
+const EC: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
+const P256: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
+const P384: &[u8] = &[0x2b, 0x81, 0x04, 0x00, 0x22];
+const P521: &[u8] = &[0x2b, 0x81, 0x04, 0x00, 0x23];
+const ED25519: &[u8] = &[0x2b, 0x65, 0x70];
+const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
+
+/// A bit string's bytes.
+fn bits<'a>(d: &mut Der<'a>) -> Option<&'a [u8]> {
+    d.tagged(BITS)?.content.get(1..)
+}
+
+impl<'a> Cert<'a> {
+    /// Takes a certificate apart.
+    #[must_use]
+    pub fn parse(der: &'a [u8]) -> Option<Self> {
+        let mut outer = Der(der).inside(SEQUENCE)?;
+        let tbs = outer.tagged(SEQUENCE)?;
+        let signature_oid = outer.inside(SEQUENCE)?.tagged(OID)?.content;
+        let signature = bits(&mut outer)?;
+        let mut d = Der(tbs.content);
+        let version = d.inside(0xa0).and_then(|mut v| v.next()?.content.first().copied()).map_or(1, |v| v + 1);
+        let serial = d.tagged(INTEGER)?.content;
+        d.tagged(SEQUENCE)?;
+        let issuer = d.tagged(SEQUENCE)?.whole;
+        let mut dates = d.inside(SEQUENCE)?;
+        let (not_before, not_after) = (dates.next()?, dates.next()?);
+        let subject = d.tagged(SEQUENCE)?.whole;
+        let spki = d.tagged(SEQUENCE)?.whole;
+        let mut extensions: &[u8] = &[];
+        for e in d {
+            if e.tag == 0xa3 {
+                extensions = Der(e.content).inside(SEQUENCE)?.0;
+            }
+        }
+        Some(Self {
+            der,
+            tbs: tbs.whole,
+            version,
+            serial,
+            issuer,
+            subject,
+            not_before,
+            not_after,
+            spki,
+            signature_oid,
+            signature,
+            extensions,
+        })
+    }
+
+    /// The content of an extension, and whether it is critical.
+    #[must_use]
+    pub fn extension(&self, oid: &[u8]) -> Option<(&'a [u8], bool)> {
+        for e in Der(self.extensions) {
+            let mut d = Der(e.content);
+            if d.tagged(OID)?.content != oid {
+                continue;
+            }
+            let critical = d.tagged(BOOLEAN).is_some_and(|b| b.content != [0]);
+            return Some((d.tagged(OCTETS)?.content, critical));
+        }
+        None
+    }
+
+    /// The names that it is valid for by DNS: those of subjectAltName.
+    pub fn dns_names(&self) -> impl Iterator<Item = &'a str> {
+        let names = self.alt_names();
+        names.filter(|e| e.tag == 0x82).filter_map(|e| std::str::from_utf8(e.content).ok())
+    }
+
+    /// The addresses of subjectAltName.
+    pub fn addresses(&self) -> impl Iterator<Item = &'a [u8]> {
+        self.alt_names().filter(|e| e.tag == 0x87).map(|e| e.content)
+    }
+
+    /// subjectAltName, element by element.
+    pub fn alt_names(&self) -> Der<'a> {
+        let names = self.extension(&[0x55, 0x1d, 0x11]).and_then(|(v, _)| Der(v).inside(SEQUENCE));
+        names.unwrap_or(Der(&[]))
+    }
+
+    /// The common names of the subject.
+    pub fn common_names(&self) -> impl Iterator<Item = String> + use<'a> {
+        attributes(self.subject).filter(|(oid, _)| *oid == COMMON_NAME).map(|(_, v)| text(v))
+    }
+
+    /// Its public key: the algorithm, the curve if there is one, and the key itself.
+    #[must_use]
+    pub fn key(&self) -> Option<(&'a [u8], &'a [u8], &'a [u8])> {
+        let mut d = Der(self.spki).inside(SEQUENCE)?;
+        let mut algorithm = d.inside(SEQUENCE)?;
+        let oid = algorithm.tagged(OID)?.content;
+        let curve = algorithm.tagged(OID).map_or(&[][..], |e| e.content);
+        Some((oid, curve, bits(&mut d)?))
+    }
+
+    /// What kind of key it has.
+    #[must_use]
+    pub fn kind(&self) -> KeyKind {
+        match self.key() {
+            Some((RSA, ..)) => KeyKind::Rsa,
+            Some((EC, ..)) => KeyKind::Ecdsa,
+            _ => KeyKind::Other,
+        }
+    }
+
+    /// `RSA2048`, `EC256` …, as `ssl_c_key_alg` and listings name it: kind and size.
+    #[must_use]
+    pub fn key_name(&self) -> (&'static str, usize) {
+        match self.key() {
+            Some((RSA, _, key)) => {
+                let modulus = Der(key).inside(SEQUENCE).and_then(|mut d| d.tagged(INTEGER));
+                let modulus = modulus.map_or(&[][..], |m| m.content);
+                let zeros = modulus.iter().take_while(|b| **b == 0).count();
+                ("RSA", (modulus.len() - zeros) * 8)
+            }
+            Some((EC, P256, _)) => ("EC", 256),
+            Some((EC, P384, _)) => ("EC", 384),
+            Some((EC, P521, _)) => ("EC", 521),
+            Some((EC, ..)) => ("EC", 0),
+            Some((ED25519, ..)) => ("ED25519", 256),
+            _ => ("", 0),
+        }
+    }
+
+    /// What its issuer signed.
+    #[must_use]
+    pub fn signed(&self) -> Signed<'a> {
+        Signed { tbs: self.tbs, oid: self.signature_oid, signature: self.signature }
+    }
+
+    /// Did this certificate's key sign that?
+    #[must_use]
+    pub fn verifies(&self, what: &Signed<'_>) -> bool {
+        let Some((oid, curve, key)) = self.key() else { return false };
+        algorithms(what.oid, oid, curve)
+            .iter()
+            .any(|a| alg::UnparsedPublicKey::new(*a, key).verify(what.tbs, what.signature).is_ok())
+    }
+
+    /// Issued by itself, as its names say.
+    #[must_use]
+    pub fn self_issued(&self) -> bool {
+        self.issuer == self.subject
+    }
+
+    /// basicConstraints: `None` if it has none, else whether it is an authority, and how many may stand below it.
+    #[must_use]
+    pub fn constraints(&self) -> Option<(bool, Option<u32>)> {
+        let (v, _) = self.extension(&[0x55, 0x1d, 0x13])?;
+        let mut d = Der(v).inside(SEQUENCE)?;
+        let ca = d.tagged(BOOLEAN).is_some_and(|b| b.content != [0]);
+        let len = d.tagged(INTEGER).map(|n| n.content.iter().fold(0u32, |v, b| v << 8 | u32::from(*b)));
+        Some((ca, len))
+    }
+
+    /// May it issue certificates?
+    #[must_use]
+    pub fn is_authority(&self) -> bool {
+        match self.constraints() {
+            Some((ca, _)) => ca,
+            // version 1 has no extensions; OpenSSL takes a self-signed one
+            None => self.version == 1 && self.self_issued(),
+        }
+    }
+
+    /// May its key sign certificates, as keyUsage says?
+    #[must_use]
+    pub fn may_sign(&self) -> bool {
+        let usage = self.extension(&[0x55, 0x1d, 0x0f]).and_then(|(v, _)| Der(v).tagged(BITS));
+        usage.is_none_or(|u| u.content.get(1).is_some_and(|b| b & 4 != 0))
+    }
+
+    /// Is it for this purpose (last arc of id-kp: 1 server, 2 client)? Without extendedKeyUsage it is for all.
+    #[must_use]
+    pub fn is_for(&self, purpose: u8) -> bool {
+        let Some((v, _)) = self.extension(&[0x55, 0x1d, 0x25]) else { return true };
+        let Some(list) = Der(v).inside(SEQUENCE) else { return false };
+        let wanted = [0x2b, 6, 1, 5, 5, 7, 3, purpose];
+        list.into_iter().any(|e| e.content == wanted || e.content == [0x55, 0x1d, 0x25, 0])
+    }
+
+    /// Seconds since the epoch between which it is valid.
+    #[must_use]
+    pub fn validity(&self) -> (i64, i64) {
+        (seconds(self.not_before).unwrap_or(i64::MIN), seconds(self.not_after).unwrap_or(i64::MAX))
+    }
+
+    /// subjectKeyIdentifier
+    #[must_use]
+    pub fn subject_key_id(&self) -> Option<&'a [u8]> {
+        let (v, _) = self.extension(&[0x55, 0x1d, 0x0e])?;
+        Some(Der(v).tagged(OCTETS)?.content)
+    }
+
+    /// The key id of authorityKeyIdentifier
+    #[must_use]
+    pub fn authority_key_id(&self) -> Option<&'a [u8]> {
+        let (v, _) = self.extension(&[0x55, 0x1d, 0x23])?;
+        Some(Der(v).inside(SEQUENCE)?.tagged(0x80)?.content)
+    }
+}
+
+/// The algorithms that a signature may have been made with.
+fn algorithms(
+    signature: &[u8],
+    key: &[u8],
+    curve: &[u8],
+) -> &'static [&'static dyn alg::VerificationAlgorithm] {
+    const RSA_SIGNATURE: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01];
+    const ECDSA: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03];
+    if key == ED25519 && signature == ED25519 {
+        return &[&alg::ED25519];
+    }
+    match (signature.strip_prefix(RSA_SIGNATURE), signature.strip_prefix(ECDSA)) {
+        (Some([5]), _) => &[&alg::RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY],
+        (Some([10]), _) => {
+            &[&alg::RSA_PSS_2048_8192_SHA256, &alg::RSA_PSS_2048_8192_SHA384, &alg::RSA_PSS_2048_8192_SHA512]
+        }
+        (Some([11]), _) => &[&alg::RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY],
+        (Some([12]), _) => &[&alg::RSA_PKCS1_2048_8192_SHA384],
+        (Some([13]), _) => &[&alg::RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY],
+        (_, Some([2])) if curve == P256 => &[&alg::ECDSA_P256_SHA256_ASN1],
+        (_, Some([3])) if curve == P256 => &[&alg::ECDSA_P256_SHA384_ASN1],
+        (_, Some([2])) if curve == P384 => &[&alg::ECDSA_P384_SHA256_ASN1],
+        (_, Some([3])) if curve == P384 => &[&alg::ECDSA_P384_SHA384_ASN1],
+        (_, Some([2])) if curve == P521 => &[&alg::ECDSA_P521_SHA256_ASN1],
+        (_, Some([3])) if curve == P521 => &[&alg::ECDSA_P521_SHA384_ASN1],
+        (_, Some([4])) if curve == P521 => &[&alg::ECDSA_P521_SHA512_ASN1],
+        _ => &[],
+    }
+}
+
+/// The attributes of a name: object identifier and value.
+pub fn attributes(name: &[u8]) -> impl Iterator<Item = (&[u8], Element<'_>)> {
+    let sets = Der(name).inside(SEQUENCE).unwrap_or(Der(&[]));
+    sets.filter(|e| e.tag == SET).flat_map(|set| Der(set.content)).filter_map(|pair| {
+        let mut d = Der(pair.content);
+        Some((d.tagged(OID)?.content, d.next()?))
+    })
+}
+
+/// A string of a certificate as UTF-8.
+#[must_use]
+pub fn text(e: Element<'_>) -> String {
+    match e.tag {
+        0x1e => {
+            let units: Vec<u16> = e.content.chunks_exact(2).map(|c| u16::from_be_bytes([c[0], c[1]])).collect();
+            String::from_utf16_lossy(&units)
+        }
+        0x14 => e.content.iter().map(|b| char::from(*b)).collect(),
+        _ => String::from_utf8_lossy(e.content).into_owned(),
+    }
+}
+
+/// Seconds since the epoch of a UTCTime or GeneralizedTime.
+#[must_use]
+pub fn seconds(e: Element<'_>) -> Option<i64> {
+    let digits = e.content.strip_suffix(b"Z")?;
+    let n = |from: usize, len: usize| -> Option<i64> {
+        std::str::from_utf8(digits.get(from..from + len)?).ok()?.parse().ok()
+    };
+    let (year, at) = match e.tag {
+        0x17 => (n(0, 2).map(|y| if y < 50 { 2000 + y } else { 1900 + y })?, 2),
+        0x18 => (n(0, 4)?, 4),
+        _ => return None,
+    };
+    let (month, day) = (n(at, 2)?, n(at + 2, 2)?);
+    let (hour, minute, second) = (n(at + 4, 2)?, n(at + 6, 2)?, n(at + 8, 2).unwrap_or(0));
+    // days from civil
+    let y = if month <= 2 { year - 1 } else { year };
+    let era = y.div_euclid(400);
+    let yoe = y - era * 400;
+    let doy = (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5 + day - 1;
+    let doe = yoe * 365 + yoe / 4 - yoe / 100 + doy;
+    Some((era * 146_097 + doe - 719_468) * 86_400 + hour * 3600 + minute * 60 + second)
+}
+
+/// The short name of an attribute or algorithm, as OpenSSL has it.
+#[must_use]
+pub fn short_name(oid: &[u8]) -> Option<&'static str> {
+    Some(match oid {
+        [0x55, 4, 3] => "CN",
+        [0x55, 4, 4] => "SN",
+        [0x55, 4, 5] => "serialNumber",
+        [0x55, 4, 6] => "C",
+        [0x55, 4, 7] => "L",
+        [0x55, 4, 8] => "ST",
+        [0x55, 4, 9] => "street",
+        [0x55, 4, 10] => "O",
+        [0x55, 4, 11] => "OU",
+        [0x55, 4, 12] => "title",
+        [0x55, 4, 13] => "description",
+        [0x55, 4, 15] => "businessCategory",
+        [0x55, 4, 17] => "postalCode",
+        [0x55, 4, 42] => "GN",
+        [0x55, 4, 43] => "initials",
+        [0x55, 4, 44] => "generationQualifier",
+        [0x55, 4, 46] => "dnQualifier",
+        [0x55, 4, 65] => "pseudonym",
+        [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 9, 1] => "emailAddress",
+        [0x09, 0x92, 0x26, 0x89, 0x93, 0xf2, 0x2c, 0x64, 1, 1] => "UID",
+        [0x09, 0x92, 0x26, 0x89, 0x93, 0xf2, 0x2c, 0x64, 1, 25] => "DC",
+        [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1] => "rsaEncryption",
+        [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 5] => "RSA-SHA1",
+        [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 10] => "rsassaPss",
+        [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 11] => "RSA-SHA256",
+        [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 12] => "RSA-SHA384",
+        [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 13] => "RSA-SHA512",
+        [0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1] => "id-ecPublicKey",
+        [0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 1] => "ecdsa-with-SHA1",
+        [0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2] => "ecdsa-with-SHA256",
+        [0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 3] => "ecdsa-with-SHA384",
+        [0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 4] => "ecdsa-with-SHA512",
+        [0x2b, 0x65, 0x70] => "ED25519",
+        [0x2b, 0x65, 0x71] => "ED448",
+        _ => return None,
+    })
+}
+
+/// A name in one line, `/C=FR/CN=x`, as OpenSSL and the `ssl_*_dn` fetches print it.
+#[must_use]
+pub fn one_line(name: &[u8]) -> String {
+    let mut out = String::new();
+    for (oid, value) in attributes(name) {
+        out.push('/');
+        match short_name(oid) {
+            Some(n) => out.push_str(n),
+            None => out.push_str(&crate::der::dotted(oid)),
+        }
+        out.push('=');
+        out.push_str(&text(value));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates() {
+        let e = |tag, content| Element { tag, content, whole: content };
+        assert_eq!(seconds(e(0x17, b"700101000000Z")), Some(0));
+        assert_eq!(seconds(e(0x17, b"260228235959Z")), Some(1_772_323_199));
+        assert_eq!(seconds(e(0x18, b"20500101000000Z")), Some(2_524_608_000));
+        assert_eq!(seconds(e(0x18, b"x")), None);
+    }
+}
