@@ -1,7 +1,7 @@
 //! The one record of a session or stream that fetches, log lines and listings read.
 
-use std::cell::OnceCell;
 use portcullis_tls::info::Info;
+use std::cell::OnceCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;

@@ -13,7 +13,9 @@ use rustls::crypto::aws_lc_rs;
 pub use rustls::server::StoresServerSessions;
 use rustls::server::{ClientHello, ResolvesServerCert, ServerSessionMemoryCache};
 use rustls::sign::{CertifiedKey, Signer, SigningKey};
-use rustls::{DistinguishedName, ServerConfig, SignatureAlgorithm, SignatureScheme, SupportedProtocolVersion, version};
+use rustls::{
+    DistinguishedName, ServerConfig, SignatureAlgorithm, SignatureScheme, SupportedProtocolVersion, version,
+};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -54,7 +56,8 @@ struct Limited {
 
 impl SigningKey for Limited {
     fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
-        let both: Vec<SignatureScheme> = self.schemes.iter().copied().filter(|s| offered.contains(s)).collect();
+        let both: Vec<SignatureScheme> =
+            self.schemes.iter().copied().filter(|s| offered.contains(s)).collect();
         self.key.choose_scheme(&both)
     }
     fn algorithm(&self) -> SignatureAlgorithm {
@@ -147,9 +150,13 @@ pub fn compile(
     warn: &mut dyn FnMut(String),
 ) -> Result<Acceptor, String> {
     let versions = &bind.conf.versions;
-    let bounds = versions.min.or(global.bind.conf.versions.min).or(versions.max).or(global.bind.conf.versions.max);
+    let bounds =
+        versions.min.or(global.bind.conf.versions.min).or(versions.max).or(global.bind.conf.versions.max);
     if bounds.is_some() && (versions.off | global.bind.conf.versions.off) != 0 {
-        warn("no-sslv3/no-tlsv1x are ignored for {}. Use only 'ssl-min-ver' and 'ssl-max-ver' to fix.".to_owned());
+        warn(
+            "no-sslv3/no-tlsv1x are ignored for {}. Use only 'ssl-min-ver' and 'ssl-max-ver' to fix."
+                .to_owned(),
+        );
     }
     let making = Making { global, bind, cache, identity: identity.to_owned(), http };
     let base = making.config(None, 0)?;
@@ -311,7 +318,11 @@ pub(crate) fn schemes(text: Option<&str>) -> Result<Option<Vec<SignatureScheme>>
 }
 
 /// Versions that are left, or why there is none.
-pub(crate) fn enabled(own: &Conf, base: &Conf, default: &Conf) -> Result<Vec<&'static SupportedProtocolVersion>, String> {
+pub(crate) fn enabled(
+    own: &Conf,
+    base: &Conf,
+    default: &Conf,
+) -> Result<Vec<&'static SupportedProtocolVersion>, String> {
     let all = [&own.versions, &base.versions, &default.versions];
     let merged = crate::settings::Versions {
         min: all.iter().find_map(|v| v.min),
@@ -323,7 +334,9 @@ pub(crate) fn enabled(own: &Conf, base: &Conf, default: &Conf) -> Result<Vec<&'s
     match (list.is_empty(), bits) {
         (false, _) => Ok(list),
         (true, 0) => Err("all SSL/TLS versions are disabled for {}.".to_owned()),
-        (true, _) => Err("only versions below TLSv1.2 are enabled for {}: they are not supported.".to_owned()),
+        (true, _) => {
+            Err("only versions below TLSv1.2 are enabled for {}: they are not supported.".to_owned())
+        }
     }
 }
 

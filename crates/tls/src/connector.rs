@@ -4,7 +4,9 @@ use crate::acceptor::{alpn, enabled, provider, schemes};
 use crate::settings::{Conf, GlobalTls, ServerTls, Verify};
 use crate::store::{Certificate, Slot};
 use crate::verify::{Policy, Servers};
-use rustls::client::{ClientConfig, ClientSessionMemoryCache, ResolvesClientCert, Resumption, Tls12Resumption};
+use rustls::client::{
+    ClientConfig, ClientSessionMemoryCache, ResolvesClientCert, Resumption, Tls12Resumption,
+};
 use rustls::pki_types::ServerName;
 use rustls::sign::CertifiedKey;
 use rustls::{SignatureScheme, client::UnbufferedClientConnection};
@@ -35,9 +37,15 @@ impl ResolvesClientCert for Own {
 ///
 /// # Errors
 /// What is wrong, in HAProxy's words; `{}` stands for the server.
-pub fn compile(global: &GlobalTls, tls: &ServerTls, address: IpAddr, http: bool) -> Result<Connector, String> {
+pub fn compile(
+    global: &GlobalTls,
+    tls: &ServerTls,
+    address: IpAddr,
+    http: bool,
+) -> Result<Connector, String> {
     let (own, default, nothing) = (&tls.conf, &global.server.conf, Conf::default());
-    let verify = own.verify.unwrap_or(if global.server_verify_none { Verify::None } else { Verify::Required });
+    let verify =
+        own.verify.unwrap_or(if global.server_verify_none { Verify::None } else { Verify::Required });
     if verify == Verify::Required && own.ca.is_none() {
         return Err("verify is enabled by default but no CA file specified. If you're running on a LAN where you're certain to \
                     trust the server's certificate, please set an explicit 'verify none' statement on the 'server' line, or use \

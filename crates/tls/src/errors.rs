@@ -54,7 +54,9 @@ pub fn number(error: &Error, http: bool) -> u32 {
             Error::NoApplicationProtocol => 0x0eb,
             Error::DecryptError => 0x119,
             Error::InvalidMessage(_) if http => 0x09c,
-            Error::InvalidMessage(InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion) => 0x10b,
+            Error::InvalidMessage(
+                InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
+            ) => 0x10b,
             Error::InvalidMessage(_) => 0x09f,
             Error::InappropriateMessage { .. } | Error::InappropriateHandshakeMessage { .. } => 0x0f4,
             Error::PeerIncompatible(why) => incompatible(why),
@@ -92,9 +94,10 @@ pub fn text(number: u32) -> String {
 /// Does it look like the beginning of an HTTP request?
 #[must_use]
 pub fn is_http(bytes: &[u8]) -> bool {
-    [&b"GET "[..], b"POST", b"HEAD", b"PUT ", b"CONNECT"].iter().any(|m| bytes.starts_with(m.get(..4).unwrap_or(m)))
+    [&b"GET "[..], b"POST", b"HEAD", b"PUT ", b"CONNECT"]
+        .iter()
+        .any(|m| bytes.starts_with(m.get(..4).unwrap_or(m)))
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -102,7 +102,8 @@ fn parse(body: &[u8]) -> Option<Hello> {
     let mut hello = Hello { body: body.into(), ..Hello::default() };
     // TLS 1.3 suites say nothing of signatures
     let any = pairs(ciphers).any(|c| (0x1301..=0x1305).contains(&c));
-    let ecdsa = any || pairs(ciphers).any(|c| matches!(c, 0xc02b | 0xc02c | 0xcca9 | 0xc009 | 0xc00a | 0xc023 | 0xc024));
+    let ecdsa = any
+        || pairs(ciphers).any(|c| matches!(c, 0xc02b | 0xc02c | 0xcca9 | 0xc009 | 0xc00a | 0xc023 | 0xc024));
     let mut schemes = false;
     while let (Some(id), Some(content)) = (extensions.number(2), extensions.counted(2)) {
         match id {

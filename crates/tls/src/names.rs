@@ -11,9 +11,8 @@ struct Suite {
     aliases: &'static [&'static str],
 }
 
-const COMMON: &[&str] = &[
-    "ALL", "DEFAULT", "HIGH", "kECDHE", "kEECDH", "ECDHE", "EECDH", "ECDH", "TLSv1.2", "AEAD",
-];
+const COMMON: &[&str] =
+    &["ALL", "DEFAULT", "HIGH", "kECDHE", "kEECDH", "ECDHE", "EECDH", "ECDH", "TLSv1.2", "AEAD"];
 
 /// In the order of OpenSSL's default.
 static SUITES: &[Suite] = &[
@@ -103,8 +102,9 @@ pub fn ciphers(text: &str) -> (Vec<SupportedCipherSuite>, Vec<String>) {
             Some((s @ ("!" | "-" | "+"), rest)) => (s, rest),
             _ => ("", item),
         };
-        let matching: Vec<usize> =
-            (0..SUITES.len()).filter(|i| SUITES.get(*i).is_some_and(|s| what.split('+').all(|k| s.is(k)))).collect();
+        let matching: Vec<usize> = (0..SUITES.len())
+            .filter(|i| SUITES.get(*i).is_some_and(|s| what.split('+').all(|k| s.is(k))))
+            .collect();
         match sign {
             "!" => {
                 list.retain(|i| !matching.contains(i));
@@ -164,9 +164,10 @@ pub fn groups(text: &str) -> Option<Vec<&'static dyn SupportedKxGroup>> {
             "x25519mlkem768" => out.push(kx::X25519MLKEM768),
             "secp256r1mlkem768" => out.push(kx::SECP256R1MLKEM768),
             "mlkem768" => out.push(kx::MLKEM768),
-            "p-521" | "secp521r1" | "x448" | "secp256k1" | "secp224r1" | "p-224" | "mlkem512" | "mlkem1024"
-            | "secp384r1mlkem1024" | "x448mlkem1024" | "ffdhe2048" | "ffdhe3072" | "ffdhe4096" | "ffdhe6144"
-            | "ffdhe8192" | "brainpoolp256r1" | "brainpoolp384r1" | "brainpoolp512r1" => {}
+            "p-521" | "secp521r1" | "x448" | "secp256k1" | "secp224r1" | "p-224" | "mlkem512"
+            | "mlkem1024" | "secp384r1mlkem1024" | "x448mlkem1024" | "ffdhe2048" | "ffdhe3072"
+            | "ffdhe4096" | "ffdhe6144" | "ffdhe8192" | "brainpoolp256r1" | "brainpoolp384r1"
+            | "brainpoolp512r1" => {}
             _ => return None,
         }
     }
@@ -205,9 +206,9 @@ pub fn signatures(text: &str) -> Option<Vec<SignatureScheme>> {
             "ecdsa+sha384" | "ecdsa_secp384r1_sha384" => &[S::ECDSA_NISTP384_SHA384],
             "ecdsa+sha512" | "ecdsa_secp521r1_sha512" => &[S::ECDSA_NISTP521_SHA512],
             "ed25519" => &[S::ED25519],
-            "ed448" | "rsa+sha1" | "rsa_pkcs1_sha1" | "ecdsa+sha1" | "ecdsa_sha1" | "rsa+sha224" | "ecdsa+sha224"
-            | "dsa+sha1" | "dsa+sha224" | "dsa+sha256" | "dsa+sha384" | "dsa+sha512" | "rsa_pss_pss_sha256"
-            | "rsa_pss_pss_sha384" | "rsa_pss_pss_sha512" => &[],
+            "ed448" | "rsa+sha1" | "rsa_pkcs1_sha1" | "ecdsa+sha1" | "ecdsa_sha1" | "rsa+sha224"
+            | "ecdsa+sha224" | "dsa+sha1" | "dsa+sha224" | "dsa+sha256" | "dsa+sha384" | "dsa+sha512"
+            | "rsa_pss_pss_sha256" | "rsa_pss_pss_sha384" | "rsa_pss_pss_sha512" => &[],
             _ => return None,
         };
         out.extend(schemes);
@@ -238,8 +239,12 @@ mod tests {
             names("aRSA+AESGCM:+AES256"),
             ["ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-RSA-AES256-GCM-SHA384"]
         );
-        let (list, unknown) = ciphers("ECDHE-RSA-AES128-GCM-SHA256:DHE-RSA-AES128-SHA:AES128-SHA:@SECLEVEL=0");
-        assert_eq!((list.len(), unknown), (1, vec!["DHE-RSA-AES128-SHA".to_owned(), "AES128-SHA".to_owned()]));
+        let (list, unknown) =
+            ciphers("ECDHE-RSA-AES128-GCM-SHA256:DHE-RSA-AES128-SHA:AES128-SHA:@SECLEVEL=0");
+        assert_eq!(
+            (list.len(), unknown),
+            (1, vec!["DHE-RSA-AES128-SHA".to_owned(), "AES128-SHA".to_owned()])
+        );
         assert!(names("FOO").is_empty());
         // '!' is for good
         assert!(names("!AESGCM:!CHACHA20:ALL").is_empty());

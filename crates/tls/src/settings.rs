@@ -31,7 +31,8 @@ impl Versions {
     /// Those that are left, as bits; `None` in `min` is the default.
     #[must_use]
     pub fn enabled(&self, default_min: u8) -> u8 {
-        let range = |min: u8, max: u8| (0..5u8).filter(|v| (min..=max).contains(v)).fold(0, |s, v| s | 1 << v);
+        let range =
+            |min: u8, max: u8| (0..5u8).filter(|v| (min..=max).contains(v)).fold(0, |s, v| s | 1 << v);
         match (self.min, self.max) {
             (None, None) if self.off != 0 => {
                 // what is switched off may leave what is below the default out

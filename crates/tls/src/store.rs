@@ -125,9 +125,8 @@ pub fn build(name: &str, parts: &Parts) -> Result<Certificate, String> {
     let own = key_of(name, &parts.pem)?;
     let key = match (own, parts.key.as_deref()) {
         (Some(key), _) => key,
-        (None, Some(text)) => {
-            key_of(name, text)?.ok_or_else(|| format!("unable to load private key from file '{name}.key'."))?
-        }
+        (None, Some(text)) => key_of(name, text)?
+            .ok_or_else(|| format!("unable to load private key from file '{name}.key'."))?,
         (None, None) => return Err(format!("No Private Key found in '{name}.key'.")),
     };
     let provider = rustls::crypto::aws_lc_rs::default_provider();
@@ -158,7 +157,9 @@ pub fn build(name: &str, parts: &Parts) -> Result<Certificate, String> {
 fn key_of(name: &str, text: &[u8]) -> Result<Option<PrivateKeyDer<'static>>, String> {
     let encrypted = |label: &[u8]| text.windows(label.len()).any(|w| w == label);
     if encrypted(b"BEGIN ENCRYPTED PRIVATE KEY") || encrypted(b"Proc-Type: 4,ENCRYPTED") {
-        return Err(format!("the private key of '{name}' is encrypted, which is not supported yet (ssl-passphrase-cmd)."));
+        return Err(format!(
+            "the private key of '{name}' is encrypted, which is not supported yet (ssl-passphrase-cmd)."
+        ));
     }
     Ok(PrivateKeyDer::from_pem_slice(text).ok())
 }
@@ -168,7 +169,12 @@ impl Store {
     ///
     /// # Errors
     /// In HAProxy's words.
-    pub fn load(&mut self, files: &dyn Files, path: &str, extra: Extra) -> Result<Vec<Arc<Slot<Certificate>>>, String> {
+    pub fn load(
+        &mut self,
+        files: &dyn Files,
+        path: &str,
+        extra: Extra,
+    ) -> Result<Vec<Arc<Slot<Certificate>>>, String> {
         if files.is_dir(Path::new(path)) {
             return self.directory(files, path, extra);
         }
@@ -192,7 +198,12 @@ impl Store {
         Ok(all)
     }
 
-    fn directory(&mut self, files: &dyn Files, path: &str, extra: Extra) -> Result<Vec<Arc<Slot<Certificate>>>, String> {
+    fn directory(
+        &mut self,
+        files: &dyn Files,
+        path: &str,
+        extra: Extra,
+    ) -> Result<Vec<Arc<Slot<Certificate>>>, String> {
         let list = files
             .list(Path::new(path))
             .map_err(|e| format!("unable to scan directory '{path}' : {}.", why(&e)))?;

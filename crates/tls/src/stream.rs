@@ -12,7 +12,9 @@ use crate::names;
 use crate::verify::take_verdict;
 use rustls::client::UnbufferedClientConnection;
 use rustls::server::UnbufferedServerConnection;
-use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus};
+use rustls::unbuffered::{
+    ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus,
+};
 use rustls::{CommonState, Error, HandshakeKind};
 use std::io::IoSlice;
 use std::rc::Rc;
@@ -101,7 +103,9 @@ fn turn<D>(status: UnbufferedStatus<'_, '_, D>, out: &mut Vec<u8>, plain: &mut V
         }
         Ok(ConnectionState::EncodeTlsData(mut data)) => {
             let at = out.len();
-            if let Err(EncodeError::InsufficientSize(InsufficientSizeError { required_size })) = data.encode(&mut []) {
+            if let Err(EncodeError::InsufficientSize(InsufficientSizeError { required_size })) =
+                data.encode(&mut [])
+            {
                 out.resize(at + required_size, 0);
                 if let Some(room) = out.get_mut(at..) {
                     let _ = data.encode(room);
@@ -230,7 +234,8 @@ impl Stream {
                 _ => {
                     self.failed = true;
                     let e = Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType);
-                    Rc::make_mut(self.info.get_or_insert_default()).error = errors::number(&e, errors::is_http(bytes));
+                    Rc::make_mut(self.info.get_or_insert_default()).error =
+                        errors::number(&e, errors::is_http(bytes));
                     return Err(e);
                 }
             };
@@ -449,7 +454,10 @@ impl Stream {
     fn write(
         &mut self,
         need: usize,
-        mut call: impl FnMut(&mut dyn FnMut(&mut [u8], Option<&[u8]>) -> Result<usize, EncryptError>, &mut [u8]) -> Result<usize, EncryptError>,
+        mut call: impl FnMut(
+            &mut dyn FnMut(&mut [u8], Option<&[u8]>) -> Result<usize, EncryptError>,
+            &mut [u8],
+        ) -> Result<usize, EncryptError>,
     ) -> Result<(), Error> {
         let mut need = need;
         if self.failed {
@@ -480,7 +488,9 @@ impl Stream {
                                     self.out.truncate(at + n);
                                     done = Some(Ok(()));
                                 }
-                                Err(EncryptError::InsufficientSize(InsufficientSizeError { required_size })) => {
+                                Err(EncryptError::InsufficientSize(InsufficientSizeError {
+                                    required_size,
+                                })) => {
                                     self.out.truncate(at);
                                     need = required_size;
                                 }

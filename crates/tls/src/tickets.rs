@@ -100,7 +100,10 @@ impl Tickets {
             context.update(material);
             let secret = context.finish();
             let name = material.get(..NAME)?.try_into().ok()?;
-            keys.push(Key { name, key: LessSafeKey::new(UnboundKey::new(&AES_256_GCM, secret.as_ref()).ok()?) });
+            keys.push(Key {
+                name,
+                key: LessSafeKey::new(UnboundKey::new(&AES_256_GCM, secret.as_ref()).ok()?),
+            });
         }
         // of a file's keys, the last but one seals: the last may not have reached all machines yet
         let current = keys.len().saturating_sub(2);

@@ -141,7 +141,8 @@ impl Policy {
         tell: &mut dyn FnMut(u32, usize) -> bool,
     ) -> Option<()> {
         let mut go = |code, depth| tell(code, depth).then_some(());
-        let others: Vec<Cert<'_>> = presented.iter().skip(1).take(MAX_DEPTH).filter_map(|c| Cert::parse(c)).collect();
+        let others: Vec<Cert<'_>> =
+            presented.iter().skip(1).take(MAX_DEPTH).filter_map(|c| Cert::parse(c)).collect();
         let Some(leaf) = presented.first().and_then(|c| Cert::parse(c)) else { return go(err::LEAF, 0) };
         let mut chain = vec![leaf];
         let mut complete = false;
@@ -152,7 +153,8 @@ impl Policy {
                 complete = roots.iter().any(|r| r.der == last.der);
                 break;
             }
-            let next = roots.iter().find(|r| issued(r, &last)).or_else(|| others.iter().find(|o| issued(o, &last)));
+            let next =
+                roots.iter().find(|r| issued(r, &last)).or_else(|| others.iter().find(|o| issued(o, &last)));
             match next {
                 Some(issuer) => chain.push(*issuer),
                 None => break,
@@ -180,7 +182,11 @@ impl Policy {
                     go(err::INVALID_CA, depth)?;
                 }
                 let below = chain.get(1..depth).unwrap_or(&[]).iter().filter(|c| !c.self_issued()).count();
-                if cert.constraints().and_then(|(_, max)| max).is_some_and(|max| below as u64 > u64::from(max)) {
+                if cert
+                    .constraints()
+                    .and_then(|(_, max)| max)
+                    .is_some_and(|max| below as u64 > u64::from(max))
+                {
                     go(err::PATH_LENGTH, depth)?;
                 }
             }
@@ -445,7 +451,9 @@ pub fn valid_for(cert: &Cert<'_>, host: &str) -> bool {
 /// A name of a certificate, perhaps with a wildcard as its first label, against a host.
 fn matches_host(pattern: &str, host: &str) -> bool {
     match pattern.strip_prefix("*.") {
-        Some(rest) => host.split_once('.').is_some_and(|(first, h)| !first.is_empty() && h.eq_ignore_ascii_case(rest)),
+        Some(rest) => {
+            host.split_once('.').is_some_and(|(first, h)| !first.is_empty() && h.eq_ignore_ascii_case(rest))
+        }
         None => pattern.eq_ignore_ascii_case(host),
     }
 }

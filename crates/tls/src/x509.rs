@@ -75,7 +75,8 @@ impl<'a> Cert<'a> {
         let signature_oid = outer.inside(SEQUENCE)?.tagged(OID)?.content;
         let signature = bits(&mut outer)?;
         let mut d = Der(tbs.content);
-        let version = d.inside(0xa0).and_then(|mut v| v.next()?.content.first().copied()).map_or(1, |v| v + 1);
+        let version =
+            d.inside(0xa0).and_then(|mut v| v.next()?.content.first().copied()).map_or(1, |v| v + 1);
         let serial = d.tagged(INTEGER)?.content;
         d.tagged(SEQUENCE)?;
         let issuer = d.tagged(SEQUENCE)?.whole;
@@ -302,7 +303,8 @@ pub fn attributes(name: &[u8]) -> impl Iterator<Item = (&[u8], Element<'_>)> {
 pub fn text(e: Element<'_>) -> String {
     match e.tag {
         0x1e => {
-            let units: Vec<u16> = e.content.chunks_exact(2).map(|c| u16::from_be_bytes([c[0], c[1]])).collect();
+            let units: Vec<u16> =
+                e.content.chunks_exact(2).map(|c| u16::from_be_bytes([c[0], c[1]])).collect();
             String::from_utf16_lossy(&units)
         }
         0x14 => e.content.iter().map(|b| char::from(*b)).collect(),

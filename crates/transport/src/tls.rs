@@ -37,7 +37,6 @@ pub enum Failed {
     Tls(portcullis_tls::Error),
 }
 
-
 /// TLS of one connection.
 #[derive(Debug)]
 pub struct Tls {

@@ -31,6 +31,7 @@ mod takeover;
 mod tcp;
 mod tcp_response;
 mod timeouts;
+mod tls;
 mod tunnels;
 mod users_and_lists;
 

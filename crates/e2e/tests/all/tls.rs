@@ -31,7 +31,9 @@ fn own(w: &World, name: &str, rsa: bool, names: &str) {
     key(dir, name, rsa);
     openssl(
         dir,
-        &format!("req -x509 -new -key {name}.key -out {name}.crt -subj /CN={name}.test -days 3650 -addext subjectAltName={names}"),
+        &format!(
+            "req -x509 -new -key {name}.key -out {name}.crt -subj /CN={name}.test -days 3650 -addext subjectAltName={names}"
+        ),
     );
     join(dir, name);
 }
@@ -47,7 +49,10 @@ fn signed(w: &World, name: &str, days: &str) {
     let dir = w.dir();
     key(dir, name, false);
     openssl(dir, &format!("req -new -key {name}.key -out {name}.csr -subj /C=FR/O=Portcullis/CN={name}"));
-    openssl(dir, &format!("x509 -req -in {name}.csr -CA ca.crt -CAkey ca.key -set_serial 4660 -out {name}.crt {days}"));
+    openssl(
+        dir,
+        &format!("x509 -req -in {name}.csr -CA ca.crt -CAkey ca.key -set_serial 4660 -out {name}.crt {days}"),
+    );
     join(dir, name);
 }
 

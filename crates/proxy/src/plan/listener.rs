@@ -4,9 +4,9 @@ use super::ProxyPlan;
 use portcullis_config::addr::{Host, Ports};
 use portcullis_config::{Bind, Diagnostics, Global, Mode, Model, Opts, Proxy, Severity, Shards};
 use portcullis_telemetry::gate::Listener;
-use portcullis_transport::listen::ListenOptions;
 use portcullis_tls::acceptor::{self, Acceptor, StoresServerSessions};
 use portcullis_tls::settings::{BindTls, GlobalTls};
+use portcullis_transport::listen::ListenOptions;
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -9,7 +9,6 @@ use portcullis_tls::der;
 use portcullis_tls::info::Info;
 use portcullis_tls::x509::{self, Cert};
 
-
 /// Errors of connections, in HAProxy's numbers: name and message.
 pub const ERRORS: &[(u8, &str, &str)] = &[
     (0, "-", "Success"),
@@ -24,7 +23,6 @@ pub const ERRORS: &[(u8, &str, &str)] = &[
     (26, "SSL_TIMEOUT", "Timeout during SSL handshake"),
     (34, "SSL_HANDSHAKE", "SSL handshake failure"),
 ];
-
 
 /// The number of an error, by its message.
 #[must_use]
@@ -253,7 +251,10 @@ const FILTER: &[ArgKind] = &[ArgKind::Int];
 fn check_dn(args: &mut Args) -> Result<(), String> {
     match args.text(2) {
         b"" | b"rfc2253" => Ok(()),
-        other => Err(format!("only rfc2253 or a blank value are currently supported for the format, not '{}'", String::from_utf8_lossy(other))),
+        other => Err(format!(
+            "only rfc2253 or a blank value are currently supported for the format, not '{}'",
+            String::from_utf8_lossy(other)
+        )),
     }
 }
 
@@ -313,24 +314,33 @@ macro_rules! connection {
             $row(concat!("ssl_", $side), Type::Bool, "Does it speak TLS?", |_, s, _| {
                 Value::Bool($info(s).is_some()).into()
             }),
-            $row(concat!("ssl_", $side, "_alg_keysize"), Type::Int, "Bits of the cipher's key.", |_, s, _| {
-                $info(s).filter(|i| i.key_size > 0).map_or(Sample::Missing, |i| int(i.key_size))
-            }),
+            $row(
+                concat!("ssl_", $side, "_alg_keysize"),
+                Type::Int,
+                "Bits of the cipher's key.",
+                |_, s, _| $info(s).filter(|i| i.key_size > 0).map_or(Sample::Missing, |i| int(i.key_size)),
+            ),
             $row(concat!("ssl_", $side, "_use_keysize"), Type::Int, "Bits of the key in use.", |_, s, _| {
                 $info(s).filter(|i| i.key_size > 0).map_or(Sample::Missing, |i| int(i.key_size))
             }),
-            $row(concat!("ssl_", $side, "_alpn"), Type::Str, "The protocol that was negotiated.", |_, s, _| {
-                $info(s).and_then(|i| i.alpn.as_deref()).map(Value::str).into()
-            }),
+            $row(
+                concat!("ssl_", $side, "_alpn"),
+                Type::Str,
+                "The protocol that was negotiated.",
+                |_, s, _| $info(s).and_then(|i| i.alpn.as_deref()).map(Value::str).into(),
+            ),
             $row(concat!("ssl_", $side, "_cipher"), Type::Str, "The cipher suite.", |_, s, _| {
                 $info(s).map_or(Sample::Missing, |i| word(i.cipher))
             }),
             $row(concat!("ssl_", $side, "_curve"), Type::Str, "The group of the key exchange.", |_, s, _| {
                 $info(s).map_or(Sample::Missing, |i| word(i.group))
             }),
-            $row(concat!("ssl_", $side, "_err"), Type::Int, "What ended the handshake; 0: nothing.", |_, s, _| {
-                $info(s).map_or(Sample::Missing, |i| int(i.error))
-            }),
+            $row(
+                concat!("ssl_", $side, "_err"),
+                Type::Int,
+                "What ended the handshake; 0: nothing.",
+                |_, s, _| $info(s).map_or(Sample::Missing, |i| int(i.error)),
+            ),
             $row(concat!("ssl_", $side, "_err_str"), Type::Str, "The same in words.", |_, s, _| {
                 string($info(s).filter(|i| i.error != 0).map(|i| portcullis_tls::errors::text(i.error)))
             }),
@@ -367,24 +377,34 @@ static OTHERS: &[Fetch] = &[
     own("ssl_c_verify", Type::Int, "What came of the verification; 0: it is good.", |_, s, _| {
         fc(s).map_or(Sample::Missing, |i| int(i.verdict.last))
     }),
-    own("ssl_c_used", Type::Bool, "Did the client show a certificate, now or when the session began?", |_, s, _| {
-        Value::Bool(fc(s).is_some_and(|i| !i.peer.is_empty())).into()
-    }),
+    own(
+        "ssl_c_used",
+        Type::Bool,
+        "Did the client show a certificate, now or when the session began?",
+        |_, s, _| Value::Bool(fc(s).is_some_and(|i| !i.peer.is_empty())).into(),
+    ),
     own("ssl_fc_has_crt", Type::Bool, "Did the client show a certificate in this handshake?", |_, s, _| {
         Value::Bool(fc(s).is_some_and(|i| i.peer_shown)).into()
     }),
     own("ssl_c_chain_der", Type::Bin, "The client's certificate and those above it, DER.", |_, s, _| {
-        let all = fc(s).filter(|i| !i.peer.is_empty()).map(|i| i.peer.iter().flat_map(|c| c.to_vec()).collect());
+        let all =
+            fc(s).filter(|i| !i.peer.is_empty()).map(|i| i.peer.iter().flat_map(|c| c.to_vec()).collect());
         all.map(|a: Vec<u8>| Value::Bin(a.into())).into()
     }),
     own("ssl_s_chain_der", Type::Bin, "The server's certificate and those above it, DER.", |_, s, _| {
-        let all = bc(s).filter(|i| !i.peer.is_empty()).map(|i| i.peer.iter().flat_map(|c| c.to_vec()).collect());
+        let all =
+            bc(s).filter(|i| !i.peer.is_empty()).map(|i| i.peer.iter().flat_map(|c| c.to_vec()).collect());
         all.map(|a: Vec<u8>| Value::Bin(a.into())).into()
     }),
-    own("ssl_c_r_dn", Type::Str, "The name of the authority that the client's chain ends with.", |a, s, _| {
-        let last = fc(s).and_then(|i| i.peer.last()).and_then(|c| Cert::parse(c.as_ref()));
-        string(last.and_then(|c| dn(c.issuer, a)))
-    })
+    own(
+        "ssl_c_r_dn",
+        Type::Str,
+        "The name of the authority that the client's chain ends with.",
+        |a, s, _| {
+            let last = fc(s).and_then(|i| i.peer.last()).and_then(|c| Cert::parse(c.as_ref()));
+            string(last.and_then(|c| dn(c.issuer, a)))
+        },
+    )
     .with(0, DN)
     .checked(check_dn),
     own("ssl_c_san", Type::Str, "The alternative names of the client's certificate.", |_, s, _| {
@@ -397,7 +417,9 @@ static OTHERS: &[Fetch] = &[
     own("ssl_fc_has_sni", Type::Bool, "Did the client send a server name?", |_, s, _| {
         Value::Bool(fc(s).is_some_and(|i| i.sni.is_some())).into()
     }),
-    own("ssl_fc_has_early", Type::Bool, "Is this early data? It never is.", |_, _, _| Value::Bool(false).into()),
+    own("ssl_fc_has_early", Type::Bool, "Is this early data? It never is.", |_, _, _| {
+        Value::Bool(false).into()
+    }),
     own("ssl_fc_crtname", Type::Str, "The file of our certificate.", |_, s, _| {
         fc(s).and_then(|i| i.own_name.as_deref()).map(|n| Value::str(n.as_bytes())).into()
     }),
@@ -405,42 +427,49 @@ static OTHERS: &[Fetch] = &[
         bytes(hello_part(s, |h| Some(h.random)))
     }),
     own("ssl_fc_protocol_hello_id", Type::Int, "The version in the ClientHello.", |_, s, _| {
-        hello_part(s, |h| Some(h.version)).map_or(Sample::Missing, |v| {
-            int(v.iter().fold(0i64, |n, b| n << 8 | i64::from(*b)))
-        })
+        hello_part(s, |h| Some(h.version))
+            .map_or(Sample::Missing, |v| int(v.iter().fold(0i64, |n, b| n << 8 | i64::from(*b))))
     }),
     own("ssl_fc_cipherlist_bin", Type::Bin, "The client's cipher suites.", |a, s, _| pairs(ciphers(s), a))
         .with(0, FILTER),
-    own("ssl_fc_cipherlist_hex", Type::Str, "The client's cipher suites, hexadecimal.", |a, s, _| {
-        match pairs(ciphers(s), a) {
-            Sample::There(Value::Bin(b)) => {
-                string(Some(b.iter().map(|b| format!("{b:02X}")).collect()))
-            }
+    own(
+        "ssl_fc_cipherlist_hex",
+        Type::Str,
+        "The client's cipher suites, hexadecimal.",
+        |a, s, _| match pairs(ciphers(s), a) {
+            Sample::There(Value::Bin(b)) => string(Some(b.iter().map(|b| format!("{b:02X}")).collect())),
             other => other,
-        }
-    })
+        },
+    )
     .with(0, FILTER),
     own("ssl_fc_extlist_bin", Type::Bin, "The client's extensions.", |a, s, _| {
         let hello = fc(s).and_then(|i| i.hello.as_deref()).and_then(Hello::of);
         pairs(hello.map(|h| h.each().flat_map(|(id, _)| id.to_vec()).collect()), a)
     })
     .with(0, FILTER),
-    own("ssl_fc_eclist_bin", Type::Bin, "The client's groups.", |a, s, _| pairs(list(s, 10, 2), a)).with(0, FILTER),
+    own("ssl_fc_eclist_bin", Type::Bin, "The client's groups.", |a, s, _| pairs(list(s, 10, 2), a))
+        .with(0, FILTER),
     own("ssl_fc_ecformats_bin", Type::Bin, "The client's point formats.", |_, s, _| {
         list(s, 11, 1).map(|l| Value::Bin(l.into())).into()
     }),
-    own("ssl_fc_sigalgs_bin", Type::Bin, "The client's signature algorithms.", |a, s, _| pairs(list(s, 13, 2), a))
-        .with(0, FILTER),
-    own("ssl_fc_supported_versions_bin", Type::Bin, "The client's versions.", |a, s, _| pairs(list(s, 43, 1), a))
-        .with(0, FILTER),
-    Fetch::new("fc_err", Type::Int, CLIENT_CONNECTION, "What ended the client's connection early; 0: nothing.", |_, s, _| {
-        int(s.facts.connection_error)
-    }),
-    Fetch::new("fc_err_name", Type::Str, CLIENT_CONNECTION, "Its name.", |_, s, _| {
-        match error(s) {
-            (0, ..) => Sample::Missing,
-            (_, name, _) => word(name),
-        }
+    own("ssl_fc_sigalgs_bin", Type::Bin, "The client's signature algorithms.", |a, s, _| {
+        pairs(list(s, 13, 2), a)
+    })
+    .with(0, FILTER),
+    own("ssl_fc_supported_versions_bin", Type::Bin, "The client's versions.", |a, s, _| {
+        pairs(list(s, 43, 1), a)
+    })
+    .with(0, FILTER),
+    Fetch::new(
+        "fc_err",
+        Type::Int,
+        CLIENT_CONNECTION,
+        "What ended the client's connection early; 0: nothing.",
+        |_, s, _| int(s.facts.connection_error),
+    ),
+    Fetch::new("fc_err_name", Type::Str, CLIENT_CONNECTION, "Its name.", |_, s, _| match error(s) {
+        (0, ..) => Sample::Missing,
+        (_, name, _) => word(name),
     }),
     Fetch::new("fc_err_str", Type::Str, CLIENT_CONNECTION, "The same in words.", |_, s, _| word(error(s).2)),
 ];
@@ -450,11 +479,5 @@ const fn table(fetches: &'static [Fetch]) -> SampleRows {
 }
 
 /// Rows.
-pub const ROWS: [SampleRows; 6] = [
-    table(&CLIENT_CERT),
-    table(&OWN_CERT),
-    table(&SERVER_CERT),
-    table(&FRONT),
-    table(&BACK),
-    table(OTHERS),
-];
+pub const ROWS: [SampleRows; 6] =
+    [table(&CLIENT_CERT), table(&OWN_CERT), table(&SERVER_CERT), table(&FRONT), table(&BACK), table(OTHERS)];

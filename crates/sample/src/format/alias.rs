@@ -131,12 +131,16 @@ pub(super) fn write(alias: Alias, flags: Flags, scope: &Scope<'_>, out: &mut Vec
         Alias::RequestCookie => cookie(f.request_cookie.as_deref(), flags, out),
         Alias::ResponseCookie => cookie(f.response_cookie.as_deref(), flags, out),
         Alias::TlsCipher => match f.frontend_tls.as_deref() {
-            Some(tls) => text(if tls.cipher.is_empty() { b"(NONE)" } else { tls.cipher.as_bytes() }, flags, out),
+            Some(tls) => {
+                text(if tls.cipher.is_empty() { b"(NONE)" } else { tls.cipher.as_bytes() }, flags, out)
+            }
             None => nothing(flags, out),
         },
         Alias::TlsVersion => match f.frontend_tls.as_deref() {
             // what has not been negotiated is the highest
-            Some(tls) => text(if tls.version.is_empty() { b"TLSv1.3" } else { tls.version.as_bytes() }, flags, out),
+            Some(tls) => {
+                text(if tls.version.is_empty() { b"TLSv1.3" } else { tls.version.as_bytes() }, flags, out)
+            }
             None => nothing(flags, out),
         },
         Alias::AcceptMillis => local_millis(f.accepted, out),

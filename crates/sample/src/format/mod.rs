@@ -6,8 +6,8 @@ mod compile;
 mod escape;
 
 pub use builtin::{
-    ERROR_LOG, HTTP_CLF_LOG, HTTP_LOG, TCP_CLF_LOG, TCP_LOG, builtin_http, builtin_http_clf, builtin_tcp,
-    builtin_https, builtin_tcp_clf, connect_line, error_line,
+    ERROR_LOG, HTTP_CLF_LOG, HTTP_LOG, TCP_CLF_LOG, TCP_LOG, builtin_http, builtin_http_clf, builtin_https,
+    builtin_tcp, builtin_tcp_clf, connect_line, error_line,
 };
 pub use compile::{FormatError, Options};
 

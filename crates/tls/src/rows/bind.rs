@@ -28,14 +28,26 @@ macro_rules! opt {
 pub const OPTIONS: &[BindOption] = &[
     opt!("alpn", "<protocols>", alpn, "Protocols that are negotiated, the preferred one first."),
     opt!("ca-file", "<cafile>", "Authorities that clients' certificates are verified with, and told of."),
-    opt!("ca-ignore-err", "{ all | <errorID>,... }", "Errors above a client's certificate that do not end the handshake."),
-    opt!("ca-verify-file", "<cafile>", "Authorities that clients' certificates are verified with, and not told of."),
+    opt!(
+        "ca-ignore-err",
+        "{ all | <errorID>,... }",
+        "Errors above a client's certificate that do not end the handshake."
+    ),
+    opt!(
+        "ca-verify-file",
+        "<cafile>",
+        "Authorities that clients' certificates are verified with, and not told of."
+    ),
     opt!("ciphers", "<ciphers>", "Cipher suites of TLS 1.2, in OpenSSL's language."),
     opt!("ciphersuites", "<ciphersuites>", "Cipher suites of TLS 1.3."),
     opt!("client-sigalgs", "<sigalgs>", "Signature algorithms that are accepted of clients' certificates."),
     opt!("crl-file", "<crlfile>", "Revocation lists that clients' certificates are looked up in."),
     opt!("crt", "<cert>", crt, "A certificate with its key, a bundle, or a directory of them."),
-    opt!("crt-ignore-err", "{ all | <errorID>,... }", "Errors of a client's certificate that do not end the handshake."),
+    opt!(
+        "crt-ignore-err",
+        "{ all | <errorID>,... }",
+        "Errors of a client's certificate that do not end the handshake."
+    ),
     opt!("crt-list", "<file>", crt_list, "Certificates with options and names of their own, one a line."),
     opt!("curves", "<curves>", "Groups of the key exchange."),
     opt!("default-crt", "<cert>", default_crt, "The certificate for clients that no other is for."),
@@ -49,7 +61,12 @@ pub const OPTIONS: &[BindOption] = &[
     opt!("no-ca-names", "", "Tells clients no names of authorities."),
     opt!("no-sslv3", "", "Does not speak SSLv3."),
     opt!("no-strict-sni", "", |_, b, _| tls(b).strict_sni = Some(false), "Takes 'strict-sni' back."),
-    opt!("no-tls-tickets", "", |_, b, _| tls(b).tickets = Some(false), "Resumes sessions from the cache only."),
+    opt!(
+        "no-tls-tickets",
+        "",
+        |_, b, _| tls(b).tickets = Some(false),
+        "Resumes sessions from the cache only."
+    ),
     opt!("no-tlsv10", "", "Does not speak TLS 1.0."),
     opt!("no-tlsv11", "", "Does not speak TLS 1.1."),
     opt!("no-tlsv12", "", "Does not speak TLS 1.2."),
@@ -71,7 +88,12 @@ pub const OPTIONS: &[BindOption] = &[
         "Refuses clients whose server name no certificate is for."
     ),
     opt!("tls-ticket-keys", "<keyfile>", ticket_keys, "Keys of session tickets."),
-    opt!("tls-tickets", "", |_, b, _| tls(b).tickets = Some(true), "Takes 'no-tls-tickets' of the defaults back."),
+    opt!(
+        "tls-tickets",
+        "",
+        |_, b, _| tls(b).tickets = Some(true),
+        "Takes 'no-tls-tickets' of the defaults back."
+    ),
     opt!("verify", "[none|optional|required]", "Whether clients are asked for certificates."),
 ];
 
@@ -104,7 +126,12 @@ fn refuse(cx: &mut Cx<'_>, bind: &Bind, args: &Args<'_>, wrong: Wrong) {
 
 fn ssl(cx: &mut Cx<'_>, bind: &mut Bind, args: &mut Args<'_>) {
     if cx.section == Sections::GLOBAL {
-        return refuse(cx, bind, args, "'ssl' on the Runtime API's sockets is not supported yet".to_owned().into());
+        return refuse(
+            cx,
+            bind,
+            args,
+            "'ssl' on the Runtime API's sockets is not supported yet".to_owned().into(),
+        );
     }
     tls(bind).ssl = true;
 }
@@ -164,7 +191,12 @@ fn crt_list(cx: &mut Cx<'_>, bind: &mut Bind, args: &mut Args<'_>) {
 /// Lines of base64, the last three count: the one before the last signs new tickets.
 fn ticket_keys(cx: &mut Cx<'_>, bind: &mut Bind, args: &mut Args<'_>) {
     let Some(path) = word(args) else {
-        return refuse(cx, bind, args, "'tls-ticket-keys' : missing TLS ticket keys file path".to_owned().into());
+        return refuse(
+            cx,
+            bind,
+            args,
+            "'tls-ticket-keys' : missing TLS ticket keys file path".to_owned().into(),
+        );
     };
     let Ok(text) = cx.files.read(Path::new(&path)) else {
         return refuse(cx, bind, args, format!("'{path}' : unable to load ssl tickets keys file").into());

@@ -127,10 +127,10 @@ fn authorities(at: &mut At<'_>, name: &str, next: NextWord<'_>) -> Result<crate:
         return Err(Wrong::from(format!("'{name}' : missing CAfile path")));
     };
     let path = under(at.global.ca_base.as_deref(), &word);
-    at.global.store.authorities(at.files, &path).map_err(|first| Wrong {
-        message: format!("'{name}' : unable to load {path}"),
-        first: Some(first),
-    })
+    at.global
+        .store
+        .authorities(at.files, &path)
+        .map_err(|first| Wrong { message: format!("'{name}' : unable to load {path}"), first: Some(first) })
 }
 
 fn revoked(at: &mut At<'_>, conf: &mut Conf, next: NextWord<'_>) -> Result<(), Wrong> {

@@ -44,7 +44,8 @@ pub fn row(line: &str) -> Result<Option<Row>, String> {
 /// # Errors
 /// In HAProxy's words.
 pub fn read(at: &mut At<'_>, path: &str) -> Result<Vec<Entry>, String> {
-    let text = at.files.read(Path::new(path)).map_err(|e| format!("cannot open file '{path}' : {}", why(&e)))?;
+    let text =
+        at.files.read(Path::new(path)).map_err(|e| format!("cannot open file '{path}' : {}", why(&e)))?;
     let text = String::from_utf8_lossy(&text);
     let mut all = Vec::new();
     for (number, line) in text.lines().enumerate() {

@@ -20,7 +20,12 @@ macro_rules! row {
 
 /// The rows of this file.
 pub const ROWS: &[Keyword] = &[
-    row!("ca-base", "<dir>", |cx, l| base(cx, l, |g| &mut g.ca_base), "Where 'ca-file' and 'crl-file' are looked for."),
+    row!(
+        "ca-base",
+        "<dir>",
+        |cx, l| base(cx, l, |g| &mut g.ca_base),
+        "Where 'ca-file' and 'crl-file' are looked for."
+    ),
     row!("crt-base", "<dir>", |cx, l| base(cx, l, |g| &mut g.crt_base), "Where certificates are looked for."),
     row!(
         "ssl-default-bind-ciphers",
@@ -46,7 +51,12 @@ pub const ROWS: &[Keyword] = &[
         |cx, l| text(cx, l, "a curves suite", |g| &mut g.bind.conf.curves),
         "'curves' of 'bind' lines without."
     ),
-    row!("ssl-default-bind-options", "[<option>]...", bind_options, "Options of all 'bind' lines with 'ssl'."),
+    row!(
+        "ssl-default-bind-options",
+        "[<option>]...",
+        bind_options,
+        "Options of all 'bind' lines with 'ssl'."
+    ),
     row!(
         "ssl-default-bind-sigalgs",
         "<sigalgs>",
@@ -71,15 +81,30 @@ pub const ROWS: &[Keyword] = &[
         |cx, l| text(cx, l, "a curves suite", |g| &mut g.server.conf.curves),
         "'curves' of 'server' lines without."
     ),
-    row!("ssl-default-server-options", "[<option>]...", server_options, "Options of all 'server' lines with 'ssl'."),
+    row!(
+        "ssl-default-server-options",
+        "[<option>]...",
+        server_options,
+        "Options of all 'server' lines with 'ssl'."
+    ),
     row!(
         "ssl-default-server-sigalgs",
         "<sigalgs>",
         |cx, l| text(cx, l, "signature algorithms", |g| &mut g.server.conf.sigalgs),
         "'sigalgs' of 'server' lines without."
     ),
-    row!("ssl-load-extra-del-ext", "", |cx, _| cx.global_ext::<GlobalTls>().extra.replace = true, "'.key' and its kin replace the extension of a certificate's file."),
-    row!("ssl-load-extra-files", "<none|all|bundle|sctl|ocsp|issuer|key>*", extra_files, "Which files beside a certificate's are read."),
+    row!(
+        "ssl-load-extra-del-ext",
+        "",
+        |cx, _| cx.global_ext::<GlobalTls>().extra.replace = true,
+        "'.key' and its kin replace the extension of a certificate's file."
+    ),
+    row!(
+        "ssl-load-extra-files",
+        "<none|all|bundle|sctl|ocsp|issuer|key>*",
+        extra_files,
+        "Which files beside a certificate's are read."
+    ),
     row!("ssl-server-verify", "[none|required]", server_verify, "'verify' of 'server' lines without."),
     row!("tune.ssl.cachesize", "<number>", cache_size, "Sessions that can be resumed without tickets."),
     row!(
@@ -104,7 +129,10 @@ fn base(cx: &mut Cx<'_>, line: &Line, of: fn(&mut GlobalTls) -> &mut Option<Stri
         }
         Some(dir) => *of(tls(cx)) = Some(dir),
         None => {
-            cx.alert(line.word(0), format!("global statement '{name}' expects a directory path as an argument."));
+            cx.alert(
+                line.word(0),
+                format!("global statement '{name}' expects a directory path as an argument."),
+            );
         }
     }
 }
@@ -158,32 +186,43 @@ fn options(
 }
 
 fn bind_options(cx: &mut Cx<'_>, line: &Line) {
-    options(cx, line, |g| &mut g.bind.conf, |g, option| {
-        match option {
-            "prefer-client-ciphers" => g.bind.client_order = true,
-            "no-tls-tickets" => g.bind.tickets = Some(false),
-            "tls-tickets" => g.bind.tickets = Some(true),
-            "strict-sni" => g.bind.strict_sni = Some(true),
-            "no-strict-sni" => g.bind.strict_sni = Some(false),
-            _ => return false,
-        }
-        true
-    });
+    options(
+        cx,
+        line,
+        |g| &mut g.bind.conf,
+        |g, option| {
+            match option {
+                "prefer-client-ciphers" => g.bind.client_order = true,
+                "no-tls-tickets" => g.bind.tickets = Some(false),
+                "tls-tickets" => g.bind.tickets = Some(true),
+                "strict-sni" => g.bind.strict_sni = Some(true),
+                "no-strict-sni" => g.bind.strict_sni = Some(false),
+                _ => return false,
+            }
+            true
+        },
+    );
 }
 
 fn server_options(cx: &mut Cx<'_>, line: &Line) {
-    options(cx, line, |g| &mut g.server.conf, |g, option| {
-        match option {
-            "no-tls-tickets" => g.server.no_tickets = true,
-            "tls-tickets" => g.server.no_tickets = false,
-            _ => return false,
-        }
-        true
-    });
+    options(
+        cx,
+        line,
+        |g| &mut g.server.conf,
+        |g, option| {
+            match option {
+                "no-tls-tickets" => g.server.no_tickets = true,
+                "tls-tickets" => g.server.no_tickets = false,
+                _ => return false,
+            }
+            true
+        },
+    );
 }
 
 fn extra_files(cx: &mut Cx<'_>, line: &Line) {
-    let mut extra = crate::store::Extra { bundle: false, ocsp: false, issuer: false, key: false, ..tls(cx).extra };
+    let mut extra =
+        crate::store::Extra { bundle: false, ocsp: false, issuer: false, key: false, ..tls(cx).extra };
     let mut known = line.words.len() > 1;
     for word in line.words.iter().skip(1) {
         match word.text.as_slice() {
@@ -194,7 +233,10 @@ fn extra_files(cx: &mut Cx<'_>, line: &Line) {
             b"issuer" => extra.issuer = true,
             b"key" => extra.key = true,
             b"sctl" => {
-                cx.notice(Some(word), "'ssl-load-extra-files sctl' has no effect: TLS clients take SCTs from certificates.");
+                cx.notice(
+                    Some(word),
+                    "'ssl-load-extra-files sctl' has no effect: TLS clients take SCTs from certificates.",
+                );
             }
             _ => known = false,
         }
@@ -238,7 +280,8 @@ fn lifetime(cx: &mut Cx<'_>, line: &Line) {
 }
 
 fn capture(cx: &mut Cx<'_>, line: &Line) {
-    let Some(word) = value::one(cx, line, 1, "'tune.ssl.capture-buffer-size' expects an integer argument.") else {
+    let Some(word) = value::one(cx, line, 1, "'tune.ssl.capture-buffer-size' expects an integer argument.")
+    else {
         return;
     };
     match usize::try_from(value::lenient(cx, word, "tune.ssl.capture-buffer-size")) {

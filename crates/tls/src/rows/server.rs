@@ -52,7 +52,12 @@ pub const OPTIONS: &[ServerOption] = &[
     opt!("ssl-reuse", "", |_, s, _| tls(s).no_reuse = false, "Takes 'no-ssl-reuse' back."),
     opt!("tls-tickets", "", |_, s, _| tls(s).no_tickets = false, "Takes 'no-tls-tickets' back."),
     opt!("verify", "[none|required]", verify, "Whether the server's certificate is verified."),
-    opt!("verifyhost", "<hostname>", verify_host, "The name that its certificate must be for when no SNI is sent."),
+    opt!(
+        "verifyhost",
+        "<hostname>",
+        verify_host,
+        "The name that its certificate must be for when no SNI is sent."
+    ),
 ];
 
 fn tls(server: &mut Server) -> &mut ServerTls {
