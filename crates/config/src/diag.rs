@@ -90,6 +90,10 @@ impl Diagnostics {
     pub fn failed(&self) -> bool {
         self.list.iter().any(|d| d.severity == Severity::Alert && !d.harmless)
     }
+    /// Was a line refused? What can only be said of all of them together is not looked at then.
+    pub fn has_bad_lines(&self) -> bool {
+        self.list.iter().any(|d| d.severity == Severity::Alert && !d.harmless && d.place.is_some())
+    }
     /// How many of this severity.
     pub fn count(&self, severity: Severity) -> usize {
         self.list.iter().filter(|d| d.severity == severity).count()

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 const DEFAULTS: &str = "global
-  log ${log} local0
+  log 127.0.0.1:${log} local0
 defaults
   mode http
   log global
@@ -167,7 +167,9 @@ fn servers() {
             )
         };
         let config = [
-            DEFAULTS.replace("  log ${log} local0\n", "").replace("  log global\n", "  retries 0\n"),
+            DEFAULTS
+                .replace("  log 127.0.0.1:${log} local0\n", "")
+                .replace("  log global\n", "  retries 0\n"),
             "frontend origin
   bind 127.0.0.1:${origin} ssl crt ${dir}/a.pem crt ${dir}/b.pem
   http-request return status 200 hdr got \"%[ssl_fc_sni] %[ssl_fc_protocol] %[ssl_f_s_dn]\"
@@ -232,7 +234,7 @@ frontend fe
   bind 127.0.0.1:${{stateful}} ssl crt ${{dir}}/a.pem no-tls-tickets
   http-request return status 200 hdr resumed %[ssl_fc_is_resumed]
 ",
-            DEFAULTS.replace("  log ${log} local0\n", "").replace("  log global\n", "")
+            DEFAULTS.replace("  log 127.0.0.1:${log} local0\n", "").replace("  log global\n", "")
         ));
         for port in ["tickets", "stateful"] {
             for version in ["-tls1_2", "-tls1_3"] {
@@ -279,11 +281,12 @@ fn what_is_wrong_with_certificates() {
                 "defaults\n  mode http\n  timeout client 1s\nfrontend fe\n  bind 127.0.0.1:${{one}} ssl {line}\n  http-request return status 200\n"
             );
             let out = w.check(&config, &[]);
-            let text = String::from_utf8_lossy(&out.stderr).into_owned();
-            w.note(format!("{line}: {:?}", out.status.code()));
+            let text = out.stderr.clone();
+            w.note(format!("{line}: {:?}", out.code));
             for l in text.lines().filter(|l| l.contains("[ALERT]") && l.contains("fe")) {
                 let words = l.split_once(" : ").map_or(l, |(_, rest)| rest);
-                let words = w.mask(words).replace(&*dir.to_string_lossy(), "DIR");
+                let words =
+                    w.mask(words.trim_start_matches("config : ")).replace(&*dir.to_string_lossy(), "DIR");
                 w.note(words);
             }
         }

@@ -136,7 +136,7 @@ fn acceptor(
     sessions: &Arc<dyn StoresServerSessions>,
     diags: &mut Diagnostics,
 ) -> Option<Arc<Acceptor>> {
-    let tls = bind.ext.get::<BindTls>().filter(|t| t.ssl)?;
+    let tls = bind.ext.get::<BindTls>().filter(|t| t.ssl && !diags.has_bad_lines())?;
     let nothing = GlobalTls::default();
     let global = model.global.ext.get::<GlobalTls>().unwrap_or(&nothing);
     let file = diags.files.get(bind.place.file.0 as usize).cloned().unwrap_or_default();

@@ -147,7 +147,7 @@ pub fn compile(model: &Model, p: &Proxy, index: usize, s: &Server, diags: &mut D
 
 /// The TLS of a `server` line with `ssl`.
 fn tls(model: &Model, p: &Proxy, s: &Server, diags: &mut Diagnostics) -> Option<Box<ServerTlsPlan>> {
-    let tls = s.set.ext.get::<ServerTls>().filter(|t| t.ssl)?;
+    let tls = s.set.ext.get::<ServerTls>().filter(|t| t.ssl && !diags.has_bad_lines())?;
     let nothing = GlobalTls::default();
     let global = model.global.ext.get::<GlobalTls>().unwrap_or(&nothing);
     let address = match &s.address.host {
