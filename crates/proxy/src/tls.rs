@@ -100,13 +100,20 @@ pub async fn accept(
         Got::Failed(Failed::Broken(_)) => "Connection error during SSL handshake",
         Got::Failed(Failed::Tls(_)) => {
             received = true;
-            "SSL handshake failure"
+            let verdict = session.conn.tls_info().map(|i| i.verdict).unwrap_or_default();
+            match (verdict.fatal, verdict.ca) {
+                (0, _) => "SSL handshake failure",
+                (_, 0) => "SSL client certificate not trusted",
+                _ => "SSL client CA chain cannot be verified",
+            }
         }
     };
     let detail = session.conn.tls_info().map_or(0, |i| i.error);
     let message = match detail {
-        0 => message.to_owned(),
-        n => format!("{message} ({})", portcullis_tls::errors::text(n)),
+        n if n != 0 && message == "SSL handshake failure" => {
+            format!("{message} ({})", portcullis_tls::errors::text(n))
+        }
+        _ => message.to_owned(),
     };
     session.conn.discard_input(true);
     outcome::never_began(session, front, &message, received);

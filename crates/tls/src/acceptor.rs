@@ -222,7 +222,8 @@ impl Acceptor {
     #[must_use]
     pub fn choose(&self, hello: &Hello) -> Choice {
         let table = self.table.read().clone();
-        let found = hello.sni.as_deref().and_then(|name| self.find(&table, name, hello));
+        let found =
+            hello.sni.as_deref().and_then(|name| self.find(&table, &name.to_ascii_lowercase(), hello));
         let found = found.or_else(|| if self.strict { None } else { self.pick(&table.default, None, hello) });
         let made = found.and_then(|k| self.configs.get(k.config)).unwrap_or(&self.base);
         let protocols = &made.own.alpn_protocols;

@@ -16,23 +16,6 @@ pub struct Element<'a> {
 }
 
 impl<'a> Der<'a> {
-    /// The next element.
-    pub fn next(&mut self) -> Option<Element<'a>> {
-        let all = self.0;
-        let (tag, rest) = all.split_first()?;
-        let (first, rest) = rest.split_first()?;
-        let (len, rest) = match *first {
-            n @ 0..=127 => (usize::from(n), rest),
-            n @ 0x81..=0x84 => {
-                let (bytes, rest) = rest.split_at_checked(usize::from(n & 0x7f))?;
-                (bytes.iter().fold(0, |v, b| v << 8 | usize::from(*b)), rest)
-            }
-            _ => return None,
-        };
-        let (content, rest) = rest.split_at_checked(len)?;
-        self.0 = rest;
-        Some(Element { tag: *tag, content, whole: all.get(..all.len() - rest.len())? })
-    }
     /// The next element, if it has this tag.
     pub fn tagged(&mut self, tag: u8) -> Option<Element<'a>> {
         if self.0.first() != Some(&tag) {
@@ -49,7 +32,20 @@ impl<'a> Der<'a> {
 impl<'a> Iterator for Der<'a> {
     type Item = Element<'a>;
     fn next(&mut self) -> Option<Element<'a>> {
-        Der::next(self)
+        let all = self.0;
+        let (tag, rest) = all.split_first()?;
+        let (first, rest) = rest.split_first()?;
+        let (len, rest) = match *first {
+            n @ 0..=127 => (usize::from(n), rest),
+            n @ 0x81..=0x84 => {
+                let (bytes, rest) = rest.split_at_checked(usize::from(n & 0x7f))?;
+                (bytes.iter().fold(0, |v, b| v << 8 | usize::from(*b)), rest)
+            }
+            _ => return None,
+        };
+        let (content, rest) = rest.split_at_checked(len)?;
+        self.0 = rest;
+        Some(Element { tag: *tag, content, whole: all.get(..all.len() - rest.len())? })
     }
 }
 

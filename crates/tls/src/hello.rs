@@ -14,7 +14,7 @@ pub enum Seen<T> {
 /// What is looked at in a ClientHello.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hello {
-    /// `server_name`, lower case.
+    /// `server_name`, as it was sent.
     pub sni: Option<Box<str>>,
     /// Can it verify ECDSA signatures, and speak a suite with them?
     pub ecdsa: bool,
@@ -135,7 +135,7 @@ fn server_name(content: &[u8]) -> Option<Box<str>> {
         let name = list.counted(2)?;
         if kind == 0 {
             let name = std::str::from_utf8(name).ok()?;
-            return Some(name.to_ascii_lowercase().into());
+            return Some(name.into());
         }
     }
 }
@@ -163,7 +163,7 @@ mod tests {
     fn names_and_signatures() {
         let bytes = hello("Example.COM");
         let Seen::There(h) = look(&bytes) else { panic!() };
-        assert_eq!(h.sni.as_deref(), Some("example.com"));
+        assert_eq!(h.sni.as_deref(), Some("Example.COM"));
         assert!(h.ecdsa && !h.rsa);
         for n in 0..bytes.len() {
             assert_eq!(look(&bytes[..n]), Seen::Short, "{n}");

@@ -5,7 +5,7 @@ use crate::der::{Der, INTEGER, OID, SEQUENCE};
 use crate::store::{Authorities, Revoked};
 use crate::x509::{Cert, Signed, seconds};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
@@ -309,6 +309,21 @@ fn seconds_of(now: UnixTime) -> i64 {
     i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
 }
 
+/// Did the key of a certificate sign the handshake? Certificates of every version have keys, unlike for webpki.
+fn handshake_signature(
+    message: &[u8],
+    cert: &CertificateDer<'_>,
+    dss: &DigitallySignedStruct,
+    tls13: bool,
+) -> Result<HandshakeSignatureValid, Error> {
+    match Cert::parse(cert.as_ref())
+        .is_some_and(|c| c.signed_handshake(dss.scheme, message, dss.signature(), tls13))
+    {
+        true => Ok(HandshakeSignatureValid::assertion()),
+        false => Err(Error::InvalidCertificate(CertificateError::BadSignature)),
+    }
+}
+
 /// Looks at clients' certificates.
 #[derive(Debug)]
 pub struct Clients {
@@ -359,7 +374,7 @@ impl ClientCertVerifier for Clients {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.algorithms)
+        handshake_signature(message, cert, dss, false)
     }
     fn verify_tls13_signature(
         &self,
@@ -367,7 +382,7 @@ impl ClientCertVerifier for Clients {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.algorithms)
+        handshake_signature(message, cert, dss, true)
     }
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.schemes.clone().unwrap_or_else(|| self.algorithms.supported_schemes())
@@ -418,7 +433,7 @@ impl ServerCertVerifier for Servers {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.algorithms)
+        handshake_signature(message, cert, dss, false)
     }
     fn verify_tls13_signature(
         &self,
@@ -426,7 +441,7 @@ impl ServerCertVerifier for Servers {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.algorithms)
+        handshake_signature(message, cert, dss, true)
     }
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.schemes.clone().unwrap_or_else(|| self.algorithms.supported_schemes())

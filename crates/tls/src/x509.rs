@@ -2,6 +2,7 @@
 
 use crate::der::{BITS, BOOLEAN, Der, Element, INTEGER, OCTETS, OID, SEQUENCE, SET};
 use aws_lc_rs::signature as alg;
+use rustls::SignatureScheme;
 
 /// A certificate that was taken apart; everything borrows its DER.
 #[derive(Clone, Copy, Debug)]
@@ -194,6 +195,35 @@ impl<'a> Cert<'a> {
         algorithms(what.oid, oid, curve)
             .iter()
             .any(|a| alg::UnparsedPublicKey::new(*a, key).verify(what.tbs, what.signature).is_ok())
+    }
+
+    /// Did its key sign this handshake with this scheme? TLS 1.3 ties curves to schemes and knows no PKCS #1.
+    #[must_use]
+    pub fn signed_handshake(
+        &self,
+        scheme: SignatureScheme,
+        message: &[u8],
+        signature: &[u8],
+        tls13: bool,
+    ) -> bool {
+        use SignatureScheme as S;
+        let Some((oid, curve, key)) = self.key() else { return false };
+        let algorithm: &dyn alg::VerificationAlgorithm = match (scheme, oid, curve) {
+            (S::RSA_PSS_SHA256, RSA, _) => &alg::RSA_PSS_2048_8192_SHA256,
+            (S::RSA_PSS_SHA384, RSA, _) => &alg::RSA_PSS_2048_8192_SHA384,
+            (S::RSA_PSS_SHA512, RSA, _) => &alg::RSA_PSS_2048_8192_SHA512,
+            (S::RSA_PKCS1_SHA256, RSA, _) if !tls13 => &alg::RSA_PKCS1_2048_8192_SHA256,
+            (S::RSA_PKCS1_SHA384, RSA, _) if !tls13 => &alg::RSA_PKCS1_2048_8192_SHA384,
+            (S::RSA_PKCS1_SHA512, RSA, _) if !tls13 => &alg::RSA_PKCS1_2048_8192_SHA512,
+            (S::ECDSA_NISTP256_SHA256, EC, P256) => &alg::ECDSA_P256_SHA256_ASN1,
+            (S::ECDSA_NISTP384_SHA384, EC, P384) => &alg::ECDSA_P384_SHA384_ASN1,
+            (S::ECDSA_NISTP521_SHA512, EC, P521) => &alg::ECDSA_P521_SHA512_ASN1,
+            (S::ECDSA_NISTP256_SHA256, EC, P384) if !tls13 => &alg::ECDSA_P384_SHA256_ASN1,
+            (S::ECDSA_NISTP384_SHA384, EC, P256) if !tls13 => &alg::ECDSA_P256_SHA384_ASN1,
+            (S::ED25519, ED25519, _) => &alg::ED25519,
+            _ => return false,
+        };
+        alg::UnparsedPublicKey::new(algorithm, key).verify(message, signature).is_ok()
     }
 
     /// Issued by itself, as its names say.

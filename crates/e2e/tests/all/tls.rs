@@ -32,7 +32,7 @@ fn own(w: &World, name: &str, rsa: bool, names: &str) {
     openssl(
         dir,
         &format!(
-            "req -x509 -new -key {name}.key -out {name}.crt -subj /CN={name}.test -days 3650 -addext subjectAltName={names}"
+            "req -x509 -new -key {name}.key -out {name}.crt -subj /CN={name}.test -days 3650 -set_serial 4661 -addext subjectAltName={names}"
         ),
     );
     join(dir, name);

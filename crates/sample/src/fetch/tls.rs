@@ -21,6 +21,8 @@ pub const ERRORS: &[(u8, &str, &str)] = &[
     (24, "SSL_EMPTY", "Connection closed during SSL handshake"),
     (25, "SSL_ABORT", "Connection error during SSL handshake"),
     (26, "SSL_TIMEOUT", "Timeout during SSL handshake"),
+    (30, "SSL_CA_FAIL", "SSL client CA chain cannot be verified"),
+    (31, "SSL_CRT_FAIL", "SSL client certificate not trusted"),
     (34, "SSL_HANDSHAKE", "SSL handshake failure"),
 ];
 
