@@ -1,5 +1,6 @@
 //! One backend as all workers see it: its servers, the order of balancing, its queue.
 
+use crate::cookies::{Cookies, Named};
 use crate::balance::{Ask, Balancer, Pick};
 use crate::queue::{Priority, QueueFull, Queues, Ticket};
 use crate::server::{Admin, Health, ServerConfig, ServerState, SlotGuard};
@@ -23,6 +24,7 @@ pub struct BackendState {
     pub(crate) servers: RwLock<Vec<Entry>>,
     pub(crate) balancer: Mutex<Balancer>,
     down: Mutex<Down>,
+    pub(crate) cookies: Cookies,
 }
 
 /// When and how often a backend had no usable server.
@@ -76,6 +78,7 @@ impl BackendState {
             servers: RwLock::default(),
             balancer: Mutex::new(balancer),
             down: Mutex::default(),
+            cookies: Cookies::default(),
         }
     }
 
@@ -178,6 +181,29 @@ impl BackendState {
         }
     }
 
+    /// Whom a persistence cookie names; `down`: the first server with this value, be it down or not.
+    pub fn named_by_cookie(&self, value: &[u8], down: bool) -> Named {
+        self.cookies.server(value, down)
+    }
+    /// The value of the persistence cookie that names this server.
+    pub fn cookie_of(&self, server: &ServerState) -> Option<Arc<[u8]>> {
+        self.cookies.of(server)
+    }
+    /// `enable` and `disable dynamic-cookie backend`
+    pub fn set_dynamic_cookies(&self, on: bool) {
+        self.cookies.switch(on);
+        self.bake_cookies();
+    }
+    /// `set dynamic-cookie-key backend`
+    pub fn set_cookie_key(&self, key: &[u8]) {
+        self.cookies.set_key(key);
+        self.bake_cookies();
+    }
+    /// Servers or their addresses have changed.
+    pub(crate) fn bake_cookies(&self) {
+        self.cookies.bake(&self.servers.read());
+    }
+
     /// Joins a queue.
     ///
     /// # Errors
@@ -219,6 +245,7 @@ impl BackendState {
     /// `set server … addr`: new connections go there.
     pub fn set_address(&self, server: &Arc<ServerState>, address: std::net::SocketAddr) {
         server.store_address(address);
+        self.bake_cookies();
         self.changed(server);
     }
     /// `set server … maxconn` and its kin; 0 is no limit. Those who wait profit at once.

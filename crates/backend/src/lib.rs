@@ -11,6 +11,7 @@
 
 pub mod backend;
 pub mod balance;
+pub mod cookies;
 pub mod idle;
 pub mod queue;
 pub mod retry;
@@ -19,6 +20,7 @@ pub mod states;
 
 pub use backend::{BackendState, Choice, QueueAt};
 pub use balance::Ask;
+pub use cookies::Named;
 pub use idle::{Class, Connection, Descriptors, Handle, IdlePool, Lease, PoolSettings};
 pub use queue::{Grant, Priority, QueueFull, Ticket};
 pub use retry::{Attempt, Next, RetryPolicy};

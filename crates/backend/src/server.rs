@@ -103,6 +103,8 @@ pub struct ServerConfig {
     pub minconn: u32,
     /// `maxqueue`; 0: no limit.
     pub maxqueue: u32,
+    /// `cookie`
+    pub cookie: Option<Arc<[u8]>>,
     /// `hash-key` and what it may look at.
     pub identity: Identity,
 }
@@ -119,6 +121,7 @@ impl ServerConfig {
             maxconn: set.maxconn,
             minconn: set.minconn,
             maxqueue: set.maxqueue,
+            cookie: set.cookie.as_deref().map(Into::into),
             identity: Identity::new(server),
         }
     }
@@ -183,6 +186,10 @@ impl ServerState {
     #[inline]
     pub fn address(&self) -> Option<SocketAddr> {
         if self.moved.load(Relaxed) { *self.address.lock() } else { None }
+    }
+    /// Its address: an operator's, or the configuration's.
+    pub fn place(&self) -> Option<SocketAddr> {
+        self.address().or_else(|| self.identity.lock().address())
     }
     /// `set server … addr`: new connections go there.
     pub(crate) fn store_address(&self, address: SocketAddr) {

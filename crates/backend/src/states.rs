@@ -42,7 +42,9 @@ impl States {
             }
         };
         state.queues.set_fullconn(fullconn);
+        state.cookies.follow(proxy);
         self.follow(&state, proxy, allbackups);
+        state.bake_cookies();
         state
     }
 

@@ -7,6 +7,7 @@ use crate::addr::Address;
 use crate::balance::{Balancing, HashKey};
 use crate::diag::Place;
 use crate::ext::Extensions;
+use crate::persist::Cookie;
 use crate::retry_on::RetryOn;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -613,6 +614,12 @@ pub struct Proxy {
     pub redispatch: Option<i32>,
     /// `max-keep-alive-queue`
     pub max_keep_alive_queue: KeepAliveQueue,
+    /// `cookie`
+    pub cookie: Option<Cookie>,
+    /// `dynamic-cookie-key`
+    pub dynamic_cookie_key: Option<Vec<u8>>,
+    /// `persist rdp-cookie`: the cookie's name.
+    pub rdp_persist: Option<Vec<u8>>,
     /// Boolean options that are on.
     pub opts: Opts,
     /// Boolean options that were switched off by `no`.
@@ -848,6 +855,10 @@ pub struct ServerSettings {
     pub hash_key: HashKey,
     /// `strict-maxconn`
     pub strict_maxconn: bool,
+    /// `cookie`
+    pub cookie: Option<Vec<u8>>,
+    /// `redir`
+    pub redir: Option<Vec<u8>>,
     /// `max-reuse`; -1: no limit.
     pub max_reuse: Option<i32>,
     /// `pool-max-conn`; -1: no limit.

@@ -9,6 +9,7 @@ pub mod filter;
 pub mod handshake;
 pub mod http;
 pub mod outcome;
+pub mod persist;
 pub mod plan;
 pub mod preface;
 pub mod process;

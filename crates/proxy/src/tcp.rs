@@ -4,6 +4,7 @@ mod inspect;
 
 use crate::filter::{Chain, Gate, Point, Stage, Verdict};
 use crate::outcome;
+use crate::persist;
 use crate::plan::{Plan, ProxyPlan, ServerPlan};
 use crate::relay::{self, End, Inspect, Lane, Ruling, Timeouts};
 use crate::reply::{ErrorPages, Pages};
@@ -164,8 +165,12 @@ async fn story<'p>(
         Some(_) => back.use_server(&rule_cx(s, &worker, true).scope()),
         None => None,
     };
+    let (stay, wish) = match stay {
+        None if back.rdp.is_some() => by_rdp_cookie(s, &worker, back),
+        stay => (stay, None),
+    };
     let first = s.first.take();
-    s.server = serve(s, session, back, (hash, stay), first).await;
+    s.server = serve(s, session, back, (hash, stay, wish), first).await;
     Ok(Next::Over)
 }
 
@@ -270,11 +275,34 @@ async fn look(s: &mut Stream<'_>, session: &Session, until: Millis) -> Result<bo
     .await
 }
 
+fn goes_to_down(back: &ProxyPlan, wish: Option<persist::Wish>) -> bool {
+    back.has(Opts::PERSIST) || wish == Some(persist::Wish::Force)
+}
+
+/// `persist rdp-cookie`: the server whose address the client's cookie names.
+fn by_rdp_cookie(
+    s: &mut Stream<'_>,
+    worker: &Worker,
+    back: &ProxyPlan,
+) -> (Option<Arc<ServerState>>, Option<persist::Wish>) {
+    let cx = rule_cx(s, worker, true);
+    let scope = cx.scope();
+    let wish = back.rules.as_deref().and_then(|sets| sets.wish(&scope));
+    if wish == Some(persist::Wish::Ignore) {
+        return (None, wish);
+    }
+    let cookie = back.rdp.as_ref().and_then(|e| e.eval(&scope).there());
+    let address = cookie.and_then(|v| persist::rdp::address(&v.bytes()?));
+    let usable = |s: &ServerState| goes_to_down(back, wish) || s.persistable();
+    let server = address.and_then(|a| back.server_at(a).filter(|s| usable(s)));
+    (server, wish)
+}
+
 async fn serve<'p>(
     s: &mut Stream<'p>,
     session: &mut Session,
     back: &'p ProxyPlan,
-    (hash, stay): (Option<u32>, Option<Arc<ServerState>>),
+    (hash, stay, wish): (Option<u32>, Option<Arc<ServerState>>, Option<persist::Wish>),
     first: Option<Buffer>,
 ) -> Option<Arc<ServerState>> {
     let Stream { plan, front, facts, filters, effects, .. } = s;
@@ -291,6 +319,9 @@ async fn serve<'p>(
         avoid: None,
         hash,
         persistent: stay.is_some(),
+        forced: goes_to_down(back, wish),
+        pinned: wish == Some(persist::Wish::Force),
+        redirects: false,
         stay,
         began: None,
     };

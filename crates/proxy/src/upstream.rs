@@ -277,6 +277,12 @@ pub struct Wish<'a> {
     pub hash: Option<u32>,
     /// Persistence (`use-server`) chose the server in `stay`.
     pub persistent: bool,
+    /// It may be one that is down (`option persist`, `force-persist`).
+    pub forced: bool,
+    /// No other server will do (`force-persist`).
+    pub pinned: bool,
+    /// A server with `redir` is not connected to.
+    pub redirects: bool,
     /// This server again (`retry-on`), or the one to persist on.
     pub stay: Option<Arc<portcullis_backend::ServerState>>,
     /// When the first attempt began, for another one.
@@ -325,7 +331,8 @@ pub async fn establish<'p>(
     let Some(state) = &back.state else { return Err(Failure { termination: *b"SC", status: 503 }) };
     let began = *wish.began.get_or_insert(task.worker.clock.now());
     let retries = wish.side.retries.unwrap_or(back.retry.retries);
-    let policy = portcullis_backend::RetryPolicy { retries, ..back.retry };
+    let redispatch = back.retry.redispatch.filter(|_| !wish.pinned);
+    let policy = portcullis_backend::RetryPolicy { retries, redispatch, ..back.retry };
     let mut done = facts.retries;
     'balance: loop {
         let stay = wish.stay.take();
@@ -341,6 +348,9 @@ pub async fn establish<'p>(
         };
         facts.server_name = &server.name;
         facts.server_id = server.id;
+        if wish.redirects && server.redir.is_some() {
+            return Err(Failure { termination: *b"LC", status: 302 });
+        }
         slot.begin_session();
         loop {
             let connecting = task.worker.clock.now();
@@ -365,7 +375,12 @@ pub async fn establish<'p>(
                 return Err(failure);
             }
             let attempt = retry::Attempt { done, persistent: wish.persistent, rotates: state.rotates() };
-            let next = retry::decide(&policy, attempt);
+            let down = wish.persistent && !slot.server().persistable();
+            let next = match retry::decide(&policy, attempt) {
+                // who came here by force goes elsewhere at once
+                Next::Again(_) if down && redispatch.is_some_and(|n| n != 0) => Next::Redispatch,
+                next => next,
+            };
             done += 1;
             match next {
                 Next::GiveUp => {
@@ -456,7 +471,7 @@ async fn take_slot(
     mut stay: Option<Arc<portcullis_backend::ServerState>>,
 ) -> Result<SlotGuard, Failure> {
     loop {
-        let stay = stay.take().filter(|s| s.persistable());
+        let stay = stay.take().filter(|s| wish.forced || s.persistable());
         let choice = match &stay {
             Some(server) => state.persist(server),
             None => {

@@ -198,6 +198,9 @@ pub fn server(p: &ProxyPlan, s: &ServerState, plan: &ServerPlan, m: Moment) -> L
             Col::Addr,
             Value::text(plan.address(s).map_or_else(|| "unix".to_owned(), |a| a.to_string())),
         );
+        if let Some(cookie) = p.state.as_ref().and_then(|b| b.cookie_of(s)) {
+            line.put(Col::Cookie, Value::text(String::from_utf8_lossy(&cookie)));
+        }
     }
     line.big(Col::Wrew, t.failed_rewrites);
     line.big(Col::Connect, t.connect);
@@ -278,6 +281,9 @@ pub fn backend(p: &ProxyPlan, b: &BackendState, m: Moment, partial: bool) -> Lin
     line.times(|| Box::new(b.counters.iter().map(|c| &c.times)));
     if m.legends {
         line.put(Col::Algo, Value::Text(p.algorithm.into()));
+        if let Some(cookie) = &p.cookie {
+            line.put(Col::Cookie, Value::text(String::from_utf8_lossy(&cookie.name)));
+        }
     }
     line.big(Col::Wrew, t.failed_rewrites);
     line.big(Col::Connect, t.connect);

@@ -1,5 +1,6 @@
 //! The table of commands, one file a subject.
 
+pub mod cookies;
 pub mod counters;
 pub mod frontends;
 pub mod info;
@@ -22,6 +23,7 @@ use portcullis_proxy::plan::{Plan, ProxyPlan, ServerPlan};
 use std::sync::{Arc, LazyLock};
 
 const TABLES: &[&[Row]] = &[
+    cookies::ROWS,
     counters::ROWS,
     frontends::ROWS,
     info::ROWS,
@@ -61,17 +63,14 @@ const LATER: &[&str] = &[
     "del server",
     "del ssl",
     "disable agent",
-    "disable dynamic-cookie",
     "disable health",
     "dump ssl",
     "dump stats-file",
     "enable agent",
-    "enable dynamic-cookie",
     "enable health",
     "httpclient",
     "new ssl",
     "publish backend",
-    "set dynamic-cookie-key",
     "set profiling",
     "set ssl",
     "set table",

@@ -31,6 +31,11 @@ impl Identity {
         }
     }
 
+    /// The address of the `server` line.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
     /// The key of a server with this id; `moved` is the address that an operator gave it.
     pub(crate) fn ring_key(&self, id: u32, moved: Option<SocketAddr>) -> u32 {
         let by_id = id.wrapping_mul(4096);

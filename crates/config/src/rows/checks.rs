@@ -50,6 +50,7 @@ fn one_proxy(model: &Model, proxy: &mut Proxy, diags: &mut Diagnostics) {
     log_format(model, proxy, diags);
     protocols(proxy, diags);
     servers(proxy, diags);
+    super::persist::without_http(proxy, diags);
     if proxy.mode != Mode::Http {
         http_only(proxy, diags);
     }

@@ -12,6 +12,7 @@ pub mod global_tune;
 pub mod later;
 pub mod log;
 pub mod near;
+pub mod persist;
 pub mod place;
 pub mod proxy_balance;
 pub mod proxy_http;
@@ -37,6 +38,7 @@ const KEYWORD_TABLES: &[&[Keyword]] = &[
     proxy_limits::ROWS,
     proxy_balance::ROWS,
     proxy_http::ROWS,
+    persist::ROWS,
     bind::ROWS,
     server::ROWS,
     source::ROWS,

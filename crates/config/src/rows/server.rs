@@ -52,6 +52,12 @@ pub const OPTIONS: &[ServerOption] = &[
         |cx, s, a| s.set.cc = string(cx, s, a, "'cc' : missing TCP congestion control algorithm"),
         "TCP congestion control algorithm."
     ),
+    opt!(
+        "cookie",
+        "<value>",
+        |cx, s, a| s.set.cookie = bytes(cx, s, a, "'cookie' : expects <value> as argument."),
+        "Its value of the backend's persistence cookie."
+    ),
     opt!("disabled", "", |_, s, _| s.set.disabled = true, "Starts in maintenance."),
     opt!(
         "enabled",
@@ -100,6 +106,12 @@ pub const OPTIONS: &[ServerOption] = &[
         "<option>[,<option>]*",
         proxy_v2_options,
         "What a version 2 PROXY header carries besides addresses."
+    ),
+    opt!(
+        "redir",
+        "<prefix>",
+        |cx, s, a| s.set.redir = bytes(cx, s, a, "'redir' : expects <prefix> as argument."),
+        "GET and HEAD requests are redirected to this prefix with the requested path behind it."
     ),
     opt!(
         "send-proxy",
@@ -331,6 +343,10 @@ fn word<'w>(cx: &mut Cx<'_>, server: &Server, args: &mut Args<'w>, missing: &str
 
 fn string(cx: &mut Cx<'_>, server: &Server, args: &mut Args<'_>, missing: &str) -> Option<String> {
     word(cx, server, args, missing).map(|w| w.str().into_owned())
+}
+
+fn bytes(cx: &mut Cx<'_>, server: &Server, args: &mut Args<'_>, missing: &str) -> Option<Vec<u8>> {
+    word(cx, server, args, missing).map(|w| w.text.clone())
 }
 
 /// A count that may be missing (0), as HAProxy takes it.

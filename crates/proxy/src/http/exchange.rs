@@ -6,6 +6,7 @@ use super::{After, Scratch, answer, drain, filters, headers, request, stages};
 use crate::applet::Chosen;
 use crate::filter::{Chain, Point, Stage};
 use crate::outcome;
+use crate::persist::Visit;
 use crate::plan::{Plan, ProxyPlan};
 use crate::reply::Answer;
 use crate::rules::{Effects, RuleSets, monitor_answer};
@@ -116,6 +117,8 @@ pub struct Exchange<'p> {
     pub rest: Option<Body>,
     /// A rule wants the server's connection closed.
     pub server_close: bool,
+    /// What the request's persistence cookie said, where its backend has one.
+    pub visit: Option<Box<Visit>>,
     /// What was here behind the request's head before it was sent, to be sent again (`retry-on`).
     pub replay: Option<Box<[u8]>>,
 }
@@ -147,6 +150,7 @@ pub async fn exchange(session: &mut Session, rest: Option<Buffer>) -> After {
         cut: false,
         rest: None,
         server_close: false,
+        visit: None,
         replay: None,
     };
     outcome::begin(&mut x.facts, session, front, true);
@@ -190,6 +194,7 @@ async fn story<'p>(
     session.worker().slots.set_stream(session.task.slot, Some(stream));
     x.body_done = x.info.framing == portcullis_wire::h1::Framing::None;
     x.valid = true;
+    x.expect_cookies(x.front);
     x.facts.bytes_up = counted(&x.scratch.request, x.info.upgrade);
     x.facts.unique_id_format = x.front.unique_id_format();
     if let Some(captures) = &x.front.captures {
@@ -295,6 +300,7 @@ fn route<'p>(x: &mut Exchange<'p>, session: &Session) -> Result<&'p ProxyPlan, S
             x.back = Some(back);
             x.facts.backend_name = &back.name;
             x.facts.backend_id = back.id;
+            x.begin_visit(back, session.worker());
             Ok(back)
         }
         None => {
@@ -331,6 +337,16 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
         Some(_) => back.use_server(&x.rule_cx(&worker, Direction::Request, true).scope()),
         None => None,
     };
+    if back.cookie.is_some() || x.front.captures.is_some() {
+        x.look_at_cookies(&worker, stay.is_some());
+    }
+    let (mut forced, mut pinned) = (false, false);
+    if stay.is_none()
+        && let Some((server, down, no_other)) = x.cookie_server(back)
+    {
+        (forced, pinned) = (down, no_other);
+        stay = Some(server);
+    }
     let mut persistent = stay.is_some();
     let (mut avoid, mut began) = (None, None);
     loop {
@@ -346,6 +362,9 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
                 avoid: avoid.take(),
                 hash,
                 persistent,
+                forced,
+                pinned,
+                redirects: x.may_redirect(),
                 stay: stay.take(),
                 began,
             };
@@ -354,8 +373,18 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
             persistent = wish.persistent;
             found
         };
-        let Established { upstream, slot, server, reused } =
-            found.map_err(|f| Stop::new(&f.termination, f.status))?;
+        if x.visit.is_some() {
+            match &found {
+                Ok(found) => x.arrived_at(Some(found.slot.server())),
+                Err(_) if !persistent => x.arrived_at(None),
+                Err(_) => {}
+            }
+        }
+        let Established { upstream, slot, server, reused } = match found {
+            Ok(found) => found,
+            Err(f) if f.termination == *b"LC" => return Err(x.redirected(back)),
+            Err(f) => return Err(Stop::new(&f.termination, f.status)),
+        };
         x.facts.srvconn = slot.server().sessions.get();
         x.server = Some(slot.server().clone());
         outcome::reached(slot.server(), &worker, true);
@@ -382,7 +411,10 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
                 idle.close(t.upstream);
                 let failed = slot.server().clone();
                 match x.next_attempt(back) {
-                    Next::Redispatch => avoid = Some(failed),
+                    Next::Redispatch if !pinned => {
+                        avoid = Some(failed);
+                        persistent = false;
+                    }
                     _ => {
                         back.counters(worker.id).retries.inc();
                         failed.counters.of(worker.id.into()).retries.inc();
@@ -502,7 +534,8 @@ impl Exchange<'_> {
     fn next_attempt(&self, back: &ProxyPlan) -> Next {
         let rotates = back.state.as_ref().is_some_and(|s| s.rotates());
         let policy = RetryPolicy { retries: self.retries(back), ..back.retry };
-        retry::decide(&policy, retry::Attempt { done: self.facts.retries, persistent: false, rotates })
+        let persistent = self.visit.as_ref().is_some_and(|v| v.server.is_some());
+        retry::decide(&policy, retry::Attempt { done: self.facts.retries, persistent, rotates })
     }
     /// The request's body as it comes from the client.
     #[must_use]

@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod body;
+pub mod cookies;
 pub mod drain;
 pub mod exchange;
 pub mod filters;

@@ -119,6 +119,7 @@ pub async fn rules(
             }
             Flow::Tarpit(answer) => {
                 x.denied(session, direction);
+                x.look_at_cookies(&worker, false);
                 let t = &x.front.timeouts;
                 let time = x.effects.timeout(crate::rules::Timeout::Tarpit).or(t.tarpit).or(t.connect);
                 let began = worker.clock.now();
@@ -141,6 +142,9 @@ pub async fn rules(
                     Flow::Deny(_) | Flow::Reject => x.denied(session, direction),
                     Flow::Return(_) | Flow::Redirect(_) => x.intercepted(session),
                     _ => {}
+                }
+                if matches!(ended, Flow::Deny(_)) && direction == Direction::Request {
+                    x.look_at_cookies(&worker, false);
                 }
                 if matches!(ended, Flow::Reject) {
                     // as HAProxy logs it

@@ -207,6 +207,9 @@ pub async fn run(
             t.give_up(x, &session.task.worker);
             return Ended::Stopped(stop);
         }
+        if !rules && x.visit.is_some() {
+            x.give_cookie(back, session.worker());
+        }
         return respond(x, session, back, t, info).await;
     }
 }
@@ -224,6 +227,9 @@ async fn response_rules(x: &mut Exchange<'_>, session: &mut Session, back: &Prox
         && let Some(sets) = &x.front.rules
     {
         stages::rules(x, session, &sets.http_response, Direction::Response, None).await?;
+    }
+    if x.visit.is_some() {
+        x.give_cookie(back, session.worker());
     }
     super::answer::after_response(x, session).await;
     filters::ask(x, session, response, Some(Point::After(Stage::Response))).await?;

@@ -3,6 +3,7 @@
 use super::server::{self, ServerPlan};
 use crate::filter::FilterSet;
 use crate::outcome::Formats;
+use crate::persist::CookiePlan;
 use crate::process::Process;
 use crate::reply::ErrorPages;
 use crate::rules::{Captures, Forwarded, Key, RuleSets, UniqueId};
@@ -76,6 +77,10 @@ pub struct ProxyPlan {
     states: Vec<Arc<ServerState>>,
     /// What balancing hashes; none: the algorithm needs no key.
     pub key: Option<Arc<Key>>,
+    /// `cookie`
+    pub cookie: Option<Box<CookiePlan>>,
+    /// `persist rdp-cookie`
+    pub rdp: Option<Box<portcullis_sample::Expr>>,
     /// `algo` in statistics
     pub algorithm: &'static str,
     /// Servers, queues and balancing, shared by all workers; none in a frontend.
@@ -122,6 +127,12 @@ impl ProxyPlan {
         let find = |name: &[u8]| self.servers.iter().position(|s| s.name.as_bytes() == name);
         let usable = |at: usize| self.states.get(at).is_some_and(|s| s.persistable());
         self.states.get(rules.use_server.choose(scope, find, usable)?).cloned()
+    }
+    /// The state of the first server at this address.
+    #[must_use]
+    pub fn server_at(&self, address: std::net::SocketAddr) -> Option<Arc<ServerState>> {
+        let here = |(plan, state): &(&ServerPlan, &Arc<ServerState>)| plan.address(state) == Some(address);
+        self.servers.iter().zip(&self.states).find(here).map(|(_, s)| s.clone())
     }
     /// The back side's counters of a worker.
     #[must_use]
@@ -223,6 +234,8 @@ pub fn compile(
         by_slot,
         states,
         key: p.ext.get::<Option<Arc<Key>>>().cloned().flatten(),
+        cookie: p.cookie.as_ref().filter(|_| p.kind.back()).map(|c| Box::new(CookiePlan::new(c))),
+        rdp: p.rdp_persist.as_ref().and_then(|name| crate::persist::rdp::expression(name)),
         algorithm: p.balance.algorithm.name(),
         state,
         front: Arc::new(Frontend::new(process.load.len(), front_maxconn(model, p), p.rate_limit_sessions)),

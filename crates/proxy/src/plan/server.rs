@@ -55,6 +55,8 @@ pub struct ServerPlan {
     pub proxy_v2_values: Vec<(u8, Arc<Format>)>,
     /// TLS towards it.
     pub tls: Option<Box<ServerTlsPlan>>,
+    /// `redir`
+    pub redir: Option<Box<[u8]>>,
     /// `pool-max-conn`, `max-reuse` and their kin.
     pub pool: PoolSettings,
 }
@@ -141,6 +143,7 @@ pub fn compile(model: &Model, p: &Proxy, index: usize, s: &Server, diags: &mut D
         proxy_v2_options: set.proxy_v2_options.clone(),
         proxy_v2_values: set.ext.get::<Values>().map(|v| v.0.clone()).unwrap_or_default(),
         tls: tls(model, p, s, diags),
+        redir: set.redir.as_deref().map(Into::into),
         pool: PoolSettings::new(set),
     }
 }

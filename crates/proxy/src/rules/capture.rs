@@ -93,6 +93,9 @@ impl Captures {
     /// Keeps what a request's head has.
     pub fn request(&self, head: &Head, facts: &mut Facts<'_>) {
         self.headers(Direction::Request, head, &mut facts.request_captures);
+    }
+    /// Keeps the cookie of a request: when rules have done with it, or have refused it.
+    pub fn request_cookie(&self, head: &Head, facts: &mut Facts<'_>) {
         if let Some(cookie) = &self.cookie {
             let pairs = head.fields().filter(|f| f.name.eq_ignore_ascii_case(b"cookie"));
             facts.request_cookie =

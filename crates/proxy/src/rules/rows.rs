@@ -4,6 +4,7 @@ use super::capture;
 use super::forwarded::{Forwarded, From};
 use super::headers::UniqueId;
 use super::lang::{At, Parsing};
+use crate::persist::Wish;
 use super::parse::{acl, check, http, kind, route, tcp};
 use portcullis_config::{
     Cx, Diagnostics, Does, Keyword, Line, Mode, Model, ProxyKind, Rows, Sections, Severity,
@@ -48,7 +49,7 @@ const fn works(
 
 const fn not_yet(name: &'static str, args: &'static str, help: &'static str) -> Keyword {
     let sections = Sections::PROXY;
-    Keyword { name, sections, args, help, negatable: false, does: Does::NotYet("persistence rules") }
+    Keyword { name, sections, args, help, negatable: false, does: Does::NotYet("unpublished backends") }
 }
 
 use crate::filter::config as filter;
@@ -133,9 +134,21 @@ const KEYWORDS: &[Keyword] = &[
         "Chooses the server.",
         route::use_server,
     ),
-    not_yet("force-persist", "{ if | unless } <condition>", "Persists on servers that are down."),
+    works(
+        "force-persist",
+        Sections::PROXY,
+        "{ if | unless } <condition>",
+        "Persists on servers that are down.",
+        |cx, line| route::persist(cx, line, Wish::Force),
+    ),
+    works(
+        "ignore-persist",
+        Sections::PROXY,
+        "{ if | unless } <condition>",
+        "Ignores persistence.",
+        |cx, line| route::persist(cx, line, Wish::Ignore),
+    ),
     not_yet("force-be-switch", "{ if | unless } <condition>", "Switches to backends that are unpublished."),
-    not_yet("ignore-persist", "{ if | unless } <condition>", "Ignores persistence."),
     Keyword {
         name: "option forwarded",
         sections: Sections::PROXY,

@@ -2,8 +2,9 @@
 
 use super::action::Rule;
 use super::jumps::Jumps;
-use super::lang::Condition;
+use super::lang::{Condition, Scope, Verdict};
 use super::route::Routes;
+use crate::persist::Wish;
 use portcullis_config::Place;
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,6 +77,8 @@ pub struct RuleSets {
     pub use_backend: Routes,
     /// `use-server`: indexes are those of servers.
     pub use_server: Routes,
+    /// `force-persist` and `ignore-persist`, in order.
+    pub persist: Vec<(Wish, Guard)>,
     /// `monitor fail`
     pub monitor_fail: Vec<Guard>,
     /// What answers some requests behind `http-request` (`stats uri`).
@@ -100,9 +103,16 @@ impl RuleSets {
         }
         self.use_backend.compile();
         self.use_server.compile();
-        self.monitor_fail.iter().for_each(|g| {
+        self.monitor_fail.iter().chain(self.persist.iter().map(|(_, g)| g)).for_each(|g| {
             g.condition.program();
         });
+    }
+
+    /// What the first of the `force-persist` and `ignore-persist` rules that applies says.
+    #[must_use]
+    pub fn wish(&self, scope: &Scope<'_>) -> Option<Wish> {
+        let applies = |g: &Guard| g.condition.eval(scope) == Verdict::True;
+        self.persist.iter().find(|(_, g)| applies(g)).map(|(wish, _)| *wish)
     }
 
     /// Rules that a section may not share with those of the other side (manual section 4.2 "http-request").

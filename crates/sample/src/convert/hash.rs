@@ -73,6 +73,12 @@ pub fn crc32(b: &[u8]) -> u32 {
     crc(&CRC32, b)
 }
 
+/// XXH64.
+#[must_use]
+pub fn xxh64(seed: u64, b: &[u8]) -> u64 {
+    XxHash64::oneshot(seed, b)
+}
+
 /// XXH32.
 #[must_use]
 pub fn xxh32(seed: u32, b: &[u8]) -> u32 {
@@ -105,7 +111,7 @@ pub const ROWS: &[Convert] = &[
     hash!("sdbm", "SDBM hash.", of32, sdbm),
     hash!("wt6", "WT6 hash.", of32, wt6),
     hash!("xxh32", "XXH32 with this seed.", seeded, |s, b| u64::from(xxh32(s as u32, b))),
-    hash!("xxh64", "XXH64 with this seed.", seeded, XxHash64::oneshot),
+    hash!("xxh64", "XXH64 with this seed.", seeded, xxh64),
     hash!("xxh3", "XXH3 (64 bits) with this seed.", seeded, XxHash3_64::oneshot_with_seed),
 ];
 

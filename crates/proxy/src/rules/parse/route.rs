@@ -3,7 +3,8 @@
 use super::order::{self, Stage};
 use crate::rules::action::{Target, UseBackend};
 use crate::rules::lang::{At, Parsing};
-use crate::rules::sets::RuleSets;
+use crate::persist::Wish;
+use crate::rules::sets::{Guard, RuleSets};
 use portcullis_config::{Cx, Line, ProxyKind};
 use std::sync::Arc;
 
@@ -52,6 +53,36 @@ pub fn use_backend(cx: &mut Cx<'_>, line: &Line) {
     };
     cx.ext::<RuleSets>().use_backend.list.push(UseBackend { target, condition, place: line.place() });
     order::warn(cx, Stage::UseBackend);
+}
+
+/// `force-persist`, `ignore-persist`
+pub fn persist(cx: &mut Cx<'_>, line: &Line, wish: Wish) {
+    let keyword = line.word(0).map(|w| w.str().into_owned()).unwrap_or_default();
+    let (kind, name) = (cx.proxy().kind, cx.proxy().name.clone());
+    if kind == ProxyKind::Defaults {
+        cx.alert(line.word(0), format!("'{keyword}' not allowed in 'defaults' section."));
+        return;
+    }
+    if kind == ProxyKind::Frontend {
+        let message = format!("'{keyword}' ignored because frontend '{name}' has no backend capability.");
+        cx.warn(line.word(0), message);
+        return;
+    }
+    if !line.word(1).is_some_and(|w| w.is("if") || w.is("unless")) {
+        let message = format!("'{keyword}' requires either 'if' or 'unless' followed by a condition.");
+        cx.alert(line.word(1), message);
+        return;
+    }
+    match Parsing::new(cx, line.args(1), At::TcpRequest).condition() {
+        Ok(Some(condition)) => {
+            let guard = Guard { condition: Arc::new(condition), place: line.place() };
+            cx.ext::<RuleSets>().persist.push((wish, guard));
+        }
+        Ok(None) => {}
+        Err(why) => {
+            cx.alert(None, format!("error detected while parsing a '{keyword}' rule : {why}."));
+        }
+    }
 }
 
 /// `use-server`
