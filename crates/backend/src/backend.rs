@@ -1,7 +1,7 @@
 //! One backend as all workers see it: its servers, the order of balancing, its queue.
 
-use crate::cookies::{Cookies, Named};
 use crate::balance::{Ask, Balancer, Pick};
+use crate::cookies::{Cookies, Named};
 use crate::queue::{Priority, QueueFull, Queues, Ticket};
 use crate::server::{Admin, Health, ServerConfig, ServerState, SlotGuard};
 use parking_lot::{Mutex, RwLock};

@@ -333,6 +333,7 @@ pub const PROXY: &[&str] = &[
     "description",
     "disabled",
     "dispatch",
+    "dynamic-cookie-key",
     "email-alert",
     "email-alert from",
     "email-alert level",

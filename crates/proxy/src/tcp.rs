@@ -288,9 +288,6 @@ fn by_rdp_cookie(
     let cx = rule_cx(s, worker, true);
     let scope = cx.scope();
     let wish = back.rules.as_deref().and_then(|sets| sets.wish(&scope));
-    if wish == Some(persist::Wish::Ignore) {
-        return (None, wish);
-    }
     let cookie = back.rdp.as_ref().and_then(|e| e.eval(&scope).there());
     let address = cookie.and_then(|v| persist::rdp::address(&v.bytes()?));
     let usable = |s: &ServerState| goes_to_down(back, wish) || s.persistable();

@@ -197,7 +197,8 @@ pub fn without_http(proxy: &mut Proxy, diags: &mut Diagnostics) {
             diags.late(Severity::Alert, Some(server.place), text);
         }
         if server.set.cookie.take().is_some() {
-            let text = format!("{who} : ignoring cookie for server '{}' as HTTP mode is disabled.", server.name);
+            let text =
+                format!("{who} : ignoring cookie for server '{}' as HTTP mode is disabled.", server.name);
             diags.late(Severity::Warning, Some(server.place), text);
         }
     }

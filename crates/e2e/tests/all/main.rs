@@ -16,6 +16,7 @@ mod listeners;
 mod logs;
 mod master;
 mod master_cli;
+mod persistence;
 mod places;
 mod proxy_protocol;
 mod retries;

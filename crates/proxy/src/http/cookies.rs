@@ -89,7 +89,7 @@ impl<'p> Exchange<'p> {
         let from = response::From {
             method: self.scratch.request.method(),
             value: value.as_deref(),
-            direct: visit.server.as_ref().is_some_and(|s| Arc::ptr_eq(s, server)),
+            direct: visit.chosen || visit.server.as_ref().is_some_and(|s| Arc::ptr_eq(s, server)),
             now: seconds(worker),
         };
         let letter = response::pass(plan, &mut self.scratch.response, visit, &from);

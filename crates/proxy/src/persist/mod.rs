@@ -87,9 +87,9 @@ pub struct Visit {
     /// The server that the cookie brings the request to.
     pub server: Option<Arc<ServerState>>,
     /// The date of the last visit in seconds; 0: none.
-    last: u32,
+    last: i32,
     /// That of the first one.
-    first: u32,
+    first: i32,
 }
 
 impl Visit {

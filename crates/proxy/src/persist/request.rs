@@ -7,7 +7,7 @@ use portcullis_message::{Head, HeaderId};
 use std::ops::Range;
 
 /// Dates further in the future than this many seconds are not believed.
-const FUTURE: u32 = 24 * 3600;
+const FUTURE: i64 = 24 * 3600;
 
 /// What separates the server's name from the application's value (`prefix`) and from dates.
 const PREFIX_END: u8 = b'~';
@@ -61,29 +61,25 @@ fn look_at(
 }
 
 /// One persistence cookie.
-fn see(
-    plan: &CookiePlan,
-    value: &[u8],
-    visit: &mut Visit,
-    now: u32,
-    find: &mut impl FnMut(&[u8]) -> Named,
-) {
+fn see(plan: &CookiePlan, value: &[u8], visit: &mut Visit, now: u32, find: &mut impl FnMut(&[u8]) -> Named) {
     let end = if plan.mode == CookieMode::Prefix { PREFIX_END } else { DATE };
     let id = value.split(|b| *b == end).next().unwrap_or_default();
-    if end == DATE {
-        let mut dates = value.splitn(3, |b| *b == DATE).skip(1).map(stamp::read);
-        (visit.last, visit.first) = (dates.next().unwrap_or(0), dates.next().unwrap_or(0));
-    }
+    let mut dates = value.splitn(3, |b| *b == DATE).skip(1).filter(|_| end == DATE).map(stamp::read);
+    let last = dates.next();
+    let first = last.map(|_| dates.next().unwrap_or(0));
+    // a cookie without dates leaves those of another
+    (visit.last, visit.first) = (last.unwrap_or(visit.last), first.unwrap_or(visit.first));
     if visit.is_bypassed() {
         visit.letter = b'U';
         return;
     }
-    let over = |date: u32, most: u32| {
-        most > 0 && date > 0 && (now.saturating_sub(date) > most || date.saturating_sub(now) > FUTURE)
+    let over = |date: Option<i32>, most: u32| {
+        let (date, now) = (i64::from(date.unwrap_or(0)), i64::from(now));
+        most > 0 && date != 0 && (now - date > i64::from(most) || date - now > FUTURE)
     };
-    if over(visit.first, plan.maxlife) {
+    if over(first, plan.maxlife) {
         visit.letter = b'O';
-    } else if over(visit.last, plan.maxidle) {
+    } else if over(last, plan.maxidle) {
         visit.letter = b'E';
     } else if visit.server.is_none() {
         match find(id) {
@@ -129,6 +125,11 @@ fn trimmed(text: &[u8], mut range: Range<usize>) -> Range<usize> {
         range.end -= 1;
     }
     range
+}
+
+/// Name and value of each cookie of a field.
+pub fn pairs(text: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    pieces(text).filter_map(|p| Some((text.get(p.name)?, text.get(p.value?)?)))
 }
 
 /// The cookies of a field; `;` and `,` stand between them, if not in quotes behind a `=`.

@@ -46,9 +46,9 @@ pub fn pass(plan: &CookiePlan, head: &mut Head, visit: &Visit, from: &From<'_>) 
 fn is_due(plan: &CookiePlan, visit: &Visit, now: u32) -> bool {
     let seen = match visit.last {
         0 => plan.maxidle > 0,
-        last => last >> 2 < now >> 2,
+        last => i64::from(last) >> 2 < i64::from(now) >> 2,
     };
-    seen || (visit.first > 0) != (plan.maxlife > 0)
+    seen || (visit.first != 0) != (plan.maxlife > 0)
 }
 
 fn ours(plan: &CookiePlan, visit: &Visit, from: &From<'_>) -> Vec<u8> {
@@ -67,8 +67,8 @@ fn ours(plan: &CookiePlan, visit: &Visit, from: &From<'_>) -> Vec<u8> {
                 date(from.now);
             }
             if plan.maxlife > 0 {
-                let kept = from.direct && visit.first > 0;
-                date(if kept { visit.first } else { from.now });
+                let kept = from.direct && visit.first != 0;
+                date(if kept { visit.first.cast_unsigned() } else { from.now });
             }
         }
     }
@@ -120,10 +120,19 @@ struct Rest<'f> {
 
 /// The value of a Set-Cookie field, if it sets the cookie of this name.
 fn value_of<'f>(field: &'f [u8], name: &[u8]) -> Option<Rest<'f>> {
-    let equals = field.iter().position(|b| matches!(b, b'=' | b';')).filter(|at| field.get(*at) == Some(&b'='))?;
-    if field.get(..equals)?.trim_ascii() != name {
-        return None;
-    }
+    split(field).filter(|(n, _)| *n == name).map(|(_, rest)| rest)
+}
+
+/// Name and value of the cookie that a Set-Cookie field sets.
+#[must_use]
+pub fn pair(field: &[u8]) -> Option<(&[u8], &[u8])> {
+    split(field).map(|(name, rest)| (name, rest.value))
+}
+
+fn split(field: &[u8]) -> Option<(&[u8], Rest<'_>)> {
+    let equals =
+        field.iter().position(|b| matches!(b, b'=' | b';')).filter(|at| field.get(*at) == Some(&b'='))?;
+    let name = field.get(..equals)?.trim_ascii();
     let text = field.get(equals + 1..)?.trim_ascii_start();
     let (mut quoted, mut escaped) = (false, false);
     let end = text.iter().position(|b| {
@@ -138,7 +147,7 @@ fn value_of<'f>(field: &'f [u8], name: &[u8]) -> Option<Rest<'f>> {
         *b == b';' && !quoted
     });
     let value = text.get(..end.unwrap_or(text.len()))?.trim_ascii_end();
-    Some(Rest { value, attributes: text.get(value.len()..)? })
+    Some((name, Rest { value, attributes: text.get(value.len()..)? }))
 }
 
 #[cfg(test)]

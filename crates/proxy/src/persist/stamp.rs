@@ -13,11 +13,11 @@ pub fn write(seconds: u32, to: &mut Vec<u8>) {
     }
 }
 
-/// The date, in seconds, that a text begins with; 0: none.
-pub fn read(text: &[u8]) -> u32 {
+/// The date, in seconds, that a text begins with; 0: none. Dates after 2038 are before 1970, as in HAProxy.
+pub fn read(text: &[u8]) -> i32 {
     let Some(text) = text.get(..LENGTH) else { return 0 };
     let digit = |b: &u8| ALPHABET.iter().position(|a| a == b);
-    text.iter().try_fold(0u32, |n, b| Some(n << 6 | digit(b)? as u32)).map_or(0, |n| n << 2)
+    text.iter().try_fold(0u32, |n, b| Some(n << 6 | digit(b)? as u32)).map_or(0, |n| (n << 2).cast_signed())
 }
 
 #[cfg(test)]

@@ -6,10 +6,11 @@ use super::lang::{Direction, Expr, Facts, Parsing};
 use super::parse::section;
 use super::sets::{RuleSets, Rules};
 use super::table::{Parsed, Sets};
+use crate::persist;
 use portcullis_config::{
     Cx, Diagnostics, Does, Keyword, Line, Mode, Model, ProxyKind, Sections, Severity, Word,
 };
-use portcullis_message::Head;
+use portcullis_message::{Head, HeaderId};
 
 /// The rows of this file.
 pub(super) const ROWS: [Keyword; 2] = [
@@ -97,18 +98,16 @@ impl Captures {
     /// Keeps the cookie of a request: when rules have done with it, or have refused it.
     pub fn request_cookie(&self, head: &Head, facts: &mut Facts<'_>) {
         if let Some(cookie) = &self.cookie {
-            let pairs = head.fields().filter(|f| f.name.eq_ignore_ascii_case(b"cookie"));
-            facts.request_cookie =
-                pairs.flat_map(|f| f.value.split(|b| *b == b';')).find_map(|p| cookie.of(p));
+            let mut all = head.all(HeaderId::Cookie).flat_map(persist::request::pairs);
+            facts.request_cookie = all.find_map(|(name, value)| cookie.of(name, value));
         }
     }
     /// Keeps what a response's head has.
     pub fn response(&self, head: &Head, facts: &mut Facts<'_>) {
         self.headers(Direction::Response, head, &mut facts.response_captures);
         if let Some(cookie) = &self.cookie {
-            let set = head.fields().filter(|f| f.name.eq_ignore_ascii_case(b"set-cookie"));
-            facts.response_cookie =
-                set.filter_map(|f| f.value.split(|b| *b == b';').next()).find_map(|p| cookie.of(p));
+            let mut all = head.all(HeaderId::SetCookie).filter_map(persist::response::pair);
+            facts.response_cookie = all.find_map(|(name, value)| cookie.of(name, value));
         }
     }
     /// The last field of a name counts.
@@ -124,9 +123,9 @@ impl Captures {
 
 impl Cookie {
     /// `name=value` if it is the one.
-    fn of(&self, pair: &[u8]) -> Option<Box<[u8]>> {
-        let pair = pair.trim_ascii();
-        pair.starts_with(&self.begins).then(|| cut(pair, self.len).into())
+    fn of(&self, name: &[u8], value: &[u8]) -> Option<Box<[u8]>> {
+        let pair = [name, b"=", value].concat();
+        pair.starts_with(&self.begins).then(|| cut(&pair, self.len).into())
     }
 }
 

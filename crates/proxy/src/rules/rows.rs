@@ -4,8 +4,8 @@ use super::capture;
 use super::forwarded::{Forwarded, From};
 use super::headers::UniqueId;
 use super::lang::{At, Parsing};
-use crate::persist::Wish;
 use super::parse::{acl, check, http, kind, route, tcp};
+use crate::persist::Wish;
 use portcullis_config::{
     Cx, Diagnostics, Does, Keyword, Line, Mode, Model, ProxyKind, Rows, Sections, Severity,
 };

@@ -1,9 +1,9 @@
 //! `use_backend`, `use-server`.
 
 use super::order::{self, Stage};
+use crate::persist::Wish;
 use crate::rules::action::{Target, UseBackend};
 use crate::rules::lang::{At, Parsing};
-use crate::persist::Wish;
 use crate::rules::sets::{Guard, RuleSets};
 use portcullis_config::{Cx, Line, ProxyKind};
 use std::sync::Arc;
