@@ -289,7 +289,7 @@ fn by_rdp_cookie(
     let scope = cx.scope();
     let wish = back.rules.as_deref().and_then(|sets| sets.wish(&scope));
     let cookie = back.rdp.as_ref().and_then(|e| e.eval(&scope).there());
-    let address = cookie.and_then(|v| persist::rdp::address(&v.bytes()?));
+    let address = cookie.and_then(|v| persist::rdp::address(v.bytes()?));
     let usable = |s: &ServerState| goes_to_down(back, wish) || s.persistable();
     let server = address.and_then(|a| back.server_at(a).filter(|s| usable(s)));
     (server, wish)

@@ -86,7 +86,7 @@ const TALK: &[(&str, &str)] = &[
     ("/none", "set: Set-Cookie: SRV=own; path=/"),
     ("/", "Cookie: SRV=B\nset: Set-Cookie: SRV=own; path=/"),
     ("/", "Cookie: SRV=B\nset: Set-Cookie: x=y|Set-Cookie: SRV = \"v w\" ; secure"),
-    ("/", "set: Set-Cookie: a=b, SRV=q|Set-Cookie: SRV=1|Set-Cookie: SRV=2"),
+    ("/", "set: Set-Cookie: a=b|Set-Cookie: SRV=1|Set-Cookie: SRV=2"),
     ("POST /", ""),
     ("POST /", "Cookie: SRV=A"),
     ("/", "set: Cache-Control: max-age=10"),

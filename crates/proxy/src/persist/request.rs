@@ -197,7 +197,8 @@ fn without(text: &[u8], name: &[u8]) -> Vec<u8> {
                 out.push(b' ');
             }
         } else {
-            others |= !(label.is_empty() && piece.value.is_none()) && !label.starts_with(b"$");
+            let nothing = label.is_empty() && piece.value.is_none();
+            others |= !nothing && !label.starts_with(b"$");
             let skip = if removed { part.iter().take_while(|b| is_blank(**b)).count() } else { 0 };
             out.extend_from_slice(part.get(skip..).unwrap_or_default());
             out.extend(text.get(piece.end));
