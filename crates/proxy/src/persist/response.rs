@@ -97,14 +97,17 @@ fn servers_own(plan: &CookiePlan, head: &mut Head, from: &From<'_>) -> u8 {
         }
         letter = b'P';
         let new = match (plan.mode, from.value) {
-            (CookieMode::Rewrite, Some(id)) => Some([&plan.name[..], b"=", id, rest.attributes].concat()),
+            (CookieMode::Rewrite, Some(id)) => [&plan.name[..], b"=", id, rest.attributes].concat(),
             (CookieMode::Prefix, Some(id)) => {
-                Some([&plan.name[..], b"=", id, b"~", rest.value, rest.attributes].concat())
+                [&plan.name[..], b"=", id, b"~", rest.value, rest.attributes].concat()
             }
-            _ => None,
+            // 3.5 leaves no blanks around the equals sign
+            _ => [&plan.name[..], b"=", rest.value, rest.attributes].concat(),
         };
-        if let Some(new) = new {
+        if from.value.is_some() && matches!(plan.mode, CookieMode::Rewrite | CookieMode::Prefix) {
             letter = b'R';
+        }
+        if new != field.value {
             head.set_value(at, &new);
         }
         at += 1;
