@@ -932,6 +932,8 @@ pub struct LogTarget {
     pub format: LogFraming,
     /// `sample <ranges>:<size>`
     pub sample: Option<(Vec<(u32, u32)>, u32)>,
+    /// `profile`: the `log-profile` that says what lines look like.
+    pub profile: Option<Arc<str>>,
     /// Facility, 0 to 23.
     pub facility: u8,
     /// Highest level number that is sent (0 emerg to 7 debug).

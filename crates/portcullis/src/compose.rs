@@ -23,6 +23,7 @@ pub fn registry() -> Registry {
         server: portcullis_proxy::preface::OPTIONS,
         ..Rows::default()
     };
+    let steps = Rows { keywords: portcullis_proxy::outcome::STEP_ROWS, ..Rows::default() };
     let [users, variables] = portcullis_sample::keywords();
     let own = Rows { keywords: portcullis_config::env_rows::ROWS, ..Rows::default() };
     let none = Rows { keywords: portcullis_config::no_effect::ROWS, ..Rows::default() };
@@ -37,6 +38,7 @@ pub fn registry() -> Registry {
             logs,
             portcullis_tls::rows::rows(),
             Rows { server: portcullis_proxy::tls::OPTIONS, ..Rows::default() },
+            steps,
             own,
             none,
             portcullis_config::rows::later(),

@@ -5,13 +5,13 @@ use crate::plan::{Plan, ProxyPlan};
 use crate::reply::{ErrorPages, Pages};
 use crate::rules::{Cursor, Effects, Flow, RuleCx, Rules, Wait, run};
 use crate::session::Session;
-use portcullis_sample::vars::Vars;
 use portcullis_sample::{Direction, Facts};
 use portcullis_transport::{Buffer, Peer};
 use portcullis_wire::netscaler_cip;
 use portcullis_wire::proxy_protocol::{self, Addresses};
 use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::{Arc, LazyLock};
 use std::task::Poll;
 
@@ -74,12 +74,9 @@ async fn rules(
     }
     let worker = session.worker().clone();
     let mut facts = Facts::new();
-    facts.client = session.client.addr();
-    facts.vars = Vars::of(&session.vars);
+    outcome::begin_facts(&mut facts, session, front);
     facts.frontend = session.destination();
-    facts.frontend_name = &front.name;
-    facts.backend_name = &front.name;
-    facts.frontend_tls = session.conn.tls_info();
+    facts.status = 0;
     let mut cursor = Cursor::default();
     loop {
         let pages = Pages { backend: None, frontend: front.pages.as_deref().unwrap_or(&NO_PAGES) };
@@ -91,13 +88,14 @@ async fn rules(
             direction: Direction::Request,
             request: None,
             response: None,
+            line: None,
             head_pending: false,
             request_bytes: None,
             response_bytes: None,
             inspecting: false,
             last_call: true,
             ext: crate::rules::internal::ext(plan),
-            captures: front.captures.as_deref(),
+            log: Some((&worker, front)),
             pages,
             effects,
             filters: None,
@@ -131,7 +129,7 @@ async fn rules(
         session.client = Peer::Inet(source);
     }
     if let Some(destination) = facts.destination {
-        session.told_destination = Some(Box::new(destination));
+        session.told.get_or_insert_default().destination = Some(destination);
     }
     Ok(())
 }
@@ -140,6 +138,8 @@ async fn rules(
 struct Told {
     len: usize,
     addresses: Option<(SocketAddr, SocketAddr)>,
+    /// Is it a PROXY header, and the further values that it has?
+    proxy: Option<Option<Rc<[u8]>>>,
 }
 
 /// A header that cannot be accepted: the message for the log, and the addresses that it had told already.
@@ -183,7 +183,8 @@ fn proxy_header(bytes: &[u8], _: u32) -> Result<Option<Told>, Fault> {
     };
     match proxy_protocol::parse(bytes) {
         Ok(proxy_protocol::Parsed::Complete(h)) => {
-            Ok(Some(Told { len: h.len, addresses: inet(h.addresses) }))
+            let values = (!h.tlvs.is_empty()).then(|| h.tlvs.bytes().into());
+            Ok(Some(Told { len: h.len, addresses: inet(h.addresses), proxy: Some(values) }))
         }
         Ok(proxy_protocol::Parsed::Partial) => Ok(None),
         Err(e) => Err(Fault { message: e.fault.text(), addresses: e.addresses }),
@@ -193,7 +194,7 @@ fn proxy_header(bytes: &[u8], _: u32) -> Result<Option<Told>, Fault> {
 fn cip_header(bytes: &[u8], magic: u32) -> Result<Option<Told>, Fault> {
     match netscaler_cip::parse(bytes, magic) {
         Ok(netscaler_cip::Parsed::Complete { len, src, dst }) => {
-            Ok(Some(Told { len, addresses: Some((src, dst)) }))
+            Ok(Some(Told { len, addresses: Some((src, dst)), proxy: None }))
         }
         Ok(netscaler_cip::Parsed::Partial) => Ok(None),
         Err(e) => Err(Fault { message: e.text(), addresses: None }),
@@ -216,6 +217,10 @@ async fn header(
             match (kind.parse)(buffer.data(), magic) {
                 Ok(Some(told)) => {
                     announce(session, told.addresses);
+                    if let Some(values) = told.proxy {
+                        let known = session.told.get_or_insert_default();
+                        (known.proxied, known.values) = (true, values);
+                    }
                     buffer.consume(told.len);
                     return Ok(keep(session, buffer));
                 }
@@ -249,7 +254,7 @@ async fn header(
 fn announce(session: &mut Session, addresses: Option<(SocketAddr, SocketAddr)>) {
     if let Some((src, dst)) = addresses {
         session.client = Peer::Inet(src);
-        session.told_destination = Some(Box::new(dst));
+        session.told.get_or_insert_default().destination = Some(dst);
     }
 }
 

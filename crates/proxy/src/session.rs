@@ -35,8 +35,19 @@ pub struct Session {
     pub private: Option<Handle>,
     /// Variables of the session.
     pub vars: SessionVars,
-    /// The address that a PROXY header said the client asked for.
-    pub told_destination: Option<Box<SocketAddr>>,
+    /// What a header in front of the connection, or a rule, said of it.
+    pub told: Option<Box<Told>>,
+}
+
+/// What a session was told of its connection.
+#[derive(Clone, Debug, Default)]
+pub struct Told {
+    /// The address that the client asked for.
+    pub destination: Option<SocketAddr>,
+    /// A PROXY header came.
+    pub proxied: bool,
+    /// Its further values as they came, for `fc_pp_tlv` and its kin.
+    pub values: Option<Rc<[u8]>>,
 }
 
 impl Session {
@@ -69,14 +80,14 @@ impl Session {
             glitches: 0,
             private: None,
             vars: SessionVars::default(),
-            told_destination: None,
+            told: None,
         }
     }
 
     /// The address that the client asked for.
     #[must_use]
     pub fn destination(&self) -> Option<SocketAddr> {
-        self.told_destination.as_deref().copied().or_else(|| self.conn.local())
+        self.told.as_ref().and_then(|t| t.destination).or_else(|| self.conn.local())
     }
 
     /// Its worker.
@@ -112,6 +123,18 @@ pub async fn run(mut session: Box<Session>) {
         _ => Box::pin(crate::tcp::run(&mut session, first)).await,
     }
     end(&mut session);
+}
+
+/// `log-steps accept`: a stream begins.
+pub fn accepted(session: &Session, front: &crate::plan::ProxyPlan) {
+    if front.formats.steps.is_none() {
+        return;
+    }
+    let mut facts = portcullis_sample::Facts::new();
+    crate::outcome::begin_facts(&mut facts, session, front);
+    facts.frontend = session.destination();
+    facts.status = 0;
+    crate::outcome::step(&facts, session, front, None, crate::outcome::Steps::ACCEPT);
 }
 
 fn begin(session: &Session) {

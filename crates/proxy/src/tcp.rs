@@ -42,6 +42,7 @@ pub async fn run(session: &mut Session, first: Option<Buffer>) {
         server: None,
     };
     outcome::begin(&mut s.facts, session, front, false);
+    crate::session::accepted(session, front);
     if front.wants_destination {
         s.facts.frontend = session.destination();
     }
@@ -186,13 +187,14 @@ fn rule_cx<'a, 'p>(s: &'a mut Stream<'p>, worker: &'a Worker, last_call: bool) -
         direction: Direction::Request,
         request: None,
         response: None,
+        line: None,
         head_pending: false,
         request_bytes: Some(Payload { bytes, may_grow: !last_call && !full }),
         response_bytes: None,
         inspecting: true,
         last_call,
         ext: crate::rules::internal::ext(s.plan),
-        captures: s.front.captures.as_deref(),
+        log: Some((worker, s.front)),
         pages,
         effects: &mut s.effects,
         filters: s.filters.as_deref(),
@@ -311,7 +313,7 @@ async fn serve<'p>(
         reuse: None,
         private: None,
         request: None,
-        side: effects.server,
+        side: facts.side,
         wants_source: front.formats.needs.contains(Needs::SERVER_SOURCE),
         avoid: None,
         hash,
@@ -334,6 +336,7 @@ async fn serve<'p>(
     outcome::reached(&state, session.worker(), false);
     session.worker().slots.set_server(session.task.slot, back.index, Some(found.server.index));
     facts.srvconn = found.slot.server().sessions.get();
+    outcome::step(facts, session, front, None, outcome::Steps::CONNECT);
     if front.has(Opts::LOGASAP) {
         let heads = outcome::Heads::none(effects.log_level);
         outcome::log_as_soon_as_possible(facts, session, front, Some(&heads));
@@ -396,6 +399,7 @@ async fn serve<'p>(
     if front.has(Opts::NOLINGER) {
         session.conn.reset_on_close();
     }
+    facts.server_link.forget(front.formats.needs.contains(Needs::TCP_INFO));
     session.worker().idle.borrow_mut().close(found.upstream);
     Some(state)
 }

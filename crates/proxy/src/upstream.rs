@@ -1,7 +1,6 @@
 //! Connections to servers: idle ones and how they are watched, new ones and how they are made.
 
 use crate::plan::{ProxyPlan, ServerPlan};
-use crate::rules::socket::ServerSide;
 use crate::usesrc;
 use crate::worker::{Task, Woken, Worker};
 use portcullis_backend::{
@@ -9,7 +8,7 @@ use portcullis_backend::{
     retry,
 };
 use portcullis_message::Head;
-use portcullis_sample::Facts;
+use portcullis_sample::{Facts, ServerSide, Socket};
 use portcullis_transport::conn::Seen;
 use portcullis_transport::{Conn, Millis, connect};
 use std::future::{Future, poll_fn};
@@ -356,6 +355,9 @@ pub async fn establish<'p>(
             let connecting = task.worker.clock.now();
             let failure = match connect_once(task, back, server, &slot, facts, wish).await {
                 Ok((upstream, reused)) => {
+                    let link = &mut facts.server_link;
+                    (link.socket, link.error) = (Socket::of(upstream.conn.fd()), Some(0));
+                    (link.reused, link.glitches) = (reused, upstream.glitches);
                     if wish.wants_source {
                         facts.server_source = upstream.conn.local();
                     }
@@ -520,6 +522,27 @@ async fn take_slot(
     }
 }
 
+/// The number that `bc_err` has for what the system says.
+fn error_number(e: &std::io::Error) -> u8 {
+    use rustix::io::Errno;
+    let name = match e.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::CONNREFUSED) => "EREFUSED",
+        Some(Errno::CONNRESET) => "ERESET",
+        Some(Errno::NETUNREACH | Errno::HOSTUNREACH) => "EUNREACH",
+        Some(Errno::NOMEM) => "ENOMEM",
+        Some(Errno::INVAL) => "EINVAL",
+        Some(Errno::NOBUFS) => "ENOBUFS",
+        Some(Errno::PIPE) => "EPIPE",
+        Some(Errno::MFILE) => "PROC_FDLIM",
+        Some(Errno::NFILE) => "SYS_FDLIM",
+        Some(Errno::ADDRINUSE) => "ADDR_INUSE",
+        Some(Errno::ADDRNOTAVAIL) => "FREE_PORTS",
+        Some(Errno::AFNOSUPPORT | Errno::PROTONOSUPPORT) => "NOPROTO",
+        _ => "SOCK_ERR",
+    };
+    portcullis_sample::fetch::link::error_of_name(name)
+}
+
 /// One attempt: an idle connection, or a new one.
 async fn connect_once(
     task: &Task,
@@ -558,7 +581,10 @@ async fn connect_once(
     let refused = Failure { termination: *b"SC", status: 503 };
     counters.connect.inc();
     back.counters(worker.id).connect.inc();
-    let conn = connect::start(&target, &server.connect, marks).map_err(|e| match e.kind() {
+    facts.server_link.error = Some(0);
+    let conn = connect::start(&target, &server.connect, marks)
+        .inspect_err(|e| facts.server_link.error = Some(error_number(e)));
+    let conn = conn.map_err(|e| match e.kind() {
         std::io::ErrorKind::AddrNotAvailable | std::io::ErrorKind::AddrInUse => {
             Failure { termination: *b"RC", status: 503 }
         }
@@ -569,10 +595,18 @@ async fn connect_once(
     })?;
     task.deadline(worker.clock.now().after(back.timeouts.connect));
     watched(task, wish, |cx| conn.poll_writable(cx)).await.map_err(|i| interrupted(i, *b"sC"))?;
-    conn.connected().map_err(|_| refused)?;
+    if let Err(e) = conn.connected() {
+        facts.server_link.error = Some(error_number(&e));
+        return Err(refused);
+    }
     let mut conn = conn;
     if let Some(tls) = &server.tls {
-        crate::tls::connect(task, (server, tls), &mut conn, facts, (wish, name.as_deref())).await?;
+        let connected =
+            crate::tls::connect(task, (server, tls), &mut conn, facts, (wish, name.as_deref())).await;
+        if connected.is_err() {
+            facts.server_link.error = Some(portcullis_sample::fetch::link::error_of_name("SSL_HANDSHAKE"));
+        }
+        connected?;
     }
     let (watch, waker) = worker.idle.borrow_mut().watch();
     let lease = Lease::new(slot.server().clone(), worker.id.into());

@@ -7,9 +7,10 @@ use crate::row::{Cursor, Vocabulary};
 use crate::scope::Scope;
 use crate::value::Sample;
 use portcullis_config::{Files, Word};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Answer of a test or condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,7 +120,48 @@ impl Acl {
 pub struct Acls {
     /// Which section they belong to (index or place, whatever tells sections apart).
     section: (u32, u32),
-    named: HashMap<String, Arc<Acl>>,
+    named: Named,
+}
+
+/// ACLs by name; the fetch `acl` looks them up while the section is being read.
+type Named = Arc<Mutex<HashMap<String, Arc<Acl>>>>;
+
+thread_local! {
+    /// Those of the section that is being read on this thread.
+    static READING: RefCell<Named> = RefCell::default();
+}
+
+/// An ACL of the section that is being read, or a predefined one.
+pub(crate) fn named(name: &str) -> Option<Arc<Acl>> {
+    let acls = READING.with_borrow(Clone::clone);
+    let found = lock(&acls).get(name).cloned();
+    found.or_else(|| {
+        let vocabulary = crate::row::vocabulary();
+        let resolve = |n: &str| Path::new(n).to_path_buf();
+        let reader = Reader {
+            vocabulary: &vocabulary,
+            files: &portcullis_config::files::LocalFiles,
+            resolve: &resolve,
+        };
+        predefined(&acls, name, &reader)?.ok()
+    })
+}
+
+/// Makes the predefined ACL of this name; `None`: there is none.
+fn predefined(acls: &Named, name: &str, reader: &Reader<'_>) -> Option<Result<Arc<Acl>, String>> {
+    let (_, words) = PREDEFINED.iter().find(|(n, _)| *n == name)?;
+    let words: Vec<Word> =
+        words.iter().map(|w| Word { text: w.as_bytes().to_vec(), ..Word::default() }).collect();
+    let made = reader.test(&words, &mut Vec::new()).map(|test| {
+        let acl = Arc::new(Acl::new(name, vec![Arc::new(test)]));
+        lock(acls).insert(name.into(), acl.clone());
+        acl
+    });
+    Some(made)
+}
+
+fn lock(acls: &Named) -> MutexGuard<'_, HashMap<String, Arc<Acl>>> {
+    acls.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Acls {
@@ -127,9 +169,10 @@ impl Acls {
     pub fn of(&mut self, place: portcullis_config::Place) -> &mut Self {
         let section = (place.file.0, place.line);
         if self.section != section {
-            self.named.clear();
+            self.named = Named::default();
             self.section = section;
         }
+        READING.set(self.named.clone());
         self
     }
     /// An ACL of this name, a predefined one included.
@@ -137,40 +180,33 @@ impl Acls {
     /// # Errors
     /// There is none.
     pub fn find(&mut self, name: &str, reader: &Reader<'_>) -> Result<Arc<Acl>, String> {
-        if let Some(a) = self.named.get(name) {
+        if let Some(a) = lock(&self.named).get(name) {
             return Ok(a.clone());
         }
-        let Some((_, words)) = PREDEFINED.iter().find(|(n, _)| *n == name) else {
-            let near = crate::near::nearest(
-                name,
-                self.named.keys().map(String::as_str).chain(PREDEFINED.iter().map(|p| p.0)),
-            );
-            return Err(match near {
+        predefined(&self.named, name, reader).unwrap_or_else(|| {
+            let acls = lock(&self.named);
+            let known = acls.keys().map(String::as_str).chain(PREDEFINED.iter().map(|p| p.0));
+            Err(match crate::near::nearest(name, known) {
                 Some(near) => format!("no such ACL : '{name}'; did you mean '{near}' ?"),
                 None => format!("no such ACL : '{name}'"),
-            });
-        };
-        let words: Vec<Word> =
-            words.iter().map(|w| Word { text: w.as_bytes().to_vec(), ..Word::default() }).collect();
-        let test = reader.test(&words, &mut Vec::new())?;
-        let acl = Arc::new(Acl::new(name, vec![Arc::new(test)]));
-        self.named.insert(name.into(), acl.clone());
-        Ok(acl)
+            })
+        })
     }
     /// Adds a test to the ACL of this name. One that is named like a predefined ACL replaces it.
     pub fn add(&mut self, name: &str, test: Test) {
-        self.named
+        lock(&self.named)
             .entry(name.into())
             .or_insert_with(|| Arc::new(Acl::new(name, Vec::new())))
             .push(Arc::new(test));
     }
     /// Takes note of an ACL whose declaration was refused, so that nobody complains about those who name it.
     pub fn refused(&mut self, name: &str) {
-        self.named.entry(name.into()).or_insert_with(|| Arc::new(Acl::new(name, Vec::new())));
+        lock(&self.named).entry(name.into()).or_insert_with(|| Arc::new(Acl::new(name, Vec::new())));
     }
     /// Their names.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.named.keys().map(String::as_str)
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        lock(&self.named).keys().cloned().collect()
     }
 }
 

@@ -1,8 +1,10 @@
 //! The one record of a session or stream that fetches, log lines and listings read.
 
+use portcullis_sys::tcp::TcpInfo;
 use portcullis_tls::info::Info;
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -46,6 +48,145 @@ impl Default for Timers {
             user: 0,
         }
     }
+}
+
+/// A socket by its number, for what the kernel tells of it. Whoever closes the connection forgets it here first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Socket(i32);
+
+impl Socket {
+    /// None, or not there any more.
+    pub const NONE: Self = Self(-1);
+    /// Of this connection.
+    #[must_use]
+    pub fn of(fd: impl AsFd) -> Self {
+        Self(fd.as_fd().as_raw_fd())
+    }
+    /// Its number, if there is one.
+    #[must_use]
+    pub fn number(self) -> Option<i32> {
+        (self.0 >= 0).then_some(self.0)
+    }
+    /// What the kernel knows of its TCP connection.
+    #[must_use]
+    pub fn tcp_info(self) -> Option<TcpInfo> {
+        self.number().and_then(portcullis_sys::tcp::info)
+    }
+}
+
+/// The client's connection beside its addresses.
+#[derive(Clone, Debug)]
+pub struct ClientLink {
+    /// Its socket.
+    pub socket: Socket,
+    /// Odd heads so far.
+    pub glitches: u32,
+    /// What went wrong with it (`fc_err`); 0: nothing.
+    pub error: u8,
+    /// What a PROXY header told beside the addresses: its type-length-value vectors as they came.
+    pub told: Option<Rc<[u8]>>,
+}
+
+/// The connection to the server beside its addresses.
+#[derive(Clone, Debug)]
+pub struct ServerLink {
+    /// Its socket, while the stream has it.
+    pub socket: Socket,
+    /// Odd heads that came by it.
+    pub glitches: u32,
+    /// What went wrong with it (`bc_err`), 0: nothing. `None`: there was no connection, not even an attempt.
+    pub error: Option<u8>,
+    /// It had carried other requests before.
+    pub reused: bool,
+    /// What the kernel knew when the stream gave it up, for logs that ask.
+    pub info: Option<Box<TcpInfo>>,
+}
+
+impl ServerLink {
+    /// The stream gives it up. `keep`: somebody will ask for what the kernel knew of it.
+    pub fn forget(&mut self, keep: bool) {
+        if keep {
+            self.info = self.socket.tcp_info().map(Box::new);
+        }
+        self.socket = Socket::NONE;
+    }
+    /// What the kernel knows of it, or knew last.
+    #[must_use]
+    pub fn tcp_info(&self) -> Option<TcpInfo> {
+        self.socket.tcp_info().or_else(|| self.info.as_deref().copied())
+    }
+}
+
+/// Values that a frontend captures for the log, one place for each of its `capture` and `declare capture` lines. They
+/// can be written while expressions are evaluated (converters `capture-req` and `capture-res`).
+#[derive(Clone, Debug, Default)]
+pub struct Captured(RefCell<Vec<Slot>>);
+
+/// Bytes that are kept at most, and what is kept.
+type Slot = (usize, Option<Box<[u8]>>);
+
+impl Captured {
+    /// Room for values of at most these lengths.
+    pub fn begin(&self, lengths: impl Iterator<Item = usize>) {
+        let mut slots = self.0.borrow_mut();
+        slots.clear();
+        slots.extend(lengths.map(|len| (len, None)));
+    }
+    /// Nothing is captured here?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.borrow().is_empty()
+    }
+    /// Keeps a value, or as much of it as there is room for. False: there is no such place.
+    pub fn set(&self, slot: usize, value: &[u8]) -> bool {
+        let mut slots = self.0.borrow_mut();
+        let Some((len, kept)) = slots.get_mut(slot) else { return false };
+        *kept = Some(value.get(..*len).unwrap_or(value).into());
+        true
+    }
+    /// The value in a place.
+    #[must_use]
+    pub fn get(&self, slot: usize) -> Option<Box<[u8]>> {
+        self.0.borrow().get(slot)?.1.clone()
+    }
+    /// Each place in turn.
+    pub fn each(&self, mut f: impl FnMut(usize, Option<&[u8]>)) {
+        for (i, (_, value)) in self.0.borrow().iter().enumerate() {
+            f(i, value.as_deref());
+        }
+    }
+}
+
+/// What rules say about the way to the server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ServerSide {
+    /// `set-bc-tos`
+    pub tos: Option<u8>,
+    /// `set-bc-mark`
+    pub mark: Option<u32>,
+    /// `set-priority-class`
+    pub class: i32,
+    /// `set-priority-offset`, in milliseconds.
+    pub offset: i32,
+    /// `set-retries`
+    pub retries: Option<u32>,
+}
+
+/// What `set-timeout` changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timeout {
+    /// `client`
+    Client,
+    /// `connect`
+    Connect,
+    /// `queue`
+    Queue,
+    /// `server`
+    Server,
+    /// `tarpit`
+    Tarpit,
+    /// `tunnel`
+    Tunnel,
 }
 
 /// What is known of a session and its stream. Names are borrowed from the plan.
@@ -125,8 +266,6 @@ pub struct Facts<'a> {
     pub frontend_tls: Option<Rc<Info>>,
     /// The same of the server's.
     pub backend_tls: Option<Rc<Info>>,
-    /// What ended the client's connection before its first stream, in HAProxy's numbers (`fc_err`); 0: nothing.
-    pub connection_error: u8,
     /// `unique-id-format`, evaluated when the id is first asked for ([`crate::Scope::unique_id`]).
     pub unique_id_format: Option<&'a crate::Format>,
     /// The unique id, once it was made.
@@ -136,9 +275,9 @@ pub struct Facts<'a> {
     /// `capture cookie` of the response.
     pub response_cookie: Option<Box<[u8]>>,
     /// `capture request header`, one element a capture of the frontend.
-    pub request_captures: Vec<Option<Box<[u8]>>>,
+    pub request_captures: Captured,
     /// `capture response header`.
-    pub response_captures: Vec<Option<Box<[u8]>>>,
+    pub response_captures: Captured,
     /// `tune.http.logurilen`: longer request lines are cut in logs.
     pub log_uri_len: usize,
     /// When the log line is made (`%OG`).
@@ -147,13 +286,38 @@ pub struct Facts<'a> {
     pub request_count: u32,
     /// Where the final rule stands that was executed last (`last_rule_line`).
     pub last_rule: Option<portcullis_config::Place>,
+    /// The rule that waits (`waiting_entity`).
+    pub waiting: Option<portcullis_config::Place>,
+    /// Is this a stream, and not only a session that has none yet or never got one?
+    pub stream: bool,
     /// Is this an HTTP stream?
     pub http: bool,
+    /// The client's connection.
+    pub client_link: ClientLink,
+    /// The server's connection.
+    pub server_link: ServerLink,
+    /// What rules said about the way to the server.
+    pub side: ServerSide,
+    /// What `set-timeout` said, by [`Timeout`].
+    pub timeouts: Option<Box<[Option<Duration>; 6]>>,
+    /// Bytes of an answer of our own, which no server sent.
+    pub bytes_answered: u64,
     /// Method, target and version as received; empty: there was no valid request.
     pub request_line: [&'a [u8]; 3],
 }
 
 impl Facts<'_> {
+    /// What `set-timeout` said.
+    #[must_use]
+    pub fn timeout(&self, which: Timeout) -> Option<Duration> {
+        self.timeouts.as_ref().and_then(|all| *all.get(which as usize)?)
+    }
+    /// `set-timeout`
+    pub fn set_timeout(&mut self, which: Timeout, to: Duration) {
+        if let Some(slot) = self.timeouts.get_or_insert_default().get_mut(which as usize) {
+            *slot = Some(to);
+        }
+    }
     /// Nothing known yet.
     #[must_use]
     pub fn new() -> Self {
@@ -195,18 +359,30 @@ impl Facts<'_> {
             proxied: false,
             frontend_tls: None,
             backend_tls: None,
-            connection_error: 0,
             unique_id_format: None,
             unique_id: OnceCell::new(),
             request_cookie: None,
             response_cookie: None,
-            request_captures: Vec::new(),
-            response_captures: Vec::new(),
+            request_captures: Captured::default(),
+            response_captures: Captured::default(),
             log_uri_len: 1024,
             log_origin: "unspec",
             request_count: 0,
             last_rule: None,
+            waiting: None,
+            stream: false,
             http: false,
+            client_link: ClientLink { socket: Socket::NONE, glitches: 0, error: 0, told: None },
+            server_link: ServerLink {
+                socket: Socket::NONE,
+                glitches: 0,
+                error: None,
+                reused: false,
+                info: None,
+            },
+            side: ServerSide::default(),
+            timeouts: None,
+            bytes_answered: 0,
             request_line: [b"", b"", b""],
         }
     }

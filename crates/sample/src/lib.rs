@@ -14,7 +14,7 @@ pub mod convert;
 pub mod dump;
 pub mod expr;
 pub mod facts;
-mod fetch;
+pub mod fetch;
 pub mod files;
 pub mod format;
 pub mod global;
@@ -33,13 +33,12 @@ pub mod vars;
 pub use acl::{Acl, Acls, Conflict, Reader, Test, Verdict, Warning};
 pub use condition::{Condition, Program};
 pub use expr::{Expr, ExprError};
-pub use facts::{Facts, Timers};
+pub use facts::{Captured, Facts, ServerSide, Socket, Timeout, Timers};
 pub use fetch::auth::basic as basic_authorization;
-pub use fetch::tls::connection_error;
 pub use format::Format;
 pub use place::Places;
 pub use row::{AclKeyword, Convert, Fetch, SampleRows, Vocabulary, vocabulary};
-pub use scope::{Direction, Message, Payload, Random, Scope};
+pub use scope::{Direction, Message, Payload, Random, RequestLine, Scope};
 pub use value::{Sample, Type, Value};
 
 /// Keywords of this room's sections.

@@ -60,6 +60,30 @@ impl<'a> Message<'a> {
     }
 }
 
+/// A request line as received, which rules do not change.
+#[derive(Clone, Debug, Default)]
+pub struct RequestLine {
+    /// Method, target and version, one behind the other.
+    pub bytes: Vec<u8>,
+    /// Where the target and the version begin.
+    pub at: (usize, usize),
+}
+
+impl RequestLine {
+    /// Method, target, version; empty while there is none.
+    #[must_use]
+    pub fn parts(&self) -> [&[u8]; 3] {
+        let (a, b) = self.at;
+        let part = |range: std::ops::Range<usize>| self.bytes.get(range).unwrap_or(&[]);
+        [part(0..a), part(a..b), part(b..self.bytes.len())]
+    }
+    /// Forgets it, but not its room.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.at = (0, 0);
+    }
+}
+
 /// Which direction the rule set that evaluates looks at; `hdr`, `payload` and others follow it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Direction {
@@ -87,6 +111,8 @@ pub struct Scope<'a> {
     pub request: Message<'a>,
     /// Head of the response.
     pub response: Message<'a>,
+    /// The request line as received, while rules run.
+    pub line: Option<&'a RequestLine>,
     /// Layer 6: for TCP everything received from the client and not yet forwarded, for HTTP the body so far.
     pub request_bytes: Option<Payload<'a>>,
     /// The same from the server.
@@ -123,6 +149,7 @@ impl<'a> Scope<'a> {
             direction: Direction::Request,
             request: Message::None,
             response: Message::None,
+            line: None,
             request_bytes: None,
             response_bytes: None,
             last_call: false,

@@ -259,6 +259,33 @@ impl Vars {
         }
     }
 
+    /// All that are set in a scope, each with its name without the scope.
+    pub fn each(&self, scope: VarScope, direction: Direction, mut f: impl FnMut(&str, &Value<'static>)) {
+        let Ok(names) = NAMES.read() else { return };
+        let by_id: HashMap<u32, &str> = names.iter().map(|(name, id)| (*id, &**name)).collect();
+        let mut show = |id: u32, value: &Value<'static>| {
+            if let Some(name) = by_id.get(&id) {
+                f(name, value);
+            }
+        };
+        let mut all = |store: &Store| store.list.iter().for_each(|(id, value)| show(*id, value));
+        match scope {
+            VarScope::Proc => {
+                let Ok(process) = PROCESS.read() else { return };
+                let mut set: Vec<_> = process.iter().filter_map(|(id, v)| Some((*id, v.as_ref()?))).collect();
+                set.sort_unstable_by_key(|(id, _)| *id);
+                set.into_iter().for_each(|(id, value)| show(id, value));
+            }
+            VarScope::Sess => {
+                self.session.with(all);
+            }
+            VarScope::Txn => all(&self.txn.borrow()),
+            VarScope::Req if direction == Direction::Request => all(&self.req.borrow()),
+            VarScope::Res if direction == Direction::Response => all(&self.res.borrow()),
+            VarScope::Req | VarScope::Res | VarScope::Check | VarScope::Parent => {}
+        }
+    }
+
     /// Is there such a variable, set or not?
     #[must_use]
     pub fn exists(&self, name: VarName, direction: Direction) -> bool {

@@ -9,4 +9,5 @@ pub mod netns;
 pub mod process;
 pub mod signals;
 pub mod socket;
+pub mod tcp;
 pub mod topology;

@@ -40,6 +40,7 @@ fn main() -> std::io::Result<()> {
         len: 1024,
         format: LogFraming::Unspecified,
         sample: None,
+        profile: None,
         facility: 16,
         max_level: 7,
         min_level: 0,

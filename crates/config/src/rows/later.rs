@@ -51,9 +51,6 @@ section! {
         "maxconn" "<conns>" "Connections at most.",
         "option" "<option>" "What to keep of messages.",
         "timeout" "client <time>" "Longest silence of a client.";
-    LOG_PROFILE, LOG_PROFILE, "log profiles":
-        "log-tag" "<tag>" "The tag of messages.",
-        "on" "<step> [drop] [format <fmt>] [sd <sd_fmt>]" "What is logged at a step.";
     CACHE, CACHE, "caches":
         "early-hints" "<on|off>" "Sends early hints.",
         "max-age" "[<seconds>]" "Longest life of an entry.",

@@ -14,7 +14,7 @@ pub const ROWS: &[Keyword] = &[
     Keyword {
         name: "log",
         sections: BOTH,
-        args: "{ global | <target> [len <len>] [format <format>] [sample <ranges>:<size>] <facility> [<level> [<minlevel>]] }",
+        args: "{ global | <target> [len <len>] [format <format>] [sample <ranges>:<size>] [profile <prof>] <facility> [<level> [<minlevel>]] }",
         help: "Sends log lines there too; 'no log' forgets all targets.",
         negatable: true,
         does: Does::Works(log),
@@ -112,6 +112,7 @@ fn plain(line: &Line, to: LogTo) -> LogTarget {
         len: 1024,
         format: LogFraming::Unspecified,
         sample: None,
+        profile: None,
         facility: 0,
         max_level: 7,
         min_level: 0,
@@ -140,12 +141,12 @@ fn parse<'w>(
             .and_then(|w| framing(&w.text))
             .ok_or_else(|| (word, format!("unknown log format '{name}'")))?;
     }
-    if args.peek().is_some_and(|w| w.is("profile")) {
-        return Err((args.next(), value::not_yet("'profile'", "log profiles")));
-    }
     if args.accept("sample") {
         let word = args.next();
         target.sample = Some(sample(&word.map(Word::str).unwrap_or_default()).map_err(|e| (word, e))?);
+    }
+    if args.accept("profile") {
+        target.profile = args.next().map(|w| w.str().as_ref().into());
     }
     let facility = args.next().ok_or((None, EXPECTS.to_owned()))?;
     target.facility = FACILITIES

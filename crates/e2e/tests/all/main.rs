@@ -11,6 +11,7 @@ mod fields;
 mod filters;
 mod http1;
 mod http_options;
+mod language;
 mod limits;
 mod listeners;
 mod logs;

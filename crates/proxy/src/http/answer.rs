@@ -7,6 +7,7 @@ use crate::reply::{Answer, write_early};
 use crate::session::Session;
 use portcullis_message::Method;
 use portcullis_sample::Direction;
+use portcullis_wire::h1::Info;
 
 /// Sends an answer to a valid request; it counts no bytes, as in HAProxy. What is left of the request's body ends the connection.
 pub async fn send(x: &mut Exchange<'_>, session: &mut Session, mut answer: Answer) {
@@ -19,6 +20,8 @@ pub async fn send(x: &mut Exchange<'_>, session: &mut Session, mut answer: Answe
         x.facts.status = answer.head.status.into();
     }
     let version = x.scratch.request.version;
+    x.facts.bytes_answered =
+        super::transfer::counted(&answer.head, &Info::default()) + answer.body.bytes().len() as u64;
     let mut out = std::mem::take(&mut x.scratch.out);
     out.clear();
     x.keep &= !session.worker().ends_kept();

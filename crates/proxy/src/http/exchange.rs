@@ -5,7 +5,7 @@ use super::transfer::{self, Transfer};
 use super::{After, Scratch, answer, drain, filters, headers, request, stages};
 use crate::applet::Chosen;
 use crate::filter::{Chain, Point, Stage};
-use crate::outcome;
+use crate::outcome::{self, Steps};
 use crate::persist::Visit;
 use crate::plan::{Plan, ProxyPlan};
 use crate::reply::Answer;
@@ -195,6 +195,7 @@ async fn story<'p>(
     x.body_done = x.info.framing == portcullis_wire::h1::Framing::None;
     x.valid = true;
     x.expect_cookies(x.front);
+    crate::session::accepted(session, x.front);
     x.facts.bytes_up = counted(&x.scratch.request, x.info.upgrade);
     x.facts.unique_id_format = x.front.unique_id_format();
     if let Some(captures) = &x.front.captures {
@@ -212,6 +213,9 @@ async fn story<'p>(
     }
     if x.front.rules.is_some() || x.filters.is_some() {
         Box::pin(request_rules(x, session, x.front, Stage::Frontend)).await?;
+    }
+    if x.front.rules.is_none() {
+        x.step(session, Steps::REQUEST);
     }
     filters::tell(x, session, Point::Before(Stage::Switching));
     let back = route(x, session)?;
@@ -269,6 +273,9 @@ async fn rule_sets(
     sets: &RuleSets,
 ) -> Result<(), Stop> {
     stages::rules(x, session, &sets.tcp_request, Direction::Request, sets.request_delay).await?;
+    if of.index == x.front.index {
+        x.step(session, Steps::REQUEST);
+    }
     if of.mode != Mode::Http {
         return Ok(());
     }
@@ -357,7 +364,7 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
                 reuse: Some(first),
                 private: private.take(),
                 request: Some(&x.scratch.request),
-                side: x.effects.server,
+                side: x.facts.side,
                 wants_source: x.front.formats.needs.contains(Needs::SERVER_SOURCE),
                 avoid: avoid.take(),
                 hash,
@@ -388,12 +395,14 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
         x.facts.srvconn = slot.server().sessions.get();
         x.server = Some(slot.server().clone());
         outcome::reached(slot.server(), &worker, true);
+        x.step(session, Steps::CONNECT);
         worker.slots.set_server(session.task.slot, back.index, Some(server.index));
         let mut t = Transfer::new(x, &worker, (back, server), upstream);
         if let Some(chain) = &x.filters {
             t.filter(chain, &session.task);
         }
         let ended = transfer::run(x, session, back, &mut t, reused).await;
+        x.facts.server_link.forget(x.front.formats.needs.contains(Needs::TCP_INFO));
         let mut idle = worker.idle.borrow_mut();
         match ended {
             transfer::Ended::Done(true) => {
@@ -484,12 +493,12 @@ fn finish(mut x: Exchange<'_>, session: &mut Session) -> After {
         }
         let mut told = x.facts;
         told.request_line = x.scratch.request_line();
+        told.stream = x.valid;
         let heads = outcome::Heads::of(&x.scratch.request, &x.scratch.response, x.effects.log_level);
         outcome::finish(&mut told, session, x.front, x.back, x.server.as_deref(), Some(&heads));
     }
     let mut scratch = x.scratch;
     scratch.line.clear();
-    scratch.line_parts = (0, 0);
     scratch.out.clear();
     let mut spares = worker.scratch.borrow_mut();
     if spares.len() < 256 {
@@ -514,9 +523,20 @@ fn finish(mut x: Exchange<'_>, session: &mut Session) -> After {
 }
 
 impl Exchange<'_> {
+    /// A step of `log-steps` is reached.
+    #[inline]
+    pub fn step(&self, session: &Session, step: Steps) {
+        if self.front.formats.steps.is_some() {
+            let heads =
+                outcome::Heads::of(&self.scratch.request, &self.scratch.response, self.effects.log_level);
+            let mut told = self.facts.clone();
+            told.request_line = self.scratch.request_line();
+            outcome::step(&told, session, self.front, Some(&heads), step);
+        }
+    }
     /// `retries`, or what `set-retries` said.
     fn retries(&self, back: &ProxyPlan) -> u32 {
-        self.effects.server.retries.unwrap_or(back.retries)
+        self.facts.side.retries.unwrap_or(back.retries)
     }
     /// `retry-on`: keeps the request, if all of it is here.
     fn keep_for_retries(&mut self, back: &ProxyPlan) {

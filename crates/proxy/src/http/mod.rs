@@ -15,6 +15,7 @@ pub mod transfer;
 use crate::session::Session;
 use portcullis_config::Opts;
 use portcullis_message::Head;
+use portcullis_sample::RequestLine;
 use portcullis_transport::Buffer;
 use std::future::poll_fn;
 use std::task::Poll;
@@ -26,10 +27,8 @@ pub struct Scratch {
     pub request: Head,
     /// The response's head.
     pub response: Head,
-    /// The request line as received, for the log: method, target, version, one behind the other.
-    pub line: Vec<u8>,
-    /// Where the target and the version begin in `line`.
-    pub line_parts: (usize, usize),
+    /// The request line as received, for the log.
+    pub line: RequestLine,
     /// Bytes of heads to be written.
     pub out: Vec<u8>,
 }
@@ -38,8 +37,7 @@ impl Scratch {
     /// The request line's parts as received; empty while there is none.
     #[must_use]
     pub fn request_line(&self) -> [&[u8]; 3] {
-        let (a, b) = self.line_parts;
-        [&self.line[..a], &self.line[a..b], &self.line[b..]]
+        self.line.parts()
     }
 }
 

@@ -67,6 +67,7 @@ pub async fn read(x: &mut Exchange<'_>, session: &mut Session) -> Result<(), Sto
     x.decide_keep();
     if x.info.glitches > 0 {
         session.glitches += 1;
+        x.facts.client_link.glitches = session.glitches;
         x.keep &= !too_odd(session.glitches, x.plan.global.fe_glitches);
     }
     Ok(())
@@ -172,13 +173,14 @@ async fn more(x: &mut Exchange<'_>, session: &mut Session) -> Result<(), Stop> {
 fn remember_line(x: &mut Exchange<'_>) {
     let s = &mut *x.scratch;
     let most = x.plan.global.logurilen;
-    s.line.clear();
-    s.line.extend_from_slice(s.request.method());
-    let a = s.line.len();
+    let line = &mut s.line;
+    line.clear();
+    line.bytes.extend_from_slice(s.request.method());
+    let a = line.bytes.len();
     let target = s.request.target();
-    s.line.extend_from_slice(target.get(..most.saturating_sub(a + 10)).unwrap_or(target));
-    let b = s.line.len();
+    line.bytes.extend_from_slice(target.get(..most.saturating_sub(a + 10)).unwrap_or(target));
+    let b = line.bytes.len();
     let v = s.request.version;
-    s.line.extend_from_slice(&[b'H', b'T', b'T', b'P', b'/', b'0' + v.major, b'.', b'0' + v.minor]);
-    s.line_parts = (a, b);
+    line.bytes.extend_from_slice(&[b'H', b'T', b'T', b'P', b'/', b'0' + v.major, b'.', b'0' + v.minor]);
+    line.at = (a, b);
 }

@@ -33,7 +33,6 @@ impl<'p> Exchange<'p> {
         last_call: bool,
     ) -> RuleCx<'a, 'p> {
         let pages = self.pages();
-        let captures = self.front.captures.as_deref();
         let body = self.body_state();
         let response = direction == Direction::Response;
         let limit = self.plan.global.bufsize;
@@ -46,13 +45,14 @@ impl<'p> Exchange<'p> {
             direction,
             request: Some(&mut scratch.request),
             response: if response { Some(&mut scratch.response) } else { None },
+            line: Some(&scratch.line),
             head_pending: false,
             request_bytes: Some(Payload { bytes: self.input.data(), may_grow: !body.complete && !body.full }),
             response_bytes: None,
             inspecting: true,
             last_call,
             ext: crate::rules::internal::ext(self.plan),
-            captures,
+            log: Some((worker, self.front)),
             pages,
             effects: &mut self.effects,
             filters: self.filters.as_deref(),
@@ -121,7 +121,7 @@ pub async fn rules(
                 x.denied(session, direction);
                 x.look_at_cookies(&worker, false);
                 let t = &x.front.timeouts;
-                let time = x.effects.timeout(crate::rules::Timeout::Tarpit).or(t.tarpit).or(t.connect);
+                let time = x.facts.timeout(crate::rules::Timeout::Tarpit).or(t.tarpit).or(t.connect);
                 let began = worker.clock.now();
                 let until = began.after(time);
                 let waited =

@@ -10,7 +10,7 @@ use super::flow::{Flow, FlowError};
 use super::request::too_odd;
 use super::{filters, headers, stages};
 use crate::filter::{Chain, Gate, Point, Stage};
-use crate::outcome;
+use crate::outcome::{self, Steps};
 use crate::plan::{ProxyPlan, ServerPlan};
 use crate::rules::Timeout;
 use crate::session::Session;
@@ -115,8 +115,8 @@ impl Transfer {
         let due = Due {
             client: Millis::NEVER,
             server: Millis::NEVER,
-            client_timeout: x.effects.timeout(Timeout::Client).or(x.front.timeouts.client),
-            server_timeout: x.effects.timeout(Timeout::Server).or(back.timeouts.server),
+            client_timeout: x.facts.timeout(Timeout::Client).or(x.front.timeouts.client),
+            server_timeout: x.facts.timeout(Timeout::Server).or(back.timeouts.server),
         };
         let down = Flow::new(Buffer::default(), Body::Length(0), false);
         Self { upstream, up, down, due, sent_at: worker.clock.now() }
@@ -201,7 +201,10 @@ pub async fn run(
         if let Some(captures) = &x.front.captures {
             captures.response(&x.scratch.response, &mut x.facts);
         }
-        let rules = back.rules.is_some() || x.front.rules.is_some() || x.filters.is_some();
+        let rules = x.front.formats.steps.is_some()
+            || back.rules.is_some()
+            || x.front.rules.is_some()
+            || x.filters.is_some();
         if rules && let Err(stop) = Box::pin(response_rules(x, session, back)).await {
             x.facts.bytes_down += arrived(&t.down.buffer, &info);
             t.give_up(x, &session.task.worker);
@@ -232,12 +235,13 @@ async fn response_rules(x: &mut Exchange<'_>, session: &mut Session, back: &Prox
         x.give_cookie(back, session.worker());
     }
     super::answer::after_response(x, session).await;
+    x.step(session, Steps::RESPONSE);
     filters::ask(x, session, response, Some(Point::After(Stage::Response))).await?;
     filters::ask(x, session, response, None).await
 }
 
 /// What a response's head counts in `%B`: HAProxy counts it as its blocks, not as bytes of the wire.
-fn counted(head: &portcullis_message::Head, info: &Info) -> u64 {
+pub fn counted(head: &portcullis_message::Head, info: &Info) -> u64 {
     use portcullis_message::HeaderId;
     let dropped = |id| match id {
         HeaderId::ContentLength => info.framing == Framing::Chunked || head.status == 204,

@@ -1,5 +1,6 @@
 //! `log-format`, `error-log-format` and `log-format-sd` (manual sections 4.2 and 8.2.6).
 
+use super::profiles::{Chosen, Steps};
 use crate::rules::lang::{At, Parsing};
 use portcullis_config::{Cx, Does, Keyword, Line, LogFormat, Mode, Proxy, Sections};
 use portcullis_sample::{Format, format};
@@ -93,6 +94,8 @@ pub struct Formats {
     pub data: Option<Format>,
     /// What must be found out for them.
     pub needs: format::Needs,
+    /// `log-steps`; none: one line at the end.
+    pub steps: Option<Steps>,
 }
 
 impl Formats {
@@ -120,6 +123,7 @@ impl Formats {
         if log.is_none() {
             needs |= format::Needs::DESTINATION;
         }
-        Self { log, error, data, needs }
+        let steps = proxy.ext.get::<Chosen>().and_then(|c| c.0);
+        Self { log, error, data, needs, steps }
     }
 }

@@ -1,8 +1,10 @@
 //! How a stream ended, told once: the log line, the counters and the error page are made from the same facts.
 
 mod formats;
+mod profiles;
 
 pub use formats::{Formats, ROWS};
+pub use profiles::{Profiled, ROWS as STEP_ROWS, Steps, check};
 
 use crate::plan::ProxyPlan;
 use crate::session::Session;
@@ -10,13 +12,15 @@ use crate::worker::Worker;
 use portcullis_backend::{BackendState, ServerState};
 use portcullis_config::Opts;
 use portcullis_message::Head;
+use portcullis_sample::Format;
 use portcullis_sample::facts::Timers;
+use portcullis_sample::fetch::link;
 use portcullis_sample::format::Needs;
 use portcullis_sample::format::{connect_line, error_line};
 use portcullis_sample::vars::Vars;
-use portcullis_sample::{Direction, Facts, Message, Scope};
+use portcullis_sample::{Direction, Facts, Message, Scope, Socket};
 use portcullis_telemetry::gauge::Held;
-use portcullis_telemetry::log::{Level, Structured};
+use portcullis_telemetry::log::{Level, Loggers, Structured};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -49,13 +53,19 @@ pub fn begin<'p>(facts: &mut Facts<'p>, session: &Session, front: &'p ProxyPlan,
     begin_facts(facts, session, front);
     facts.listener_name = front.bind_names.get(session.listener.number).and_then(|n| n.as_deref());
     facts.http = http;
+    facts.stream = true;
     facts.request_number = session.requests;
     facts.request_count = worker.process.requests.fetch_add(1, Ordering::Relaxed);
 }
 
-fn begin_facts<'p>(facts: &mut Facts<'p>, session: &Session, front: &'p ProxyPlan) {
+/// What is known of a session, stream or not.
+pub fn begin_facts<'p>(facts: &mut Facts<'p>, session: &Session, front: &'p ProxyPlan) {
     let worker = session.worker();
     facts.client = session.client.addr();
+    facts.client_link.socket = Socket::of(session.conn.fd());
+    facts.client_link.glitches = session.glitches;
+    facts.client_link.told = session.told.as_ref().and_then(|t| t.values.clone());
+    facts.proxied = session.told.as_ref().is_some_and(|t| t.proxied);
     facts.vars = Vars::of(&session.vars);
     facts.frontend_name = &front.name;
     facts.frontend_id = front.id;
@@ -121,6 +131,11 @@ pub fn finish(
     if front.loggers.is_empty() || !wanted(facts, front) {
         return;
     }
+    let bad = never_a_request(facts);
+    if !bad && front.formats.steps.is_some_and(|s| !s.contains(Steps::CLOSE)) {
+        return;
+    }
+    facts.log_origin = if bad { "sess_error" } else { "txn_close" };
     log(facts, session, front, heads);
 }
 
@@ -135,6 +150,11 @@ pub fn log_as_soon_as_possible(
         return;
     }
     facts.as_soon_as_possible = true;
+    facts.log_origin = match (facts.http, facts.timers.connect >= 0) {
+        (true, _) => "txn_response",
+        (false, true) => "txn_connect",
+        (false, false) => "txn_accept",
+    };
     gauges(facts, session);
     log(facts, session, front, heads);
 }
@@ -157,6 +177,21 @@ fn is_error(facts: &Facts<'_>) -> bool {
 }
 
 fn log(facts: &mut Facts<'_>, session: &Session, front: &ProxyPlan, heads: Option<&Heads<'_>>) {
+    log_at(facts, session, front, heads, Steps::CLOSE);
+}
+
+/// Was there not even a request?
+fn never_a_request(facts: &Facts<'_>) -> bool {
+    facts.http && facts.request_line[0].is_empty()
+}
+
+fn log_at(
+    facts: &mut Facts<'_>,
+    session: &Session,
+    front: &ProxyPlan,
+    heads: Option<&Heads<'_>>,
+    step: Steps,
+) {
     let worker = session.worker();
     let error = is_error(facts);
     let said = heads.and_then(|h| h.level);
@@ -180,28 +215,82 @@ fn log(facts: &mut Facts<'_>, session: &Session, front: &ProxyPlan, heads: Optio
     };
     let formats = &front.formats;
     // 3.5 has that format for what was not even a request, not for every error
-    let bad = facts.http && facts.request_line[0].is_empty();
+    let bad = never_a_request(facts);
     let format = formats.error.as_ref().filter(|_| bad).or(formats.log.as_ref());
-    write(session, front, level, &scope, |line| match format {
+    let step = if bad { Steps::ERROR } else { step };
+    write(worker, front, level, &scope, (step, None), &|line| match format {
         Some(format) => format.run(&scope, line),
         None => connect_line(&scope, line),
     });
 }
 
-/// Makes a line and hands it to the proxy's targets.
+/// `do-log`: a line now, whatever else is logged. `profile`: that of the rule.
+pub fn log_now(
+    (worker, front): (&Worker, &ProxyPlan),
+    scope: &Scope<'_>,
+    level: Option<u8>,
+    step: Steps,
+    profile: Option<&str>,
+) {
+    if front.loggers.is_empty() {
+        return;
+    }
+    let level = level.map_or(Level::Info, level_of);
+    write(worker, front, level, scope, (step, profile), &|line| match &front.formats.log {
+        Some(format) => format.run(scope, line),
+        None => connect_line(scope, line),
+    });
+}
+
+/// A step of `log-steps` is reached.
+pub fn step(facts: &Facts<'_>, session: &Session, front: &ProxyPlan, heads: Option<&Heads<'_>>, step: Steps) {
+    if front.formats.steps.is_none_or(|s| !s.contains(step)) || front.loggers.is_empty() {
+        return;
+    }
+    let mut told = facts.clone();
+    told.log_origin = step.origin();
+    gauges(&mut told, session);
+    log_at(&mut told, session, front, heads, step);
+}
+
+/// Makes a line and hands it to the proxy's targets, as their profiles have it.
 fn write(
-    session: &Session,
+    worker: &Worker,
     front: &ProxyPlan,
     level: Level,
     scope: &Scope<'_>,
-    make: impl FnOnce(&mut Vec<u8>),
+    (step, profile): (Steps, Option<&str>),
+    make: &dyn Fn(&mut Vec<u8>),
 ) {
-    let worker = session.worker();
+    let Some(profiled) = &front.profiled else {
+        return line(worker, (&front.loggers, front.formats.data.as_ref()), level, scope, make);
+    };
+    for group in profiled.groups(profile) {
+        let entry = group.profile.as_ref().and_then(|p| p.entry(step));
+        if entry.is_some_and(|e| e.drop) || group.loggers.is_empty() {
+            continue;
+        }
+        let data = entry.and_then(|e| e.data.as_deref()).or(front.formats.data.as_ref());
+        match entry.and_then(|e| e.format.as_deref()) {
+            Some(own) => line(worker, (&group.loggers, data), level, scope, &|out| own.run(scope, out)),
+            None => line(worker, (&group.loggers, data), level, scope, make),
+        }
+    }
+}
+
+/// One line for these targets.
+fn line(
+    worker: &Worker,
+    (loggers, data): (&Loggers, Option<&Format>),
+    level: Level,
+    scope: &Scope<'_>,
+    make: &dyn Fn(&mut Vec<u8>),
+) {
     let mut line = std::mem::take(&mut *worker.line.borrow_mut());
     line.clear();
     // structured data first, the message behind it
-    if let Some(data) = &front.formats.data
-        && front.loggers.structured() == Structured::Wanted
+    if let Some(data) = data
+        && loggers.structured() == Structured::Wanted
     {
         data.run(scope, &mut line);
     }
@@ -210,7 +299,7 @@ fn write(
     let (data, message) = line.split_at(split);
     let mut writer = worker.log.borrow_mut();
     let was_empty = writer.is_empty();
-    writer.log(&front.loggers, level, scope.wall, data, message);
+    writer.log(loggers, level, scope.wall, data, message);
     drop(writer);
     *worker.line.borrow_mut() = line;
     if was_empty {
@@ -231,12 +320,13 @@ pub fn never_began(session: &Session, front: &ProxyPlan, message: &str, received
     facts.frontend = session.destination();
     facts.termination = *b"PR--";
     facts.status = 0;
-    facts.connection_error = portcullis_sample::connection_error(message);
+    facts.client_link.error = link::error_of_message(message);
+    facts.log_origin = "sess_error";
     facts.timers = Timers { handshake: elapsed(session), total: elapsed(session), ..Timers::default() };
     gauges(&mut facts, session);
     let level = if front.has(Opts::LOG_SEPARATE_ERRORS) { Level::Err } else { Level::Info };
     let scope = Scope { wall: worker.clock.wall(), ..Scope::new(&facts, &worker.random) };
-    write(session, front, level, &scope, |line| match &front.formats.error {
+    write(worker, front, level, &scope, (Steps::ERROR, None), &|line| match &front.formats.error {
         Some(format) => format.run(&scope, line),
         None => error_line(&scope, message, line),
     });

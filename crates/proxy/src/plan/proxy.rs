@@ -2,7 +2,7 @@
 
 use super::server::{self, ServerPlan};
 use crate::filter::FilterSet;
-use crate::outcome::Formats;
+use crate::outcome::{Formats, Profiled};
 use crate::persist::CookiePlan;
 use crate::process::Process;
 use crate::reply::ErrorPages;
@@ -89,6 +89,8 @@ pub struct ProxyPlan {
     pub front: Arc<Frontend>,
     /// Where its log goes.
     pub loggers: Loggers,
+    /// The same where profiles have to do with it.
+    pub profiled: Option<Box<Profiled>>,
     /// What its log looks like.
     pub formats: Formats,
     /// Log lines so far (`%lc`), if a format shows them.
@@ -191,7 +193,8 @@ pub fn compile(
             .then(|| Arc::new(CaseMap::new(names().map(String::as_str))))
     };
     let tag = p.log_tag.as_deref().or(g.log_tag.as_deref());
-    let loggers = Loggers::new(&process.sinks, &p.logs, &g.logs, tag).unwrap_or_else(|(target, e)| {
+    let loggers = Loggers::new(&process.sinks, &p.logs, &g.logs, tag).unwrap_or_else(|why| {
+        let (target, e) = *why;
         diags.add(Severity::Alert, Some(target.place), format!("'log' : cannot open the destination ({e})."));
         Loggers::default()
     });
@@ -201,7 +204,8 @@ pub fn compile(
     if p.mode == Mode::Http && !p.no_opts.contains(Opts::ABORTONCLOSE) {
         opts |= Opts::ABORTONCLOSE;
     }
-    let formats = Formats::of(p);
+    let mut formats = Formats::of(p);
+    let profiled = Profiled::of(model, p, process, &mut formats);
     ProxyPlan {
         name: p.name.as_str().into(),
         id: p.id,
@@ -240,6 +244,7 @@ pub fn compile(
         state,
         front: Arc::new(Frontend::new(process.load.len(), front_maxconn(model, p), p.rate_limit_sessions)),
         loggers,
+        profiled,
         log_count: AtomicU32::new(0),
         bind_names: p.binds.iter().map(|b| b.name.as_deref().map(Into::into)).collect(),
         rules: p.ext.get::<RuleSets>().cloned().map(Arc::new),

@@ -252,12 +252,12 @@ fn content(p: &mut Parsing<'_, '_, '_>, keyword: &'static str) -> Result<Content
         "lf-file" => {
             let word = p.want("'lf-file' expects <file> as argument")?;
             let text = read(p, word)?;
-            Content::Format(p.format(&Word { text, span: word.span })?)
+            Content::Format(p.plain_format(&Word { text, span: word.span })?)
         }
         "string" => Content::Raw(p.want("'string' expects <str> as argument")?.text.clone().into()),
         _ => {
             let word = p.want("'lf-string' expects <fmt> as argument")?;
-            Content::Format(p.format(word)?)
+            Content::Format(p.plain_format(word)?)
         }
     })
 }

@@ -51,6 +51,10 @@ pub enum Action {
     AddHeader(Box<[u8]>, Format),
     /// `del-header`
     DelHeader(NameMatch),
+    /// `do-log`
+    DoLog(Box<super::do_log::DoLog>),
+    /// `add-headers-bin`, `set-headers-bin`, `del-headers-bin`
+    HeadersBin(Box<super::headers_bin::HeadersBin>),
     /// `replace-header` and `replace-value`
     ReplaceHeader {
         /// Name in lower case.
@@ -179,22 +183,7 @@ pub enum Delay {
     Expr(Expr),
 }
 
-/// What `set-timeout` changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Timeout {
-    /// `client`
-    Client,
-    /// `connect`
-    Connect,
-    /// `queue`
-    Queue,
-    /// `server`
-    Server,
-    /// `tarpit`
-    Tarpit,
-    /// `tunnel`
-    Tunnel,
-}
+pub use portcullis_sample::Timeout;
 
 /// Where a `use_backend` rule goes.
 #[derive(Clone, Debug)]

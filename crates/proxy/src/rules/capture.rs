@@ -11,6 +11,7 @@ use portcullis_config::{
     Cx, Diagnostics, Does, Keyword, Line, Mode, Model, ProxyKind, Sections, Severity, Word,
 };
 use portcullis_message::{Head, HeaderId};
+use portcullis_sample::Captured;
 
 /// The rows of this file.
 pub(super) const ROWS: [Keyword; 2] = [
@@ -88,12 +89,12 @@ impl Captures {
     }
     /// A stream begins: room for its captures.
     pub fn begin(&self, facts: &mut Facts<'_>) {
-        facts.request_captures.resize(self.request.len(), None);
-        facts.response_captures.resize(self.response.len(), None);
+        facts.request_captures.begin(self.request.iter().map(|s| s.len));
+        facts.response_captures.begin(self.response.iter().map(|s| s.len));
     }
     /// Keeps what a request's head has.
     pub fn request(&self, head: &Head, facts: &mut Facts<'_>) {
-        self.headers(Direction::Request, head, &mut facts.request_captures);
+        self.headers(Direction::Request, head, &facts.request_captures);
     }
     /// Keeps the cookie of a request: when rules have done with it, or have refused it.
     pub fn request_cookie(&self, head: &Head, facts: &mut Facts<'_>) {
@@ -104,18 +105,18 @@ impl Captures {
     }
     /// Keeps what a response's head has.
     pub fn response(&self, head: &Head, facts: &mut Facts<'_>) {
-        self.headers(Direction::Response, head, &mut facts.response_captures);
+        self.headers(Direction::Response, head, &facts.response_captures);
         if let Some(cookie) = &self.cookie {
             let mut all = head.all(HeaderId::SetCookie).filter_map(persist::response::pair);
             facts.response_cookie = all.find_map(|(name, value)| cookie.of(name, value));
         }
     }
     /// The last field of a name counts.
-    fn headers(&self, direction: Direction, head: &Head, to: &mut [Option<Box<[u8]>>]) {
-        for (slot, kept) in self.slots(direction).iter().zip(to) {
+    fn headers(&self, direction: Direction, head: &Head, to: &Captured) {
+        for (at, slot) in self.slots(direction).iter().enumerate() {
             let Some(name) = &slot.header else { continue };
             if let Some(f) = head.fields().rfind(|f| f.name.eq_ignore_ascii_case(name)) {
-                *kept = Some(cut(f.value, slot.len).into());
+                to.set(at, f.value);
             }
         }
     }
@@ -135,17 +136,16 @@ fn cut(value: &[u8], len: usize) -> &[u8] {
 
 impl Capture {
     /// Evaluates it and keeps the value; in a backend whose frontend has no such capture it does nothing.
-    pub(super) fn run(&self, cx: &mut super::RuleCx<'_, '_>) {
-        let Some(captures) = cx.captures else { return };
-        let Some(slot) = captures.slots(self.direction).get(self.slot) else { return };
-        let value = self.expr.text(&cx.scope()).map(|v| Box::from(cut(&v, slot.len)));
-        let kept = match self.direction {
-            Direction::Request => &mut cx.facts.request_captures,
-            Direction::Response => &mut cx.facts.response_captures,
-        };
-        if let (Some(value), Some(kept)) = (value, kept.get_mut(self.slot)) {
-            *kept = Some(value);
-        }
+    pub(super) fn run(&self, cx: &super::RuleCx<'_, '_>) {
+        let Some(value) = self.expr.text(&cx.scope()) else { return };
+        kept(cx.facts, self.direction).set(self.slot, &value);
+    }
+}
+
+fn kept<'f>(facts: &'f Facts<'_>, direction: Direction) -> &'f Captured {
+    match direction {
+        Direction::Request => &facts.request_captures,
+        Direction::Response => &facts.response_captures,
     }
 }
 

@@ -1,10 +1,12 @@
 //! What rules run on, what they leave behind, and how a rule set ends.
 
-use super::action::Timeout;
 use super::lang::{Direction, Facts, Message, Payload, Random, Scope};
 use crate::filter::Chain;
+use crate::plan::ProxyPlan;
 use crate::reply::{Answer, Pages};
+use crate::worker::Worker;
 use portcullis_message::Head;
+use portcullis_sample::RequestLine;
 use portcullis_transport::clock::Millis;
 use std::any::Any;
 use std::cell::RefCell;
@@ -45,26 +47,12 @@ pub struct Effects {
     pub log_level: Option<Option<u8>>,
     /// `disable-l7-retry`
     pub no_l7_retry: bool,
-    timeouts: [Option<Duration>; 6],
-    /// What is said about the way to the server.
-    pub server: super::socket::ServerSide,
     /// What is to be done to the client's connection; the caller does it whenever `run` returns
     /// ([`super::socket::ClientSide::apply`]).
     pub client: super::socket::ClientSide,
     /// 103 responses that are to be sent to the client now, each complete. The caller takes them whenever `run`
     /// returns.
     pub hints: Vec<Head>,
-}
-
-impl Effects {
-    /// What `set-timeout` said.
-    #[must_use]
-    pub fn timeout(&self, which: Timeout) -> Option<Duration> {
-        self.timeouts[which as usize]
-    }
-    pub(super) fn set_timeout(&mut self, which: Timeout, to: Duration) {
-        self.timeouts[which as usize] = Some(to);
-    }
 }
 
 /// What rules run on.
@@ -83,6 +71,8 @@ pub struct RuleCx<'a, 'f> {
     pub request: Option<&'a mut Head>,
     /// The response, while it is there.
     pub response: Option<&'a mut Head>,
+    /// The request line as received.
+    pub line: Option<&'a RequestLine>,
     /// A head that is not there yet may still come (`tcp-request content` in front of HTTP).
     pub head_pending: bool,
     /// Bytes from the client: all of TCP, the body of HTTP.
@@ -95,6 +85,8 @@ pub struct RuleCx<'a, 'f> {
     pub last_call: bool,
     /// What higher rooms need for fetches of their own.
     pub ext: &'a dyn Any,
+    /// Who logs where (`do-log`).
+    pub log: Option<(&'a Worker, &'a ProxyPlan)>,
     /// Error pages of the proxies.
     pub pages: Pages<'a>,
     /// What rules leave behind.
@@ -103,8 +95,6 @@ pub struct RuleCx<'a, 'f> {
     pub filters: Option<&'a RefCell<Chain>>,
     /// Largest head in bytes (`tune.bufsize`).
     pub limit: usize,
-    /// What the frontend captures.
-    pub captures: Option<&'a super::Captures>,
     /// How much of the body has come, for `wait-for-body`.
     pub body: BodyState,
 }
@@ -125,6 +115,7 @@ impl RuleCx<'_, '_> {
                 self.response.as_deref(),
                 self.head_pending && self.direction == Direction::Response,
             ),
+            line: self.line,
             request_bytes: self.request_bytes,
             response_bytes: self.response_bytes,
             last_call: self.last_call,

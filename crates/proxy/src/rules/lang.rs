@@ -153,8 +153,20 @@ impl<'p, 'c, 'l> Parsing<'p, 'c, 'l> {
     /// # Errors
     /// What is wrong with it.
     pub fn format(&mut self, word: &Word) -> Result<Format, String> {
+        self.compiled(word, Options::rule)
+    }
+
+    /// A log format for what is neither a header field nor a part of the request line.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn plain_format(&mut self, word: &Word) -> Result<Format, String> {
+        self.compiled(word, Options::plain)
+    }
+
+    fn compiled(&mut self, word: &Word, options: fn(Places) -> Options) -> Result<Format, String> {
         let (front, back) = self.places();
-        let options = Options::rule(front | back);
+        let options = options(front | back);
         let (format, warnings) =
             portcullis_sample::Format::compile(&word.text, options, &vocabulary()).map_err(|e| e.0)?;
         for warning in warnings {

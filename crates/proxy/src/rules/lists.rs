@@ -61,7 +61,7 @@ fn format(p: &mut Parsing<'_, '_, '_>, expects: &str) -> Result<Format, String> 
         return Err(expects.to_owned());
     }
     let word = p.want(expects)?;
-    p.format(word)
+    p.plain_format(word)
 }
 
 fn one(p: &mut Parsing<'_, '_, '_>, what: What) -> Result<Parsed, String> {

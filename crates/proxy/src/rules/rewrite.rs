@@ -46,25 +46,28 @@ fn host_changed(head: &mut Head, name: &[u8], value: &[u8]) {
 /// `set-header`
 pub fn set_header(cx: &mut RuleCx<'_, '_>, name: &[u8], format: &Format) -> bool {
     let value = format.bytes(&cx.scope());
-    let limit = cx.limit;
-    let Some(head) = cx.head() else { return false };
-    if !room(head, name.len() + value.len(), limit) {
-        return false;
-    }
-    head.set(name, &value);
-    host_changed(head, name, &value);
-    true
+    put_header(cx, name, &value, true)
 }
 
 /// `add-header`
 pub fn add_header(cx: &mut RuleCx<'_, '_>, name: &[u8], format: &Format) -> bool {
     let value = format.bytes(&cx.scope());
+    put_header(cx, name, &value, false)
+}
+
+/// Adds a field, or (`set`) lets it take the place of those of its name.
+pub fn put_header(cx: &mut RuleCx<'_, '_>, name: &[u8], value: &[u8], set: bool) -> bool {
     let limit = cx.limit;
     let Some(head) = cx.head() else { return false };
     if !room(head, name.len() + value.len(), limit) {
         return false;
     }
-    head.push(name, &value);
+    if set {
+        head.set(name, value);
+        host_changed(head, name, value);
+    } else {
+        head.push(name, value);
+    }
     true
 }
 

@@ -24,6 +24,7 @@ fn check_all(model: &mut Model, diags: &mut Diagnostics) {
     crate::filter::config::check(model, diags);
     super::balance::check(model, diags);
     capture::check(model, diags);
+    crate::outcome::check(model, diags);
     for proxy in &model.proxies {
         let http = proxy.mode == Mode::Http;
         if !http && proxy.ext.get::<Option<Arc<Forwarded>>>().is_some_and(Option::is_some) {

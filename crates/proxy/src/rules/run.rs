@@ -23,6 +23,7 @@ enum Step {
 /// Runs the rules from the cursor on.
 pub fn run(rules: &Rules, cursor: &mut Cursor, cx: &mut RuleCx<'_, '_>) -> Flow {
     let mut hint = None;
+    cx.facts.waiting = None;
     let flow = loop {
         if !cursor.entered {
             cursor.index = rules.jumps.skip(cursor.index, &cx.scope());
@@ -41,10 +42,11 @@ pub fn run(rules: &Rules, cursor: &mut Cursor, cx: &mut RuleCx<'_, '_>) -> Flow 
                 }
             }
         }
+        let step = execute(&rule.action, cursor, cx, &mut hint);
         if rule.action.is_final() {
             cx.facts.last_rule = Some(rule.place);
         }
-        match execute(&rule.action, cursor, cx, &mut hint) {
+        match step {
             Step::Next => {}
             Step::End(flow) => break flow,
             Step::Failed if cursor.lax => {}
@@ -53,6 +55,9 @@ pub fn run(rules: &Rules, cursor: &mut Cursor, cx: &mut RuleCx<'_, '_>) -> Flow 
         *cursor = Cursor { index: cursor.index + 1, lax: cursor.lax, ..Cursor::default() };
     };
     cx.effects.hints.extend(hint);
+    if matches!(flow, Flow::Wait(_)) {
+        cx.facts.waiting = rules.list.get(cursor.index).map(|r| r.place);
+    }
     flow
 }
 
@@ -91,6 +96,11 @@ fn execute(action: &Action, cursor: &mut Cursor, cx: &mut RuleCx<'_, '_>, hint: 
         Action::SetHeader(name, format) => ok(rewrite::set_header(cx, name, format)),
         Action::AddHeader(name, format) => ok(rewrite::add_header(cx, name, format)),
         Action::DelHeader(name) => ok(rewrite::del_header(cx, name)),
+        Action::DoLog(log) => {
+            log.run(cx);
+            Step::Next
+        }
+        Action::HeadersBin(change) => ok(change.run(cx)),
         Action::ReplaceHeader { name, values, regex, with } => {
             ok(rewrite::replace_header(cx, name, *values, regex, with))
         }
@@ -117,7 +127,7 @@ fn execute(action: &Action, cursor: &mut Cursor, cx: &mut RuleCx<'_, '_>, hint: 
         Action::Pause(delay) => pause(delay, cursor, cx),
         Action::SetTimeout(which, delay) => {
             if let Some(time) = evaluate(delay, cx) {
-                cx.effects.set_timeout(*which, time);
+                cx.facts.set_timeout(*which, time);
             }
             Step::Next
         }

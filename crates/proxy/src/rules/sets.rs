@@ -1,6 +1,6 @@
 //! The rule sets of a proxy, as they are kept in its `ext`; those of a named `defaults` section come first.
 
-use super::action::Rule;
+use super::action::{Action, Rule};
 use super::jumps::Jumps;
 use super::lang::{Condition, Scope, Verdict};
 use super::route::Routes;
@@ -113,6 +113,23 @@ impl RuleSets {
     pub fn wish(&self, scope: &Scope<'_>) -> Option<Wish> {
         let applies = |g: &Guard| g.condition.eval(scope) == Verdict::True;
         self.persist.iter().find(|(_, g)| applies(g)).map(|(wish, _)| *wish)
+    }
+
+    /// Profiles that `do-log` rules name.
+    pub(crate) fn named_profiles(&self) -> impl Iterator<Item = (Place, &str)> {
+        let sets = [
+            &self.tcp_connection,
+            &self.tcp_session,
+            &self.tcp_request,
+            &self.tcp_response,
+            &self.http_request,
+            &self.http_response,
+            &self.http_after_response,
+        ];
+        sets.into_iter().flat_map(|s| &s.list).filter_map(|rule| match &rule.action {
+            Action::DoLog(log) => Some((rule.place, log.profile.as_deref()?)),
+            _ => None,
+        })
     }
 
     /// Rules that a section may not share with those of the other side (manual section 4.2 "http-request").

@@ -46,30 +46,15 @@ impl Setting {
         match self.what {
             What::ClientTos => cx.effects.client.set(|c| c.tos = Some(n as u8)),
             What::ClientMark => cx.effects.client.set(|c| c.mark = Some(n as u32)),
-            What::ServerTos => cx.effects.server.tos = Some(n as u8),
-            What::ServerMark => cx.effects.server.mark = Some(n as u32),
-            What::Class => cx.effects.server.class = n.clamp(-2047, 2047) as i32,
-            What::Offset => cx.effects.server.offset = n.clamp(-524_287, 524_287) as i32,
+            What::ServerTos => cx.facts.side.tos = Some(n as u8),
+            What::ServerMark => cx.facts.side.mark = Some(n as u32),
+            What::Class => cx.facts.side.class = n.clamp(-2047, 2047) as i32,
+            What::Offset => cx.facts.side.offset = n.clamp(-524_287, 524_287) as i32,
             What::Retries => {
-                cx.effects.server.retries = u32::try_from(n).ok().filter(|n| *n <= 100);
+                cx.facts.side.retries = u32::try_from(n).ok().filter(|n| *n <= 100);
             }
         }
     }
-}
-
-/// What rules say about the way to the server.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ServerSide {
-    /// `set-bc-tos`
-    pub tos: Option<u8>,
-    /// `set-bc-mark`
-    pub mark: Option<u32>,
-    /// `set-priority-class`
-    pub class: i32,
-    /// `set-priority-offset`, in milliseconds.
-    pub offset: i32,
-    /// `set-retries`
-    pub retries: Option<u32>,
 }
 
 /// What rules want done to the client's connection.

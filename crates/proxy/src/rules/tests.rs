@@ -292,13 +292,14 @@ impl Stage {
             direction,
             request: Some(&mut self.request),
             response: self.response.as_mut(),
+            line: None,
+            log: None,
             head_pending: false,
             request_bytes: self.bytes.map(payload),
             response_bytes: None,
             inspecting: self.bytes.is_some(),
             last_call: self.last_call,
             ext: &(),
-            captures: None,
             pages: Pages { backend: None, frontend: &pages },
             effects: &mut self.effects,
             filters: None,
@@ -597,8 +598,8 @@ fn effects_and_failures() {
     let hints: Vec<usize> = s.effects.hints.iter().map(Head::len).collect();
     assert_eq!(hints, [2, 1]);
     assert!(s.effects.hints.iter().all(|h| h.status == 103));
-    assert_eq!(s.effects.timeout(Timeout::Server), Some(Duration::from_secs(5)));
-    assert_eq!(s.effects.timeout(Timeout::Client), Some(Duration::from_millis(70)));
+    assert_eq!(s.facts.timeout(Timeout::Server), Some(Duration::from_secs(5)));
+    assert_eq!(s.facts.timeout(Timeout::Client), Some(Duration::from_millis(70)));
     assert!(s.effects.no_l7_retry);
 
     let mut s = Stage::new(&["http-request replace-header Host (.*) '\\x4'"]);

@@ -87,7 +87,7 @@ pub(super) fn set_format(p: &mut Parsing<'_, '_, '_>, _: Sets) -> Result<Parsed,
     let (name, rest) = named(p)?;
     let conditions = conditions(&rest)?;
     let text = p.want("expects a format")?;
-    done(name, conditions, Source::Format(p.format(text)?))
+    done(name, conditions, Source::Format(p.plain_format(text)?))
 }
 
 /// `unset-var(<name>)`

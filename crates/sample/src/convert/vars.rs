@@ -2,6 +2,7 @@
 
 use super::bytes;
 use crate::args::{Arg, ArgKind, Args};
+use crate::facts::Captured;
 use crate::row::Convert;
 use crate::scope::Scope;
 use crate::value::{Bytes, Sample, Type, Value};
@@ -212,8 +213,33 @@ fn when<'s>(a: &Args, v: Value<'s>, s: &Scope<'_>) -> Sample<'s> {
     if answer != *negated { v.into() } else { Sample::Missing }
 }
 
+/// `capture-req`, `capture-res`: keeps the value, or fails where there is no place for it.
+fn kept<'s>(list: &Captured, args: &Args, v: Value<'s>) -> Sample<'s> {
+    let slot = args.int(0).and_then(|n| usize::try_from(n).ok());
+    let (Some(slot), Some(text)) = (slot, v.bytes()) else { return Sample::Missing };
+    if list.set(slot, text) { v.into() } else { Sample::Missing }
+}
+
 /// Rows.
 pub const ROWS: &[Convert] = &[
+    Convert::new(
+        "capture-req",
+        Type::Str,
+        Type::Str,
+        "Keeps the input as a capture of the request.",
+        |a, v, s| kept(&s.facts.request_captures, a, v),
+    )
+    .with(1, &[ArgKind::Int])
+    .impure(),
+    Convert::new(
+        "capture-res",
+        Type::Str,
+        Type::Str,
+        "Keeps the input as a capture of the response.",
+        |a, v, s| kept(&s.facts.response_captures, a, v),
+    )
+    .with(1, &[ArgKind::Int])
+    .impure(),
     Convert::new("set-var", Type::Any, Type::Same, "Sets a variable to the input, which goes on.", set)
         .with(1, &[STR, STR, STR, STR, STR])
         .checked(check_set)

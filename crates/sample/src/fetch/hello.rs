@@ -2,7 +2,7 @@
 //! bytes of strangers: whatever they are, it ends and takes no memory beyond the hello's.
 
 use crate::args::{Arg, ArgKind, Args};
-use crate::place::{EITHER_BYTES, REQUEST_BYTES, RESPONSE_BYTES};
+use crate::place::{CLIENT_CONNECTION, EITHER_BYTES, REQUEST_BYTES, RESPONSE_BYTES};
 use crate::row::{Cursor, Fetch, FetchFn, SampleRows};
 use crate::scope::{Direction, Payload, Scope};
 use crate::value::{Sample, Type, Value};
@@ -272,6 +272,11 @@ const fn hello(name: &'static str, output: Type, help: &'static str, eval: Fetch
     Fetch::new(name, output, REQUEST_BYTES, help, eval).impure()
 }
 
+/// One that 3.5 also accepts where there is no buffer yet; it gives nothing there.
+const fn early(name: &'static str, output: Type, help: &'static str, eval: FetchFn) -> Fetch {
+    Fetch::new(name, output, CLIENT_CONNECTION, help, eval).impure()
+}
+
 fn sni<'s>(_: &'s Args, s: &Scope<'s>, _: &mut Cursor) -> Sample<'s> {
     client(s, |h| h.server_name().map(|n| owned(n, true)))
 }
@@ -300,16 +305,16 @@ pub const ROWS: SampleRows = SampleRows {
         hello("req.ssl_ec_ext", Type::Bool, "Are there elliptic curves in the ClientHello?", |_, s, _| {
             client(s, |h| Some(Value::Bool(h.extension(10).is_some())))
         }),
-        hello("req.ssl_cipherlist", Type::Bin, "Ciphers in the ClientHello.", |_, s, _| {
+        early("req.ssl_cipherlist", Type::Bin, "Ciphers in the ClientHello.", |_, s, _| {
             client(s, |h| Some(owned(h.ciphers, false)))
         }),
-        hello("req.ssl_sigalgs", Type::Bin, "Signature algorithms in the ClientHello.", |_, s, _| {
+        early("req.ssl_sigalgs", Type::Bin, "Signature algorithms in the ClientHello.", |_, s, _| {
             client(s, |h| Reader(h.extension(13)?).counted(2).map(|b| owned(b, false)))
         }),
-        hello("req.ssl_supported_groups", Type::Bin, "Groups in the ClientHello.", |_, s, _| {
+        early("req.ssl_supported_groups", Type::Bin, "Groups in the ClientHello.", |_, s, _| {
             client(s, |h| Reader(h.extension(10)?).counted(2).map(|b| owned(b, false)))
         }),
-        hello(
+        early(
             "req.ssl_keyshare_groups",
             Type::Bin,
             "Groups of the key shares in the ClientHello.",

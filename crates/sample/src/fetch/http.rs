@@ -286,45 +286,6 @@ fn names<'s>(head: &Head, delimiter: &[u8]) -> Bytes<'s> {
     Cow::Owned(out)
 }
 
-/// Values of cookies: of `Cookie` headers, or the first pair of each `Set-Cookie`.
-pub(super) fn cookies(head: &Head, response: bool) -> impl Iterator<Item = (&[u8], &[u8])> {
-    let id = if response { HeaderId::SetCookie } else { HeaderId::Cookie };
-    head.all(id)
-        .flat_map(move |v| v.split(|b| *b == b';').take(if response { 1 } else { usize::MAX }))
-        .filter_map(|pair| {
-            let eq = pair.iter().position(|b| *b == b'=')?;
-            Some((values::trim(pair.get(..eq)?), values::trim(pair.get(eq + 1..)?)))
-        })
-}
-
-pub(super) fn cookie<'s>(m: Message<'s>, response: bool, args: &'s Args, cursor: &mut Cursor) -> Sample<'s> {
-    let head = head!(m);
-    let name = args.text(0);
-    let mut hits = cookies(head, response).filter(|(n, _)| name.is_empty() || *n == name).map(|(_, v)| v);
-    if !cursor.all {
-        // the last of this name, but the first of all
-        let hit = if name.is_empty() { hits.next() } else { hits.last() };
-        return hit.map(Value::str).into();
-    }
-    let value = hits.nth(cursor.index as usize);
-    cursor.index += 1;
-    cursor.more = value.is_some();
-    value.map(Value::str).into()
-}
-
-pub(super) fn cookie_count(m: Message<'_>, response: bool, args: &Args) -> Sample<'static> {
-    let name = args.text(0);
-    let count = cookies(head!(m), response).filter(|(n, _)| name.is_empty() || *n == name).count();
-    Value::Int(count as i64).into()
-}
-
-pub(super) fn as_number(s: Sample<'_>) -> Sample<'_> {
-    match s {
-        Sample::There(v) => Value::Int(v.bytes().map_or(0, leading_int)).into(),
-        other => other,
-    }
-}
-
 /// `url_param(name,delimiter)`: a parameter of the query string; the first one for an empty name.
 pub(super) fn parameter<'s>(args: &'s Args, s: &Scope<'s>, cursor: &mut Cursor) -> Sample<'s> {
     let target = head!(s.request).target();
@@ -380,7 +341,6 @@ const VALUE: &str = "A value of a header, of those between commas.";
 const FULL: &str = "A header's whole value.";
 const NUMBER: &str = "A value of a header as an integer.";
 const ADDRESS: &str = "A value of a header as an address.";
-const COOKIE: &str = "Value of a cookie.";
 
 /// Rows.
 pub const ROWS: SampleRows = SampleRows {
@@ -427,7 +387,10 @@ pub const ROWS: SampleRows = SampleRows {
             Type::Int,
             REQUEST,
             "A parameter of the query string as an integer.",
-            |a, s, c| as_number(parameter(a, s, c)),
+            |a, s, c| match parameter(a, s, c) {
+                Sample::There(v) => Value::Int(v.bytes().map_or(0, leading_int)).into(),
+                other => other,
+            },
         )
         .with(0, NAME_TWO)
         .checked(check_parameter),
@@ -471,28 +434,6 @@ pub const ROWS: SampleRows = SampleRows {
         .with(0, NAME),
         Fetch::new("res.hdr_names", Type::Str, RESPONSE, "Names of all headers.", |a, s, _| {
             Value::Str(names(head!(s.response), a.text(0))).into()
-        })
-        .with(0, NAME),
-        Fetch::new("cook", Type::Str, REQUEST, COOKIE, |a, s, c| cookie(s.request, false, a, c))
-            .with(0, NAME),
-        Fetch::new("req.cook", Type::Str, REQUEST, COOKIE, |a, s, c| cookie(s.request, false, a, c))
-            .with(0, NAME),
-        Fetch::new("req.cook_cnt", Type::Int, REQUEST, "How often the cookie is there.", |a, s, _| {
-            cookie_count(s.request, false, a)
-        })
-        .with(0, NAME),
-        Fetch::new("req.cook_val", Type::Int, REQUEST, COOKIE, |a, s, c| {
-            as_number(cookie(s.request, false, a, c))
-        })
-        .with(0, NAME),
-        Fetch::new("res.cook", Type::Str, RESPONSE, COOKIE, |a, s, c| cookie(s.response, true, a, c))
-            .with(0, NAME),
-        Fetch::new("res.cook_cnt", Type::Int, RESPONSE, "How often the cookie is set.", |a, s, _| {
-            cookie_count(s.response, true, a)
-        })
-        .with(0, NAME),
-        Fetch::new("res.cook_val", Type::Int, RESPONSE, COOKIE, |a, s, c| {
-            as_number(cookie(s.response, true, a, c))
         })
         .with(0, NAME),
         Fetch::new("status", Type::Int, RESPONSE_LINE, "Status code of the response.", status),

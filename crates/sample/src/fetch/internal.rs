@@ -19,6 +19,10 @@ fn int(n: impl Into<i64>) -> Sample<'static> {
 fn count(n: u64) -> Sample<'static> {
     Value::Int(i64::try_from(n).unwrap_or(i64::MAX)).into()
 }
+/// A count that only a stream has.
+fn stream(s: &Scope<'_>, n: u64) -> Sample<'static> {
+    if s.facts.stream { count(n) } else { Sample::Missing }
+}
 /// Seconds, milliseconds or microseconds, as argument `unit` says, with this many of them added.
 fn clock(t: Duration, args: &Args, unit: usize, add: i64) -> Sample<'static> {
     let n = match args.text(unit) {
@@ -122,19 +126,28 @@ pub const ROWS: SampleRows = SampleRows {
         })
         .impure(),
         Fetch::new("bytes_in", Type::Int, REQUEST_COUNTERS, "Bytes from the client.", |_, s, _| {
-            count(s.facts.bytes_up)
+            stream(s, s.facts.bytes_up)
         })
         .impure(),
         Fetch::new("req.bytes_in", Type::Int, REQUEST_COUNTERS, "Bytes from the client.", |_, s, _| {
-            count(s.facts.bytes_up)
+            stream(s, s.facts.bytes_up)
         })
         .impure(),
         Fetch::new("bytes_out", Type::Int, REQUEST_END, "Bytes to the client.", |_, s, _| {
-            count(s.facts.bytes_down)
+            stream(s, s.facts.bytes_down)
         })
         .impure(),
         Fetch::new("res.bytes_in", Type::Int, REQUEST_END, "Bytes from the server.", |_, s, _| {
-            count(s.facts.bytes_down)
+            stream(s, s.facts.bytes_down)
+        })
+        .impure(),
+        Fetch::new("req.bytes_out", Type::Int, REQUEST_COUNTERS, "Bytes to the server.", |_, s, _| {
+            stream(s, if s.facts.timers.connect >= 0 { s.facts.bytes_up } else { 0 })
+        })
+        .impure(),
+        Fetch::new("res.bytes_out", Type::Int, REQUEST_END, "Bytes to the client.", |_, s, _| {
+            let answered = s.facts.bytes_answered;
+            stream(s, if answered > 0 { answered } else { s.facts.bytes_down })
         })
         .impure(),
         Fetch::new("fc.timer.handshake", Type::Int, CLIENT_CONNECTION, "Th, in ms.", |_, s, _| {

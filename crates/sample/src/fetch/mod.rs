@@ -1,12 +1,16 @@
 //! Sample fetches (manual sections 7.3.2 to 7.3.6).
 
+mod acls;
 pub(crate) mod auth;
 pub mod bytes;
 pub mod connection;
 pub mod constant;
+mod cookies;
+mod distcc;
 mod hello;
 pub mod http;
 pub mod internal;
+pub mod link;
 mod request;
 pub mod tls;
 mod variables;
@@ -33,8 +37,15 @@ macro_rules! derived {
 }
 
 /// Rows.
-pub const ROWS: [SampleRows; 16] = [
+pub const ROWS: [SampleRows; 23] = [
     constant::ROWS,
+    acls::ROWS,
+    cookies::ROWS,
+    distcc::ROWS,
+    link::ROWS[0],
+    link::ROWS[1],
+    link::ROWS[2],
+    link::ROWS[3],
     connection::ROWS,
     http::ROWS,
     request::ROWS,

@@ -1,9 +1,10 @@
-//! More of HTTP messages: hashes of the target, cookies' old names, captures, parameters of bodies, headers in binary.
+//! More of HTTP messages: hashes of the target, captures, parameters of bodies, headers in binary.
 
-use super::http::{as_number, check_parameter, cookie, cookie_count, cookies, joined, parameter, path};
+use super::http::{check_parameter, joined, parameter, path};
 use crate::args::{ArgKind, Args};
 use crate::convert::{avalanche, sdbm};
-use crate::place::{CLIENT_CONNECTION, INTERNAL, REQUEST, REQUEST_LINE, RESPONSE, RESPONSE_LINE};
+use crate::facts::Captured;
+use crate::place::{CLIENT_CONNECTION, CONSTANT, INTERNAL, REQUEST, REQUEST_LINE, RESPONSE, RESPONSE_LINE};
 use crate::row::{Cursor, Fetch, SampleRows};
 use crate::scope::{Message, Scope};
 use crate::value::{Sample, Type, Value};
@@ -36,19 +37,6 @@ fn with_source<'s>(hash: u32, s: &Scope<'s>) -> Sample<'s> {
         _ => return Sample::Missing,
     }
     Value::Bin(Cow::Owned(out)).into()
-}
-
-fn names<'s>(m: Message<'s>, response: bool, a: &Args) -> Sample<'s> {
-    let head = head!(m);
-    let delimiter = a.text(0).first().copied().unwrap_or(b',');
-    let mut out = Vec::new();
-    for (i, (name, _)) in cookies(head, response).enumerate() {
-        if i > 0 {
-            out.push(delimiter);
-        }
-        out.extend_from_slice(name);
-    }
-    Value::Str(Cow::Owned(out)).into()
 }
 
 /// A length as SPOE writes it.
@@ -96,13 +84,18 @@ fn body_parameter<'s>(a: &'s Args, s: &Scope<'s>, cursor: &mut Cursor) -> Sample
     value.map(Value::bin).into()
 }
 
-fn captured<'s>(list: &'s [Option<Box<[u8]>>], a: &Args) -> Sample<'s> {
+fn captured(list: &Captured, a: &Args) -> Sample<'static> {
     let index = a.int(0).and_then(|n| usize::try_from(n).ok());
-    index.and_then(|i| list.get(i)?.as_deref()).map(Value::str).into()
+    index.and_then(|i| list.get(i)).map(|b| Value::Str(Cow::Owned(b.into_vec()))).into()
 }
 
 /// The request line as received, or as it is while it has not been noted yet.
 fn line<'s>(s: &Scope<'s>, part: usize) -> Option<&'s [u8]> {
+    if let ([b"", ..], Some(line)) = (s.facts.request_line, s.line)
+        && let Some(kept @ [_, ..]) = line.parts().get(part)
+    {
+        return Some(kept);
+    }
     match (s.facts.request_line, s.request) {
         ([b"", ..], Message::Here(h)) => match part {
             0 => Some(h.method()),
@@ -149,9 +142,7 @@ fn check_uuid(args: &mut Args) -> Result<(), String> {
     }
 }
 
-const NAME: &[ArgKind] = &[ArgKind::Str];
 const INDEX: &[ArgKind] = &[ArgKind::Int];
-const COOKIE: &str = "Value of a cookie.";
 
 /// Rows.
 pub const ROWS: SampleRows = SampleRows {
@@ -168,34 +159,6 @@ pub const ROWS: SampleRows = SampleRows {
         Fetch::new("url32+src", Type::Bin, REQUEST, "`url32`, and the client's address.", |_, s, _| {
             with_source(hash_of_url(head!(s.request)), s)
         }),
-        Fetch::new("req.cook_names", Type::Str, REQUEST, "Names of all cookies.", |a, s, _| {
-            names(s.request, false, a)
-        })
-        .with(0, NAME),
-        Fetch::new("res.cook_names", Type::Str, RESPONSE, "Names of all cookies.", |a, s, _| {
-            names(s.response, true, a)
-        })
-        .with(0, NAME),
-        Fetch::new("cookie", Type::Str, REQUEST, COOKIE, |a, s, c| cookie(s.request, false, a, c))
-            .with(0, NAME),
-        Fetch::new("cook_cnt", Type::Int, REQUEST, "How often the cookie is there.", |a, s, _| {
-            cookie_count(s.request, false, a)
-        })
-        .with(0, NAME),
-        Fetch::new("cook_val", Type::Int, REQUEST, COOKIE, |a, s, c| {
-            as_number(cookie(s.request, false, a, c))
-        })
-        .with(0, NAME),
-        Fetch::new("scook", Type::Str, RESPONSE, COOKIE, |a, s, c| cookie(s.response, true, a, c))
-            .with(0, NAME),
-        Fetch::new("scook_cnt", Type::Int, RESPONSE, "How often the cookie is set.", |a, s, _| {
-            cookie_count(s.response, true, a)
-        })
-        .with(0, NAME),
-        Fetch::new("scook_val", Type::Int, RESPONSE, COOKIE, |a, s, c| {
-            as_number(cookie(s.response, true, a, c))
-        })
-        .with(0, NAME),
         Fetch::new("urlp_val", Type::Int, REQUEST, "A parameter as an integer.", number)
             .with(0, &[ArgKind::Str, ArgKind::Str, ArgKind::Str])
             .checked(check_parameter),
@@ -233,15 +196,15 @@ pub const ROWS: SampleRows = SampleRows {
         Fetch::new("capture.req.ver", Type::Str, REQUEST_LINE, "The version as received.", |_, s, _| {
             line(s, 2).map(Value::str).into()
         }),
-        Fetch::new("capture.res.ver", Type::Str, RESPONSE_LINE, "Version of the response.", |_, s, _| {
+        Fetch::new("capture.res.ver", Type::Str, REQUEST_LINE, "Version of the response.", |_, s, _| {
             let h = head!(s.response);
             Value::str(if h.version.minor == 0 { b"HTTP/1.0" } else { b"HTTP/1.1" }).into()
         }),
-        Fetch::new("unique-id", Type::Str, REQUEST_LINE, "The stream's unique id.", |_, s, _| {
+        Fetch::new("unique-id", Type::Str, CONSTANT, "The stream's unique id.", |_, s, _| {
             s.unique_id().map(Value::str).into()
         })
         .impure(),
-        Fetch::new("uuid", Type::Str, INTERNAL, "A UUID of version 4 or 7.", uuid)
+        Fetch::new("uuid", Type::Str, CONSTANT, "A UUID of version 4 or 7.", uuid)
             .with(0, INDEX)
             .checked(check_uuid)
             .impure(),
@@ -252,7 +215,7 @@ pub const ROWS: SampleRows = SampleRows {
             Value::Bool(crate::facts::stopping()).into()
         })
         .impure(),
-        Fetch::new("quic_enabled", Type::Bool, INTERNAL, "Is QUIC there?", |_, _, _| Sample::Missing),
+        Fetch::new("quic_enabled", Type::Bool, CONSTANT, "Is QUIC there?", |_, _, _| Sample::Missing),
         Fetch::new("fc_rcvd_proxy", Type::Bool, CLIENT_CONNECTION, "Did a PROXY header come?", |_, s, _| {
             Value::Bool(s.facts.proxied).into()
         }),

@@ -1,37 +1,13 @@
 //! Samples of TLS on both sides (manual section 7.3.4), and of what ended a client's connection (section 7.3.3).
 
 use crate::args::{ArgKind, Args};
-use crate::place::{CLIENT_CONNECTION, CLIENT_SESSION, RESPONSE_LINE};
+use crate::place::{CLIENT_SESSION, RESPONSE_LINE};
 use crate::row::{Fetch, FetchFn, SampleRows};
 use crate::scope::Scope;
 use crate::value::{Sample, Type, Value};
 use portcullis_tls::der;
 use portcullis_tls::info::Info;
 use portcullis_tls::x509::{self, Cert};
-
-/// Errors of connections, in HAProxy's numbers: name and message.
-pub const ERRORS: &[(u8, &str, &str)] = &[
-    (0, "-", "Success"),
-    (8, "CANT_BIND", "Can't bind to source address"),
-    (11, "ABORTED", "Connection aborted before any data was exchanged"),
-    (12, "PRX_EMPTY", "Connection closed while waiting for PROXY protocol header"),
-    (13, "PRX_ABORT", "Connection error while waiting for PROXY protocol header"),
-    (14, "PRX_TIMEOUT", "Timeout while waiting for PROXY protocol header"),
-    (15, "PRX_TRUNCATED", "Truncated PROXY protocol header received"),
-    (24, "SSL_EMPTY", "Connection closed during SSL handshake"),
-    (25, "SSL_ABORT", "Connection error during SSL handshake"),
-    (26, "SSL_TIMEOUT", "Timeout during SSL handshake"),
-    (30, "SSL_CA_FAIL", "SSL client CA chain cannot be verified"),
-    (31, "SSL_CRT_FAIL", "SSL client certificate not trusted"),
-    (34, "SSL_HANDSHAKE", "SSL handshake failure"),
-];
-
-/// The number of an error, by its message.
-#[must_use]
-pub fn connection_error(message: &str) -> u8 {
-    let message = message.split(" (").next().unwrap_or(message);
-    ERRORS.iter().find(|(.., m)| *m == message).map_or(0, |(id, ..)| *id)
-}
 
 fn bytes(b: Option<&[u8]>) -> Sample<'_> {
     b.map(|b| Value::Bin(b.into())).into()
@@ -240,11 +216,6 @@ fn list(s: &Scope<'_>, id: u16, width: usize) -> Option<Vec<u8>> {
     let hello = Hello::of(fc(s)?.hello.as_deref()?)?;
     let mut content = hello.extension(id)?;
     counted(&mut content, width).map(<[u8]>::to_vec)
-}
-
-fn error(s: &Scope<'_>) -> (u8, &'static str, &'static str) {
-    let n = s.facts.connection_error;
-    ERRORS.iter().copied().find(|(id, ..)| *id == n).unwrap_or((n, "-", ""))
 }
 
 const DN: &[ArgKind] = &[ArgKind::Str, ArgKind::Int, ArgKind::Str];
@@ -462,18 +433,6 @@ static OTHERS: &[Fetch] = &[
         pairs(list(s, 43, 1), a)
     })
     .with(0, FILTER),
-    Fetch::new(
-        "fc_err",
-        Type::Int,
-        CLIENT_CONNECTION,
-        "What ended the client's connection early; 0: nothing.",
-        |_, s, _| int(s.facts.connection_error),
-    ),
-    Fetch::new("fc_err_name", Type::Str, CLIENT_CONNECTION, "Its name.", |_, s, _| match error(s) {
-        (0, ..) => Sample::Missing,
-        (_, name, _) => word(name),
-    }),
-    Fetch::new("fc_err_str", Type::Str, CLIENT_CONNECTION, "The same in words.", |_, s, _| word(error(s).2)),
 ];
 
 const fn table(fetches: &'static [Fetch]) -> SampleRows {

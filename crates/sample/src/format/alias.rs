@@ -2,8 +2,9 @@
 
 use super::Flags;
 use super::escape::{header, nothing, quoted, text, url};
+use crate::facts::Captured;
 use crate::number::{hex, padded, signed, unsigned, v4};
-use crate::scope::Scope;
+use crate::scope::{RequestLine, Scope};
 use portcullis_message::date::{Civil, MONTHS};
 use portcullis_message::uri;
 use portcullis_sys::localtime::{host_name, local_time};
@@ -91,6 +92,52 @@ aliases! {
     "trl" RequestLocal "request date in local time",
     "ts" Termination "termination state",
     "tsc" TerminationCookie "termination state with cookies",
+}
+
+/// What kind of value an alias gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    Text,
+    Number,
+    /// Text from outside, escaped.
+    Escaped,
+    /// All captures in one text.
+    Captures,
+    /// Each capture by itself.
+    Lists,
+}
+
+impl Alias {
+    pub(super) fn look(self) -> Look {
+        use Alias::*;
+        match self {
+            BytesRead | Status | RequestTime | ActiveTime | ConnectTime | DataTime | HandshakeTime
+            | IdleTime | WholeRequestTime | ResponseTime | AcceptUnix | TotalTime | UserTime | QueueTime
+            | BytesUploaded | ActConn | BeConn | BackendPort | BackendQueue | ClientPort | FeConn
+            | FrontendPort | LogCount | Millis | Pid | Retries | RequestCount | SrvConn | ServerPort
+            | ServerQueue => Look::Number,
+            Request | Target | Path | PathOnly | Query | Method | HttpVersion | FrontendTransport => {
+                Look::Escaped
+            }
+            RequestHeaders | ResponseHeaders => Look::Captures,
+            RequestHeadersClf | ResponseHeadersClf => Look::Lists,
+            _ => Look::Text,
+        }
+    }
+    /// Captures one by one, escaped for logs.
+    pub(super) fn captured(self, scope: &Scope<'_>) -> Vec<Vec<u8>> {
+        let list = match self {
+            Alias::RequestHeadersClf => &scope.facts.request_captures,
+            _ => &scope.facts.response_captures,
+        };
+        let mut all = Vec::new();
+        list.each(|_, c| {
+            let mut text = Vec::new();
+            header(c.unwrap_or(&[]), Flags::empty(), &mut text);
+            all.push(text);
+        });
+        all
+    }
 }
 
 /// Appends an alias.
@@ -337,8 +384,10 @@ fn request(alias: Alias, flags: Flags, scope: &Scope<'_>, out: &mut Vec<u8>) {
 
 /// As received; while rules run, the facts may not have it yet.
 fn request_line<'s>(scope: &Scope<'s>) -> [&'s [u8]; 3] {
-    match (scope.facts.request_line, scope.request.head()) {
-        ([b"", ..], Some(h)) => {
+    let line = scope.facts.request_line;
+    match (line, scope.line.map(RequestLine::parts), scope.request.head()) {
+        ([b"", ..], Some(line @ [[_, ..], ..]), _) => line,
+        ([b"", ..], _, Some(h)) => {
             let version: &[u8] = match (h.version.major, h.version.minor) {
                 (1, 0) => b"HTTP/1.0",
                 (1, _) => b"HTTP/1.1",
@@ -348,27 +397,27 @@ fn request_line<'s>(scope: &Scope<'s>) -> [&'s [u8]; 3] {
             };
             [h.method(), h.target(), version]
         }
-        (line, _) => line,
+        _ => line,
     }
 }
 
 /// `{a|b}`; nothing when the frontend captures nothing.
-fn captures(list: &[Option<Box<[u8]>>], flags: Flags, out: &mut Vec<u8>) {
+fn captures(list: &Captured, flags: Flags, out: &mut Vec<u8>) {
     if list.is_empty() {
         return;
     }
     quoted(flags, out, |out| {
-        for (i, c) in list.iter().enumerate() {
+        list.each(|i, c| {
             out.push(if i == 0 { b'{' } else { b'|' });
-            header(c.as_deref().unwrap_or(&[]), flags, out);
-        }
+            header(c.unwrap_or(&[]), flags, out);
+        });
         out.push(b'}');
     });
 }
 
 /// `a b`, each in quotes if asked for.
-fn captures_clf(list: &[Option<Box<[u8]>>], flags: Flags, out: &mut Vec<u8>) {
-    for (i, c) in list.iter().enumerate() {
+fn captures_clf(list: &Captured, flags: Flags, out: &mut Vec<u8>) {
+    list.each(|i, c| {
         if i > 0 {
             out.push(b' ');
         }
@@ -376,5 +425,5 @@ fn captures_clf(list: &[Option<Box<[u8]>>], flags: Flags, out: &mut Vec<u8>) {
             Some(c) => quoted(flags, out, |out| header(c, flags, out)),
             None => nothing(flags, out),
         }
-    }
+    });
 }

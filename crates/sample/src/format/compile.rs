@@ -1,7 +1,8 @@
 //! From text to items.
 
 use super::alias::Alias;
-use super::{Flags, Format, Item, Style};
+use super::encode::{Encoding, Kind};
+use super::{Flags, Format, Item, Style, Typed};
 use crate::expr::Expr;
 use crate::place::{Places, REQUEST_BYTES, RESPONSE_BYTES};
 use crate::row::Vocabulary;
@@ -23,7 +24,14 @@ impl Options {
     pub const fn rule(places: Places) -> Self {
         Self { places, style: Style::Http }
     }
+    /// The same for what is neither a header field nor a part of the request line.
+    #[must_use]
+    pub const fn plain(places: Places) -> Self {
+        Self { places, style: Style::Plain }
+    }
 }
+
+const ENCODINGS: Flags = Flags::JSON.union(Flags::CBOR);
 
 /// What is wrong with a format: HAProxy's message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +53,8 @@ struct Compiler<'a> {
     vocabulary: &'a Vocabulary,
     flags: Flags,
     items: Vec<Item>,
+    /// Name and type of the item that comes next.
+    named: Option<(Box<str>, Option<Kind>)>,
     text: Vec<u8>,
     warnings: Vec<String>,
 }
@@ -62,6 +72,7 @@ impl Format {
         let flags = match options.style {
             Style::Log => Flags::MANDATORY,
             Style::Http => Flags::HTTP,
+            Style::Plain => Flags::empty(),
         };
         let mut c = Compiler {
             whole: text,
@@ -69,12 +80,14 @@ impl Format {
             vocabulary,
             flags,
             items: Vec::new(),
+            named: None,
             text: Vec::new(),
             warnings: Vec::new(),
         };
         c.all()?;
         let text = String::from_utf8_lossy(text).into();
-        Ok((Format { items: c.items, text }, c.warnings))
+        let (encoding, binary) = (Encoding::of(c.flags), c.flags.contains(Flags::BIN));
+        Ok((Format { items: c.items, text, encoding, binary }, c.warnings))
     }
 }
 
@@ -127,7 +140,7 @@ impl Compiler<'_> {
             let Some(end) = inside.iter().position(|b| *b == b'}') else {
                 return bad(format!("truncated line after '{}'.", String::from_utf8_lossy(inside)));
             };
-            flags = self.modify(inside.get(..end).unwrap_or(&[]))?;
+            flags = self.modify(inside.get(..end).unwrap_or(&[]));
             at += end + 2;
             if !matches!(self.whole.get(at), Some(b) if b.is_ascii_alphanumeric() || *b == b'[') {
                 return bad(format!(
@@ -148,27 +161,41 @@ impl Compiler<'_> {
         }
     }
 
-    /// `(name:type)`: only encodings would use it.
-    fn name(&self, at: usize) -> Result<usize, FormatError> {
+    /// `(name:type)`
+    fn name(&mut self, at: usize) -> Result<usize, FormatError> {
         let inside = self.rest(at + 1);
         let Some(end) = inside.iter().position(|b| *b == b')') else {
             return bad("invalid character in custom name near '.");
         };
         let text = String::from_utf8_lossy(inside.get(..end).unwrap_or(&[])).into_owned();
-        if let Some((name, kind)) = text.split_once(':')
-            && !matches!(kind, "str" | "sint" | "bool" | "raw")
-        {
+        let (name, kind) = match text.split_once(':') {
+            None => (text.as_str(), None),
+            Some((name, kind)) => match Kind::of(kind) {
+                Some(known) => (name, Some(known)),
+                None => {
+                    return bad(format!(
+                        "unexpected output type '{kind}' at position {} line : '{}'. Supported types are: str, sint, bool, raw.",
+                        at + name.len() + 2,
+                        String::from_utf8_lossy(self.whole)
+                    ));
+                }
+            },
+        };
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_') || b >= 128;
+        if let Some(wrong) = name.bytes().position(|b| !allowed(b)) {
             return bad(format!(
-                "unexpected output type '{kind}' at position {} line : '{}'. Supported types are: str, sint, bool, raw.",
-                at + name.len() + 2,
+                "invalid character in custom name near '{}' at position {} line : '{}'.",
+                name.get(wrong..).and_then(|n| n.chars().next()).unwrap_or(' '),
+                at + wrong + 1,
                 String::from_utf8_lossy(self.whole)
             ));
         }
+        self.named = Some((name.into(), kind));
         Ok(at + end + 2)
     }
 
     /// Flags added and removed; names that nobody knows are passed over, as HAProxy does.
-    fn modify(&self, text: &[u8]) -> Result<Flags, FormatError> {
+    fn modify(&self, text: &[u8]) -> Flags {
         let mut flags = self.flags;
         for word in text.split(|b| *b == b',') {
             let (add, name) = match word.split_first() {
@@ -176,22 +203,25 @@ impl Compiler<'_> {
                 Some((b'+', n)) => (true, n),
                 _ => (true, word),
             };
-            if add && matches!(name, b"json" | b"cbor") {
-                return bad(format!("encoding '{}' is not supported yet.", String::from_utf8_lossy(name)));
-            }
             let flag = match name.first() {
+                _ if name == b"json" => Flags::JSON,
+                _ if name == b"cbor" => Flags::CBOR,
+                _ if name == b"bin" => Flags::BIN,
                 Some(b'Q') => Flags::QUOTE,
                 Some(b'X') => Flags::HEX,
                 Some(b'E') => Flags::ESCAPE,
                 Some(b'M') => Flags::MANDATORY,
                 _ => continue,
             };
-            flags.set(flag, add);
+            // of two encodings the first one stays
+            if !(add && flag.intersects(ENCODINGS) && flags.intersects(ENCODINGS)) {
+                flags.set(flag, add);
+            }
         }
         if self.options.style == Style::Http {
             flags.remove(Flags::QUOTE | Flags::MANDATORY);
         }
-        Ok(flags)
+        flags
     }
 
     fn alias(&mut self, at: usize, flags: Flags) -> Result<usize, FormatError> {
@@ -199,19 +229,35 @@ impl Compiler<'_> {
         let len = rest.iter().position(|b| !b.is_ascii_alphanumeric()).unwrap_or(rest.len());
         let name = String::from_utf8_lossy(rest.get(..len).unwrap_or(rest)).into_owned();
         if name == "o" {
+            self.named = None;
             self.flags = flags;
             return Ok(at + len);
         }
         match Alias::ALL.iter().find(|a| a.0 == name) {
             Some((_, alias, _)) => {
                 self.end_text();
-                self.items.push(Item::Alias(*alias, flags));
+                let flags = self.bare(flags);
+                self.push(Item::Alias(*alias, flags.0), flags.1);
                 Ok(at + len)
             }
             None => bad(format!(
                 "no such format alias '{name}'. If you wanted to emit the '%' character verbatim, you need to use '%%'."
             )),
         }
+    }
+
+    /// The flags of an item without its encoding, and its encoding. `bin` is for the whole format only.
+    fn bare(&self, flags: Flags) -> (Flags, Option<Encoding>) {
+        let whole = self.flags & Flags::BIN;
+        ((flags - ENCODINGS - Flags::BIN) | whole, Encoding::of(flags))
+    }
+
+    fn push(&mut self, item: Item, encoding: Option<Encoding>) {
+        let (name, kind) = self.named.take().unwrap_or_default();
+        if name.is_empty() && kind.is_none() && encoding.is_none() {
+            return self.items.push(item);
+        }
+        self.items.push(Item::Typed(Box::new(Typed { name, kind, encoding, item })));
     }
 
     fn expression(&mut self, at: usize, flags: Flags) -> Result<usize, FormatError> {
@@ -246,7 +292,8 @@ impl Compiler<'_> {
                 .push(format!("L6 sample fetch <{}> ignored in HTTP log-format string.", fetch.name));
         }
         self.end_text();
-        self.items.push(Item::Expr(Box::new(expr), flags));
+        let flags = self.bare(flags);
+        self.push(Item::Expr(Box::new(expr), flags.0), flags.1);
         Ok(at + used + 1)
     }
 }

@@ -3,6 +3,7 @@
 mod alias;
 mod builtin;
 mod compile;
+mod encode;
 mod escape;
 
 pub use builtin::{
@@ -30,6 +31,12 @@ bitflags::bitflags! {
         const MANDATORY = 8;
         /// For HTTP: no quotes, forbidden characters percent-encoded.
         const HTTP = 16;
+        /// `bin`: binary samples as they are; for a whole format only.
+        const BIN = 32;
+        /// `json`
+        const JSON = 64;
+        /// `cbor`
+        const CBOR = 128;
     }
 }
 
@@ -43,6 +50,8 @@ bitflags::bitflags! {
         const SERVER_SOURCE = 2;
         /// The count of log lines.
         const LOG_COUNT = 4;
+        /// What the kernel knew of the connection to the server.
+        const TCP_INFO = 8;
     }
 }
 
@@ -52,8 +61,10 @@ pub enum Style {
     /// `log-format` and its kin: runs of blanks are one, nothing is shown as a dash.
     #[default]
     Log,
-    /// Headers, bodies, and all else: text as it stands, nothing is empty.
+    /// Header fields and parts of the request line: text as it stands, no quotes, what may not be there encoded.
     Http,
+    /// Bodies, variables, maps: text as it stands.
+    Plain,
 }
 
 /// One item.
@@ -64,6 +75,29 @@ enum Item {
     Blank,
     Alias(Alias, Flags),
     Expr(Box<Expr>, Flags),
+    /// One with a name, a type or an encoding of its own.
+    Typed(Box<Typed>),
+}
+
+/// What `%(name:type)` and `%{+json}` say of an item.
+#[derive(Clone, Debug)]
+struct Typed {
+    /// May be empty.
+    name: Box<str>,
+    kind: Option<encode::Kind>,
+    /// The encoding of this item, where the format has none.
+    encoding: Option<encode::Encoding>,
+    item: Item,
+}
+
+impl Item {
+    /// Without its name and type.
+    fn inner(&self) -> &Item {
+        match self {
+            Item::Typed(t) => &t.item,
+            other => other,
+        }
+    }
 }
 
 /// A compiled format.
@@ -71,6 +105,10 @@ enum Item {
 pub struct Format {
     items: Vec<Item>,
     text: Box<str>,
+    /// `%{+json}o`, `%{+cbor}o`
+    encoding: Option<encode::Encoding>,
+    /// `%{+bin}o`
+    binary: bool,
 }
 
 impl Format {
@@ -83,6 +121,7 @@ impl Format {
     #[must_use]
     pub fn constant(&self) -> Option<&[u8]> {
         match &*self.items {
+            _ if self.encoding.is_some() => None,
             [] => Some(b""),
             [Item::Text(t)] => Some(t),
             _ => None,
@@ -91,10 +130,11 @@ impl Format {
     /// What must be found out for it. An expression may need any address.
     #[must_use]
     pub fn needs(&self) -> Needs {
-        let of = |item: &Item| match item {
+        let of = |item: &Item| match item.inner() {
             Item::Alias(Alias::FrontendIp | Alias::FrontendPort, _) => Needs::DESTINATION,
             Item::Alias(Alias::BackendIp | Alias::BackendPort, _) => Needs::SERVER_SOURCE,
             Item::Alias(Alias::LogCount, _) => Needs::LOG_COUNT,
+            Item::Expr(e, _) if e.fetch().name.starts_with("bc_rtt") => Needs::TCP_INFO,
             Item::Expr(..) => Needs::DESTINATION | Needs::SERVER_SOURCE,
             _ => Needs::empty(),
         };
@@ -102,7 +142,7 @@ impl Format {
     }
     /// The expressions in it.
     pub fn expressions(&self) -> impl Iterator<Item = &Expr> {
-        self.items.iter().filter_map(|i| match i {
+        self.items.iter().filter_map(|i| match i.inner() {
             Item::Expr(e, _) => Some(&**e),
             _ => None,
         })
@@ -111,6 +151,9 @@ impl Format {
     /// Appends what it gives. Data that is still to come counts as missing.
     #[inline]
     pub fn run(&self, scope: &Scope<'_>, out: &mut Vec<u8>) {
+        if let Some(encoding) = self.encoding {
+            return encode::format(self, encoding, scope, out);
+        }
         let mut blank = true;
         for item in &self.items {
             let before = out.len();
@@ -123,16 +166,31 @@ impl Format {
                     }
                     continue;
                 }
-                Item::Alias(a, flags) => alias::write(*a, *flags, scope, out),
-                Item::Expr(e, flags) => expression(e, *flags, scope, out),
+                Item::Typed(typed) => match typed.encoding {
+                    Some(encoding) => encode::item(typed, encoding, self.binary, scope, out),
+                    None => plain(&typed.item, scope, out),
+                },
+                item => plain(item, scope, out),
             }
             blank = blank && out.len() == before;
         }
     }
 }
 
+#[inline]
+fn plain(item: &Item, scope: &Scope<'_>, out: &mut Vec<u8>) {
+    match item {
+        Item::Alias(a, flags) => alias::write(*a, *flags, scope, out),
+        Item::Expr(e, flags) => expression(e, *flags, scope, out),
+        Item::Text(_) | Item::Blank | Item::Typed(_) => {}
+    }
+}
+
 fn expression(e: &Expr, flags: Flags, scope: &Scope<'_>, out: &mut Vec<u8>) {
     let value = match e.eval(scope) {
+        Sample::There(Value::Bin(b)) if flags.contains(Flags::BIN) => {
+            return if b.is_empty() { escape::nothing(flags, out) } else { out.extend_from_slice(&b) };
+        }
         Sample::There(Value::Bin(b)) => Value::Bin(b).cast(Type::Str),
         Sample::There(v) => Some(v),
         _ => None,

@@ -85,12 +85,12 @@ impl Loggers {
         lines: &[LogTarget],
         global: &[LogTarget],
         tag: Option<&str>,
-    ) -> Result<Self, (LogTarget, io::Error)> {
+    ) -> Result<Self, Box<(LogTarget, io::Error)>> {
         let mut list = Vec::new();
         for line in lines {
             let all = if line.global { global } else { std::slice::from_ref(line) };
             for target in all.iter().filter(|t| !t.global) {
-                list.push(logger(sinks, target, tag).map_err(|e| (target.clone(), e))?);
+                list.push(logger(sinks, target, tag).map_err(|e| Box::new((target.clone(), e)))?);
             }
         }
         let wants_data = list.iter().any(|l| l.1);

@@ -23,6 +23,7 @@ fn target(host: Host, port: u16) -> LogTarget {
         len: 1024,
         format: LogFraming::Unspecified,
         sample: None,
+        profile: None,
         facility: 16,
         max_level: 7,
         min_level: 0,

@@ -79,7 +79,7 @@ impl Ways {
         let due = Due {
             client: Millis::NEVER,
             server: Millis::NEVER,
-            client_timeout: x.effects.timeout(Timeout::Client).or(x.front.timeouts.client),
+            client_timeout: x.facts.timeout(Timeout::Client).or(x.front.timeouts.client),
             server_timeout: None,
         };
         let mut up = Flow::new(std::mem::take(&mut x.input), x.body(), false);

@@ -40,7 +40,7 @@ pub(super) async fn run(
         server: back.timeouts.server,
         client_fin: x.front.timeouts.client_fin,
         server_fin: back.timeouts.server_fin,
-        tunnel: x.effects.timeout(Timeout::Tunnel).or(back.timeouts.tunnel),
+        tunnel: x.facts.timeout(Timeout::Tunnel).or(back.timeouts.tunnel),
     };
     let end = relay::relay(
         &session.task,
