@@ -9,6 +9,7 @@ use portcullis_telemetry::counter::Sharded;
 use portcullis_telemetry::gauge::Gauge;
 use portcullis_telemetry::stats::{BackendCounters, RateMax};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// A backend's state: what outlives a Plan and what all workers share.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub struct BackendState {
     pub(crate) balancer: Mutex<Balancer>,
     down: Mutex<Down>,
     pub(crate) cookies: Cookies,
+    /// `option log-health-checks`
+    pub(crate) log_checks: AtomicBool,
 }
 
 /// When and how often a backend had no usable server.
@@ -79,6 +82,7 @@ impl BackendState {
             balancer: Mutex::new(balancer),
             down: Mutex::default(),
             cookies: Cookies::default(),
+            log_checks: AtomicBool::new(false),
         }
     }
 
@@ -220,7 +224,9 @@ impl BackendState {
                 let servers = self.servers.read();
                 let ramps = || servers.iter().any(|e| e.state.dynamic());
                 if self.queues.epoch() != epoch || ramps() {
-                    servers.iter().filter(|e| e.state.usable()).for_each(|e| self.queues.hand_over(&e.state));
+                    servers.iter().filter(|e| e.state.usable()).for_each(|e| {
+                        self.queues.hand_over(&e.state);
+                    });
                 }
                 Ok(ticket)
             }
@@ -256,16 +262,22 @@ impl BackendState {
         self.queues.hand_over(server);
     }
 
-    /// After any change of weight or state: the balancer follows, queues move.
-    pub(crate) fn changed(&self, server: &Arc<ServerState>) {
+    /// The weight that the configuration says.
+    pub fn initial_weight(&self, server: &ServerState) -> u32 {
+        let servers = self.servers.read();
+        servers.iter().find(|e| std::ptr::eq(&*e.state, server)).map_or(1, |e| e.config.weight)
+    }
+
+    /// After any change of weight or state: the balancer follows, queues move. Yields how many requests were moved, away
+    /// from the server or to it.
+    pub(crate) fn changed(&self, server: &Arc<ServerState>) -> u32 {
         let woken = self.balancer.lock().update(server, &self.queues);
-        if !server.persistable() {
-            self.queues.redistribute(server);
-        }
+        let mut moved = if server.persistable() { 0 } else { self.queues.redistribute(server) };
         // servers that may take requests of the backend's queue from now on
         for server in woken {
             self.queues.freed(&server);
-            self.queues.hand_over(&server);
+            moved += self.queues.hand_over(&server);
         }
+        moved
     }
 }

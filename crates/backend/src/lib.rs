@@ -5,6 +5,7 @@
 //! - [`States`] finds a [`BackendState`] and its [`ServerState`]s again by name when a new Plan comes.
 //! - [`BackendState::balance`] chooses a server and takes a slot of it ([`SlotGuard`]), or says where to queue;
 //!   [`BackendState::enqueue`] gives the [`Ticket`] to await.
+//! - [`health`] is what checks found and what follows from it.
 //! - [`IdlePool`] keeps one worker's idle server connections.
 //! - [`retry::decide`] says what follows a failed connection attempt.
 #![forbid(unsafe_code)]
@@ -12,11 +13,13 @@
 pub mod backend;
 pub mod balance;
 pub mod cookies;
+pub mod health;
 pub mod idle;
 pub mod queue;
 pub mod retry;
 pub mod server;
 pub mod states;
+pub mod weight;
 
 pub use backend::{BackendState, Choice, QueueAt};
 pub use balance::Ask;

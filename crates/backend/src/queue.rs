@@ -183,14 +183,17 @@ impl Queues {
         }
     }
 
-    /// Hands free slots of `server` to those who wait, as long as there are both.
+    /// Hands free slots of `server` to those who wait, as long as there are both. Yields how many got one.
     #[cold]
-    pub(crate) fn hand_over(&self, server: &Arc<ServerState>) {
+    pub(crate) fn hand_over(&self, server: &Arc<ServerState>) -> u32 {
+        let mut granted = 0;
         while let Some(waker) = self.grant_one(server) {
+            granted += 1;
             if let Some(waker) = waker {
                 waker.wake();
             }
         }
+        granted
     }
 
     /// One hand-over: its waker (if it has been polled already), or `None` when nobody waits or nothing is free.
@@ -269,14 +272,16 @@ impl Queues {
         Ok(Ticket { queues: self.clone(), server: server.cloned(), at: Some(at) })
     }
 
-    /// Everybody in the server's own queue shall balance again (it went down, into maintenance, or away).
-    pub(crate) fn redistribute(&self, server: &ServerState) {
+    /// Everybody in the server's own queue shall balance again (it went down, into maintenance, or away). Yields how many.
+    pub(crate) fn redistribute(&self, server: &ServerState) -> u32 {
         let mut wakers = Vec::new();
+        let moved;
         {
             let mut waiting = self.waiting.lock();
             let line = waiting.line(Some(server.slot));
             let served = line.served;
             let all = std::mem::take(&mut line.order);
+            moved = u32::try_from(all.len()).unwrap_or(u32::MAX);
             for at in all.into_values() {
                 server.queued.fetch_sub(1, SeqCst);
                 if let Some(w) = waiting.waiters.get_mut(at).and_then(Option::as_mut) {
@@ -288,6 +293,7 @@ impl Queues {
             self.loads.note(server);
         }
         wakers.into_iter().for_each(Waker::wake);
+        moved
     }
 }
 

@@ -1,6 +1,7 @@
 //! One server as all workers see it: atomics, found again by name when a new Plan comes.
 
 use crate::balance::Identity;
+use crate::health::{CheckSettings, Life};
 use crate::idle::IdleCounts;
 use crate::queue::Queues;
 use parking_lot::Mutex;
@@ -25,6 +26,21 @@ pub enum Admin {
     Drain = 1,
     /// Takes nothing.
     Maint = 2,
+}
+
+impl Admin {
+    fn from_number(n: u8) -> Self {
+        match n {
+            0 => Self::Ready,
+            1 => Self::Drain,
+            _ => Self::Maint,
+        }
+    }
+    /// The one of two that leaves less.
+    #[must_use]
+    pub fn stronger(self, other: Self) -> Self {
+        if self as u8 >= other as u8 { self } else { other }
+    }
 }
 
 /// What health checks say.
@@ -54,8 +70,16 @@ pub struct ServerState {
     pub slot: u32,
     /// `id` (`puid`)
     pub id: AtomicU32,
+    /// What is wanted of it: by the operator, and by the server that it tracks.
     admin: AtomicU8,
+    inherited: AtomicU8,
     health: AtomicU8,
+    /// What checks know of it.
+    pub life: Mutex<Life>,
+    /// `observe`; what kinds of traffic are looked at.
+    pub(crate) observe: AtomicU8,
+    /// Consecutive errors seen.
+    pub(crate) errors: AtomicU32,
     backup: AtomicBool,
     weight: AtomicU32,
     maxconn: AtomicU32,
@@ -107,6 +131,8 @@ pub struct ServerConfig {
     pub cookie: Option<Arc<[u8]>>,
     /// `hash-key` and what it may look at.
     pub identity: Identity,
+    /// Checks.
+    pub checks: Arc<CheckSettings>,
 }
 
 impl ServerConfig {
@@ -123,6 +149,7 @@ impl ServerConfig {
             maxqueue: set.maxqueue,
             cookie: set.cookie.as_deref().map(Into::into),
             identity: Identity::new(server),
+            checks: Arc::new(set.ext.get::<CheckSettings>().cloned().unwrap_or_default()),
         }
     }
     /// `minconn` without `maxconn` is a `maxconn`; `minconn` beyond `maxconn` is `maxconn`.
@@ -144,6 +171,12 @@ impl ServerState {
     ) -> Self {
         let admin = if config.disabled { Admin::Maint } else { Admin::Ready };
         let (max, min) = config.limits();
+        let mut life = Life::new(config.checks.clone());
+        let down = config.disabled || life.begins_down();
+        if config.disabled {
+            life.check.paused = true;
+            life.check.health = 0;
+        }
         Self {
             backend: names.0,
             name: names.1,
@@ -151,7 +184,11 @@ impl ServerState {
             slot,
             id: AtomicU32::new(config.id),
             admin: AtomicU8::new(admin as u8),
-            health: AtomicU8::new(Health::Up as u8),
+            inherited: AtomicU8::new(Admin::Ready as u8),
+            health: AtomicU8::new(if down { Health::Down as u8 } else { Health::Up as u8 }),
+            observe: AtomicU8::new(config.checks.observe as u8),
+            errors: AtomicU32::new(0),
+            life: Mutex::new(life),
             backup: AtomicBool::new(config.backup),
             weight: AtomicU32::new(config.weight),
             maxconn: AtomicU32::new(max),
@@ -174,6 +211,24 @@ impl ServerState {
         }
     }
 
+    /// Does its traffic say how it is (`observe`)?
+    #[inline]
+    pub fn is_observed(&self) -> bool {
+        self.observe.load(Relaxed) != 0
+    }
+    /// Other checks than before: they begin anew.
+    pub(crate) fn set_checks(&self, checks: &Arc<CheckSettings>) {
+        let mut life = self.life.lock();
+        let mut new = Life::new(checks.clone());
+        (new.failed, new.observed, new.downs) = (life.failed, life.observed, life.downs);
+        (new.down_since, new.down_total) = (life.down_since, life.down_total);
+        if self.health() == Health::Up {
+            new.check.health = new.check.full();
+        }
+        new.check.paused = self.admin() == Admin::Maint;
+        self.observe.store(checks.observe as u8, Relaxed);
+        *life = new;
+    }
     /// When its state changed last, in milliseconds of the process clock; 0: never.
     pub fn changed(&self) -> u64 {
         self.changed.load(Relaxed)
@@ -196,13 +251,22 @@ impl ServerState {
         *self.address.lock() = Some(address);
         self.moved.store(true, Relaxed);
     }
-    /// What the operator wants.
+    /// What is wanted of it: by the operator or, if that is less, by what it tracks.
+    #[inline]
     pub fn admin(&self) -> Admin {
-        match self.admin.load(Relaxed) {
-            0 => Admin::Ready,
-            1 => Admin::Drain,
-            _ => Admin::Maint,
-        }
+        Admin::from_number(self.admin.load(Relaxed).max(self.inherited.load(Relaxed)))
+    }
+    /// What the operator wants.
+    pub fn own_admin(&self) -> Admin {
+        Admin::from_number(self.admin.load(Relaxed))
+    }
+    /// What is wanted of the server that it tracks.
+    pub fn inherited_admin(&self) -> Admin {
+        Admin::from_number(self.inherited.load(Relaxed))
+    }
+    pub(crate) fn store_orders(&self, own: Admin, inherited: Admin) {
+        self.admin.store(own as u8, SeqCst);
+        self.inherited.store(inherited as u8, SeqCst);
     }
     /// What checks say.
     pub fn health(&self) -> Health {

@@ -43,6 +43,7 @@ impl States {
         };
         state.queues.set_fullconn(fullconn);
         state.cookies.follow(proxy);
+        state.log_checks.store(proxy.opts.contains(Opts::LOG_HEALTH_CHECKS), Relaxed);
         self.follow(&state, proxy, allbackups);
         state.bake_cookies();
         state
@@ -88,14 +89,20 @@ impl States {
         drop(entries);
         if same && state.balancer.lock().is(&proxy.balance, allbackups) {
             // the order goes on where it was
-            members.iter().for_each(|m| state.changed(m));
+            members.iter().for_each(|m| {
+                state.changed(m);
+            });
         } else {
             let mut balancer = state.balancer.lock();
             let newly = balancer.set_members(&proxy.balance, &members, allbackups, &state.queues);
             drop(balancer);
-            newly.iter().for_each(|s| state.queues.hand_over(s));
+            newly.iter().for_each(|s| {
+                state.queues.hand_over(s);
+            });
             let unfit = members.iter().filter(|m| !m.persistable());
-            gone.iter().chain(unfit).for_each(|s| state.queues.redistribute(s));
+            gone.iter().chain(unfit).for_each(|s| {
+                state.queues.redistribute(s);
+            });
         }
         // limits may be higher now
         for member in &members {
@@ -134,6 +141,33 @@ impl States {
         state
     }
 
+    /// Ties servers to those that they track, once all backends of a Plan are there. `track` is `[<backend>/]<server>`.
+    pub fn link(&self, backend: &str, server: &str, track: &str) {
+        let (of, name) = track.split_once('/').unwrap_or((backend, track));
+        let pair = |backend: &str, server: &str| {
+            let backend = self.find(backend)?;
+            Some((backend.server(server)?, backend))
+        };
+        let (Some((follower, its)), Some((leader, their))) = (pair(backend, server), pair(of, name)) else {
+            return;
+        };
+        follower.life.lock().tracked =
+            Some((format!("{of}/{name}"), (Arc::downgrade(&their), Arc::downgrade(&leader))));
+        leader.life.lock().trackers.push((Arc::downgrade(&its), Arc::downgrade(&follower)));
+        follower.store_orders(follower.own_admin(), leader.admin());
+        if leader.health() != follower.health() {
+            its.set_health(&follower, leader.health());
+        }
+    }
+    /// Nothing tracks anything any more, until [`States::link`] says so.
+    pub fn unlink(&self) {
+        for server in self.all().iter().flat_map(|b| b.servers()) {
+            let mut life = server.life.lock();
+            life.trackers.clear();
+            life.tracked = None;
+        }
+    }
+
     /// The state of a backend by name.
     pub fn find(&self, name: &str) -> Option<Arc<BackendState>> {
         self.backends.lock().get(name).cloned()
@@ -168,5 +202,8 @@ fn update(entry: &mut Entry, config: ServerConfig) {
     state.store_backup(config.backup);
     state.store_identity(&config.identity);
     state.id.store(config.id, Relaxed);
+    if config.checks != old.checks {
+        state.set_checks(&config.checks);
+    }
     entry.config = config;
 }

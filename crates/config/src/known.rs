@@ -1,6 +1,9 @@
 //! Every keyword of the language, so that one that does not work yet is refused as such and not as unknown.
 //! Taken from the manual's keyword lists and from what HAProxy 3.5 registers.
 
+/// Keywords of `healthcheck` sections.
+pub const HEALTHCHECK: &[&str] = &["http-check", "tcp-check", "type"];
+
 /// Keywords of `global`.
 pub const GLOBAL: &[&str] = &[
     "51degrees-allow-unmatched",

@@ -17,6 +17,7 @@ pub fn refuse(cx: &mut Cx<'_>, line: &Line, elsewhere: Option<&Keyword>) {
     let list = match cx.section {
         Sections::GLOBAL => known::GLOBAL,
         s if s.intersects(Sections::PROXY) => known::PROXY,
+        Sections::HEALTHCHECK => known::HEALTHCHECK,
         _ => &[],
     };
     if let Some(k) = elsewhere

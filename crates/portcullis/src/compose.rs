@@ -27,6 +27,7 @@ pub fn registry() -> Registry {
     let [users, variables] = portcullis_sample::keywords();
     let own = Rows { keywords: portcullis_config::env_rows::ROWS, ..Rows::default() };
     let none = Rows { keywords: portcullis_config::no_effect::ROWS, ..Rows::default() };
+    let [checks, programs, pace] = portcullis_proxy::check::rows();
     Registry {
         rooms: vec![
             portcullis_config::rows::rows(),
@@ -34,6 +35,9 @@ pub fn registry() -> Registry {
             variables,
             portcullis_proxy::rules::rows(),
             portcullis_stats::rows(),
+            checks,
+            programs,
+            pace,
             portcullis_admin::rows(),
             logs,
             portcullis_tls::rows::rows(),
@@ -79,7 +83,10 @@ pub fn process(model: &Model, limits: &Limits) -> Arc<Process> {
     let limit = limits.maxconn.saturating_mul(2).saturating_add(own);
     let ratio = Descriptors::new(limit, g.tune.pool_low_fd_ratio, g.tune.pool_high_fd_ratio)
         .with(own.saturating_sub(5), counts.conns.clone());
-    Process::new(workers, counts, sinks, ratio)
+    let process = Process::new(workers, counts, sinks, ratio);
+    process.set_node(g.node.clone().unwrap_or_else(portcullis_sys::process::hostname));
+    process.set_voice(crate::say::aside);
+    process
 }
 
 /// The plan of a model.

@@ -54,6 +54,17 @@ fn message(severity: Severity, text: &str) {
     raw(&format!("{} ({}) : {text}\n", render::tag(severity), std::process::id()));
 }
 
+/// What workers have to say: left out where nobody reads standard error fast enough.
+pub fn aside(severity: Severity, text: &str) {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let stderr = std::io::stderr();
+    let mut fds = [PollFd::new(&stderr, PollFlags::OUT)];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    if matches!(poll(&mut fds, Some(&now)), Ok(1)) {
+        message(severity, text);
+    }
+}
+
 /// The messages about a configuration, from `least` on.
 pub fn diagnostics(diags: &Diagnostics, least: Severity) {
     if let Some(worst) = diags.list.iter().map(|d| d.severity).max() {

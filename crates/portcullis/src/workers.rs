@@ -207,6 +207,16 @@ fn begin(opened: Opened, visited: bool) -> Result<(Running, Option<Door>), Strin
             cpus::bind(set);
         }
     };
+    if plan
+        .proxies
+        .iter()
+        .flat_map(|p| &p.servers)
+        .any(|s| s.check.as_ref().is_some_and(|c| c.program.is_some()))
+    {
+        let office = portcullis_proxy::check::external::serve()
+            .map_err(|e| format!("[haproxy.main()] Cannot run external checks : {e}"))?;
+        process.set_programs(office);
+    }
     let vitals = Arc::new(portcullis_stats::Vitals::new(process.clone(), model.clone(), warnings, 0));
     process.set_statistics(vitals.clone());
     let running = start::start(&plan, process, bound, Arc::new(place))

@@ -1,10 +1,11 @@
 //! Sessions and streams: accept, rules, routing, forwarding, filters, answers of our own, applets.
 //!
 //! A connection's way: [`accept`] takes it under the limits, [`session`] speaks to it, [`http::exchange`] or [`tcp`]
-//! runs its streams, [`upstream`] finds a server, [`outcome`] tells how it ended.
+//! runs its streams, [`upstream`] finds a server, [`outcome`] tells how it ended. [`check`] looks after servers.
 
 pub mod accept;
 pub mod applet;
+pub mod check;
 pub mod filter;
 pub mod handshake;
 pub mod http;

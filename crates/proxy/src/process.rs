@@ -36,7 +36,13 @@ pub struct Process {
     pub requests: AtomicU32,
     workers: OnceLock<Vec<Address>>,
     statistics: OnceLock<Arc<dyn Any + Send + Sync>>,
+    voice: OnceLock<Voice>,
+    programs: OnceLock<crate::check::external::Office>,
+    node: OnceLock<String>,
 }
+
+/// How something is said on standard error; it must not block.
+pub type Voice = fn(portcullis_config::Severity, &str);
 
 impl Process {
     /// A process of so many workers. `counts` has the limits, `sinks` the rings.
@@ -54,6 +60,9 @@ impl Process {
             requests: AtomicU32::new(0),
             workers: OnceLock::new(),
             statistics: OnceLock::new(),
+            voice: OnceLock::new(),
+            programs: OnceLock::new(),
+            node: OnceLock::new(),
         })
     }
     /// Keeps what the room of statistics knows of the whole process; once.
@@ -68,6 +77,34 @@ impl Process {
     /// Makes the workers' mailboxes known; once.
     pub fn set_workers(&self, all: Vec<Address>) {
         let _ = self.workers.set(all);
+    }
+    /// How words reach standard error from now on; nothing is said before.
+    pub fn set_voice(&self, voice: Voice) {
+        let _ = self.voice.set(voice);
+    }
+    /// Says it on standard error.
+    pub fn say(&self, severity: portcullis_config::Severity, text: &str) {
+        if let Some(voice) = self.voice.get() {
+            voice(severity, text);
+        }
+    }
+    /// Who runs programs for checks.
+    pub fn set_programs(&self, office: crate::check::external::Office) {
+        let _ = self.programs.set(office);
+    }
+    /// Who runs programs for checks, if any check needs one.
+    #[must_use]
+    pub fn programs(&self) -> Option<&crate::check::external::Office> {
+        self.programs.get()
+    }
+    /// `node`, or the system's name.
+    pub fn set_node(&self, name: String) {
+        let _ = self.node.set(name);
+    }
+    /// The name of this node.
+    #[must_use]
+    pub fn node(&self) -> &str {
+        self.node.get().map_or("", String::as_str)
     }
     /// The workers' mailboxes.
     #[must_use]

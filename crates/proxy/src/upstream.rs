@@ -1,8 +1,10 @@
 //! Connections to servers: idle ones and how they are watched, new ones and how they are made.
 
+use crate::check::report;
 use crate::plan::{ProxyPlan, ServerPlan};
 use crate::usesrc;
 use crate::worker::{Task, Woken, Worker};
+use portcullis_backend::health::Observed;
 use portcullis_backend::{
     Ask, Choice, Connection, Descriptors, Grant, Handle, IdlePool, Lease, Next, Priority, QueueAt, SlotGuard,
     retry,
@@ -358,6 +360,9 @@ pub async fn establish<'p>(
                     let link = &mut facts.server_link;
                     (link.socket, link.error) = (Socket::of(upstream.conn.fd()), Some(0));
                     (link.reused, link.glitches) = (reused, upstream.glitches);
+                    if !reused && slot.server().is_observed() {
+                        report::seen(&task.worker, state, slot.server(), Observed::Connected);
+                    }
                     if wish.wants_source {
                         facts.server_source = upstream.conn.local();
                     }
@@ -370,6 +375,9 @@ pub async fn establish<'p>(
                 }
                 Err(f) => f,
             };
+            if slot.server().is_observed() && matches!(&failure.termination, b"SC" | b"sC") {
+                report::seen(&task.worker, state, slot.server(), Observed::NotConnected);
+            }
             let counters = back.counters(task.worker.id);
             let mine = slot.server().counters.of(task.worker.id.into());
             // nobody waits any more, or another attempt would fail as well

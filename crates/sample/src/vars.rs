@@ -5,6 +5,7 @@
 
 use crate::scope::Direction;
 use crate::value::Value;
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -44,6 +45,16 @@ const SCOPES: [(&str, VarScope); 10] = [
     ("pres", VarScope::Parent),
 ];
 
+/// Stands before the names of checks: a check has no stream, and keeps its variables where a stream has `txn`.
+const CHECK: &str = "check:";
+
+/// Marks the variables of a check; no name has this number.
+const OF_CHECK: u32 = u32::MAX;
+
+fn own_name(scope: VarScope, name: &str) -> Cow<'_, str> {
+    if scope == VarScope::Check { format!("{CHECK}{name}").into() } else { name.into() }
+}
+
 /// A variable's name, resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct VarName {
@@ -78,7 +89,7 @@ impl VarName {
         }
         let mut names = NAMES.write().map_err(|_| "internal error".to_string())?;
         let next = names.len() as u32;
-        let id = *names.entry(name.into()).or_insert(next);
+        let id = *names.entry(own_name(*scope, name).into()).or_insert(next);
         drop(names);
         let this = Self { scope: *scope, id };
         if this.scope == VarScope::Proc {
@@ -91,7 +102,7 @@ impl VarName {
     pub fn known(text: &[u8]) -> Option<Self> {
         let (scope, name) = std::str::from_utf8(text).ok()?.split_once('.')?;
         let (_, scope) = SCOPES.iter().find(|(n, _)| *n == scope)?;
-        let id = *NAMES.read().ok()?.get(name)?;
+        let id = *NAMES.read().ok()?.get(&*own_name(*scope, name))?;
         Some(Self { scope: *scope, id })
     }
     /// Does this text begin like a variable's name?
@@ -105,7 +116,9 @@ impl VarName {
         let names = NAMES.read();
         names
             .ok()
-            .and_then(|n| n.iter().find(|(_, i)| **i == self.id).map(|(n, _)| n.to_string()))
+            .and_then(|n| {
+                n.iter().find(|(_, i)| **i == self.id).map(|(n, _)| n.trim_start_matches(CHECK).to_owned())
+            })
             .unwrap_or_default()
     }
 }
@@ -236,6 +249,17 @@ impl Vars {
         Self { session: session.share(), ..Self::default() }
     }
 
+    /// Of a health check: the only one that has variables of scope `check`, in the place of `txn`.
+    #[must_use]
+    pub fn of_check() -> Self {
+        let this = Self::default();
+        this.txn.borrow_mut().set(OF_CHECK, Value::Bool(true));
+        this
+    }
+    fn is_check(&self) -> bool {
+        self.txn.borrow().get(OF_CHECK).is_some()
+    }
+
     /// The value of a variable; `direction` is what is processed now.
     #[must_use]
     pub fn get(&self, name: VarName, direction: Direction) -> Option<Value<'static>> {
@@ -252,10 +276,11 @@ impl Vars {
         match name.scope {
             VarScope::Proc => PROCESS.read().ok()?.get(&name.id)?.as_ref().map(f),
             VarScope::Sess => self.session.with(|s| s.get(name.id).map(f)).flatten(),
-            VarScope::Txn => self.txn.borrow().get(name.id).map(f),
+            VarScope::Check if !self.is_check() => None,
+            VarScope::Txn | VarScope::Check => self.txn.borrow().get(name.id).map(f),
             VarScope::Req if direction == Direction::Request => self.req.borrow().get(name.id).map(f),
             VarScope::Res if direction == Direction::Response => self.res.borrow().get(name.id).map(f),
-            VarScope::Req | VarScope::Res | VarScope::Check | VarScope::Parent => None,
+            VarScope::Req | VarScope::Res | VarScope::Parent => None,
         }
     }
 
@@ -304,10 +329,11 @@ impl Vars {
                     true
                 }
             }
-            VarScope::Txn => self.put(&self.txn, name.id, value, 2),
+            VarScope::Check if !self.is_check() => false,
+            VarScope::Txn | VarScope::Check => self.put(&self.txn, name.id, value, 2),
             VarScope::Req if direction == Direction::Request => self.put(&self.req, name.id, value, 3),
             VarScope::Res if direction == Direction::Response => self.put(&self.res, name.id, value, 3),
-            VarScope::Req | VarScope::Res | VarScope::Check | VarScope::Parent => false,
+            VarScope::Req | VarScope::Res | VarScope::Parent => false,
         }
     }
 
@@ -341,10 +367,11 @@ impl Vars {
         match name.scope {
             VarScope::Proc => unset_process(name),
             VarScope::Sess => self.session.0.borrow().as_ref().is_some_and(|s| s.borrow_mut().unset(name.id)),
-            VarScope::Txn => self.txn.borrow_mut().unset(name.id),
+            VarScope::Check if !self.is_check() => false,
+            VarScope::Txn | VarScope::Check => self.txn.borrow_mut().unset(name.id),
             VarScope::Req if direction == Direction::Request => self.req.borrow_mut().unset(name.id),
             VarScope::Res if direction == Direction::Response => self.res.borrow_mut().unset(name.id),
-            VarScope::Req | VarScope::Res | VarScope::Check | VarScope::Parent => false,
+            VarScope::Req | VarScope::Res | VarScope::Parent => false,
         }
     }
 }

@@ -1,6 +1,8 @@
 //! What operators do to servers, on the statistics page and by the Runtime API.
 
+use portcullis_backend::health::Which;
 use portcullis_backend::{Admin, BackendState, Health, ServerState};
+use portcullis_proxy::check::report;
 use portcullis_proxy::process::Process;
 use portcullis_proxy::worker::Worker;
 use portcullis_proxy::worker::mailbox::Mail;
@@ -11,7 +13,7 @@ use std::sync::Arc;
 #[derive(Clone, Copy)]
 pub struct On<'a> {
     /// The backend.
-    pub backend: &'a BackendState,
+    pub backend: &'a Arc<BackendState>,
     /// The server.
     pub server: &'a Arc<ServerState>,
     /// Now, in milliseconds of the process' clock.
@@ -20,26 +22,34 @@ pub struct On<'a> {
 
 impl On<'_> {
     /// Sets the administrative state.
-    pub fn admin(&self, to: Admin) {
-        let before = self.server.admin();
-        if before == to {
-            return;
-        }
-        self.backend.set_admin(self.server, to);
-        if before == Admin::Maint || to == Admin::Maint {
-            self.server.touch(self.now);
-        }
-        self.backend.touch(self.now);
+    pub fn admin(&self, to: Admin, process: &Process) {
+        report::post(process, self.backend.order_admin(self.server, to, self.now));
     }
 
-    /// Sets the health, whatever checks said.
-    pub fn health(&self, to: Health) {
-        if self.server.health() == to {
-            return;
+    /// Sets the health, whatever checks said; false: it follows another server's.
+    pub fn health(&self, to: Health, process: &Process) -> bool {
+        let own = self.server.life.lock().tracked().is_none();
+        if own {
+            report::post(process, self.backend.order_health(self.server, to, self.now));
         }
-        self.backend.set_health(self.server, to);
-        self.server.touch(self.now);
-        self.backend.touch(self.now);
+        own
+    }
+
+    /// Sets what the agent says; false: there is none.
+    pub fn agent(&self, up: bool, process: &Process) -> bool {
+        let asked = self.server.life.lock().agent.enabled;
+        if asked {
+            report::post(process, self.backend.order_agent(self.server, up, self.now));
+        }
+        asked
+    }
+
+    /// Switches checks on or off; false: they are so already, or there are none.
+    pub fn switch(&self, which: Which, on: bool) -> bool {
+        let mut life = self.server.life.lock();
+        let probe = life.probe_mut(which);
+        let to = on && probe.configured;
+        std::mem::replace(&mut probe.enabled, to) != to
     }
 
     /// Ends all streams on the server.

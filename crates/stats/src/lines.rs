@@ -1,8 +1,10 @@
 //! The lines of statistics: what each column of a frontend, listener, server or backend is made from.
 
+use portcullis_backend::health::Probe;
 use portcullis_backend::{Admin, BackendState, Health, ServerState};
 use portcullis_config::addr::Host;
 use portcullis_config::{Mode, ProxyKind};
+use portcullis_proxy::check::report::standing;
 use portcullis_proxy::plan::{ListenerPlan, ProxyPlan, ServerPlan};
 use portcullis_telemetry::gate::Running;
 use portcullis_telemetry::table::{Col, Kind, Line, Value};
@@ -141,16 +143,107 @@ pub fn is_up(s: &ServerState) -> bool {
     s.admin() != Admin::Maint && s.health() != Health::Down
 }
 
-/// The state of a server in a word.
+/// The state of a server in a few words.
 #[must_use]
-pub fn status(s: &ServerState) -> &'static str {
-    match (s.admin(), s.health()) {
-        (Admin::Maint, _) => "MAINT",
-        (_, Health::Down) => "DOWN",
-        (Admin::Drain, _) => "DRAIN",
-        (_, Health::Stopping) => "NOLB",
-        (Admin::Ready, Health::Up) => "no check",
+pub fn status(s: &ServerState) -> Cow<'static, str> {
+    let mut tracked = s.life.lock().tracked();
+    // the end of the chain is checked
+    while let Some(further) = tracked.as_ref().and_then(|t| t.life.lock().tracked()) {
+        tracked = Some(further);
     }
+    let via = s.life.lock().tracked_name().map(str::to_owned);
+    let (checked, agent) = {
+        let life = s.life.lock();
+        (life.check.configured && life.check.enabled, life.agent.clone())
+    };
+    let asked = agent.configured && agent.enabled;
+    match (s.admin(), s.health()) {
+        (Admin::Maint, _) if s.inherited_admin() == Admin::Maint => {
+            return format!("MAINT (via {})", via.unwrap_or_default()).into();
+        }
+        (Admin::Maint, _) => return "MAINT".into(),
+        (_, Health::Down) if asked && agent.health < agent.rise => return "DOWN (agent)".into(),
+        (Admin::Drain, Health::Up) if asked => return "DRAIN (agent)".into(),
+        _ => {}
+    }
+    let draining = s.admin() == Admin::Drain && s.health() == Health::Up;
+    let leader = tracked.map(|leader| leader.life.lock().check.clone());
+    let (probe, checked) = match leader {
+        Some(probe) => {
+            let checked = probe.configured && probe.enabled;
+            (probe, checked)
+        }
+        None => (s.life.lock().check.clone(), checked),
+    };
+    if !checked {
+        let word = match s.health() {
+            Health::Down => "DOWN",
+            Health::Stopping => "NOLB",
+            Health::Up if draining => "DRAIN",
+            Health::Up => "no check",
+        };
+        return word.into();
+    }
+    let standing = standing(s.health(), &probe);
+    if draining { standing.replacen("UP", "DRAIN", 1).into() } else { standing.into() }
+}
+
+/// What checks know of a server.
+fn checks(line: &mut Line, s: &ServerState, m: Moment) {
+    let life = s.life.lock();
+    if let Some(name) = life.tracked_name() {
+        line.put(Col::Tracked, Value::text(name));
+    }
+    if life.check.configured {
+        line.big(Col::Chkfail, life.failed);
+        line.big(Col::Chkdown, life.downs);
+        line.rate(Col::Downtime, life.downtime(m.now) / 1000);
+    }
+    if life.check.configured && s.admin() != Admin::Maint {
+        let cols = [
+            Col::CheckStatus,
+            Col::CheckCode,
+            Col::CheckDuration,
+            Col::LastChk,
+            Col::CheckDesc,
+            Col::CheckRise,
+            Col::CheckFall,
+            Col::CheckHealth,
+        ];
+        probe(line, &life.check, cols);
+    }
+    if life.agent.configured && life.agent.enabled {
+        let cols = [
+            Col::AgentStatus,
+            Col::AgentCode,
+            Col::AgentDuration,
+            Col::LastAgt,
+            Col::AgentDesc,
+            Col::AgentRise,
+            Col::AgentFall,
+            Col::AgentHealth,
+        ];
+        probe(line, &life.agent, cols);
+    }
+}
+
+/// Status, code, duration, text, description, rise, fall and health of a check.
+fn probe(line: &mut Line, probe: &Probe, cols: [Col; 8]) {
+    let [status, code, duration, text, desc, rise, fall, health] = cols;
+    let last = &probe.last;
+    let name = if probe.running { format!("* {}", last.status.name()) } else { last.status.name().into() };
+    line.put(status, Value::text(name));
+    if last.status.has_code() {
+        line.num(code, u32::try_from(last.code).unwrap_or(0));
+    }
+    if probe.ended {
+        line.put(duration, Value::U64(last.duration));
+    }
+    line.put(text, Value::text(&*last.text));
+    line.put(desc, Value::text(last.status.text()));
+    line.num(rise, probe.rise);
+    line.num(fall, probe.fall);
+    line.num(health, probe.health);
 }
 
 /// One server.
@@ -172,7 +265,8 @@ pub fn server(p: &ProxyPlan, s: &ServerState, plan: &ServerPlan, m: Moment) -> L
     line.big(Col::Eresp, t.failed_resp);
     line.big(Col::Wretr, t.retries);
     line.big(Col::Wredis, t.redispatches);
-    line.put(Col::Status, Value::Text(status(s).into()));
+    line.put(Col::Status, Value::Text(status(s)));
+    checks(&mut line, s, m);
     line.num(Col::Weight, s.weight());
     line.num(Col::Act, (!s.backup()).into());
     line.num(Col::Bck, s.backup().into());

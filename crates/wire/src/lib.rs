@@ -2,4 +2,5 @@
 
 pub mod h1;
 pub mod netscaler_cip;
+pub mod probe;
 pub mod proxy_protocol;

@@ -62,12 +62,8 @@ const LATER: &[&str] = &[
     "del backend",
     "del server",
     "del ssl",
-    "disable agent",
-    "disable health",
     "dump ssl",
     "dump stats-file",
-    "enable agent",
-    "enable health",
     "httpclient",
     "new ssl",
     "publish backend",
@@ -131,11 +127,6 @@ impl Named {
     pub fn on(&self, call: &Call<'_>) -> portcullis_stats::actions::On<'_> {
         let now = call.admin.now();
         portcullis_stats::actions::On { backend: &self.backend, server: &self.server, now }
-    }
-    /// Something about it has changed.
-    pub fn touch(&self, call: &Call<'_>) {
-        self.server.touch(call.admin.now());
-        self.backend.touch(call.admin.now());
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{Named, server};
 use crate::command::{Call, Outcome, Row};
 use crate::socket::Level;
+use portcullis_backend::health::Which;
 use portcullis_backend::{Admin, Health};
 use std::net::{IpAddr, SocketAddr};
 
@@ -29,6 +30,12 @@ pub const ROWS: &[Row] = &[
         "enable a disabled server (use 'set server' instead)",
         |c| admin(c, Admin::Ready),
     ),
+    Row::new("disable health", "", Level::Admin, "disable health checks", |c| {
+        switch(c, Which::Health, false)
+    }),
+    Row::new("enable health", "", Level::Admin, "enable health checks", |c| switch(c, Which::Health, true)),
+    Row::new("disable agent", "", Level::Admin, "disable agent checks", |c| switch(c, Which::Agent, false)),
+    Row::new("enable agent", "", Level::Admin, "enable agent checks", |c| switch(c, Which::Agent, true)),
 ];
 
 const USAGE: &str = "usage: set server <backend>/<server> addr | agent | agent-addr | agent-port | agent-send | \
@@ -42,7 +49,20 @@ fn admin(call: &mut Call<'_>, to: Admin) -> Outcome {
 }
 
 fn change(call: &Call<'_>, named: &Named, to: Admin) -> Outcome {
-    named.on(call).admin(to);
+    named.on(call).admin(to, &call.admin.process);
+    Outcome::Nothing
+}
+
+/// `enable` and `disable` of `health` and `agent`
+fn switch(call: &Call<'_>, which: Which, on: bool) -> Outcome {
+    let named = match server(call, 2) {
+        Ok(n) => n,
+        Err(e) => return e,
+    };
+    if !named.on(call).switch(which, on) && on && !named.server.life.lock().probe(which).configured {
+        let what = if which == Which::Agent { "Agent" } else { "Health check" };
+        return Outcome::err(format!("{what} was not configured on this server, cannot enable."));
+    }
     Outcome::Nothing
 }
 
@@ -63,11 +83,13 @@ fn set(call: &mut Call<'_>) -> Outcome {
         "addr" => address(call, &named),
         "maxconn" => super::limits::set_server_maxconn(&named, &call.arg(4)),
         "fqdn" => Outcome::err("set server <b>/<s> fqdn failed because no resolution is configured."),
-        "agent" => Outcome::err("agent checks are not enabled on this server."),
-        what
-        @ ("agent-addr" | "agent-port" | "agent-send" | "check-addr" | "check-port" | "name" | "ssl") => {
-            Outcome::err(format!("'set server <b>/<s> {what}' is not supported yet."))
-        }
+        "agent" => agent(call, &named),
+        "agent-addr" => target(call, &named, Which::Agent, true),
+        "agent-port" => target(call, &named, Which::Agent, false),
+        "check-addr" => target(call, &named, Which::Health, true),
+        "check-port" => target(call, &named, Which::Health, false),
+        "agent-send" => agent_send(call, &named),
+        what @ ("name" | "ssl") => Outcome::err(format!("'set server <b>/<s> {what}' is not supported yet.")),
         _ => Outcome::err(USAGE),
     }
 }
@@ -79,7 +101,76 @@ fn health(call: &Call<'_>, named: &Named) -> Outcome {
         "down" => Health::Down,
         _ => return Outcome::err("'set server <srv> health' expects 'up', 'stopping', or 'down'."),
     };
-    named.on(call).health(to);
+    if named.server.life.lock().tracked().is_some() {
+        return Outcome::err("cannot change health on a tracking server.");
+    }
+    named.on(call).health(to, &call.admin.process);
+    Outcome::Nothing
+}
+
+/// `agent { up | down }`
+fn agent(call: &Call<'_>, named: &Named) -> Outcome {
+    if !named.server.life.lock().agent.enabled {
+        return Outcome::err("agent checks are not enabled on this server.");
+    }
+    let up = match &*call.arg(4) {
+        "up" => true,
+        "down" => false,
+        _ => return Outcome::err("'set server <srv> agent' expects 'up' or 'down'."),
+    };
+    named.on(call).agent(up, &call.admin.process);
+    Outcome::Nothing
+}
+
+/// `agent-send <value>`
+fn agent_send(call: &Call<'_>, named: &Named) -> Outcome {
+    let mut life = named.server.life.lock();
+    if !life.agent.enabled {
+        return Outcome::err("agent checks are not enabled on this server.");
+    }
+    life.agent_send = call.words.get(4).cloned().unwrap_or_default();
+    Outcome::Nothing
+}
+
+/// `check-addr <ip> [port <port>]`, `check-port <port>`, and the same for agents.
+fn target(call: &Call<'_>, named: &Named, which: Which, with_address: bool) -> Outcome {
+    let (kind, checks) = match which {
+        Which::Health => ("check", "health"),
+        Which::Agent => ("agent", "agent"),
+    };
+    if !call.has(4) {
+        return Outcome::err(match with_address {
+            true => format!("set server <b>/<s> {kind}-addr requires an address and optionally a port."),
+            false => format!("set server <b>/<s> {kind}-port requires a port."),
+        });
+    }
+    let mut life = named.server.life.lock();
+    if !life.probe(which).enabled {
+        return Outcome::err(format!("{checks} checks are not enabled on this server"));
+    }
+    let (addr, port) = match with_address {
+        false => (None, call.arg(4)),
+        true => {
+            let text = call.arg(4);
+            let Ok(ip) = text.trim_matches(['[', ']']).parse::<IpAddr>() else {
+                return Outcome::err(format!("invalid addr '{text}'"));
+            };
+            (Some(ip), if &*call.arg(5) == "port" { call.arg(6) } else { "".into() })
+        }
+    };
+    let port = match &*port {
+        "" => None,
+        text => match text.parse::<u16>() {
+            Ok(n) if n > 0 => Some(n),
+            _ => return Outcome::err("provided port is invalid"),
+        },
+    };
+    let to = match which {
+        Which::Health => &mut life.target,
+        Which::Agent => &mut life.agent_target,
+    };
+    to.addr = addr.or(to.addr);
+    to.port = port.or(to.port);
     Outcome::Nothing
 }
 

@@ -1,9 +1,10 @@
 //! `show servers …`, `get weight`, `set weight`
 
-use super::{Named, initial_weight, number, server};
+use super::{Named, initial_weight, server};
 use crate::command::{Call, Outcome, Row};
 use crate::socket::Level;
-use portcullis_backend::{Admin, ServerState};
+use portcullis_backend::health::{Probe, Target};
+use portcullis_backend::{Admin, Health, ServerState, weight};
 use portcullis_proxy::plan::{ProxyPlan, ServerPlan};
 use portcullis_stats::lines;
 use std::sync::Arc;
@@ -75,24 +76,46 @@ fn state(call: &mut Call<'_>) -> Outcome {
             let line = config.and_then(|c| c.servers.get(plan.index));
             let iweight = line.and_then(|l| l.set.weight).unwrap_or(1);
             let disabled = line.is_some_and(|l| l.set.disabled);
-            // bits: forced maintenance, forced drain, maintenance from the configuration
-            let forced = match s.admin() {
+            // bits: forced maintenance, inherited one, that of the configuration, forced drain, inherited one
+            let own = match s.own_admin() {
                 Admin::Ready => 0,
                 Admin::Drain => 8,
                 Admin::Maint => 1,
             };
-            let admin = forced + if disabled { 4 } else { 0 };
-            let op = if lines::is_up(&s) { 2 } else { 0 };
-            let check = if disabled { 8 } else { 0 };
+            let inherited = match s.inherited_admin() {
+                Admin::Ready => 0,
+                Admin::Drain => 16,
+                Admin::Maint => 2,
+            };
+            let admin = own + inherited + if disabled { 4 } else { 0 };
+            let op = match (lines::is_up(&s), s.health()) {
+                (false, _) => 0,
+                (true, Health::Stopping) => 3,
+                (true, _) => 2,
+            };
+            let life = s.life.lock();
+            let bits = |p: &Probe| {
+                u32::from(p.running) + 2 * u32::from(p.configured) + 4 * u32::from(p.enabled) + 8 * u32::from(p.paused)
+            };
+            let check = bits(&life.check);
+            let agent = if life.agent.configured { bits(&life.agent) + 16 } else { 0 };
+            // what has not ended yet is as good as unknown
+            let status = if life.check.ended { life.check.last.status as u32 } else { 1 };
+            let at = |t: &Target| (t.addr.map_or_else(|| "-".into(), |a| a.to_string()), t.port.unwrap_or(0));
+            let (check_addr, check_port) = at(&life.target);
+            let (agent_addr, agent_port) = at(&life.agent_target);
             let (addr, port) = place(&s, plan);
             out.push_str(&format!(
-                "{} {} {} {} {addr} {op} {admin} {} {iweight} {} 1 0 0 {check} 0 {} {} - {port} - 0 0 - - 0\n",
+                "{} {} {} {} {addr} {op} {admin} {} {iweight} {} {status} {} {} {check} {agent} {} {} - {port} - 0 {check_port} \
+                 {check_addr} {agent_addr} {agent_port}\n",
                 p.id,
                 p.name,
                 plan.id,
                 s.name,
                 s.weight(),
                 now.saturating_sub(s.changed()) / 1000,
+                life.check.verdict as u32,
+                life.check.health,
                 u8::from(config.is_some_and(|c| c.id_place.line != 0)),
                 u8::from(line.is_some_and(|l| l.id_given)),
             ));
@@ -156,29 +179,13 @@ fn get_weight(call: &mut Call<'_>) -> Outcome {
 
 /// A weight, or a percentage of the initial one.
 pub fn set_weight(call: &Call<'_>, named: &Named, at: usize) -> Outcome {
-    let text = call.arg(at);
-    if text.is_empty() {
-        return Outcome::err("Require <weight> or <weight%>.");
+    let initial = named.initial_weight(call);
+    match weight::parse(&call.arg(at), initial, named.backend.is_static()) {
+        Ok(n) => {
+            named.backend.set_weight(&named.server, n);
+            named.backend.touch(call.admin.now());
+            Outcome::Nothing
+        }
+        Err(why) => Outcome::err(why),
     }
-    let digits = text.strip_prefix('-').unwrap_or(&text);
-    let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
-    if end == 0 {
-        return Outcome::err("Empty weight string empty or preceded by garbage");
-    }
-    let n = number(&text);
-    let weight = match digits.get(end..).unwrap_or("") {
-        "" if (0..=256).contains(&n) => n,
-        "" => return Outcome::err("Absolute weight can only be between 0 and 256 inclusive."),
-        "%" if n < 0 => return Outcome::err("Relative weight must be positive."),
-        "%" => (i64::from(named.initial_weight(call)) * n / 100).min(256),
-        _ => return Outcome::err("Trailing garbage in weight string"),
-    };
-    let initial = i64::from(named.initial_weight(call));
-    if named.backend.is_static() && weight != 0 && weight != initial {
-        let message = "Backend is using a static LB algorithm and only accepts weights '0%' and '100%'.";
-        return Outcome::err(message);
-    }
-    named.backend.set_weight(&named.server, weight as u32);
-    named.backend.touch(call.admin.now());
-    Outcome::Nothing
 }

@@ -92,8 +92,4 @@ section! {
         "profile" "<string>" "The profile of certificates.",
         "provider-name" "<string>" "The name of the DNS provider.",
         "reuse-key" "<on|off>" "Keeps the key when a certificate is renewed.";
-    HEALTHCHECK, HEALTHCHECK, "health checks":
-        "http-check" "<action>" "A step of an HTTP check.",
-        "tcp-check" "<action>" "A step of a TCP check.",
-        "type" "<type>" "What kind of check.";
 }

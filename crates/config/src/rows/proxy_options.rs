@@ -71,6 +71,12 @@ pub const ROWS: &[Keyword] = &[
         BACK,
         "Balances over all backup servers instead of using the first only."
     ),
+    flag!(
+        "log-health-checks",
+        LOG_HEALTH_CHECKS,
+        BACK,
+        "Logs every change that health checks find, also those that change no server's state."
+    ),
     flag!("clitcpka", CLITCPKA, FRONT, "Sends TCP keep-alive probes to clients."),
     flag!(
         "disable-h2-upgrade",

@@ -9,6 +9,7 @@ mod confinement;
 mod connections;
 mod fields;
 mod filters;
+mod health;
 mod http1;
 mod http_options;
 mod language;

@@ -6,6 +6,7 @@ mod profiles;
 pub use formats::{Formats, ROWS};
 pub use profiles::{Profiled, ROWS as STEP_ROWS, Steps, check};
 
+use crate::check::report;
 use crate::plan::ProxyPlan;
 use crate::session::Session;
 use crate::worker::Worker;
@@ -406,6 +407,12 @@ fn count(
         s.bytes_out.add(down);
         if let Some(status) = status {
             s.response(status);
+        }
+        if server.is_observed()
+            && facts.http
+            && let Some(what) = report::of_stream(facts.termination, status)
+        {
+            report::seen(session.worker(), state, server, what);
         }
     }
 }

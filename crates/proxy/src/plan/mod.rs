@@ -51,6 +51,8 @@ pub struct GlobalPlan {
     pub pp2_never_send_local: bool,
     /// `harden.reject-privileged-ports.tcp`
     pub reject_privileged_ports: bool,
+    /// How checks are paced.
+    pub checks: crate::check::schedule::Pace,
 }
 
 /// A whole configuration, ready to run.
@@ -73,14 +75,16 @@ pub struct Plan {
 /// Makes the plan. What is wrong is added to `diags`; the plan may only be used if none of it is an alert.
 #[must_use]
 pub fn compile(model: &Model, process: &crate::process::Process, diags: &mut Diagnostics) -> Plan {
-    let global = Arc::new(global(model));
     let names = proxy::Names::of(model, process.counts.conns.limit());
+    let mut scripts = crate::check::plan::Scripts::new(model);
     let proxies: Vec<Arc<ProxyPlan>> = model
         .proxies
         .iter()
         .enumerate()
-        .map(|(i, p)| Arc::new(proxy::compile(model, &names, i, p, process, diags)))
+        .map(|(i, p)| Arc::new(proxy::compile(model, &names, i, p, process, &mut scripts, diags)))
         .collect();
+    let global = Arc::new(global(model, scripts.count()));
+    link(model, process);
     let nothing = GlobalTls::default();
     let sessions = portcullis_tls::acceptor::cache(model.global.ext.get::<GlobalTls>().unwrap_or(&nothing));
     let listeners = model
@@ -102,7 +106,20 @@ pub fn compile(model: &Model, process: &crate::process::Process, diags: &mut Dia
     }
 }
 
-fn global(model: &Model) -> GlobalPlan {
+/// `track`: once all servers are there.
+fn link(model: &Model, process: &crate::process::Process) {
+    process.states.unlink();
+    for p in model.proxies.iter().filter(|p| p.kind.back()) {
+        for s in &p.servers {
+            let settings = s.set.ext.get::<portcullis_backend::health::CheckSettings>();
+            if let Some(track) = settings.and_then(|c| c.track.as_ref()) {
+                process.states.link(&p.name, &s.name, track);
+            }
+        }
+    }
+}
+
+fn global(model: &Model, checks: u32) -> GlobalPlan {
     let g = &model.global;
     let t = &g.tune;
     GlobalPlan {
@@ -121,5 +138,6 @@ fn global(model: &Model) -> GlobalPlan {
         keep_insecure_te: g.h1_do_not_close_on_insecure_te,
         pp2_never_send_local: g.pp2_never_send_local,
         reject_privileged_ports: g.reject_privileged_ports_tcp,
+        checks: crate::check::schedule::Pace::new(model, checks),
     }
 }

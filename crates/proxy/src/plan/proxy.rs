@@ -1,6 +1,7 @@
 //! A proxy section, ready to run.
 
 use super::server::{self, ServerPlan};
+use crate::check::plan::Scripts;
 use crate::filter::FilterSet;
 use crate::outcome::{Formats, Profiled};
 use crate::persist::CookiePlan;
@@ -166,11 +167,16 @@ pub fn compile(
     index: usize,
     p: &Proxy,
     process: &Process,
+    scripts: &mut Scripts,
     diags: &mut Diagnostics,
 ) -> ProxyPlan {
     let g = &model.global;
-    let servers: Vec<ServerPlan> =
-        p.servers.iter().enumerate().map(|(i, s)| server::compile(model, p, i, s, diags)).collect();
+    let script = scripts.of(p);
+    let mut compile = |(i, s)| {
+        let check = scripts.plan(model, p, s, &script).filter(|_| !p.disabled);
+        server::compile(model, p, i, s, check, diags)
+    };
+    let servers: Vec<ServerPlan> = p.servers.iter().enumerate().map(&mut compile).collect();
     let state = p.kind.back().then(|| process.states.backend(p, names.fullconn(p)));
     let mut by_slot = Vec::new();
     for s in state.iter().flat_map(|s| s.servers()) {

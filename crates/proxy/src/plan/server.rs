@@ -59,6 +59,8 @@ pub struct ServerPlan {
     pub redir: Option<Box<[u8]>>,
     /// `pool-max-conn`, `max-reuse` and their kin.
     pub pool: PoolSettings,
+    /// Its checks.
+    pub check: Option<Box<crate::check::CheckPlan>>,
 }
 
 impl ServerPlan {
@@ -104,7 +106,14 @@ impl ServerPlan {
 }
 
 /// Makes a server's plan.
-pub fn compile(model: &Model, p: &Proxy, index: usize, s: &Server, diags: &mut Diagnostics) -> ServerPlan {
+pub fn compile(
+    model: &Model,
+    p: &Proxy,
+    index: usize,
+    s: &Server,
+    check: Option<Box<crate::check::CheckPlan>>,
+    diags: &mut Diagnostics,
+) -> ServerPlan {
     let set = &s.set;
     let source = set.source.as_ref().or(p.source.as_ref());
     let tune = &model.global.tune;
@@ -145,6 +154,7 @@ pub fn compile(model: &Model, p: &Proxy, index: usize, s: &Server, diags: &mut D
         tls: tls(model, p, s, diags),
         redir: set.redir.as_deref().map(Into::into),
         pool: PoolSettings::new(set),
+        check,
     }
 }
 

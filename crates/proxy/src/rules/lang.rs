@@ -44,6 +44,8 @@ pub enum At {
     Forward,
     /// `log-format` and its kin.
     Log,
+    /// `tcp-check` and `http-check`.
+    Check,
 }
 
 impl At {
@@ -66,6 +68,7 @@ impl At {
             Self::Server => (Places::empty(), Places::BE_SERVER),
             Self::Monitor => (Places::FE_HTTP_REQUEST, Places::empty()),
             Self::Log => (Places::LOG, Places::LOG),
+            Self::Check => (Places::CHECK, Places::CHECK),
         }
     }
 
@@ -79,6 +82,7 @@ impl At {
             Self::HttpAfterResponse => "http-after-response",
             Self::HttpError => "http-error",
             Self::Log => "log-format",
+            Self::Check => "tcp-check",
         }
     }
 

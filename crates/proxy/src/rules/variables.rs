@@ -2,10 +2,10 @@
 
 use super::action::Action;
 use super::cx::RuleCx;
-use super::lang::{Expr, Format, Parsing, Value};
+use super::lang::{Expr, Format, Parsing, Scope, Value};
 use super::table::{Parsed, Sets};
 use portcullis_sample::convert::vars::Conditions;
-use portcullis_sample::vars::VarName;
+use portcullis_sample::vars::{VarName, VarScope};
 
 /// What a variable is set to.
 #[derive(Debug)]
@@ -27,18 +27,21 @@ pub struct Variable {
 impl Variable {
     /// A sample that gives nothing leaves the variable as it is.
     pub(super) fn run(&self, cx: &RuleCx<'_, '_>) {
-        let scope = cx.scope();
+        self.apply(&cx.scope());
+    }
+    /// The same, for what is no stream.
+    pub fn apply(&self, scope: &Scope<'_>) {
         let vars = &scope.facts.vars;
         let value = match &self.source {
             Source::Nothing => {
                 vars.unset(self.name, scope.direction);
                 return;
             }
-            Source::Expr(expr) => expr.value(&scope),
-            Source::Format(format) => Some(Value::str(&format.bytes(&scope)).into_owned()),
+            Source::Expr(expr) => expr.value(scope),
+            Source::Format(format) => Some(Value::str(&format.bytes(scope)).into_owned()),
         };
         if let Some(value) = value
-            && self.conditions.hold(self.name, &value, &scope)
+            && self.conditions.hold(self.name, &value, scope)
         {
             vars.set(self.name, scope.direction, value);
         }
@@ -73,6 +76,24 @@ fn conditions(names: &[String]) -> Result<Conditions, String> {
 fn done(name: VarName, conditions: Conditions, source: Source) -> Result<Parsed, String> {
     let action = Action::Variable(Box::new(Variable { name, conditions, source }));
     Ok(Parsed { action, condition: None })
+}
+
+/// One of the three, as a check has it; the word that names it is the last one that was read.
+pub(crate) fn of_check(p: &mut Parsing<'_, '_, '_>, keyword: &str) -> Result<Variable, String> {
+    let (name, rest) = named(p)?;
+    if !matches!(name.scope, VarScope::Proc | VarScope::Sess | VarScope::Check) {
+        return Err("invalid variable scope : only 'proc', 'sess' and 'check' are possible here".into());
+    }
+    let conditions = conditions(&rest)?;
+    let source = match keyword {
+        "set-var" => Source::Expr(p.expr_here()?),
+        "set-var-fmt" => {
+            let text = p.want("expects a format")?;
+            Source::Format(p.format(text)?)
+        }
+        _ => Source::Nothing,
+    };
+    Ok(Variable { name, conditions, source })
 }
 
 /// `set-var(<name>[,<cond>...]) <expr>`

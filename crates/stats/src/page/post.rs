@@ -2,6 +2,7 @@
 
 use crate::actions::On;
 use crate::form;
+use portcullis_backend::health::Which;
 use portcullis_backend::{Admin, BackendState, Health, ServerState};
 use portcullis_proxy::plan::Plan;
 use portcullis_proxy::process::Process;
@@ -53,40 +54,39 @@ pub struct Action {
 
 /// The actions, in the order of the page.
 pub const ACTIONS: &[Action] = &[
-    row("ready", "Set state to READY", |on, _| admin(on, Admin::Ready)),
-    row("drain", "Set state to DRAIN", |on, _| admin(on, Admin::Drain)),
-    row("maint", "Set state to MAINT", |on, _| admin(on, Admin::Maint)),
-    row("dhlth", "Health: disable checks", |_, _| false),
-    row("ehlth", "Health: enable checks", |_, _| false),
-    row("hrunn", "Health: force UP", |on, _| health(on, Health::Up)),
-    row("hnolb", "Health: force NOLB", |on, _| health(on, Health::Stopping)),
-    row("hdown", "Health: force DOWN", |on, _| health(on, Health::Down)),
-    row("dagent", "Agent: disable checks", |_, _| false),
-    row("eagent", "Agent: enable checks", |_, _| false),
-    row("arunn", "Agent: force UP", |_, _| false),
-    row("adown", "Agent: force DOWN", |_, _| false),
+    row("ready", "Set state to READY", |on, p| admin(on, p, Admin::Ready)),
+    row("drain", "Set state to DRAIN", |on, p| admin(on, p, Admin::Drain)),
+    row("maint", "Set state to MAINT", |on, p| admin(on, p, Admin::Maint)),
+    row("dhlth", "Health: disable checks", |on, _| on.switch(Which::Health, false)),
+    row("ehlth", "Health: enable checks", |on, _| on.switch(Which::Health, true)),
+    row("hrunn", "Health: force UP", |on, p| health(on, p, Health::Up)),
+    row("hnolb", "Health: force NOLB", |on, p| health(on, p, Health::Stopping)),
+    row("hdown", "Health: force DOWN", |on, p| health(on, p, Health::Down)),
+    row("dagent", "Agent: disable checks", |on, _| on.switch(Which::Agent, false)),
+    row("eagent", "Agent: enable checks", |on, _| on.switch(Which::Agent, true)),
+    row("arunn", "Agent: force UP", |on, p| on.agent(true, p)),
+    row("adown", "Agent: force DOWN", |on, p| on.agent(false, p)),
     row("shutdown", "Kill Sessions", |on, process| {
         on.shutdown(process);
         true
     }),
-    row("enable", "", |on, _| on.server.admin() == Admin::Maint && admin(on, Admin::Ready)),
-    row("disable", "", |on, _| on.server.admin() != Admin::Maint && admin(on, Admin::Maint)),
-    row("stop", "", |on, _| admin(on, Admin::Drain)),
-    row("start", "", |on, _| admin(on, Admin::Ready)),
+    row("enable", "", |on, p| on.server.admin() == Admin::Maint && admin(on, p, Admin::Ready)),
+    row("disable", "", |on, p| on.server.admin() != Admin::Maint && admin(on, p, Admin::Maint)),
+    row("stop", "", |on, p| admin(on, p, Admin::Drain)),
+    row("start", "", |on, p| admin(on, p, Admin::Ready)),
 ];
 
 const fn row(name: &'static str, title: &'static str, act: Act) -> Action {
     Action { name, title, act }
 }
 
-fn admin(on: On<'_>, to: Admin) -> bool {
-    on.admin(to);
+fn admin(on: On<'_>, process: &Process, to: Admin) -> bool {
+    on.admin(to, process);
     true
 }
 
-fn health(on: On<'_>, to: Health) -> bool {
-    on.health(to);
-    true
+fn health(on: On<'_>, process: &Process, to: Health) -> bool {
+    on.health(to, process)
 }
 
 /// What the form says.
@@ -133,7 +133,13 @@ pub fn run(body: &[u8], plan: &Plan, process: &Process, scope: Option<&[String]>
     }
 }
 
-fn apply(action: &Action, names: &[String], backend: &BackendState, process: &Process, now: u64) -> Done {
+fn apply(
+    action: &Action,
+    names: &[String],
+    backend: &Arc<BackendState>,
+    process: &Process,
+    now: u64,
+) -> Done {
     let known: Vec<Arc<ServerState>> = names.iter().filter_map(|n| backend.server(n)).collect();
     let mut changed = false;
     for server in &known {

@@ -1,0 +1,143 @@
+//! HTTP checks: the request, and the response as far as it has come.
+
+use super::config::HttpSend;
+use crate::rules::lang::Scope;
+use portcullis_message::{Head, Method};
+use portcullis_wire::h1::{Chunked, Framing, Info, Limits, Parsed, parse_response};
+
+/// Writes the request; `state` is the value of `x-haproxy-server-state`.
+pub fn write_request(send: &HttpSend, state: Option<&str>, scope: &Scope<'_>, out: &mut Vec<u8>) {
+    let method = send.method.as_deref().unwrap_or(b"OPTIONS");
+    let version = send.version.as_deref().unwrap_or(b"HTTP/1.0");
+    let headers: Vec<(&[u8], Vec<u8>)> =
+        send.headers.iter().map(|(n, f)| (n.as_slice(), f.bytes(scope))).collect();
+    let host = headers.iter().find(|(n, _)| *n == b"host").map(|(_, v)| v.as_slice());
+    let uri = send.uri.as_ref().map_or_else(|| b"/".to_vec(), |u| u.bytes(scope));
+    out.extend_from_slice(method);
+    out.push(b' ');
+    out.extend_from_slice(&with_authority(uri, host));
+    out.push(b' ');
+    out.extend_from_slice(version);
+    out.extend_from_slice(b"\r\n");
+    let mut connection = false;
+    for (name, value) in &headers {
+        // what it says about the connection is not passed on
+        if *name == b"connection" {
+            connection = true;
+            continue;
+        }
+        field(name, value, out);
+    }
+    if let Some(state) = state {
+        field(b"x-haproxy-server-state", state.as_bytes(), out);
+    }
+    let body = send.body.as_ref().map(|b| b.bytes(scope)).unwrap_or_default();
+    if !body.is_empty() {
+        field(b"content-length", body.len().to_string().as_bytes(), out);
+    }
+    if version == b"HTTP/1.1" && !connection {
+        field(b"connection", b"close", out);
+    }
+    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(&body);
+}
+
+/// A value cannot end its line.
+fn field(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    out.extend(value.iter().filter(|b| !matches!(b, b'\r' | b'\n' | 0)));
+    out.extend_from_slice(b"\r\n");
+}
+
+/// An absolute URI has the authority that the Host field says.
+fn with_authority(uri: Vec<u8>, host: Option<&[u8]>) -> Vec<u8> {
+    let Some(host) = host else { return uri };
+    let Some(at) =
+        uri.windows(3).position(|w| w == b"://").filter(|at| *at > 0 && uri.first() != Some(&b'/'))
+    else {
+        return uri;
+    };
+    let rest = uri.get(at + 3..).unwrap_or_default();
+    let end = rest.iter().position(|b| matches!(b, b'/' | b'?' | b'#')).unwrap_or(rest.len());
+    let mut out = uri.get(..at + 3).unwrap_or_default().to_vec();
+    out.extend_from_slice(host);
+    out.extend_from_slice(rest.get(end..).unwrap_or_default());
+    out
+}
+
+/// A response as far as it has come.
+#[derive(Debug)]
+pub struct Response {
+    /// Its head, once it is there.
+    pub head: Option<Head>,
+    /// Its body so far.
+    pub body: Vec<u8>,
+    /// All of it is there.
+    pub complete: bool,
+    /// It is no response.
+    pub broken: bool,
+    info: Info,
+    chunked: Chunked,
+    limits: Limits,
+    method: Method,
+}
+
+impl Response {
+    /// Nothing yet of the answer to a request with this method.
+    #[must_use]
+    pub fn new(method: &[u8], limits: Limits) -> Self {
+        Self {
+            head: None,
+            body: Vec::new(),
+            complete: false,
+            broken: false,
+            info: Info::default(),
+            chunked: Chunked::new(limits),
+            limits,
+            method: Method::of(method),
+        }
+    }
+
+    /// Takes what has come out of `input`; `ended`: nothing more will.
+    pub fn take(&mut self, input: &mut Vec<u8>, ended: bool) {
+        while self.head.is_none() && !self.broken {
+            let mut head = Head::default();
+            match parse_response(input, &self.limits, &mut head, self.method) {
+                Ok(Parsed::Partial) => return,
+                Ok(Parsed::Complete(end, info)) => {
+                    input.drain(..end.min(input.len()));
+                    // interim ones are not meant
+                    if !(100..200).contains(&head.status) || head.status == 101 {
+                        (self.head, self.info) = (Some(head), info);
+                    }
+                }
+                Err(_) => self.broken = true,
+            }
+        }
+        if !self.broken && !self.complete {
+            self.take_body(input, ended);
+        }
+    }
+
+    fn take_body(&mut self, input: &mut Vec<u8>, ended: bool) {
+        match self.info.framing {
+            Framing::None | Framing::Tunnel => self.complete = true,
+            Framing::Length(n) => {
+                let left = usize::try_from(n).unwrap_or(usize::MAX).saturating_sub(self.body.len());
+                self.body.extend(input.drain(..left.min(input.len())));
+                self.complete = self.body.len() as u64 >= n;
+            }
+            Framing::Chunked => match self.chunked.decode(input) {
+                Ok(decoded) => {
+                    self.body.extend_from_slice(input.get(decoded.payload).unwrap_or_default());
+                    input.drain(..decoded.consumed.min(input.len()));
+                    self.complete = decoded.ended;
+                }
+                Err(_) => self.broken = true,
+            },
+            Framing::UntilClose => self.body.append(input),
+        }
+        self.complete |= ended;
+    }
+}

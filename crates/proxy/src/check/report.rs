@@ -1,0 +1,155 @@
+//! What follows from a change of a server's state: log lines, words on standard error, streams that end.
+
+use crate::plan::{Plan, ProxyPlan, ServerPlan};
+use crate::process::Process;
+use crate::worker::Worker;
+use crate::worker::mailbox::Mail;
+use crate::worker::slots::Abort;
+use portcullis_backend::health::{Observed, Probe, Report};
+use portcullis_backend::{BackendState, Health, ServerState};
+use portcullis_config::{ProxyKind, Severity};
+use portcullis_telemetry::log::Level;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// From any thread: some worker sees to it.
+pub fn post(process: &Process, reports: Vec<Report>) {
+    if reports.is_empty() {
+        return;
+    }
+    if let Some(worker) = process.workers().first() {
+        worker.send(Mail::Run(Box::new(move |w| deliver(w, reports))));
+    }
+}
+
+/// On a worker.
+pub fn deliver(worker: &Rc<Worker>, reports: Vec<Report>) {
+    for report in reports {
+        one(worker, report);
+    }
+}
+
+fn one(worker: &Rc<Worker>, report: Report) {
+    match report {
+        Report::Log { backend, level, text } => log(worker, &backend, level, &text, Severity::Warning, &text),
+        Report::Empty { backend } => {
+            let plan = worker.plan();
+            let listen = find(&plan, &backend).is_some_and(|p| p.kind == ProxyKind::Listen);
+            let kind = if listen { "proxy" } else { "backend" };
+            let text = format!("{kind} {backend} has no server available!");
+            let said = format!("{kind} '{backend}' has no server available!");
+            log(worker, &backend, Level::Emerg, &text, Severity::Alert, &said);
+        }
+        Report::EndSessions { backend, server } => {
+            end_streams(&worker.process, Abort::ServerDown, move |p, s| {
+                *p.name == *backend && *s.name == *server
+            });
+        }
+        Report::EndBackupSessions { backend } => {
+            end_streams(&worker.process, Abort::ServerUp, move |p, s| {
+                let backup = |state: &portcullis_backend::BackendState| {
+                    state.server(&s.name).is_some_and(|s| s.backup())
+                };
+                *p.name == *backend && p.state.as_deref().is_some_and(backup)
+            });
+        }
+        Report::Hurry { server } => super::schedule::hurry(&worker.process, server),
+    }
+}
+
+/// Traffic has shown this of a server that is observed.
+#[cold]
+pub fn seen(worker: &Rc<Worker>, backend: &Arc<BackendState>, server: &ServerState, what: Observed) {
+    // only a server that is still there matters
+    let Some(server) = backend.server(&server.name) else { return };
+    deliver(worker, backend.observe(&server, what, worker.clock.now().0));
+}
+
+/// What the end of a stream shows: the first characters of its termination state, and its status.
+#[must_use]
+pub fn of_stream(termination: [u8; 4], status: Option<u16>) -> Option<Observed> {
+    match &termination[..2] {
+        b"PH" => Some(Observed::Garbage),
+        b"SH" => Some(Observed::Broken),
+        b"sH" => Some(Observed::Silence),
+        // not the server's answer, or none was waited for
+        [b'C' | b'c' | b'P' | b'L' | b'I' | b'K' | b'D' | b'U', _] | [b'S' | b's', b'C' | b'Q'] => None,
+        _ => status.map(Observed::Response),
+    }
+}
+
+fn find<'p>(plan: &'p Plan, backend: &str) -> Option<&'p ProxyPlan> {
+    plan.proxies.get(*plan.backends.get(backend.as_bytes())?).map(|p| &**p)
+}
+
+fn log(worker: &Worker, backend: &str, level: Level, text: &str, severity: Severity, said: &str) {
+    worker.process.say(severity, said);
+    let plan = worker.plan();
+    let Some(proxy) = find(&plan, backend) else { return };
+    worker.log.borrow_mut().log(&proxy.loggers, level, worker.clock.wall(), b"", text.as_bytes());
+    worker.log_soon();
+}
+
+/// Ends the streams that are on such servers, on every worker.
+fn end_streams(
+    process: &Process,
+    why: Abort,
+    on: impl Fn(&ProxyPlan, &ServerPlan) -> bool + Send + Sync + 'static,
+) {
+    let on = Arc::new(on);
+    process.tell_all(|| {
+        let on = on.clone();
+        Mail::Run(Box::new(move |worker| {
+            let mut any = false;
+            for (slot, _, info) in worker.slots.list() {
+                let Some(stream) = info.stream else { continue };
+                let at = |n: Option<u32>| n.map(|n| n as usize);
+                let proxy = at(stream.backend).and_then(|n| stream.plan.proxies.get(n));
+                let server = proxy.zip(at(stream.server)).and_then(|(p, n)| p.servers.get(n));
+                if let (Some(proxy), Some(server)) = (proxy, server)
+                    && on(proxy, server)
+                {
+                    any |= worker.slots.abort(slot, why);
+                }
+            }
+            if any {
+                worker.wake_all();
+            }
+        }))
+    });
+}
+
+/// `UP`, `UP 1/3`, `DOWN 1/2`, `NOLB`: a state, and how far checks are from changing it.
+#[must_use]
+pub fn standing(health: Health, probe: &Probe) -> String {
+    let part = i64::from(probe.health) - i64::from(probe.rise) + 1;
+    match health {
+        Health::Down if probe.health == 0 => "DOWN".into(),
+        Health::Down => format!("DOWN {}/{}", probe.health, probe.rise),
+        Health::Stopping if probe.health >= probe.full() => "NOLB".into(),
+        Health::Stopping => format!("NOLB {part}/{}", probe.fall),
+        Health::Up if probe.health >= probe.full() => "UP".into(),
+        Health::Up => format!("UP {part}/{}", probe.fall),
+    }
+}
+
+/// `http-check send-state`
+pub(super) fn state_header(worker: &Worker, proxy: &ProxyPlan, plan: &ServerPlan, s: &ServerState) -> String {
+    let (address, port) = match plan.address(s) {
+        Some(a) => (a.ip().to_string(), a.port().to_string()),
+        None => ("unix".into(), "unix".into()),
+    };
+    let servers = proxy.state.as_ref().map(|b| b.servers()).unwrap_or_default();
+    let weights: u32 = servers.iter().filter(|s| s.usable()).map(|s| s.weight()).sum();
+    let sessions: u32 = servers.iter().map(|s| s.sessions.get()).sum();
+    let standing = standing(s.health(), &s.life.lock().check);
+    format!(
+        "{standing}; address={address}; port={port}; name={}/{}; node={}; weight={}/{weights}; scur={}/{sessions}; qcur={}",
+        proxy.name,
+        s.name,
+        worker.process.node(),
+        s.weight(),
+        s.sessions.get(),
+        s.queued(),
+    )
+}

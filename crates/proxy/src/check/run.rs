@@ -1,0 +1,576 @@
+//! One run of a check: its steps over its connections.
+
+use super::config::{Act, Connect, Port};
+use super::expect::{Expect, Pattern};
+use super::http::{Response, write_request};
+use super::plan::{CheckPlan, Kind, Step, literal};
+use super::report::state_header;
+use crate::plan::{Plan, ProxyPlan, ServerPlan};
+use crate::rules::internal;
+use crate::rules::lang::{Direction, Facts, Message, Payload, Scope};
+use crate::worker::Task;
+use portcullis_backend::ServerState;
+use portcullis_backend::health::{Outcome, Status};
+use portcullis_transport::connect::{self, Marks, Target};
+use portcullis_transport::{Buffer, Conn, Millis};
+use portcullis_wire::h1::Limits;
+use portcullis_wire::probe::Answer;
+use portcullis_wire::proxy_protocol::{Addresses, Transport, encode_v1, encode_v2, encode_v2_local};
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// Time is up.
+pub(super) struct Late;
+
+/// Waits for something until the task's deadline.
+pub(super) async fn within<T>(
+    task: &Task,
+    mut ready: impl FnMut(&mut Context<'_>) -> Poll<T>,
+) -> Result<T, Late> {
+    poll_fn(|cx| {
+        if let Poll::Ready(t) = ready(cx) {
+            return Poll::Ready(Ok(t));
+        }
+        match task.poll_woken(cx) {
+            Some(_) => Poll::Ready(Err(Late)),
+            None => Poll::Pending,
+        }
+    })
+    .await
+}
+
+/// What a check is about.
+pub(super) struct Subject {
+    /// The newest plan.
+    pub plan: Arc<Plan>,
+    /// Index of the backend in it.
+    pub proxy: usize,
+    /// The server's index in the backend.
+    pub server: usize,
+    /// Its state.
+    pub state: Arc<ServerState>,
+}
+
+impl Subject {
+    pub fn proxy(&self) -> Option<&ProxyPlan> {
+        self.plan.proxies.get(self.proxy).map(|p| &**p)
+    }
+    pub fn server(&self) -> Option<&ServerPlan> {
+        self.proxy()?.servers.get(self.server)
+    }
+}
+
+/// How a connection attempt ended.
+pub(super) enum Failed {
+    /// Not in time.
+    Late,
+    /// The other end, or the network.
+    Refused(io::Error),
+    /// This end.
+    Own(io::Error),
+}
+
+/// Opens a connection before the task's deadline.
+pub(super) async fn open(
+    task: &Task,
+    server: &ServerPlan,
+    state: &ServerState,
+    addr: Option<SocketAddr>,
+) -> Result<Conn, Failed> {
+    let target = match addr {
+        Some(addr) => Target::Inet { addr, mptcp: false },
+        None => server.target_for(state, None),
+    };
+    let conn = connect::start(&target, &server.connect, Marks::default()).map_err(|e| match e.kind() {
+        io::ErrorKind::ConnectionRefused
+        | io::ErrorKind::NotFound
+        | io::ErrorKind::HostUnreachable
+        | io::ErrorKind::NetworkUnreachable => Failed::Refused(e),
+        _ => Failed::Own(e),
+    })?;
+    within(task, |cx| conn.poll_writable(cx)).await.map_err(|Late| Failed::Late)?;
+    conn.connected().map_err(Failed::Refused)?;
+    Ok(conn)
+}
+
+/// The address that a check goes to, if it is not simply the server's.
+pub(super) fn address(
+    server: &ServerPlan,
+    state: &ServerState,
+    target: &portcullis_backend::health::Target,
+) -> Option<SocketAddr> {
+    let own = server.address(state);
+    match (target.addr, target.port, own) {
+        (None, None, _) => None,
+        (Some(ip), port, own) => Some(SocketAddr::new(ip, port.or(own.map(|a| a.port())).unwrap_or(0))),
+        (None, Some(port), Some(own)) => Some(SocketAddr::new(own.ip(), port)),
+        (None, Some(_), None) => None,
+    }
+}
+
+/// What the system says, as HAProxy's logs show it.
+pub(super) fn system(e: &io::Error) -> String {
+    let text = e.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let name = e.raw_os_error().map_or("", |n| {
+        let known = [
+            (rustix::io::Errno::CONNREFUSED, "ECONNREFUSED"),
+            (rustix::io::Errno::CONNRESET, "ECONNRESET"),
+            (rustix::io::Errno::HOSTUNREACH, "EHOSTUNREACH"),
+            (rustix::io::Errno::NETUNREACH, "ENETUNREACH"),
+            (rustix::io::Errno::TIMEDOUT, "ETIMEDOUT"),
+            (rustix::io::Errno::PIPE, "EPIPE"),
+            (rustix::io::Errno::ADDRNOTAVAIL, "EADDRNOTAVAIL"),
+            (rustix::io::Errno::MFILE, "EMFILE"),
+            (rustix::io::Errno::NFILE, "ENFILE"),
+            (rustix::io::Errno::NOENT, "ENOENT"),
+            (rustix::io::Errno::ACCESS, "EACCES"),
+            (rustix::io::Errno::PERM, "EPERM"),
+            (rustix::io::Errno::INVAL, "EINVAL"),
+            (rustix::io::Errno::NETDOWN, "ENETDOWN"),
+        ];
+        known.iter().find(|(e, _)| e.raw_os_error() == n).map_or("", |(_, name)| name)
+    });
+    match name {
+        "" => text.to_owned(),
+        name => format!("{name} returned by OS ({text})"),
+    }
+}
+
+/// A run under way.
+struct Run<'a> {
+    task: &'a Task,
+    subject: &'a Subject,
+    plan: &'a CheckPlan,
+    facts: Facts<'a>,
+    began: Millis,
+    conn: Option<Conn>,
+    linger: bool,
+    input: Vec<u8>,
+    response: Option<Response>,
+    ended: bool,
+    /// What the run comes to if no further step says otherwise.
+    result: Outcome,
+}
+
+/// Runs a check to its end.
+pub(super) async fn run(task: &Task, subject: &Subject, plan: &CheckPlan) -> Outcome {
+    let began = task.worker.clock.exact().now();
+    let (Some(proxy), Some(server)) = (subject.proxy(), subject.server()) else { return Outcome::default() };
+    let facts = Facts {
+        backend_name: &proxy.name,
+        backend_id: proxy.id,
+        server_name: &server.name,
+        server_id: server.id,
+        now: task.worker.clock.wall(),
+        server: server.address(&subject.state),
+        http: plan.script.kind == Kind::Http,
+        vars: portcullis_sample::vars::Vars::of_check(),
+        ..Facts::new()
+    };
+    let mut run = Run {
+        task,
+        subject,
+        plan,
+        facts,
+        began,
+        conn: None,
+        linger: false,
+        input: Vec::new(),
+        response: None,
+        ended: false,
+        result: Outcome::default(),
+    };
+    let mut outcome = run.script().await;
+    run.close();
+    outcome.duration = task.worker.clock.exact().now().since(began);
+    outcome
+}
+
+impl Run<'_> {
+    async fn script(&mut self) -> Outcome {
+        let (Some(proxy), Some(server)) = (self.subject.proxy(), self.subject.server()) else {
+            return Outcome::default();
+        };
+        for step in &self.plan.script.steps {
+            let failed = match &step.rule.act {
+                Act::Comment => None,
+                Act::Variable(v) => {
+                    v.apply(&self.scope());
+                    None
+                }
+                Act::Connect(c) => self.connect(step, c, server).await,
+                Act::Send(text) => {
+                    let bytes = text.bytes(&self.scope());
+                    self.send(step, &bytes).await
+                }
+                Act::Request(send) => {
+                    let state = self
+                        .plan
+                        .script
+                        .send_state
+                        .then(|| state_header(&self.task.worker, proxy, server, &self.subject.state));
+                    let mut bytes = Vec::new();
+                    write_request(send, state.as_deref(), &self.scope(), &mut bytes);
+                    let limits = Limits { relaxed: false, ..proxy.response_limits };
+                    let method = send.method.as_deref().unwrap_or(b"OPTIONS");
+                    self.response = Some(Response::new(method, limits));
+                    self.send(step, &bytes).await
+                }
+                Act::Expect(e) => self.expect(step, e).await,
+            };
+            if let Some(outcome) = failed {
+                return outcome;
+            }
+        }
+        std::mem::take(&mut self.result)
+    }
+
+    /// What expressions see.
+    fn scope(&self) -> Scope<'_> {
+        let worker = &self.task.worker;
+        let response = self.response.as_ref();
+        let http = response.is_some();
+        let bytes = match response {
+            Some(r) => &r.body,
+            None => &self.input,
+        };
+        Scope {
+            wall: worker.clock.wall(),
+            monotonic: Duration::from_millis(worker.clock.now().0),
+            random: &worker.random,
+            facts: &self.facts,
+            direction: Direction::Response,
+            request: Message::None,
+            response: match response.and_then(|r| r.head.as_ref()) {
+                Some(head) => Message::Here(head),
+                None => Message::None,
+            },
+            request_bytes: None,
+            response_bytes: Some(Payload { bytes, may_grow: !self.ended && !http }),
+            last_call: true,
+            ext: internal::ext(&self.subject.plan),
+        }
+    }
+
+    /// When the connection must stand.
+    fn connect_deadline(&self) -> Millis {
+        let inter = self.plan.settings.inter;
+        let time = match (self.plan.check, self.plan.connect) {
+            (Some(_), Some(connect)) if !connect.is_zero() => connect.min(inter),
+            _ => inter,
+        };
+        let from = if self.plan.check.is_some() { self.task.worker.clock.now() } else { self.began };
+        from.after(Some(time))
+    }
+
+    /// When all else must have ended.
+    fn deadline(&self, connected: Millis) -> Millis {
+        match self.plan.check {
+            Some(check) => connected.after(Some(check)),
+            None => self.began.after(Some(self.plan.settings.inter)),
+        }
+    }
+
+    async fn connect(&mut self, step: &Step, c: &Connect, server: &ServerPlan) -> Option<Outcome> {
+        self.close();
+        self.input.clear();
+        self.response = None;
+        self.ended = false;
+        let state = &*self.subject.state;
+        let mut target = state.life.lock().target.clone();
+        if let Some((ip, port)) = c.addr {
+            target.addr = Some(ip);
+            target.port = if port > 0 { Some(port) } else { target.port };
+        }
+        target.port = match &c.port {
+            Some(Port::Number(n)) => Some(*n),
+            Some(Port::Expr(e)) => {
+                let n = e.integer(&self.scope()).and_then(|n| u16::try_from(n).ok()).filter(|n| *n > 0);
+                if n.is_none() {
+                    return Some(Outcome::new(Status::SocketError, self.place(step)));
+                }
+                n
+            }
+            None => target.port,
+        };
+        self.task.deadline(self.connect_deadline());
+        let conn = match open(self.task, server, state, address(server, state, &target)).await {
+            Ok(conn) => conn,
+            Err(Failed::Late) => return Some(Outcome::new(Status::L4Timeout, self.place(step))),
+            Err(Failed::Refused(e)) => {
+                let text = format!("{}{}", system(&e), self.place(step));
+                return Some(Outcome::new(Status::L4Connection, text));
+            }
+            Err(Failed::Own(e)) => {
+                let text = format!("{}{}", system(&e), self.place(step));
+                return Some(Outcome::new(Status::SocketError, text));
+            }
+        };
+        let connected = self.task.worker.clock.exact().now();
+        self.task.deadline(self.deadline(connected));
+        self.linger = c.linger;
+        self.conn = Some(conn);
+        let text =
+            if self.plan.script.kind == Kind::Tcp && self.plan.script.written { "(tcp-check)" } else { "" };
+        self.result = Outcome::new(Status::L4Ok, text);
+        let header = self.proxy_header(c, server);
+        if header.is_empty() { None } else { self.put(step, &header).await }
+    }
+
+    /// The PROXY header that this connection begins with.
+    fn proxy_header(&self, c: &Connect, server: &ServerPlan) -> Vec<u8> {
+        let settings = &self.plan.settings;
+        let moved = settings.addr.is_some() || settings.port.is_some();
+        let inherited = !moved && (server.send_proxy || server.send_proxy_v2);
+        let wanted = if c.is_plain() { settings.send_proxy || inherited } else { c.send_proxy };
+        let mut out = Vec::new();
+        let Some(conn) = self.conn.as_ref().filter(|_| wanted) else { return out };
+        let addresses = conn.local().zip(conn.remote()).map(|(src, dst)| Addresses::Inet { src, dst });
+        if !server.send_proxy_v2 {
+            encode_v1(addresses.as_ref(), &mut out);
+        } else if self.subject.plan.global.pp2_never_send_local {
+            encode_v2(Transport::Stream, addresses.as_ref(), &[], &mut out);
+        } else {
+            encode_v2_local(&[], &mut out);
+        }
+        out
+    }
+
+    async fn send(&mut self, step: &Step, bytes: &[u8]) -> Option<Outcome> {
+        self.input.clear();
+        let failed = self.put(step, bytes).await;
+        if failed.is_none() && self.plan.script.kind == Kind::Tcp {
+            self.result = Outcome::new(Status::L7Ok, "(tcp-check)");
+        }
+        failed
+    }
+
+    /// Writes all of it.
+    async fn put(&mut self, step: &Step, mut bytes: &[u8]) -> Option<Outcome> {
+        let conn = self.conn.as_ref()?;
+        while !bytes.is_empty() {
+            let sent = within(self.task, |cx| conn.poll_send(cx, &[IoSlice::new(bytes)], false)).await;
+            match sent {
+                Ok(Ok(n)) => bytes = bytes.get(n..).unwrap_or_default(),
+                Ok(Err(e)) => {
+                    let text = format!("{}{}", system(&e), self.place(step));
+                    return Some(Outcome::new(Status::SocketError, text));
+                }
+                Err(Late) => return Some(Outcome::new(Status::L7Timeout, self.place(step))),
+            }
+        }
+        None
+    }
+
+    /// Reads more; an outcome if that failed.
+    async fn more(&mut self, step: &Step, e: &Expect) -> Option<Outcome> {
+        let worker = &self.task.worker;
+        let conn = self.conn.as_ref()?;
+        let mut buffer: Buffer = worker.buffers.take();
+        let got = within(self.task, |cx| match conn.poll_readable(cx) {
+            Poll::Ready(()) => conn.poll_recv(cx, &mut buffer),
+            Poll::Pending => Poll::Pending,
+        })
+        .await;
+        self.input.extend_from_slice(buffer.data());
+        worker.buffers.give(buffer);
+        match got {
+            Ok(Ok(0)) => self.ended = true,
+            Ok(Ok(_)) => self.ended = self.input.len() >= worker.buffers.size(),
+            Ok(Err(error)) => {
+                let text = format!("{}{}", system(&error), self.place(step));
+                return Some(Outcome::new(Status::SocketError, text));
+            }
+            Err(Late) => return Some(Outcome::new(e.timeout, self.place(step))),
+        }
+        None
+    }
+
+    async fn expect(&mut self, step: &Step, e: &Expect) -> Option<Outcome> {
+        loop {
+            if self.response.is_some() {
+                let (mut input, ended) = (std::mem::take(&mut self.input), self.ended);
+                if let Some(r) = &mut self.response {
+                    r.take(&mut input, ended);
+                    let full = self.task.worker.buffers.size();
+                    // no more of a body is looked at
+                    r.complete |= r.body.len() >= full;
+                }
+                self.input = input;
+            }
+            let judged = match (&e.pattern, &self.response) {
+                (Pattern::Own(_), _) => self.judge_own(e),
+                (_, Some(_)) => self.judge_http(step, e),
+                (_, None) => self.judge_tcp(step, e),
+            };
+            match judged {
+                Some(Ok(outcome)) => {
+                    self.result = outcome;
+                    return None;
+                }
+                Some(Err(outcome)) => return Some(outcome),
+                None if self.ended => {
+                    return Some(Outcome::new(Status::L7Response, self.place(step)));
+                }
+                None => {}
+            }
+            if let Some(failed) = self.more(step, e).await {
+                return Some(failed);
+            }
+        }
+    }
+
+    fn judge_own(&self, e: &Expect) -> Option<Result<Outcome, Outcome>> {
+        let Pattern::Own(reader) = &e.pattern else { return None };
+        if self.ended
+            && self.input.is_empty()
+            && let Some(n) = reader.empty_step
+        {
+            let text = format!("TCPCHK got an empty response at step {n}");
+            return Some(Err(Outcome::new(reader.garbage, text)));
+        }
+        let outcome = |status, note: portcullis_wire::probe::Note| Outcome {
+            status,
+            code: note.code,
+            text: note.text,
+            duration: 0,
+        };
+        match (reader.read)(&self.input, self.ended) {
+            Answer::More => None,
+            Answer::Good(note) => Some(Ok(outcome(e.ok, note))),
+            Answer::Refused(note) => Some(Err(outcome(Status::L7Status, note))),
+            Answer::Garbage(note) => Some(Err(outcome(reader.garbage, note))),
+        }
+    }
+
+    fn judge_tcp(&self, step: &Step, e: &Expect) -> Option<Result<Outcome, Outcome>> {
+        if self.input.is_empty() {
+            let text = format!("TCPCHK got an empty response at step {}", step.number);
+            let text = format!("{text}{}", about(step));
+            return self.ended.then(|| Err(Outcome::new(e.error.unwrap_or(Status::L7Response), text)));
+        }
+        let least = match (e.pattern.least(), e.min_recv) {
+            (0, min) => min.unwrap_or(0),
+            (n, None) => n,
+            (n, Some(min)) => n.min(min),
+        };
+        if self.input.len() < least && !self.ended {
+            return None;
+        }
+        let found = e.pattern.found_in(&self.input, &self.scope());
+        if !found && !self.ended && e.min_recv.is_none() {
+            return None;
+        }
+        if found != e.inverse {
+            return Some(Ok(self.passed(e, 0, "(tcp-check)")));
+        }
+        let (how, content) = (if found { "matched unwanted" } else { "did not match" }, e.pattern.content());
+        let text = format!("TCPCHK {how} content {content} at step {}{}", step.number, about(step));
+        Some(Err(self.mismatch(e, Status::L7Response, 0, text)))
+    }
+
+    fn judge_http(&self, step: &Step, e: &Expect) -> Option<Result<Outcome, Outcome>> {
+        let response = self.response.as_ref()?;
+        if response.broken {
+            return Some(Err(Outcome::new(Status::SocketError, "")));
+        }
+        let Some(head) = &response.head else {
+            return self.ended.then(|| Err(Outcome::new(Status::SocketError, "")));
+        };
+        let code = i64::from(head.status);
+        let up = self.subject.state.health() != portcullis_backend::Health::Down;
+        if head.status == 404 && self.plan.script.disable_on_404 && up {
+            return Some(Ok(Outcome { code, ..Outcome::new(Status::L7Conditional, "") }));
+        }
+        let scope = self.scope();
+        let (good, status, text) = if e.pattern.in_body() {
+            let least = e.min_recv.unwrap_or(0);
+            if response.body.is_empty() && response.complete {
+                (false, Status::L7Response, "HTTP content check could not find a response body".to_owned())
+            } else {
+                if response.body.len() < least && !response.complete {
+                    return None;
+                }
+                let found = e.pattern.found_in(&response.body, &scope);
+                if !found && !response.complete && e.min_recv.is_none() {
+                    return None;
+                }
+                let how = if found {
+                    "HTTP check matched unwanted content"
+                } else {
+                    "HTTP content check did not match"
+                };
+                (found != e.inverse, Status::L7Response, how.to_owned())
+            }
+        } else {
+            let reason = String::from_utf8_lossy(head.reason()).into_owned();
+            (e.pattern.fits(head, &scope) != e.inverse, Status::L7Status, reason)
+        };
+        if good {
+            return Some(Ok(self.passed(e, code, "")));
+        }
+        let text = format!("{text}{}", about(step));
+        Some(Err(self.mismatch(e, status, code, text)))
+    }
+
+    fn passed(&self, e: &Expect, code: i64, text: &str) -> Outcome {
+        let scope = self.scope();
+        let text = e.on_success.as_ref().map_or_else(|| text.to_owned(), |f| shown(&f.bytes(&scope)));
+        Outcome { code: self.code(e, code), ..Outcome::new(e.ok, text) }
+    }
+
+    fn mismatch(&self, e: &Expect, status: Status, code: i64, text: String) -> Outcome {
+        let scope = self.scope();
+        let text = e.on_error.as_ref().map_or(text, |f| shown(&f.bytes(&scope)));
+        Outcome { code: self.code(e, code), ..Outcome::new(e.error.unwrap_or(status), text) }
+    }
+
+    fn code(&self, e: &Expect, code: i64) -> i64 {
+        e.code.as_ref().and_then(|c| c.integer(&self.scope())).unwrap_or(code)
+    }
+
+    /// Where a `tcp-check` failed.
+    fn place(&self, step: &Step) -> String {
+        if self.plan.script.kind != Kind::Tcp {
+            return String::new();
+        }
+        if step.number == 0 {
+            return " at initial connection step of tcp-check".into();
+        }
+        let what = match &step.rule.act {
+            Act::Connect(c) => match literal(c.port.as_ref()) {
+                Some(port) => format!("connect port {port}"),
+                None => "connect".into(),
+            },
+            Act::Send(_) => "send".into(),
+            Act::Expect(e) => e.pattern.name(),
+            _ => String::new(),
+        };
+        let comment = step.comment.as_ref().map_or(String::new(), |c| format!(" comment: '{c}'"));
+        format!(" at step {} of tcp-check ({what}){comment}", step.number)
+    }
+
+    /// Closes the connection; a server is left with nothing to wait for.
+    fn close(&mut self) {
+        if let Some(conn) = self.conn.take()
+            && !self.linger
+            && self.plan.script.kind != Kind::Http
+        {
+            conn.reset_on_close();
+        }
+    }
+}
+
+fn about(step: &Step) -> String {
+    step.comment.as_ref().map_or(String::new(), |c| format!(" comment: {c}"))
+}
+
+/// Text for a log line.
+fn shown(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).chars().filter(|c| !c.is_control()).collect()
+}

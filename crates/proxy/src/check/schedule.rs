@@ -1,0 +1,350 @@
+//! When checks run: one task a worker for all its servers, in order of what is due next.
+
+use super::agent;
+use super::plan::Kind;
+use super::report;
+use super::run::{self, Subject};
+use crate::process::Process;
+use crate::worker::mailbox::Mail;
+use crate::worker::{Task, Worker};
+use portcullis_backend::health::Which;
+use portcullis_backend::{BackendState, Health, ServerState};
+use portcullis_config::rows::value;
+use portcullis_config::{Cx, Does, Keyword, Line, Model, Sections};
+use portcullis_transport::Millis;
+use std::cell::{Cell, RefCell};
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::future::poll_fn;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+/// The rows of this file.
+pub const ROWS: &[Keyword] = &[
+    Keyword {
+        name: "max-spread-checks",
+        sections: Sections::GLOBAL,
+        args: "<delay in milliseconds>",
+        help: "Longest time over which the first checks are spread.",
+        negatable: false,
+        does: Does::Works(|cx, line| {
+            let Some(word) = line.word(1) else {
+                cx.alert(
+                    line.word(0),
+                    "'max-spread-checks' expects an integer argument (time in milliseconds).",
+                );
+                return;
+            };
+            match value::time(cx, word) {
+                Ok(t) => cx.global_ext::<Pace>().max_spread = Some(t),
+                Err(e) => {
+                    let text = value::time_message(e, word, "max-spread-checks");
+                    cx.alert(Some(word), text);
+                }
+            }
+        }),
+    },
+    Keyword {
+        name: "tune.max-checks-per-thread",
+        sections: Sections::GLOBAL,
+        args: "<number>",
+        help: "Checks that a worker runs at the same time; 0: no limit.",
+        negatable: false,
+        does: Does::Works(limit),
+    },
+];
+
+fn limit(cx: &mut Cx<'_>, line: &Line) {
+    let missing = "'tune.max-checks-per-thread' expects an integer argument.";
+    let Some(word) = value::one(cx, line, 1, missing) else { return };
+    let n = value::lenient_u32(cx, word, "tune.max-checks-per-thread");
+    cx.global_ext::<Pace>().most = n;
+}
+
+/// How checks are paced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pace {
+    /// `max-spread-checks`
+    pub max_spread: Option<Duration>,
+    /// `tune.max-checks-per-thread`; 0: no limit.
+    pub most: u32,
+    /// `spread-checks` in percent.
+    pub spread: u32,
+    /// How many servers have checks.
+    pub servers: u32,
+}
+
+impl Pace {
+    /// As `global` says.
+    #[must_use]
+    pub fn new(model: &Model, servers: u32) -> Self {
+        let said = model.global.ext.get::<Self>().copied().unwrap_or_default();
+        Self { spread: model.global.spread_checks, servers, ..said }
+    }
+}
+
+/// One check of one server.
+struct Job {
+    which: Which,
+    backend: Arc<BackendState>,
+    state: Arc<ServerState>,
+    proxy: usize,
+    server: usize,
+    /// When it is due; entries of the heap that say otherwise are old.
+    due: u64,
+    running: bool,
+}
+
+/// A worker's checks.
+pub struct Schedule {
+    jobs: RefCell<Vec<Job>>,
+    order: RefCell<BinaryHeap<Reverse<(u64, usize)>>>,
+    /// Those that are due while too many run.
+    waiting: RefCell<VecDeque<usize>>,
+    running: Cell<u32>,
+    pace: Pace,
+    waker: RefCell<Option<Waker>>,
+}
+
+/// Begins with the checks of the worker's servers, as its newest plan says; those of an older plan are over.
+pub fn begin(worker: &Rc<Worker>) {
+    if let Some((task, _)) = worker.checks.borrow_mut().take() {
+        task.abort();
+    }
+    let schedule = Schedule::new(worker);
+    if schedule.jobs.borrow().is_empty() {
+        return;
+    }
+    let schedule = Rc::new(schedule);
+    let task = tokio::task::spawn_local(drive(worker.clone(), schedule.clone()));
+    *worker.checks.borrow_mut() = Some((task.abort_handle(), schedule));
+}
+
+/// The next check of this server begins within `fastinter`, whoever's it is.
+pub fn hurry(process: &Process, server: u32) {
+    process.tell_all(|| {
+        Mail::Run(Box::new(move |worker| {
+            let schedule = worker.checks.borrow().as_ref().map(|(_, s)| s.clone());
+            if let Some(schedule) = schedule {
+                schedule.hurry(worker.clock.now().0, server);
+            }
+        }))
+    });
+}
+
+impl Schedule {
+    fn new(worker: &Worker) -> Self {
+        let plan = worker.plan();
+        let pace = plan.global.checks;
+        let workers = worker.process.load.len().max(1) as u32;
+        let (mut jobs, mut order) = (Vec::new(), BinaryHeap::new());
+        let now = worker.clock.now();
+        for proxy in plan.proxies.iter().filter(|p| !p.disabled) {
+            let Some(backend) = &proxy.state else { continue };
+            for (at, server) in proxy.servers.iter().enumerate() {
+                let Some(check) = &server.check else { continue };
+                let Some(state) = backend.server(&server.name) else { continue };
+                if state.index % workers != u32::from(worker.id) {
+                    continue;
+                }
+                let (health, asks) = {
+                    let life = state.life.lock();
+                    (life.check.configured, life.agent.configured)
+                };
+                let both = [(health, Which::Health), (asks, Which::Agent)];
+                for which in both.into_iter().filter(|(wanted, _)| *wanted).map(|(_, w)| w) {
+                    let every = state.life.lock().interval(which, true);
+                    let over = pace.max_spread.map_or(every, |most| most.min(every));
+                    let delay =
+                        over.as_millis() as u64 * u64::from(check.position) / u64::from(pace.servers.max(1));
+                    let due = now.0 + delay;
+                    order.push(Reverse((due, jobs.len())));
+                    jobs.push(Job {
+                        which,
+                        backend: backend.clone(),
+                        state: state.clone(),
+                        proxy: proxy.index,
+                        server: at,
+                        due,
+                        running: false,
+                    });
+                }
+            }
+        }
+        Self {
+            jobs: RefCell::new(jobs),
+            order: RefCell::new(order),
+            waiting: RefCell::default(),
+            running: Cell::new(0),
+            pace,
+            waker: RefCell::default(),
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(w) = self.waker.borrow_mut().take() {
+            w.wake();
+        }
+    }
+
+    /// Puts a job where it belongs.
+    fn plan(&self, at: usize, due: u64) {
+        if let Some(job) = self.jobs.borrow_mut().get_mut(at) {
+            job.due = due;
+        }
+        self.order.borrow_mut().push(Reverse((due, at)));
+    }
+
+    fn hurry(&self, now: u64, server: u32) {
+        let found =
+            self.jobs.borrow().iter().position(|j| j.state.index == server && j.which == Which::Health);
+        let Some(at) = found else { return };
+        let due = {
+            let jobs = self.jobs.borrow();
+            let Some(job) = jobs.get(at).filter(|j| !j.running) else { return };
+            let fast = job.state.life.lock().settings.fastinter.unwrap_or(Duration::ZERO);
+            let due = now + fast.as_millis() as u64;
+            if due >= job.due {
+                return;
+            }
+            due
+        };
+        self.plan(at, due);
+        self.wake();
+    }
+
+    /// The next job that is due now.
+    fn pop(&self, now: u64) -> Option<usize> {
+        loop {
+            let mut order = self.order.borrow_mut();
+            let Reverse((due, at)) = *order.peek()?;
+            if due > now {
+                return None;
+            }
+            order.pop();
+            if self.jobs.borrow().get(at).is_some_and(|j| j.due == due && !j.running) {
+                return Some(at);
+            }
+        }
+    }
+
+    /// When there is something to do next.
+    fn next(&self) -> Millis {
+        self.order.borrow().peek().map_or(Millis::NEVER, |Reverse((due, _))| Millis(*due))
+    }
+
+    fn full(&self) -> bool {
+        self.pace.most > 0 && self.running.get() >= self.pace.most
+    }
+
+    /// How long after its beginning a job is due again.
+    fn interval(&self, worker: &Worker, job: &Job) -> u64 {
+        let up = job.state.health() != Health::Down;
+        let every = job.state.life.lock().interval(job.which, up).as_millis() as u64;
+        let spread = every * u64::from(self.pace.spread) / 100;
+        match spread {
+            0 => every.max(1),
+            n => (every - n + worker.random.next() % (2 * n + 1)).max(1),
+        }
+    }
+
+    fn start(self: &Rc<Self>, worker: &Rc<Worker>, at: usize) {
+        let now = worker.clock.now();
+        let due = {
+            let mut jobs = self.jobs.borrow_mut();
+            let Some(job) = jobs.get_mut(at) else { return };
+            let mut life = job.state.life.lock();
+            let probe = life.probe_mut(job.which);
+            let due = probe.is_due();
+            probe.running = due;
+            job.running = due;
+            due
+        };
+        if !due {
+            let every = self.jobs.borrow().get(at).map_or(1000, |j| self.interval(worker, j));
+            self.plan(at, now.0 + every);
+            return;
+        }
+        self.running.set(self.running.get() + 1);
+        let flight = Flight { schedule: Rc::downgrade(self), worker: worker.clone(), at, began: now };
+        tokio::task::spawn_local(fly(flight));
+    }
+}
+
+/// A check under way; it is over when this is dropped.
+struct Flight {
+    schedule: Weak<Schedule>,
+    worker: Rc<Worker>,
+    at: usize,
+    began: Millis,
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        let Some(schedule) = self.schedule.upgrade() else { return };
+        schedule.running.set(schedule.running.get().saturating_sub(1));
+        let every = {
+            let mut jobs = schedule.jobs.borrow_mut();
+            let Some(job) = jobs.get_mut(self.at) else { return };
+            job.running = false;
+            job.state.life.lock().probe_mut(job.which).running = false;
+            schedule.interval(&self.worker, job)
+        };
+        let next = (self.began.0 + every).max(self.worker.clock.now().0);
+        schedule.plan(self.at, next);
+        schedule.wake();
+    }
+}
+
+async fn fly(flight: Flight) {
+    let worker = &flight.worker;
+    let Some((which, backend, subject)) = flight.schedule.upgrade().and_then(|s| {
+        let jobs = s.jobs.borrow();
+        let job = jobs.get(flight.at)?;
+        let plan = Arc::clone(&worker.plan());
+        let subject = Subject { plan, proxy: job.proxy, server: job.server, state: job.state.clone() };
+        Some((job.which, job.backend.clone(), subject))
+    }) else {
+        return;
+    };
+    let Some(plan) = subject.server().and_then(|s| s.check.as_deref()) else { return };
+    let task = Task::service(worker);
+    let reports = match which {
+        Which::Agent => agent::run(&task, &subject, &backend, plan).await,
+        Which::Health => {
+            let outcome = match plan.script.kind {
+                Kind::External => super::external::check(&task, &subject, plan).await,
+                _ => run::run(&task, &subject, plan).await,
+            };
+            backend.checked(&subject.state, which, outcome, worker.clock.now().0)
+        }
+    };
+    report::deliver(worker, reports);
+}
+
+async fn drive(worker: Rc<Worker>, schedule: Rc<Schedule>) {
+    let task = Task::service(&worker);
+    poll_fn(|cx| -> Poll<()> {
+        *schedule.waker.borrow_mut() = Some(cx.waker().clone());
+        loop {
+            let now = worker.clock.now();
+            while !schedule.full() {
+                let Some(at) = schedule.waiting.borrow_mut().pop_front() else { break };
+                schedule.start(&worker, at);
+            }
+            while let Some(at) = schedule.pop(now.0) {
+                match schedule.full() {
+                    true => schedule.waiting.borrow_mut().push_back(at),
+                    false => schedule.start(&worker, at),
+                }
+            }
+            task.deadline(schedule.next());
+            if task.poll_woken(cx).is_none() {
+                return Poll::Pending;
+            }
+        }
+    })
+    .await;
+}
