@@ -224,6 +224,11 @@ impl Stream {
     }
 
     fn work(&mut self, bytes: &mut Vec<u8>) -> Result<(), Error> {
+        if self.failed {
+            // the library must not see a connection again that it has given up; it does not look like one that has ended
+            bytes.clear();
+            return Err(Error::DecryptError);
+        }
         if let Side::Listening(acceptor) = &self.side {
             let hello = match look(bytes) {
                 Seen::There(hello) => hello,
@@ -269,7 +274,7 @@ impl Stream {
                     break Ok(());
                 }
                 Err(e) => {
-                    self.failed = true;
+                    (self.failed, self.unread) = (true, true);
                     let info = Rc::make_mut(self.info.get_or_insert_default());
                     info.error = errors::number(&e, false);
                     self.alert(bytes.get_mut(at..).unwrap_or(&mut []));
@@ -506,7 +511,7 @@ impl Stream {
                             match step {
                                 Ok(step) => self.ended |= step == Some(Step::Closed),
                                 Err(e) => {
-                                    self.failed = true;
+                                    (self.failed, self.unread) = (true, true);
                                     done = Some(Err(e));
                                 }
                             }
@@ -567,5 +572,80 @@ impl Stream {
             }
         }
         self.info = Some(info);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::{BindTls, Entry, GlobalTls, ServerTls, Verify};
+    use crate::store::{Parts, Store, build};
+    use crate::{acceptor, connector};
+    use std::net::{IpAddr, Ipv4Addr};
+
+    const PEM: &[u8] = include_bytes!("../tests/self_signed.pem");
+
+    fn pair() -> (Stream, Stream) {
+        let global = GlobalTls::default();
+        let certificate = build("x", &Parts { pem: PEM.to_vec(), ..Parts::default() }).unwrap();
+        let slot = Store::default().insert("x", certificate);
+        let entry = Entry { slot, filters: Vec::new(), conf: None, default: true };
+        let bind = BindTls { ssl: true, entries: vec![entry], ..BindTls::default() };
+        let cache = acceptor::cache(&global);
+        let acceptor = acceptor::compile(&global, &bind, &cache, ("x", true), &mut |_| {}).unwrap();
+        let mut server = ServerTls { ssl: true, ..ServerTls::default() };
+        server.conf.verify = Some(Verify::None);
+        let to = connector::compile(&global, &server, IpAddr::V4(Ipv4Addr::LOCALHOST), true).unwrap();
+        let mut client = Stream::connect(&to, Some("x")).unwrap();
+        let mut server = Stream::accept(&Arc::new(acceptor), &[]);
+        bring(&mut client, &[]).unwrap();
+        for _ in 0..4 {
+            pass(&mut client, &mut server).unwrap();
+            pass(&mut server, &mut client).unwrap();
+        }
+        assert_eq!((client.progress(), server.progress()), (Progress::Done, Progress::Done));
+        (client, server)
+    }
+
+    fn bring(to: &mut Stream, bytes: &[u8]) -> Result<(), Error> {
+        let mut buffer = Vec::new();
+        to.take_left(&mut buffer);
+        buffer.extend_from_slice(bytes);
+        to.bring(&mut buffer)?;
+        while to.is_unread() && !to.has_plain() {
+            let mut buffer = Vec::new();
+            to.take_left(&mut buffer);
+            to.bring(&mut buffer)?;
+        }
+        Ok(())
+    }
+
+    fn pass(from: &mut Stream, to: &mut Stream) -> Result<(), Error> {
+        let bytes = from.waiting().to_vec();
+        from.sent(bytes.len());
+        from.confirmed();
+        bring(to, &bytes)
+    }
+
+    /// What comes behind a record that is not the peer's is not looked at, and the connection does not look ended.
+    #[test]
+    fn a_failed_connection_stays_so() {
+        let (mut client, mut server) = pair();
+        client.seal(&[IoSlice::new(b"good")], &mut Vec::new()).unwrap();
+        let mut bytes = client.waiting().to_vec();
+        bytes.extend([23, 3, 3, 0, 19]);
+        bytes.extend([7; 19]);
+        bytes.extend([7; 100]);
+        let mut plain = Vec::new();
+        bring(&mut server, &bytes).unwrap();
+        server.take_plain(&mut plain, 100);
+        assert_eq!(plain, b"good");
+        for _ in 0..3 {
+            assert!(server.is_unread());
+            assert!(bring(&mut server, &[7; 100]).is_err());
+        }
+        assert!(server.seal(&[IoSlice::new(b"x")], &mut Vec::new()).is_err());
+        assert!(!server.has_plain() && server.is_over());
+        assert!(server.incoming.is_empty());
     }
 }

@@ -249,20 +249,24 @@ impl Client {
 
     /// Lines up to the mark.
     fn payload(&mut self, commands: VecDeque<Vec<u8>>, mark: Vec<u8>, mut text: Vec<u8>) -> bool {
-        while let Some(end) = self.input.iter().position(|b| *b == b'\n') {
-            let line: Vec<u8> = self.input.drain(..=end).collect();
-            text.extend_from_slice(&line);
-            if line.trim_ascii_end() == mark {
+        // a line may come in pieces: it is judged once all of it is there
+        let mut begin = text.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
+        text.append(&mut self.input);
+        while let Some(line) = text.get(begin..)
+            && let Some(len) = line.iter().position(|b| *b == b'\n')
+        {
+            let is_mark = line.get(..len).is_some_and(|l| l.trim_ascii_end() == mark);
+            begin += len + 1;
+            if is_mark {
+                self.input = text.split_off(begin);
                 self.at = At::Commands { commands, payload: Some(text) };
                 return true;
             }
         }
-        if self.ended || text.len() + self.input.len() > MAX_PAYLOAD {
+        if self.ended || text.len() > MAX_PAYLOAD {
             self.closing = true;
             return false;
         }
-        // a line that is longer than what is read ahead
-        text.append(&mut self.input);
         self.at = At::Payload { commands, mark, text };
         false
     }
@@ -410,11 +414,17 @@ impl Client {
 
     /// Passes on what can be passed on; false: nothing more for now.
     fn worker(&mut self, mut worker: Worker, then: VecDeque<Vec<u8>>, payload: Option<Vec<u8>>) -> bool {
-        if worker.both_ways {
-            worker.input.append(&mut self.input);
+        loop {
+            // what the worker doesn't take is not read of the client either
+            if worker.both_ways && worker.input.len() < LONGEST {
+                worker.input.append(&mut self.input);
+            }
+            let sent = write(&worker.stream, &worker.input).unwrap_or(worker.input.len());
+            worker.input.drain(..sent);
+            if !worker.both_ways || self.input.is_empty() || !worker.input.is_empty() {
+                break;
+            }
         }
-        let sent = write(&worker.stream, &worker.input).unwrap_or(worker.input.len());
-        worker.input.drain(..sent);
         let done = worker.input.is_empty() && (!worker.both_ways || self.ended);
         if done && !worker.shut {
             worker.shut = true;
@@ -473,5 +483,57 @@ mod tests {
         client.receive().unwrap();
         assert!(client.ended);
         assert_eq!(count(&client), 1);
+    }
+
+    /// The line that ends a payload is found however it comes, and only where a line begins.
+    #[test]
+    fn a_payload_ends_with_its_mark_in_pieces() {
+        let (socket, _peer) = UnixStream::pair().unwrap();
+        let mut client = Client::new(socket.into(), Level::Admin);
+        let mut text = Vec::new();
+        for (piece, ends) in [("a\nxEND", false), ("\nxx", false), ("END\nEN", false), ("D\nshow", true)] {
+            client.input.extend_from_slice(piece.as_bytes());
+            assert_eq!(client.payload(VecDeque::new(), b"END".to_vec(), text), ends, "{piece}");
+            text = match std::mem::replace(&mut client.at, At::Line) {
+                At::Payload { text, .. } | At::Commands { payload: Some(text), .. } => text,
+                _ => panic!("{piece}"),
+            };
+        }
+        assert_eq!((&text[..], &client.input[..]), (&b"a\nxEND\nxxEND\nEND\n"[..], &b"show"[..]));
+    }
+
+    /// What a worker doesn't take doesn't pile up in the master.
+    #[test]
+    fn a_worker_that_does_not_read_is_waited_for() {
+        let (socket, mut peer) = UnixStream::pair().unwrap();
+        let (stream, mut other) = UnixStream::pair().unwrap();
+        for s in [&socket, &stream, &peer, &other] {
+            s.set_nonblocking(true).unwrap();
+        }
+        let mut client = Client::new(socket.into(), Level::Admin);
+        let worker = Worker { stream, input: Vec::new(), both_ways: true, shut: false };
+        client.at = At::Worker { worker, then: VecDeque::new(), payload: None };
+        let (mut sent, mut held) = (0, 0);
+        let turn = |client: &mut Client| {
+            client.receive().unwrap();
+            let At::Worker { worker, then, payload } = std::mem::replace(&mut client.at, At::Line) else {
+                panic!()
+            };
+            assert!(!client.worker(worker, then, payload));
+            let At::Worker { worker, .. } = &client.at else { panic!() };
+            worker.input.len() + client.input.len()
+        };
+        for _ in 0..2000 {
+            sent += std::io::Write::write(&mut peer, &[b'x'; 4096]).unwrap_or(0);
+            held = held.max(turn(&mut client));
+        }
+        assert!(held <= 3 * LONGEST, "{held}");
+        // all of it arrives once the worker reads
+        let (mut got, mut bytes) = (0, [0; 65536]);
+        for _ in 0..2000 {
+            got += std::io::Read::read(&mut other, &mut bytes).unwrap_or(0);
+            turn(&mut client);
+        }
+        assert_eq!(got, sent);
     }
 }
