@@ -272,8 +272,7 @@ pub fn adopt(worker: &Rc<Worker>, accepted: Accepted) {
     match Conn::new(fd) {
         Ok(conn) => {
             let session = crate::session::Session::new(worker, conn, peer, at, listener, admission);
-            // behind a pointer, so that the task itself stays small
-            tokio::task::spawn_local(crate::session::run(Box::new(session)));
+            tokio::task::spawn_local(crate::session::run(session));
         }
         Err(_) => {
             worker.process.load[usize::from(worker.id)].fetch_sub(1, Ordering::Relaxed);

@@ -6,7 +6,7 @@ use portcullis_backend::Handle;
 use portcullis_config::{Mode, Opts};
 use portcullis_sample::vars::SessionVars;
 use portcullis_telemetry::gate::Admission;
-use portcullis_transport::{Conn, Millis, Peer};
+use portcullis_transport::{Buffer, Conn, Millis, Peer};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -108,21 +108,30 @@ impl Drop for Session {
     }
 }
 
-/// Runs a session to its end.
-pub async fn run(mut session: Box<Session>) {
-    begin(&session);
-    let mut first = None;
-    if session.listener.shakes_hands {
-        match Box::pin(crate::handshake::run_all(&mut session)).await {
-            Ok(rest) => first = rest,
-            Err(_) => return end(&mut session),
+/// Runs a session to its end. An idle connection holds this future: nothing but the session should be in it for long.
+pub fn run(mut session: Session) -> impl Future<Output = ()> {
+    // a block and no function: a future of a function holds its arguments twice
+    async move {
+        begin(&session);
+        if let Ok(first) = opening(&mut session).await {
+            match session.listener.proxy.mode {
+                Mode::Http => crate::http::serve(&mut session, first).await,
+                _ => Box::pin(crate::tcp::run(&mut session, first.map(|b| *b))).await,
+            }
         }
+        end(&mut session);
     }
-    match session.listener.proxy.mode {
-        Mode::Http => crate::http::serve(&mut session, first).await,
-        _ => Box::pin(crate::tcp::run(&mut session, first)).await,
+}
+
+/// The handshakes, if there are any, and the bytes that came behind them. The error: the session ends with them.
+async fn opening(session: &mut Session) -> Result<Option<Box<Buffer>>, ()> {
+    if !session.listener.shakes_hands {
+        return Ok(None);
     }
-    end(&mut session);
+    match Box::pin(crate::handshake::run_all(session)).await {
+        Ok(first) => Ok(first.map(Box::new)),
+        Err(_) => Err(()),
+    }
 }
 
 /// `log-steps accept`: a stream begins.

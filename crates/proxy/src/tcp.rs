@@ -80,7 +80,7 @@ pub async fn run(session: &mut Session, first: Option<Buffer>) {
             // the backend speaks HTTP: so does the connection from now on, and this stream was none
             let first = s.first.take();
             session.requests = 0;
-            return Box::pin(crate::http::serve(session, first)).await;
+            return Box::pin(crate::http::serve(session, first.map(Box::new))).await;
         }
         Err(termination) => {
             s.facts.termination[..2].copy_from_slice(&termination);

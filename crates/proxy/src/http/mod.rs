@@ -50,20 +50,31 @@ pub enum After {
 }
 
 /// Serves a client's connection until it ends. Between requests it holds no buffer and nothing of a request.
-pub async fn serve(session: &mut Session, first: Option<Buffer>) {
-    let mut rest = first;
+pub fn serve(session: &mut Session, first: Option<Box<Buffer>>) -> impl Future<Output = ()> {
+    // a block and no function: a future of a function holds its arguments twice
+    async move {
+        let mut stays = Box::pin(requests(session, first.map(|b| *b))).await;
+        while stays && wait_for_request(session).await {
+            stays = Box::pin(requests(session, None)).await;
+        }
+    }
+}
+
+/// Serves requests as long as bytes of the next one are here already. Does the connection stay?
+async fn requests(session: &mut Session, mut rest: Option<Buffer>) -> bool {
+    session.task.worker.slots.set_idle(session.task.slot, false);
     loop {
-        if rest.is_none() && !wait_for_request(session).await {
-            return;
-        }
-        session.task.worker.slots.set_idle(session.task.slot, false);
-        match Box::pin(exchange::exchange(session, rest.take())).await {
+        match exchange::exchange(session, rest.take()).await {
             After::Keep(more) => rest = more,
-            After::Close => return,
+            After::Close => return false,
         }
-        session.task.worker.slots.set_idle(session.task.slot, true);
-        session.task.worker.slots.set_stream(session.task.slot, None);
+        let slots = &session.task.worker.slots;
+        slots.set_idle(session.task.slot, rest.is_none());
+        slots.set_stream(session.task.slot, None);
         session.idle_since = session.task.worker.clock.now();
+        if rest.is_none() {
+            return true;
+        }
     }
 }
 
