@@ -109,8 +109,8 @@ impl Drop for Session {
 }
 
 /// Runs a session to its end. An idle connection holds this future: nothing but the session should be in it for long.
+#[expect(clippy::manual_async_fn, reason = "a future of a function holds its arguments twice")]
 pub fn run(mut session: Session) -> impl Future<Output = ()> {
-    // a block and no function: a future of a function holds its arguments twice
     async move {
         begin(&session);
         if let Ok(first) = opening(&mut session).await {

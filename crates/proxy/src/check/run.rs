@@ -250,6 +250,7 @@ impl Run<'_> {
                 Some(head) => Message::Here(head),
                 None => Message::None,
             },
+            line: None,
             request_bytes: None,
             response_bytes: Some(Payload { bytes, may_grow: !self.ended && !http }),
             last_call: true,

@@ -50,8 +50,8 @@ pub enum After {
 }
 
 /// Serves a client's connection until it ends. Between requests it holds no buffer and nothing of a request.
+#[expect(clippy::manual_async_fn, reason = "a future of a function holds its arguments twice")]
 pub fn serve(session: &mut Session, first: Option<Box<Buffer>>) -> impl Future<Output = ()> {
-    // a block and no function: a future of a function holds its arguments twice
     async move {
         let mut stays = Box::pin(requests(session, first.map(|b| *b))).await;
         while stays && wait_for_request(session).await {
