@@ -6,6 +6,7 @@ mod query;
 mod settings;
 mod style;
 
+pub use query::{Form, Options};
 pub use settings::{Settings, rows};
 
 use crate::Vitals;
@@ -23,7 +24,6 @@ use portcullis_proxy::rules::lang::Verdict;
 use portcullis_proxy::worker::Worker;
 use portcullis_telemetry::table::{SCHEMA, print};
 use post::Done;
-use query::{Form, Options};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};

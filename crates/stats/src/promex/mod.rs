@@ -9,6 +9,7 @@ mod query;
 mod table;
 
 pub use metric::{Metric, Scope};
+pub use query::{Bad, Query};
 pub use table::METRICS;
 
 use crate::Vitals;
@@ -23,7 +24,6 @@ use portcullis_proxy::reply::Answer;
 use portcullis_proxy::rules::table::Sets;
 use portcullis_proxy::worker::Worker;
 use portcullis_telemetry::table::Value;
-use query::Query;
 use std::fmt::Write;
 use std::rc::Rc;
 use std::sync::Arc;
