@@ -20,7 +20,10 @@ fuzz_target!(|raw: &[u8]| {
     // it is written into the page's links
     assert!(!text.bytes().any(|b| matches!(b, b'<' | b'>' | b'"' | b'\'' | b'&' | b' ') || b < b' '));
     let again = Options::parse(text.as_bytes());
-    assert_eq!((again.up, again.no_maint, again.norefresh), (options.up, options.no_maint, options.norefresh));
+    assert_eq!(
+        (again.up, again.no_maint, again.norefresh),
+        (options.up, options.no_maint, options.norefresh)
+    );
     assert_eq!(again.scope, options.scope);
     assert!(options.state.is_none_or(|s| s.chars().count() <= 4));
     let _ = Query::parse(raw);
