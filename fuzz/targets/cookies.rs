@@ -40,7 +40,8 @@ fuzz_target!(|raw: &[u8]| {
         let before = others(&head);
         let mut visit = Visit::new(None);
         look(&plan(mode), &mut head, &mut visit, NOW, |_| Named::Nobody);
-        assert_eq!(others(&head), before);
+        // the end of a prefix in quotes takes the first of them away, as in 3.5: others may come out of it
+        assert!(mode == CookieMode::Prefix || others(&head) == before);
         let left = head.all(HeaderId::Cookie).flat_map(pairs).filter(|(n, _)| *n == b"S").count();
         assert!(mode == CookieMode::Prefix || left == 0, "the application sees it");
         assert!(matches!(visit.letter, b'N' | b'I' | b'E' | b'O'));
