@@ -136,14 +136,14 @@ async fn opening(session: &mut Session) -> Result<Option<Box<Buffer>>, ()> {
 
 /// `log-steps accept`: a stream begins.
 pub fn accepted(session: &Session, front: &crate::plan::ProxyPlan) {
-    if front.formats.steps.is_none() {
+    if !front.formats.steps.is_some_and(|s| s.contains(crate::outcome::Steps::ACCEPT)) {
         return;
     }
     let mut facts = portcullis_sample::Facts::new();
     crate::outcome::begin_facts(&mut facts, session, front);
     facts.frontend = session.destination();
     facts.status = 0;
-    crate::outcome::step(&facts, session, front, None, crate::outcome::Steps::ACCEPT);
+    crate::outcome::step(facts, session, front, None, crate::outcome::Steps::ACCEPT);
 }
 
 fn begin(session: &Session) {

@@ -336,7 +336,9 @@ async fn serve<'p>(
     outcome::reached(&state, session.worker(), false);
     session.worker().slots.set_server(session.task.slot, back.index, Some(found.server.index));
     facts.srvconn = found.slot.server().sessions.get();
-    outcome::step(facts, session, front, None, outcome::Steps::CONNECT);
+    if front.formats.steps.is_some_and(|s| s.contains(outcome::Steps::CONNECT)) {
+        outcome::step(facts.clone(), session, front, None, outcome::Steps::CONNECT);
+    }
     if front.has(Opts::LOGASAP) {
         let heads = outcome::Heads::none(effects.log_level);
         outcome::log_as_soon_as_possible(facts, session, front, Some(&heads));

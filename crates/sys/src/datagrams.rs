@@ -29,12 +29,11 @@ const CONTROL: usize = 3;
 /// The system's for the first run. `EINVAL`, `EIO`: this way cannot be segmented for; send them one by one.
 pub fn send_runs(fd: BorrowedFd<'_>, runs: &[Run<'_>]) -> Result<usize, Errno> {
     let count = runs.len().min(RUNS);
-    // SAFETY: all three are plain structures of the C library, for which zeros are a valid value.
-    let (mut messages, mut slices, mut controls): (
-        [libc::mmsghdr; RUNS],
-        [libc::iovec; RUNS],
-        [[u64; CONTROL]; RUNS],
-    ) = unsafe { (zeroed(), zeroed(), zeroed()) };
+    // SAFETY: a plain structure of the C library, for which zeros are a valid value: null pointers and lengths of 0.
+    let mut messages: [libc::mmsghdr; RUNS] = unsafe { zeroed() };
+    // SAFETY: as above.
+    let mut slices: [libc::iovec; RUNS] = unsafe { zeroed() };
+    let mut controls = [[0u64; CONTROL]; RUNS];
     for (((run, message), slice), control) in
         runs.iter().zip(&mut messages).zip(&mut slices).zip(&mut controls)
     {

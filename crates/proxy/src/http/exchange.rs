@@ -526,12 +526,12 @@ impl Exchange<'_> {
     /// A step of `log-steps` is reached.
     #[inline]
     pub fn step(&self, session: &Session, step: Steps) {
-        if self.front.formats.steps.is_some() {
+        if self.front.formats.steps.is_some_and(|s| s.contains(step)) {
             let heads =
                 outcome::Heads::of(&self.scratch.request, &self.scratch.response, self.effects.log_level);
             let mut told = self.facts.clone();
             told.request_line = self.scratch.request_line();
-            outcome::step(&told, session, self.front, Some(&heads), step);
+            outcome::step(told, session, self.front, Some(&heads), step);
         }
     }
     /// `retries`, or what `set-retries` said.

@@ -243,12 +243,17 @@ pub fn log_now(
     });
 }
 
-/// A step of `log-steps` is reached.
-pub fn step(facts: &Facts<'_>, session: &Session, front: &ProxyPlan, heads: Option<&Heads<'_>>, step: Steps) {
-    if front.formats.steps.is_none_or(|s| !s.contains(step)) || front.loggers.is_empty() {
+/// A step that `log-steps` names is reached.
+pub fn step(
+    mut told: Facts<'_>,
+    session: &Session,
+    front: &ProxyPlan,
+    heads: Option<&Heads<'_>>,
+    step: Steps,
+) {
+    if front.loggers.is_empty() {
         return;
     }
-    let mut told = facts.clone();
     told.log_origin = step.origin();
     gauges(&mut told, session);
     log_at(&mut told, session, front, heads, step);
