@@ -550,17 +550,6 @@ pub struct KeepAlive {
     pub intvl: Option<Duration>,
 }
 
-/// `max-keep-alive-queue`: no limit (the default) does not convert to a number.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct KeepAliveQueue(pub Option<u32>);
-
-impl TryFrom<KeepAliveQueue> for u32 {
-    type Error = ();
-    fn try_from(queue: KeepAliveQueue) -> Result<u32, ()> {
-        queue.0.ok_or(())
-    }
-}
-
 /// A `defaults`, `frontend`, `listen` or `backend` section.
 #[derive(Clone, Debug, Default)]
 pub struct Proxy {
@@ -612,8 +601,6 @@ pub struct Proxy {
     pub retry_on: RetryOn,
     /// `option redispatch N`: `None` off; -1 only the last retry, N every Nth, -N at the Nth from the last.
     pub redispatch: Option<i32>,
-    /// `max-keep-alive-queue`
-    pub max_keep_alive_queue: KeepAliveQueue,
     /// `cookie`
     pub cookie: Option<Cookie>,
     /// `dynamic-cookie-key`

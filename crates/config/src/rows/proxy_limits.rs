@@ -1,9 +1,9 @@
-//! Limits of a proxy: `maxconn`, `fullconn`, `backlog`, `rate-limit sessions`, `retries`, `max-keep-alive-queue`.
+//! Limits of a proxy: `maxconn`, `fullconn`, `backlog`, `rate-limit sessions`, `retries`.
 
 use super::proxy_timeouts::whole;
 use super::value;
 use crate::cx::Cx;
-use crate::model::{KeepAliveQueue, Proxy};
+use crate::model::Proxy;
 use crate::retry_on::RetryOn;
 use crate::row::{Does, Keyword, Sections};
 use crate::word::Line;
@@ -67,14 +67,6 @@ pub const ROWS: &[Keyword] = &[
         negatable: false,
         does: Does::Works(rate_limit),
     },
-    Keyword {
-        name: "max-keep-alive-queue",
-        sections: Sections::BACK,
-        args: "<value>",
-        help: "Longest server queue in which a request still goes to the server of the one before it; -1 for any.",
-        negatable: false,
-        does: Does::Works(max_keep_alive_queue),
-    },
 ];
 
 fn number(cx: &mut Cx<'_>, line: &Line, of: &str, missing: &str, set: fn(&mut Proxy, u32)) {
@@ -119,15 +111,5 @@ fn rate_limit(cx: &mut Cx<'_>, line: &Line) {
     };
     if let Some(n) = whole(cx, word, "rate-limit sessions") {
         cx.proxy().rate_limit_sessions = u32::try_from(n).unwrap_or(0);
-    }
-}
-
-fn max_keep_alive_queue(cx: &mut Cx<'_>, line: &Line) {
-    let Some(word) = line.word(1) else {
-        cx.alert(line.word(0), "'max-keep-alive-queue' expects an integer value (or -1 to disable)");
-        return;
-    };
-    if let Some(n) = whole(cx, word, "max-keep-alive-queue") {
-        cx.proxy().max_keep_alive_queue = KeepAliveQueue(u32::try_from(n).ok());
     }
 }
