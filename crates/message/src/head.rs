@@ -68,6 +68,8 @@ pub struct Head {
     pub status: u16,
     /// Version.
     pub version: Version,
+    /// The target is absolute only because the message came in parts (HTTP/2): an HTTP/1 server is sent its path.
+    pub normalized: bool,
 }
 
 impl Head {
@@ -80,6 +82,7 @@ impl Head {
         self.present = 0;
         self.status = 0;
         self.version = Version::HTTP_11;
+        self.normalized = false;
     }
 
     #[inline]
@@ -99,6 +102,27 @@ impl Head {
     #[inline]
     pub fn field_at(&mut self, name: std::ops::Range<usize>, value: std::ops::Range<usize>) {
         self.fields.push(Stored { name: name.into(), value: value.into(), id: HeaderId::Other });
+    }
+
+    /// Where a decoder writes to that makes names and values one by one. What it has written becomes part of the head by
+    /// [`Head::field_of`] and [`Head::request_at`].
+    #[inline]
+    pub fn arena(&mut self) -> &mut Vec<u8> {
+        &mut self.arena
+    }
+
+    /// Bytes that were written to [`Head::arena`].
+    #[inline]
+    #[must_use]
+    pub fn written(&self, range: std::ops::Range<usize>) -> &[u8] {
+        self.arena.get(range).unwrap_or(&[])
+    }
+
+    /// Adds a field whose parts stand in the arena, its name in lower case.
+    #[inline]
+    pub fn field_of(&mut self, id: HeaderId, name: std::ops::Range<usize>, value: std::ops::Range<usize>) {
+        self.present |= 1 << id as u32;
+        self.fields.push(Stored { name: name.into(), value: value.into(), id });
     }
 
     /// Takes over the bytes that `request_at`, `response_at` and `field_at` have spoken of: one copy, names in lower
@@ -152,6 +176,11 @@ impl Head {
     ) {
         (self.first, self.second) = (method.into(), target.into());
         self.version = version;
+    }
+
+    /// The target stands in the arena.
+    pub fn target_at(&mut self, target: std::ops::Range<usize>) {
+        self.second = target.into();
     }
 
     /// Start line of a response whose reason stands in the loaded bytes.
@@ -328,6 +357,12 @@ impl Head {
     pub fn remove(&mut self, index: usize) {
         if index < self.fields.len() {
             self.fields.remove(index);
+        }
+    }
+    /// The fields of a known name stand behind all others then.
+    pub fn move_to_end(&mut self, id: HeaderId) {
+        if self.may_have(id) && self.fields.last().is_some_and(|f| f.id != id) {
+            self.fields.sort_by_key(|f| f.id == id);
         }
     }
     /// Removes every field of a known name; how many there were.

@@ -136,7 +136,7 @@ impl Response {
                 }
                 Err(_) => self.broken = true,
             },
-            Framing::UntilClose => self.body.append(input),
+            Framing::UntilClose | Framing::Pieces => self.body.append(input),
         }
         self.complete |= ended;
     }

@@ -42,6 +42,7 @@ impl Body {
             Framing::None => Self::Length(0),
             Framing::Length(n) => Self::Length(n),
             Framing::Chunked => Self::Chunked(Box::default()),
+            Framing::Pieces => Self::Pieces(false),
             Framing::UntilClose | Framing::Tunnel => Self::UntilClose(false),
         }
     }

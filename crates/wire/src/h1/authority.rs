@@ -20,7 +20,7 @@ pub(super) fn of_absolute(target: &[u8]) -> Option<Range<usize>> {
 }
 
 /// `host:port`, as CONNECT wants it; the port is digits.
-pub(super) fn is_host_and_port(target: &[u8]) -> bool {
+pub(crate) fn is_host_and_port(target: &[u8]) -> bool {
     let (host, port) = split_port(target);
     let host = without_user(host);
     port.is_some_and(|p| !p.is_empty() && p.iter().all(u8::is_ascii_digit))
@@ -54,7 +54,7 @@ const HOST: [bool; 256] = {
 
 /// Is this a host with or without a port, or nothing at all? An IP literal stands in brackets, at the front, and
 /// nothing but a port follows it.
-fn is_host(host: &[u8]) -> bool {
+pub(crate) fn is_host(host: &[u8]) -> bool {
     let all = |part: &[u8]| part.iter().all(|b| HOST[usize::from(*b)]);
     match host.strip_prefix(b"[") {
         None => all(host),
@@ -68,7 +68,7 @@ fn is_host(host: &[u8]) -> bool {
 }
 
 /// The host without an empty port or the scheme's own one.
-fn normalized<'h>(host: &'h [u8], default: Option<&[u8]>) -> &'h [u8] {
+pub(crate) fn normalized<'h>(host: &'h [u8], default: Option<&[u8]>) -> &'h [u8] {
     match split_port(host) {
         (bare, Some(port)) if port.is_empty() || Some(port) == default => bare,
         _ => host,
@@ -119,7 +119,7 @@ pub(super) fn check(head: &mut Head, method: Method, relaxed: bool) -> Result<()
 }
 
 /// Of a scheme (RFC 9110 section 4.2).
-fn default_port(scheme: &[u8]) -> Option<&'static [u8]> {
+pub(crate) fn default_port(scheme: &[u8]) -> Option<&'static [u8]> {
     if scheme.eq_ignore_ascii_case(b"http") {
         Some(b"80")
     } else if scheme.eq_ignore_ascii_case(b"https") {

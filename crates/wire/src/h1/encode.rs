@@ -1,6 +1,6 @@
 //! Writing heads, chunks and trailers.
 
-use portcullis_message::{Head, Version, status};
+use portcullis_message::{Head, Version, status, uri};
 use std::collections::HashMap;
 
 /// `h1-case-adjust`: names that are to be written in another case, by their lower case.
@@ -40,11 +40,23 @@ fn write_version(head: &Head, out: &mut Vec<u8>) {
 pub fn request(head: &Head, case: Option<&CaseMap>, out: &mut Vec<u8>) {
     out.extend_from_slice(head.method());
     out.push(b' ');
-    out.extend_from_slice(head.target());
+    out.extend_from_slice(target(head));
     out.push(b' ');
     write_version(head, out);
     out.extend_from_slice(b"\r\n");
     fields(head, case, out);
+}
+
+/// What a server is sent of the target: of one that came in parts, the path (`*`: nothing stands behind the authority).
+fn target(head: &Head) -> &[u8] {
+    let target = head.target();
+    match head.normalized.then(|| uri::path_start(target)).flatten() {
+        Some(at) if at > 0 => match target.get(at..) {
+            Some(path) if !path.is_empty() => path,
+            _ => b"*",
+        },
+        _ => target,
+    }
 }
 
 /// `HTTP/1.x status reason` and the fields, with the empty line; the usual reason where there is none.

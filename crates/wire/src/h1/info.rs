@@ -14,6 +14,8 @@ pub enum Framing {
     Length(u64),
     /// Chunks.
     Chunked,
+    /// Until its sender says so: a protocol with streams has it.
+    Pieces,
     /// Until the connection is closed (responses only).
     UntilClose,
     /// No message any more: bytes both ways (101, CONNECT).

@@ -1,6 +1,6 @@
 //! HTTP/1 (RFC 9112): heads, bodies, and how messages are written.
 
-mod authority;
+pub(crate) mod authority;
 pub mod body;
 pub mod encode;
 pub mod head;

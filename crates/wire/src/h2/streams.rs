@@ -1,0 +1,115 @@
+//! The streams of a connection.
+
+use std::collections::VecDeque;
+
+/// A stream, and what its user keeps with it.
+#[derive(Debug)]
+pub(super) struct Stream<T> {
+    pub id: u32,
+    /// What may be sent; settings can make it negative (RFC 9113 section 6.9.2).
+    pub send: i64,
+    /// What the peer may still send.
+    pub left: i64,
+    /// What it may send at once.
+    pub window: u32,
+    /// How much of the shared window it has.
+    pub extra: u32,
+    /// What was consumed and the peer does not know of yet.
+    pub debt: u32,
+    /// What is to come of a body whose length is known.
+    pub body: Option<u64>,
+    /// The peer has ended it.
+    pub ended: bool,
+    /// A final response has begun.
+    pub answered: bool,
+    /// It was ended here.
+    pub done: bool,
+    /// It was reset, by one side or the other.
+    pub reset: bool,
+    /// Its user has gone.
+    pub gone: bool,
+    /// It stands in the queue for room.
+    pub queued: bool,
+    pub user: T,
+}
+
+impl<T> Stream<T> {
+    /// Does it count as open (RFC 9113 section 5.1.2)?
+    pub fn is_open(&self) -> bool {
+        !(self.reset || (self.ended && self.done))
+    }
+}
+
+/// How many streams that were reset here are remembered, so that what the peer had sent before it knew does no harm.
+const REMEMBERED: usize = 64;
+
+/// All of them, in the order of their numbers.
+#[derive(Debug)]
+pub(super) struct Streams<T> {
+    all: Vec<Stream<T>>,
+    forgotten: VecDeque<u32>,
+    /// Those that wait for room or for the connection's window, in turn.
+    pub queue: VecDeque<u32>,
+}
+
+impl<T> Streams<T> {
+    pub fn new() -> Self {
+        Self { all: Vec::new(), forgotten: VecDeque::new(), queue: VecDeque::new() }
+    }
+    pub fn len(&self) -> usize {
+        self.all.len()
+    }
+    pub fn open(&self) -> usize {
+        self.all.iter().filter(|s| s.is_open()).count()
+    }
+    /// One more, with the highest number so far.
+    pub fn push(&mut self, stream: Stream<T>) {
+        self.all.push(stream);
+    }
+    fn at(&self, id: u32) -> Option<usize> {
+        match self.all.last() {
+            Some(s) if s.id == id => Some(self.all.len() - 1),
+            _ => self.all.binary_search_by_key(&id, |s| s.id).ok(),
+        }
+    }
+    pub fn get(&self, id: u32) -> Option<&Stream<T>> {
+        self.all.get(self.at(id)?)
+    }
+    pub fn get_mut(&mut self, id: u32) -> Option<&mut Stream<T>> {
+        let at = self.at(id)?;
+        self.all.get_mut(at)
+    }
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Stream<T>> {
+        self.all.iter_mut()
+    }
+    /// Takes it out if nobody needs it any more.
+    pub fn settle(&mut self, id: u32) {
+        if let Some(at) = self.at(id)
+            && self.all.get(at).is_some_and(|s| s.gone && !s.is_open())
+        {
+            self.all.remove(at);
+            if self.all.is_empty() {
+                // an idle connection is small
+                (self.all, self.queue) = (Vec::new(), VecDeque::new());
+            }
+        }
+    }
+    /// It was reset here.
+    pub fn remember(&mut self, id: u32) {
+        if self.forgotten.len() == REMEMBERED {
+            self.forgotten.pop_front();
+        }
+        self.forgotten.push_back(id);
+    }
+    pub fn was_reset(&self, id: u32) -> bool {
+        self.forgotten.contains(&id)
+    }
+    /// It waits for room, once.
+    pub fn enqueue(&mut self, id: u32) {
+        if let Some(s) = self.get_mut(id)
+            && !std::mem::replace(&mut s.queued, true)
+        {
+            self.queue.push_back(id);
+        }
+    }
+}
