@@ -269,13 +269,6 @@ pub fn adopt(worker: &Rc<Worker>, accepted: Accepted) {
     if let Some(less) = listener.bind.mss.filter(|n| *n < 0) {
         portcullis_sys::socket::shrink_segments(fd.as_fd(), less.unsigned_abs());
     }
-    match Conn::new(fd) {
-        Ok(conn) => {
-            let session = crate::session::Session::new(worker, conn, peer, at, listener, admission);
-            tokio::task::spawn_local(crate::session::run(session));
-        }
-        Err(_) => {
-            worker.process.load[usize::from(worker.id)].fetch_sub(1, Ordering::Relaxed);
-        }
-    }
+    let session = crate::session::Session::new(worker, Conn::new(fd), peer, at, listener, admission);
+    tokio::task::spawn_local(crate::session::run(session));
 }

@@ -271,7 +271,7 @@ mod tests {
         process.tell_all(|| {
             let (listener, theirs) = (listener.clone(), theirs.try_clone().unwrap());
             Mail::Run(Box::new(move |worker| {
-                let conn = Conn::new(theirs.into()).unwrap();
+                let conn = Conn::new(theirs.into());
                 let now = worker.clock.now();
                 let (counts, front) = (&*worker.process.counts, &*listener.proxy.front);
                 let admission = gate::admit(counts, front, &listener.counts, now.0, std::task::Waker::noop())

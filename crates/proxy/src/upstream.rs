@@ -307,7 +307,7 @@ pub(crate) async fn watched<T>(
         if let Poll::Ready(t) = poll(cx) {
             return Poll::Ready(Ok(t));
         }
-        if wish.watch_client && matches!(wish.client.poll_peek(cx), Seen::End | Seen::Broken) {
+        if wish.watch_client && matches!(task.watch(wish.client, cx), Seen::End | Seen::Broken) {
             return Poll::Ready(Err(Interrupt::ClientGone));
         }
         match task.poll_woken(cx) {

@@ -1,8 +1,11 @@
-//! Putting descriptors on the worker's reactor.
+//! Putting descriptors on the worker's reactor: at once, or when somebody first waits for one.
 
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use rustix::io::Errno;
+use std::cell::OnceCell;
 use std::io;
-use tokio::io::unix::AsyncFd;
+use std::task::{Context, Poll, ready};
+use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 
 /// Registers a non-blocking descriptor with the current Tokio runtime, for reading and writing.
 ///
@@ -12,4 +15,142 @@ pub fn register(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an `OwnedFd` owns its descriptor, returns the same one as long as it lives, and is moved into the
     // `AsyncFd`, so the descriptor stays open and the same until it is deregistered.
     unsafe { AsyncFd::register(fd) }.map_err(Into::into)
+}
+
+/// The number of a descriptor that a [`Watched`] owns.
+#[derive(Debug)]
+struct Number(RawFd);
+
+impl AsRawFd for Number {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0
+    }
+}
+
+type Registration = AsyncFd<Number>;
+type Ready<'a> = Poll<io::Result<AsyncFdReadyGuard<'a, Number>>>;
+
+/// A non-blocking descriptor that goes on the reactor when it is first waited for. What is there already is read, and
+/// what the system takes is written, without: a connection of one request is never registered then, which saves two
+/// system calls.
+#[derive(Debug)]
+pub struct Watched {
+    // dropped before the descriptor is closed
+    registration: OnceCell<Registration>,
+    fd: OwnedFd,
+}
+
+/// What a system call on a descriptor came to.
+pub struct Done<T> {
+    /// Its result.
+    pub value: T,
+    /// It took or gave less than it could have: the next one has to wait.
+    pub short: bool,
+}
+
+impl Watched {
+    /// Not on the reactor yet.
+    #[must_use]
+    pub fn new(fd: OwnedFd) -> Self {
+        Self { registration: OnceCell::new(), fd }
+    }
+
+    /// Leaves the reactor.
+    #[must_use]
+    pub fn into_fd(self) -> OwnedFd {
+        let Self { registration, fd } = self;
+        drop(registration);
+        fd
+    }
+
+    /// Is it on the reactor?
+    #[must_use]
+    pub fn is_registered(&self) -> bool {
+        self.registration.get().is_some()
+    }
+
+    fn registration(&self) -> io::Result<&Registration> {
+        if let Some(there) = self.registration.get() {
+            return Ok(there);
+        }
+        // SAFETY: the descriptor is this value's own and stays open and the same as long as the value lives;
+        // `registration` is dropped before `fd` is closed (order of the fields, and `into_fd`).
+        let new = unsafe { AsyncFd::register(Number(self.fd.as_raw_fd())) }?;
+        Ok(self.registration.get_or_init(|| new))
+    }
+
+    /// Puts it on the reactor, if it is not there yet.
+    ///
+    /// # Errors
+    /// When the reactor cannot take it (limits of the system).
+    pub fn register(&self) -> io::Result<()> {
+        self.registration().map(drop)
+    }
+
+    /// Waits until there may be something to read.
+    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.registration()?.poll_read_ready(cx).map_ok(drop)
+    }
+
+    /// Waits until the system may take something.
+    pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.registration()?.poll_write_ready(cx).map_ok(drop)
+    }
+
+    /// Runs a read-like system call, now and when there may be something to read.
+    ///
+    /// # Errors
+    /// Of the call or the reactor.
+    pub fn poll_read<T>(
+        &self,
+        cx: &mut Context<'_>,
+        call: impl FnMut(BorrowedFd<'_>) -> rustix::io::Result<Done<T>>,
+    ) -> Poll<io::Result<T>> {
+        self.run(cx, Registration::poll_read_ready, call)
+    }
+
+    /// Runs a write-like system call, now and when the system may take something.
+    ///
+    /// # Errors
+    /// Of the call or the reactor.
+    pub fn poll_write<T>(
+        &self,
+        cx: &mut Context<'_>,
+        call: impl FnMut(BorrowedFd<'_>) -> rustix::io::Result<Done<T>>,
+    ) -> Poll<io::Result<T>> {
+        self.run(cx, Registration::poll_write_ready, call)
+    }
+
+    #[inline]
+    fn run<T>(
+        &self,
+        cx: &mut Context<'_>,
+        ready: impl for<'a, 'b, 'c> Fn(&'a Registration, &'b mut Context<'c>) -> Ready<'a>,
+        mut call: impl FnMut(BorrowedFd<'_>) -> rustix::io::Result<Done<T>>,
+    ) -> Poll<io::Result<T>> {
+        loop {
+            let mut guard = match self.registration.get() {
+                Some(registration) => Some(ready!(ready(registration, cx))?),
+                None => None,
+            };
+            match (call(self.fd.as_fd()), &mut guard) {
+                (Ok(done), guard) => {
+                    if let (true, Some(guard)) = (done.short, guard) {
+                        guard.clear_ready();
+                    }
+                    return Poll::Ready(Ok(done.value));
+                }
+                (Err(Errno::AGAIN), Some(guard)) => guard.clear_ready(),
+                (Err(Errno::AGAIN), None) => drop(self.registration()?),
+                (Err(Errno::INTR), _) => {}
+                (Err(e), _) => return Poll::Ready(Err(e.into())),
+            }
+        }
+    }
+}
+
+impl AsFd for Watched {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
 }

@@ -1,10 +1,12 @@
 //! A connected stream socket, TCP or Unix, on its worker's reactor.
 //!
 //! Readiness is edge triggered: after a short read or write it is cleared without asking the system again, which
-//! saves a system call an answer. A hang-up stays visible whatever has been cleared.
+//! saves a system call an answer. A hang-up stays visible whatever has been cleared. The reactor is told of a connection
+//! when it is first waited for, see [`Watched`].
 
 use crate::buffer::Buffer;
 use crate::tls::Tls;
+use portcullis_sys::reactor::{Done, Watched};
 use portcullis_tls::info::Info;
 use portcullis_tls::stream::Stream;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -12,9 +14,8 @@ use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::unix::AsyncFd;
 
 /// The other end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,24 +53,28 @@ pub enum Seen {
 /// A connected stream socket.
 #[derive(Debug)]
 pub struct Conn {
-    io: AsyncFd<OwnedFd>,
+    io: Watched,
     /// TLS over it, if it speaks TLS.
     tls: Option<Box<Tls>>,
 }
 
 impl Conn {
     /// Takes a non-blocking connected (or connecting) socket.
-    ///
-    /// # Errors
-    /// When the reactor cannot take it (descriptor or memory limits).
-    pub fn new(fd: OwnedFd) -> io::Result<Self> {
-        Ok(Self { io: portcullis_sys::reactor::register(fd)?, tls: None })
+    #[must_use]
+    pub fn new(fd: OwnedFd) -> Self {
+        Self { io: Watched::new(fd), tls: None }
+    }
+
+    /// Is it on the reactor, because it was waited for?
+    #[must_use]
+    pub fn is_registered(&self) -> bool {
+        self.io.is_registered()
     }
 
     /// Leaves the reactor: for another worker's.
     #[must_use]
     pub fn into_fd(self) -> OwnedFd {
-        self.io.into_inner()
+        self.io.into_fd()
     }
 
     /// Reads what there is, up to the buffer's room. 0: the peer has finished. A full buffer is an error of the caller
@@ -91,20 +96,10 @@ impl Conn {
         if room == 0 {
             return Poll::Ready(Err(io::ErrorKind::OutOfMemory.into()));
         }
-        loop {
-            let mut guard = ready!(self.io.poll_read_ready(cx))?;
-            match rustix::net::recv(&self.io, rustix::buffer::spare_capacity(spare), RecvFlags::empty()) {
-                Ok((n, _)) => {
-                    if n < room && n > 0 {
-                        guard.clear_ready();
-                    }
-                    return Poll::Ready(Ok(n));
-                }
-                Err(rustix::io::Errno::AGAIN) => guard.clear_ready(),
-                Err(rustix::io::Errno::INTR) => {}
-                Err(e) => return Poll::Ready(Err(e.into())),
-            }
-        }
+        self.io.poll_read(cx, |fd| {
+            let (n, _) = rustix::net::recv(fd, rustix::buffer::spare_capacity(spare), RecvFlags::empty())?;
+            Ok(Done { value: n, short: n < room && n > 0 })
+        })
     }
 
     /// Writes what the socket takes of these slices. `more`: more follows at once (a full segment is worth waiting for).
@@ -131,24 +126,13 @@ impl Conn {
         more: bool,
     ) -> Poll<io::Result<usize>> {
         let flags = if more { SendFlags::NOSIGNAL | SendFlags::MORE } else { SendFlags::NOSIGNAL };
-        loop {
-            let mut guard = ready!(self.io.poll_write_ready(cx))?;
-            let sent = match slices {
-                [one] => rustix::net::send(&self.io, one, flags),
-                many => rustix::net::sendmsg(&self.io, many, &mut SendAncillaryBuffer::default(), flags),
-            };
-            match sent {
-                Ok(n) => {
-                    if n < slices.iter().map(|s| s.len()).sum() {
-                        guard.clear_ready();
-                    }
-                    return Poll::Ready(Ok(n));
-                }
-                Err(rustix::io::Errno::AGAIN) => guard.clear_ready(),
-                Err(rustix::io::Errno::INTR) => {}
-                Err(e) => return Poll::Ready(Err(e.into())),
-            }
-        }
+        self.io.poll_write(cx, |fd| {
+            let n = match slices {
+                [one] => rustix::net::send(fd, one, flags),
+                many => rustix::net::sendmsg(fd, many, &mut SendAncillaryBuffer::default(), flags),
+            }?;
+            Ok(Done { value: n, short: n < slices.iter().map(|s| s.len()).sum() })
+        })
     }
 
     /// Waits until there is something to read (bytes, the end or an error).
@@ -156,12 +140,12 @@ impl Conn {
         if self.tls.as_ref().is_some_and(|tls| tls.is_readable()) {
             return Poll::Ready(());
         }
-        self.io.poll_read_ready(cx).map(|_| ())
+        self.io.poll_readable(cx).map(|_| ())
     }
 
     /// Waits until the socket takes bytes; for one that is connecting: until that has ended, one way or the other.
     pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.io.poll_write_ready(cx).map(|_| ())
+        self.io.poll_writable(cx).map(|_| ())
     }
 
     /// Looks at the receive side without taking anything, and without a system call when nothing has happened.
@@ -174,17 +158,18 @@ impl Conn {
     }
 
     pub(crate) fn poll_peek_raw(&self, cx: &mut Context<'_>) -> Seen {
-        loop {
-            let Poll::Ready(ready) = self.io.poll_read_ready(cx) else { return Seen::Nothing };
-            let Ok(mut guard) = ready else { return Seen::Broken };
-            let mut byte = [0u8; 1];
-            match rustix::net::recv(&self.io, &mut byte[..], RecvFlags::PEEK) {
-                Ok((_, 0)) => return Seen::End,
-                Ok(_) => return Seen::Data,
-                Err(rustix::io::Errno::AGAIN) => guard.clear_ready(),
-                Err(rustix::io::Errno::INTR) => {}
-                Err(_) => return Seen::Broken,
-            }
+        let mut byte = [0u8; 1];
+        let seen = self.io.register().map(|()| {
+            self.io.poll_read(cx, |fd| {
+                let (n, _) = rustix::net::recv(fd, &mut byte[..], RecvFlags::PEEK)?;
+                Ok(Done { value: n, short: false })
+            })
+        });
+        match seen {
+            Ok(Poll::Pending) => Seen::Nothing,
+            Ok(Poll::Ready(Ok(0))) => Seen::End,
+            Ok(Poll::Ready(Ok(_))) => Seen::Data,
+            Ok(Poll::Ready(Err(_))) | Err(_) => Seen::Broken,
         }
     }
 
@@ -192,7 +177,8 @@ impl Conn {
     /// `surely`: ask the system even if nothing is known to have come.
     pub fn discard_input(&self, surely: bool) {
         let mut cx = Context::from_waker(std::task::Waker::noop());
-        if !surely && self.io.poll_read_ready(&mut cx).is_pending() {
+        let known = self.io.is_registered();
+        if !surely && known && self.io.poll_readable(&mut cx).is_pending() {
             return;
         }
         let mut scrap = [0u8; 8192];
@@ -308,14 +294,7 @@ impl Conn {
         cx: &mut Context<'_>,
         mut call: impl FnMut(BorrowedFd<'_>) -> rustix::io::Result<T>,
     ) -> Poll<io::Result<T>> {
-        loop {
-            let mut guard = ready!(self.io.poll_read_ready(cx))?;
-            match call(self.io.as_fd()) {
-                Err(rustix::io::Errno::AGAIN) => guard.clear_ready(),
-                Err(rustix::io::Errno::INTR) => {}
-                other => return Poll::Ready(other.map_err(Into::into)),
-            }
-        }
+        self.io.poll_read(cx, |fd| Ok(Done { value: call(fd)?, short: false }))
     }
 
     /// Runs a write-like system call when the socket is writable; `AGAIN` waits for the next edge.
@@ -324,13 +303,6 @@ impl Conn {
         cx: &mut Context<'_>,
         mut call: impl FnMut(BorrowedFd<'_>) -> rustix::io::Result<T>,
     ) -> Poll<io::Result<T>> {
-        loop {
-            let mut guard = ready!(self.io.poll_write_ready(cx))?;
-            match call(self.io.as_fd()) {
-                Err(rustix::io::Errno::AGAIN) => guard.clear_ready(),
-                Err(rustix::io::Errno::INTR) => {}
-                other => return Poll::Ready(other.map_err(Into::into)),
-            }
-        }
+        self.io.poll_write(cx, |fd| Ok(Done { value: call(fd)?, short: false }))
     }
 }

@@ -95,7 +95,7 @@ pub fn start(target: &Target, options: &ConnectOptions, marks: Marks) -> io::Res
         Target::Abstract(name) => SocketAddrUnix::new_abstract_name(name)?.into(),
     };
     match rustix::net::connect(&fd, &address) {
-        Ok(()) | Err(rustix::io::Errno::INPROGRESS) => Conn::new(fd),
+        Ok(()) | Err(rustix::io::Errno::INPROGRESS) => Ok(Conn::new(fd)),
         Err(e) => Err(e.into()),
     }
 }

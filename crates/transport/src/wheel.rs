@@ -2,6 +2,8 @@
 //!
 //! An entry is linked at the time `linked`; its `deadline` may be later, in which case it is linked again when
 //! that slot comes up. So pushing a timeout back, which every byte does, is one store.
+//!
+//! An entry can also be woken once before its deadline, see [`Wheel::lasts`].
 
 use crate::clock::Millis;
 use std::task::Waker;
@@ -20,6 +22,8 @@ pub struct TimerId(u32);
 struct Entry {
     deadline: u64,
     linked: u64,
+    /// When [`Wheel::lasts`] says yes; 0: it was not asked yet, 1: it has passed.
+    patience: u64,
     waker: Option<Waker>,
     prev: u32,
     next: u32,
@@ -58,8 +62,15 @@ impl Wheel {
 
     /// A new entry without deadline.
     pub fn add(&mut self) -> TimerId {
-        let fresh =
-            Entry { deadline: u64::MAX, linked: u64::MAX, waker: None, prev: NIL, next: NIL, slot: UNLINKED };
+        let fresh = Entry {
+            deadline: u64::MAX,
+            linked: u64::MAX,
+            patience: 0,
+            waker: None,
+            prev: NIL,
+            next: NIL,
+            slot: UNLINKED,
+        };
         if self.free == NIL {
             self.entries.push(fresh);
             TimerId((self.entries.len() - 1) as u32)
@@ -101,6 +112,23 @@ impl Wheel {
         self.unlink(id.0);
         self.link(id.0, deadline.0);
         true
+    }
+
+    /// Has `patience` (ms) passed since this was first asked? The entry is woken when it has; never for a second time.
+    /// The second value: as [`Wheel::set`] returns.
+    pub fn lasts(&mut self, id: TimerId, now: Millis, patience: u64) -> (bool, bool) {
+        let e = &mut self.entries[id.0 as usize];
+        if e.patience > 0 {
+            return (now.0 >= e.patience, false);
+        }
+        let until = now.0 + patience;
+        e.patience = until;
+        if until >= e.linked {
+            return (false, false);
+        }
+        self.unlink(id.0);
+        self.link(id.0, until);
+        (false, true)
     }
 
     /// The deadline as it was set.
@@ -155,13 +183,18 @@ impl Wheel {
             let e = &mut self.entries[i as usize];
             let next = e.next;
             (e.prev, e.next, e.slot, e.linked) = (NIL, NIL, UNLINKED, u64::MAX);
-            if e.deadline <= at {
+            let mut again = e.deadline;
+            if e.patience > at {
+                again = again.min(e.patience);
+            }
+            if e.deadline <= at || (2..=at).contains(&e.patience) {
+                e.patience = e.patience.min(1);
                 if let Some(w) = e.waker.take() {
                     w.wake();
                 }
-            } else if e.deadline != u64::MAX {
-                let deadline = e.deadline;
-                self.link(i, deadline);
+            }
+            if again > at && again != u64::MAX {
+                self.link(i, again);
             }
             i = next;
         }
@@ -252,6 +285,31 @@ mod tests {
                     assert!(guard < 20);
                 }
                 assert_eq!(n.0.load(Ordering::Relaxed), 1, "{start}+{distance}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_lasts_wakes_once_before_its_deadline() {
+        for (patience, deadline) in [(50, 5000), (5000, 100_000), (50, 60), (50, u64::MAX)] {
+            let mut w = Wheel::new(Millis(1000));
+            let (n, waker) = count();
+            let t = w.add();
+            w.set_waker(t, &waker);
+            w.set(t, if deadline == u64::MAX { Millis::NEVER } else { Millis(1000 + deadline) });
+            assert_eq!(w.lasts(t, Millis(1000), patience), (false, true));
+            assert_eq!(w.lasts(t, Millis(1000 + patience - 1), patience), (false, false));
+            w.advance(Millis(1000 + patience - 1));
+            assert_eq!(n.0.load(Ordering::Relaxed), 0);
+            w.advance(Millis(1000 + patience));
+            assert_eq!(n.0.load(Ordering::Relaxed), 1);
+            assert_eq!(w.lasts(t, Millis(1000 + patience), patience), (true, false));
+            w.set_waker(t, &waker);
+            if deadline != u64::MAX {
+                w.advance(Millis(1000 + deadline - 1));
+                assert_eq!(n.0.load(Ordering::Relaxed), 1, "once only");
+                w.advance(Millis(1000 + deadline));
+                assert_eq!(n.0.load(Ordering::Relaxed), 2);
             }
         }
     }

@@ -13,7 +13,7 @@ use std::task::{Context, Poll, ready};
 pub struct Body<'a>(pub &'a RefCell<Box<dyn Applet>>);
 
 impl Sink for Body<'_> {
-    fn poll_send(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_send(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>], _: bool) -> Poll<io::Result<usize>> {
         let mut taken = 0;
         for slice in slices.iter().filter(|s| !s.is_empty()) {
             match self.0.borrow_mut().poll_take(cx, slice) {

@@ -477,7 +477,7 @@ async fn refuse(x: &mut Exchange<'_>, session: &mut Session, mut stop: Stop) {
 fn finish(mut x: Exchange<'_>, session: &mut Session) -> After {
     let worker = session.worker().clone();
     let keep = x.keep;
-    if !keep {
+    if !keep && session.conn.is_registered() {
         // at once: the client may send its next request before the connection is closed, which resets it then
         session.conn.finish();
     }
@@ -510,7 +510,10 @@ fn finish(mut x: Exchange<'_>, session: &mut Session) -> After {
             session.conn.reset_on_close();
         } else {
             // what is left unread would make a reset of the close, and the client might lose the answer
-            session.conn.discard_input(!x.body_done || !x.valid);
+            let surely = !x.body_done || !x.valid;
+            if surely || x.info.keep_alive {
+                session.conn.discard_input(surely);
+            }
         }
         worker.buffers.give(x.input);
         return After::Close;

@@ -39,11 +39,11 @@ pub trait Source {
 
 /// Where a direction's bytes go.
 pub trait Sink {
-    /// Takes some of these slices.
+    /// Takes some of these slices. `more`: something follows at once, if only the end.
     ///
     /// # Errors
     /// When it broke.
-    fn poll_send(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
+    fn poll_send(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>], more: bool) -> Poll<io::Result<usize>>;
 }
 
 impl Source for Conn {
@@ -59,8 +59,8 @@ impl Source for Conn {
 
 impl Sink for Conn {
     #[inline]
-    fn poll_send(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        self.poll_send(cx, slices, false)
+    fn poll_send(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>], more: bool) -> Poll<io::Result<usize>> {
+        self.poll_send(cx, slices, more)
     }
 }
 
@@ -102,6 +102,8 @@ pub struct Flow {
     pub body_bytes: u64,
     /// Trailers are not passed on.
     pub drop_trailers: bool,
+    /// The receiver's connection is closed behind the message: its last bytes and the end are one segment.
+    pub closes: bool,
 }
 
 impl Flow {
@@ -129,6 +131,7 @@ impl Flow {
             bytes: 0,
             body_bytes: 0,
             drop_trailers: false,
+            closes: false,
         }
     }
 
@@ -307,12 +310,14 @@ impl Flow {
         let before = &self.before[self.before_at..];
         let payload = &self.buffer.data()[..self.payload];
         let after = if self.held == 0 { &self.after[self.after_at..] } else { &[] };
-        let sent = match (before.is_empty(), payload.is_empty(), after.is_empty()) {
-            (false, true, true) => to.poll_send(cx, &[IoSlice::new(before)]),
-            (true, false, true) => to.poll_send(cx, &[IoSlice::new(payload)]),
-            (false, false, true) => to.poll_send(cx, &[IoSlice::new(before), IoSlice::new(payload)]),
-            _ => to.poll_send(cx, &[IoSlice::new(before), IoSlice::new(payload), IoSlice::new(after)]),
+        let slices = &[IoSlice::new(before), IoSlice::new(payload), IoSlice::new(after)];
+        let slices = match (before.is_empty(), payload.is_empty(), after.is_empty()) {
+            (false, true, true) => &slices[..1],
+            (true, false, true) => &slices[1..2],
+            (false, false, true) => &slices[..2],
+            _ => &slices[..],
         };
+        let sent = to.poll_send(cx, slices, self.closes && self.last_queued && self.held == 0);
         let mut n = ready!(sent).map_err(FlowError::Sink)?;
         self.bytes += n as u64;
         self.writes = self.writes.wrapping_add(1);

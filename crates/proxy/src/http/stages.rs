@@ -208,7 +208,7 @@ async fn send_hints(x: &mut Exchange<'_>, session: &Session) -> Result<(), Stop>
         let mut out = Vec::new();
         portcullis_wire::h1::encode::response(&head, x.front.client_case.as_deref(), &mut out);
         session.task.deadline(session.task.worker.clock.now().after(x.front.timeouts.client));
-        let sent = super::transfer::write_all(session, &out).await;
+        let sent = super::transfer::write_all(session, &out, false).await;
         sent.map_err(|cause| Stop::mute(&[cause, b'R'], 0))?;
     }
     Ok(())
@@ -238,7 +238,7 @@ pub async fn wait(x: &mut Exchange<'_>, session: &Session, until: Millis, more: 
             if input.len() != had {
                 return Poll::Ready(Ok(()));
             }
-        } else if matches!(session.conn.poll_peek(cx), Seen::Broken) {
+        } else if matches!(session.task.watch(&session.conn, cx), Seen::Broken) {
             return Poll::Ready(Err(Stop::new(b"CR", 0)));
         }
         match task.poll_woken(cx) {

@@ -268,20 +268,21 @@ async fn interim(x: &mut Exchange<'_>, session: &Session, due: &mut Due) -> Resu
     let mut out = Vec::new();
     encode::response(&x.scratch.response, x.front.client_case.as_deref(), &mut out);
     due.renew(&session.task, true, false);
-    write_all(session, &out).await?;
+    write_all(session, &out, false).await?;
     due.server = Millis::NEVER;
     Ok(())
 }
 
 /// Writes all of it, as long as the client takes it in time. If it does not, nothing else may follow on the connection.
+/// `closes`: the connection is closed behind it.
 ///
 /// # Errors
 /// The cause, as the termination state has it.
-pub async fn write_all(session: &Session, bytes: &[u8]) -> Result<(), u8> {
+pub async fn write_all(session: &Session, bytes: &[u8], closes: bool) -> Result<(), u8> {
     let mut at = 0;
     poll_fn(|cx| {
         while at < bytes.len() {
-            match session.conn.poll_send(cx, &[std::io::IoSlice::new(&bytes[at..])], false) {
+            match session.conn.poll_send(cx, &[std::io::IoSlice::new(&bytes[at..])], closes) {
                 Poll::Ready(Ok(n)) => at += n,
                 Poll::Ready(Err(_)) => return Poll::Ready(Err(b'C')),
                 Poll::Pending => match session.task.poll_woken(cx) {
@@ -320,6 +321,7 @@ async fn respond(
         down.before.clear();
     }
     encode::response(&x.scratch.response, x.front.client_case.as_deref(), &mut down.before);
+    down.closes = t.up.done && !x.keep && !tunnel;
     down.drop_trailers =
         back.has(Opts::HTTP_DROP_RESPONSE_TRAILERS) || x.front.has(Opts::HTTP_DROP_RESPONSE_TRAILERS);
     if x.front.has(Opts::LOGASAP) {
@@ -407,7 +409,7 @@ async fn pump(session: &Session, back: &ProxyPlan, t: &mut Transfer) -> Option<[
             return Poll::Ready(None);
         }
         if up.done {
-            match session.conn.poll_peek(cx) {
+            match session.task.watch(&session.conn, cx) {
                 Seen::Broken => return Poll::Ready(Some(*b"CD")),
                 Seen::End if back.has(Opts::ABORTONCLOSE) => return Poll::Ready(Some(*b"CD")),
                 _ => {}

@@ -2,9 +2,13 @@
 
 use super::Worker;
 use super::slots::{Abort, SlotId};
+use portcullis_transport::conn::{Conn, Seen};
 use portcullis_transport::{Millis, TimerId};
 use std::rc::Rc;
 use std::task::Context;
+
+/// How long (ms) something is waited for before the client is watched meanwhile.
+const PATIENCE: u64 = 50;
 
 /// Why a waiting task was woken, other than by its sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +50,22 @@ impl Task {
         if self.worker.wheel.borrow_mut().set(self.timer, at) {
             self.worker.timer_changed();
         }
+    }
+
+    /// What the client does while somebody else is waited for. One that the reactor does not know yet is looked at only
+    /// when this lasts: most answers come sooner than telling the reactor pays.
+    #[inline]
+    pub fn watch(&self, client: &Conn, cx: &mut Context<'_>) -> Seen {
+        if client.is_registered() || self.lasts() { client.poll_peek(cx) } else { Seen::Nothing }
+    }
+
+    fn lasts(&self) -> bool {
+        let now = self.worker.clock.now();
+        let (yes, earlier) = self.worker.wheel.borrow_mut().lasts(self.timer, now, PATIENCE);
+        if earlier {
+            self.worker.timer_changed();
+        }
+        yes
     }
 
     /// To be asked by a task before it waits: has its time come, shall it end? Keeps the waker.

@@ -36,7 +36,7 @@ pub async fn run(x: &mut Exchange<'_>, session: &mut Session, chosen: Chosen) ->
     x.facts.termination[..2].copy_from_slice(b"LR");
     if x.info.expect_continue && !x.body_is_here() && x.scratch.request.version >= Version::HTTP_11 {
         session.task.deadline(session.task.worker.clock.now().after(x.front.timeouts.client));
-        let sent = write_all(session, b"HTTP/1.1 100 Continue\r\n\r\n").await;
+        let sent = write_all(session, b"HTTP/1.1 100 Continue\r\n\r\n", false).await;
         sent.map_err(|_| Stop::mute(b"LR", 0))?;
     }
     let mut ways = Ways::new(x, session);
@@ -132,7 +132,7 @@ async fn head(
                 Poll::Ready(Err(_)) => return Poll::Ready(Err(Stop::mute(b"LR", 400))),
                 Poll::Pending => {}
             }
-        } else if matches!(session.conn.poll_peek(cx), Seen::Broken) {
+        } else if matches!(session.task.watch(&session.conn, cx), Seen::Broken) {
             return Poll::Ready(Err(Stop::mute(b"LR", 400)));
         }
         match applet.borrow_mut().poll_head(cx, response) {
@@ -257,7 +257,7 @@ async fn pump(
         if down.done && up.done {
             return Poll::Ready(None);
         }
-        if up.done && matches!(session.conn.poll_peek(cx), Seen::Broken) {
+        if up.done && matches!(session.task.watch(&session.conn, cx), Seen::Broken) {
             return Poll::Ready(Some(*b"CD"));
         }
         let gated = up.is_gated() || down.is_gated();

@@ -109,7 +109,7 @@ pub(super) async fn wait(
             }
         }
         if up.done {
-            match session.conn.poll_peek(cx) {
+            match session.task.watch(&session.conn, cx) {
                 Seen::Broken => return Poll::Ready(Answer::ClientBroke),
                 Seen::End if back.has(Opts::ABORTONCLOSE) => return Poll::Ready(Answer::Client),
                 _ => {}

@@ -19,7 +19,7 @@ pub(super) async fn run(
     let Transfer { upstream, up, down, .. } = t;
     x.keep = false;
     x.facts.bytes_up += up.counted();
-    if let Err(cause) = write_all(session, &down.before).await {
+    if let Err(cause) = write_all(session, &down.before, false).await {
         x.facts.termination[..2].copy_from_slice(&[cause, b'D']);
         t.reclaim(x, &session.task.worker);
         t.upstream.conn.reset_on_close();
