@@ -28,7 +28,7 @@ pub async fn send(x: &mut Exchange<'_>, session: &mut Session, mut answer: Answe
     let bodyless = x.method == Method::Head;
     x.keep &= answer.write_h1(version, x.keep, bodyless, x.front.client_case.as_deref(), &mut out);
     session.task.deadline(session.task.worker.clock.now().after(x.front.timeouts.client));
-    x.keep &= write_all(session, &out, !x.keep).await.is_ok();
+    x.keep &= write_all(session, &out, x.closes()).await.is_ok();
     x.scratch.response = answer.head;
     x.scratch.out = out;
 }
@@ -41,7 +41,7 @@ pub async fn send_early(x: &mut Exchange<'_>, session: &mut Session, status: u16
     write_early(x.pages().frontend.early(status), &mut out);
     session.task.deadline(session.task.worker.clock.now().after(x.front.timeouts.client));
     // the connection ends, however much of it was written
-    let _ = write_all(session, &out, true).await;
+    let _ = write_all(session, &out, x.closes()).await;
 }
 
 /// `http-after-response` rules of backend and frontend, on whatever response goes out.

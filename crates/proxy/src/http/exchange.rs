@@ -477,7 +477,7 @@ async fn refuse(x: &mut Exchange<'_>, session: &mut Session, mut stop: Stop) {
 fn finish(mut x: Exchange<'_>, session: &mut Session) -> After {
     let worker = session.worker().clone();
     let keep = x.keep;
-    if !keep && session.conn.is_registered() {
+    if !keep && (session.conn.is_registered() || x.front.has(Opts::NOLINGER)) {
         // at once: the client may send its next request before the connection is closed, which resets it then
         session.conn.finish();
     }
@@ -564,6 +564,11 @@ impl Exchange<'_> {
     #[must_use]
     pub fn body(&self) -> Body {
         Body::new(self.info.framing)
+    }
+    /// Will the client's connection be closed behind what is sent last, in good order?
+    #[must_use]
+    pub fn closes(&self) -> bool {
+        !self.keep && !self.front.has(Opts::NOLINGER)
     }
     /// Shall the client's connection stay, as far as the configuration and the request say?
     pub fn decide_keep(&mut self) {

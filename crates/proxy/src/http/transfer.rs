@@ -321,7 +321,7 @@ async fn respond(
         down.before.clear();
     }
     encode::response(&x.scratch.response, x.front.client_case.as_deref(), &mut down.before);
-    down.closes = t.up.done && !x.keep && !tunnel;
+    down.closes = t.up.done && x.closes() && !tunnel;
     down.drop_trailers =
         back.has(Opts::HTTP_DROP_RESPONSE_TRAILERS) || x.front.has(Opts::HTTP_DROP_RESPONSE_TRAILERS);
     if x.front.has(Opts::LOGASAP) {
