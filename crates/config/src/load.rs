@@ -346,7 +346,12 @@ impl Loader<'_> {
         }
         if section.naming == Naming::Required && line.words.len() < 2 {
             self.skipping = true;
-            let text = format!("'{}' expects a name.", section.name);
+            let text = match section.name {
+                name @ ("userlist" | "fcgi-app") => format!("'{name}' expects <name> as argument."),
+                "ring" => "missing ring name.".to_owned(),
+                "cache" => "'cache' expects a <name> argument".to_owned(),
+                name => format!("missing name for {name} section."),
+            };
             self.alert(line, 0, text);
             return;
         }

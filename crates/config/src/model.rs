@@ -601,6 +601,10 @@ pub struct Proxy {
     pub retry_on: RetryOn,
     /// `option redispatch N`: `None` off; -1 only the last retry, N every Nth, -N at the Nth from the last.
     pub redispatch: Option<i32>,
+    /// `max-keep-alive-queue`; `None`: no limit.
+    pub max_keep_alive_queue: Option<u32>,
+    /// `max-session-srv-conns`
+    pub max_session_srv_conns: Option<u32>,
     /// `cookie`
     pub cookie: Option<Cookie>,
     /// `dynamic-cookie-key`

@@ -53,6 +53,8 @@ pub struct Options {
     pub nosplice: bool,
     /// `-dR`
     pub noreuseport: bool,
+    /// `-dV`
+    pub no_verify: bool,
     /// `-dI`
     pub insecure_fork: bool,
     /// `-x /dev/null`: listeners are not taken over from an older worker.
@@ -271,7 +273,7 @@ pub const ROWS: &[Row] = &[
     switch("-dR", "disables SO_REUSEPORT", set!(o, _ => o.noreuseport = true)),
     switch("-dS", "disables splicing", set!(o, _ => o.nosplice = true)),
     idle("-dT", Takes::Nothing, "disables kernel TLS", KTLS),
-    not_yet("-dV", "", Takes::Nothing, "disables the verification of servers' certificates"),
+    switch("-dV", "disables the verification of servers' certificates", set!(o, _ => o.no_verify = true)),
     switch("-dW", "fails if there is any warning", set!(o, _ => o.no_warnings = true)),
     switch("-dZ", "disables zero-copy forwarding, and with it splicing", set!(o, _ => o.nosplice = true)),
     switch("-dc", "displays the CPUs that are used, and how", set!(o, _ => o.cpus = true)),
@@ -447,7 +449,7 @@ mod tests {
         assert_eq!(read("file.cfg"), Err(Wrong::Usage));
         assert!(matches!(read("-f"), Err(Wrong::Message(_))));
         assert!(matches!(read("-sf abc"), Err(Wrong::Message(_))));
-        for refused in ["-4", "-dt", "-dt h1", "-d", "-dV", "-dA/x.tar"] {
+        for refused in ["-4", "-dt", "-dt h1", "-d", "-dA/x.tar"] {
             let Err(Wrong::Message(text)) = read(refused) else { panic!("{refused} is taken") };
             assert!(text.contains("not supported yet"), "{refused}: {text}");
         }

@@ -5,11 +5,13 @@
 
 pub mod accept;
 pub mod applet;
+pub mod captured;
 pub mod check;
 pub mod filter;
 pub mod handshake;
 pub mod http;
 pub mod outcome;
+pub mod own;
 pub mod persist;
 pub mod plan;
 pub mod preface;

@@ -32,6 +32,8 @@ pub struct Process {
     /// A soft stop was asked for (sample `stopping`); with `grace`, nothing else has changed yet.
     pub stopping: AtomicBool,
     leaving: Leaving,
+    /// The last malformed messages.
+    pub captured: crate::captured::CapturedErrors,
     /// Requests or connections since the process began (`%rt`).
     pub requests: AtomicU32,
     workers: OnceLock<Vec<Address>>,
@@ -57,6 +59,7 @@ impl Process {
             load: (0..workers).map(|_| AtomicU32::new(0)).collect(),
             stopping: AtomicBool::new(false),
             leaving: Leaving { since: AtomicU64::new(0), window: AtomicU64::new(NEVER) },
+            captured: Default::default(),
             requests: AtomicU32::new(0),
             workers: OnceLock::new(),
             statistics: OnceLock::new(),

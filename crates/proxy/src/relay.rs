@@ -1,6 +1,7 @@
 //! Bytes both ways between two connections until both directions have ended: TCP mode, and HTTP tunnels.
 
 use crate::filter::Gate;
+use crate::outcome::Tally;
 use crate::worker::{Task, Woken};
 use portcullis_transport::splice::Pipe;
 use portcullis_transport::{Buffer, Conn, Millis};
@@ -302,6 +303,7 @@ pub async fn relay(
     (server, down): (&Conn, &mut Lane<'_>),
     timeouts: &Timeouts,
     independent: bool,
+    mut tally: Option<Box<Tally>>,
 ) -> End {
     let mut client_due = Millis(0);
     let mut server_due = Millis(0);
@@ -323,6 +325,9 @@ pub async fn relay(
         }
         if up.closed && down.closed {
             return Poll::Ready(End::Closed);
+        }
+        if let Some(tally) = &mut tally {
+            tally.see(&task.worker, up.bytes, down.bytes);
         }
         let half = up.closed || down.closed;
         let gated = [&*up, &*down].iter().any(|lane| lane.gate.as_ref().is_some_and(|g| g.is_closed()));

@@ -1,8 +1,8 @@
 //! A client's connection from accept to close: what comes before its first stream, and which protocol it speaks.
 
+use crate::own::Own;
 use crate::plan::ListenerPlan;
 use crate::worker::{Task, Worker};
-use portcullis_backend::Handle;
 use portcullis_config::{Mode, Opts};
 use portcullis_sample::vars::SessionVars;
 use portcullis_telemetry::gate::Admission;
@@ -31,8 +31,8 @@ pub struct Session {
     pub requests: u32,
     /// Odd heads so far (`tune.h1.fe.glitches-threshold`).
     pub glitches: u32,
-    /// Its own server connection from an earlier request (`http-reuse never`).
-    pub private: Option<Handle>,
+    /// Its own server connections from earlier requests.
+    pub own: Option<Box<Own>>,
     /// Variables of the session.
     pub vars: SessionVars,
     /// What a header in front of the connection, or a rule, said of it.
@@ -78,7 +78,7 @@ impl Session {
             idle_since: accepted,
             requests: 0,
             glitches: 0,
-            private: None,
+            own: None,
             vars: SessionVars::default(),
             told: None,
         }
@@ -156,13 +156,15 @@ fn begin(session: &Session) {
     worker.slots.connected(session.task.slot, session.client, session.accepted);
 }
 
-/// Closes the server connection that nobody else may use.
+/// Closes the server connections that nobody else may use.
 fn end(session: &mut Session) {
     session.conn.say_goodbye();
-    if let Some(own) = session.private.take() {
+    if let Some(own) = session.own.take() {
         let mut idle = session.task.worker.idle.borrow_mut();
-        if let Some(up) = idle.pool.remove(own) {
-            idle.close(up);
+        for handle in own.all() {
+            if let Some(up) = idle.pool.remove(handle) {
+                idle.close(up);
+            }
         }
     }
 }

@@ -311,7 +311,7 @@ async fn serve<'p>(
         // a client that has ended without a byte wants nothing
         watch_client: first.is_none() || back.has(Opts::ABORTONCLOSE),
         reuse: None,
-        private: None,
+        own: None,
         request: None,
         side: facts.side,
         wants_source: front.formats.needs.contains(Needs::SERVER_SOURCE),
@@ -371,10 +371,17 @@ async fn serve<'p>(
         tunnel: back.timeouts.tunnel,
     };
     let server = &found.upstream.conn;
+    let tally = outcome::Tally::of(session, front, back, Some(&state), (0, 0));
     let independent = front.has(Opts::INDEPENDENT_STREAMS) || back.has(Opts::INDEPENDENT_STREAMS);
-    let end =
-        relay::relay(&session.task, (&session.conn, &mut up), (server, &mut down), &timeouts, independent)
-            .await;
+    let end = relay::relay(
+        &session.task,
+        (&session.conn, &mut up),
+        (server, &mut down),
+        &timeouts,
+        independent,
+        tally,
+    )
+    .await;
     if matches!(end, End::ServerLate | End::ClientLate | End::ServerBroke) {
         down.let_go(&session.conn);
     }

@@ -1,6 +1,9 @@
 //! Connections to servers: idle ones and how they are watched, new ones and how they are made.
 
+mod room;
+
 use crate::check::report;
+use crate::own::Own;
 use crate::plan::{ProxyPlan, ServerPlan};
 use crate::usesrc;
 use crate::worker::{Task, Woken, Worker};
@@ -28,6 +31,8 @@ pub struct Upstream {
     pub glitches: u32,
     /// What requests must have in common to share it.
     pub key: u64,
+    /// It is its session's own.
+    pub own: bool,
     lease: Lease,
     watch: u32,
     waker: Waker,
@@ -181,6 +186,13 @@ impl Idle {
         drop(up);
     }
 
+    /// Closes the idle connection of this server that rested longest. None: there is none.
+    fn close_one(&mut self, server: &portcullis_backend::ServerState) -> Option<()> {
+        let closed = self.pool.evict_of(server)?;
+        self.give_up(closed);
+        Some(())
+    }
+
     /// Closes every idle connection to a server.
     pub fn close_server(&mut self, server: &portcullis_backend::ServerState) {
         let mut closed = Vec::new();
@@ -189,7 +201,7 @@ impl Idle {
     }
 
     /// Closes a connection that nobody needs and that the server has not closed: no port waits for the last packets.
-    fn give_up(&mut self, up: Upstream) {
+    pub fn give_up(&mut self, up: Upstream) {
         up.conn.reset_on_close();
         self.close(up);
     }
@@ -264,8 +276,8 @@ pub struct Wish<'a> {
     pub watch_client: bool,
     /// May an idle connection be used, and is this the session's first request?
     pub reuse: Option<bool>,
-    /// The session's own connection from an earlier request.
-    pub private: Option<Handle>,
+    /// The session's own connections from earlier requests.
+    pub own: Option<&'a mut Own>,
     /// The request's head, for `usesrc hdr_ip`.
     pub request: Option<&'a Head>,
     /// What rules said about the way there.
@@ -396,7 +408,8 @@ pub async fn establish<'p>(
                 Next::GiveUp => {
                     counters.failed_conns.inc();
                     mine.failed_conns.inc();
-                    return Err(failure);
+                    let full = failure == room::NONE;
+                    return Err(if full { Failure { termination: *b"SC", ..failure } } else { failure });
                 }
                 Next::Again(delay) => {
                     facts.retries = done;
@@ -568,8 +581,8 @@ async fn connect_once(
     facts.backend_tls = None;
     if let Some(first) = wish.reuse {
         let mut idle = worker.idle.borrow_mut();
-        let own = wish.private.take().and_then(|h| idle.pool.remove(h));
-        let own = own.filter(|u| Arc::ptr_eq(u.lease.server(), slot.server()) && !u.is_dead());
+        let own = wish.own.as_mut().and_then(|own| own.take(slot.server())).and_then(|h| idle.pool.remove(h));
+        let own = own.filter(|u| !u.is_dead());
         let found = own.or_else(|| {
             if server.shareable() { idle.pool.take(slot.server(), key, back.reuse, first) } else { None }
         });
@@ -582,11 +595,18 @@ async fn connect_once(
             return Ok((up, true));
         }
     }
+    let refused = Failure { termination: *b"SC", status: 503 };
+    let strict = match server.strict_maxconn {
+        true => Some(Box::pin(room::strict(task, wish, back, slot)).await?),
+        false => None,
+    };
+    if worker.process.descriptors.above_high() {
+        room::for_descriptor(worker, slot.server());
+    }
     let target = server.target_for(slot.server(), facts.frontend);
     let source = usesrc::source(&server.usesrc, facts, wish.request, facts.server)
         .map_err(|_| Failure { termination: *b"IC", status: 500 })?;
     let marks = connect::Marks { source, tos: wish.side.tos, mark: wish.side.mark };
-    let refused = Failure { termination: *b"SC", status: 503 };
     counters.connect.inc();
     back.counters(worker.id).connect.inc();
     facts.server_link.error = Some(0);
@@ -617,7 +637,7 @@ async fn connect_once(
         connected?;
     }
     let (watch, waker) = worker.idle.borrow_mut().watch();
-    let lease = Lease::new(slot.server().clone(), worker.id.into());
+    let lease = strict.unwrap_or_else(|| Lease::new(slot.server().clone(), worker.id.into()));
     let _descriptor = Counted::new(&worker.process.descriptors);
-    Ok((Upstream { conn, glitches: 0, key, lease, watch, waker, _descriptor }, false))
+    Ok((Upstream { conn, glitches: 0, key, own: false, lease, watch, waker, _descriptor }, false))
 }

@@ -354,7 +354,8 @@ impl Reader<'_> {
             (None, ExprError::UnknownFetch(n, near)) => {
                 let near = near
                     .or_else(|| crate::near::nearest(&n, self.vocabulary.acls().into_iter().map(|a| a.name)));
-                format!("{} in ACL expression '{shown}'", ExprError::UnknownFetch(n, near))
+                let hint = near.map(|near| format!("; did you mean '{near}' ?")).unwrap_or_default();
+                format!("{} in ACL expression '{shown}'{hint}", ExprError::UnknownFetch(n, None))
             }
             (None, e) => format!("{e} in ACL expression '{shown}'"),
         })?;
@@ -465,7 +466,7 @@ impl Conflict {
                 "acl '{a}' will never match{rule} because it only involves keywords that are incompatible with '{place}'"
             ),
             (Some(a), Some(k)) => {
-                format!("acl '{a}' involves keywords '{k}'{rule} which is incompatible with '{place}'")
+                format!("acl '{a}' involves keyword '{k}' which is incompatible with '{place}'")
             }
         }
     }

@@ -2,6 +2,7 @@
 
 pub mod cookies;
 pub mod counters;
+pub mod errors;
 pub mod frontends;
 pub mod info;
 pub mod limits;
@@ -25,6 +26,7 @@ use std::sync::{Arc, LazyLock};
 const TABLES: &[&[Row]] = &[
     cookies::ROWS,
     counters::ROWS,
+    errors::ROWS,
     frontends::ROWS,
     info::ROWS,
     limits::ROWS,
@@ -74,7 +76,6 @@ const LATER: &[&str] = &[
     "show default-server",
     "show defaults",
     "show dev",
-    "show errors",
     "show fd",
     "show libs",
     "show peers",

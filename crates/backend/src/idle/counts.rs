@@ -106,6 +106,11 @@ impl IdleCounts {
     pub fn private(&self) -> u32 {
         self.sum(|w| &w.private)
     }
+    /// All connections, those that are being made included, as seen after every change that came before.
+    pub fn all(&self) -> u32 {
+        std::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst);
+        self.sum(|w| &w.used).saturating_add(self.shared()).saturating_add(self.private())
+    }
     /// Connections in use (`used_conn_cur`).
     pub fn used(&self) -> u32 {
         self.sum(|w| &w.used)

@@ -250,6 +250,14 @@ impl<C: Connection> IdlePool<C> {
         self.unlink(at)
     }
 
+    /// Likewise, of that server only.
+    pub fn evict_of(&mut self, server: &ServerState) -> Option<C> {
+        match self.oldest(server.index) {
+            NONE => None,
+            at => self.unlink(at),
+        }
+    }
+
     fn oldest(&self, server: u32) -> u32 {
         self.servers.get(server as usize).and_then(|s| s.as_ref()).map_or(NONE, |s| s.all.oldest)
     }

@@ -373,13 +373,14 @@ fn http_only(proxy: &mut Proxy, diags: &mut Diagnostics) {
 fn default_backends(model: &Model, diags: &mut Diagnostics) {
     let backends: HashMap<&str, &Proxy> =
         model.proxies.iter().filter(|p| p.kind.back()).map(|p| (p.name.as_str(), p)).collect();
-    for proxy in model.proxies.iter().filter(|p| p.kind.front() && !p.disabled) {
+    for proxy in model.proxies.iter().filter(|p| p.kind != ProxyKind::Defaults && !p.disabled) {
         let Some((name, place)) = &proxy.default_backend else { continue };
         let message = match backends.get(name.as_str()) {
             None => {
                 let close = super::near::hint(name, backends.keys().copied());
                 format!("Proxy '{}': unable to find required default_backend: '{name}'{close}.", proxy.name)
             }
+            Some(_) if !proxy.kind.front() => continue,
             Some(b) if b.name == proxy.name => {
                 format!("Proxy '{}': loop detected for default_backend: '{name}'.", proxy.name)
             }

@@ -1,7 +1,7 @@
 //! A keyword in a section where it is not valid (manual section 4.1).
 
 use crate::cx::Cx;
-use crate::row::{Keyword, Sections};
+use crate::row::{Does, Keyword, Sections};
 
 /// What to say when a row stands in a section that is not one of its own: HAProxy ignores the keyword with a warning
 /// where a proxy lacks the side that it belongs to, and refuses it otherwise. The parser calls this instead of the row.
@@ -24,6 +24,9 @@ pub fn misplaced(cx: &mut Cx<'_>, row: &Keyword) {
     let why = format!("because {kind} '{}' has no {side} capability.", cx.proxy().name);
     if matches!(name, "server" | "default-server" | "server-template") {
         cx.alert(word, format!("'{name}' not allowed {why}"));
+    } else if (cx.negated || cx.defaulted) && name.starts_with("option ") && !is_flag(name) {
+        let option = name.strip_prefix("option ").unwrap_or(name);
+        cx.alert(cx.line.word(0), format!("negation/default is not supported for option '{option}'."));
     } else if is_flag(name) {
         let option = name.strip_prefix("option ").unwrap_or(name);
         cx.warn(cx.line.word(1), format!("'{option}' ignored {why}"));
@@ -40,11 +43,51 @@ pub fn misplaced(cx: &mut Cx<'_>, row: &Keyword) {
             _ => "",
         };
         cx.warn(word, format!("'{name}' ignored {why}{instead}"));
+        arguments(cx, row);
     }
 }
 
+/// Complains about the arguments of what is ignored, too; the section is left as it was.
+fn arguments(cx: &mut Cx<'_>, row: &Keyword) {
+    let Does::Works(parse) = row.does else { return };
+    if row.name == "default_backend" {
+        // its backend must be there all the same
+        let named = cx.line.word(1).map(|w| (w.str().into_owned(), cx.line.place()));
+        cx.proxy().default_backend = named;
+        return;
+    }
+    if !SIMPLE.iter().any(|s| row.name.starts_with(s)) {
+        return;
+    }
+    let before = cx.proxy().clone();
+    let line = cx.line;
+    parse(cx, line);
+    *cx.proxy() = before;
+}
+
+/// Keywords whose functions look at their arguments and set a value, and nothing else.
+const SIMPLE: &[&str] =
+    &["timeout ", "monitor-uri", "http-reuse", "http-send-name-header", "max-session-srv-conns"];
+
 /// Options that are on or off are refused where they cannot work, all others ignored.
 fn is_flag(name: &str) -> bool {
-    const IGNORED: &[&str] = &["option httplog", "option tcplog", "option httpslog", "option redispatch"];
+    const IGNORED: &[&str] = &[
+        "option accept-invalid-http-request",
+        "option accept-invalid-http-response",
+        "option httpchk",
+        "option httplog",
+        "option httpslog",
+        "option ldap-check",
+        "option mysql-check",
+        "option pgsql-check",
+        "option redis-check",
+        "option redispatch",
+        "option smtpchk",
+        "option spop-check",
+        "option ssl-hello-chk",
+        "option tcp-check",
+        "option tcplog",
+        "option use-small-buffers",
+    ];
     name.starts_with("option ") && !IGNORED.contains(&name)
 }

@@ -1,4 +1,5 @@
-//! Limits of a proxy: `maxconn`, `fullconn`, `backlog`, `rate-limit sessions`, `retries`.
+//! Limits of a proxy: `maxconn`, `fullconn`, `backlog`, `rate-limit sessions`, `retries`, `max-keep-alive-queue`,
+//! `max-session-srv-conns`.
 
 use super::proxy_timeouts::whole;
 use super::value;
@@ -67,6 +68,22 @@ pub const ROWS: &[Keyword] = &[
         negatable: false,
         does: Does::Works(rate_limit),
     },
+    Keyword {
+        name: "max-keep-alive-queue",
+        sections: Sections::BACK,
+        args: "<value>",
+        help: "Longest server queue in which 'option prefer-last-server' still waits; -1 for any.",
+        negatable: false,
+        does: Does::Works(max_keep_alive_queue),
+    },
+    Keyword {
+        name: "max-session-srv-conns",
+        sections: Sections::FRONT,
+        args: "<nb>",
+        help: "Idle server connections that a client's session may keep for itself.",
+        negatable: false,
+        does: Does::Works(max_session_srv_conns),
+    },
 ];
 
 fn number(cx: &mut Cx<'_>, line: &Line, of: &str, missing: &str, set: fn(&mut Proxy, u32)) {
@@ -112,4 +129,23 @@ fn rate_limit(cx: &mut Cx<'_>, line: &Line) {
     if let Some(n) = whole(cx, word, "rate-limit sessions") {
         cx.proxy().rate_limit_sessions = u32::try_from(n).unwrap_or(0);
     }
+}
+
+fn max_keep_alive_queue(cx: &mut Cx<'_>, line: &Line) {
+    let Some(word) = line.word(1) else {
+        cx.alert(line.word(0), "'max-keep-alive-queue' expects expects an integer value (or -1 to disable)");
+        return;
+    };
+    if let Some(n) = whole(cx, word, "max-keep-alive-queue") {
+        cx.proxy().max_keep_alive_queue = u32::try_from(n).ok();
+    }
+}
+
+fn max_session_srv_conns(cx: &mut Cx<'_>, line: &Line) {
+    let Some(word) = line.word(1) else {
+        cx.alert(line.word(0), "'max-session-srv-conns' expects a number. Got no argument");
+        return;
+    };
+    let n = value::leading(&word.text).0;
+    cx.proxy().max_session_srv_conns = Some(u32::try_from(n).unwrap_or(0));
 }

@@ -77,6 +77,14 @@ pub const ROWS: &[Keyword] = &[
         BACK,
         "Logs every change that health checks find, also those that change no server's state."
     ),
+    flag!("checkcache", CHECKCACHE, BACK, "Blocks responses that caches may keep and that set a cookie."),
+    flag!("contstats", CONTSTATS, FRONT, "Counts a stream's bytes while it runs, not only at its end."),
+    flag!(
+        "prefer-last-server",
+        PREFER_LAST_SERVER,
+        BACK,
+        "A session's requests stay on the server that it has a connection of its own to."
+    ),
     flag!("clitcpka", CLITCPKA, FRONT, "Sends TCP keep-alive probes to clients."),
     flag!(
         "disable-h2-upgrade",
@@ -259,7 +267,7 @@ pub const ROWS: &[Keyword] = &[
         "accept-invalid-http-request",
         "",
         FRONT,
-        true,
+        false,
         |cx, l| renamed(cx, l, Opts::UNSAFE_REQUEST),
         "Old name of 'option accept-unsafe-violations-in-http-request'."
     ),
@@ -267,7 +275,7 @@ pub const ROWS: &[Keyword] = &[
         "accept-invalid-http-response",
         "",
         BACK,
-        true,
+        false,
         |cx, l| renamed(cx, l, Opts::UNSAFE_RESPONSE),
         "Old name of 'option accept-unsafe-violations-in-http-response'."
     ),

@@ -126,6 +126,12 @@ pub const OPTIONS: &[ServerOption] = &[
         "Connections begin with a PROXY protocol header, version 2."
     ),
     opt!(
+        "strict-maxconn",
+        "",
+        |_, s, _| s.set.strict_maxconn = true,
+        "Never more connections than 'maxconn', idle ones counted."
+    ),
+    opt!(
         "source",
         "<addr>[:<pl>[-<ph>]] [usesrc ...] [interface <name>]",
         source_of,

@@ -1,5 +1,6 @@
 //! Options of the HTTP path, each with what it changes (manual section 4.2).
 use crate::sections;
+use portcullis_e2e::binary::Binary;
 use portcullis_e2e::{Gate, World, scenario};
 use std::io::{Read, Write};
 
@@ -519,4 +520,37 @@ fn a_listen_section_counts_as_backend_too() {
         slow.close();
         w.logs(2);
     });
+}
+
+/// The manual's list; 3.5 itself lets nearly everything pass and answers the rest with its page for 200.
+#[test]
+fn cacheable_cookies_are_blocked() {
+    let binary = Binary::under_test();
+    if binary.is_haproxy() {
+        return;
+    }
+    let mut w = World::new(binary);
+    w.origin("o1", |mut c| {
+        while let Some(request) = c.request() {
+            let fields = match request.start_line().as_str() {
+                l if l.contains("/plain") => "",
+                l if l.contains("/private") => "Set-Cookie: a=b\r\nCache-Control: private\r\n",
+                _ => "Set-Cookie: a=b\r\n",
+            };
+            c.send_quietly(format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 2\r\n\r\nok").as_bytes());
+        }
+    });
+    w.proxy(&sections("", "option checkcache"));
+    let mut c = w.client("fe");
+    let mut answers = Vec::new();
+    for path in ["/plain", "/private", "/cookie"] {
+        answers.push(c.get(path, "").response().status());
+    }
+    c.close();
+    assert_eq!(answers, [200, 200, 502]);
+    let logs = w.logs(4);
+    assert!(
+        logs.iter().any(|l| l.contains("Blocking cacheable cookie in response from instance be, server s1."))
+    );
+    assert!(logs.iter().any(|l| l.contains(" 502 ") && l.contains(" PH-- ")), "{logs:?}");
 }

@@ -413,3 +413,26 @@ fn structured_data() {
         w.note(portcullis_e2e::mask::line(&line[at..]));
     });
 }
+
+/// What a connection logs that ends before it has a request is nothing of the request before it.
+#[test]
+fn nothing_is_left_of_the_request_before() {
+    scenario("logs/nothing_is_left_of_the_request_before", |w| {
+        w.answering("o1", "HTTP/1.1 200 OK\r\nX-R: theirs\r\nContent-Length: 2\r\n\r\nok");
+        let frontend = "capture request header X-Q len 9\ncapture response header X-R len 9\nlog-format \"%hr %hs %{+Q}r %ST %ts\"\n\
+                        use_backend no if { path /no }";
+        w.proxy(&format!(
+            "{}backend no\n  retries 0\n  server s1 127.0.0.1:${{closed}}\n",
+            sections(frontend, "")
+        ));
+        let mut c = w.client("fe");
+        c.get("/x", "X-Q: mine\r\n").response();
+        w.logs(1);
+        c.close();
+        w.client("fe").close();
+        w.logs(2);
+        let mut c = w.client("fe");
+        c.get("/no", "Connection: close\r\n").read_to_end();
+        w.logs(3);
+    });
+}

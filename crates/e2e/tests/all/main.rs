@@ -18,6 +18,7 @@ mod listeners;
 mod logs;
 mod master;
 mod master_cli;
+mod own_connections;
 mod persistence;
 mod places;
 mod proxy_protocol;

@@ -934,3 +934,103 @@ fn rings_are_followed() {
         note(w, "show events stdout", &ask(w, "show events stdout -w"));
     });
 }
+
+/// `show errors`: what was malformed, and where. Flags are HAProxy's own, buffers of another size.
+#[test]
+fn errors() {
+    scenario("runtime_api/errors", |w| {
+        w.origin("o1", |mut c| {
+            c.request();
+            c.send_quietly(b"HTTP/1.1 200 OK\r\nBad Name: x\r\nContent-Length: 2\r\n\r\nok");
+        });
+        start(w, &sections("", "retries 0"));
+        errors_of(w, "show errors");
+        for bytes in [
+            b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1, 2\r\n\r\n".as_slice(),
+            b"GET /\x01\xff HTTP/1.1\r\n\r\n",
+            b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4\r\na\tc\\zz\r\n",
+            b"\x16\x03\x01\x02\x00\x01",
+            b"GET / HTTP/1.1\r\nHost: a\r\nX: y\ty\ty\ty\ty\ty\ty\ty\ty\ty\ty\ty\ty\ty\ty\ty\ty\ty\ty\ty\ty\ty\ty\ty\ty\ty\r\n\
+              Foo Bar: x\r\n\r\n",
+        ] {
+            let mut c = w.client("fe");
+            c.send(bytes);
+            c.read_to_end();
+            errors_of(w, "show errors");
+        }
+        get(w, "/");
+        for command in [
+            "show errors",
+            "show errors fe",
+            "show errors be request",
+            "show errors be response",
+            "show errors -1 request",
+            "show errors 99",
+            "show errors nobody",
+        ] {
+            errors_of(w, command);
+        }
+        note(w, "show errors", &talk(w, "user", b"show errors\n"));
+    });
+}
+
+fn errors_of(w: &World, command: &str) {
+    let shown: Vec<String> = ask(w, command)
+        .lines()
+        .filter(|l| !l.contains("flags") || l.contains("H1 msg state"))
+        .map(|l| {
+            let l = l.split(", H1 msg flags").next().unwrap_or(l);
+            let l = l.split_once("buffer starts").map_or(l, |_| "  buffer");
+            match l.split_once(", wraps at ") {
+                Some((len, rest)) => {
+                    let error = rest.split_once(", ").map_or("", |e| e.1);
+                    format!("{len}, wraps, {error}")
+                }
+                None => l.to_owned(),
+            }
+        })
+        .map(|l| match (l.starts_with('['), l.split_once(']')) {
+            (true, Some((_, rest))) => format!("[date]{rest}"),
+            _ => l
+                .split_once(" on [")
+                .map_or(l.clone(), |(a, b)| format!("{a} on [date{}", b.trim_start_matches(|c| c != ']'))),
+        })
+        .map(|l| l.split(", src ").next().unwrap_or(&l).to_owned())
+        .collect();
+    note(w, command, &shown.join("\n"));
+}
+
+/// `option contstats`: bytes are counted while a stream runs; the sums are the same at its end.
+#[test]
+fn bytes_of_running_streams() {
+    for (name, option) in [("contstats", "option contstats"), ("without", "")] {
+        scenario(&format!("runtime_api/bytes_of_running_streams_{name}"), |w| {
+            let gate = Gate::default();
+            let wait = gate.clone();
+            w.origin("o1", move |mut c| {
+                c.request();
+                c.send_quietly(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n01234");
+                wait.wait();
+                c.send_quietly(b"56789");
+                c.request();
+            });
+            start(w, &sections(option, ""));
+            let mut c = w.client("fe");
+            c.get("/", "");
+            c.read_exactly(40);
+            let counted =
+                |w: &World| stat(w, "show stat").iter().any(|r| r.get("bout").is_some_and(|b| b != "0"));
+            if option.is_empty() {
+                w.note(format!("while it runs: {}", counted(w)));
+            } else {
+                let early = wait_for(PATIENCE, || counted(w).then_some(()));
+                w.note(format!("while it runs: {}", early.is_some()));
+            }
+            gate.open();
+            c.read_exactly(15);
+            c.close();
+            settle(w);
+            columns(w, "show stat", &["bin", "bout"]);
+        });
+    }
+}

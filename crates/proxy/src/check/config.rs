@@ -54,6 +54,11 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// Are there some that stand in the section that begins there?
+    #[must_use]
+    pub fn of(&self, owner: Place) -> bool {
+        self.owner == Some(owner) && !self.list.is_empty()
+    }
     /// Adds one that stands in the section that begins there.
     pub fn add(&mut self, owner: Place, rule: Rule) {
         if self.owner != Some(owner) {

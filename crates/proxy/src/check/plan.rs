@@ -233,6 +233,7 @@ pub fn check(model: &mut Model, diags: &mut Diagnostics) {
     for p in model.proxies.iter().filter(|p| p.kind.back() && !p.disabled) {
         let script = p.ext.get::<CheckConfig>().map(script).unwrap_or_default().or_connect();
         external(model, p, diags);
+        in_vain(p, diags);
         for s in &p.servers {
             let Some(settings) = s.set.ext.get::<CheckSettings>() else { continue };
             let mut alert = |text: String| {
@@ -275,24 +276,54 @@ pub fn check(model: &mut Model, diags: &mut Diagnostics) {
     }
 }
 
-/// `option external-check` needs a command, and `external-check` in `global`.
+/// `option external-check` needs a command and `external-check` in `global`; without it, what is said about programs is in
+/// vain.
 fn external(model: &Model, p: &Proxy, diags: &mut Diagnostics) {
-    let Some(config) = p.ext.get::<CheckConfig>().filter(|c| matches!(c.method, Method::External)) else {
-        return;
-    };
-    let checked = p.servers.iter().any(|s| s.set.ext.get::<CheckSettings>().is_some_and(|c| c.check));
+    let Some(config) = p.ext.get::<CheckConfig>() else { return };
     let who = format!("{} '{}'", crate::rules::parse::kind(p), p.name);
-    let allowed = model.global.ext.get::<super::external::Allowed>().is_some_and(|a| a.wanted);
-    if checked && !allowed {
-        let text = format!(
-            "Proxy '{}' : 'global' requires 'external-check' to use 'option external-check'.",
-            p.name
-        );
-        diags.add(Severity::Alert, Some(config.place), text);
+    if !matches!(config.method, Method::External) {
+        for (said, what) in [(&config.command, "command"), (&config.path, "path")] {
+            if said.is_some() {
+                let text = format!(
+                    "'external-check {what}' will be ignored for {who} (requires 'option external-check')."
+                );
+                diags.late(Severity::Warning, None, text);
+            }
+        }
+        return;
     }
-    if checked && config.command.is_none() {
-        let text = format!("{who}: 'option external-check' requires 'external-check command'.");
-        diags.add(Severity::Alert, Some(config.place), text);
+    let name = &p.name;
+    let mut missing = |what: &str| {
+        let text = format!("Proxy '{name}' : 'option external-check' unable to find required '{what}'.");
+        diags.late(Severity::Alert, None, text);
+    };
+    if !model.global.ext.get::<super::external::Allowed>().is_some_and(|a| a.wanted) {
+        missing("global.external-check");
+    }
+    if config.command.is_none() {
+        missing("external-check command");
+    }
+    if !model.global.insecure_fork {
+        let text = format!(
+            "Proxy '{name}' : 'insecure-fork-wanted' not enabled in the global section, 'option external-check' will \
+             likely fail."
+        );
+        diags.late(Severity::Warning, None, text);
+    }
+}
+
+/// Rules for another kind of check than the section's.
+fn in_vain(p: &Proxy, diags: &mut Diagnostics) {
+    let Some(config) = p.ext.get::<CheckConfig>() else { return };
+    let tcp = config.tcp.of(p.place) && !matches!(config.method, Method::Tcp);
+    let http = config.http.of(p.place) && !matches!(config.method, Method::Http(_));
+    for (vain, rules, option) in [(tcp, "tcp-check", "tcp-check"), (http, "http-check", "httpchk")] {
+        if vain {
+            let who = format!("{} '{}'", crate::rules::parse::kind(p), p.name);
+            let text =
+                format!("{who} uses {rules} rules without 'option {option}', so the rules are ignored.");
+            diags.late(Severity::Warning, None, text);
+        }
     }
 }
 

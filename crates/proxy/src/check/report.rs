@@ -82,7 +82,8 @@ fn find<'p>(plan: &'p Plan, backend: &str) -> Option<&'p ProxyPlan> {
     plan.proxies.get(*plan.backends.get(backend.as_bytes())?).map(|p| &**p)
 }
 
-fn log(worker: &Worker, backend: &str, level: Level, text: &str, severity: Severity, said: &str) {
+/// A line in the log of a backend, and words on standard error.
+pub fn log(worker: &Worker, backend: &str, level: Level, text: &str, severity: Severity, said: &str) {
     worker.process.say(severity, said);
     let plan = worker.plan();
     let Some(proxy) = find(&plan, backend) else { return };

@@ -1,6 +1,7 @@
 //! How a message's body is delimited while it passes through.
 
 use portcullis_transport::Buffer;
+use portcullis_wire::h1::body::Phase;
 use portcullis_wire::h1::{Chunked, Framing, encode};
 
 /// A body's decoder.
@@ -30,8 +31,8 @@ pub enum Step {
     },
     /// The body has ended.
     End,
-    /// The framing is wrong.
-    Malformed,
+    /// The framing is wrong, at this offset.
+    Malformed(usize),
 }
 
 impl Body {
@@ -85,6 +86,15 @@ impl Body {
         }
     }
 
+    /// Which part of a chunk comes next.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        match self {
+            Self::Chunked(c) => c.phase(),
+            _ => Phase::Size,
+        }
+    }
+
     /// The trailer section, if there was one.
     #[must_use]
     pub fn trailers(&self) -> Option<&[u8]> {
@@ -109,7 +119,7 @@ impl Body {
                 Step::Payload { len: buffer.len(), origin: buffer.len() }
             }
             Self::Chunked(c) => match c.decode(within(buffer.data_mut(), one.then(|| c.remaining()))) {
-                Err(_) => Step::Malformed,
+                Err(bad) => Step::Malformed(bad.at),
                 Ok(d) if d.payload.is_empty() => {
                     buffer.consume(d.consumed);
                     if d.ended { Step::End } else { Step::More }

@@ -17,7 +17,7 @@ pub async fn drain(session: &Session, mut body: Body, mut input: Buffer) -> Afte
                 continue;
             }
             Step::End => break,
-            Step::Malformed => return After::Close,
+            Step::Malformed(_) => return After::Close,
             Step::More if input.capacity() > 0 && input.is_full() => return After::Close,
             Step::More => {}
         }

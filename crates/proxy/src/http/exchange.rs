@@ -6,6 +6,7 @@ use super::{After, Scratch, answer, drain, filters, headers, request, stages};
 use crate::applet::Chosen;
 use crate::filter::{Chain, Point, Stage};
 use crate::outcome::{self, Steps};
+use crate::own;
 use crate::persist::Visit;
 use crate::plan::{Plan, ProxyPlan};
 use crate::reply::Answer;
@@ -329,7 +330,6 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
         Box::pin(filters::ask(x, session, Direction::Request, None)).await?;
     }
     let first = session.requests == 1;
-    let mut private = session.private.take();
     x.keep_for_retries(back);
     let hash = match &back.key {
         Some(key) => {
@@ -355,6 +355,12 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
         stay = Some(server);
     }
     let mut persistent = stay.is_some();
+    if stay.is_none()
+        && let Some(own) = &mut session.own
+    {
+        own.tidy(&mut worker.idle.borrow_mut());
+        stay = own.preferred(back);
+    }
     let (mut avoid, mut began) = (None, None);
     loop {
         let found = {
@@ -362,7 +368,7 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
                 client: &session.conn,
                 watch_client: back.has(Opts::ABORTONCLOSE),
                 reuse: Some(first),
-                private: private.take(),
+                own: session.own.as_deref_mut(),
                 request: Some(&x.scratch.request),
                 side: x.facts.side,
                 wants_source: x.front.formats.needs.contains(Needs::SERVER_SOURCE),
@@ -406,10 +412,28 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
         let mut idle = worker.idle.borrow_mut();
         match ended {
             transfer::Ended::Done(true) => {
-                let private = back.reuse == portcullis_config::Reuse::Never || !server.shareable();
+                let asks = own::asks_for_connection(&x.scratch.response);
+                let private = asks
+                    || t.upstream.own
+                    || back.reuse == portcullis_config::Reuse::Never
+                    || !server.shareable();
                 let key = t.upstream.key;
-                let handle = idle.put(t.upstream, key, private, server, worker.clock.now());
-                session.private = handle.filter(|_| private);
+                if !private {
+                    idle.put(t.upstream, key, false, server, worker.clock.now());
+                    return Ok(());
+                }
+                let own = session.own.get_or_insert_default();
+                if !own.has_room(x.front.max_session_srv_conns) {
+                    idle.give_up(t.upstream);
+                    return Ok(());
+                }
+                t.upstream.own = true;
+                if let Some(handle) = idle.put(t.upstream, key, true, server, worker.clock.now()) {
+                    own.put(slot.server(), handle);
+                }
+                if asks {
+                    own.bind();
+                }
                 return Ok(());
             }
             transfer::Ended::Done(false) => {
@@ -498,6 +522,9 @@ fn finish(mut x: Exchange<'_>, session: &mut Session) -> After {
         outcome::finish(&mut told, session, x.front, x.back, x.server.as_deref(), Some(&heads));
     }
     let mut scratch = x.scratch;
+    // what the next one logs before it has a head is not this one's
+    scratch.request.clear();
+    scratch.response.clear();
     scratch.line.clear();
     scratch.out.clear();
     let mut spares = worker.scratch.borrow_mut();

@@ -18,8 +18,8 @@ pub enum FlowError {
     Source(io::Error),
     /// The sender finished before the message's end.
     Truncated,
-    /// The sender's framing is wrong.
-    Malformed,
+    /// The sender's framing is wrong, at this offset of the buffer.
+    Malformed(usize),
     /// The receiver's connection broke.
     Sink(io::Error),
     /// A filter ended the stream.
@@ -237,7 +237,7 @@ impl Flow {
                     self.finish();
                     return Ok(());
                 }
-                Step::Malformed => return Err(FlowError::Malformed),
+                Step::Malformed(at) => return Err(FlowError::Malformed(at)),
             }
         }
     }

@@ -2,7 +2,8 @@
 
 pub mod answer;
 pub mod body;
-pub mod cookies;
+pub mod checkcache;
+mod cookies;
 pub mod drain;
 pub mod exchange;
 pub mod filters;

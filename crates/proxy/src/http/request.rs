@@ -1,12 +1,13 @@
 //! Reading a request's head.
 
 use super::exchange::{Exchange, Stop, ms};
+use crate::captured::{self, Wrong};
 use crate::plan::GlobalPlan;
 use crate::session::Session;
 use crate::worker::Woken;
 use portcullis_config::Opts;
 use portcullis_message::{Head, Method};
-use portcullis_wire::h1::{Bad, Chunked, Framing, Parsed, parse_request, too_large};
+use portcullis_wire::h1::{Bad, Chunked, Fault, Framing, Parsed, parse_request, too_large};
 use std::future::poll_fn;
 use std::task::Poll;
 
@@ -34,24 +35,30 @@ pub async fn read(x: &mut Exchange<'_>, session: &mut Session) -> Result<(), Sto
             match parse_request(x.input.data(), &limits, &mut x.scratch.request) {
                 Ok(Parsed::Complete(len, info)) => {
                     x.info = info;
-                    x.input.consume(len);
-                    if let Err(bad) = check_body(x) {
+                    if let Err(bad) = check_body(x, len) {
+                        if let Some(wrong) = Wrong::in_first_chunks(x.input.data(), len) {
+                            captured::request(session, x.front, x.input.data(), wrong, 0);
+                        }
                         return Err(malformed(x, session, bad.fault.status()));
                     }
                     if !head_fits(&x.scratch.request, len, &x.plan.global) {
+                        x.capture(session, Bad { fault: Fault::Value, at: usize::MAX });
                         return Err(malformed(x, session, 431));
                     }
+                    x.input.consume(len);
                     super::headers::strip_connection(&mut x.scratch.request, info.upgrade);
                     break;
                 }
                 Ok(Parsed::Partial) if x.input.len() < worker.buffers.size() - x.plan.global.maxrewrite => {}
                 Ok(Parsed::Partial) => {
                     let status = too_large(x.input.data());
+                    x.capture(session, Bad { fault: Fault::Value, at: usize::MAX });
                     return Err(malformed(x, session, status));
                 }
                 Err(bad) => {
                     let preface = x.input.data().starts_with(HTTP2_PREFACE);
                     let status = if preface { 405 } else { bad.fault.status() };
+                    x.capture(session, bad);
                     return Err(malformed(x, session, status));
                 }
             }
@@ -108,12 +115,22 @@ fn malformed(x: &mut Exchange<'_>, session: &Session, status: u16) -> Stop {
     Stop::new(b"PR", status)
 }
 
-/// Is what has come of a chunked body well-formed? A fault that is here already is the head's.
-fn check_body(x: &Exchange<'_>) -> Result<(), Bad> {
-    if x.info.framing != Framing::Chunked || x.input.is_empty() {
-        return Ok(());
+/// Is what has come of a chunked body behind its head well-formed? A fault that is here already is the head's.
+fn check_body(x: &Exchange<'_>, head: usize) -> Result<(), Bad> {
+    match x.input.data().get(head..) {
+        Some(rest) if x.info.framing == Framing::Chunked && !rest.is_empty() => {
+            Chunked::default().look(rest).map(drop)
+        }
+        _ => Ok(()),
     }
-    Chunked::default().look(x.input.data()).map(drop)
+}
+
+impl Exchange<'_> {
+    /// Keeps a malformed head for `show errors`.
+    #[cold]
+    fn capture(&self, session: &Session, bad: Bad) {
+        captured::request(session, self.front, self.input.data(), Wrong::Head(bad), 0);
+    }
 }
 
 /// Waits for more bytes, as long as the timeouts allow.

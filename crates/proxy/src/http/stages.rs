@@ -197,7 +197,7 @@ impl Exchange<'_> {
     }
 
     /// Counts a denial: in the frontend, its listener, and in the backend once there is one.
-    fn denied(&self, session: &Session, direction: Direction) {
+    pub(super) fn denied(&self, session: &Session, direction: Direction) {
         crate::outcome::denied(session, self.front, self.back, self.server.as_ref(), direction);
     }
 }

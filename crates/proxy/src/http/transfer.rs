@@ -8,7 +8,8 @@ use super::body::Body;
 use super::exchange::{Exchange, Stop, ms};
 use super::flow::{Flow, FlowError};
 use super::request::too_odd;
-use super::{filters, headers, stages};
+use super::{checkcache, filters, headers, stages};
+use crate::captured::{self, Wrong};
 use crate::filter::{Chain, Gate, Point, Stage};
 use crate::outcome::{self, Steps};
 use crate::plan::{ProxyPlan, ServerPlan};
@@ -135,6 +136,37 @@ impl Transfer {
         worker.buffers.give(std::mem::take(&mut self.down.buffer));
     }
 
+    /// Keeps what is malformed for `show errors`.
+    fn capture(&self, x: &Exchange<'_>, session: &Session, back: &ProxyPlan, answer: &Answer) {
+        match answer {
+            Answer::Malformed(wrong) => {
+                let server = (x.facts.server_name.into(), x.facts.server_id);
+                captured::response(session, (x.front, back), server, self.down.buffer.data(), *wrong, 0);
+            }
+            Answer::BadRequest(Some(at)) => self.capture_chunk(x, session, back, Direction::Request, *at),
+            _ => {}
+        }
+    }
+
+    /// Keeps a malformed chunk for `show errors`.
+    #[cold]
+    fn capture_chunk(
+        &self,
+        x: &Exchange<'_>,
+        session: &Session,
+        back: &ProxyPlan,
+        direction: Direction,
+        at: usize,
+    ) {
+        let flow = if direction == Direction::Request { &self.up } else { &self.down };
+        let (raw, wrong) = (flow.buffer.data(), Wrong::Chunk(at, flow.body.phase()));
+        if direction == Direction::Request {
+            return captured::request(session, x.front, raw, wrong, flow.body_bytes);
+        }
+        let server = (x.facts.server_name.into(), x.facts.server_id);
+        captured::response(session, (x.front, back), server, raw, wrong, flow.body_bytes);
+    }
+
     /// There is no response: what is left goes back, and the connection will be closed.
     fn give_up(&mut self, x: &mut Exchange<'_>, worker: &Worker) {
         self.reclaim(x, worker);
@@ -167,6 +199,7 @@ pub async fn run(
                 if matches!(other, Answer::Unasked) {
                     x.facts.bytes_down += counted(&x.scratch.response, &Info::default());
                 }
+                t.capture(x, session, back, &other);
                 let stop = match other {
                     Answer::Gone(true) if reused => Stop::silent(),
                     _ => no_answer(x, worker, back, &other),
@@ -204,6 +237,7 @@ pub async fn run(
         let rules = x.front.formats.steps.is_some()
             || back.rules.is_some()
             || x.front.rules.is_some()
+            || back.has(Opts::CHECKCACHE)
             || x.filters.is_some();
         if rules && let Err(stop) = Box::pin(response_rules(x, session, back)).await {
             x.facts.bytes_down += arrived(&t.down.buffer, &info);
@@ -231,8 +265,12 @@ async fn response_rules(x: &mut Exchange<'_>, session: &mut Session, back: &Prox
     {
         stages::rules(x, session, &sets.http_response, Direction::Response, None).await?;
     }
+    let risky = back.has(Opts::CHECKCACHE) && checkcache::is_risky(x.method, &x.scratch.response);
     if x.visit.is_some() {
         x.give_cookie(back, session.worker());
+    }
+    if risky {
+        return Err(checkcache::block(x, session, back));
     }
     super::answer::after_response(x, session).await;
     x.step(session, Steps::RESPONSE);
@@ -330,7 +368,13 @@ async fn respond(
     if tunnel {
         return Box::pin(tunnel::run(x, session, back, t)).await;
     }
-    let failed = pump(session, back, t).await;
+    let before = (x.facts.bytes_up, x.facts.bytes_down);
+    let tally = outcome::Tally::of(session, x.front, back, x.server.as_ref(), before);
+    let failed = pump(session, back, t, tally).await;
+    if let Some(Failed { malformed: Some((direction, at)), .. }) = failed {
+        t.capture_chunk(x, session, back, direction, at);
+    }
+    let failed = failed.map(|f| f.termination);
     x.facts.bytes_up += t.up.counted();
     x.facts.bytes_down += t.down.counted();
     x.body_done = t.up.done;
@@ -377,7 +421,12 @@ fn log_now(x: &mut Exchange<'_>, session: &Session, arrived: u64) {
 }
 
 /// Moves both directions until both messages are over. Some: cause and phase of a failure.
-async fn pump(session: &Session, back: &ProxyPlan, t: &mut Transfer) -> Option<[u8; 2]> {
+async fn pump(
+    session: &Session,
+    back: &ProxyPlan,
+    t: &mut Transfer,
+    mut tally: Option<Box<outcome::Tally>>,
+) -> Option<Failed> {
     let task = &session.task;
     let Transfer { upstream, up, down, due, .. } = t;
     let server = &upstream.conn;
@@ -398,10 +447,14 @@ async fn pump(session: &Session, back: &ProxyPlan, t: &mut Transfer) -> Option<[
                 polled = up.poll(cx, task, &session.conn, server);
             }
             match polled {
-                Poll::Ready(Err(FlowError::Malformed | FlowError::Filtered)) => {
-                    return Poll::Ready(Some([b'P', phase]));
+                Poll::Ready(Err(FlowError::Malformed(at))) => {
+                    let malformed = Some((Direction::Request, at));
+                    return Poll::Ready(Some(Failed { termination: [b'P', phase], malformed }));
                 }
-                Poll::Ready(Err(_)) => return Poll::Ready(Some([b'C', phase])),
+                Poll::Ready(Err(FlowError::Filtered)) => {
+                    return Poll::Ready(Some(Failed::new([b'P', phase])));
+                }
+                Poll::Ready(Err(_)) => return Poll::Ready(Some(Failed::new([b'C', phase]))),
                 _ => {}
             }
         }
@@ -410,10 +463,13 @@ async fn pump(session: &Session, back: &ProxyPlan, t: &mut Transfer) -> Option<[
         }
         if up.done {
             match session.task.watch(&session.conn, cx) {
-                Seen::Broken => return Poll::Ready(Some(*b"CD")),
-                Seen::End if back.has(Opts::ABORTONCLOSE) => return Poll::Ready(Some(*b"CD")),
+                Seen::Broken => return Poll::Ready(Some(Failed::new(*b"CD"))),
+                Seen::End if back.has(Opts::ABORTONCLOSE) => return Poll::Ready(Some(Failed::new(*b"CD"))),
                 _ => {}
             }
+        }
+        if let Some(tally) = &mut tally {
+            tally.see(&task.worker, up.counted(), down.counted());
         }
         let gated = up.is_gated() || down.is_gated();
         if first || gated || before != (up.reads, up.writes, down.reads, down.writes) {
@@ -426,19 +482,36 @@ async fn pump(session: &Session, back: &ProxyPlan, t: &mut Transfer) -> Option<[
     .await
 }
 
-fn down_failure(e: &FlowError) -> [u8; 2] {
-    match e {
-        FlowError::Source(_) | FlowError::Truncated => *b"SD",
-        FlowError::Malformed | FlowError::Filtered => *b"PD",
-        FlowError::Sink(_) => *b"CD",
+/// How the transfer of bodies failed.
+struct Failed {
+    /// Cause and phase.
+    termination: [u8; 2],
+    /// A chunk is malformed, at this offset of the direction's buffer.
+    malformed: Option<(Direction, usize)>,
+}
+
+impl Failed {
+    fn new(termination: [u8; 2]) -> Self {
+        Self { termination, malformed: None }
     }
 }
 
-fn wait(task: &Task, cx: &mut Context<'_>, due: &Due, phase: u8) -> Poll<Option<[u8; 2]>> {
+fn down_failure(e: &FlowError) -> Failed {
+    match e {
+        FlowError::Source(_) | FlowError::Truncated => Failed::new(*b"SD"),
+        FlowError::Malformed(at) => {
+            Failed { termination: *b"PD", malformed: Some((Direction::Response, *at)) }
+        }
+        FlowError::Filtered => Failed::new(*b"PD"),
+        FlowError::Sink(_) => Failed::new(*b"CD"),
+    }
+}
+
+fn wait(task: &Task, cx: &mut Context<'_>, due: &Due, phase: u8) -> Poll<Option<Failed>> {
     match task.poll_woken(cx) {
         None => Poll::Pending,
-        Some(Woken::Aborted(why)) => Poll::Ready(Some([why.letter(), phase])),
-        Some(Woken::Late) if due.client <= due.server => Poll::Ready(Some([b'c', phase])),
-        Some(Woken::Late) => Poll::Ready(Some([b's', phase])),
+        Some(Woken::Aborted(why)) => Poll::Ready(Some(Failed::new([why.letter(), phase]))),
+        Some(Woken::Late) if due.client <= due.server => Poll::Ready(Some(Failed::new([b'c', phase]))),
+        Some(Woken::Late) => Poll::Ready(Some(Failed::new([b's', phase]))),
     }
 }

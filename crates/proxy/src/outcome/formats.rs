@@ -2,7 +2,9 @@
 
 use super::profiles::{Chosen, Steps};
 use crate::rules::lang::{At, Parsing};
-use portcullis_config::{Cx, Does, Keyword, Line, LogFormat, Mode, Proxy, Sections};
+use portcullis_config::{
+    Cx, Diagnostics, Does, Keyword, Line, LogFormat, Mode, Model, Proxy, Sections, Severity,
+};
 use portcullis_sample::{Format, format};
 use std::sync::Arc;
 
@@ -44,6 +46,18 @@ pub struct Custom {
     log: Option<Arc<Format>>,
     error: Option<Arc<Format>>,
     data: Option<Arc<Format>>,
+}
+
+/// A format of structured data needs a log.
+pub(super) fn check(model: &Model, diags: &mut Diagnostics) {
+    for p in model.proxies.iter().filter(|p| p.kind.front() && p.log_format == LogFormat::Connect) {
+        let logs = p.logs.iter().any(|l| !l.global || !model.global.logs.is_empty());
+        if !logs && p.ext.get::<Custom>().is_some_and(|c| c.data.is_some()) {
+            let who = format!("{} '{}'", crate::rules::parse::kind(p), p.name);
+            let text = format!("log format ignored for {who} since it has no log address.");
+            diags.late(Severity::Warning, None, text);
+        }
+    }
 }
 
 /// Reads the one argument, and keeps its text.

@@ -1,8 +1,10 @@
 //! How a stream ended, told once: the log line, the counters and the error page are made from the same facts.
 
+mod continuous;
 mod formats;
 mod profiles;
 
+pub use continuous::Tally;
 pub use formats::{Formats, ROWS};
 pub use profiles::{Profiled, ROWS as STEP_ROWS, Steps, check};
 
@@ -358,7 +360,8 @@ fn count(
 ) {
     let worker = session.worker().id;
     let f = front.front.counters.of(worker.into());
-    let (up, down) = (facts.bytes_up, facts.bytes_down);
+    let told = continuous::told(session, front);
+    let (up, down) = (facts.bytes_up.saturating_sub(told.0), facts.bytes_down.saturating_sub(told.1));
     let applet = server.is_none() && facts.server_name.starts_with('<') && facts.server_name != "<NOSRV>";
     let reached = server.is_some() || applet;
     f.bytes_in.add(up);

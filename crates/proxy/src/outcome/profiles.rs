@@ -316,6 +316,7 @@ impl Profiled {
 
 /// Profiles that rules name must be there.
 pub fn check(model: &Model, diags: &mut Diagnostics) {
+    super::formats::check(model, diags);
     let known = |name: &str| model.ext.get::<Profiles>().is_some_and(|p| p.0.iter().any(|p| p.name == name));
     for proxy in &model.proxies {
         let Some(sets) = proxy.ext.get::<crate::rules::RuleSets>() else { continue };

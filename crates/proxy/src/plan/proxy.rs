@@ -59,6 +59,10 @@ pub struct ProxyPlan {
     pub send_name_header: Option<String>,
     /// `monitor-uri`
     pub monitor_uri: Option<String>,
+    /// `max-keep-alive-queue`; `None`: no limit.
+    pub max_keep_alive_queue: Option<u32>,
+    /// `max-session-srv-conns`
+    pub max_session_srv_conns: u32,
     /// Index of `default_backend`; its own for a `listen`.
     pub default_backend: Option<usize>,
     /// Limits for heads of requests.
@@ -232,6 +236,8 @@ pub fn compile(
         restrict_names: p.restrict_names,
         send_name_header: p.send_name_header.clone(),
         monitor_uri: p.monitor_uri.clone(),
+        max_keep_alive_queue: p.max_keep_alive_queue,
+        max_session_srv_conns: p.max_session_srv_conns.unwrap_or(5),
         default_backend: names.default_backend(index, p),
         request_limits: limits(Opts::UNSAFE_REQUEST),
         response_limits: limits(Opts::UNSAFE_RESPONSE),

@@ -57,6 +57,8 @@ pub struct ServerPlan {
     pub tls: Option<Box<ServerTlsPlan>>,
     /// `redir`
     pub redir: Option<Box<[u8]>>,
+    /// `strict-maxconn`, and there is a `maxconn`.
+    pub strict_maxconn: bool,
     /// `pool-max-conn`, `max-reuse` and their kin.
     pub pool: PoolSettings,
     /// Its checks.
@@ -153,6 +155,7 @@ pub fn compile(
         proxy_v2_values: set.ext.get::<Values>().map(|v| v.0.clone()).unwrap_or_default(),
         tls: tls(model, p, s, diags),
         redir: set.redir.as_deref().map(Into::into),
+        strict_maxconn: set.strict_maxconn && set.maxconn > 0,
         pool: PoolSettings::new(set),
         check,
     }

@@ -129,6 +129,8 @@ pub struct Sections {
 
 /// Notes that the open proxy refers to a section.
 pub fn refer(cx: &mut Cx<'_>, name: &str, rule: bool) -> Arc<SectionRef> {
+    // an `http-error` line is no rule
+    let rule = rule && !cx.line.word(0).is_some_and(|w| w.is("http-error"));
     let made = Arc::new(SectionRef {
         name: name.to_owned(),
         proxy: cx.proxy().name.clone(),

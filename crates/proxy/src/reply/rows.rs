@@ -121,7 +121,9 @@ fn status_index(cx: &mut Cx<'_>, keyword: &str, word: &Word) -> Option<usize> {
 
 fn errorfile(cx: &mut Cx<'_>, line: &Line) {
     let (Some(code), Some(file)) = (line.word(1), line.word(2)) else {
-        cx.alert(None, "errorfile : expects <status_code> and <file> as arguments.");
+        let in_section = cx.section.contains(Sections::HTTP_ERRORS);
+        let colon = if in_section { ":" } else { " :" };
+        cx.alert(None, format!("errorfile{colon} expects <status_code> and <file> as arguments."));
         return;
     };
     let in_section = cx.section.contains(Sections::HTTP_ERRORS);

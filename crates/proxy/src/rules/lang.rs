@@ -5,7 +5,7 @@ use portcullis_sample::acl::{Acls, Reader, Warning};
 use portcullis_sample::condition::{Condition as Parsed, Program};
 use portcullis_sample::format::Options;
 use portcullis_sample::names;
-use portcullis_sample::place::Places;
+use portcullis_sample::place::{self, Places};
 use portcullis_sample::row::vocabulary;
 use std::net::IpAddr;
 use std::sync::OnceLock;
@@ -317,6 +317,14 @@ impl Condition {
     #[must_use]
     pub fn eval(&self, scope: &Scope<'_>) -> Verdict {
         self.program().eval(scope)
+    }
+    /// Does it look at buffers, which HTTP does not fill with what is on the wire?
+    #[must_use]
+    pub fn looks_at_bytes(&self) -> bool {
+        let bytes = |e: &portcullis_sample::Expr| {
+            [place::REQUEST_BYTES, place::RESPONSE_BYTES].contains(&e.fetch().needs)
+        };
+        self.parsed.groups.iter().flatten().any(|(_, acl)| acl.tests().iter().any(|t| bytes(&t.expr)))
     }
     /// The compiled condition. Called first when the configuration is complete.
     #[inline]

@@ -14,7 +14,9 @@ pub fn check(model: &mut Model, diags: &mut Diagnostics) {
             Kind::Server => server(&seen, model),
         };
         if let Err(message) = wrong {
-            diags.late(Severity::Alert, Some(seen.context.place), message);
+            let place = seen.context.place;
+            let file = diags.files.get(place.file.0 as usize).cloned().unwrap_or_default();
+            diags.late(Severity::Alert, None, format!("parsing [{file}:{}]: {message}", place.line));
         }
     }
 }

@@ -172,7 +172,11 @@ const KEYWORDS: &[Keyword] = &[
 ];
 
 fn option_forwarded(cx: &mut Cx<'_>, line: &Line) {
-    if cx.negated || cx.defaulted {
+    if cx.defaulted {
+        cx.alert(line.word(0), "negation/default is not supported for option 'forwarded'.");
+        return;
+    }
+    if cx.negated {
         *cx.ext::<Option<Arc<Forwarded>>>() = None;
         return;
     }
@@ -208,7 +212,12 @@ fn forwarded(p: &mut Parsing<'_, '_, '_>) -> Result<Forwarded, String> {
                 let owner = super::parse::section(p.cx);
                 let text = p.args.words.get(p.args.at.saturating_sub(1)).map(|w| w.str().into_owned());
                 let text = text.unwrap_or_default();
-                format!("{owner}: failed to parse 'option forwarded' expression '{text}' in : {why}.")
+                let line = &p.cx.line;
+                let file = p.cx.diags.files.get(line.file.0 as usize).cloned().unwrap_or_default();
+                format!(
+                    "{owner} [{file}:{}]: failed to parse 'option forwarded' expression '{text}' in : {why}.",
+                    line.number
+                )
             })?)),
             None => From::Own,
         };

@@ -47,6 +47,8 @@ pub struct Worker {
     pub line: RefCell<Vec<u8>>,
     /// Heads that wait for their next message.
     pub scratch: RefCell<Vec<Box<crate::http::Scratch>>>,
+    /// Bytes of streams that were counted while they run (`option contstats`), by the index of their slots.
+    pub tallies: RefCell<std::collections::HashMap<u32, (u64, u64)>>,
     /// When a failure to accept was last reported.
     pub last_report: Cell<Millis>,
     wheel: RefCell<Wheel>,
@@ -77,6 +79,7 @@ impl Worker {
             wheel: RefCell::new(Wheel::new(clock.now())),
             line: RefCell::default(),
             scratch: RefCell::default(),
+            tallies: RefCell::default(),
             last_report: Cell::default(),
             accepting: RefCell::default(),
             checks: RefCell::default(),

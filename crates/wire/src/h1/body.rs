@@ -49,6 +49,17 @@ pub struct Chunked {
     pub glitches: u32,
 }
 
+/// Which part of a chunked body comes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// A size line.
+    Size,
+    /// The end of a chunk's data.
+    DataEnd,
+    /// Trailers, or nothing more.
+    Trailers,
+}
+
 impl Default for Chunked {
     fn default() -> Self {
         Self::new(Limits { max_fields: 101, relaxed: false, any_method_payload: false })
@@ -90,6 +101,15 @@ impl Chunked {
     #[must_use]
     pub fn trailers(&self) -> &[u8] {
         &self.trailers
+    }
+    /// Where it is; after an error, what was expected.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        match self.state {
+            State::Data | State::DataCr | State::DataLf => Phase::DataEnd,
+            State::Trailers | State::End => Phase::Trailers,
+            _ => Phase::Size,
+        }
     }
     /// Bytes that are still to come of the chunk at hand.
     #[must_use]

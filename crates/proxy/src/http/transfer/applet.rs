@@ -1,6 +1,6 @@
 //! A request to an applet and its response back: what [`super::run`] is for servers.
 
-use super::{Due, Timeout, counted, down_failure, headers, log_now, response_rules, wait, write_all};
+use super::{Due, Failed, Timeout, counted, down_failure, headers, log_now, response_rules, wait, write_all};
 use crate::applet::{Applet, Body as Taken, Chosen, Length, Output};
 use crate::filter::Gate;
 use crate::http::body::Body;
@@ -126,7 +126,7 @@ async fn head(
         if !up.done {
             match up.poll(cx, task, &session.conn, &body) {
                 Poll::Ready(Ok(())) => applet.borrow_mut().request_ended(),
-                Poll::Ready(Err(FlowError::Malformed | FlowError::Filtered)) => {
+                Poll::Ready(Err(FlowError::Malformed(_) | FlowError::Filtered)) => {
                     return Poll::Ready(Err(Stop::mute(b"LR", 400)));
                 }
                 Poll::Ready(Err(_)) => return Poll::Ready(Err(Stop::mute(b"LR", 400))),
@@ -218,7 +218,7 @@ async fn respond(
         log_now(x, session, 0);
     }
     let output = Output::new(applet, &session.task.worker);
-    if let Some(failed) = pump(session, ways, applet, &output).await {
+    if let Some(Failed { termination: failed, .. }) = pump(session, ways, applet, &output).await {
         if is_abort(failed[0]) {
             x.facts.termination[..2].copy_from_slice(&failed);
         }
@@ -235,7 +235,7 @@ async fn pump(
     ways: &mut Ways,
     applet: &RefCell<Box<dyn Applet>>,
     output: &Output<'_>,
-) -> Option<[u8; 2]> {
+) -> Option<Failed> {
     let (task, body) = (&session.task, Taken(applet));
     let Ways { up, down, due } = ways;
     let mut fresh = true;
@@ -250,7 +250,7 @@ async fn pump(
         if !up.done {
             match up.poll(cx, task, &session.conn, &body) {
                 Poll::Ready(Ok(())) => applet.borrow_mut().request_ended(),
-                Poll::Ready(Err(_)) => return Poll::Ready(Some([b'C', phase])),
+                Poll::Ready(Err(_)) => return Poll::Ready(Some(Failed::new([b'C', phase]))),
                 Poll::Pending => {}
             }
         }
@@ -258,7 +258,7 @@ async fn pump(
             return Poll::Ready(None);
         }
         if up.done && matches!(session.task.watch(&session.conn, cx), Seen::Broken) {
-            return Poll::Ready(Some(*b"CD"));
+            return Poll::Ready(Some(Failed::new(*b"CD")));
         }
         let gated = up.is_gated() || down.is_gated();
         if std::mem::take(&mut fresh) || gated || before != (up.reads, up.writes, down.reads, down.writes) {

@@ -1,6 +1,7 @@
 //! The wait for a response's head, while the request is still on its way.
 
 use super::Transfer;
+use crate::captured::Wrong;
 use crate::http::exchange::{Exchange, Stop};
 use crate::http::flow::FlowError;
 use crate::http::request::head_fits;
@@ -20,7 +21,7 @@ pub(super) enum Answer {
     Head(usize, Info),
     /// The server closed or broke the connection; `true`: before anything came.
     Gone(bool),
-    Malformed,
+    Malformed(Wrong),
     /// 101 that is none.
     Unasked,
     /// The client has gone while its request was complete.
@@ -29,18 +30,21 @@ pub(super) enum Answer {
     ClientBroke,
     /// The client went away in its request's body.
     CutRequest,
-    BadRequest,
+    BadRequest(Option<usize>),
     ClientLate,
     ServerLate,
     Aborted(Abort),
 }
+
+/// A head that does not fit.
+const TOO_LARGE: Answer = Answer::Malformed(Wrong::Head(Bad { fault: Fault::Value, at: usize::MAX }));
 
 impl Answer {
     /// What `retry-on` calls it.
     pub(super) fn failure(&self) -> RetryOn {
         match self {
             Self::Gone(true) => RetryOn::EMPTY_RESPONSE,
-            Self::Gone(false) | Self::Malformed | Self::Unasked => RetryOn::JUNK_RESPONSE,
+            Self::Gone(false) | Self::Malformed(_) | Self::Unasked => RetryOn::JUNK_RESPONSE,
             Self::ServerLate => RetryOn::RESPONSE_TIMEOUT,
             _ => RetryOn::NONE,
         }
@@ -68,9 +72,10 @@ pub(super) async fn wait(
         if !up.done && !sink_broken {
             match up.poll(cx, task, &session.conn, server) {
                 Poll::Ready(Err(FlowError::Sink(_))) => sink_broken = true,
-                Poll::Ready(Err(FlowError::Malformed | FlowError::Filtered)) => {
-                    return Poll::Ready(Answer::BadRequest);
+                Poll::Ready(Err(FlowError::Malformed(at))) => {
+                    return Poll::Ready(Answer::BadRequest(Some(at)));
                 }
+                Poll::Ready(Err(FlowError::Filtered)) => return Poll::Ready(Answer::BadRequest(None)),
                 Poll::Ready(Err(FlowError::Source(_) | FlowError::Truncated)) => {
                     return Poll::Ready(Answer::CutRequest);
                 }
@@ -84,14 +89,19 @@ pub(super) async fn wait(
                     Ok(Parsed::Complete(len, info)) => {
                         // a fault in the body that is here already is the head's
                         let rest = received.data().get(len..).unwrap_or_default();
-                        let bad = (info.framing == Framing::Chunked
-                            && Chunked::default().look(rest).is_err())
-                            || !head_fits(response, len, global);
-                        return Poll::Ready(if bad { Answer::Malformed } else { Answer::Head(len, info) });
+                        if info.framing == Framing::Chunked
+                            && Chunked::default().look(rest).is_err()
+                            && let Some(wrong) = Wrong::in_first_chunks(received.data(), len)
+                        {
+                            return Poll::Ready(Answer::Malformed(wrong));
+                        }
+                        let fits = head_fits(response, len, global);
+                        return Poll::Ready(if fits { Answer::Head(len, info) } else { TOO_LARGE });
                     }
                     Ok(Parsed::Partial) if received.len() < task.worker.buffers.size() => {}
                     Err(Bad { fault: Fault::Upgrade, .. }) => return Poll::Ready(Answer::Unasked),
-                    _ => return Poll::Ready(Answer::Malformed),
+                    Ok(Parsed::Partial) => return Poll::Ready(TOO_LARGE),
+                    Err(bad) => return Poll::Ready(Answer::Malformed(Wrong::Head(bad))),
                 }
             }
             if received.capacity() == 0 {
@@ -145,7 +155,7 @@ pub(super) fn no_answer(x: &Exchange<'_>, worker: &Worker, back: &ProxyPlan, ans
             failed();
             Stop::new(b"SH", 502)
         }
-        Answer::Malformed | Answer::Unasked => {
+        Answer::Malformed(_) | Answer::Unasked => {
             failed();
             Stop::new(b"PH", 502)
         }
@@ -156,7 +166,7 @@ pub(super) fn no_answer(x: &Exchange<'_>, worker: &Worker, back: &ProxyPlan, ans
         Answer::Client => Stop::new(b"CH", 400),
         Answer::ClientBroke => Stop::mute(b"CD", 400),
         Answer::CutRequest => Stop::mute(b"CH", 400),
-        Answer::BadRequest => Stop::mute(b"PH", 400),
+        Answer::BadRequest(_) => Stop::mute(b"PH", 400),
         Answer::ClientLate => Stop::new(b"cH", 400),
         Answer::Aborted(why) => Stop::new(&[why.letter(), b'H'], 0),
         Answer::Head(..) => Stop::silent(),

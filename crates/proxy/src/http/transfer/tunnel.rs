@@ -2,6 +2,7 @@
 
 use super::{Ended, Transfer, write_all};
 use crate::http::exchange::Exchange;
+use crate::outcome::Tally;
 use crate::plan::ProxyPlan;
 use crate::relay::{self, Lane};
 use crate::rules::Timeout;
@@ -42,12 +43,15 @@ pub(super) async fn run(
         server_fin: back.timeouts.server_fin,
         tunnel: x.facts.timeout(Timeout::Tunnel).or(back.timeouts.tunnel),
     };
+    let before = (x.facts.bytes_up, x.facts.bytes_down);
+    let tally = Tally::of(session, x.front, back, x.server.as_ref(), before);
     let end = relay::relay(
         &session.task,
         (&session.conn, &mut to_server),
         (&upstream.conn, &mut to_client),
         &timeouts,
         x.front.has(Opts::INDEPENDENT_STREAMS),
+        tally,
     )
     .await;
     x.facts.bytes_up += to_server.bytes;

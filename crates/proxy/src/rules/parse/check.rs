@@ -2,6 +2,7 @@
 
 use super::kind;
 use crate::rules::action::Target;
+use crate::rules::capture::Captures;
 use crate::rules::sets::RuleSets;
 use portcullis_config::{Diagnostics, Mode, Model, Place, Proxy, ProxyKind, Severity};
 use std::collections::HashMap;
@@ -24,8 +25,9 @@ pub fn check(model: &mut Model, diags: &mut Diagnostics) {
         switching(index, proxy, &backends, &modes, diags);
         servers(proxy, diags);
         proxy.ext.entry::<RuleSets>().compile();
-        if proxy.mode != Mode::Http {
-            without_http(proxy, diags);
+        match proxy.mode {
+            Mode::Http => bytes_in_http(proxy, diags),
+            _ => without_http(proxy, diags),
         }
     }
 }
@@ -82,6 +84,30 @@ fn servers(proxy: &mut Proxy, diags: &mut Diagnostics) {
     }
 }
 
+/// Conditions on bytes of buffers come to nothing in HTTP.
+fn bytes_in_http(proxy: &Proxy, diags: &mut Diagnostics) {
+    let Some(sets) = proxy.ext.get::<RuleSets>() else { return };
+    let rules = [
+        &sets.tcp_session,
+        &sets.tcp_request,
+        &sets.tcp_response,
+        &sets.http_request,
+        &sets.http_response,
+        &sets.http_after_response,
+    ];
+    let of_rules = rules.into_iter().flat_map(|s| &s.list).map(|r| (r.condition.as_ref(), r.place));
+    let routes = [&sets.use_backend, &sets.use_server];
+    let of_routes = routes.into_iter().flat_map(|r| &r.list).map(|r| (r.condition.as_deref(), r.place));
+    for (_, place) in of_rules.chain(of_routes).filter(|(c, _)| c.is_some_and(|c| c.looks_at_bytes())) {
+        let here = at(place, diags);
+        let text = format!(
+            "Proxy '{}': L6 sample fetches ignored on HTTP proxies (declared at {here}).",
+            proxy.name
+        );
+        diags.late(Severity::Warning, None, text);
+    }
+}
+
 /// HTTP rules of a proxy that does not speak HTTP do nothing.
 fn without_http(proxy: &Proxy, diags: &mut Diagnostics) {
     let Some(sets) = proxy.ext.get::<RuleSets>() else { return };
@@ -124,6 +150,13 @@ fn inheritance(model: &Model, diags: &mut Diagnostics) {
         let mut say = |message: String| {
             diags.add(Severity::Alert, Some(proxy.place), message);
         };
+        let captures = model.defaults.get(proxy.from).and_then(|d| d.ext.get::<Captures>());
+        if proxy.kind != ProxyKind::Frontend && captures.is_some_and(|c| !c.is_empty()) {
+            say(format!(
+                "backend or defaults sections cannot inherit from a defaults section defining captures (defaults section at {at})."
+            ));
+            continue;
+        }
         if proxy.kind == ProxyKind::Listen {
             say("a listen section cannot inherit from a defaults section defining TCP/HTTP rules.".to_owned());
             continue;

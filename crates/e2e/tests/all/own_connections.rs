@@ -1,0 +1,148 @@
+//! Server connections that are a session's own, and how many a server may have (manual: "option prefer-last-server",
+//! "max-keep-alive-queue", "max-session-srv-conns", "http-reuse" about NTLM, server "strict-maxconn").
+use crate::sections;
+use portcullis_e2e::binary::Binary;
+use portcullis_e2e::{Gate, World, scenario};
+
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+const ASKS: &[u8] = b"HTTP/1.1 401 No\r\nWWW-Authenticate: NTLM\r\nContent-Length: 2\r\n\r\nno";
+const TWO: &str = "balance roundrobin\nserver s2 127.0.0.1:${o2}";
+
+/// Two servers that always answer; `o2` is asked first.
+fn two(w: &mut World, frontend: &str, backend: &str) {
+    for name in ["o1", "o2"] {
+        w.origin(name, |mut c| {
+            while c.request().is_some() {
+                c.send_quietly(OK);
+            }
+        });
+    }
+    w.proxy(&sections(frontend, &format!("{TWO}\n{backend}")));
+}
+
+/// Clients that ask one after the other, in rounds.
+fn rounds(w: &mut World, clients: usize, rounds: usize) {
+    let mut all: Vec<_> = (0..clients).map(|_| w.client("fe")).collect();
+    let mut asked = 0;
+    for round in 0..rounds {
+        for (n, c) in all.iter_mut().enumerate() {
+            c.get(&format!("/{n}/{round}"), "").response();
+            asked += 1;
+            w.logs(asked);
+        }
+    }
+    all.into_iter().for_each(|c| c.close());
+}
+
+#[test]
+fn prefer_last_server() {
+    for (name, backend) in [
+        ("never", "http-reuse never\noption prefer-last-server"),
+        ("never_without", "http-reuse never"),
+        ("safe", "option prefer-last-server"),
+        ("close", "http-reuse never\noption prefer-last-server\noption http-server-close"),
+        ("hash", "http-reuse never\noption prefer-last-server\nbalance hash path"),
+    ] {
+        scenario(&format!("own_connections/prefer_last_server_{name}"), |w| {
+            two(w, "", backend);
+            rounds(w, 1, 4);
+        });
+    }
+    scenario("own_connections/prefer_last_server_of_each", |w| {
+        two(w, "", "http-reuse never\noption prefer-last-server");
+        rounds(w, 3, 2);
+    });
+}
+
+/// A server that a request would have to wait for is not preferred.
+#[test]
+fn max_keep_alive_queue() {
+    scenario("own_connections/max_keep_alive_queue", |w| {
+        let gate = Gate::default();
+        let wait = gate.clone();
+        let origin = w.origin("o2", move |mut c| {
+            while let Some(request) = c.request() {
+                if request.start_line().contains("slow") {
+                    wait.wait();
+                }
+                c.send_quietly(OK);
+            }
+        });
+        w.ok("o1");
+        let backend = "balance roundrobin\nserver s2 127.0.0.1:${o2} maxconn 1\nhttp-reuse never\noption prefer-last-server\n\
+                       max-keep-alive-queue 0\nuse-server s2 if { path_beg /to2 }";
+        w.proxy(&sections("", backend));
+        let mut a = w.client("fe");
+        a.get("/to2", "").response();
+        w.logs(1);
+        let mut b = w.client("fe");
+        b.get("/to2/slow", "");
+        origin.wait_line(1, "< GET /to2/slow");
+        a.get("/free", "").response();
+        w.logs(2);
+        gate.open();
+        b.response();
+        w.logs(3);
+        a.get("/free/again", "").response();
+        w.logs(4);
+        a.close();
+        b.close();
+    });
+}
+
+#[test]
+fn max_session_srv_conns() {
+    for (name, most) in
+        [("one", "max-session-srv-conns 1"), ("none", "max-session-srv-conns 0"), ("default", "")]
+    {
+        scenario(&format!("own_connections/max_session_srv_conns_{name}"), |w| {
+            two(w, most, "http-reuse never");
+            rounds(w, 1, 4);
+        });
+    }
+}
+
+/// A server that asks for NTLM authenticates the connection: it is nobody else's from then on, and the session stays.
+#[test]
+fn ntlm() {
+    for (name, backend) in [("safe", ""), ("always", "http-reuse always")] {
+        scenario(&format!("own_connections/ntlm_{name}"), |w| {
+            w.origin("o2", |mut c| {
+                let mut first = c.number == 0;
+                while c.request().is_some() {
+                    c.send_quietly(if std::mem::take(&mut first) { ASKS } else { OK });
+                }
+            });
+            w.ok("o1");
+            w.proxy(&sections("", &format!("{TWO}\n{backend}")));
+            rounds(w, 2, 3);
+        });
+    }
+}
+
+/// Idle connections make way (3.5 counts that as a retry); those of sessions do not.
+#[test]
+fn strict_maxconn() {
+    let mut w = World::new(Binary::under_test());
+    let origin = w.origin("o1", |mut c| {
+        while c.request().is_some() {
+            c.send_quietly(OK);
+        }
+        c.transcript().add("over");
+    });
+    w.proxy(&sections("", "default-server strict-maxconn maxconn 1"));
+    let mut clients: Vec<_> = (0..3).map(|_| w.client("fe")).collect();
+    for (n, c) in clients.iter_mut().enumerate() {
+        assert_eq!(c.get(&format!("/{n}"), "").response().status(), 200);
+        if n > 0 {
+            origin.wait_line(n - 1, "over");
+        }
+    }
+    assert_eq!(origin.connections(), 3);
+    clients.into_iter().for_each(|c| c.close());
+    scenario("own_connections/strict_maxconn_private", |w| {
+        w.ok("o1");
+        w.proxy(&sections("", "http-reuse never\ndefault-server strict-maxconn maxconn 1"));
+        rounds(w, 2, 2);
+    });
+}
