@@ -71,7 +71,12 @@ pub fn gather(paths: &[PathBuf], files: &dyn Files) -> Result<Vec<SourceFile>, S
             all.push(SourceFile { name: path.display().to_string(), text });
         }
     }
-    Ok(all)
+    match paths {
+        [only, ..] if all.is_empty() => {
+            Err(format!("config : No configuration file (*.cfg) in directory {}", only.display()))
+        }
+        _ => Ok(all),
+    }
 }
 
 /// Loads a configuration.

@@ -88,12 +88,12 @@ fn run(options: &Options, program: &master::Program) -> ExitCode {
     for (name, why) in &options.ignored {
         say::notice(format!("'{name}' is accepted but has no effect: {why}."));
     }
-    if options.check {
-        return workers::check(options);
-    }
     if !options.master && !options.master_sockets.is_empty() {
         say::alert("a master CLI socket was defined, but master-worker mode (-W) is not enabled.");
         return ExitCode::FAILURE;
+    }
+    if options.check {
+        return workers::check(options);
     }
     let signals = match Signals::take(SIGNALS) {
         Ok(signals) => signals,

@@ -294,15 +294,15 @@ fn due(awaited: bool, at: Millis) -> Millis {
     if awaited { at } else { Millis::NEVER }
 }
 
-/// Relays until both directions have ended, one side breaks, or a timeout strikes. `independent`: what goes to a side
-/// does not count as its activity (`option independent-streams`). Only a side that something is awaited of can be late: one
+/// Relays until both directions have ended, one side breaks, or a timeout strikes. `independent`, of the client's side and the
+/// server's: what goes to it does not count as its activity (`option independent-streams`). Only a side that something is awaited of can be late: one
 /// that has ended is not, unless bytes wait for it.
 pub async fn relay(
     task: &Task,
     (client, up): (&Conn, &mut Lane<'_>),
     (server, down): (&Conn, &mut Lane<'_>),
     timeouts: &Timeouts,
-    independent: bool,
+    independent: (bool, bool),
     mut tally: Option<Box<Tally>>,
 ) -> End {
     let mut client_due = Millis(0);
@@ -334,11 +334,11 @@ pub async fn relay(
         let turned = first || gated || half != (before.4 || before.5);
         let client_active = turned
             || up.reads != before.0
-            || (down.writes != before.3 && !independent)
+            || (down.writes != before.3 && !independent.0)
             || (half && down.writes != before.3);
         let server_active = turned
             || down.reads != before.2
-            || (up.writes != before.1 && !independent)
+            || (up.writes != before.1 && !independent.1)
             || (half && up.writes != before.1);
         let now_awaited = (!up.ended || down.is_pending(), !down.ended || up.is_pending());
         if client_active || server_active || now_awaited != awaited {

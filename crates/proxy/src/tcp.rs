@@ -372,7 +372,7 @@ async fn serve<'p>(
     };
     let server = &found.upstream.conn;
     let tally = outcome::Tally::of(session, front, back, Some(&state), (0, 0));
-    let independent = front.has(Opts::INDEPENDENT_STREAMS) || back.has(Opts::INDEPENDENT_STREAMS);
+    let independent = (front.has(Opts::INDEPENDENT_STREAMS), back.has(Opts::INDEPENDENT_STREAMS));
     let end = relay::relay(
         &session.task,
         (&session.conn, &mut up),

@@ -367,6 +367,12 @@ fn id(cx: &mut Cx<'_>, bind: &mut Bind, args: &mut Args<'_>) {
                 &format!("'id' : expects an integer argument, found '{}'", word.str()),
             );
         }
+        (_, Ok(n @ 1..)) if bind.id != 0 => {
+            let file = cx.diags.files.get(bind.place.file.0 as usize).cloned().unwrap_or_default();
+            let (line, text) = (bind.place.line, &bind.text);
+            let text = format!("'id' : custom id {n} already used at {file}:{line} ('bind {text}')");
+            complain(cx, bind, Some(word), &text);
+        }
         (_, Ok(n @ 1..)) => bind.id = n.unsigned_abs(),
         _ => complain(cx, bind, Some(word), "'id' : custom id has to be > 0"),
     }

@@ -21,8 +21,8 @@ macro_rules! row {
 }
 
 macro_rules! number {
-    ($name:literal, $set:expr, $help:literal) => {
-        row!($name, "<number>", false, |cx, line| number(cx, line, $name, $set), $help)
+    ($name:literal, $said:expr, $set:expr, $help:literal) => {
+        row!($name, "<number>", false, |cx, line| number(cx, line, $name, $said, $set), $help)
     };
 }
 
@@ -48,17 +48,34 @@ pub const ROWS: &[Keyword] = &[
     row!("maxconn", "<number>", false, maxconn, "Connections that the process serves at the same time."),
     number!(
         "ulimit-n",
+        |g| g.ulimit_n.is_some(),
         |g, n| g.ulimit_n = (n > 0).then_some(n.into()),
         "Descriptors that the process asks the system for."
     ),
     number!(
         "fd-hard-limit",
+        |g| g.fd_hard_limit.is_some(),
         |g, n| g.fd_hard_limit = (n > 0).then_some(n.into()),
         "Most descriptors that are asked for, whatever the system admits."
     ),
-    number!("maxconnrate", |g, n| g.maxconnrate = n, "New connections a second of the process."),
-    number!("maxsessrate", |g, n| g.maxsessrate = n, "New sessions a second of the process."),
-    number!("maxpipes", |g, n| g.maxpipes = Some(n), "Pipes for splicing at the same time."),
+    number!(
+        "maxconnrate",
+        |g| g.maxconnrate != 0,
+        |g, n| g.maxconnrate = n,
+        "New connections a second of the process."
+    ),
+    number!(
+        "maxsessrate",
+        |g| g.maxsessrate != 0,
+        |g, n| g.maxsessrate = n,
+        "New sessions a second of the process."
+    ),
+    number!(
+        "maxpipes",
+        |g| g.maxpipes.is_some_and(|n| n != 0),
+        |g, n| g.maxpipes = Some(n),
+        "Pipes for splicing at the same time."
+    ),
     row!(
         "spread-checks",
         "<0..50>",
@@ -94,7 +111,12 @@ pub const ROWS: &[Keyword] = &[
     row!("h1-case-adjust-file", "<hdrs-file>", false, case_adjust_file, "A file of such header names."),
 ];
 
-fn number(cx: &mut Cx<'_>, line: &Line, of: &str, set: fn(&mut Global, u32)) {
+/// The first line counts.
+fn number(cx: &mut Cx<'_>, line: &Line, of: &str, said: fn(&Global) -> bool, set: fn(&mut Global, u32)) {
+    let said = said(&cx.model.global);
+    if value::again(cx, line, said, &format!("'{of}'")) {
+        return;
+    }
     if let Some(word) = value::one(cx, line, 1, &format!("'{of}' expects an integer argument.")) {
         let n = value::lenient_u32(cx, word, of);
         set(&mut cx.model.global, n);
@@ -102,6 +124,10 @@ fn number(cx: &mut Cx<'_>, line: &Line, of: &str, set: fn(&mut Global, u32)) {
 }
 
 fn maxconn(cx: &mut Cx<'_>, line: &Line) {
+    let said = cx.model.global.maxconn.is_some();
+    if value::again(cx, line, said, "'maxconn'") {
+        return;
+    }
     let Some(word) = value::one(cx, line, 1, "'maxconn' expects an integer argument.") else { return };
     match value::integer(&word.text) {
         // 0 and less: found from the limits of the system
@@ -116,6 +142,10 @@ fn maxconn(cx: &mut Cx<'_>, line: &Line) {
 }
 
 fn spread_checks(cx: &mut Cx<'_>, line: &Line) {
+    let said = cx.model.global.spread_checks != 0;
+    if value::again(cx, line, said, "spread-checks") {
+        return;
+    }
     let Some(word) = line.word(1) else {
         cx.alert(line.word(0), "'spread-checks' expects an integer argument (0..50).");
         return;

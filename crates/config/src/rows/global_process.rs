@@ -148,6 +148,10 @@ fn nbproc(cx: &mut Cx<'_>, line: &Line) {
 
 fn chroot(cx: &mut Cx<'_>, line: &Line) {
     let Some(word) = value::one(cx, line, 1, "'chroot' expects a directory as an argument.") else { return };
+    if cx.model.global.chroot.is_some() {
+        cx.warn(line.word(0), "'chroot' is already specified. Continuing.");
+        return;
+    }
     cx.model.global.chroot = Some(match word.is("auto") {
         true => Chroot::Auto,
         false => Chroot::Dir(word.str().into_owned()),
@@ -156,11 +160,19 @@ fn chroot(cx: &mut Cx<'_>, line: &Line) {
 
 fn pidfile(cx: &mut Cx<'_>, line: &Line) {
     if let Some(word) = value::one(cx, line, 1, "'pidfile' expects a file name as an argument.") {
+        if cx.model.global.pidfile.is_some() {
+            cx.warn(line.word(0), "'pidfile' already specified. Continuing.");
+            return;
+        }
         cx.model.global.pidfile = Some(word.str().into_owned());
     }
 }
 
 fn user(cx: &mut Cx<'_>, line: &Line) {
+    let said = cx.model.global.uid.is_some();
+    if value::again(cx, line, said, "user/uid") {
+        return;
+    }
     let Some(word) = value::one(cx, line, 1, "cannot find user id for ''") else { return };
     let name = word.str().into_owned();
     let Some(uid) = value::user(cx, &name) else {
@@ -173,6 +185,10 @@ fn user(cx: &mut Cx<'_>, line: &Line) {
 }
 
 fn group(cx: &mut Cx<'_>, line: &Line) {
+    let said = cx.model.global.gid.is_some();
+    if value::again(cx, line, said, "gid/group was") {
+        return;
+    }
     let Some(word) = value::one(cx, line, 1, "cannot find group id for ''") else { return };
     let name = word.str();
     match value::group(cx, &name) {
@@ -184,6 +200,11 @@ fn group(cx: &mut Cx<'_>, line: &Line) {
 }
 
 fn number_of(cx: &mut Cx<'_>, line: &Line, of: &str, instead: &str, set: fn(&mut Global, u32)) {
+    let global = &cx.model.global;
+    let said = if of == "uid" { global.uid } else { global.gid }.is_some();
+    if value::again(cx, line, said, &format!("{instead}/{of}")) {
+        return;
+    }
     let Some(word) = value::one(cx, line, 1, &format!("'{of}' expects an integer argument.")) else { return };
     let (n, whole) = value::leading(&word.text);
     if !whole {

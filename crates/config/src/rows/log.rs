@@ -257,5 +257,9 @@ fn log_tag(cx: &mut Cx<'_>, line: &Line) {
 }
 
 fn log_send_hostname(cx: &mut Cx<'_>, line: &Line) {
+    let said = cx.model.global.log_send_hostname.is_some();
+    if value::again(cx, line, said, "'log-send-hostname'") {
+        return;
+    }
     cx.model.global.log_send_hostname = Some(line.word(1).map(|w| w.str().into_owned()));
 }

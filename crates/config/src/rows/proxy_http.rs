@@ -2,7 +2,7 @@
 
 use super::value;
 use crate::cx::Cx;
-use crate::model::{Mode, Proxy, Reuse};
+use crate::model::{Mode, Proxy, ProxyKind, Reuse};
 use crate::row::{Does, Keyword, Sections};
 use crate::word::Line;
 
@@ -118,6 +118,19 @@ fn id(cx: &mut Cx<'_>, line: &Line) {
     };
     let place = line.place();
     let proxy = cx.proxy();
+    if proxy.id == id.unsigned_abs() {
+        let (name, begins) = (proxy.name.clone(), proxy.place);
+        let file = cx.diags.files.get(begins.file.0 as usize).cloned().unwrap_or_default();
+        let at = format!("{file}:{}", begins.line);
+        let who = match cx.proxy().kind {
+            ProxyKind::Frontend => "frontend",
+            ProxyKind::Backend => "backend",
+            _ => "proxy",
+        };
+        let text = format!("{who} {name} reuses same custom id as {who} {name} (declared at {at}).");
+        cx.alert(Some(word), text);
+        return;
+    }
     proxy.id = id.unsigned_abs();
     proxy.id_place = place;
 }

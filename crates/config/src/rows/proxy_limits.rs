@@ -127,6 +127,9 @@ fn rate_limit(cx: &mut Cx<'_>, line: &Line) {
         return;
     };
     if let Some(n) = whole(cx, word, "rate-limit sessions") {
+        if cx.proxy().rate_limit_sessions != 0 {
+            cx.warn(line.word(0), "overwriting rate-limit sessions which was already specified");
+        }
         cx.proxy().rate_limit_sessions = u32::try_from(n).unwrap_or(0);
     }
 }

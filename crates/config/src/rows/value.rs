@@ -199,3 +199,11 @@ pub fn group(cx: &Cx<'_>, name: &str) -> Option<u32> {
 pub fn not_yet(what: &str, capability: &str) -> String {
     format!("{what} is not supported yet: it belongs to {capability}.")
 }
+
+/// A keyword of `global` whose first line alone counts: says so if it has been `said` before.
+pub fn again(cx: &mut Cx<'_>, line: &Line, said: bool, keyword: &str) -> bool {
+    if said {
+        cx.alert(line.word(0), format!("{keyword} already specified. Continuing.")).harmless();
+    }
+    said
+}

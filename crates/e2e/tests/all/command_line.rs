@@ -209,3 +209,22 @@ conditions! {
     arguments_missing: "streq(a)";
     arguments_too_many: "streq(a,b,c)";
 }
+
+/// A directory without a configuration, and a master's socket without a master.
+#[test]
+fn refused_lines() {
+    scenario("command_line/refused_lines", |w| {
+        let empty = w.dir().join("nothing");
+        std::fs::create_dir(&empty).unwrap();
+        let file = w.file("valid.cfg", "").display().to_string();
+        for (name, args) in [
+            ("empty directory", vec!["-c", "-f", empty.to_str().unwrap()]),
+            ("-S without -W", vec!["-c", "-S", "127.0.0.1:1", "-f", &file]),
+            ("-S with -W", vec!["-c", "-W", "-S", "127.0.0.1:1", "-f", &file]),
+            ("-dV", vec!["-c", "-dV", "-f", &file]),
+        ] {
+            let output = w.run(&args);
+            w.note(format!("{name}: code {}", output.code));
+        }
+    });
+}

@@ -1,5 +1,5 @@
 //! Wrong configurations: the exit code and the lines that are complained about must be HAProxy's; the words are ours.
-use portcullis_e2e::{Output, scenario};
+use portcullis_e2e::{Output, World, scenario};
 use std::collections::BTreeSet;
 
 /// `ALERT 3` for each message that names a line of the file.
@@ -242,5 +242,49 @@ fn mutants() {
                 ));
             }
         }
+    });
+}
+
+/// What is said again in `global`: the first line counts, with an alert that stops nothing.
+#[test]
+fn said_again() {
+    scenario("config_errors/said_again", |w| {
+        let again = |w: &mut World, name: &str, global: &str, front: &str| {
+            let config = format!(
+                "global\n{}defaults\n  mode http\n  timeout connect 1s\n  timeout client 1s\n  timeout server 1s\nfrontend fe\n  \
+                 bind 127.0.0.1:${{fe}}\n{}",
+                crate::indent(global),
+                crate::indent(front)
+            );
+            let output = w.check(&config, &[]);
+            let said = |l: &&str| l.starts_with("[ALERT]") || l.starts_with("[WARNING]");
+            let lines = output.stderr.lines().filter(said).map(|l| {
+                let kind = l.split(']').next().unwrap_or("");
+                format!("{kind}] {}", l.rsplit(" : ").next().unwrap_or("").rsplit("]: ").next().unwrap_or(""))
+            });
+            let lines: Vec<String> = lines.collect();
+            w.note(format!("{name}: code {} {lines:?}", output.code));
+        };
+        for line in [
+            "maxconn 10",
+            "maxconnrate 5",
+            "maxsessrate 5",
+            "maxpipes 5",
+            "ulimit-n 1000",
+            "fd-hard-limit 1000",
+            "spread-checks 5",
+            "log-send-hostname a",
+            "uid 1",
+            "gid 1",
+            "chroot /tmp",
+            "pidfile /tmp/x",
+            "nbthread 1",
+        ] {
+            again(w, line, &format!("{line}\n{line}"), "");
+        }
+        again(w, "user and uid", "user nobody\nuid 5", "");
+        again(w, "inspect-delay", "", "tcp-request inspect-delay 1s\ntcp-request inspect-delay 2s");
+        again(w, "rate-limit", "", "rate-limit sessions 5\nrate-limit sessions 6");
+        again(w, "id", "", "id 5\nid 5");
     });
 }

@@ -554,3 +554,33 @@ fn cacheable_cookies_are_blocked() {
     );
     assert!(logs.iter().any(|l| l.contains(" 502 ") && l.contains(" PH-- ")), "{logs:?}");
 }
+
+/// A frontend's restriction is behind its own rules, and before a backend is chosen.
+#[test]
+fn names_refused_by_a_frontend() {
+    scenario("http_options/names_refused_by_a_frontend", |w| {
+        w.ok("o1");
+        let option = "option http-restrict-req-hdr-names reject";
+        let rules = "http-request return status 201 if { path /early }\nhttp-request del-header X_a if { path /fine }";
+        w.proxy(&sections(&format!("{option}\n{rules}"), ""));
+        for (n, path) in ["/x", "/early", "/fine"].iter().enumerate() {
+            w.client("fe").get(path, "X_a: 1\r\nConnection: close\r\n").read_to_end();
+            w.logs(n + 1);
+        }
+    });
+}
+
+/// `option accept-unsafe-violations-in-http-request`: the log has versions as they came.
+#[test]
+fn odd_versions_in_the_log() {
+    scenario("http_options/odd_versions_in_the_log", |w| {
+        w.ok("o1");
+        w.proxy(&sections("option accept-unsafe-violations-in-http-request", ""));
+        for (n, version) in ["RTSP/1.0", "HTTP/3.0", "HTTP/1.1"].iter().enumerate() {
+            let mut c = w.client("fe");
+            c.send(format!("GET / {version}\r\nHost: a\r\nConnection: close\r\n\r\n"));
+            c.read_to_end();
+            w.logs(n + 1);
+        }
+    });
+}

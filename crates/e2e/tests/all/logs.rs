@@ -436,3 +436,22 @@ fn nothing_is_left_of_the_request_before() {
         w.logs(3);
     });
 }
+
+/// `option logasap`: lines of what ends before a response is there have their plus, too.
+#[test]
+fn logasap_of_failures() {
+    scenario("logs/logasap_of_failures", |w| {
+        let closed = "backend no\n  retries 0\n  server s1 127.0.0.1:${closed}\n";
+        let frontend = "option logasap\nuse_backend no if { path /no }\nhttp-request deny if { path /deny }";
+        w.ok("o1");
+        w.proxy(&format!("{}{closed}", sections(frontend, "")));
+        w.client("fe").get("/no", "Connection: close\r\n").read_to_end();
+        w.logs(1);
+        w.client("fe").get("/deny", "Connection: close\r\n").read_to_end();
+        w.logs(2);
+        let mut c = w.client("fe");
+        c.send("BAD\r\n\r\n");
+        c.read_to_end();
+        w.logs(3);
+    });
+}

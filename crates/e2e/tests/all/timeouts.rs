@@ -1,7 +1,8 @@
 //! Every timeout with its answer and its termination state (manual: timeout *, section 8.5).
 use crate::sections;
+use portcullis_e2e::binary::Binary;
 use portcullis_e2e::process::PATIENCE;
-use portcullis_e2e::{OriginConn, scenario};
+use portcullis_e2e::{OriginConn, World, scenario};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -375,4 +376,26 @@ fn tcp_half_closed() {
             gate.open();
         });
     }
+}
+
+/// `option independent-streams` in the backend: what is sent to the server does not count as its activity. The request would
+/// go on for a minute.
+#[test]
+fn independent_streams_of_an_upload() {
+    let mut w = World::new(Binary::under_test());
+    w.origin("o1", |mut c| {
+        c.request();
+    });
+    w.proxy(&sections("", "timeout server 300ms\noption independent-streams"));
+    let mut c = TcpStream::connect(("127.0.0.1", w.port("fe"))).unwrap();
+    c.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+    c.write_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3000\r\n\r\n").unwrap();
+    let mut answer = [0; 12];
+    let answered = (0..3000).any(|_| {
+        let _ = c.write_all(b"x");
+        c.read(&mut answer).is_ok_and(|n| n > 0)
+    });
+    assert!(answered);
+    assert_eq!(&answer, b"HTTP/1.1 504");
+    assert!(w.logs(1)[0].contains(" 504 "));
 }

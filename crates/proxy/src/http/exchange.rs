@@ -218,6 +218,7 @@ async fn story<'p>(
     if x.front.rules.is_none() {
         x.step(session, Steps::REQUEST);
     }
+    headers::restrict(x, x.front)?;
     filters::tell(x, session, Point::Before(Stage::Switching));
     let back = route(x, session)?;
     if x.filters.is_some() || back.filters.is_some() {

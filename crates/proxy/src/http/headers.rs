@@ -9,6 +9,19 @@ use portcullis_message::{Head, HeaderId, Version, values};
 use portcullis_sample::Direction;
 use portcullis_wire::h1::{Framing, Info};
 
+/// `option http-restrict-req-hdr-names` of one of the two sections, behind its rules.
+///
+/// # Errors
+/// 403 when `reject` finds a name.
+pub fn restrict(x: &mut Exchange<'_>, of: &ProxyPlan) -> Result<(), Stop> {
+    match of.restrict_names {
+        Some(how) if !rules::headers::restrict_names(&mut x.scratch.request, how) => {
+            Err(Stop::new(b"PR", 403))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Makes the request head what the server shall see.
 ///
 /// # Errors
@@ -16,10 +29,8 @@ use portcullis_wire::h1::{Framing, Info};
 pub fn to_server(x: &mut Exchange<'_>, session: &Session, back: &ProxyPlan) -> Result<(), Stop> {
     let upgrade = x.info.upgrade;
     let front = x.front;
-    for how in [front.restrict_names, back.restrict_names].into_iter().flatten() {
-        if !rules::headers::restrict_names(&mut x.scratch.request, how) {
-            return Err(Stop::new(b"PR", 403));
-        }
+    if back.index != front.index {
+        restrict(x, back)?;
     }
     if let Some(option) = &back.forwarded {
         let worker = session.worker().clone();

@@ -197,7 +197,13 @@ fn remember_line(x: &mut Exchange<'_>) {
     let target = s.request.target();
     line.bytes.extend_from_slice(target.get(..most.saturating_sub(a + 10)).unwrap_or(target));
     let b = line.bytes.len();
-    let v = s.request.version;
-    line.bytes.extend_from_slice(&[b'H', b'T', b'T', b'P', b'/', b'0' + v.major, b'.', b'0' + v.minor]);
+    match s.request.odd_version() {
+        b"" => {
+            let v = s.request.version;
+            let version = [b'H', b'T', b'T', b'P', b'/', b'0' + v.major, b'.', b'0' + v.minor];
+            line.bytes.extend_from_slice(&version);
+        }
+        odd => line.bytes.extend_from_slice(odd),
+    }
     line.at = (a, b);
 }

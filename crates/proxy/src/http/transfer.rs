@@ -62,9 +62,19 @@ struct Due {
 impl Due {
     /// Something moved: both sides count as active, those that matter are waited for.
     fn renew(&mut self, task: &Task, client: bool, server: bool) {
+        self.renew_but(task, (client, server), (false, false));
+    }
+
+    /// Likewise, but a side of which nothing came keeps its time (`option independent-streams`).
+    fn renew_but(&mut self, task: &Task, waited: (bool, bool), keep: (bool, bool)) {
         let now = task.worker.clock.now();
-        self.client = if client { now.after(self.client_timeout) } else { Millis::NEVER };
-        self.server = if server { now.after(self.server_timeout) } else { Millis::NEVER };
+        let next = |waited: bool, keep: bool, was: Millis, timeout| match (waited, keep) {
+            (false, _) => Millis::NEVER,
+            (true, true) if was != Millis::NEVER => was,
+            (true, _) => now.after(timeout),
+        };
+        self.client = next(waited.0, keep.0, self.client, self.client_timeout);
+        self.server = next(waited.1, keep.1, self.server, self.server_timeout);
         task.deadline(self.client.min(self.server));
     }
 }
@@ -286,7 +296,11 @@ pub fn counted(head: &portcullis_message::Head, info: &Info) -> u64 {
         _ => false,
     };
     let fields: usize = head.fields().filter(|f| !dropped(f.id)).map(|f| f.name.len() + f.value.len()).sum();
-    let status = if head.status < 1000 { 3 } else { 5 };
+    let status = match head.status {
+        ..1000 => 3,
+        1000..10_000 => 4,
+        _ => 5,
+    };
     (21 + 8 + status + head.reason().len() + fields) as u64
 }
 
@@ -475,7 +489,12 @@ async fn pump(
         if first || gated || before != (up.reads, up.writes, down.reads, down.writes) {
             first = false;
             let writing = down.is_writing();
-            due.renew(task, writing || !up.done, !writing && !down.done);
+            let independent = |p: &ProxyPlan| p.has(Opts::INDEPENDENT_STREAMS);
+            let keep = (
+                up.reads == before.0 && independent(&session.listener.proxy),
+                down.reads == before.2 && independent(back),
+            );
+            due.renew_but(task, (writing || !up.done, !writing && !down.done), keep);
         }
         wait(task, cx, due, phase)
     })

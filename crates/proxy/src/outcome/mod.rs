@@ -139,6 +139,8 @@ pub fn finish(
         return;
     }
     facts.log_origin = if bad { "sess_error" } else { "txn_close" };
+    // a line of such a frontend has its plus, even when nothing more can come
+    facts.as_soon_as_possible = front.has(Opts::LOGASAP);
     log(facts, session, front, heads);
 }
 

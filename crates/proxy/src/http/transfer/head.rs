@@ -126,7 +126,9 @@ pub(super) async fn wait(
             }
         }
         if due.server == Millis::NEVER || before != (up.reads, up.writes) || up.is_gated() {
-            due.renew(task, !up.done, true);
+            let independent = |p: &ProxyPlan| p.has(Opts::INDEPENDENT_STREAMS);
+            let keep = (up.reads == before.0 && independent(&session.listener.proxy), independent(back));
+            due.renew_but(task, (!up.done, true), keep);
         }
         match task.poll_woken(cx) {
             None => Poll::Pending,

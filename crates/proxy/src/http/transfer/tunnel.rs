@@ -50,7 +50,7 @@ pub(super) async fn run(
         (&session.conn, &mut to_server),
         (&upstream.conn, &mut to_client),
         &timeouts,
-        x.front.has(Opts::INDEPENDENT_STREAMS),
+        (x.front.has(Opts::INDEPENDENT_STREAMS), back.has(Opts::INDEPENDENT_STREAMS)),
         tally,
     )
     .await;

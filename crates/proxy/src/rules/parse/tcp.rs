@@ -55,7 +55,11 @@ pub fn request(cx: &mut Cx<'_>, line: &Line) {
     match &*what.str() {
         "inspect-delay" => {
             if let Some(delay) = delay(cx, line, "tcp-request") {
-                cx.ext::<RuleSets>().request_delay = Some(delay);
+                let said = cx.ext::<RuleSets>().request_delay.is_some();
+                match said {
+                    true => first_counts(cx, line, "tcp-request"),
+                    false => cx.ext::<RuleSets>().request_delay = Some(delay),
+                }
             }
         }
         "connection" => front_rule(cx, line, &CONNECTION, Stage::Connection),
@@ -101,8 +105,18 @@ pub fn response(cx: &mut Cx<'_>, line: &Line) {
     if !delayed {
         rule(cx, line, &RESPONSE);
     } else if let Some(delay) = delay(cx, line, "tcp-response") {
-        cx.ext::<RuleSets>().response_delay = Some(delay);
+        let said = cx.ext::<RuleSets>().response_delay.is_some();
+        match said {
+            true => first_counts(cx, line, "tcp-response"),
+            false => cx.ext::<RuleSets>().response_delay = Some(delay),
+        }
     }
+}
+
+/// The first `inspect-delay` counts, also that of the `defaults` section.
+fn first_counts(cx: &mut Cx<'_>, line: &Line, keyword: &str) {
+    let owner = section(cx);
+    cx.warn(line.word(0), format!("ignoring {keyword} inspect-delay (was already defined) in {owner}"));
 }
 
 fn anonymous_content(cx: &mut Cx<'_>, line: &Line) -> bool {
