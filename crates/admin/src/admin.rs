@@ -6,6 +6,8 @@ use portcullis_proxy::plan::Plan;
 use portcullis_proxy::process::Process;
 use portcullis_stats::Vitals;
 use portcullis_telemetry::stats::ProcessCounters;
+use portcullis_tls::live::Live;
+use portcullis_tls::settings::GlobalTls;
 use portcullis_transport::Sockets;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -44,6 +46,8 @@ pub struct Admin {
     pub clients: Mutex<Vec<Client>>,
     /// Key of `set anon global-key`; 0: none.
     pub anon_key: AtomicU32,
+    /// Certificates, and changes to them that are in the making.
+    pub tls: Mutex<Live>,
     plan: Mutex<Arc<Plan>>,
 }
 
@@ -76,6 +80,10 @@ impl Admin {
             clients: Mutex::default(),
             anon_key: AtomicU32::new(0),
             plan: Mutex::new(plan),
+            tls: Mutex::new(Live {
+                global: model.global.ext.get::<GlobalTls>().cloned().unwrap_or_default(),
+                ..Live::default()
+            }),
             process,
             model,
             about,

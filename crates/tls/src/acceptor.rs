@@ -2,7 +2,7 @@
 
 use crate::hello::Hello;
 use crate::names;
-use crate::settings::{BindTls, Conf, Entry, GlobalTls, Verify};
+use crate::settings::{BindTls, Conf, Entry, GlobalTls, Origin, Verify};
 use crate::store::{Certificate, Slot};
 use crate::tickets::{Sessions, Tickets};
 use crate::verify::{Clients, Policy};
@@ -19,6 +19,7 @@ use rustls::{
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 thread_local! {
     /// A resolver does not know its connection: who runs the handshake leaves the certificate here.
@@ -87,12 +88,14 @@ struct Made {
 }
 
 /// A certificate in the table of names.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Known {
     slot: Arc<Slot<Certificate>>,
-    config: usize,
+    /// What its line says, and what was made of it.
+    conf: Option<(Arc<Conf>, Arc<Made>)>,
     filters: Vec<String>,
     default: bool,
+    origin: Option<Origin>,
 }
 
 /// Who is used for which name: indexes of `Known`.
@@ -104,18 +107,38 @@ struct Table {
     default: Vec<u32>,
 }
 
+/// Everything of a listener that can change while it runs.
+#[derive(Clone, Debug)]
+struct State {
+    /// The listener's configuration.
+    base: Arc<Made>,
+    known: Vec<Known>,
+    table: Arc<Table>,
+}
+
 /// The server's side of a listener.
 #[derive(Debug)]
 pub struct Acceptor {
-    /// The listener's configuration.
-    base: Made,
-    /// Those of lines of crt-lists.
-    configs: Vec<Made>,
-    known: Vec<Known>,
-    table: RwLock<Arc<Table>>,
+    state: RwLock<Arc<State>>,
     strict: bool,
     /// ClientHellos are kept for samples (`tune.ssl.capture-buffer-size`).
     pub capture: usize,
+    cache: Arc<dyn StoresServerSessions>,
+    identity: String,
+    http: bool,
+    /// How many configurations were made: each has sessions of its own.
+    made: AtomicUsize,
+}
+
+/// A name that certificates are found by, as `show ssl sni` lists it.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// The name, with `*` for what any label may stand for.
+    pub name: String,
+    /// Names that are left out.
+    pub except: Vec<String>,
+    /// The certificate.
+    pub slot: Arc<Slot<Certificate>>,
 }
 
 /// Sessions that can be resumed, for the whole process.
@@ -160,30 +183,21 @@ pub fn compile(
     }
     let making = Making { global, bind, cache, identity: identity.to_owned(), http };
     let base = making.config(None, 0)?;
-    let mut configs: Vec<Made> = Vec::new();
-    let mut known = Vec::new();
-    let mut confs: Vec<(Arc<Conf>, usize)> = Vec::new();
-    for Entry { slot, filters, conf, default } in &bind.entries {
-        let config = match conf {
-            // none of them
-            None => usize::MAX,
-            Some(conf) => match confs.iter().find(|(c, _)| Arc::ptr_eq(c, conf)) {
-                Some((_, at)) => *at,
-                None => {
-                    configs.push(making.config(Some(conf), configs.len() + 1)?);
-                    confs.push((conf.clone(), configs.len() - 1));
-                    configs.len() - 1
-                }
-            },
-        };
-        known.push(Known { slot: slot.clone(), config, filters: filters.clone(), default: *default });
-    }
+    let (known, made) = making.known(&bind.entries, 1)?;
     let strict = bind.strict_sni.or(global.bind.strict_sni).unwrap_or(false);
     if known.is_empty() && !strict {
         return Err("no SSL certificate specified for {} (use 'crt').".to_owned());
     }
-    let table = RwLock::new(Arc::new(table(&known)));
-    Ok(Acceptor { base, configs, known, table, strict, capture: global.capture })
+    let state = State { base: Arc::new(base), table: Arc::new(table(&known)), known };
+    Ok(Acceptor {
+        state: RwLock::new(Arc::new(state)),
+        strict,
+        capture: global.capture,
+        cache: cache.clone(),
+        identity: identity.to_owned(),
+        http,
+        made: AtomicUsize::new(made),
+    })
 }
 
 fn table(known: &[Known]) -> Table {
@@ -221,11 +235,11 @@ impl Acceptor {
     /// What a client gets.
     #[must_use]
     pub fn choose(&self, hello: &Hello) -> Choice {
-        let table = self.table.read().clone();
+        let state = self.state.read().clone();
+        let found = hello.sni.as_deref().and_then(|name| state.find(&name.to_ascii_lowercase(), hello));
         let found =
-            hello.sni.as_deref().and_then(|name| self.find(&table, &name.to_ascii_lowercase(), hello));
-        let found = found.or_else(|| if self.strict { None } else { self.pick(&table.default, None, hello) });
-        let made = found.and_then(|k| self.configs.get(k.config)).unwrap_or(&self.base);
+            found.or_else(|| if self.strict { None } else { state.pick(&state.table.default, None, hello) });
+        let made = found.and_then(|k| k.conf.as_ref()).map_or(&state.base, |(_, made)| made);
         let protocols = &made.own.alpn_protocols;
         let common = protocols.is_empty() || protocols.iter().any(|p| hello.offers(p));
         Choice {
@@ -236,7 +250,116 @@ impl Acceptor {
         }
     }
 
-    fn find(&self, table: &Table, name: &str, hello: &Hello) -> Option<&Known> {
+    /// Puts another state in force; handshakes that have begun keep the old one.
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.state.write();
+        let mut new = State::clone(&state);
+        change(&mut new);
+        new.table = Arc::new(table(&new.known));
+        *state = Arc::new(new);
+    }
+
+    /// Certificates have changed: the names are looked at again.
+    pub fn refresh(&self) {
+        self.change(|_| {});
+    }
+
+    fn making<'m>(&'m self, global: &'m GlobalTls, bind: &'m BindTls) -> Making<'m> {
+        Making { global, bind, cache: &self.cache, identity: self.identity.clone(), http: self.http }
+    }
+
+    /// Further lines of a crt-list.
+    ///
+    /// # Errors
+    /// What is wrong with their options.
+    pub fn add(&self, global: &GlobalTls, bind: &BindTls, entries: &[Entry]) -> Result<(), String> {
+        let first = self.made.fetch_add(entries.len(), Ordering::Relaxed);
+        let (known, _) = self.making(global, bind).known(entries, first)?;
+        self.change(|state| state.known.extend(known));
+        Ok(())
+    }
+
+    /// A line of a crt-list goes.
+    pub fn remove(&self, origin: &Origin) {
+        self.change(|state| state.known.retain(|k| k.origin.as_ref() != Some(origin)));
+    }
+
+    /// Authorities have changed: the names of theirs that clients are told are made anew.
+    ///
+    /// # Errors
+    /// When the library refuses the configuration.
+    pub fn rebuild(&self, global: &GlobalTls, bind: &BindTls) -> Result<(), String> {
+        let making = self.making(global, bind);
+        let base = Arc::new(making.config(None, 0)?);
+        let known = self.state.read().known.clone();
+        let entries: Vec<Entry> = known
+            .iter()
+            .map(|k| Entry {
+                slot: k.slot.clone(),
+                filters: k.filters.clone(),
+                conf: k.conf.as_ref().map(|(conf, _)| conf.clone()),
+                default: k.default,
+                origin: k.origin.clone(),
+            })
+            .collect();
+        // sessions of before are not taken for those of another line
+        let first = self.made.fetch_add(entries.len(), Ordering::Relaxed);
+        let (known, _) = making.known(&entries, first)?;
+        self.change(|state| (state.base, state.known) = (base, known));
+        Ok(())
+    }
+
+    /// How often a certificate stands here.
+    #[must_use]
+    pub fn instances(&self, slot: &Arc<Slot<Certificate>>) -> usize {
+        self.state.read().known.iter().filter(|k| Arc::ptr_eq(&k.slot, slot)).count()
+    }
+
+    /// Does it answer from this crt-list?
+    #[must_use]
+    pub fn has_list(&self, list: &str) -> bool {
+        self.state.read().known.iter().any(|k| k.origin.as_ref().is_some_and(|o| *o.list == *list))
+    }
+
+    /// Is this line there?
+    #[must_use]
+    pub fn has(&self, origin: &Origin) -> bool {
+        self.state.read().known.iter().any(|k| k.origin.as_ref() == Some(origin))
+    }
+
+    /// Is this line the one for clients that no other is for?
+    #[must_use]
+    pub fn is_default(&self, origin: &Origin) -> bool {
+        let state = self.state.read();
+        let default = |at: &u32| state.known.get(*at as usize);
+        state.table.default.iter().filter_map(default).any(|k| k.origin.as_ref() == Some(origin))
+    }
+
+    /// Every name that certificates are found by: whole ones first, in their order.
+    #[must_use]
+    pub fn listed(&self) -> Vec<Listed> {
+        let state = self.state.read().clone();
+        let mut all = Vec::new();
+        let mut put = |name: String, wild: bool, list: &[u32]| {
+            for k in list.iter().filter_map(|at| state.known.get(*at as usize)) {
+                let except = k.filters.iter().filter(|f| wild && f.starts_with('!')).cloned().collect();
+                all.push(Listed { name: name.clone(), except, slot: k.slot.clone() });
+            }
+        };
+        let mut exact: Vec<_> = state.table.exact.iter().collect();
+        exact.sort();
+        exact.iter().for_each(|(name, list)| put(name.to_string(), false, list));
+        put("*".to_owned(), true, &state.table.default);
+        let mut wild: Vec<_> = state.table.wild.iter().collect();
+        wild.sort();
+        wild.iter().for_each(|(name, list)| put(format!("*{name}"), true, list));
+        all
+    }
+}
+
+impl State {
+    fn find(&self, name: &str, hello: &Hello) -> Option<&Known> {
+        let table = &self.table;
         if let Some(k) = table.exact.get(name).and_then(|list| self.pick(list, None, hello)) {
             return Some(k);
         }
@@ -256,11 +379,6 @@ impl Acceptor {
             KeyKind::Other => hello.ed25519,
         };
         all().filter(likes).min_by_key(|k| k.slot.get().kind).or_else(|| all().next())
-    }
-
-    /// Certificates have changed: the names are looked at again.
-    pub fn refresh(&self) {
-        *self.table.write() = Arc::new(table(&self.known));
     }
 }
 
@@ -342,6 +460,28 @@ pub(crate) fn enabled(
 }
 
 impl Making<'_> {
+    /// What entries are in the table; the second value: the number of the next configuration.
+    fn known(&self, entries: &[Entry], first: usize) -> Result<(Vec<Known>, usize), String> {
+        let (mut number, mut confs) = (first, Vec::<(Arc<Conf>, Arc<Made>)>::new());
+        let mut known = Vec::new();
+        for Entry { slot, filters, conf, default, origin } in entries {
+            let conf = match conf {
+                None => None,
+                Some(conf) => match confs.iter().find(|(c, _)| Arc::ptr_eq(c, conf)) {
+                    Some(there) => Some(there.clone()),
+                    None => {
+                        confs.push((conf.clone(), Arc::new(self.config(Some(conf), number)?)));
+                        number += 1;
+                        confs.last().cloned()
+                    }
+                },
+            };
+            let (slot, filters, origin) = (slot.clone(), filters.clone(), origin.clone());
+            known.push(Known { slot, conf, filters, default: *default, origin });
+        }
+        Ok((known, number))
+    }
+
     /// The configuration of a listener, or of one line of a crt-list.
     fn config(&self, own: Option<&Conf>, number: usize) -> Result<Made, String> {
         let mut clients = None;

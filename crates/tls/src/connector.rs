@@ -17,6 +17,8 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct Connector {
     config: Arc<ClientConfig>,
+    /// `crt`
+    pub certificate: Option<Arc<Slot<Certificate>>>,
     /// The address that stands for the server where no name is sent.
     address: IpAddr,
 }
@@ -84,7 +86,7 @@ pub fn compile(
             if no_tickets { kept.tls12_resumption(Tls12Resumption::SessionIdOnly) } else { kept }
         }
     };
-    Ok(Connector { config: Arc::new(config), address })
+    Ok(Connector { config: Arc::new(config), certificate: tls.crt.clone(), address })
 }
 
 impl Connector {

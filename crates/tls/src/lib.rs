@@ -6,10 +6,13 @@
 pub mod acceptor;
 pub mod connector;
 pub mod der;
+pub mod describe;
 pub mod errors;
 pub mod hello;
 pub mod info;
+pub mod live;
 pub mod names;
+pub mod ocsp;
 pub mod rows;
 pub mod settings;
 pub mod store;

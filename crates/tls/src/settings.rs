@@ -91,6 +91,17 @@ pub struct Entry {
     pub conf: Option<Arc<Conf>>,
     /// `default-crt`
     pub default: bool,
+    /// The line of a crt-list that it comes from.
+    pub origin: Option<Origin>,
+}
+
+/// A line of a crt-list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The file.
+    pub list: Arc<str>,
+    /// The number of the line.
+    pub number: u32,
 }
 
 /// TLS on a `bind` line.

@@ -5,7 +5,8 @@ use crate::x509::{Cert, KeyKind};
 use parking_lot::RwLock;
 use portcullis_config::files::Files;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
+pub use rustls::pki_types::{CertificateDer, PrivateKeyDer as Key};
+use rustls::pki_types::{CertificateRevocationListDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -20,6 +21,8 @@ pub struct Certificate {
     pub kind: KeyKind,
     /// The names that it is valid for, lower case.
     pub names: Vec<Box<str>>,
+    /// The private key as it was read (`dump ssl cert`).
+    pub secret: PrivateKeyDer<'static>,
 }
 
 /// A place for something that can be swapped.
@@ -31,7 +34,8 @@ pub struct Slot<T> {
 }
 
 impl<T> Slot<T> {
-    fn new(name: &str, value: T) -> Arc<Self> {
+    /// A place with something in it.
+    pub fn new(name: &str, value: T) -> Arc<Self> {
         Arc::new(Self { name: name.into(), current: RwLock::new(Arc::new(value)) })
     }
     /// What is there now.
@@ -80,6 +84,17 @@ pub struct Store {
     pub authorities: BTreeMap<String, Authorities>,
     /// `crl-file`
     pub revoked: BTreeMap<String, Revoked>,
+    /// `crt-list`
+    pub lists: BTreeMap<String, Vec<Line>>,
+}
+
+/// A line of a crt-list.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// Its number.
+    pub number: u32,
+    /// What stands there; the certificate with its directory.
+    pub row: crate::rows::crt_list::Row,
 }
 
 /// The kinds of a bundle, by extension.
@@ -93,7 +108,8 @@ pub fn why(e: &std::io::Error) -> String {
 }
 
 /// The certificates of a PEM text.
-fn certificates(text: &[u8]) -> Vec<CertificateDer<'static>> {
+#[must_use]
+pub fn certificates(text: &[u8]) -> Vec<CertificateDer<'static>> {
     CertificateDer::pem_slice_iter(text).filter_map(Result::ok).collect()
 }
 
@@ -110,51 +126,119 @@ pub struct Parts {
     pub ocsp: Option<Vec<u8>>,
 }
 
+/// A certificate in the making.
+#[derive(Debug)]
+pub struct Draft {
+    /// The certificate and what its file has of the chain.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// Its key.
+    pub key: Option<PrivateKeyDer<'static>>,
+    /// Completes a chain that the file does not have.
+    pub issuer: Option<CertificateDer<'static>>,
+    /// An OCSP response, DER.
+    pub ocsp: Option<Vec<u8>>,
+}
+
+impl Clone for Draft {
+    fn clone(&self) -> Self {
+        Self {
+            chain: self.chain.clone(),
+            key: self.key.as_ref().map(PrivateKeyDer::clone_key),
+            issuer: self.issuer.clone(),
+            ocsp: self.ocsp.clone(),
+        }
+    }
+}
+
+impl Draft {
+    /// What a certificate was made of.
+    #[must_use]
+    pub fn of(certificate: &Certificate) -> Self {
+        Self {
+            chain: certificate.key.cert.clone(),
+            key: Some(certificate.secret.clone_key()),
+            issuer: None,
+            ocsp: certificate.key.ocsp.clone(),
+        }
+    }
+
+    /// Reads the parts.
+    ///
+    /// # Errors
+    /// In HAProxy's words; `name` is the file.
+    pub fn read(name: &str, parts: &Parts) -> Result<Self, String> {
+        let chain = certificates(&parts.pem);
+        if chain.first().and_then(|c| Cert::parse(c.as_ref())).is_none() {
+            return Err(format!("unable to load certificate from file '{name}': no start line."));
+        }
+        let key = match (key_of(name, &parts.pem)?, parts.key.as_deref()) {
+            (Some(key), _) => Some(key),
+            (None, Some(text)) => Some(
+                key_of(name, text)?
+                    .ok_or_else(|| format!("unable to load private key from file '{name}.key'."))?,
+            ),
+            (None, None) => None,
+        };
+        let issuer = parts.issuer.as_deref().and_then(|text| certificates(text).into_iter().next());
+        Ok(Self { chain, key, issuer, ocsp: parts.ocsp.clone() })
+    }
+
+    /// Do certificate and key belong together, as far as both are there?
+    ///
+    /// # Errors
+    /// In HAProxy's words.
+    pub fn check(&self, name: &str) -> Result<(), String> {
+        if self.key.is_none() { Ok(()) } else { self.finish(name).map(drop) }
+    }
+
+    /// Makes the certificate.
+    ///
+    /// # Errors
+    /// In HAProxy's words.
+    pub fn finish(&self, name: &str) -> Result<Certificate, String> {
+        let Some(secret) = &self.key else { return Err(format!("No Private Key found in '{name}.key'.")) };
+        let mut chain = self.chain.clone();
+        if chain.len() == 1 {
+            chain.extend(self.issuer.clone());
+        }
+        let provider = rustls::crypto::aws_lc_rs::default_provider();
+        let key = provider
+            .key_provider
+            .load_private_key(secret.clone_key())
+            .map_err(|_| format!("unable to use the private key of '{name}': RSA of 2048 to 8192 bits, ECDSA P-256, P-384, P-521 and Ed25519 are supported."))?;
+        let mut key = CertifiedKey::new(chain, key);
+        if key.keys_match().is_err() {
+            return Err(format!("inconsistencies between private key and certificate loaded '{name}'."));
+        }
+        key.ocsp.clone_from(&self.ocsp);
+        let Some(cert) = key.cert.first().and_then(|c| Cert::parse(c.as_ref())) else {
+            return Err(format!("unable to load certificate from file '{name}'."));
+        };
+        let mut names: Vec<Box<str>> = cert.common_names().map(|n| n.to_ascii_lowercase().into()).collect();
+        for n in cert.dns_names() {
+            let n = n.to_ascii_lowercase();
+            if !names.iter().any(|m| **m == *n) {
+                names.push(n.into());
+            }
+        }
+        let kind = cert.kind();
+        Ok(Certificate { key: Arc::new(key), kind, names, secret: secret.clone_key() })
+    }
+}
+
 /// Makes a certificate of its parts.
 ///
 /// # Errors
 /// In HAProxy's words; `name` is the file.
 pub fn build(name: &str, parts: &Parts) -> Result<Certificate, String> {
-    let mut chain = certificates(&parts.pem);
-    if chain.first().and_then(|c| Cert::parse(c.as_ref())).is_none() {
-        return Err(format!("unable to load certificate from file '{name}': no start line."));
-    }
-    if chain.len() == 1 {
-        chain.extend(parts.issuer.as_deref().map(certificates).unwrap_or_default().into_iter().take(1));
-    }
-    let own = key_of(name, &parts.pem)?;
-    let key = match (own, parts.key.as_deref()) {
-        (Some(key), _) => key,
-        (None, Some(text)) => key_of(name, text)?
-            .ok_or_else(|| format!("unable to load private key from file '{name}.key'."))?,
-        (None, None) => return Err(format!("No Private Key found in '{name}.key'.")),
-    };
-    let provider = rustls::crypto::aws_lc_rs::default_provider();
-    let key = provider
-        .key_provider
-        .load_private_key(key)
-        .map_err(|_| format!("unable to use the private key of '{name}': RSA of 2048 to 8192 bits, ECDSA P-256, P-384, P-521 and Ed25519 are supported."))?;
-    let mut key = CertifiedKey::new(chain, key);
-    if key.keys_match().is_err() {
-        return Err(format!("inconsistencies between private key and certificate loaded '{name}'."));
-    }
-    key.ocsp.clone_from(&parts.ocsp);
-    let Some(cert) = key.cert.first().and_then(|c| Cert::parse(c.as_ref())) else {
-        return Err(format!("unable to load certificate from file '{name}'."));
-    };
-    let mut names: Vec<Box<str>> = cert.common_names().map(|n| n.to_ascii_lowercase().into()).collect();
-    for n in cert.dns_names() {
-        let n = n.to_ascii_lowercase();
-        if !names.iter().any(|m| **m == *n) {
-            names.push(n.into());
-        }
-    }
-    let kind = cert.kind();
-    Ok(Certificate { key: Arc::new(key), kind, names })
+    Draft::read(name, parts)?.finish(name)
 }
 
 /// The private key in a PEM text.
-fn key_of(name: &str, text: &[u8]) -> Result<Option<PrivateKeyDer<'static>>, String> {
+///
+/// # Errors
+/// It is encrypted.
+pub fn key_of(name: &str, text: &[u8]) -> Result<Option<PrivateKeyDer<'static>>, String> {
     let encrypted = |label: &[u8]| text.windows(label.len()).any(|w| w == label);
     if encrypted(b"BEGIN ENCRYPTED PRIVATE KEY") || encrypted(b"Proc-Type: 4,ENCRYPTED") {
         return Err(format!(

@@ -25,7 +25,7 @@ pub fn keys(text: &str) -> Result<Vec<Vec<u8>>, String> {
     Ok(all.split_off(all.len() - 3))
 }
 
-fn base64(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn base64(text: &str) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     let (mut bits, mut n) = (0u32, 0);
     for b in text.bytes().filter(|b| *b != b'=') {

@@ -1,7 +1,10 @@
 //! The table of commands, one file a subject.
 
+pub mod authorities;
+pub mod certificates;
 pub mod cookies;
 pub mod counters;
+pub mod crt_lists;
 pub mod errors;
 pub mod frontends;
 pub mod info;
@@ -24,9 +27,12 @@ use portcullis_proxy::plan::{Plan, ProxyPlan, ServerPlan};
 use std::sync::{Arc, LazyLock};
 
 const TABLES: &[&[Row]] = &[
+    authorities::ROWS,
+    certificates::ROWS,
     cookies::ROWS,
     counters::ROWS,
     errors::ROWS,
+    crt_lists::ROWS,
     frontends::ROWS,
     info::ROWS,
     limits::ROWS,
@@ -52,25 +58,21 @@ pub static ALL: LazyLock<Vec<&'static Row>> = LazyLock::new(|| {
 
 /// Beginnings of commands that belong to capabilities which are not there yet.
 const LATER: &[&str] = &[
-    "abort ssl",
     "acme",
     "add backend",
     "add server",
-    "add ssl",
+    "add ssl jwt",
     "clear table",
-    "commit ssl",
     "debug counters",
     "debug dev",
     "del backend",
     "del server",
-    "del ssl",
-    "dump ssl",
+    "del ssl jwt",
     "dump stats-file",
     "httpclient",
-    "new ssl",
     "publish backend",
     "set profiling",
-    "set ssl",
+    "set ssl tls-key",
     "set table",
     "show cache",
     "show default-server",
@@ -83,7 +85,10 @@ const LATER: &[&str] = &[
     "show profiling",
     "show quic",
     "show resolvers",
-    "show ssl",
+    "show ssl jwt",
+    "show ssl ocsp-response",
+    "show ssl ocsp-updates",
+    "show ssl providers",
     "show table",
     "show tasks",
     "show tls-keys",

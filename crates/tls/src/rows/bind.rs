@@ -157,7 +157,7 @@ fn add(cx: &mut Cx<'_>, bind: &mut Bind, args: &Args<'_>, path: &str, default: b
     });
     match loaded {
         Ok(slots) => {
-            let entry = |slot| Entry { slot, filters: Vec::new(), conf: None, default };
+            let entry = |slot| Entry { slot, filters: Vec::new(), conf: None, default, origin: None };
             tls(bind).entries.extend(slots.into_iter().map(entry));
         }
         Err(e) => refuse(cx, bind, args, e.into()),

@@ -1,13 +1,13 @@
 //! crt-list files (manual section 5.1, `crt-list`): a certificate a line, its own options, and the names it is for.
 
 use super::conf::{At, option};
-use crate::settings::{Conf, Entry, under};
-use crate::store::why;
+use crate::settings::{Conf, Entry, Origin, under};
+use crate::store::{Line, why};
 use std::path::Path;
 use std::sync::Arc;
 
 /// A line of a crt-list, taken apart.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Row {
     /// The certificate.
     pub crt: String,
@@ -47,12 +47,16 @@ pub fn read(at: &mut At<'_>, path: &str) -> Result<Vec<Entry>, String> {
     let text =
         at.files.read(Path::new(path)).map_err(|e| format!("cannot open file '{path}' : {}", why(&e)))?;
     let text = String::from_utf8_lossy(&text);
-    let mut all = Vec::new();
-    for (number, line) in text.lines().enumerate() {
-        let place = format!("{path}:{}", number + 1);
-        let Some(row) = row(line).map_err(|e| format!("parsing [{place}]: {e}"))? else { continue };
-        all.extend(entries(at, &row, &place)?);
+    let list: Arc<str> = path.into();
+    let (mut all, mut lines) = (Vec::new(), Vec::new());
+    for (number, line) in (1..).zip(text.lines()) {
+        let place = format!("{path}:{number}");
+        let Some(mut row) = row(line).map_err(|e| format!("parsing [{place}]: {e}"))? else { continue };
+        all.extend(entries(at, &row, &place, Origin { list: list.clone(), number })?);
+        row.crt = under(at.global.crt_base.as_deref(), &row.crt);
+        lines.push(Line { number, row });
     }
+    at.global.store.lists.insert(path.to_owned(), lines);
     Ok(all)
 }
 
@@ -60,7 +64,7 @@ pub fn read(at: &mut At<'_>, path: &str) -> Result<Vec<Entry>, String> {
 ///
 /// # Errors
 /// In HAProxy's words.
-pub fn entries(at: &mut At<'_>, row: &Row, place: &str) -> Result<Vec<Entry>, String> {
+pub fn entries(at: &mut At<'_>, row: &Row, place: &str, origin: Origin) -> Result<Vec<Entry>, String> {
     let mut conf = Conf::default();
     let mut words = row.options.iter().cloned();
     while let Some(name) = words.next() {
@@ -76,8 +80,17 @@ pub fn entries(at: &mut At<'_>, row: &Row, place: &str) -> Result<Vec<Entry>, St
     let conf = (!row.options.is_empty()).then(|| Arc::new(conf));
     let file = under(at.global.crt_base.as_deref(), &row.crt);
     let extra = at.global.extra;
-    let slots = at.global.store.load(at.files, &file, extra)?;
-    let entry = |slot| Entry { slot, filters: row.filters.clone(), conf: conf.clone(), default: false };
+    let slots = match at.global.store.certificates.get(&file) {
+        Some(slot) => vec![slot.clone()],
+        None => at.global.store.load(at.files, &file, extra)?,
+    };
+    let entry = |slot| Entry {
+        slot,
+        filters: row.filters.clone(),
+        conf: conf.clone(),
+        default: false,
+        origin: Some(origin.clone()),
+    };
     Ok(slots.into_iter().map(entry).collect())
 }
 

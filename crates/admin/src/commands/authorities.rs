@@ -1,0 +1,278 @@
+//! Certificates of authorities and revocation lists (management manual section 9.3, `show ssl ca-file`, `show ssl crl-file`
+//! and their kin).
+
+use super::certificates::{acceptors, name, tried};
+use crate::command::{Call, Outcome, Row};
+use crate::socket::Level;
+use portcullis_tls::describe;
+use portcullis_tls::live;
+use portcullis_tls::settings::BindTls;
+use portcullis_tls::store::{CertificateDer, Slot};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The rows of this file.
+pub const ROWS: &[Row] = &[
+    Row::new("abort ssl ca-file", "<cafile>", Level::Admin, "abort a transaction for a CA file", |c| {
+        match name(c, "'abort ssl ca-file' expects a filename\n") {
+            Ok(name) => tried(live::abort(&mut c.admin.tls.lock().authorities, &name)),
+            Err(missing) => missing,
+        }
+    }),
+    Row::new("abort ssl crl-file", "<crlfile>", Level::Admin, "abort a transaction for a CRL file", |c| {
+        match name(c, "'abort ssl crl-file' expects a filename\n") {
+            Ok(name) => tried(live::abort(&mut c.admin.tls.lock().revoked, &name)),
+            Err(missing) => missing,
+        }
+    }),
+    Row::new(
+        "add ssl ca-file",
+        "<cafile> <payload>",
+        Level::Admin,
+        "add a certificate into the CA file",
+        |c| set_authorities(c, true),
+    ),
+    Row::new("commit ssl ca-file", "<cafile>", Level::Admin, "commit a CA file", commit_authorities),
+    Row::new("commit ssl crl-file", "<crlfile>", Level::Admin, "commit a CRL file", commit_revoked),
+    Row::new("del ssl ca-file", "<cafile>", Level::Admin, "delete an unused CA file", |c| {
+        match name(c, "'del ssl ca-file' expects a CA file name\n") {
+            Ok(name) => del(&mut c.admin.tls.lock().global.store.authorities, "CA", &name),
+            Err(missing) => missing,
+        }
+    }),
+    Row::new("del ssl crl-file", "<crlfile>", Level::Admin, "delete an unused CRL file", |c| {
+        match name(c, "'del ssl crl-file' expects a CRL file name\n") {
+            Ok(name) => del(&mut c.admin.tls.lock().global.store.revoked, "CRL", &name),
+            Err(missing) => missing,
+        }
+    }),
+    Row::new(
+        "new ssl ca-file",
+        "<cafile>",
+        Level::Admin,
+        "create a new CA file to be used in a crt-list",
+        |c| match name(c, "'new ssl ca-file' expects a filename\n") {
+            Ok(name) => new(&mut c.admin.tls.lock().global.store.authorities, "CA", &name),
+            Err(missing) => missing,
+        },
+    ),
+    Row::new(
+        "new ssl crl-file",
+        "<crlfile>",
+        Level::Admin,
+        "create a new CRL file to be used in a crt-list",
+        |c| match name(c, "'new ssl crl-file' expects a filename\n") {
+            Ok(name) => new(&mut c.admin.tls.lock().global.store.revoked, "CRL", &name),
+            Err(missing) => missing,
+        },
+    ),
+    Row::new("set ssl ca-file", "<cafile> <payload>", Level::Admin, "replace a CA file", |c| {
+        set_authorities(c, false)
+    }),
+    Row::new("set ssl crl-file", "<crlfile> <payload>", Level::Admin, "replace a CRL file", set_revoked),
+    Row::new(
+        "show ssl ca-file",
+        "[<cafile>[:<index>]]",
+        Level::Operator,
+        "display the SSL CA files used in memory, or the details of a <cafile>, or a single certificate of index <index> of a CA file <cafile>",
+        show_authorities,
+    ),
+    Row::new(
+        "show ssl crl-file",
+        "[<crlfile[:<index>>]]",
+        Level::Operator,
+        "display the SSL CRL files used in memory, or the details of a <crlfile>, or a single CRL of index <index> of CRL file <crlfile>",
+        show_revoked,
+    ),
+];
+
+/// Slots by file name.
+type Files<T> = BTreeMap<String, Arc<Slot<Vec<T>>>>;
+
+fn new<T>(files: &mut Files<T>, what: &str, name: &str) -> Outcome {
+    if files.contains_key(name) {
+        return Outcome::err(format!("{what} file '{name}' already exists!\n"));
+    }
+    files.insert(name.to_owned(), Slot::new(name, Vec::new()));
+    Outcome::notice(format!("New {what} file created '{name}'!\n"))
+}
+
+fn del<T>(files: &mut Files<T>, what: &str, name: &str) -> Outcome {
+    let cannot =
+        |why: &str| Outcome::err(format!("Can't remove the {what} file: {what} file '{name}' {why}!\n"));
+    match files.get(name) {
+        None => return cannot("doesn't exist"),
+        Some(slot) if is_used(slot) => return cannot("in use, can't be deleted"),
+        Some(_) => {}
+    }
+    files.remove(name);
+    Outcome::notice(format!("{what} file '{name}' deleted!\n"))
+}
+
+/// Does anything verify by it? The configuration holds what it names.
+fn is_used<T>(slot: &Arc<T>) -> bool {
+    Arc::strong_count(slot) > 1
+}
+
+fn set_authorities(call: &mut Call<'_>, more: bool) -> Outcome {
+    let Some(payload) = call.payload.filter(|_| call.has(3)) else {
+        return Outcome::err("'set ssl ca-file' expects a filename and CAs as a payload\n");
+    };
+    let name = call.arg(3);
+    let done = call.admin.tls.lock().set_authorities(&name, payload, more);
+    tried(done.map_err(|e| format!("{e}Can't update {name}!\n")))
+}
+
+fn set_revoked(call: &mut Call<'_>) -> Outcome {
+    let Some(payload) = call.payload.filter(|_| call.has(3)) else {
+        return Outcome::err("'set ssl crl-file' expects a filename and CRLs as a payload\n");
+    };
+    let name = call.arg(3);
+    let done = call.admin.tls.lock().set_revoked(&name, payload);
+    tried(done.map_err(|e| format!("{e}Can't update {name}!\n")))
+}
+
+/// Puts what is in the making in force.
+fn commit<T>(
+    pending: &mut Option<live::Pending<Vec<T>>>,
+    files: &Files<T>,
+    name: &str,
+) -> Result<Arc<Slot<Vec<T>>>, Outcome> {
+    let cannot = |why: &str| Outcome::err(format!("{why}Can't commit {name}!\n"));
+    if pending.is_none() {
+        return Err(cannot("No ongoing transaction! !\n"));
+    }
+    live::begin(pending.as_ref(), name).map_err(|e| cannot(&e))?;
+    let (Some(slot), Some(p)) = (files.get(name), pending.take()) else {
+        return Err(cannot("It was deleted meanwhile.\n"));
+    };
+    slot.set(p.value);
+    Ok(slot.clone())
+}
+
+fn commit_authorities(call: &mut Call<'_>) -> Outcome {
+    let name = match name(call, "'commit ssl ca-file' expects a filename\n") {
+        Ok(name) => name,
+        Err(missing) => return missing,
+    };
+    let plan = call.admin.plan();
+    let live = &mut *call.admin.tls.lock();
+    let slot = match commit(&mut live.authorities, &live.global.store.authorities, &name) {
+        Ok(slot) => slot,
+        Err(why) => return why,
+    };
+    let mut dots = String::new();
+    let mut seen = acceptors(&plan);
+    for l in &plan.listeners {
+        let (Some(tls), Some(bind)) = (&l.tls, l.bind.ext.get::<BindTls>()) else { continue };
+        let Some(at) = seen.iter().position(|a| Arc::ptr_eq(a, tls)) else { continue };
+        seen.remove(at);
+        let confs = std::iter::once(&bind.conf).chain(bind.entries.iter().filter_map(|e| e.conf.as_deref()));
+        let mut trusts = confs.flat_map(|c| [&c.ca, &c.ca_verify]).flatten();
+        if trusts.any(|a| Arc::ptr_eq(a, &slot)) {
+            dots.push('.');
+            if let Err(e) = tls.rebuild(&live.global, bind) {
+                return Outcome::err(format!("Committing {name}{dots}\n{e}\nFailed!\n"));
+            }
+        }
+    }
+    Outcome::Text(format!("Committing {name}{dots}\nSuccess!\n").into_bytes())
+}
+
+fn commit_revoked(call: &mut Call<'_>) -> Outcome {
+    let name = match name(call, "'commit ssl crl-file' expects a filename\n") {
+        Ok(name) => name,
+        Err(missing) => return missing,
+    };
+    let live = &mut *call.admin.tls.lock();
+    match commit(&mut live.revoked, &live.global.store.revoked, &name) {
+        Ok(_) => Outcome::Text(format!("Committing {name}\nSuccess!\n").into_bytes()),
+        Err(why) => why,
+    }
+}
+
+/// `<name>` or `<name>:<index>`; with `*` in front, what is in the making.
+fn indexed<'t>(text: &'t str, what: &str) -> Result<(&'t str, Option<usize>), Outcome> {
+    let Some((name, index)) = text.rsplit_once(':') else { return Ok((text, None)) };
+    match index.parse() {
+        Ok(n) if n > 0 => Ok((name, Some(n))),
+        _ => Err(Outcome::err(format!("wrong {what} index after colons in '{text}'!\n"))),
+    }
+}
+
+/// What a listing shows of one file.
+struct Details<'d, T> {
+    what: &'static str,
+    /// Of one element, behind its heading.
+    one: fn(&T, &mut String),
+    heading: &'static str,
+    files: &'d Files<T>,
+    pending: Option<&'d live::Pending<Vec<T>>>,
+}
+
+impl<T: Clone> Details<'_, T> {
+    fn show(&self, text: &str) -> Outcome {
+        let (name, index) = match indexed(text, self.what) {
+            Ok(parts) => parts,
+            Err(wrong) => return wrong,
+        };
+        let not_found = || Outcome::err(format!("Can't display the {} file : Not found!\n", self.what));
+        let (all, status) = match name.strip_prefix('*') {
+            Some(plain) => match self.pending.filter(|p| p.name == plain) {
+                Some(p) => (p.value.clone(), "Uncommitted"),
+                None => return not_found(),
+            },
+            None => match self.files.get(name) {
+                Some(slot) if slot.get().is_empty() => (Vec::new(), "Empty"),
+                Some(slot) => (slot.get().to_vec(), if is_used(slot) { "Used" } else { "Unused" }),
+                None => return not_found(),
+            },
+        };
+        let mut out = format!("Filename: {name}\nStatus: {status}\n");
+        for (i, one) in (1..).zip(&all).filter(|(i, _)| index.is_none_or(|n| n == *i)) {
+            out += &format!(" \n{} #{i}:\n", self.heading);
+            (self.one)(one, &mut out);
+        }
+        Outcome::Text(out.into_bytes())
+    }
+
+    fn list(&self, count: impl Fn(usize) -> String) -> Outcome {
+        let mut out = String::new();
+        if let Some(p) = self.pending {
+            out += &format!("# transaction\n*{}{}\n", p.name, count(p.value.len()));
+        }
+        out += "# filename\n";
+        self.files.iter().for_each(|(name, slot)| out += &format!("{name}{}\n", count(slot.get().len())));
+        Outcome::Text(out.into_bytes())
+    }
+}
+
+fn show_authorities(call: &mut Call<'_>) -> Outcome {
+    let live = call.admin.tls.lock();
+    let details = Details {
+        what: "CA",
+        one: |c: &CertificateDer<'static>, out| describe::certificate(c.as_ref(), out),
+        heading: "Certificate",
+        files: &live.global.store.authorities,
+        pending: live.authorities.as_ref(),
+    };
+    match call.has(3) {
+        true => details.show(&call.arg(3)),
+        false => details.list(|n| format!(" - {n} certificate(s)")),
+    }
+}
+
+fn show_revoked(call: &mut Call<'_>) -> Outcome {
+    let live = call.admin.tls.lock();
+    let details = Details {
+        what: "CRL",
+        one: |c: &Vec<u8>, out| describe::revocations(c, out),
+        heading: "Certificate Revocation List",
+        files: &live.global.store.revoked,
+        pending: live.revoked.as_ref(),
+    };
+    match call.has(3) {
+        true => details.show(&call.arg(3)),
+        false => details.list(|_| String::new()),
+    }
+}

@@ -1,0 +1,240 @@
+//! Certificates (management manual section 9.3, `show ssl cert` and its kin): a change is made in a transaction, one at
+//! a time, and put in force as a whole.
+
+use crate::command::{Call, Outcome, Row};
+use crate::socket::Level;
+use portcullis_proxy::plan::Plan;
+use portcullis_tls::acceptor::Acceptor;
+use portcullis_tls::describe;
+use portcullis_tls::live::{self, Live};
+use portcullis_tls::store::{Certificate, Draft, Slot};
+use std::sync::Arc;
+
+/// The rows of this file.
+pub const ROWS: &[Row] = &[
+    Row::new(
+        "abort ssl cert",
+        "<certfile>",
+        Level::Admin,
+        "abort a transaction for a certificate file",
+        abort,
+    ),
+    Row::new("commit ssl cert", "<certfile>", Level::Admin, "commit a certificate file", commit),
+    Row::new("del ssl cert", "<certfile>", Level::Admin, "delete an unused certificate file", del),
+    Row::new("dump ssl cert", "<certfile>", Level::Admin, "dump the SSL certificates in PEM format", dump),
+    Row::new(
+        "new ssl cert",
+        "<certfile>",
+        Level::Admin,
+        "create a new certificate file to be used in a crt-list or a directory",
+        new,
+    ),
+    Row::new("set ssl cert", "<certfile> <payload>", Level::Admin, "replace a certificate file", set),
+    Row::new(
+        "set ssl ocsp-response",
+        "<resp|payload>",
+        Level::Admin,
+        "update a certificate's OCSP Response from a base64-encode DER",
+        staple,
+    ),
+    Row::new(
+        "show ssl cert",
+        "[<certfile>]",
+        Level::Operator,
+        "display the SSL certificates used in memory, or the details of a file",
+        show,
+    ),
+];
+
+/// The sides of listeners that speak TLS, each once.
+pub fn acceptors(plan: &Plan) -> Vec<&Arc<Acceptor>> {
+    let mut all: Vec<&Arc<Acceptor>> = Vec::new();
+    for acceptor in plan.listeners.iter().filter_map(|l| l.tls.as_ref()) {
+        if !all.iter().any(|a| Arc::ptr_eq(a, acceptor)) {
+            all.push(acceptor);
+        }
+    }
+    all
+}
+
+/// How many listeners and servers answer with a certificate.
+fn instances(plan: &Plan, slot: &Arc<Slot<Certificate>>) -> usize {
+    let clients: usize = acceptors(plan).iter().map(|a| a.instances(slot)).sum();
+    let own = |s: &portcullis_proxy::plan::ServerPlan| {
+        let tls = s.tls.as_ref().and_then(|t| t.connector.certificate.as_ref());
+        tls.is_some_and(|c| Arc::ptr_eq(c, slot))
+    };
+    clients + plan.proxies.iter().flat_map(|p| p.servers.iter()).filter(|s| own(s)).count()
+}
+
+/// What the command is about; the error says what it misses.
+pub fn name(call: &Call<'_>, what: &'static str) -> Result<String, Outcome> {
+    if call.has(3) { Ok(call.arg(3).into_owned()) } else { Err(Outcome::err(what)) }
+}
+
+/// A change that was tried: what it says.
+pub fn tried(done: Result<String, String>) -> Outcome {
+    match done {
+        Ok(text) => Outcome::notice(text),
+        Err(text) => Outcome::err(text),
+    }
+}
+
+fn new(call: &mut Call<'_>) -> Outcome {
+    let name = match name(call, "'new ssl cert' expects a filename\n") {
+        Ok(name) => name,
+        Err(missing) => return missing,
+    };
+    let mut live = call.admin.tls.lock();
+    if live.knows(&name) {
+        return Outcome::err(format!("Certificate '{name}' already exists!\n"));
+    }
+    live.empty.insert(name.clone());
+    Outcome::notice(format!("New empty certificate store '{name}'!\n"))
+}
+
+fn set(call: &mut Call<'_>) -> Outcome {
+    let Some(payload) = call.payload.filter(|_| call.has(3)) else {
+        return Outcome::err("'set ssl cert' expects a filename and a certificate as a payload\n");
+    };
+    let name = call.arg(3);
+    let done = call.admin.tls.lock().set(&name, payload);
+    tried(done.map_err(|e| format!("{e}Can't update {name}!\n")))
+}
+
+fn abort(call: &mut Call<'_>) -> Outcome {
+    match name(call, "'abort ssl cert' expects a filename\n") {
+        Ok(name) => tried(live::abort(&mut call.admin.tls.lock().certificate, &name)),
+        Err(missing) => missing,
+    }
+}
+
+fn commit(call: &mut Call<'_>) -> Outcome {
+    let name = match name(call, "'commit ssl cert' expects a filename\n") {
+        Ok(name) => name,
+        Err(missing) => return missing,
+    };
+    let slot = match call.admin.tls.lock().commit(&name) {
+        Ok(slot) => slot,
+        Err(text) => return Outcome::err(text),
+    };
+    let plan = call.admin.plan();
+    for acceptor in acceptors(&plan).iter().filter(|a| a.instances(&slot) > 0) {
+        acceptor.refresh();
+    }
+    Outcome::Text(
+        format!("Committing {name}{}\nSuccess!\n", ".".repeat(instances(&plan, &slot))).into_bytes(),
+    )
+}
+
+fn del(call: &mut Call<'_>) -> Outcome {
+    let name = match name(call, "'del ssl cert' expects a certificate name\n") {
+        Ok(name) => name,
+        Err(missing) => return missing,
+    };
+    let plan = call.admin.plan();
+    let mut live = call.admin.tls.lock();
+    let cannot =
+        |why: &str| Outcome::err(format!("Can't remove the certificate: certificate '{name}' {why}!\n"));
+    if !live.knows(&name) {
+        return cannot("doesn't exist");
+    }
+    if live.global.store.certificates.get(&name).is_some_and(|slot| instances(&plan, slot) > 0) {
+        return cannot("in use, can't be deleted");
+    }
+    live.empty.remove(&name);
+    live.global.store.certificates.remove(&name);
+    if live.certificate.as_ref().is_some_and(|p| p.name == name) {
+        live.certificate = None;
+    }
+    Outcome::notice(format!("Certificate '{name}' deleted!\n"))
+}
+
+const NOT_FOUND: &str = "Can't display the certificate: Not found or the certificate is a bundle!\n";
+
+/// What a name stands for; with `*` in front, what is in the making.
+fn draft(live: &Live, name: &str) -> Option<Draft> {
+    match name.strip_prefix('*') {
+        Some(name) => live.certificate.as_ref().filter(|p| p.name == name).map(|p| p.value.clone()),
+        None => live.global.store.certificates.get(name).map(|slot| Draft::of(&slot.get())),
+    }
+}
+
+fn show(call: &mut Call<'_>) -> Outcome {
+    let plan = call.admin.plan();
+    let live = call.admin.tls.lock();
+    if !call.has(3) {
+        return Outcome::Text(list(&live).into_bytes());
+    }
+    let name = call.arg(3);
+    let mut text = format!("Filename: {name}\n");
+    let plain = name.strip_prefix('*').unwrap_or(&name);
+    let from_file = call.admin.model.global.ext.get::<portcullis_tls::settings::GlobalTls>();
+    if from_file.is_some_and(|g| g.store.certificates.contains_key(plain)) {
+        text += &format!(
+            "Crt filename: {plain}\nKey filename: {plain}\nOCSP filename: {plain}.ocsp\nSCTL filename: {plain}.sctl\n"
+        );
+    }
+    text += "Option: ocsp-update off\nOption: jwt off\n";
+    if live.empty.contains(&*name) {
+        return Outcome::Text(format!("{text}Status: Empty\nOCSP Response Key: \n").into_bytes());
+    }
+    let Some(draft) = draft(&live, &name) else { return Outcome::err(NOT_FOUND) };
+    text += match live.global.store.certificates.get(&*name) {
+        None => "Status: Uncommitted\n",
+        Some(slot) if instances(&plan, slot) > 0 => "Status: Used\n",
+        Some(_) => "Status: Unused\n",
+    };
+    if let Some(own) = draft.chain.first() {
+        describe::certificate(own.as_ref(), &mut text);
+    }
+    for above in draft.chain.iter().skip(1) {
+        describe::names("Chain ", above.as_ref(), &mut text);
+    }
+    let key = draft.ocsp.as_deref().and_then(portcullis_tls::ocsp::about).map(|id| describe::hex(id.serial));
+    text += &format!("OCSP Response Key: {}\n", key.unwrap_or_default());
+    Outcome::Text(text.into_bytes())
+}
+
+/// Names of certificates, those without anything in them too.
+fn list(live: &Live) -> String {
+    let mut text = String::new();
+    if let Some(p) = &live.certificate {
+        text += &format!("# transaction\n*{}\n", p.name);
+    }
+    text += "# filename\n";
+    let mut names: Vec<&String> = live.global.store.certificates.keys().chain(&live.empty).collect();
+    names.sort();
+    names.iter().for_each(|n| text += &format!("{n}\n"));
+    text
+}
+
+fn dump(call: &mut Call<'_>) -> Outcome {
+    let live = call.admin.tls.lock();
+    let Some(draft) = draft(&live, &call.arg(3)) else { return Outcome::err(NOT_FOUND) };
+    let mut text = String::new();
+    if let Some(key) = &draft.key {
+        let label = match key {
+            portcullis_tls::store::Key::Pkcs1(_) => "RSA PRIVATE KEY",
+            portcullis_tls::store::Key::Sec1(_) => "EC PRIVATE KEY",
+            _ => "PRIVATE KEY",
+        };
+        describe::pem(label, key.secret_der(), &mut text);
+    }
+    draft.chain.iter().for_each(|c| describe::pem("CERTIFICATE", c.as_ref(), &mut text));
+    Outcome::Text(text.into_bytes())
+}
+
+fn staple(call: &mut Call<'_>) -> Outcome {
+    let word = call.words.get(3).map(Vec::as_slice);
+    let Some(text) = call.payload.or(word) else {
+        return Outcome::err("'set ssl ocsp-response' expects response in base64 encoding.\n");
+    };
+    let Some(response) = live::base64(text) else {
+        return Outcome::err("'set ssl ocsp-response' received invalid base64 encoded response.\n");
+    };
+    match call.admin.tls.lock().staple(&response) {
+        Ok(()) => Outcome::info("OCSP Response updated!\n"),
+        Err(text) => Outcome::err(text),
+    }
+}

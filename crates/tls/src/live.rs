@@ -1,0 +1,326 @@
+//! Certificates, authorities, revocation lists and crt-lists of the running process, and the one change of each kind that
+//! is in the making (management manual section 9.3, `set ssl cert` and its kin). Messages are HAProxy's.
+
+use crate::ocsp;
+use crate::rows::conf::At;
+use crate::rows::crt_list::{self, Row};
+use crate::settings::{Entry, GlobalTls, Origin};
+use crate::store::{Certificate, Draft, Line, Parts, Slot, certificates, crls, key_of};
+use crate::x509::Cert;
+use aws_lc_rs::digest;
+use portcullis_config::files::Files;
+use rustls::pki_types::CertificateDer;
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A change that is not in force yet.
+#[derive(Debug)]
+pub struct Pending<T> {
+    /// What it is about.
+    pub name: String,
+    /// What will be there.
+    pub value: T,
+}
+
+/// The process' certificates.
+#[derive(Debug, Default)]
+pub struct Live {
+    /// `global`, and everything that was read or made since.
+    pub global: GlobalTls,
+    /// Certificates that were made and have nothing in them yet (`new ssl cert`).
+    pub empty: BTreeSet<String>,
+    /// `set ssl cert`
+    pub certificate: Option<Pending<Draft>>,
+    /// `set ssl ca-file`
+    pub authorities: Option<Pending<Vec<CertificateDer<'static>>>>,
+    /// `set ssl crl-file`
+    pub revoked: Option<Pending<Vec<Vec<u8>>>>,
+}
+
+/// No file can be read any more.
+struct Closed;
+
+impl Files for Closed {
+    fn read(&self, _: &Path) -> io::Result<Vec<u8>> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+    fn list(&self, _: &Path) -> io::Result<Vec<PathBuf>> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+    fn is_dir(&self, _: &Path) -> bool {
+        false
+    }
+    fn exists(&self, _: &Path) -> bool {
+        false
+    }
+}
+
+/// Is a change to this one possible beside the one that is in the making?
+///
+/// # Errors
+/// It is about another one.
+pub fn begin<T>(pending: Option<&Pending<T>>, name: &str) -> Result<(), String> {
+    match pending.filter(|p| p.name != name) {
+        Some(p) => {
+            Err(format!("The ongoing transaction is about '{}' but you are trying to set '{name}'\n", p.name))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Gives a change up.
+///
+/// # Errors
+/// There is none, or it is about another one.
+pub fn abort<T>(pending: &mut Option<Pending<T>>, name: &str) -> Result<String, String> {
+    match pending {
+        None => Err("No ongoing transaction!\n".to_owned()),
+        Some(p) if p.name != name => Err(format!(
+            "The ongoing transaction is about '{}' but you are trying to abort a transaction for '{name}'\n",
+            p.name
+        )),
+        _ => {
+            *pending = None;
+            Ok(format!("Transaction aborted for certificate '{name}'!\n"))
+        }
+    }
+}
+
+/// What a payload is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Pem,
+    Key,
+    Issuer,
+    Ocsp,
+}
+
+impl Live {
+    /// Is there a certificate of this name, with something in it or not?
+    #[must_use]
+    pub fn knows(&self, name: &str) -> bool {
+        self.empty.contains(name) || self.global.store.certificates.contains_key(name)
+    }
+
+    /// `set ssl cert`: the payload becomes a part of the change. `origin` as the command names it: the file of a
+    /// certificate, or that with `.key`, `.issuer` or `.ocsp` behind it.
+    ///
+    /// # Errors
+    /// Why it cannot; nothing has changed.
+    pub fn set(&mut self, origin: &str, payload: &[u8]) -> Result<String, String> {
+        const PARTS: [(&str, Part); 3] =
+            [(".key", Part::Key), (".issuer", Part::Issuer), (".ocsp", Part::Ocsp)];
+        let of = |(end, part): &(&str, Part)| {
+            origin.strip_suffix(end).filter(|name| self.knows(name)).map(|name| (name, *part))
+        };
+        let (name, part) = match self.knows(origin) {
+            true => (origin, Part::Pem),
+            false => PARTS
+                .iter()
+                .find_map(of)
+                .ok_or("Can't replace a certificate which is not referenced by the configuration!\n")?,
+        };
+        begin(self.certificate.as_ref(), name)?;
+        let current = || self.global.store.certificates.get(name).map(|slot| Draft::of(&slot.get()));
+        let before = self.certificate.as_ref().map(|p| p.value.clone()).or_else(current);
+        let value =
+            part_of(name, part, payload, before).map_err(|e| format!("{e}\nCan't load the payload\n"))?;
+        let done = if self.certificate.is_some() { "updated" } else { "created" };
+        let name = name.to_owned();
+        let text = format!("Transaction {done} for certificate {name}!\n");
+        self.certificate = Some(Pending { name, value });
+        Ok(text)
+    }
+
+    /// `commit ssl cert`: what is in the making is put in force. The slot, for those that answer with it.
+    ///
+    /// # Errors
+    /// Why it cannot. The change goes on if it can be mended.
+    pub fn commit(&mut self, name: &str) -> Result<Arc<Slot<Certificate>>, String> {
+        let cannot = format!("Can't commit {name}!\n");
+        let Some(p) = &self.certificate else { return Err(format!("No ongoing transaction! !\n{cannot}")) };
+        begin(Some(p), name).map_err(|e| format!("{e}{cannot}"))?;
+        if p.value.key.is_none() {
+            self.certificate = None;
+            return Err(format!(
+                "Committing {name}\nunable to load SSL private key into SSL Context '{name}': there is none.\nFailed!\n"
+            ));
+        }
+        let made = p.value.finish(name).map_err(|e| format!("{e}\n{cannot}"))?;
+        self.certificate = None;
+        self.empty.remove(name);
+        Ok(match self.global.store.certificates.get(name) {
+            Some(slot) => {
+                slot.set(made);
+                slot.clone()
+            }
+            None => self.global.store.insert(name, made),
+        })
+    }
+
+    /// `set ssl ocsp-response`: the certificate that a response is about answers with it from now on.
+    ///
+    /// # Errors
+    /// It is about none of ours.
+    pub fn staple(&mut self, response: &[u8]) -> Result<(), String> {
+        let id = ocsp::about(response).ok_or("Unable to parse OCSP response.\n")?;
+        let mut found = false;
+        for slot in self.global.store.certificates.values() {
+            let current = slot.get();
+            let Some(cert) = current.key.cert.first().and_then(|c| Cert::parse(c.as_ref())) else { continue };
+            let hash = |algorithm| digest::digest(algorithm, cert.issuer);
+            let issuer = [&digest::SHA1_FOR_LEGACY_USE_ONLY, &digest::SHA256];
+            if cert.serial != id.serial || !issuer.iter().any(|a| hash(a).as_ref() == id.issuer_name_hash) {
+                continue;
+            }
+            let draft = Draft { ocsp: Some(response.to_vec()), ..Draft::of(&current) };
+            slot.set(draft.finish(&slot.name)?);
+            found = true;
+        }
+        match found {
+            true => Ok(()),
+            false => {
+                Err("OCSP single response: Certificate ID does not match any certificate or issuer.\n".into())
+            }
+        }
+    }
+
+    /// `set ssl ca-file`, `add ssl ca-file` (`more`): what is in the payload, once each.
+    ///
+    /// # Errors
+    /// Why it cannot; nothing has changed.
+    pub fn set_authorities(&mut self, name: &str, payload: &[u8], more: bool) -> Result<String, String> {
+        let Some(current) = self.global.store.authorities.get(name) else {
+            return Err("Can't replace a CA file which is not referenced by the configuration!\n".into());
+        };
+        begin(self.authorities.as_ref(), name)?;
+        let mut value = match (&self.authorities, more) {
+            (Some(p), true) => p.value.clone(),
+            (None, true) => current.get().to_vec(),
+            _ => Vec::new(),
+        };
+        let new = certificates(payload);
+        if new.is_empty() || new.iter().any(|c| Cert::parse(c.as_ref()).is_none()) {
+            return Err("Invalid payload\n".into());
+        }
+        for c in new {
+            if !value.contains(&c) {
+                value.push(c);
+            }
+        }
+        let done = if self.authorities.is_some() { "updated" } else { "created" };
+        self.authorities = Some(Pending { name: name.to_owned(), value });
+        Ok(format!("transaction {done} for CA {name}!\n"))
+    }
+
+    /// `set ssl crl-file`
+    ///
+    /// # Errors
+    /// Why it cannot; nothing has changed.
+    pub fn set_revoked(&mut self, name: &str, payload: &[u8]) -> Result<String, String> {
+        if !self.global.store.revoked.contains_key(name) {
+            return Err("Can't replace a CRL file which is not referenced by the configuration!\n".into());
+        }
+        begin(self.revoked.as_ref(), name)?;
+        let value = crls(name, payload).map_err(|_| "Invalid payload\n")?;
+        let done = if self.revoked.is_some() { "updated" } else { "created" };
+        self.revoked = Some(Pending { name: name.to_owned(), value });
+        Ok(format!("transaction {done} for CRL {name}!\n"))
+    }
+
+    /// A line that `add ssl crt-list` brings: its entries, not in force yet.
+    ///
+    /// # Errors
+    /// In HAProxy's words.
+    pub fn line(&mut self, list: &str, text: &str) -> Result<(Line, Vec<Entry>), String> {
+        let Some(lines) = self.global.store.lists.get(list) else {
+            return Err(format!("crt-list '{list}' does not exist!"));
+        };
+        let number = lines.iter().map(|l| l.number).max().unwrap_or(0) + 1;
+        let read = crt_list::row(text).map_err(|e| format!("parsing [CLI:1]: {e}"))?;
+        let mut row: Row = read.ok_or("parsing [CLI:1]: no certificate")?;
+        row.crt = crate::settings::under(self.global.crt_base.as_deref(), &row.crt);
+        if self.empty.contains(&row.crt) {
+            return Err(format!("certificate '{}' is empty!", row.crt));
+        }
+        if !self.global.store.certificates.contains_key(&row.crt) {
+            return Err(format!("certificate '{}' does not exist!", row.crt));
+        }
+        let origin = Origin { list: list.into(), number };
+        let mut at = At { files: &Closed, global: &mut self.global };
+        let entries = crt_list::entries(&mut at, &row, "CLI:1", origin)?;
+        Ok((Line { number, row }, entries))
+    }
+}
+
+/// A certificate in the making with another part.
+fn part_of(name: &str, part: Part, payload: &[u8], before: Option<Draft>) -> Result<Draft, String> {
+    if part == Part::Pem {
+        let new = Draft::read(name, &Parts { pem: payload.to_vec(), ..Parts::default() })?;
+        new.check(name)?;
+        return Ok(match before {
+            Some(old) => Draft { issuer: old.issuer, ocsp: None, ..new },
+            None => new,
+        });
+    }
+    let Some(mut draft) = before else {
+        return Err(format!("unable to load certificate from file '{name}': there is none yet."));
+    };
+    match part {
+        Part::Key => {
+            let key = key_of(name, payload)?;
+            draft.key = Some(key.ok_or_else(|| format!("unable to load private key from file '{name}'."))?);
+        }
+        Part::Issuer => {
+            let issuer = certificates(payload).into_iter().next();
+            draft.issuer = Some(issuer.ok_or_else(|| format!("unable to load issuer from file '{name}'."))?);
+        }
+        _ => {
+            let der = base64(payload).filter(|der| !der.is_empty());
+            draft.ocsp = Some(der.ok_or("unable to decode the OCSP response, it is no base64.")?);
+        }
+    }
+    Ok(draft)
+}
+
+/// Decodes base64, with line ends in it or not.
+#[must_use]
+pub fn base64(text: &[u8]) -> Option<Vec<u8>> {
+    let one: String = std::str::from_utf8(text).ok()?.split_ascii_whitespace().collect();
+    crate::tickets::base64(&one)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_is_read_as_written() {
+        assert_eq!(base64(b"TU5P\n"), Some(b"MNO".to_vec()));
+        assert_eq!(base64(b"/w=="), Some(vec![0xff]));
+        assert_eq!(base64(b"x!"), None);
+    }
+
+    #[test]
+    fn one_change_at_a_time() {
+        let mut pending = Some(Pending { name: "a".to_owned(), value: () });
+        assert!(begin(pending.as_ref(), "a").is_ok());
+        assert!(begin(pending.as_ref(), "b").unwrap_err().contains("'a' but you are trying to set 'b'"));
+        assert!(abort(&mut pending, "b").is_err());
+        assert!(abort(&mut pending, "a").is_ok());
+        assert_eq!(abort(&mut pending, "a").unwrap_err(), "No ongoing transaction!\n");
+    }
+
+    #[test]
+    fn what_the_configuration_does_not_name_cannot_be_set() {
+        let mut live = Live::default();
+        assert!(live.set("x.pem", b"").unwrap_err().contains("not referenced"));
+        assert!(live.set("x.pem.key", b"").unwrap_err().contains("not referenced"));
+        live.empty.insert("x.pem".to_owned());
+        assert!(live.set("x.pem", b"xx").unwrap_err().contains("no start line.\nCan't load the payload"));
+        assert!(live.commit("x.pem").unwrap_err().starts_with("No ongoing transaction! !"));
+        assert!(live.line("list", "x.pem").unwrap_err().contains("does not exist"));
+    }
+}
