@@ -192,10 +192,10 @@ impl Live {
     /// # Errors
     /// Why it cannot; nothing has changed.
     pub fn set_authorities(&mut self, name: &str, payload: &[u8], more: bool) -> Result<String, String> {
+        begin(self.authorities.as_ref(), name)?;
         let Some(current) = self.global.store.authorities.get(name) else {
             return Err("Can't replace a CA file which is not referenced by the configuration!\n".into());
         };
-        begin(self.authorities.as_ref(), name)?;
         let mut value = match (&self.authorities, more) {
             (Some(p), true) => p.value.clone(),
             (None, true) => current.get().to_vec(),
@@ -220,10 +220,10 @@ impl Live {
     /// # Errors
     /// Why it cannot; nothing has changed.
     pub fn set_revoked(&mut self, name: &str, payload: &[u8]) -> Result<String, String> {
+        begin(self.revoked.as_ref(), name)?;
         if !self.global.store.revoked.contains_key(name) {
             return Err("Can't replace a CRL file which is not referenced by the configuration!\n".into());
         }
-        begin(self.revoked.as_ref(), name)?;
         let value = crls(name, payload).map_err(|_| "Invalid payload\n")?;
         let done = if self.revoked.is_some() { "updated" } else { "created" };
         self.revoked = Some(Pending { name: name.to_owned(), value });
@@ -259,7 +259,6 @@ impl Live {
 fn part_of(name: &str, part: Part, payload: &[u8], before: Option<Draft>) -> Result<Draft, String> {
     if part == Part::Pem {
         let new = Draft::read(name, &Parts { pem: payload.to_vec(), ..Parts::default() })?;
-        new.check(name)?;
         return Ok(match before {
             Some(old) => Draft { issuer: old.issuer, ocsp: None, ..new },
             None => new,

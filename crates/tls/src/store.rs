@@ -183,14 +183,6 @@ impl Draft {
         Ok(Self { chain, key, issuer, ocsp: parts.ocsp.clone() })
     }
 
-    /// Do certificate and key belong together, as far as both are there?
-    ///
-    /// # Errors
-    /// In HAProxy's words.
-    pub fn check(&self, name: &str) -> Result<(), String> {
-        if self.key.is_none() { Ok(()) } else { self.finish(name).map(drop) }
-    }
-
     /// Makes the certificate.
     ///
     /// # Errors
@@ -207,7 +199,8 @@ impl Draft {
             .load_private_key(secret.clone_key())
             .map_err(|_| format!("unable to use the private key of '{name}': RSA of 2048 to 8192 bits, ECDSA P-256, P-384, P-521 and Ed25519 are supported."))?;
         let mut key = CertifiedKey::new(chain, key);
-        if key.keys_match().is_err() {
+        let own = key.cert.first().and_then(|c| Cert::parse(c.as_ref())).map(|c| c.spki);
+        if key.key.public_key().is_some_and(|public| own != Some(public.as_ref())) {
             return Err(format!("inconsistencies between private key and certificate loaded '{name}'."));
         }
         key.ocsp.clone_from(&self.ocsp);

@@ -4,9 +4,11 @@
 use super::certificates::{acceptors, name, tried};
 use crate::command::{Call, Outcome, Row};
 use crate::socket::Level;
+use portcullis_proxy::plan::Plan;
+use portcullis_tls::acceptor::Acceptor;
 use portcullis_tls::describe;
 use portcullis_tls::live;
-use portcullis_tls::settings::BindTls;
+use portcullis_tls::settings::{BindTls, Conf};
 use portcullis_tls::store::{CertificateDer, Slot};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -161,22 +163,33 @@ fn commit_authorities(call: &mut Call<'_>) -> Outcome {
         Ok(slot) => slot,
         Err(why) => return why,
     };
-    let mut dots = String::new();
-    let mut seen = acceptors(&plan);
-    for l in &plan.listeners {
-        let (Some(tls), Some(bind)) = (&l.tls, l.bind.ext.get::<BindTls>()) else { continue };
-        let Some(at) = seen.iter().position(|a| Arc::ptr_eq(a, tls)) else { continue };
-        seen.remove(at);
-        let confs = std::iter::once(&bind.conf).chain(bind.entries.iter().filter_map(|e| e.conf.as_deref()));
-        let mut trusts = confs.flat_map(|c| [&c.ca, &c.ca_verify]).flatten();
-        if trusts.any(|a| Arc::ptr_eq(a, &slot)) {
-            dots.push('.');
-            if let Err(e) = tls.rebuild(&live.global, bind) {
-                return Outcome::err(format!("Committing {name}{dots}\n{e}\nFailed!\n"));
-            }
+    let using = using(&plan, |c| [&c.ca, &c.ca_verify].into_iter().flatten().any(|a| Arc::ptr_eq(a, &slot)));
+    for (tls, bind) in &using {
+        if let Err(e) = tls.rebuild(&live.global, bind) {
+            return Outcome::err(format!("Committing {name}\n{e}\nFailed!\n"));
         }
     }
-    Outcome::Text(format!("Committing {name}{dots}\nSuccess!\n").into_bytes())
+    committed(&name, using.len())
+}
+
+fn committed(name: &str, instances: usize) -> Outcome {
+    Outcome::Text(format!("Committing {name}{}\nSuccess!\n", ".".repeat(instances)).into_bytes())
+}
+
+/// The listeners of whose options one is like that.
+fn using(plan: &Plan, like: impl Fn(&Conf) -> bool) -> Vec<(&Acceptor, &BindTls)> {
+    let mut left = acceptors(plan);
+    let mut found = Vec::new();
+    for l in &plan.listeners {
+        let (Some(tls), Some(bind)) = (&l.tls, l.bind.ext.get::<BindTls>()) else { continue };
+        let Some(at) = left.iter().position(|a| Arc::ptr_eq(a, tls)) else { continue };
+        left.remove(at);
+        let lines = bind.entries.iter().filter_map(|e| e.conf.as_deref());
+        if std::iter::once(&bind.conf).chain(lines).any(&like) {
+            found.push((&**tls, bind));
+        }
+    }
+    found
 }
 
 fn commit_revoked(call: &mut Call<'_>) -> Outcome {
@@ -184,9 +197,13 @@ fn commit_revoked(call: &mut Call<'_>) -> Outcome {
         Ok(name) => name,
         Err(missing) => return missing,
     };
+    let plan = call.admin.plan();
     let live = &mut *call.admin.tls.lock();
     match commit(&mut live.revoked, &live.global.store.revoked, &name) {
-        Ok(_) => Outcome::Text(format!("Committing {name}\nSuccess!\n").into_bytes()),
+        Ok(slot) => {
+            let using = using(&plan, |c| c.crl.as_ref().is_some_and(|r| Arc::ptr_eq(r, &slot)));
+            committed(&name, using.len())
+        }
         Err(why) => why,
     }
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a failure here is a failed test
 
 mod balance;
+mod certificates;
 mod command_line;
 mod config_errors;
 mod config_language;

@@ -15,7 +15,7 @@ defaults
   timeout server 30s
 ";
 
-fn openssl(dir: &Path, args: &str) {
+pub fn openssl(dir: &Path, args: &str) {
     let out = Command::new("openssl").args(args.split_whitespace()).current_dir(dir).output().unwrap();
     assert!(out.status.success(), "openssl {args}: {}", String::from_utf8_lossy(&out.stderr));
 }
@@ -26,7 +26,7 @@ fn key(dir: &Path, name: &str, rsa: bool) {
 }
 
 /// A certificate that signs itself, with its key, as `NAME.pem`.
-fn own(w: &World, name: &str, rsa: bool, names: &str) {
+pub fn own(w: &World, name: &str, rsa: bool, names: &str) {
     let dir = w.dir();
     key(dir, name, rsa);
     openssl(
@@ -45,7 +45,7 @@ fn join(dir: &Path, name: &str) {
 }
 
 /// A certificate of the authority `ca`, as `NAME.pem`.
-fn signed(w: &World, name: &str, days: &str) {
+pub fn signed(w: &World, name: &str, days: &str) {
     let dir = w.dir();
     key(dir, name, false);
     openssl(dir, &format!("req -new -key {name}.key -out {name}.csr -subj /C=FR/O=Portcullis/CN={name}"));
@@ -76,7 +76,7 @@ fn fetch(w: &mut World, port: &str, args: &str) -> String {
     String::from_utf8_lossy(&out.stdout).replace('\r', "").trim_end().to_owned()
 }
 
-fn show(w: &mut World, port: &str, args: &str) {
+pub fn show(w: &mut World, port: &str, args: &str) {
     let text = fetch(w, port, args);
     let text = if text.is_empty() { "nothing".to_owned() } else { text };
     w.note(format!("{args}: {}", text.lines().filter(|l| !l.is_empty()).collect::<Vec<_>>().join(" | ")));

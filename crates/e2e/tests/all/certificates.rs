@@ -1,0 +1,199 @@
+//! Certificates that change while the process runs (management.txt section 9.3, `set ssl cert` and its kin).
+use crate::tls::{own, show, signed};
+use portcullis_e2e::process::{PATIENCE, wait_for};
+use portcullis_e2e::{World, scenario};
+use std::io::{Read, Write};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+
+const GLOBAL: &str = "global
+  stats socket ${dir}/cli level admin
+  log 127.0.0.1:${log} local0
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 30s
+  timeout server 30s
+";
+
+fn start(w: &mut World, config: &str) {
+    w.proxy(&format!("{GLOBAL}{config}"));
+    let cli = w.dir().join("cli");
+    assert!(wait_for(PATIENCE, || cli.exists().then_some(())).is_some(), "no stats socket");
+}
+
+/// What a command answers, without what differs from key to key.
+fn ask(w: &World, command: &str) {
+    let mut s = UnixStream::connect(w.dir().join("cli")).unwrap();
+    s.set_read_timeout(Some(PATIENCE)).unwrap();
+    s.write_all(format!("{command}\n").as_bytes()).unwrap();
+    s.shutdown(Shutdown::Write).unwrap();
+    let mut answer = String::new();
+    s.read_to_string(&mut answer).unwrap();
+    w.note(format!("$ {}", w.mask(command.lines().next().unwrap())));
+    const DIFFERS: [&str; 7] = [
+        "Serial:",
+        "notBefore:",
+        "notAfter:",
+        "SHA1 FingerPrint:",
+        "Last Update:",
+        "Next Update:",
+        "Revocation Date:",
+    ];
+    let same = |l: &&str| !l.is_empty() && !DIFFERS.iter().any(|d| l.trim_start().starts_with(d));
+    for line in answer.lines().filter(same) {
+        // the last two columns of `show ssl sni` are dates; 3.5-dev5 ends the value of `alpn` with a NUL
+        let columns: Vec<&str> = line.split('\t').take(5).collect();
+        w.note(format!("| {}", w.mask(&columns.join(" ").replace('\0', " "))));
+    }
+}
+
+/// A command with the content of a file as its payload.
+fn give(w: &World, command: &str, file: &str) {
+    let text = std::fs::read_to_string(w.dir().join(file)).unwrap();
+    ask(w, &format!("{command} <<\n{text}\n"));
+}
+
+#[test]
+fn certificates_change_live() {
+    scenario("certificates/certificates_change_live", |w| {
+        own(w, "a", false, "DNS:a.test");
+        own(w, "b", false, "DNS:b.test,DNS:*.b.test");
+        own(w, "c", true, "DNS:c.test");
+        start(
+            w,
+            "frontend fe
+  bind 127.0.0.1:${one} ssl crt ${dir}/a.pem
+  http-request return status 200 hdr who %[ssl_f_s_dn]
+",
+        );
+        let dir = w.dir().display().to_string();
+        ask(w, "show ssl cert");
+        ask(w, &format!("show ssl cert {dir}/a.pem"));
+        ask(w, "show ssl cert nobody.pem");
+        show(w, "one", "-servername a.test");
+        give(w, &format!("set ssl cert {dir}/a.pem"), "b.pem");
+        ask(w, "show ssl cert");
+        ask(w, &format!("show ssl cert *{dir}/a.pem"));
+        show(w, "one", "-servername a.test");
+        ask(w, "commit ssl cert other.pem");
+        ask(w, &format!("commit ssl cert {dir}/a.pem"));
+        show(w, "one", "-servername x.b.test");
+        ask(w, "show ssl sni");
+        ask(w, &format!("commit ssl cert {dir}/a.pem"));
+        // another kind of key; first a key that is not the certificate's
+        give(w, &format!("set ssl cert {dir}/a.pem"), "c.pem");
+        give(w, &format!("set ssl cert {dir}/a.pem.key"), "b.pem");
+        ask(w, &format!("commit ssl cert {dir}/a.pem"));
+        ask(w, &format!("abort ssl cert {dir}/a.pem"));
+        give(w, &format!("set ssl cert {dir}/a.pem"), "c.pem");
+        ask(w, &format!("commit ssl cert {dir}/a.pem"));
+        show(w, "one", "-servername c.test");
+        ask(w, &format!("del ssl cert {dir}/a.pem"));
+        ask(w, "set ssl cert nobody.pem <<\nx\n");
+        ask(w, &format!("set ssl cert {dir}/a.pem <<\nx\n"));
+        ask(w, "new ssl cert fresh.pem");
+        ask(w, "new ssl cert fresh.pem");
+        ask(w, "show ssl cert fresh.pem");
+        ask(w, "del ssl cert fresh.pem");
+        ask(w, "del ssl cert fresh.pem");
+    });
+}
+
+#[test]
+fn lines_of_a_crt_list_come_and_go() {
+    scenario("certificates/lines_of_a_crt_list_come_and_go", |w| {
+        own(w, "a", false, "DNS:a.test");
+        own(w, "b", false, "DNS:b.test");
+        w.file("list", "${dir}/a.pem [alpn http/1.1] a.test\n");
+        start(
+            w,
+            "frontend fe
+  bind 127.0.0.1:${one} ssl crt-list ${dir}/list
+  http-request return status 200 hdr who \"%[ssl_f_s_dn] %[ssl_fc_protocol]\"
+",
+        );
+        let dir = w.dir().display().to_string();
+        ask(w, "show ssl crt-list");
+        ask(w, &format!("add ssl crt-list {dir}/list {dir}/new.pem"));
+        ask(w, &format!("new ssl cert {dir}/new.pem"));
+        ask(w, &format!("add ssl crt-list {dir}/list {dir}/new.pem"));
+        give(w, &format!("set ssl cert {dir}/new.pem"), "b.pem");
+        ask(w, &format!("commit ssl cert {dir}/new.pem"));
+        show(w, "one", "-servername b.test");
+        ask(w, &format!("add ssl crt-list {dir}/list {dir}/new.pem"));
+        ask(
+            w,
+            &format!(
+                "add ssl crt-list {dir}/list <<\n{dir}/new.pem [ssl-max-ver TLSv1.2] *.more.test !no.more.test\n"
+            ),
+        );
+        ask(w, &format!("add ssl crt-list {dir}/list <<\n{dir}/new.pem [nonsense x] n.test\n"));
+        ask(w, &format!("show ssl crt-list -n {dir}/list"));
+        for name in ["a.test", "b.test", "x.more.test", "no.more.test"] {
+            show(w, "one", &format!("-servername {name}"));
+        }
+        ask(w, "show ssl sni -f fe");
+        ask(w, "show ssl sni -A");
+        ask(w, &format!("show ssl cert {dir}/new.pem"));
+        ask(w, &format!("del ssl cert {dir}/new.pem"));
+        ask(w, &format!("del ssl crt-list {dir}/list {dir}/new.pem"));
+        ask(w, &format!("del ssl crt-list {dir}/list {dir}/new.pem:2"));
+        ask(w, &format!("del ssl crt-list {dir}/list {dir}/new.pem"));
+        ask(w, &format!("del ssl crt-list {dir}/list {dir}/a.pem"));
+        show(w, "one", "-servername b.test");
+        ask(w, &format!("del ssl cert {dir}/new.pem"));
+        ask(w, &format!("show ssl crt-list {dir}/list"));
+    });
+}
+
+#[test]
+fn authorities_and_revocations_change_live() {
+    scenario("certificates/authorities_and_revocations_change_live", |w| {
+        own(w, "other", false, "DNS:other");
+        own(w, "ca", false, "DNS:ca");
+        own(w, "server", false, "DNS:server.test");
+        signed(w, "me", "-days 3650");
+        w.file("crl.cnf", "[ca]\ndefault_ca=d\n[d]\ndatabase=${dir}/index\ncrlnumber=${dir}/number\ndefault_md=sha256\ndefault_crl_days=3650\n");
+        w.file("index", "");
+        w.file("number", "01\n");
+        for args in [
+            "ca -config crl.cnf -cert ca.crt -keyfile ca.key -gencrl -out good.crl",
+            "ca -config crl.cnf -cert ca.crt -keyfile ca.key -revoke me.crt",
+            "ca -config crl.cnf -cert ca.crt -keyfile ca.key -gencrl -out bad.crl",
+        ] {
+            crate::tls::openssl(w.dir(), args);
+        }
+        start(
+            w,
+            "frontend fe
+  bind 127.0.0.1:${one} ssl crt ${dir}/server.pem verify optional crt-ignore-err all ca-ignore-err all ca-file ${dir}/other.crt
+  bind 127.0.0.1:${two} ssl crt ${dir}/server.pem verify optional crt-ignore-err all ca-ignore-err all ca-file ${dir}/ca.crt crl-file ${dir}/good.crl
+  http-request return status 200 hdr verify %[ssl_c_verify]
+",
+        );
+        let dir = w.dir().display().to_string();
+        let with = "-cert me.pem -no_ticket";
+        show(w, "one", with);
+        show(w, "two", with);
+        ask(w, &format!("show ssl ca-file {dir}/other.crt"));
+        ask(w, &format!("show ssl crl-file {dir}/good.crl"));
+        give(w, &format!("add ssl ca-file {dir}/other.crt"), "ca.crt");
+        ask(w, &format!("show ssl ca-file *{dir}/other.crt:2"));
+        ask(w, &format!("commit ssl ca-file {dir}/other.crt"));
+        show(w, "one", with);
+        give(w, &format!("set ssl crl-file {dir}/good.crl"), "bad.crl");
+        ask(w, "show ssl crl-file");
+        ask(w, &format!("show ssl crl-file *{dir}/good.crl"));
+        ask(w, &format!("abort ssl crl-file {dir}/other.crl"));
+        ask(w, &format!("commit ssl crl-file {dir}/good.crl"));
+        show(w, "two", with);
+        ask(w, &format!("del ssl ca-file {dir}/other.crt"));
+        ask(w, "new ssl ca-file fresh.crt");
+        give(w, "set ssl ca-file fresh.crt", "ca.crt");
+        give(w, "set ssl ca-file older.crt", "ca.crt");
+        ask(w, "abort ssl ca-file fresh.crt");
+        ask(w, "del ssl ca-file fresh.crt");
+        ask(w, &format!("set ssl ca-file {dir}/other.crt <<\nx\n"));
+    });
+}
