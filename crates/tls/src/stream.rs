@@ -589,7 +589,7 @@ mod tests {
         let global = GlobalTls::default();
         let certificate = build("x", &Parts { pem: PEM.to_vec(), ..Parts::default() }).unwrap();
         let slot = Store::default().insert("x", certificate);
-        let entry = Entry { slot, filters: Vec::new(), conf: None, default: true };
+        let entry = Entry { slot, filters: Vec::new(), conf: None, default: true, origin: None };
         let bind = BindTls { ssl: true, entries: vec![entry], ..BindTls::default() };
         let cache = acceptor::cache(&global);
         let acceptor = acceptor::compile(&global, &bind, &cache, ("x", true), &mut |_| {}).unwrap();
