@@ -2,7 +2,7 @@
 
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::io::Errno;
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::io;
 use std::task::{Context, Poll, ready};
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
@@ -37,6 +37,8 @@ type Ready<'a> = Poll<io::Result<AsyncFdReadyGuard<'a, Number>>>;
 pub struct Watched {
     // dropped before the descriptor is closed
     registration: OnceCell<Registration>,
+    /// The reactor has not said yet whether it can be written to: one tries.
+    untold: Cell<bool>,
     fd: OwnedFd,
 }
 
@@ -52,13 +54,13 @@ impl Watched {
     /// Not on the reactor yet.
     #[must_use]
     pub fn new(fd: OwnedFd) -> Self {
-        Self { registration: OnceCell::new(), fd }
+        Self { registration: OnceCell::new(), untold: Cell::new(false), fd }
     }
 
     /// Leaves the reactor.
     #[must_use]
     pub fn into_fd(self) -> OwnedFd {
-        let Self { registration, fd } = self;
+        let Self { registration, fd, .. } = self;
         drop(registration);
         fd
     }
@@ -76,6 +78,7 @@ impl Watched {
         // SAFETY: the descriptor is this value's own and stays open and the same as long as the value lives;
         // `registration` is dropped before `fd` is closed (order of the fields, and `into_fd`).
         let new = unsafe { AsyncFd::register(Number(self.fd.as_raw_fd())) }?;
+        self.untold.set(true);
         Ok(self.registration.get_or_init(|| new))
     }
 
@@ -106,7 +109,7 @@ impl Watched {
         cx: &mut Context<'_>,
         call: impl FnMut(BorrowedFd<'_>) -> rustix::io::Result<Done<T>>,
     ) -> Poll<io::Result<T>> {
-        self.run(cx, Registration::poll_read_ready, call)
+        self.run(|registration| Some(registration.poll_read_ready(cx)), call)
     }
 
     /// Runs a write-like system call, now and when the system may take something.
@@ -118,19 +121,30 @@ impl Watched {
         cx: &mut Context<'_>,
         call: impl FnMut(BorrowedFd<'_>) -> rustix::io::Result<Done<T>>,
     ) -> Poll<io::Result<T>> {
-        self.run(cx, Registration::poll_write_ready, call)
+        let mut tried = false;
+        let ready = |registration| match Registration::poll_write_ready(registration, cx) {
+            Poll::Pending if self.untold.replace(false) => {
+                tried = true;
+                None
+            }
+            told => Some(told),
+        };
+        let done = self.run(ready, call);
+        // the next one tries, too, as long as the system takes all and nothing is known
+        self.untold.set(tried && done.is_ready());
+        done
     }
 
+    /// Runs a system call when `ready` lets it; `None`: the reactor does not know yet, but will wake.
     #[inline]
-    fn run<T>(
-        &self,
-        cx: &mut Context<'_>,
-        ready: impl for<'a, 'b, 'c> Fn(&'a Registration, &'b mut Context<'c>) -> Ready<'a>,
+    fn run<'w, T>(
+        &'w self,
+        mut ready: impl FnMut(&'w Registration) -> Option<Ready<'w>>,
         mut call: impl FnMut(BorrowedFd<'_>) -> rustix::io::Result<Done<T>>,
     ) -> Poll<io::Result<T>> {
         loop {
-            let mut guard = match self.registration.get() {
-                Some(registration) => Some(ready!(ready(registration, cx))?),
+            let mut guard = match self.registration.get().and_then(&mut ready) {
+                Some(ready) => Some(ready!(ready)?),
                 None => None,
             };
             match (call(self.fd.as_fd()), &mut guard) {

@@ -306,3 +306,38 @@ impl Conn {
         self.io.poll_write(cx, |fd| Ok(Done { value: call(fd)?, short: false }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::net::{AddressFamily, SocketFlags, SocketType};
+    use std::task::Waker;
+
+    #[test]
+    fn the_reactor_is_told_when_a_connection_is_waited_for() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+            let (ours, theirs) =
+                rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None).unwrap();
+            let conn = Conn::new(ours);
+            let mut cx = Context::from_waker(Waker::noop());
+            let mut buffer = Buffer::with_capacity(64);
+            rustix::io::write(&theirs, b"abc").unwrap();
+            assert!(matches!(conn.poll_recv(&mut cx, &mut buffer), Poll::Ready(Ok(3))));
+            assert!(!conn.is_registered(), "what is there is read without");
+            assert!(conn.poll_recv(&mut cx, &mut buffer).is_pending());
+            assert!(conn.is_registered());
+            // before the reactor has said that it can be written to
+            for _ in 0..2 {
+                assert!(matches!(conn.poll_send(&mut cx, &[IoSlice::new(b"x")], false), Poll::Ready(Ok(1))));
+            }
+            // full: then it is waited for, and found writable again
+            let much = [0u8; 1 << 16];
+            while conn.poll_send(&mut cx, &[IoSlice::new(&much)], false).is_ready() {}
+            let mut scrap = vec![0u8; 1 << 20];
+            while rustix::io::read(&theirs, &mut scrap).is_ok() {}
+            std::future::poll_fn(|cx| conn.poll_send(cx, &[IoSlice::new(b"y")], false)).await.unwrap();
+        });
+    }
+}
