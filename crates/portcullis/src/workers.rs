@@ -217,6 +217,14 @@ fn begin(opened: Opened, visited: bool) -> Result<(Running, Option<Door>), Strin
             .map_err(|e| format!("[haproxy.main()] Cannot run external checks : {e}"))?;
         process.set_programs(office);
     }
+    if model
+        .ext
+        .get::<portcullis_sample::users::Userlists>()
+        .is_some_and(|all| all.list.iter().any(|l| l.has_hashes()))
+    {
+        portcullis_sample::work::start()
+            .map_err(|e| format!("[haproxy.main()] Cannot start the thread for hashes : {e}"))?;
+    }
     let vitals = Arc::new(portcullis_stats::Vitals::new(process.clone(), model.clone(), warnings, 0));
     process.set_statistics(vitals.clone());
     let running = start::start(&plan, process, bound, Arc::new(place))

@@ -5,6 +5,7 @@ use crate::worker::mailbox::Mail;
 use crate::worker::{Task, Worker};
 use portcullis_config::MultiQueue;
 use portcullis_config::addr::Host;
+use portcullis_sample::account;
 use portcullis_telemetry::gate::{self, Admission, Running, Shut};
 use portcullis_transport::{Conn, Millis, Peer};
 use rustix::fd::{AsFd, OwnedFd};
@@ -270,5 +271,10 @@ pub fn adopt(worker: &Rc<Worker>, accepted: Accepted) {
         portcullis_sys::socket::shrink_segments(fd.as_fd(), less.unsigned_abs());
     }
     let session = crate::session::Session::new(worker, Conn::new(fd), peer, at, listener, admission);
-    tokio::task::spawn_local(crate::session::run(session));
+    let run = crate::session::run(session);
+    if account::wanted() {
+        tokio::task::spawn_local(account::Measured::new(run));
+    } else {
+        tokio::task::spawn_local(run);
+    }
 }

@@ -85,7 +85,9 @@ impl Condition {
         let group = |g: &Vec<(bool, Arc<Acl>)>| {
             g.iter().map(|(negated, acl)| Term { negated: *negated, tests: tests(acl) }).collect()
         };
-        Program { unless: self.unless, groups: self.groups.iter().map(group).collect() }
+        let slow =
+            self.groups.iter().flatten().any(|(_, acl)| acl.tests().iter().any(|t| t.expr.fetch().slow));
+        Program { unless: self.unless, slow, groups: self.groups.iter().map(group).collect() }
     }
 }
 
@@ -118,6 +120,8 @@ impl Term {
 #[derive(Clone, Debug, Default)]
 pub struct Program {
     unless: bool,
+    /// Something in it may take longer than a worker may.
+    slow: bool,
     groups: Box<[Box<[Term]>]>,
 }
 
@@ -129,6 +133,13 @@ impl Program {
     pub fn eval(&self, scope: &Scope<'_>) -> Verdict {
         let answer = self.any(scope);
         if self.unless { !answer } else { answer }
+    }
+
+    /// May its evaluation take longer than a worker may ([`crate::work`])?
+    #[inline]
+    #[must_use]
+    pub fn slow(&self) -> bool {
+        self.slow
     }
 
     #[inline]

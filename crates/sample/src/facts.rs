@@ -407,6 +407,19 @@ pub fn set_stopping() {
     STOPPING.store(true, std::sync::atomic::Ordering::Relaxed);
 }
 
+static WORKERS: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(1);
+
+/// How many workers there are.
+#[must_use]
+pub fn workers() -> u32 {
+    WORKERS.load(std::sync::atomic::Ordering::Relaxed)
+}
+
+/// Called once before the workers begin.
+pub fn set_workers(number: u32) {
+    WORKERS.store(number, std::sync::atomic::Ordering::Relaxed);
+}
+
 thread_local! {
     static THREAD: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
 }

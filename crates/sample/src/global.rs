@@ -1,5 +1,6 @@
-//! Variables in the `global` section: `set-var`, `set-var-fmt` and the limits `tune.vars.*` (manual section 3).
+//! What the `global` section says about expressions: variables with their limits, algorithms of tokens (manual section 3).
 
+use crate::convert::jwt::decrypt;
 use crate::expr::Expr;
 use crate::facts::Facts;
 use crate::format::{Format, Options};
@@ -35,12 +36,25 @@ pub(crate) const ROWS: &[Keyword] = &[
     row("set-var-fmt", "<var-name> <fmt>", "Sets a variable of the process to a text.", |cx, line| {
         set(cx, line, "set-var-fmt");
     }),
+    row("jwt.decrypt_alg_list", "<list>", "Algorithms that encrypted tokens may use.", |cx, line| {
+        allow(cx, line, decrypt::allow_algorithms);
+    }),
+    row("jwt.decrypt_enc_list", "<list>", "Encryptions that encrypted tokens may use.", |cx, line| {
+        allow(cx, line, decrypt::allow_encryptions);
+    }),
     limit!("tune.vars.global-max-size", global, "Most bytes of all variables together."),
     limit!("tune.vars.proc-max-size", proc, "Most bytes of the process' variables and all inside."),
     limit!("tune.vars.sess-max-size", sess, "Most bytes of a session's variables and all inside."),
     limit!("tune.vars.txn-max-size", txn, "Most bytes of a transaction's variables and all inside."),
     limit!("tune.vars.reqres-max-size", reqres, "Most bytes of a request's or response's variables."),
 ];
+
+fn allow(cx: &mut Cx<'_>, line: &Line, set: fn(&str) -> Result<(), String>) {
+    let list = line.word(1).map(|w| w.str().into_owned()).unwrap_or_default();
+    if let Err(message) = set(&list) {
+        cx.alert(line.word(1), message);
+    }
+}
 
 fn limit(cx: &mut Cx<'_>, line: &Line, name: &str, to: &AtomicU64) {
     let Some(word) = line.word(1) else {

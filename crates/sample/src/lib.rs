@@ -7,6 +7,7 @@
 //! - [`format`]: log formats and everything else that takes a `<fmt>`.
 //! - [`row`]: the rows of all of that; a higher room adds its own with [`row::install`].
 
+pub mod account;
 pub mod acl;
 pub mod args;
 pub mod condition;
@@ -29,6 +30,7 @@ pub mod scope;
 pub mod users;
 pub mod value;
 pub mod vars;
+pub mod work;
 
 pub use acl::{Acl, Acls, Conflict, Reader, Test, Verdict, Warning};
 pub use condition::{Condition, Program};

@@ -72,6 +72,11 @@ pub(crate) fn here() -> String {
     CONTEXT.with_borrow(|c| format!("file '{}' line {}", c.file, c.place.line))
 }
 
+/// The line that is being parsed.
+pub(crate) fn place() -> Place {
+    CONTEXT.with_borrow(|c| c.place)
+}
+
 /// Notes a name.
 pub fn note(kind: Kind, name: &[u8], keyword: &'static str) -> Arc<OnceLock<Arc<Userlist>>> {
     let found = Arc::new(OnceLock::new());

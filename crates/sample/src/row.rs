@@ -63,6 +63,8 @@ pub struct Fetch {
     /// Depends on the scope's unchanging inputs only: two evaluations in one rule set that changes nothing give the
     /// same value.
     pub pure: bool,
+    /// It may take longer than a worker may ([`crate::work`]).
+    pub slow: bool,
     /// One sentence.
     pub help: &'static str,
     /// Judges the arguments.
@@ -81,7 +83,7 @@ impl Fetch {
         help: &'static str,
         eval: FetchFn,
     ) -> Self {
-        Self { name, args: NO_ARGS, output, needs, pure: true, help, check: None, eval }
+        Self { name, args: NO_ARGS, output, needs, pure: true, slow: false, help, check: None, eval }
     }
     /// With these arguments.
     #[must_use]
@@ -93,6 +95,12 @@ impl Fetch {
     #[must_use]
     pub const fn checked(mut self, check: CheckFn) -> Self {
         self.check = Some(check);
+        self
+    }
+    /// May take longer than a worker may.
+    #[must_use]
+    pub const fn slow(mut self) -> Self {
+        self.slow = true;
         self
     }
     /// Not the same at each evaluation.

@@ -148,7 +148,7 @@ fn ours(case: &Case, number: usize) -> String {
         return "-".into();
     }
     let format = format!("%[{}]", case.expr);
-    let options = Options::rule(Places::FE_HTTP_REQUEST);
+    let options = Options::plain(Places::FE_HTTP_REQUEST);
     let (format, _) = match Format::compile(format.as_bytes(), options, &vocabulary) {
         Ok(f) => f,
         Err(e) => return format!("?{e}"),
@@ -359,6 +359,14 @@ fn http() {
 #[test]
 fn maps() {
     run("maps.tsv", false);
+}
+#[test]
+fn tokens() {
+    run("tokens.tsv", false);
+}
+#[test]
+fn errors_and_regexes() {
+    run("errors_and_regexes.tsv", false);
 }
 #[test]
 fn conditions() {

@@ -30,6 +30,7 @@ userlist team
   user xdb password $1$saltsalt$9xy1btjgzLYfb7hivXtC//
   user sha256 password $5$saltsalt$0IyaXrmV7.sGNS6tirgqHLqX/G.FBvgkYA.lpPdS5sA
   user sha512 password $6$saltsalt$TVLlQcbpFVof5W3Yz4DTP6gRstiNuHwwTt6GLc1E5n0U0aDehy0S5knV8wiOQSpT0Y77vwPZN.Pq.H91p5hVO1
+  user yescrypt password $y$j9T$abcdefghijklmnop$3dL1LkYnZM.OVXuVdnnaKVDlLYT92dRwOzDZ5XiVCe.
   user locked
 ";
 
@@ -77,13 +78,15 @@ fn who_may_come_in() {
         w.ok("o1");
         let front = "acl known http_auth(team)\nacl g1 http_auth_group(team) G1\nacl g23 http_auth_group(team) G2 G3\nhttp-request return status 200 hdr x \"%[http_auth(team)] %[http_auth_group(team)]\" if { path /show }\nhttp-request return status 201 if { path /g1 } g1\nhttp-request return status 202 if { path /g23 } g23\nhttp-request auth realm \"a b\" if { path /realm }\nhttp-request auth unless known";
         w.proxy(&(USERS.to_owned() + &sections(front, "http-request auth if { path /back }")));
-        // tiger:pw scott:el:gato xdb:secret sha256:secret sha512:secret, then wrong ones
+        // tiger:pw scott:el:gato xdb:secret sha256:secret sha512:secret yescrypt:secret, then wrong ones
         let users = [
             "dGlnZXI6cHc=",
             "c2NvdHQ6ZWw6Z2F0bw==",
             "eGRiOnNlY3JldA==",
             "c2hhMjU2OnNlY3JldA==",
             "c2hhNTEyOnNlY3JldA==",
+            "eWVzY3J5cHQ6c2VjcmV0",
+            "eWVzY3J5cHQ6d3Jvbmc=",
             "eGRiOndyb25n",
             "bm9ib2R5Og==",
             "bG9ja2VkOg==",
@@ -98,7 +101,7 @@ fn who_may_come_in() {
         get(w, "/", "");
         get(w, "/realm", "Authorization: Basic dGlnZXI6cHc=\r\n");
         get(w, "/back", "Authorization: Basic dGlnZXI6cHc=\r\n");
-        w.logs(40);
+        w.logs(48);
     });
 }
 

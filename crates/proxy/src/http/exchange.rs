@@ -130,6 +130,7 @@ pub async fn exchange(session: &mut Session, rest: Option<Buffer>) -> After {
     let plan = worker.plan();
     let front: &ProxyPlan = &plan.proxies[session.listener.frontend];
     session.requests += 1;
+    portcullis_sample::account::begin();
     let mut x = Exchange {
         plan: &plan,
         front,
@@ -220,7 +221,12 @@ async fn story<'p>(
     }
     headers::restrict(x, x.front)?;
     filters::tell(x, session, Point::Before(Stage::Switching));
-    let back = route(x, session)?;
+    let (mut chosen, mut pending) = stages::route(x, session.worker());
+    while let Some(work) = pending {
+        Box::pin(work).await;
+        (chosen, pending) = stages::route(x, session.worker());
+    }
+    let back = routed(x, session, chosen)?;
     if x.filters.is_some() || back.filters.is_some() {
         filters::routed(x, session, back);
     }
@@ -301,10 +307,10 @@ pub fn ms(n: u64) -> i32 {
     i32::try_from(n).unwrap_or(i32::MAX)
 }
 
-/// Chooses the backend.
-fn route<'p>(x: &mut Exchange<'p>, session: &Session) -> Result<&'p ProxyPlan, Stop> {
-    let chosen = stages::route(x, session.worker()).or(x.front.default_backend);
-    match chosen.and_then(|i| x.plan.proxies.get(i)).filter(|back| !back.disabled) {
+/// Goes to the backend that `use_backend` chose, or to the default one.
+fn routed<'p>(x: &mut Exchange<'p>, session: &Session, chosen: Option<usize>) -> Result<&'p ProxyPlan, Stop> {
+    match chosen.or(x.front.default_backend).and_then(|i| x.plan.proxies.get(i)).filter(|back| !back.disabled)
+    {
         Some(back) => {
             x.back = Some(back);
             x.facts.backend_name = &back.name;

@@ -6,6 +6,7 @@ use crate::reply::{ErrorPages, Pages};
 use crate::rules::{BodyState, Cursor, Flow, RuleCx, Rules, Wait, run};
 use crate::session::Session;
 use crate::worker::{Woken, Worker};
+use portcullis_sample::work::{self, Pending};
 use portcullis_sample::{Direction, Payload, Scope};
 use portcullis_transport::Millis;
 use portcullis_transport::conn::Seen;
@@ -113,6 +114,8 @@ pub async fn rules(
             Flow::Done | Flow::Accept => return Ok(()),
             Flow::Wait(Wait::Until(t)) => wait(x, session, t, false).await?,
             Flow::Wait(Wait::Body(t)) => wait(x, session, t, true).await?,
+            Flow::Wait(Wait::Work(pending)) => pending.await,
+            Flow::Wait(Wait::Turns(n)) => yield_turns(n).await,
             Flow::Wait(Wait::Data) => {
                 wait(x, session, give_up, true).await?;
                 last_call |= x.body_state().complete || x.input.is_full();
@@ -202,6 +205,13 @@ impl Exchange<'_> {
     }
 }
 
+/// Lets others have so many turns first.
+pub async fn yield_turns(n: u8) {
+    for _ in 0..n {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// 103 responses that rules made go out at once.
 async fn send_hints(x: &mut Exchange<'_>, session: &Session) -> Result<(), Stop> {
     for head in std::mem::take(&mut x.effects.hints) {
@@ -277,18 +287,20 @@ pub async fn buffer_body(x: &mut Exchange<'_>, session: &Session) -> Result<(), 
     }
 }
 
-/// Which backend `use_backend` chooses.
-#[must_use]
-pub fn route(x: &mut Exchange<'_>, worker: &Worker) -> Option<usize> {
-    let sets = x.front.rules.as_deref()?;
+/// Which backend `use_backend` chooses; or what must be waited for before it is asked again.
+pub fn route(x: &mut Exchange<'_>, worker: &Worker) -> (Option<usize>, Option<Pending>) {
+    let Some(sets) = x.front.rules.as_deref() else { return (None, None) };
     let plan = x.plan;
     let cx = x.rule_cx(worker, Direction::Request, true);
     let scope: Scope<'_> = cx.scope();
-    sets.use_backend.choose(
-        &scope,
-        |name| plan.backends.get(name).copied(),
-        |i| plan.proxies.get(i).is_some_and(|p| !p.disabled),
-    )
+    let choose = || {
+        sets.use_backend.choose(
+            &scope,
+            |name| plan.backends.get(name).copied(),
+            |i| plan.proxies.get(i).is_some_and(|p| !p.disabled),
+        )
+    };
+    if sets.use_backend.slow { work::waiting(choose) } else { (choose(), None) }
 }
 
 /// An empty buffer in place of one that is not needed while waiting.

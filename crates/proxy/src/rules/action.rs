@@ -89,6 +89,8 @@ pub enum Action {
     StrictMode(bool),
     /// `disable-l7-retry`
     DisableL7Retry,
+    /// `set-nice`: turns of the event loop that others have first.
+    Nice(u8),
     /// `pause`
     Pause(Delay),
     /// `set-timeout`

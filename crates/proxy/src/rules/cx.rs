@@ -7,6 +7,7 @@ use crate::reply::{Answer, Pages};
 use crate::worker::Worker;
 use portcullis_message::Head;
 use portcullis_sample::RequestLine;
+use portcullis_sample::work::Pending;
 use portcullis_transport::clock::Millis;
 use std::any::Any;
 use std::cell::RefCell;
@@ -141,7 +142,7 @@ fn message(head: Option<&Head>, pending: bool) -> Message<'_> {
 }
 
 /// What a suspended rule waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Wait {
     /// More bytes in the set's direction, or `last_call` (`inspect-delay`).
     Data,
@@ -149,6 +150,10 @@ pub enum Wait {
     Body(Millis),
     /// This time.
     Until(Millis),
+    /// What another thread finds out.
+    Work(Pending),
+    /// Others have so many turns of the event loop first.
+    Turns(u8),
 }
 
 /// How running a rule set ended.

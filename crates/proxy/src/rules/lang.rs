@@ -390,12 +390,11 @@ impl Expr {
     }
 }
 
-/// Start and end of a match and of its groups.
-pub type Groups = [Option<(usize, usize)>; 10];
+pub use portcullis_sample::pattern::regex::Groups;
 
 /// A regular expression over bytes.
 #[derive(Clone, Debug)]
-pub struct Regex(regex::bytes::Regex);
+pub struct Regex(portcullis_sample::pattern::Regex);
 
 impl Regex {
     /// Compiles it.
@@ -403,7 +402,7 @@ impl Regex {
     /// # Errors
     /// 3.5's message.
     pub fn new(text: &[u8]) -> Result<Self, String> {
-        portcullis_sample::pattern::regex(text, false).map(Self)
+        portcullis_sample::pattern::Regex::new(text, false).map(Self)
     }
     /// Does it match anywhere?
     #[must_use]
@@ -413,11 +412,6 @@ impl Regex {
     /// The first match and its groups.
     #[must_use]
     pub fn groups(&self, text: &[u8]) -> Option<Groups> {
-        let found = self.0.captures(text)?;
-        let mut groups = Groups::default();
-        for (slot, group) in groups.iter_mut().zip(found.iter()) {
-            *slot = group.map(|g| (g.start(), g.end()));
-        }
-        Some(groups)
+        self.0.groups_at(text, 0)
     }
 }

@@ -6,6 +6,12 @@ use portcullis_sample::users::Userlists;
 
 /// Finds what names name, and complains about those that name nothing.
 pub fn check(model: &mut Model, diags: &mut Diagnostics) {
+    for (place, text) in portcullis_sample::pattern::regex::take_backtracking() {
+        let message = format!(
+            "regex '{text}' needs backtracking; it is matched by PCRE2, and not at all where that takes too many steps."
+        );
+        diags.add(Severity::Notice, Some(place), message);
+    }
     let lists = model.ext.entry::<Userlists>().list.clone();
     for seen in names::take() {
         let wrong = match seen.kind {

@@ -10,12 +10,15 @@ pub struct Routes {
     /// In source order.
     pub list: Vec<UseBackend>,
     jumps: Jumps,
+    /// Some condition may take longer than a worker may.
+    pub slow: bool,
 }
 
 impl Routes {
     /// Compiles conditions; everything has been read.
     pub(super) fn compile(&mut self) {
         self.jumps = Jumps::of(self.list.iter().map(|r| r.condition.as_deref()));
+        self.slow = self.list.iter().filter_map(|r| r.condition.as_ref()).any(|c| c.program().slow());
     }
 
     /// None?

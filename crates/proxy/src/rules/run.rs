@@ -7,6 +7,7 @@ use super::rewrite;
 use super::sets::Rules;
 use crate::reply::{Answer, codes};
 use portcullis_message::{Head, Version};
+use portcullis_sample::work;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -33,7 +34,18 @@ pub fn run(rules: &Rules, cursor: &mut Cursor, cx: &mut RuleCx<'_, '_>) -> Flow 
             cx.effects.hints.extend(hint.take());
         }
         if !cursor.entered {
-            match rule.condition.as_ref().map_or(Verdict::True, |c| c.eval(&cx.scope())) {
+            let verdict = match &rule.condition {
+                None => Verdict::True,
+                Some(condition) if condition.program().slow() => {
+                    let (verdict, pending) = work::waiting(|| condition.eval(&cx.scope()));
+                    if let Some(pending) = pending {
+                        break Flow::Wait(Wait::Work(pending));
+                    }
+                    verdict
+                }
+                Some(condition) => condition.eval(&cx.scope()),
+            };
+            match verdict {
                 Verdict::True => {}
                 Verdict::NotYet if cx.inspecting && !cx.last_call => break Flow::Wait(Wait::Data),
                 Verdict::False | Verdict::NotYet => {
@@ -124,6 +136,11 @@ fn execute(action: &Action, cursor: &mut Cursor, cx: &mut RuleCx<'_, '_>, hint: 
             cx.effects.no_l7_retry = true;
             Step::Next
         }
+        Action::Nice(turns) if *turns > 0 && !cursor.entered => {
+            cursor.entered = true;
+            Step::End(Flow::Wait(Wait::Turns(*turns)))
+        }
+        Action::Nice(_) => Step::Next,
         Action::Pause(delay) => pause(delay, cursor, cx),
         Action::SetTimeout(which, delay) => {
             if let Some(time) = evaluate(delay, cx) {

@@ -127,7 +127,7 @@ pub const ACTIONS: &[ActionRow] = &[
         CONTENT.union(REQ_RES),
         "<nice>",
         "Changes the priority of the stream's processing.",
-        NotYet("scheduling priorities"),
+        Yes(actions::set_nice),
     ),
     row(
         "switch-mode",

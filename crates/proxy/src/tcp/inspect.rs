@@ -107,6 +107,11 @@ impl Inspect for ResponseRules<'_, '_> {
             self.again = match flow {
                 Flow::Done | Flow::Accept => return Poll::Ready(Ok(())),
                 Flow::Wait(Wait::Data) => self.give_up,
+                Flow::Wait(Wait::Turns(_) | Wait::Work(_)) => {
+                    cx.waker().wake_by_ref();
+                    self.looked_at = None;
+                    return Poll::Pending;
+                }
                 Flow::Wait(Wait::Until(t) | Wait::Body(t)) => t,
                 Flow::Close => return Poll::Ready(Err(Ruling::Close)),
                 _ if vanishes => return Poll::Ready(Err(Ruling::Vanish)),

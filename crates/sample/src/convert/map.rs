@@ -77,15 +77,15 @@ fn check(args: &mut Args, method: Method, output: Output) -> Result<(), String> 
 /// The value with `\1` and the like replaced by what the regex's groups matched.
 fn with_groups(text: &[u8], patterns: &Patterns, index: u32, value: &[u8]) -> Vec<u8> {
     let Set::Regexes(list) = &patterns.set else { return value.to_vec() };
-    let found = list.iter().find(|r| r.1 == index).and_then(|r| r.0.captures(text));
+    let found = list.iter().find(|r| r.1 == index).and_then(|r| r.0.groups_at(text, 0));
     let mut out = Vec::with_capacity(value.len());
     let mut bytes = value.iter();
     while let Some(b) = bytes.next() {
         match (b, bytes.as_slice().first()) {
             (b'\\', Some(d)) if d.is_ascii_digit() => {
                 bytes.next();
-                let group = found.as_ref().and_then(|f| f.get(usize::from(d - b'0')));
-                out.extend_from_slice(group.map_or(&[], |g| g.as_bytes()));
+                let group = found.as_ref().and_then(|f| *f.get(usize::from(d - b'0'))?);
+                out.extend_from_slice(group.and_then(|(from, to)| text.get(from..to)).unwrap_or(&[]));
             }
             (b'\\', Some(other)) => {
                 bytes.next();

@@ -7,7 +7,7 @@ mod forwarded;
 mod frame;
 pub mod hash;
 mod json;
-mod jwt;
+pub(crate) mod jwt;
 mod map;
 mod mqtt;
 mod numbers;
@@ -15,6 +15,7 @@ mod protobuf;
 mod text;
 mod time;
 pub mod vars;
+mod x509;
 
 use crate::row::{Convert, SampleRows};
 use crate::value::{Bytes, Value};
@@ -24,7 +25,7 @@ const fn of(converters: &'static [Convert]) -> SampleRows {
 }
 
 /// Rows.
-pub const ROWS: [SampleRows; 15] = [
+pub const ROWS: [SampleRows; 17] = [
     of(bytes::ROWS),
     of(crypto::ROWS),
     of(fix::ROWS),
@@ -33,6 +34,7 @@ pub const ROWS: [SampleRows; 15] = [
     of(hash::ROWS),
     of(json::ROWS),
     of(jwt::ROWS),
+    of(jwt::decrypt::ROWS),
     of(map::ROWS),
     of(mqtt::ROWS),
     of(numbers::ROWS),
@@ -40,6 +42,7 @@ pub const ROWS: [SampleRows; 15] = [
     of(text::ROWS),
     of(time::ROWS),
     of(vars::ROWS),
+    of(x509::ROWS),
 ];
 
 /// The bytes of a value that was cast to a string or a block.

@@ -312,7 +312,7 @@ const DELIMITER: &str = "Delimiter must be either exactly 1 character, or 0xHH f
 
 /// `s/regex/text/flags`
 struct Substitution {
-    regex: regex::bytes::Regex,
+    regex: crate::pattern::Regex,
     /// Plain bytes, and numbers of groups.
     parts: Vec<Result<Vec<u8>, usize>>,
     all: bool,
@@ -323,17 +323,20 @@ impl Substitution {
         let mut out = Vec::new();
         let mut end = 0;
         // behind a match of something, an empty one may follow at once
-        while let Some(found) = self.regex.captures_at(&b, end) {
-            let Some(whole) = found.get(0) else { break };
-            out.extend_from_slice(b.get(end..whole.start()).unwrap_or(&[]));
+        while let Some(groups) = self.regex.groups_at(&b, end) {
+            let [Some(whole), ..] = groups else { break };
+            out.extend_from_slice(b.get(end..whole.0).unwrap_or(&[]));
             for part in &self.parts {
                 match part {
                     Ok(text) => out.extend_from_slice(text),
-                    Err(n) => out.extend_from_slice(found.get(*n).map_or(&[][..], |g| g.as_bytes())),
+                    Err(n) => {
+                        let group = groups.get(*n).copied().flatten().and_then(|(from, to)| b.get(from..to));
+                        out.extend_from_slice(group.unwrap_or(&[]));
+                    }
                 }
             }
-            end = whole.end();
-            if whole.is_empty() {
+            end = whole.1;
+            if whole.0 == whole.1 {
                 out.extend(b.get(end));
                 end += 1;
             }
@@ -387,7 +390,7 @@ fn check_regsub(args: &mut Args) -> Result<(), String> {
         return Err(format!("invalid regex flag '{}', only 'i' and 'g' are supported", char::from(*bad)));
     }
     let made = Substitution {
-        regex: crate::pattern::regex(args.text(0), flags.contains(&b'i'))?,
+        regex: crate::pattern::Regex::new(args.text(0), flags.contains(&b'i'))?,
         parts: replacement(args.text(1)),
         all: flags.contains(&b'g'),
     };

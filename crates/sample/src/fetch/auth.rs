@@ -80,7 +80,10 @@ fn authenticated<'s>(
     let (Some(list), Some((user, password))) = (a.made::<List>(0).and_then(List::get), basic(head)) else {
         return Sample::Missing;
     };
-    f(list.authenticate(&user, &password))
+    match list.authenticate(&user, &password) {
+        Some(user) => f(user),
+        None => Sample::NotYet,
+    }
 }
 
 /// The user; conditions see the user's groups, one after the other.
@@ -106,7 +109,8 @@ pub const ROWS: SampleRows = SampleRows {
             authenticated(a, s, |user| Value::Bool(user.is_some()).into())
         })
         .with(1, LIST)
-        .checked(|a| check(a, "http_auth")),
+        .checked(|a| check(a, "http_auth"))
+        .slow(),
         Fetch::new(
             "http_auth_group",
             Type::Str,
@@ -115,7 +119,8 @@ pub const ROWS: SampleRows = SampleRows {
             group,
         )
         .with(1, LIST)
-        .checked(|a| check(a, "http_auth_group")),
+        .checked(|a| check(a, "http_auth_group"))
+        .slow(),
         Fetch::new("http_auth_type", Type::Str, REQUEST, "Scheme of the client's authorization.", scheme),
         Fetch::new("http_auth_user", Type::Str, REQUEST, "User of the Basic scheme.", |_, s, _| {
             with(s, |h| basic(h).map(|(user, _)| Cow::Owned(user)))

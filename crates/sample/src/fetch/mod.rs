@@ -6,6 +6,7 @@ pub mod bytes;
 pub mod connection;
 pub mod constant;
 mod cookies;
+mod costs;
 mod distcc;
 mod hello;
 pub mod http;
@@ -37,10 +38,11 @@ macro_rules! derived {
 }
 
 /// Rows.
-pub const ROWS: [SampleRows; 23] = [
+pub const ROWS: [SampleRows; 24] = [
     constant::ROWS,
     acls::ROWS,
     cookies::ROWS,
+    costs::ROWS,
     distcc::ROWS,
     link::ROWS[0],
     link::ROWS[1],

@@ -3,16 +3,17 @@
 mod ints;
 mod nets;
 mod parts;
+pub mod regex;
 pub mod shared;
 mod strings;
 
 pub use ints::Ints;
 pub use nets::Nets;
 pub use parts::{Part, Parts};
+pub use regex::Regex;
 pub use strings::StrTable;
 
 use crate::value::{Type, Value};
-use regex::bytes::{Regex, RegexBuilder};
 
 /// A matching method (`-m`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -209,7 +210,7 @@ impl Patterns {
                 }
             }
             Set::Parts(parts) => parts.add(text, fold, index),
-            Set::Regexes(list) => list.push((regex(text, fold)?, index)),
+            Set::Regexes(list) => list.push((Regex::new(text, fold)?, index)),
         }
         self.count += 1;
         Ok(())
@@ -292,25 +293,6 @@ pub(crate) fn unhex(text: &[u8]) -> Result<Vec<u8>, String> {
             .ok_or_else(|| format!("an hex digit is expected (found '{}')", char::from(b)))
     };
     text.chunks_exact(2).map(|pair| Ok(digit(pair[0])? << 4 | digit(pair[1])?)).collect()
-}
-
-/// A regular expression over bytes, in linear time.
-///
-/// # Errors
-/// What is wrong with it, in HAProxy's frame.
-pub fn regex(text: &[u8], fold: bool) -> Result<Regex, String> {
-    let shown = String::from_utf8_lossy(text);
-    RegexBuilder::new(&shown)
-        .case_insensitive(fold)
-        .unicode(false)
-        .size_limit(16 << 20)
-        .build()
-        .map_err(|e| format!("regex '{shown}' is invalid (error={})", first_line(&e)))
-}
-
-fn first_line(e: &regex::Error) -> String {
-    let text = e.to_string();
-    text.lines().last().unwrap_or("").trim_start_matches("error: ").to_string()
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! The `userlist` section.
 
-use super::{Group, Password, User, Userlist, Userlists};
-use parking_lot::Mutex;
+use super::{Crypt, Group, Password, User, Userlist, Userlists};
 use portcullis_config::{Cx, Diagnostics, Does, Keyword, Line, Model, Place, Sections, Severity};
 use std::sync::Arc;
 
@@ -130,11 +129,6 @@ fn user(cx: &mut Cx<'_>, line: &Line) {
         at += 2;
     }
     draft.users.push((name, password, groups));
-    if let Some((false, hash)) = draft.users.last().and_then(|u| u.1.as_ref())
-        && hash.starts_with("$y$")
-    {
-        cx.alert(line.word(3), "password hash 'yescrypt' is not supported yet");
-    }
 }
 
 /// Puts users and groups together.
@@ -175,7 +169,7 @@ fn finish(draft: Draft) -> Result<Userlist, (Place, String)> {
         password: match password {
             None => Password::None,
             Some((true, plain)) => Password::Plain(plain.as_bytes().into()),
-            Some((false, hash)) => Password::Crypt { hash: hash.clone(), known: Mutex::default() },
+            Some((false, hash)) => Password::Crypt(Arc::new(Crypt::new(hash.clone()))),
         },
         groups: member(name, groups),
     });

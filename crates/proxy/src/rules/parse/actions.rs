@@ -206,6 +206,14 @@ pub fn set_log_level(p: P<'_, '_, '_, '_>, _: Sets) -> Outcome {
     done(Action::SetLogLevel(u8::try_from(level).ok()))
 }
 
+/// `set-nice <nice>`: the nicer, the more turns of the event loop others have first; those below 0 are never behind.
+pub fn set_nice(p: P<'_, '_, '_, '_>, _: Sets) -> Outcome {
+    let word = p.want("expects exactly 1 argument (integer value)")?;
+    let (nice, _) = portcullis_config::rows::value::leading(&word.text);
+    let turns = u64::try_from(nice.clamp(0, 1024)).unwrap_or(0).div_ceil(128);
+    done(Action::Nice(u8::try_from(turns).unwrap_or(0)))
+}
+
 /// `strict-mode`
 pub fn strict_mode(p: P<'_, '_, '_, '_>, _: Sets) -> Outcome {
     let word = p.want("expects exactly 1 arguments")?;

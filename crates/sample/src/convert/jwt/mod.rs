@@ -1,7 +1,10 @@
-//! JSON Web Tokens (RFC 7515): their parts, and their signatures.
+//! JSON Web Tokens: their parts and their signatures (RFC 7515); what is encrypted, `decrypt` opens.
+
+pub mod decrypt;
+mod keys;
 
 use super::bytes;
-use super::bytes::{STANDARD, URL, decode};
+use super::bytes::{URL, decode};
 use super::crypto::Algorithm;
 use super::json::{Query, check_query};
 use crate::args::{Arg, ArgKind, Args};
@@ -11,10 +14,9 @@ use crate::value::{Sample, Type, Value};
 use aws_lc_rs::digest as lc;
 use aws_lc_rs::signature::{self as sig, UnparsedPublicKey, VerificationAlgorithm};
 use std::borrow::Cow;
-use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, RwLock};
 
 const INVALID_TOKEN: i64 = -3;
+const UNMANAGED: i64 = -2;
 const UNKNOWN_KEY: i64 = -5;
 
 /// How a token is signed.
@@ -45,22 +47,6 @@ fn algorithm(name: &[u8]) -> Option<Signed> {
     })
 }
 
-/// Public keys by the path under which the configuration names them, as DER.
-static KEYS: LazyLock<RwLock<Keys>> = LazyLock::new(RwLock::default);
-type Keys = HashMap<Vec<u8>, Arc<[u8]>>;
-
-/// The DER inside PEM: `BEGIN PUBLIC KEY` or `BEGIN RSA PUBLIC KEY`.
-fn pem(text: &[u8]) -> Option<Vec<u8>> {
-    let text = String::from_utf8_lossy(text);
-    let begin = ["-----BEGIN PUBLIC KEY-----", "-----BEGIN RSA PUBLIC KEY-----"]
-        .iter()
-        .find_map(|b| text.find(b).map(|i| i + b.len()))?;
-    let body = text.get(begin..)?;
-    let body = body.get(..body.find("-----END")?)?;
-    let body: Vec<u8> = body.bytes().filter(|b| !b.is_ascii_whitespace()).collect();
-    decode(STANDARD, true, &body)
-}
-
 fn check_verify(args: &mut Args) -> Result<(), String> {
     args.maybe_var(0);
     args.maybe_var(1);
@@ -74,25 +60,45 @@ fn check_verify(args: &mut Args) -> Result<(), String> {
     }
     let secret = named && name.starts_with(b"HS");
     if args.var(1).is_none() && !secret {
-        let path = args.text(1).to_vec();
-        match crate::files::read(&path).ok().and_then(|t| pem(&t)) {
-            Some(der) => {
-                if let Ok(mut keys) = KEYS.write() {
-                    keys.insert(path, der.into());
-                }
-            }
-            // with the algorithm in a variable it may be a secret
-            None if named => {
-                return Err(format!("failed to parse public key file '{}'", String::from_utf8_lossy(&path)));
-            }
-            None => {}
+        let path = args.text(1);
+        // with the algorithm in a variable it may be a secret
+        if !keys::read_public(path) && named {
+            return Err(format!("failed to parse public key file '{}'", String::from_utf8_lossy(path)));
         }
     }
     Ok(())
 }
 
+/// As [`check_verify`], for a certificate.
+fn check_certificate(args: &mut Args) -> Result<(), String> {
+    args.maybe_var(0);
+    args.maybe_var(1);
+    let name = args.text(0);
+    if args.var(0).is_none() {
+        match algorithm(name) {
+            None => return Err(format!("unknown JWT algorithm: {}", String::from_utf8_lossy(name))),
+            Some(Signed::Mac(_)) => {
+                return Err("HMAC-signed tokens can't be processed by this converter".into());
+            }
+            Some(_) => {}
+        }
+    }
+    if args.var(1).is_none() {
+        keys::read_certificate(args.text(1));
+    }
+    Ok(())
+}
+
+/// What signatures are verified with.
+enum With<'k> {
+    /// A secret, or the path of a public key.
+    Key(&'k [u8]),
+    /// The path of a certificate.
+    Certificate(&'k [u8]),
+}
+
 /// 1: valid; 0: not; below: why that can't be told.
-fn verify(token: &[u8], alg: &[u8], key: &[u8]) -> i64 {
+fn verify(token: &[u8], alg: &[u8], key: &With<'_>) -> i64 {
     let Some(signed) = algorithm(alg) else { return -1 };
     let Some(dot) = token.iter().rposition(|b| *b == b'.') else { return INVALID_TOKEN };
     let (message, signature) = (token.get(..dot).unwrap_or(&[]), token.get(dot + 1..).unwrap_or(&[]));
@@ -105,6 +111,7 @@ fn verify(token: &[u8], alg: &[u8], key: &[u8]) -> i64 {
             let Some(signature) = decode(URL, false, signature).filter(|s| !s.is_empty()) else {
                 return INVALID_TOKEN;
             };
+            let With::Key(key) = key else { return UNMANAGED };
             let mac = Algorithm::Lc(a).mac(key, message);
             i64::from(aws_lc_rs::constant_time::verify_slices_are_equal(&mac, &signature).is_ok())
         }
@@ -112,17 +119,21 @@ fn verify(token: &[u8], alg: &[u8], key: &[u8]) -> i64 {
             let Some(signature) = decode(URL, false, signature).filter(|s| !s.is_empty()) else {
                 return INVALID_TOKEN;
             };
-            let Some(der) = KEYS.read().ok().and_then(|k| k.get(key).cloned()) else { return UNKNOWN_KEY };
-            i64::from(UnparsedPublicKey::new(a, &der).verify(message, &signature).is_ok())
+            let right =
+                |der: &[u8]| i64::from(UnparsedPublicKey::new(a, der).verify(message, &signature).is_ok());
+            match key {
+                With::Key(path) => keys::public(path).map_or(UNKNOWN_KEY, |der| right(&der)),
+                With::Certificate(path) => keys::certificate(path).map_or(UNKNOWN_KEY, |c| right(&c.public)),
+            }
         }
     }
 }
 
-fn verified<'s>(a: &Args, v: Value<'s>, s: &Scope<'_>) -> Sample<'s> {
+fn verified<'s>(a: &Args, v: Value<'s>, s: &Scope<'_>, with: for<'k> fn(&'k [u8]) -> With<'k>) -> Sample<'s> {
     let (Some(token), Some(alg), Some(key)) = (bytes(v), a.bytes_now(0, s), a.bytes_now(1, s)) else {
         return Sample::Missing;
     };
-    Value::Int(verify(&token, &alg, &key)).into()
+    Value::Int(verify(&token, &alg, &with(&key))).into()
 }
 
 /// A decoded part of the token, or what a query finds in it.
@@ -164,7 +175,18 @@ pub const ROWS: &[Convert] = &[
     })
     .with(0, TWO)
     .checked(check_part),
-    Convert::new("jwt_verify", Type::Bin, Type::Int, "Verifies the token's signature.", verified)
-        .with(2, TWO)
-        .checked(check_verify),
+    Convert::new("jwt_verify", Type::Bin, Type::Int, "Verifies the token's signature.", |a, v, s| {
+        verified(a, v, s, |k| With::Key(k))
+    })
+    .with(2, TWO)
+    .checked(check_verify),
+    Convert::new(
+        "jwt_verify_cert",
+        Type::Bin,
+        Type::Int,
+        "Verifies the token's signature with a certificate.",
+        |a, v, s| verified(a, v, s, |k| With::Certificate(k)),
+    )
+    .with(2, TWO)
+    .checked(check_certificate),
 ];
