@@ -10,9 +10,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, RwLock};
 
 /// Public keys by the path under which the configuration names them, as DER.
-static KEYS: LazyLock<RwLock<HashMap<Vec<u8>, Arc<[u8]>>>> = LazyLock::new(RwLock::default);
+static KEYS: LazyLock<RwLock<Named<[u8]>>> = LazyLock::new(RwLock::default);
 /// Certificates that tokens may be verified and decrypted with.
-static CERTIFICATES: LazyLock<RwLock<HashMap<Vec<u8>, Arc<Certificate>>>> = LazyLock::new(RwLock::default);
+static CERTIFICATES: LazyLock<RwLock<Named<Certificate>>> = LazyLock::new(RwLock::default);
+/// What is kept by the path under which the configuration names it.
+type Named<T> = HashMap<Vec<u8>, Arc<T>>;
 
 /// A certificate that tokens may be verified with.
 pub struct Certificate {
