@@ -6,6 +6,7 @@ mod confinement;
 mod cpus;
 mod daemon;
 mod dump;
+mod explain;
 mod keywords;
 mod limits;
 mod link;
@@ -50,6 +51,9 @@ fn main() -> ExitCode {
     let mut args = std::env::args().skip(1).peekable();
     if args.next_if(|a| a == "help").is_some() {
         return help(&args.collect::<Vec<_>>());
+    }
+    if let Some(command) = args.peek().and_then(|name| explain::command(name)) {
+        return command(&args.skip(1).collect::<Vec<_>>());
     }
     let options = match options::parse(args) {
         Ok(options) => options,

@@ -68,7 +68,7 @@ pub fn check(options: &Options) -> ExitCode {
     }
 }
 
-fn load_model(options: &Options) -> Result<Loaded, ExitCode> {
+pub(crate) fn load_model(options: &Options) -> Result<Loaded, ExitCode> {
     let loaded = load::configuration(options).map_err(failed)?;
     say::set_quiet(loaded.model.global.quiet);
     if options.cpus {
@@ -91,7 +91,7 @@ fn prepare(options: &Options, has_master: bool) -> Result<(Loaded, Option<Backgr
 }
 
 /// The plan, and the judgement on all that is known then.
-fn compile(
+pub(crate) fn compile(
     loaded: &mut Loaded,
     options: &Options,
 ) -> Result<(Arc<Plan>, Arc<Process>, limits::Limits), ExitCode> {

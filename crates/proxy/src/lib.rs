@@ -7,6 +7,7 @@ pub mod accept;
 pub mod applet;
 pub mod captured;
 pub mod check;
+pub mod explain;
 pub mod filter;
 pub mod handshake;
 pub mod http;

@@ -93,6 +93,7 @@ pub async fn run(session: &mut Session, first: Option<Buffer>) {
     let server = s.server.take();
     let heads = outcome::Heads::none(s.effects.log_level);
     outcome::finish(&mut s.facts, session, front, back, server.as_deref(), Some(&heads));
+    crate::explain::over(&s.facts);
     if let Some(b) = s.first.take() {
         worker.buffers.give(b);
     }

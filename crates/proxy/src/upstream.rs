@@ -361,6 +361,10 @@ pub async fn establish<'p>(
         };
         facts.server_name = &server.name;
         facts.server_id = server.id;
+        if crate::explain::on() {
+            crate::explain::chosen(&back.name, &server.name);
+            return Err(Failure { termination: *b"--", status: 0 });
+        }
         if wish.redirects && server.redir.is_some() {
             return Err(Failure { termination: *b"LC", status: 302 });
         }

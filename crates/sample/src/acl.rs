@@ -5,7 +5,7 @@ use crate::pattern::{Method, Patterns, Set, StrTable, shared};
 use crate::place::Places;
 use crate::row::{Cursor, Vocabulary};
 use crate::scope::Scope;
-use crate::value::Sample;
+use crate::value::{Sample, Value};
 use portcullis_config::{Files, Word};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -40,6 +40,21 @@ impl std::ops::Not for Verdict {
     }
 }
 
+/// Is told what conditions look at (`portcullis explain`). Nobody is told on the data plane: that is `()`, and costs
+/// nothing.
+pub trait Watch {
+    /// Does it want to be told?
+    const WATCHES: bool;
+    /// A test looked at this value of its sample (`None`: it has none) and said so.
+    fn value(&mut self, test: &Test, value: Option<&Value<'_>>, verdict: Verdict);
+}
+
+impl Watch for () {
+    const WATCHES: bool = false;
+    #[inline]
+    fn value(&mut self, _: &Test, _: Option<&Value<'_>>, _: Verdict) {}
+}
+
 /// One test: an expression and patterns.
 #[derive(Clone, Debug)]
 pub struct Test {
@@ -56,16 +71,31 @@ impl Test {
     #[inline]
     #[must_use]
     pub fn eval(&self, scope: &Scope<'_>) -> Verdict {
+        self.eval_watched(scope, &mut ())
+    }
+
+    /// The same, and `watch` is told of each value.
+    #[inline]
+    pub fn eval_watched<W: Watch>(&self, scope: &Scope<'_>, watch: &mut W) -> Verdict {
         let mut cursor = Cursor::each();
         loop {
             match self.expr.eval_at(scope, &mut cursor) {
                 Sample::There(v) => {
-                    if self.patterns.matches(v) {
+                    let seen = W::WATCHES.then(|| v.clone());
+                    let matches = self.patterns.matches(v);
+                    watch.value(self, seen.as_ref(), matches.into());
+                    if matches {
                         return Verdict::True;
                     }
                 }
-                Sample::Missing => return Verdict::False,
-                Sample::NotYet => return Verdict::NotYet,
+                Sample::Missing => {
+                    watch.value(self, None, Verdict::False);
+                    return Verdict::False;
+                }
+                Sample::NotYet => {
+                    watch.value(self, None, Verdict::NotYet);
+                    return Verdict::NotYet;
+                }
             }
             if !cursor.more {
                 return if cursor.grows && !scope.last_call { Verdict::NotYet } else { Verdict::False };

@@ -1,6 +1,6 @@
 //! Conditions of rules: `if`/`unless`, ACL names, `{ … }`, `!`, `or` (manual section 7.2).
 
-use crate::acl::{Acl, Acls, Conflict, Reader, Test, Verdict, Warning, conflict};
+use crate::acl::{Acl, Acls, Conflict, Reader, Test, Verdict, Warning, Watch, conflict};
 use crate::place::Places;
 use crate::scope::Scope;
 use portcullis_config::Word;
@@ -100,10 +100,10 @@ struct Term {
 
 impl Term {
     #[inline]
-    fn eval(&self, scope: &Scope<'_>) -> Verdict {
+    fn eval<W: Watch>(&self, scope: &Scope<'_>, watch: &mut W) -> Verdict {
         let mut answer = Verdict::False;
         for t in &self.tests {
-            match t.eval(scope) {
+            match t.eval_watched(scope, watch) {
                 Verdict::True => {
                     answer = Verdict::True;
                     break;
@@ -131,7 +131,13 @@ impl Program {
     #[inline]
     #[must_use]
     pub fn eval(&self, scope: &Scope<'_>) -> Verdict {
-        let answer = self.any(scope);
+        self.eval_watched(scope, &mut ())
+    }
+
+    /// The same, and `watch` is told of every value that is looked at.
+    #[inline]
+    pub fn eval_watched<W: Watch>(&self, scope: &Scope<'_>, watch: &mut W) -> Verdict {
+        let answer = self.any(scope, watch);
         if self.unless { !answer } else { answer }
     }
 
@@ -143,12 +149,12 @@ impl Program {
     }
 
     #[inline]
-    fn any(&self, scope: &Scope<'_>) -> Verdict {
+    fn any<W: Watch>(&self, scope: &Scope<'_>, watch: &mut W) -> Verdict {
         let mut answer = Verdict::False;
         for group in &self.groups {
             let mut all = Verdict::True;
             for term in group {
-                match term.eval(scope) {
+                match term.eval(scope, watch) {
                     Verdict::True => {}
                     Verdict::False => {
                         all = Verdict::False;

@@ -32,7 +32,7 @@ pub mod value;
 pub mod vars;
 pub mod work;
 
-pub use acl::{Acl, Acls, Conflict, Reader, Test, Verdict, Warning};
+pub use acl::{Acl, Acls, Conflict, Reader, Test, Verdict, Warning, Watch};
 pub use condition::{Condition, Program};
 pub use expr::{Expr, ExprError};
 pub use facts::{Captured, Facts, ServerSide, Socket, Timeout, Timers};

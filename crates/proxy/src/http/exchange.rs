@@ -169,6 +169,7 @@ pub async fn exchange(session: &mut Session, rest: Option<Buffer>) -> After {
         chain.borrow_mut().stop(&worker);
     }
     session.vars.take_from(&x.facts.vars.session);
+    crate::explain::over(&x.facts);
     let rest = (x.keep && !x.body_done).then(|| x.rest.take().unwrap_or_else(|| x.body()));
     match (finish(x, session), rest) {
         (After::Keep(input), Some(body)) => {
@@ -185,6 +186,7 @@ async fn story<'p>(
     held: &mut Option<portcullis_telemetry::gauge::Held>,
 ) -> Result<(), Stop> {
     request::read(x, session).await?;
+    crate::explain::received(&x.scratch.request, x.front);
     let stream = crate::worker::slots::Stream {
         plan: x.plan.clone(),
         began: x.began,
@@ -403,6 +405,10 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
         let Established { upstream, slot, server, reused } = match found {
             Ok(found) => found,
             Err(f) if f.termination == *b"LC" => return Err(x.redirected(back)),
+            Err(_) if crate::explain::on() => {
+                let chosen = crate::explain::server(&x.scratch.request, &back.name);
+                return Err(Stop::applet(chosen));
+            }
             Err(f) => return Err(Stop::new(&f.termination, f.status)),
         };
         x.facts.srvconn = slot.server().sessions.get();

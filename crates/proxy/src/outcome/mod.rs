@@ -223,6 +223,13 @@ fn log_at(
     let bad = never_a_request(facts);
     let format = formats.error.as_ref().filter(|_| bad).or(formats.log.as_ref());
     let step = if bad { Steps::ERROR } else { step };
+    if crate::explain::on() {
+        crate::explain::logged(|line| match format {
+            Some(format) => format.run(&scope, line),
+            None => connect_line(&scope, line),
+        });
+        return;
+    }
     write(worker, front, level, &scope, (step, None), &|line| match format {
         Some(format) => format.run(&scope, line),
         None => connect_line(&scope, line),

@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use std::sync::OnceLock;
 
 pub use portcullis_sample::Facts;
-pub use portcullis_sample::acl::Verdict;
+pub use portcullis_sample::acl::{Verdict, Watch};
 pub use portcullis_sample::scope::{Direction, Message, Payload, Random, Scope};
 pub use portcullis_sample::value::Value;
 
@@ -325,6 +325,11 @@ impl Condition {
             [place::REQUEST_BYTES, place::RESPONSE_BYTES].contains(&e.fetch().needs)
         };
         self.parsed.groups.iter().flatten().any(|(_, acl)| acl.tests().iter().any(|t| bytes(&t.expr)))
+    }
+    /// The same, and `watch` is told of every value that is looked at.
+    #[inline]
+    pub fn eval_watched<W: Watch>(&self, scope: &Scope<'_>, watch: &mut W) -> Verdict {
+        self.program().eval_watched(scope, watch)
     }
     /// The compiled condition. Called first when the configuration is complete.
     #[inline]

@@ -3,6 +3,7 @@
 use super::action::{Target, UseBackend};
 use super::jumps::Jumps;
 use super::lang::{Scope, Verdict};
+use crate::explain::{self, Observer};
 
 /// The `use_backend` rules of a proxy.
 #[derive(Clone, Debug, Default)]
@@ -35,12 +36,27 @@ impl Routes {
         find: impl Fn(&[u8]) -> Option<usize>,
         usable: impl Fn(usize) -> bool,
     ) -> Option<usize> {
+        match explain::observer() {
+            None => self.choose_observed(scope, find, usable, &mut ()),
+            Some(mut observer) => self.choose_observed(scope, find, usable, &mut observer),
+        }
+    }
+
+    fn choose_observed<O: Observer>(
+        &self,
+        scope: &Scope<'_>,
+        find: impl Fn(&[u8]) -> Option<usize>,
+        usable: impl Fn(usize) -> bool,
+        observer: &mut O,
+    ) -> Option<usize> {
         let mut at = 0;
         loop {
             at = self.jumps.skip(at, scope);
             let rule = self.list.get(at)?;
             at += 1;
-            if rule.condition.as_ref().is_some_and(|c| c.eval(scope) != Verdict::True) {
+            let verdict = rule.condition.as_ref().map_or(Verdict::True, |c| c.eval_watched(scope, observer));
+            observer.judged(rule.place, verdict);
+            if verdict != Verdict::True {
                 continue;
             }
             let found = match &rule.target {

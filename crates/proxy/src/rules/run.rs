@@ -5,6 +5,7 @@ use super::cx::{Cursor, Flow, RuleCx, Wait};
 use super::lang::{Direction, Expr, Verdict};
 use super::rewrite;
 use super::sets::Rules;
+use crate::explain::{self, Observer};
 use crate::reply::{Answer, codes};
 use portcullis_message::{Head, Version};
 use portcullis_sample::work;
@@ -23,6 +24,18 @@ enum Step {
 
 /// Runs the rules from the cursor on.
 pub fn run(rules: &Rules, cursor: &mut Cursor, cx: &mut RuleCx<'_, '_>) -> Flow {
+    match explain::observer() {
+        None => run_observed(rules, cursor, cx, &mut ()),
+        Some(mut observer) => run_observed(rules, cursor, cx, &mut observer),
+    }
+}
+
+fn run_observed<O: Observer>(
+    rules: &Rules,
+    cursor: &mut Cursor,
+    cx: &mut RuleCx<'_, '_>,
+    observer: &mut O,
+) -> Flow {
     let mut hint = None;
     cx.facts.waiting = None;
     let flow = loop {
@@ -37,14 +50,15 @@ pub fn run(rules: &Rules, cursor: &mut Cursor, cx: &mut RuleCx<'_, '_>) -> Flow 
             let verdict = match &rule.condition {
                 None => Verdict::True,
                 Some(condition) if condition.program().slow() => {
-                    let (verdict, pending) = work::waiting(|| condition.eval(&cx.scope()));
+                    let (verdict, pending) = work::waiting(|| condition.eval_watched(&cx.scope(), observer));
                     if let Some(pending) = pending {
                         break Flow::Wait(Wait::Work(pending));
                     }
                     verdict
                 }
-                Some(condition) => condition.eval(&cx.scope()),
+                Some(condition) => condition.eval_watched(&cx.scope(), observer),
             };
+            observer.judged(rule.place, verdict);
             match verdict {
                 Verdict::True => {}
                 Verdict::NotYet if cx.inspecting && !cx.last_call => break Flow::Wait(Wait::Data),
@@ -54,7 +68,9 @@ pub fn run(rules: &Rules, cursor: &mut Cursor, cx: &mut RuleCx<'_, '_>) -> Flow 
                 }
             }
         }
+        observer.before(cx);
         let step = execute(&rule.action, cursor, cx, &mut hint);
+        observer.after(cx);
         if rule.action.is_final() {
             cx.facts.last_rule = Some(rule.place);
         }

@@ -142,16 +142,9 @@ pub fn run(
     mailbox: Mailbox,
     listeners: Vec<crate::accept::Listening>,
 ) -> std::io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .event_interval(31)
-        .max_io_events_per_tick(64)
-        .build()?;
-    let local = tokio::task::LocalSet::new();
     let worker = Rc::new(Worker::new(id, process, plan));
-    let own = worker.clone();
-    let work = local.run_until(async move {
-        tokio::task::spawn_local(drive_timers(worker.clone()));
+    drive(&worker.clone(), async move {
+        serve_timers(&worker);
         tokio::task::spawn_local(drive_log(worker.clone()));
         tokio::task::spawn_local(crate::upstream::tend(worker.clone()));
         crate::check::schedule::begin(&worker);
@@ -160,21 +153,39 @@ pub fn run(
         }
         read_mail(&worker, mailbox).await;
         worker.flush_log();
-    });
-    runtime.block_on(async move {
+    })
+}
+
+/// Lets tasks of this worker set their deadlines.
+pub(crate) fn serve_timers(worker: &Rc<Worker>) {
+    tokio::task::spawn_local(drive_timers(worker.clone()));
+}
+
+/// Runs work of a worker to its end, and the tasks that it spawns, in turns.
+///
+/// # Errors
+/// When the reactor cannot be made.
+pub(crate) fn drive<T>(worker: &Rc<Worker>, work: impl Future<Output = T>) -> std::io::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .event_interval(31)
+        .max_io_events_per_tick(64)
+        .build()?;
+    let local = tokio::task::LocalSet::new();
+    let work = local.run_until(work);
+    Ok(runtime.block_on(async move {
         let mut work = std::pin::pin!(work);
         poll_fn(|cx| {
-            own.clock.refresh();
-            own.turn.begin();
+            worker.clock.refresh();
+            worker.turn.begin();
             let done = work.as_mut().poll(cx);
-            if own.turn.is_waited_for() {
+            if worker.turn.is_waited_for() {
                 cx.waker().wake_by_ref();
             }
             done
         })
-        .await;
-    });
-    Ok(())
+        .await
+    }))
 }
 
 /// Handles mail until told to stop; then until the last connection is gone.
