@@ -349,8 +349,13 @@ impl Reader<'_> {
             let text = |w: &Word| w.str().into_owned();
             crate::names::groups(words.get(flags.next..).unwrap_or(&[]).iter().map(text));
         }
+        let versions = matches!(&*keyword, "req.ssl_ver" | "req_ssl_ver") && flags.method.is_none();
         for w in words.get(flags.next..).unwrap_or(&[]) {
-            patterns.add(&w.text, flags.fold, flags.resolve)?;
+            if versions {
+                patterns.add(&version(&w.text)?, flags.fold, flags.resolve)?;
+            } else {
+                patterns.add(&w.text, flags.fold, flags.resolve)?;
+            }
         }
         patterns.seal();
         if words.len() <= 1 && !matches!(method, Method::Found | Method::Bool) {
@@ -407,6 +412,24 @@ impl Reader<'_> {
         patterns.files.push(list.view(how)?);
         Ok(())
     }
+}
+
+/// A version or a range of them as the numbers that they are: `3.1` is 196609 (manual, `req.ssl_ver`).
+fn version(text: &[u8]) -> Result<Vec<u8>, String> {
+    if matches!(text, b"eq" | b"ge" | b"gt" | b"le" | b"lt") {
+        return Ok(text.to_vec());
+    }
+    let shown = String::from_utf8_lossy(text);
+    let number = |part: &str| -> Option<String> {
+        let (major, minor) = part.split_once('.').unwrap_or((part, "0"));
+        let number = |t: &str| t.parse::<u16>().ok();
+        if part.is_empty() {
+            return Some(String::new());
+        }
+        Some((u32::from(number(major)?) << 16 | u32::from(number(minor)?)).to_string())
+    };
+    let parts: Option<Vec<String>> = shown.split(':').map(number).collect();
+    parts.map(|p| p.join(":").into_bytes()).ok_or_else(|| format!("'{shown}' is not a dotted number"))
 }
 
 fn overwritten(keyword: &str, warnings: &mut Vec<Warning>) {

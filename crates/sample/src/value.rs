@@ -108,7 +108,8 @@ impl Type {
             (Any | Same, _) | (_, Any | Same) => true,
             (a, b) if a == b => true,
             (Bool, Int | Str | Bin) | (Int, Bool | V4 | V6 | Addr | Str | Bin) => true,
-            (Addr | V4 | V6, V4 | V6 | Addr | Int | Str | Bin) => true,
+            (Addr | V4, Int) => true,
+            (Addr | V4 | V6, V4 | V6 | Addr | Str | Bin) => true,
             (Str, _) => true,
             (Bin, Str) | (Method, Str | Bin) => true,
             _ => false,
@@ -226,6 +227,7 @@ impl<'a> Value<'a> {
             Type::Bool => match self {
                 Value::Bool(_) => self,
                 Value::Int(i) => Value::Bool(i != 0),
+                Value::Str(s) if s.is_empty() => return None,
                 Value::Str(s) => Value::Bool(leading_int(&s) != 0 || s.eq_ignore_ascii_case(b"true")),
                 _ => return None,
             },
@@ -284,6 +286,8 @@ impl<'a> Value<'a> {
         Some(match self {
             Value::Int(i) => *i,
             Value::Bool(b) => i64::from(*b),
+            // an empty text is no number
+            Value::Str(s) if s.is_empty() => return None,
             Value::Str(s) => leading_int(s),
             Value::V4(a) => i64::from(u32::from(*a)),
             _ => return None,

@@ -8,6 +8,7 @@ mod config_errors;
 mod config_language;
 mod confinement;
 mod connections;
+mod examples;
 mod fields;
 mod filters;
 mod health;

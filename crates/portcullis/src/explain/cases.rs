@@ -99,7 +99,11 @@ fn set(case: &mut Case, expected: &mut Expected, yaml: &Yaml, name: &str) -> Rea
         match key {
             "name" => Ok(()),
             "request" => scalar(value).map(|t| case.set_request(&t)),
-            "headers" => fields(value).map(|f| case.fields.extend(f)),
+            "headers" => fields(value).map(|own| {
+                // those of the defaults give way to the case's own
+                case.fields.retain(|d| !own.iter().any(|f| f.0.eq_ignore_ascii_case(&d.0)));
+                case.fields.extend(own);
+            }),
             "body" => scalar(value).map(|t| case.body = t.into_bytes()),
             "src" => scalar(value).and_then(|t| case::address(&t)).map(|a| case.source = Some(a)),
             "dst" => scalar(value).and_then(|t| case::address(&t)).map(|a| case.destination = Some(a)),

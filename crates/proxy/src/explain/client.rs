@@ -80,10 +80,10 @@ async fn converse(worker: Rc<Worker>, question: &Question) -> io::Result<Told> {
     let admission = gate::admit(counts.0, counts.1, counts.2, now.0, Waker::noop())
         .map_err(|_| io::Error::other("the configuration's limits let no connection in"))?;
     let peer = Peer::Inet(question.source);
-    let mut session = Session::new(&worker, Conn::new(theirs)?, peer, now, listener.clone(), admission);
+    let mut session = Session::new(&worker, Conn::new(theirs), peer, now, listener.clone(), admission);
     session.told =
         Some(Box::new(OfConnection { destination: Some(question.destination), ..OfConnection::default() }));
-    let mut client = Conn::new(ours)?;
+    let mut client = Conn::new(ours);
     let mut session = tokio::task::spawn_local(crate::session::run(session));
     let mut told = Told::default();
     let mut first = proxy_header(question);

@@ -31,6 +31,31 @@ use Normalizer::{
     Decode, FragmentEncode, FragmentStrip, MergeSlashes, SortQuery, StripDot, StripDotDot, Uppercase,
 };
 
+/// Every normalizer.
+pub const NORMALIZERS: [Normalizer; 11] = [
+    FragmentStrip,
+    FragmentEncode,
+    MergeSlashes,
+    StripDot,
+    StripDotDot(false),
+    StripDotDot(true),
+    Decode(false),
+    Decode(true),
+    Uppercase(false),
+    Uppercase(true),
+    SortQuery,
+];
+
+/// What a normalizer makes of a target; `None`: an escape is wrong, and it is strict.
+#[must_use]
+pub fn normalized(how: Normalizer, target: &[u8]) -> Option<Vec<u8>> {
+    match normalize(how, target) {
+        Made::Same => Some(target.to_vec()),
+        Made::New(new) => Some(new),
+        Made::Bad => None,
+    }
+}
+
 /// What a normalizer made of a target.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Made {

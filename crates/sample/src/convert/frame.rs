@@ -54,15 +54,34 @@ fn ip_len(b: &[u8]) -> Option<(usize, u8)> {
     (len <= b.len()).then_some((len, next))
 }
 
+/// Is all of the packet's header there? (without options and extensions)
+fn has_header(b: &[u8]) -> bool {
+    match version(b) {
+        Some(4) => b.len() >= 20,
+        Some(6) => b.len() >= 40,
+        _ => false,
+    }
+}
+
 fn tos(b: &[u8]) -> Option<u64> {
+    if !matches!(version(b)?, 4 | 6) {
+        return None;
+    }
     if version(b)? == 4 { number(b, 1, 1) } else { short(b, 0).map(|n| n >> 4 & 0xFF) }
 }
 fn ttl(b: &[u8]) -> Option<u64> {
+    if !has_header(b) {
+        return None;
+    }
     if version(b)? == 4 { number(b, 8, 1) } else { number(b, 7, 1) }
 }
 /// Fragmentation is forbidden: always for IPv6.
 fn df(b: &[u8]) -> Option<u64> {
-    if version(b)? == 4 { number(b, 6, 1).map(|n| n >> 6 & 1) } else { Some(1) }
+    match version(b)? {
+        4 => number(b, 6, 1).map(|n| n >> 6 & 1),
+        6 => Some(1),
+        _ => None,
+    }
 }
 fn address(b: &[u8], at4: usize, at6: usize) -> Option<Value<'static>> {
     if !matches!(version(b)?, 4 | 6) {
@@ -76,24 +95,30 @@ fn address(b: &[u8], at4: usize, at6: usize) -> Option<Value<'static>> {
     Some(Value::V6(Ipv6Addr::from(a)))
 }
 
-/// The options of a TCP header: kind and contents.
+/// The header of a TCP segment, with its options.
+fn segment(b: &[u8]) -> Option<&[u8]> {
+    b.get(..usize::from(*b.get(12)? >> 4) * 4).filter(|header| header.len() >= 20)
+}
+
+/// A number in the header of a segment.
+fn of_segment(b: &[u8], at: usize, len: usize) -> Option<u64> {
+    number(segment(b)?, at, len)
+}
+
+/// The options of a TCP header, up to one that is no option: kind and contents.
 fn options(b: &[u8]) -> Option<Vec<(u8, &[u8])>> {
-    let len = usize::from(*b.get(12)? >> 4) * 4;
-    let mut rest = b.get(20..len)?;
+    let mut rest = segment(b)?.get(20..)?;
     let mut all = Vec::new();
     while let Some(kind) = rest.first() {
-        match kind {
+        let size = match kind {
             0 => break,
-            1 => {
-                all.push((1, &b""[..]));
-                rest = rest.get(1..)?;
-            }
-            _ => {
-                let size = usize::from(*rest.get(1)?);
-                all.push((*kind, rest.get(2..size)?));
-                rest = rest.get(size..)?;
-            }
-        }
+            1 => 1,
+            _ => rest.get(1).map_or(0, |n| usize::from(*n)),
+        };
+        let contents = if *kind == 1 { Some(&b""[..]) } else { rest.get(2..size) };
+        let (Some(contents), Some(after)) = (contents, rest.get(size..)) else { break };
+        all.push((*kind, contents));
+        rest = after;
     }
     Some(all)
 }
@@ -193,11 +218,11 @@ const INTS: [Convert; 16] = ints! {
     "ip.tos" "Type of service of a packet." tos;
     "ip.ttl" "Time to live of a packet." ttl;
     "ip.ver" "Version of a packet." version;
-    "tcp.dst" "Destination port of a segment." |b| short(b, 2);
-    "tcp.src" "Source port of a segment." |b| short(b, 0);
-    "tcp.flags" "Flags of a segment." |b| number(b, 13, 1);
-    "tcp.seq" "Sequence number of a segment." |b| number(b, 4, 4);
-    "tcp.win" "Window of a segment." |b| short(b, 14);
+    "tcp.dst" "Destination port of a segment." |b| of_segment(b, 2, 2);
+    "tcp.src" "Source port of a segment." |b| of_segment(b, 0, 2);
+    "tcp.flags" "Flags of a segment." |b| of_segment(b, 13, 1);
+    "tcp.seq" "Sequence number of a segment." |b| of_segment(b, 4, 4);
+    "tcp.win" "Window of a segment." |b| of_segment(b, 14, 2);
     "tcp.options.mss" "Maximum segment size." |b| option_number(b, 2, 2);
     "tcp.options.sack" "Is selective acknowledgement permitted?" |b| option_there(b, 4);
     "tcp.options.tsopt" "Is there a timestamp option?" |b| option_there(b, 8);

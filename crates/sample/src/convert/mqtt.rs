@@ -277,7 +277,10 @@ fn value<'s>(a: &Args, v: Value<'s>) -> Sample<'s> {
 /// Rows.
 pub const ROWS: &[Convert] = &[
     Convert::new("mqtt_is_valid", Type::Bin, Type::Bool, "Is it an MQTT CONNECT or CONNACK?", |_, v, _| {
-        bytes(v).filter(|b| whole(b)).map(|b| Value::Bool(packet(&b).is_some())).into()
+        let Some(b) = bytes(v) else { return Sample::Missing };
+        let other = b.len() > 1 && !matches!(b.first().map(|f| f >> 4), Some(CONNECT | CONNACK));
+        // what may still become one is not known yet
+        (other || whole(&b)).then(|| Value::Bool(packet(&b).is_some())).into()
     }),
     Convert::new("mqtt_field_value", Type::Bin, Type::Str, "A field of an MQTT packet.", |a, v, _| {
         value(a, v)

@@ -94,6 +94,10 @@ pub const ROWS: &[Convert] = &[
     )
     .with(2, &[ArgKind::Str, ArgKind::Str]),
     Convert::new("ipmask", Type::Addr, Type::Addr, "Keeps the address under a mask.", |a, v, _| {
+        let v = match v {
+            Value::V6(ip) => ip.to_ipv4_mapped().map_or(Value::V6(ip), Value::V4),
+            other => other,
+        };
         match (v, a.0.first(), a.0.get(1)) {
             (Value::V4(ip), Some(Arg::V4(m)), _) => Value::V4(ip & *m).into(),
             (Value::V6(ip), _, Some(Arg::V6(m))) => Value::V6(ip & *m).into(),

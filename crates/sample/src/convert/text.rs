@@ -50,8 +50,8 @@ fn upper(b: Bytes<'_>) -> Bytes<'_> {
 
 /// Host and port of a Host header's value.
 fn host_port(b: &[u8]) -> (usize, i64) {
-    let bracket = if b.first() == Some(&b'[') { b.iter().position(|c| *c == b']').unwrap_or(0) } else { 0 };
-    let colon = b.iter().skip(bracket).rposition(|c| *c == b':').map(|i| i + bracket);
+    // from the end: what stands in brackets has colons of its own
+    let colon = b.iter().rposition(|c| matches!(c, b':' | b']')).filter(|i| b.get(*i) == Some(&b':'));
     // what is no digit counts too, as HAProxy has it
     let number = |d: &[u8]| {
         d.iter().fold(0u32, |n, c| n.wrapping_mul(10).wrapping_add(u32::from(*c).wrapping_sub(48)))
@@ -296,7 +296,7 @@ fn parameter(b: &[u8], name: &[u8], delimiter: u8) -> Option<(usize, usize)> {
 
 fn check_param(args: &mut Args) -> Result<(), String> {
     let delimiter = match args.text(1) {
-        b"" => b'&',
+        b"" if args.len() < 2 => b'&',
         [one] => *one,
         [b'0', b'x' | b'X', digits @ ..] if digits.len() == 2 => match crate::pattern::unhex(digits) {
             Ok(b) => b.first().copied().unwrap_or(b'&'),

@@ -102,6 +102,7 @@ fn rule_at(cx: &mut Cx<'_>, line: &Line, set: &Set, action: usize) -> bool {
         cx.alert(line.word(action), message);
         return false;
     }
+    cx.model.global.experimental_used |= name == "normalize-uri";
     let mut p = Parsing::new(cx, line.args(action + 1), set.at);
     let parsed = match parse(&mut p, set.bit) {
         Ok(parsed) => parsed,

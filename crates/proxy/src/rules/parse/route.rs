@@ -40,7 +40,7 @@ pub fn use_backend(cx: &mut Cx<'_>, line: &Line) {
         }
     };
     let target = if backend.text.contains(&b'%') {
-        match p.format(backend) {
+        match p.plain_format(backend) {
             Ok(format) => Target::Format(Arc::new(format)),
             Err(why) => {
                 let text = backend.str();
@@ -113,7 +113,7 @@ pub fn use_server(cx: &mut Cx<'_>, line: &Line) {
         }
     };
     let target = if server.text.contains(&b'%') {
-        match p.format(server) {
+        match p.plain_format(server) {
             Ok(format) => Target::Format(Arc::new(format)),
             Err(why) => {
                 let text = server.str();
