@@ -368,6 +368,11 @@ fn tokens() {
 fn errors_and_regexes() {
     run("errors_and_regexes.tsv", false);
 }
+/// Every converter on ordinary, edge and hostile input. Dates are left out where 3.5 prints what no calendar has.
+#[test]
+fn matrix() {
+    run("matrix.tsv", false);
+}
 #[test]
 fn conditions() {
     run("conditions.tsv", false);

@@ -38,7 +38,7 @@ fn eval(text: &str) -> Option<Vec<u8>> {
 fn converters_that_undo_one_another() {
     let texts = Texts(Random::new(7));
     for _ in 0..500 {
-        let mut bytes = texts.bytes(40);
+        let mut bytes = [vec![1], texts.bytes(40)].concat();
         let shown = hex(&bytes);
         for (there, back) in [
             ("base64", "b64dec"),

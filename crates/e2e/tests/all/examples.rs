@@ -19,7 +19,7 @@ fn ours(args: &[&str]) -> Option<Output> {
         return None;
     }
     Some(
-        Command::new(portcullis_e2e::Binary::under_test().path)
+        Command::new(portcullis_e2e::binary::Binary::under_test().path)
             .args(args)
             .current_dir(examples())
             .output()

@@ -38,7 +38,7 @@ fn ip_len(b: &[u8]) -> Option<(usize, u8)> {
     }
     if version(b)? == 4 {
         let len = usize::from(b.first()? & 15) * 4;
-        return (len >= 20 && len <= b.len()).then_some(()).and_then(|()| Some((len, *b.get(9)?)));
+        return (len <= b.len()).then_some(()).map(|()| (len, b.get(9).copied().unwrap_or(0)));
     }
     let (mut len, mut next) = (40, *b.get(6)?);
     while matches!(next, 0 | 43 | 44 | 51 | 60 | 135 | 139 | 140) {
@@ -61,6 +61,11 @@ fn has_header(b: &[u8]) -> bool {
         Some(6) => b.len() >= 40,
         _ => false,
     }
+}
+
+/// What a packet carries.
+fn protocol(b: &[u8]) -> Option<u64> {
+    if version(b)? == 4 { number(b, 9, 1) } else { Some(u64::from(ip_len(b)?.1)) }
 }
 
 fn tos(b: &[u8]) -> Option<u64> {
@@ -100,9 +105,9 @@ fn segment(b: &[u8]) -> Option<&[u8]> {
     b.get(..usize::from(*b.get(12)? >> 4) * 4).filter(|header| header.len() >= 20)
 }
 
-/// A number in the header of a segment.
+/// A number in the header of a segment, which must be there as far as it has no options.
 fn of_segment(b: &[u8], at: usize, len: usize) -> Option<u64> {
-    number(segment(b)?, at, len)
+    number(b.get(..20)?, at, len)
 }
 
 /// The options of a TCP header, up to one that is no option: kind and contents.
@@ -214,7 +219,7 @@ const INTS: [Convert; 16] = ints! {
     "eth.proto" "Protocol of an Ethernet frame." |b| short(b, eth_len(b)? - 2);
     "eth.vlan" "Last VLAN of an Ethernet frame." vlan;
     "ip.df" "Don't-fragment flag of a packet." df;
-    "ip.proto" "Transport protocol of a packet." |b| Some(u64::from(ip_len(b)?.1));
+    "ip.proto" "Transport protocol of a packet." protocol;
     "ip.tos" "Type of service of a packet." tos;
     "ip.ttl" "Time to live of a packet." ttl;
     "ip.ver" "Version of a packet." version;

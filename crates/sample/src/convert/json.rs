@@ -243,11 +243,9 @@ impl Query {
         Some(match self.find(document)? {
             Json::Number(n) => {
                 if self.int {
-                    Value::Int(number(n))
-                } else if n.iter().all(|b| b.is_ascii_digit() || *b == b'-') {
-                    Value::Int(leading_int(n))
+                    Value::Int(whole(n)?)
                 } else {
-                    text(n)
+                    text(shown(float(n)?).as_bytes())
                 }
             }
             Json::Bool(b) => Value::Bool(b),
@@ -261,12 +259,32 @@ impl Query {
     }
 }
 
-/// Without its fraction.
-fn number(n: &[u8]) -> i64 {
-    match std::str::from_utf8(n).ok().and_then(|t| t.parse::<f64>().ok()) {
-        Some(f) if n.iter().any(|b| matches!(b, b'.' | b'e' | b'E')) => f as i64,
-        _ => leading_int(n),
+/// The whole number that a text begins with; `None`: it does not fit.
+fn whole(n: &[u8]) -> Option<i64> {
+    let digits = n.iter().skip(1).take_while(|b| b.is_ascii_digit()).count();
+    std::str::from_utf8(n.get(..=digits)?).ok()?.parse().ok()
+}
+
+/// The number that a text begins with.
+fn float(n: &[u8]) -> Option<f64> {
+    let text = std::str::from_utf8(n).ok()?;
+    (1..=text.len()).rev().find_map(|end| text.get(..end)?.parse().ok())
+}
+
+/// A number as C's `%g` shows it, which is how HAProxy does: six digits that count.
+fn shown(n: f64) -> String {
+    let rounded = format!("{n:.5e}");
+    let Some((digits, exponent)) = rounded.split_once('e') else { return rounded };
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let trimmed = |t: &str| {
+        if t.contains('.') { t.trim_end_matches('0').trim_end_matches('.').to_owned() } else { t.to_owned() }
+    };
+    if (-4..6).contains(&exponent) {
+        let decimals = usize::try_from(5 - exponent).unwrap_or(0);
+        return trimmed(&format!("{n:.decimals$}"));
     }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{}e{sign}{:02}", trimmed(digits), exponent.unsigned_abs())
 }
 
 /// The steps of a path; what it can't read ends it.
@@ -382,6 +400,25 @@ pub const ROWS: &[Convert] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_are_shown_as_c_does() {
+        for (n, text) in [
+            (0.0, "0"),
+            (17.0, "17"),
+            (-5.0, "-5"),
+            (1.5, "1.5"),
+            (123_456.0, "123456"),
+            (1_234_567.0, "1.23457e+06"),
+            (0.0001, "0.0001"),
+            (0.000_012_3, "1.23e-05"),
+            (999_999.5, "1e+06"),
+            (1e20, "1e+20"),
+            (1e300, "1e+300"),
+        ] {
+            assert_eq!(shown(n), text);
+        }
+    }
 
     #[test]
     fn hostile_documents_end() {

@@ -233,6 +233,17 @@ fn connack<'a>(mut r: Reader<'a>) -> Option<Vec<(Wanted, Held<'a>)>> {
     r.0.is_empty().then_some(f)
 }
 
+/// Does it begin like a packet of any kind? Each has flags of its own.
+fn begins(b: &[u8]) -> bool {
+    let Some(first) = b.first().filter(|_| b.len() > 1) else { return true };
+    match (first >> 4, first & 15) {
+        (0, _) => false,
+        (3, _) => true,
+        (6 | 8 | 10, flags) => flags == 2,
+        (_, flags) => flags == 0,
+    }
+}
+
 /// Is the packet there to its end?
 fn whole(b: &[u8]) -> bool {
     let mut r = Reader(b);
@@ -278,9 +289,8 @@ fn value<'s>(a: &Args, v: Value<'s>) -> Sample<'s> {
 pub const ROWS: &[Convert] = &[
     Convert::new("mqtt_is_valid", Type::Bin, Type::Bool, "Is it an MQTT CONNECT or CONNACK?", |_, v, _| {
         let Some(b) = bytes(v) else { return Sample::Missing };
-        let other = b.len() > 1 && !matches!(b.first().map(|f| f >> 4), Some(CONNECT | CONNACK));
-        // what may still become one is not known yet
-        (other || whole(&b)).then(|| Value::Bool(packet(&b).is_some())).into()
+        // what may still become a packet is not known yet
+        (!begins(&b) || whole(&b)).then(|| Value::Bool(packet(&b).is_some())).into()
     }),
     Convert::new("mqtt_field_value", Type::Bin, Type::Str, "A field of an MQTT packet.", |a, v, _| {
         value(a, v)

@@ -6,10 +6,11 @@ use portcullis_tls::rows::errors::NAMES;
 
 /// The name of an error; a number that has none, as it is.
 fn name<'s>(n: i64) -> Sample<'s> {
-    let at = NAMES.binary_search_by_key(&n, |(number, _)| i64::from(*number));
+    // as HAProxy, which counts in 32 bits, and shows what has no name without a sign
+    let at = NAMES.binary_search_by_key(&(n as u32), |(number, _)| *number);
     match at.ok().and_then(|i| NAMES.get(i)) {
         Some((_, name)) => Value::str(name.as_bytes()).into(),
-        None => Value::Int(n).cast(Type::Str).into(),
+        None => Value::Str((n as u64).to_string().into_bytes().into()).into(),
     }
 }
 
