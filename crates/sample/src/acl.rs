@@ -1,7 +1,7 @@
 //! ACLs: tests of a sample against patterns, named and anonymous (manual sections 7.1 and 7.4).
 
 use crate::expr::{Expr, ExprError};
-use crate::pattern::{Method, Patterns, Set, StrTable, shared};
+use crate::pattern::{Method, Patterns, shared};
 use crate::place::Places;
 use crate::row::{Cursor, Vocabulary};
 use crate::scope::Scope;
@@ -103,20 +103,10 @@ impl Test {
         }
     }
 
-    /// For rule lists that put tests of one sample into one lookup: the expression, if this test only compares it with
-    /// exact strings; first those whose case matters, then the others.
+    /// Can its patterns be looked up together with those of other tests?
     #[must_use]
-    pub fn exact(&self) -> Option<(&Expr, &StrTable, &StrTable)> {
-        match &self.patterns.set {
-            Set::Exact { exact, folded }
-                if self.patterns.method == Method::Str
-                    && self.patterns.files.is_empty()
-                    && self.expr.pure() =>
-            {
-                Some((&self.expr, exact, folded))
-            }
-            _ => None,
-        }
+    pub fn indexable(&self) -> bool {
+        self.patterns.indexable() && self.expr.pure()
     }
 }
 

@@ -172,19 +172,19 @@ impl Program {
         answer
     }
 
-    /// For rule lists that put runs of like conditions into one lookup: the only test, if the condition is `if` with
-    /// that test alone and not negated.
+    /// For rule lists that look up which conditions can be true: tests of which one must be true for the condition to be
+    /// so, all of them indexable; `None`: there are no such tests.
     #[must_use]
-    pub fn single(&self) -> Option<&Test> {
-        match &*self.groups {
-            [group] if !self.unless => match &**group {
-                [Term { negated: false, tests }] => match &**tests {
-                    [test] => Some(test),
-                    _ => None,
-                },
-                _ => None,
-            },
-            _ => None,
+    pub fn needs(&self) -> Option<Vec<&Test>> {
+        if self.unless || self.slow || self.groups.is_empty() {
+            return None;
         }
+        let mut needed: Vec<&Test> = Vec::new();
+        for group in &self.groups {
+            let fits = |t: &&Term| !t.negated && !t.tests.is_empty() && t.tests.iter().all(|t| t.indexable());
+            let term = group.iter().find(fits)?;
+            needed.extend(term.tests.iter().map(|t| &**t));
+        }
+        Some(needed)
     }
 }

@@ -197,6 +197,13 @@ impl Expr {
     pub fn text(&self) -> &str {
         &self.text
     }
+    /// Is it another expression that is the same, under whatever name its fetch was called (`hdr_end(x)` is `hdr(x)`)?
+    #[must_use]
+    pub fn same(&self, other: &Self) -> bool {
+        let behind = |e: &'_ Self| name_len(e.text.as_bytes());
+        let rest = |e: &'_ Self| e.text.as_bytes().get(behind(e)..).unwrap_or(&[]).to_vec();
+        std::ptr::eq(self.fetch, other.fetch) && rest(self) == rest(other)
+    }
     /// Does it have converters?
     #[must_use]
     pub fn converted(&self) -> bool {

@@ -1,25 +1,35 @@
-//! Runs of rules that all compare one sample with exact strings share a lookup: the first rule of the run that can
-//! match is found at once. A rule that is executed may change the sample, so it is looked up anew behind it.
+//! Runs of rules share lookups: each sample that the conditions of a run need is evaluated once, and tables of all their
+//! patterns tell which rules can match at all; the first of those is evaluated next. A rule that is executed may change
+//! the samples, so they are looked at anew behind it.
+//!
+//! A rule can be in a run if each alternative of its condition has a test that must be true and compares a pure sample with
+//! strings, prefixes, suffixes or networks. What the tables say is only that a rule may match: whether it does, its
+//! condition decides.
 
 use super::lang::{Condition, Scope, Value};
 use portcullis_sample::expr::Expr;
-use portcullis_sample::pattern::StrTable;
+use portcullis_sample::pattern::index::Index;
 use portcullis_sample::row::Cursor;
-use portcullis_sample::value::{Sample, Type};
+use portcullis_sample::value::Sample;
 
-/// Shorter runs are not worth a table.
+/// Shorter runs, for each sample that they look at, are not worth a table.
 const SHORTEST: usize = 4;
+/// Samples that a run looks at, at most.
+const MOST: usize = 8;
+
+/// One sample of a run.
+#[derive(Clone, Debug)]
+struct Key {
+    expr: Expr,
+    index: Index,
+}
 
 /// One run.
 #[derive(Clone, Debug)]
 struct Run {
     start: usize,
     end: usize,
-    expr: Expr,
-    exact: StrTable,
-    folded: StrTable,
-    /// By the tables' values: indexes of the rules that have the string, in order.
-    rules: Vec<Vec<u32>>,
+    keys: Vec<Key>,
 }
 
 /// The runs of a rule set.
@@ -35,23 +45,38 @@ impl Jumps {
         let mut jumps = Self::default();
         let mut open: Option<Run> = None;
         for (index, condition) in conditions.enumerate() {
-            let test = condition.and_then(|c| c.program().single()).and_then(|t| t.exact());
-            let Some((expr, exact, folded)) = test else {
+            let needed = condition.and_then(|c| c.program().needs());
+            let Some(needed) = needed else {
                 jumps.close(open.take());
                 continue;
             };
-            if open.as_ref().is_some_and(|run| run.expr.text() != expr.text()) {
+            let Ok(number) = u32::try_from(index) else { break };
+            let mut fresh = 0;
+            for test in &needed {
+                let known = open.as_ref().is_some_and(|run| run.keys.iter().any(|k| k.expr.same(&test.expr)));
+                fresh += usize::from(!known);
+            }
+            if open.as_ref().is_some_and(|run| run.keys.len() + fresh > MOST) {
                 jumps.close(open.take());
             }
-            let run = open.get_or_insert_with(|| Run::new(index, expr));
-            run.add(index, exact, folded);
+            let run = open.get_or_insert_with(|| Run { start: index, end: index, keys: Vec::new() });
+            for test in needed {
+                let at = run.keys.iter().position(|k| k.expr.same(&test.expr)).unwrap_or_else(|| {
+                    run.keys.push(Key { expr: test.expr.clone(), index: Index::default() });
+                    run.keys.len() - 1
+                });
+                if let Some(key) = run.keys.get_mut(at) {
+                    key.index.add(&test.patterns, number);
+                }
+            }
+            run.end = index + 1;
         }
         jumps.close(open);
         jumps
     }
 
     fn close(&mut self, run: Option<Run>) {
-        self.runs.extend(run.filter(|r| r.end - r.start >= SHORTEST));
+        self.runs.extend(run.filter(|r| r.end - r.start >= SHORTEST * r.keys.len()));
     }
 
     /// The next rule from `at` on that can match; all between can't.
@@ -78,68 +103,35 @@ impl Jumps {
 }
 
 impl Run {
-    fn new(start: usize, expr: &Expr) -> Self {
-        Self {
-            start,
-            end: start,
-            expr: expr.clone(),
-            exact: StrTable::new(false),
-            folded: StrTable::new(true),
-            rules: Vec::new(),
-        }
-    }
-
-    fn add(&mut self, index: usize, exact: &StrTable, folded: &StrTable) {
-        for (own, given) in [(&mut self.exact, exact), (&mut self.folded, folded)] {
-            for key in given.keys() {
-                let fresh = u32::try_from(self.rules.len()).unwrap_or(u32::MAX);
-                if own.insert(key, fresh) {
-                    self.rules.push(Vec::new());
-                }
-                let list = own.get(key).and_then(|i| self.rules.get_mut(i as usize));
-                if let (Some(list), Ok(index)) = (list, u32::try_from(index)) {
-                    list.push(index);
-                }
-            }
-        }
-        self.end = index + 1;
-    }
-
-    /// The first rule from `at` on that one of the sample's values matches, `end` if there is none; `None` if that
-    /// can't be decided yet.
+    /// The first rule from `at` on that a value of the samples lets match, `end` if there is none; `None` if that can't be
+    /// decided yet.
     fn find(&self, at: usize, scope: &Scope<'_>) -> Option<usize> {
-        let mut cursor = Cursor::default();
         let mut best = self.end;
-        loop {
-            let value = match self.expr.eval_at(scope, &mut cursor) {
-                Sample::There(value) => value,
-                Sample::Missing => return Some(best),
-                Sample::NotYet => return None,
-            };
-            match &value {
-                Value::Str(text) | Value::Method(text) => best = best.min(self.first(text, at)),
-                _ => {
-                    let text = value.cast(Type::Str);
-                    if let Some(text) = text.as_ref().and_then(Value::bytes) {
-                        best = best.min(self.first(text, at));
+        for key in &self.keys {
+            let mut cursor = Cursor::each();
+            loop {
+                let value = match key.expr.eval_at(scope, &mut cursor) {
+                    Sample::There(value) => value,
+                    Sample::Missing => break,
+                    Sample::NotYet => return None,
+                };
+                best = best.min(key.first(&value, at, best));
+                if !cursor.more {
+                    if cursor.grows && !scope.last_call {
+                        return None;
                     }
+                    break;
                 }
             }
-            if !cursor.more {
-                return Some(best);
-            }
         }
+        Some(best)
     }
+}
 
-    fn first(&self, text: &[u8], at: usize) -> usize {
-        let mut best = self.end;
-        for table in [&self.exact, &self.folded] {
-            let list = table.get(text).and_then(|i| self.rules.get(i as usize));
-            if let Some(list) = list {
-                let from = list.partition_point(|r| (*r as usize) < at);
-                best = best.min(list.get(from).map_or(self.end, |r| *r as usize));
-            }
-        }
-        best
+impl Key {
+    /// The first rule from `at` on, before `end`, that this value lets match.
+    fn first(&self, value: &Value<'_>, at: usize, end: usize) -> usize {
+        let (Ok(from), Ok(to)) = (u32::try_from(at), u32::try_from(end)) else { return end };
+        self.index.first(value, from, to).map_or(end, |n| n as usize)
     }
 }

@@ -659,3 +659,74 @@ fn lookups_see_what_rules_change() {
     assert!(matches!(s.request(), Flow::Done));
     assert!(s.shown().ends_with("|n: h9"), "{}", s.shown());
 }
+
+/// Whatever conditions stand in a row, with lookups the rules run that would run without.
+#[test]
+fn lookups_change_nothing() {
+    let random = Random::new(5);
+    let below = |n: usize| (random.next() >> 33) as usize % n;
+    let pick = |all: &[&str]| all[below(all.len())].to_owned();
+    let word = || pick(&["a", "b", "ab", "a.b", "/a", "/b/", ".b", "10.1.2.3"]);
+    let test = || {
+        let fold = pick(&["", "-i "]);
+        match below(9) {
+            0 | 1 => format!("{{ req.hdr(x) {fold}{} {} }}", word(), word()),
+            2 => format!("{{ hdr_beg(x) {fold}{} }}", word()),
+            3 => format!("{{ hdr_end(x) {fold}{} }}", word()),
+            4 => format!("{{ path_beg {fold}{} }}", word()),
+            5 => format!("{{ path_end {fold}{} }}", word()),
+            6 => format!(
+                "{{ src {} }}",
+                pick(&[
+                    "10.0.0.0/8",
+                    "10.1.0.0/16",
+                    "127.0.0.1",
+                    "::ffff:10.0.0.0/104",
+                    "10.0.2.0/255.0.255.0"
+                ])
+            ),
+            7 => format!("{{ req.hdr(x),lower {} }}", word()),
+            _ => pick(&["{ method POST }", "{ hdr_sub(x) b }", "{ path_reg ^/a }", "TRUE"]),
+        }
+    };
+    let condition = || {
+        let group =
+            || (0..1 + below(2)).map(|_| pick(&["", "", "", "!"]) + &test()).collect::<Vec<_>>().join(" ");
+        let groups: Vec<String> = (0..1 + below(2)).map(|_| group()).collect();
+        format!("{} {}", pick(&["if", "if", "if", "if", "if", "unless"]), groups.join(" || "))
+    };
+    let mut matched = 0;
+    for _ in 0..60 {
+        let lines: Vec<String> =
+            (0..40).map(|i| format!("http-request add-header r r{i} {}", condition())).collect();
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        let mut s = Stage::new(&lines);
+        for _ in 0..20 {
+            s.request = Head::default();
+            let target = pick(&["/", "/a", "/b/", "/A.b", "/x/a"]);
+            s.request.set_request(pick(&["GET", "POST"]).as_bytes(), target.as_bytes(), Version::HTTP_11);
+            for _ in 0..below(3) {
+                s.request.push(b"x", pick(&["a", "A.B", "b, ab", "x,/b/", "10.1.2.3", "a.b"]).as_bytes());
+            }
+            let client =
+                pick(&["10.1.2.3:1", "127.0.0.1:1", "[::ffff:10.9.2.1]:1", "[2001:db8::1]:1", "192.0.2.1:1"]);
+            s.facts.client = Some(client.parse().unwrap());
+            let sets = s.read.model.proxies[0].ext.get::<RuleSets>().unwrap().clone();
+            let mut scope = crate::rules::lang::Scope::new(&s.facts, &random);
+            (scope.request, scope.last_call) = (crate::rules::lang::Message::Here(&s.request), true);
+            let wanted: String = (sets.http_request.list.iter().enumerate())
+                .filter(|(_, r)| {
+                    r.condition.as_ref().is_none_or(|c| c.eval(&scope) == crate::rules::lang::Verdict::True)
+                })
+                .map(|(i, _)| format!("|r: r{i}"))
+                .collect();
+            matched += wanted.len();
+            let before = s.shown();
+            s.cursor = Cursor::default();
+            s.last_call = true;
+            assert!(matches!(s.request(), Flow::Done));
+            assert_eq!(s.shown(), before + &wanted, "{client} {}", lines.join("\n"));
+        }
+    }
+    assert!(matched > 10_000, "{matched}");
+}

@@ -1,5 +1,6 @@
 //! Matching methods and sets of patterns (manual section 7.1).
 
+pub mod index;
 mod ints;
 mod nets;
 mod parts;
@@ -220,6 +221,19 @@ impl Patterns {
     pub fn seal(&mut self) {
         if let Set::Parts(p) = &mut self.set {
             p.seal();
+        }
+    }
+
+    /// Each of those that an index can hold.
+    fn each(&self, f: &mut dyn FnMut(index::Pattern<'_>)) {
+        match &self.set {
+            Set::Exact { exact, folded } => {
+                exact.keys().for_each(|k| f(index::Pattern::Text(k, false)));
+                folded.keys().for_each(|k| f(index::Pattern::Text(k, true)));
+            }
+            Set::Parts(parts) => parts.each(f),
+            Set::Nets(nets) => nets.each(f),
+            _ => {}
         }
     }
 

@@ -100,6 +100,18 @@ impl Nets {
         self.v4.find(a.into()).or_else(odd)
     }
 
+    /// Each network.
+    pub(super) fn each(&self, f: &mut dyn FnMut(super::index::Pattern<'_>)) {
+        use super::index::Pattern::{V4, V6};
+        for l in &self.v4.0 {
+            l.nets.iter().for_each(|(net, _)| f(V4(*net as u32, l.mask as u32)));
+        }
+        self.odd.iter().for_each(|(net, mask, _)| f(V4(*net, *mask)));
+        for l in &self.v6.0 {
+            l.nets.iter().for_each(|(net, _)| f(V6(*net, l.mask)));
+        }
+    }
+
     /// The pattern that this IPv4 address is in. IPv6 patterns see it as `::ffff:a.b.c.d`.
     #[inline]
     #[must_use]

@@ -142,6 +142,12 @@ impl Parts {
             t.add(text, index);
         }
     }
+    /// Each pattern, but substrings.
+    pub(super) fn each(&self, f: &mut dyn FnMut(super::index::Pattern<'_>)) {
+        for (table, fold) in self.tables.iter().zip([false, true]) {
+            table.table.keys().for_each(|k| f(super::index::Pattern::Text(k, fold)));
+        }
+    }
     /// Makes the structures that many patterns need; to be called when patterns were added.
     pub fn seal(&mut self) {
         self.substrings.iter_mut().for_each(Substrings::seal);
