@@ -64,7 +64,7 @@ pub fn after_load(options: &Options) {
 }
 
 /// What workers share, for this model.
-pub fn process(model: &Model, limits: &Limits) -> Arc<Process> {
+pub fn process(model: &Model, limits: &Limits, options: &Options) -> Arc<Process> {
     let g = &model.global;
     let workers = usize::from(g.nbthread.unwrap_or(1));
     let rings = model.rings.iter().map(|r| {
@@ -76,7 +76,10 @@ pub fn process(model: &Model, limits: &Limits) -> Arc<Process> {
         Arc::new(Ring::new(config))
     });
     let tag = g.log_tag.clone().unwrap_or_else(|| "haproxy".into());
-    let sinks = Sinks::new(rings.collect(), g.log_send_hostname.clone(), tag);
+    let mut sinks = Sinks::new(rings.collect(), g.log_send_hostname.clone(), tag);
+    if options.check {
+        sinks.only_check();
+    }
     let counts = Counts::new(workers, limits.maxconn, g.maxconnrate, g.maxsessrate);
     // the ratios are those of what so many connections may use
     let own = u32::try_from(crate::limits::own(model)).unwrap_or(u32::MAX);

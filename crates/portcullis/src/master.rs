@@ -359,6 +359,8 @@ impl Master<'_> {
             number::SIGUSR2 | number::SIGHUP => self.again = true,
             number::SIGTERM | number::SIGINT => self.stop(signal, true),
             number::SIGUSR1 => self.stop(signal, false),
+            // an older master is asked to pause, or to go on, as any older process is
+            number::SIGTTOU | number::SIGTTIN => self.pass_on(signal),
             number::SIGCHLD => self.reap(),
             _ => {}
         }
@@ -371,6 +373,11 @@ impl Master<'_> {
             self.notifier.stopping();
         }
         self.stopping = true;
+        self.pass_on(signal);
+    }
+
+    /// To all workers.
+    fn pass_on(&self, signal: i32) {
         if let Some(s) = Signal::from_named_raw(signal) {
             for worker in &self.workers {
                 let _ = kill_process(worker.pid, s);
@@ -392,7 +399,8 @@ impl Master<'_> {
         let (code, how) = describe(status);
         let pid = worker.pid.as_raw_nonzero();
         if !worker.current || code == 0 {
-            say::warning(format!("Former worker ({pid}) exited with code {code} ({how})"));
+            let which = if worker.current { "Current" } else { "Former" };
+            say::warning(format!("{which} worker ({pid}) exited with code {code} ({how})"));
             return;
         }
         say::alert(format!("Current worker ({pid}) exited with code {code} ({how})"));

@@ -96,7 +96,7 @@ pub(crate) fn compile(
     options: &Options,
 ) -> Result<(Arc<Plan>, Arc<Process>, limits::Limits), ExitCode> {
     let wanted = limits::wanted(&loaded.model, &limits::system());
-    let process = compose::process(&loaded.model, &wanted);
+    let process = compose::process(&loaded.model, &wanted, options);
     loaded.model.global.maxconn = Some(wanted.maxconn);
     let plan = compose::plan(&loaded.model, &process, &mut loaded.diags);
     load::verdict(loaded, options)?;

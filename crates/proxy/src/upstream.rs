@@ -489,12 +489,12 @@ fn count_choice(task: &Task, back: &ProxyPlan, choice: &Choice) {
 }
 
 /// A slot on a server, after a queue if need be.
-async fn take_slot(
+async fn take_slot<'p>(
     task: &Task,
-    back: &ProxyPlan,
+    back: &'p ProxyPlan,
     state: &Arc<portcullis_backend::BackendState>,
-    facts: &mut Facts<'_>,
-    wish: &Wish<'_>,
+    facts: &mut Facts<'p>,
+    wish: &mut Wish<'_>,
     mut stay: Option<Arc<portcullis_backend::ServerState>>,
 ) -> Result<SlotGuard, Failure> {
     loop {
@@ -519,7 +519,17 @@ async fn take_slot(
         };
         let now = task.worker.clock.now();
         let priority = Priority::new(wish.side.class, wish.side.offset, now.0);
+        let whose = match &at {
+            QueueAt::Server(server) => Some(server.clone()),
+            QueueAt::Backend(_) => None,
+        };
         let Ok(ticket) = state.enqueue(at, priority) else {
+            if stay.is_some() && leaves(task, back, facts, wish, whose.as_ref()) {
+                continue;
+            }
+            if let Some(server) = whose.and_then(|s| back.server_of(&s)) {
+                (facts.server_name, facts.server_id) = (&server.name, server.id);
+            }
             return Err(Failure { termination: *b"SQ", status: 503 });
         };
         task.deadline(now.after(back.timeouts.queue.or(back.timeouts.connect)));
@@ -545,6 +555,32 @@ async fn take_slot(
             }
         }
     }
+}
+
+/// The queue of the server that a request was to stay on is full (`maxqueue`): may it be balanced? What persists there needs
+/// `option redispatch` for that, and counts as redispatched.
+#[cold]
+fn leaves(
+    task: &Task,
+    back: &ProxyPlan,
+    facts: &mut Facts<'_>,
+    wish: &mut Wish<'_>,
+    full: Option<&Arc<portcullis_backend::ServerState>>,
+) -> bool {
+    if !wish.persistent {
+        return true;
+    }
+    if wish.pinned || back.retry.redispatch.is_none() {
+        return false;
+    }
+    wish.persistent = false;
+    facts.redispatched = true;
+    let id = usize::from(task.worker.id);
+    back.counters(task.worker.id).redispatches.inc();
+    if let Some(server) = full {
+        server.counters.of(id).redispatches.inc();
+    }
+    true
 }
 
 /// The number that `bc_err` has for what the system says.

@@ -228,3 +228,13 @@ fn refused_lines() {
         }
     });
 }
+
+/// Descriptors that a service manager hands over are not there when the configuration is checked.
+#[test]
+fn check_without_descriptors() {
+    scenario("command_line/check_without_descriptors", |w| {
+        let config = VALID.replace("default_backend be\n", "default_backend be\n  log fd@77 local0\n");
+        let output = w.check(&config, &[]);
+        w.note(format!("log: code {}", output.code));
+    });
+}

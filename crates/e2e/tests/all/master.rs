@@ -284,6 +284,23 @@ fn the_old_process_is_asked_to_pause() {
     });
 }
 
+/// A master passes that on to its worker.
+#[test]
+fn the_old_master_is_asked_to_pause() {
+    scenario("master/the_old_master_is_asked_to_pause", |w| {
+        w.ok("o1");
+        w.proxy_with(&with_global("noreuseport", &sections("", "")), &["-W"]);
+        answers(w);
+        let old = w.process(0).pid().to_string();
+        w.proxy_with(
+            &with_global("noreuseport", &sections("http-request set-header X-New 1", "")),
+            &["-db", "-sf", &old],
+        );
+        ended(w, 0);
+        answers(w);
+    });
+}
+
 /// ... and goes on when the new one does not start for all that.
 #[test]
 fn the_old_process_goes_on_when_the_new_one_fails() {

@@ -2,6 +2,7 @@
 //! "max-keep-alive-queue", "max-session-srv-conns", "http-reuse" about NTLM, server "strict-maxconn").
 use crate::sections;
 use portcullis_e2e::binary::Binary;
+use portcullis_e2e::process::{PATIENCE, wait_for};
 use portcullis_e2e::{Gate, World, scenario};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -145,4 +146,54 @@ fn strict_maxconn() {
         w.proxy(&sections("", "http-reuse never\ndefault-server strict-maxconn maxconn 1"));
         rounds(w, 2, 2);
     });
+}
+
+/// `maxqueue`: who finds the queue full goes elsewhere, if that is allowed.
+#[test]
+fn maxqueue() {
+    for (name, backend) in [
+        ("persistent", "use-server s2 if TRUE"),
+        ("redispatched", "use-server s2 if TRUE\noption redispatch"),
+        ("hashed", "balance hash str(x)\nhash-type map-based\noption redispatch"),
+    ] {
+        scenario(&format!("own_connections/maxqueue_{name}"), |w| {
+            let gate = Gate::default();
+            for server in ["o1", "o2"] {
+                let wait = gate.clone();
+                w.origin(server, move |mut c| {
+                    while let Some(request) = c.request() {
+                        if request.start_line().contains("slow") {
+                            wait.wait();
+                        }
+                        c.send_quietly(OK);
+                    }
+                });
+            }
+            let cli = "global\n  nbthread 1\n  stats socket ${dir}/cli level admin\ndefaults\n  mode http\n  timeout connect 10s\n  \
+                       timeout client 30s\n  timeout server 30s\n";
+            let servers =
+                "balance roundrobin\ndefault-server maxconn 1 maxqueue 1\nserver s2 127.0.0.1:${o2}";
+            w.proxy(&format!("{cli}{}", sections("", &format!("{servers}\n{backend}"))));
+            let queued = |w: &World, n: &str| {
+                let said = crate::runtime_api::ask(w, "show stat");
+                said.lines().any(|l| l.starts_with("be,s") && l.split(',').nth(2) == Some(n))
+            };
+            let mut first = w.client("fe");
+            first.get("/slow/0", "");
+            wait_for(PATIENCE, || {
+                let said = crate::runtime_api::ask(w, "show stat");
+                said.lines().any(|l| l.starts_with("be,s") && l.split(',').nth(4) == Some("1")).then_some(())
+            });
+            let mut second = w.client("fe");
+            second.get("/1", "");
+            wait_for(PATIENCE, || queued(w, "1").then_some(()));
+            let mut third = w.client("fe");
+            third.get("/2", "Connection: close\r\n").read_to_end();
+            gate.open();
+            first.response();
+            second.response();
+            first.close();
+            second.close();
+        });
+    }
 }

@@ -45,7 +45,7 @@ fn talk(w: &World, socket: &str, bytes: &[u8]) -> String {
 }
 
 /// What one command answers.
-fn ask(w: &World, command: &str) -> String {
+pub fn ask(w: &World, command: &str) -> String {
     talk(w, "cli", format!("{command}\n").as_bytes())
 }
 

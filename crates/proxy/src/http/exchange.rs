@@ -364,11 +364,9 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
         stay = Some(server);
     }
     let mut persistent = stay.is_some();
-    if stay.is_none()
-        && let Some(own) = &mut session.own
-    {
+    if let Some(own) = &mut session.own {
         own.tidy(&mut worker.idle.borrow_mut());
-        stay = own.preferred(back);
+        stay = stay.or_else(|| own.preferred(back));
     }
     let (mut avoid, mut began) = (None, None);
     loop {

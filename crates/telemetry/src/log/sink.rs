@@ -1,6 +1,6 @@
 //! Destinations of log lines, each opened once, before chroot.
 
-use super::ring::Ring;
+use super::ring::{Ring, RingConfig};
 use portcullis_config::addr::{Address, Host, Ports, Transport};
 use portcullis_config::{LogTarget, LogTo};
 use portcullis_sys::localtime::{host_name, local_time};
@@ -25,6 +25,7 @@ pub struct Sinks {
     host: Option<String>,
     tag: String,
     pid: u32,
+    checking: bool,
 }
 
 /// One destination.
@@ -102,7 +103,13 @@ impl Sinks {
             host: host.map(|name| name.unwrap_or_else(host_name)),
             tag: tag.into(),
             pid: std::process::id(),
+            checking: false,
         }
+    }
+    /// The configuration is only checked (`-c`): inherited descriptors need not be there, nor rings be known; HAProxy looks for
+    /// them when it starts.
+    pub fn only_check(&mut self) {
+        self.checking = true;
     }
     /// As another process (tests, and a master that forks).
     pub fn set_pid(&mut self, pid: u32) {
@@ -145,9 +152,11 @@ impl Sinks {
             return Ok(sink.clone());
         }
         let to = match &destination {
+            Destination::Address(address) if self.checking && inherited(address) => nowhere(),
             Destination::Address(address) => open_address(address)?,
             Destination::Ring(name) => match self.ring(name) {
                 Some(ring) => To::Ring(ring.clone()),
+                None if self.checking => nowhere(),
                 None => {
                     return Err(io::Error::new(io::ErrorKind::NotFound, format!("unknown ring '{name}'")));
                 }
@@ -157,6 +166,16 @@ impl Sinks {
         open.push(sink.clone());
         Ok(sink)
     }
+}
+
+/// A descriptor other than those that every process has.
+fn inherited(address: &Address) -> bool {
+    matches!(address.host, Host::Fd(fd) if fd > 2)
+}
+
+/// In place of what is not there while the configuration is only checked.
+fn nowhere() -> To {
+    To::Ring(Arc::new(Ring::new(RingConfig::new("", 0))))
 }
 
 fn open_address(address: &Address) -> io::Result<To> {
