@@ -375,12 +375,16 @@ fn default_backends(model: &Model, diags: &mut Diagnostics) {
         model.proxies.iter().filter(|p| p.kind.back()).map(|p| (p.name.as_str(), p)).collect();
     for proxy in model.proxies.iter().filter(|p| p.kind != ProxyKind::Defaults && !p.disabled) {
         let Some((name, place)) = &proxy.default_backend else { continue };
+        // a backend ignores it, but what it says itself must be there all the same
+        let inherited = place.file != proxy.place.file || place.line <= proxy.place.line;
+        if !proxy.kind.front() && inherited {
+            continue;
+        }
         let message = match backends.get(name.as_str()) {
             None => {
                 let close = super::near::hint(name, backends.keys().copied());
                 format!("Proxy '{}': unable to find required default_backend: '{name}'{close}.", proxy.name)
             }
-            Some(_) if !proxy.kind.front() => continue,
             Some(b) if b.name == proxy.name => {
                 format!("Proxy '{}': loop detected for default_backend: '{name}'.", proxy.name)
             }

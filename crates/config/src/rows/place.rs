@@ -24,7 +24,8 @@ pub fn misplaced(cx: &mut Cx<'_>, row: &Keyword) {
     let why = format!("because {kind} '{}' has no {side} capability.", cx.proxy().name);
     if matches!(name, "server" | "default-server" | "server-template") {
         cx.alert(word, format!("'{name}' not allowed {why}"));
-    } else if (cx.negated || cx.defaulted) && name.starts_with("option ") && !is_flag(name) {
+    } else if (cx.negated || cx.defaulted) && !row.negatable && name.starts_with("option ") && !is_flag(name)
+    {
         let option = name.strip_prefix("option ").unwrap_or(name);
         cx.alert(cx.line.word(0), format!("negation/default is not supported for option '{option}'."));
     } else if is_flag(name) {
@@ -66,8 +67,14 @@ fn arguments(cx: &mut Cx<'_>, row: &Keyword) {
 }
 
 /// Keywords whose functions look at their arguments and set a value, and nothing else.
-const SIMPLE: &[&str] =
-    &["timeout ", "monitor-uri", "http-reuse", "http-send-name-header", "max-session-srv-conns"];
+const SIMPLE: &[&str] = &[
+    "timeout ",
+    "monitor-uri",
+    "http-reuse",
+    "http-send-name-header",
+    "max-keep-alive-queue",
+    "max-session-srv-conns",
+];
 
 /// Options that are on or off are refused where they cannot work, all others ignored.
 fn is_flag(name: &str) -> bool {
