@@ -18,18 +18,14 @@ impl Connection for Conn {
 }
 
 fn section(servers: usize, maxconn: u32) -> Proxy {
-    let server = |n: usize| Server {
-        place: Place::default(),
-        name: format!("s{n}"),
-        id: 0,
-        id_given: false,
-        guid: None,
-        address: Address {
+    let server = |n: usize| {
+        let address = Address {
             transport: Transport::Stream,
             host: Host::V4(Ipv4Addr::LOCALHOST),
             ports: Ports::One(80),
-        },
-        set: ServerSettings { maxconn, weight: Some(1 + n as u32 % 7), ..ServerSettings::default() },
+        };
+        let set = ServerSettings { maxconn, weight: Some(1 + n as u32 % 7), ..ServerSettings::default() };
+        Server::new(Place::default(), format!("s{n}"), address, set)
     };
     Proxy { name: "b".into(), servers: (0..servers).map(server).collect(), ..Proxy::default() }
 }

@@ -3,13 +3,13 @@
 use crate::balance::{Ask, Balancer, Pick};
 use crate::cookies::{Cookies, Named};
 use crate::queue::{Priority, QueueFull, Queues, Ticket};
-use crate::server::{Admin, Health, ServerConfig, ServerState, SlotGuard};
+use crate::server::{Admin, Health, ServerConfig, ServerState, SlotGuard, Whereabouts};
 use parking_lot::{Mutex, RwLock};
 use portcullis_telemetry::counter::Sharded;
 use portcullis_telemetry::gauge::Gauge;
 use portcullis_telemetry::stats::{BackendCounters, RateMax};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// A backend's state: what outlives a Plan and what all workers share.
 #[derive(Debug)]
@@ -28,6 +28,9 @@ pub struct BackendState {
     pub(crate) cookies: Cookies,
     /// `option log-health-checks`
     pub(crate) log_checks: AtomicBool,
+    /// Content switching ignores it; what the configuration says of that counts once.
+    pub(crate) unpublished: AtomicBool,
+    pub(crate) published_once: AtomicBool,
 }
 
 /// When and how often a backend had no usable server.
@@ -83,6 +86,8 @@ impl BackendState {
             down: Mutex::default(),
             cookies: Cookies::default(),
             log_checks: AtomicBool::new(false),
+            unpublished: AtomicBool::new(false),
+            published_once: AtomicBool::new(false),
         }
     }
 
@@ -102,6 +107,15 @@ impl BackendState {
             }
             _ => {}
         }
+    }
+    /// Does content switching ignore it (`be-unpublished`)?
+    #[inline]
+    pub fn is_unpublished(&self) -> bool {
+        self.unpublished.load(Relaxed)
+    }
+    /// `publish backend`, `unpublish backend`
+    pub fn publish(&self, published: bool) {
+        self.unpublished.store(!published, Relaxed);
     }
     /// When it went down or came up last (`lastchg`).
     pub fn changed_at(&self) -> u64 {
@@ -248,9 +262,9 @@ impl BackendState {
         server.store_weight(weight);
         self.changed(server);
     }
-    /// `set server … addr`: new connections go there.
-    pub fn set_address(&self, server: &Arc<ServerState>, address: std::net::SocketAddr) {
-        server.store_address(address);
+    /// New connections go there (`set server … addr`, DNS).
+    pub fn move_server(&self, server: &Arc<ServerState>, to: Whereabouts) {
+        server.store_whereabouts(to);
         self.bake_cookies();
         self.changed(server);
     }

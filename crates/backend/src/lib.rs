@@ -13,9 +13,11 @@
 pub mod backend;
 pub mod balance;
 pub mod cookies;
+pub mod discovery;
 pub mod health;
 pub mod idle;
 pub mod queue;
+pub mod restore;
 pub mod retry;
 pub mod server;
 pub mod states;
@@ -27,7 +29,7 @@ pub use cookies::Named;
 pub use idle::{Class, Connection, Descriptors, Handle, IdlePool, Lease, PoolSettings};
 pub use queue::{Grant, Priority, QueueFull, Ticket};
 pub use retry::{Attempt, Next, RetryPolicy};
-pub use server::{Admin, Health, ServerConfig, ServerState, SlotGuard};
+pub use server::{Admin, Health, Naming, ServerConfig, ServerState, SlotGuard, Spot, SpotPort, Whereabouts};
 pub use states::States;
 
 #[cfg(test)]

@@ -8,12 +8,15 @@ use parking_lot::Mutex;
 use portcullis_telemetry::counter::Sharded;
 use portcullis_telemetry::gauge::{Gauge, Held};
 use portcullis_telemetry::stats::{RateMax, ServerCounters};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{
     AtomicBool, AtomicU8, AtomicU32, AtomicU64,
     Ordering::{Relaxed, SeqCst},
 };
+
+/// Wholly warm (`slowstart`).
+const WARM: u32 = 1000;
 
 /// What the operator wants from a server (`set server … state`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -93,6 +96,10 @@ pub struct ServerState {
     pub(crate) queued_max: AtomicU32,
     /// Does it take requests of the backend's queue? Kept by the balancer.
     pub(crate) in_use: AtomicBool,
+    /// `slowstart` in milliseconds, when it began to warm up (0: it does not), and how far it is, in thousandths.
+    slowstart: AtomicU64,
+    warm_since: AtomicU64,
+    warmth: AtomicU32,
     /// Sessions on it (`scur`, `smax`).
     pub sessions: Arc<Gauge>,
     /// Cumulative counters.
@@ -104,10 +111,73 @@ pub struct ServerState {
     pub(crate) queues: Arc<Queues>,
     /// When its state changed last (`lastchg`), in milliseconds of the process clock.
     changed: AtomicU64,
-    /// `set server … addr`; none: where the Plan says.
+    /// How long before the process began it changed last, in milliseconds (state files).
+    before: AtomicU64,
+    /// It is not where the Plan says.
     moved: AtomicBool,
-    address: Mutex<Option<SocketAddr>>,
+    whereabouts: Mutex<Whereabouts>,
+    /// No address is known for its name: maintenance.
+    unresolved: AtomicBool,
+    /// Its names.
+    pub naming: Mutex<Naming>,
     identity: Mutex<Identity>,
+}
+
+/// Where a server is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Whereabouts {
+    /// Where its line says.
+    #[default]
+    Configured,
+    /// Nowhere: its name has no address.
+    Nowhere,
+    /// Where DNS or an operator put it.
+    At(Spot),
+}
+
+/// An address, and a port that may depend on the client's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spot {
+    /// The address.
+    pub ip: IpAddr,
+    /// The port.
+    pub port: SpotPort,
+}
+
+/// The port of a [`Spot`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpotPort {
+    /// That of the line.
+    Configured,
+    /// This one.
+    Fixed(u16),
+    /// This one more than the client asked for.
+    Offset(i32),
+}
+
+/// What a server is called in the DNS.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Naming {
+    /// The host's name.
+    pub fqdn: Option<Arc<str>>,
+    /// The name of the SRV records that hosts come from.
+    pub srv_record: Option<Arc<str>>,
+    /// The port that an SRV record says.
+    pub srv_port: u16,
+    /// The address that it was given last.
+    pub given: Option<IpAddr>,
+    /// The host's name is not that of the configuration.
+    pub renamed: bool,
+}
+
+impl Naming {
+    fn new(config: &ServerConfig) -> Self {
+        let name = config.fqdn.clone();
+        match name {
+            Some(name) if name.starts_with('_') => Self { srv_record: Some(name), ..Self::default() },
+            fqdn => Self { fqdn, ..Self::default() },
+        }
+    }
 }
 
 /// Settings of a `server` line that its state starts from and follows.
@@ -133,6 +203,14 @@ pub struct ServerConfig {
     pub identity: Identity,
     /// Checks.
     pub checks: Arc<CheckSettings>,
+    /// `slowstart` in milliseconds; 0: none.
+    pub slowstart: u64,
+    /// The name in the place of its address.
+    pub fqdn: Option<Arc<str>>,
+    /// No address is known for that.
+    pub unresolved: bool,
+    /// What a state file says.
+    pub saved: Option<Arc<portcullis_config::saved::Saved>>,
 }
 
 impl ServerConfig {
@@ -150,6 +228,10 @@ impl ServerConfig {
             cookie: set.cookie.as_deref().map(Into::into),
             identity: Identity::new(server),
             checks: Arc::new(set.ext.get::<CheckSettings>().cloned().unwrap_or_default()),
+            slowstart: set.slowstart.map_or(0, |t| u64::try_from(t.as_millis()).unwrap_or(u64::MAX)),
+            fqdn: server.fqdn.as_deref().map(Into::into),
+            unresolved: server.is_unresolved(),
+            saved: server.saved.clone(),
         }
     }
     /// `minconn` without `maxconn` is a `maxconn`; `minconn` beyond `maxconn` is `maxconn`.
@@ -172,9 +254,10 @@ impl ServerState {
         let admin = if config.disabled { Admin::Maint } else { Admin::Ready };
         let (max, min) = config.limits();
         let mut life = Life::new(config.checks.clone());
-        let down = config.disabled || life.begins_down();
-        if config.disabled {
-            life.check.paused = true;
+        let away = config.disabled || config.unresolved;
+        let down = away || life.begins_down();
+        if away {
+            life.check.paused = config.disabled || life.check.configured;
             life.check.health = 0;
         }
         Self {
@@ -199,14 +282,23 @@ impl ServerState {
             queued: AtomicU32::new(0),
             queued_max: AtomicU32::new(0),
             in_use: AtomicBool::new(false),
+            slowstart: AtomicU64::new(config.slowstart),
+            warm_since: AtomicU64::new(0),
+            warmth: AtomicU32::new(WARM),
             sessions: Arc::new(Gauge::new(0)),
             counters: Sharded::new(workers),
             sess_rate_max: RateMax::default(),
             idle: IdleCounts::new(workers),
             queues,
             changed: AtomicU64::new(0),
-            moved: AtomicBool::new(false),
-            address: Mutex::new(None),
+            before: AtomicU64::new(0),
+            moved: AtomicBool::new(config.unresolved),
+            whereabouts: Mutex::new(match config.unresolved {
+                true => Whereabouts::Nowhere,
+                false => Whereabouts::Configured,
+            }),
+            unresolved: AtomicBool::new(config.unresolved),
+            naming: Mutex::new(Naming::new(config)),
             identity: Mutex::new(config.identity.clone()),
         }
     }
@@ -236,25 +328,55 @@ impl ServerState {
     /// Its state changes now.
     pub fn touch(&self, now: u64) {
         self.changed.store(now, Relaxed);
+        self.before.store(0, Relaxed);
     }
-    /// The address that an operator gave it (`set server … addr`); none: the Plan's.
+    /// Milliseconds since its state changed last, before this process too.
+    pub fn unchanged_for(&self, now: u64) -> u64 {
+        now.saturating_sub(self.changed()).saturating_add(self.before.load(Relaxed))
+    }
+    /// Its state changed so long before the process began.
+    pub(crate) fn unchanged_before(&self, millis: u64) {
+        self.before.store(millis, Relaxed);
+    }
+    /// Where it is.
     #[inline]
-    pub fn address(&self) -> Option<SocketAddr> {
-        if self.moved.load(Relaxed) { *self.address.lock() } else { None }
+    pub fn whereabouts(&self) -> Whereabouts {
+        if self.moved.load(Relaxed) { *self.whereabouts.lock() } else { Whereabouts::Configured }
     }
-    /// Its address: an operator's, or the configuration's.
+    /// Its address: an operator's, that of the DNS, or the configuration's; none: it has no.
     pub fn place(&self) -> Option<SocketAddr> {
-        self.address().or_else(|| self.identity.lock().address())
+        let configured = || self.identity.lock().address();
+        match self.whereabouts() {
+            Whereabouts::Configured => configured(),
+            Whereabouts::Nowhere => None,
+            Whereabouts::At(spot) => Some(SocketAddr::new(
+                spot.ip,
+                match spot.port {
+                    SpotPort::Fixed(port) => port,
+                    SpotPort::Configured => self.identity.lock().port(),
+                    SpotPort::Offset(_) => 0,
+                },
+            )),
+        }
     }
-    /// `set server … addr`: new connections go there.
-    pub(crate) fn store_address(&self, address: SocketAddr) {
-        *self.address.lock() = Some(address);
-        self.moved.store(true, Relaxed);
+    /// New connections go there.
+    pub(crate) fn store_whereabouts(&self, to: Whereabouts) {
+        *self.whereabouts.lock() = to;
+        self.moved.store(to != Whereabouts::Configured, Relaxed);
+    }
+    /// Is no address known for its name?
+    pub fn is_unresolved(&self) -> bool {
+        self.unresolved.load(Relaxed)
+    }
+    /// Yields what it was.
+    pub(crate) fn store_unresolved(&self, unresolved: bool) -> bool {
+        self.unresolved.swap(unresolved, SeqCst)
     }
     /// What is wanted of it: by the operator or, if that is less, by what it tracks.
     #[inline]
     pub fn admin(&self) -> Admin {
-        Admin::from_number(self.admin.load(Relaxed).max(self.inherited.load(Relaxed)))
+        let away = if self.is_unresolved() { Admin::Maint as u8 } else { 0 };
+        Admin::from_number(self.admin.load(Relaxed).max(self.inherited.load(Relaxed)).max(away))
     }
     /// What the operator wants.
     pub fn own_admin(&self) -> Admin {
@@ -287,7 +409,11 @@ impl ServerState {
     }
     /// What its places on a consistent ring are made from.
     pub(crate) fn ring_key(&self) -> u32 {
-        self.identity.lock().ring_key(self.id.load(Relaxed), self.address())
+        let moved = match self.whereabouts() {
+            Whereabouts::At(_) => self.place(),
+            _ => None,
+        };
+        self.identity.lock().ring_key(self.id.load(Relaxed), moved)
     }
     pub(crate) fn store_backup(&self, backup: bool) {
         self.backup.store(backup, Relaxed);
@@ -359,9 +485,68 @@ impl ServerState {
         self.minconn.load(Relaxed) != self.maxconn.load(Relaxed)
     }
 
+    /// Its weight as far as it is warm (`slowstart`), in units of `scale`.
+    pub(crate) fn warm_weight(&self, scale: u32) -> u32 {
+        let full = self.weight() * scale;
+        match self.warmth.load(Relaxed) {
+            WARM => full,
+            part => (full * part / WARM).max(u32::from(full > 0)),
+        }
+    }
+    /// How far it is warm, in percent; none: it is.
+    pub fn throttle(&self) -> Option<u32> {
+        match self.warmth.load(Relaxed) {
+            WARM => None,
+            part => Some((part * 100 / WARM).max(1)),
+        }
+    }
+    /// It has come back at `now`: true if it takes its time (`slowstart`).
+    pub(crate) fn begin_warming(&self, now: u64) -> bool {
+        let takes = self.slowstart.load(Relaxed) > 0;
+        self.warm_since.store(if takes { now.max(1) } else { 0 }, Relaxed);
+        self.warmth.store(if takes { 0 } else { WARM }, Relaxed);
+        takes
+    }
+    /// It is as warm as it can be, or gone.
+    pub(crate) fn end_warming(&self) {
+        self.warm_since.store(0, Relaxed);
+        self.warmth.store(WARM, Relaxed);
+    }
+    /// It is warmer by now; true: it is warm. None: it does not warm up.
+    pub(crate) fn warm(&self, now: u64) -> Option<bool> {
+        let since = self.warm_since.load(Relaxed);
+        if since == 0 {
+            return None;
+        }
+        let all = self.slowstart.load(Relaxed).max(1);
+        let part = now.saturating_sub(since).saturating_mul(u64::from(WARM)) / all;
+        if part >= u64::from(WARM) {
+            self.end_warming();
+            return Some(true);
+        }
+        self.warmth.store(part as u32, Relaxed);
+        Some(false)
+    }
+    /// How often it is looked whether it is warmer, in milliseconds.
+    pub fn warming_step(&self) -> u64 {
+        (self.slowstart.load(Relaxed) / 20).clamp(10, 1000)
+    }
+    pub(crate) fn store_slowstart(&self, millis: u64) {
+        self.slowstart.store(millis, Relaxed);
+    }
+
     /// How many slots there are now; 0: no limit. With `minconn` it is on the ramp from `minconn` to `maxconn` by
-    /// the sessions of the backend over `fullconn`.
+    /// the sessions of the backend over `fullconn`; while the server warms up it is a part of that.
     pub fn limit(&self) -> u32 {
+        let limit = self.full_limit();
+        match self.warmth.load(Relaxed) {
+            WARM => limit,
+            _ if limit == 0 => 0,
+            part => (u64::from(limit) * u64::from(part) / u64::from(WARM)).max(1) as u32,
+        }
+    }
+
+    fn full_limit(&self) -> u32 {
         let max = self.maxconn.load(Relaxed);
         if max == 0 {
             return 0;

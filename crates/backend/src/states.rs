@@ -43,6 +43,9 @@ impl States {
         };
         state.queues.set_fullconn(fullconn);
         state.cookies.follow(proxy);
+        if !state.published_once.swap(true, Relaxed) {
+            state.unpublished.store(proxy.unpublished, Relaxed);
+        }
         state.log_checks.store(proxy.opts.contains(Opts::LOG_HEALTH_CHECKS), Relaxed);
         self.follow(&state, proxy, allbackups);
         state.bake_cookies();
@@ -200,6 +203,7 @@ fn update(entry: &mut Entry, config: ServerConfig) {
         state.store_admin(if config.disabled { Admin::Maint } else { Admin::Ready });
     }
     state.store_backup(config.backup);
+    state.store_slowstart(config.slowstart);
     state.store_identity(&config.identity);
     state.id.store(config.id, Relaxed);
     if config.checks != old.checks {

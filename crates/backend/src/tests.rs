@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 pub(crate) fn server(name: &str, set: ServerSettings) -> Server {
     let address =
         Address { transport: Transport::Stream, host: Host::V4(Ipv4Addr::LOCALHOST), ports: Ports::One(80) };
-    Server { place: Place::default(), name: name.into(), id: 0, id_given: false, guid: None, address, set }
+    Server::new(Place::default(), name.into(), address, set)
 }
 
 pub(crate) fn proxy(name: &str, servers: Vec<Server>) -> Proxy {

@@ -24,6 +24,8 @@ pub struct Model {
     pub proxies: Vec<Proxy>,
     /// `ring` sections in order.
     pub rings: Vec<Ring>,
+    /// `resolvers` sections in order; the one named `default` is added at the end if no section is.
+    pub resolvers: Vec<Resolvers>,
     /// `peers`, `resolvers` … : what higher rooms keep for sections of their own.
     pub ext: Extensions,
     /// Which proxy section is open while parsing.
@@ -186,6 +188,12 @@ pub struct Global {
     pub spread_checks: u32,
     /// `harden.reject-privileged-ports.tcp`
     pub reject_privileged_ports_tcp: bool,
+    /// `dns-accept-family`, or `-4` of the command line.
+    pub dns_families: DnsFamilies,
+    /// `server-state-base`
+    pub server_state_base: Option<String>,
+    /// `server-state-file`
+    pub server_state_file: Option<String>,
     /// `tune.*` settings.
     pub tune: Tune,
     /// `stats socket`, `stats timeout`, `stats maxconn` as far as they work; kept by `admin` in `ext`.
@@ -645,6 +653,12 @@ pub struct Proxy {
     pub log_format: LogFormat,
     /// Where that was said.
     pub log_format_place: Place,
+    /// `be-unpublished`
+    pub unpublished: bool,
+    /// `load-server-state-from-file`
+    pub load_state: LoadState,
+    /// `server-state-file-name`; none: the backend's name.
+    pub state_file: Option<String>,
     /// What higher rooms keep: rules, conditions, error pages …
     pub ext: Extensions,
 }
@@ -878,6 +892,16 @@ pub struct ServerSettings {
     pub cc: Option<String>,
     /// `proto`
     pub proto: Option<Proto>,
+    /// `init-addr`; nothing: `last,libc`.
+    pub init_addr: Vec<InitAddr>,
+    /// `resolvers`: a section by name.
+    pub resolvers: Option<String>,
+    /// `resolve-opts`, `resolve-net`, `resolve-prefer`
+    pub resolve: ResolveOptions,
+    /// `slowstart`
+    pub slowstart: Option<Duration>,
+    /// `socks4`
+    pub socks4: Option<Address>,
     /// What higher rooms keep.
     pub ext: Extensions,
 }
@@ -897,14 +921,58 @@ pub struct Server {
     pub guid: Option<String>,
     /// Its address.
     pub address: Address,
+    /// The name that stood in the place of an address.
+    pub fqdn: Option<String>,
+    /// What a state file says about it.
+    pub saved: Option<Arc<crate::saved::Saved>>,
+    /// It is one of a `server-template` line.
+    pub template: Option<Template>,
     /// Everything that `default-server` can set too.
     pub set: ServerSettings,
+}
+
+/// What a server of a `server-template` line remembers of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template {
+    /// The prefix of the names.
+    pub prefix: Arc<str>,
+    /// It is the first of them.
+    pub first: bool,
 }
 
 impl Server {
     /// A server at `address` with these settings to begin with.
     pub fn new(place: Place, name: String, address: Address, set: ServerSettings) -> Self {
-        Self { place, name, id: 0, id_given: false, guid: None, address, set }
+        Self {
+            place,
+            name,
+            id: 0,
+            id_given: false,
+            guid: None,
+            address,
+            fqdn: None,
+            saved: None,
+            template: None,
+            set,
+        }
+    }
+    /// As messages name it: the first of a template is the template.
+    #[must_use]
+    pub fn called(&self, proxy: &str) -> String {
+        match self.template.as_ref().filter(|t| t.first) {
+            Some(t) => format!("'server-template {proxy}/{}'", t.prefix),
+            None => format!("'server {proxy}/{}'", self.name),
+        }
+    }
+    /// Is its name that of an SRV record?
+    #[must_use]
+    pub fn is_srv(&self) -> bool {
+        self.fqdn.as_ref().is_some_and(|name| name.starts_with('_'))
+    }
+    /// It has a name, and no address is known for it.
+    #[must_use]
+    pub fn is_unresolved(&self) -> bool {
+        matches!(self.address.host, crate::addr::Host::Name(_))
     }
 }
 
@@ -983,4 +1051,138 @@ pub enum LogFraming {
     Iso,
     /// `raw`
     Raw,
+}
+
+/// One method of `init-addr`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InitAddr {
+    /// `last`: the address of the state file.
+    Last,
+    /// `libc`: the system's resolver.
+    Libc,
+    /// `none`: it starts without.
+    None,
+    /// This one.
+    Ip(IpAddr),
+}
+
+/// `resolve-opts`, `resolve-net`, `resolve-prefer` of a server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ResolveOptions {
+    /// `resolve-prefer`: IPv4 rather than IPv6?
+    pub prefer_v4: bool,
+    /// `resolve-net`
+    pub nets: Vec<(IpAddr, u8)>,
+    /// `allow-dup-ip`
+    pub allow_dup: bool,
+    /// `ignore-weight`
+    pub ignore_weight: bool,
+}
+
+/// `dns-accept-family`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DnsFamilies {
+    /// IPv4, and IPv6 where the system has a way to it.
+    #[default]
+    Auto,
+    /// IPv4 only.
+    V4,
+    /// IPv6 only.
+    V6,
+    /// Both.
+    Both,
+}
+
+/// `load-server-state-from-file`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LoadState {
+    /// `none`
+    #[default]
+    None,
+    /// `global`: the file of `server-state-file`.
+    Global,
+    /// `local`: that of `server-state-file-name`.
+    Local,
+}
+
+/// A `resolvers` section (manual section 5.3.2).
+#[derive(Clone, Debug)]
+pub struct Resolvers {
+    /// Where it begins.
+    pub place: Place,
+    /// Its name.
+    pub name: String,
+    /// `nameserver` lines, and what `parse-resolv-conf` found.
+    pub nameservers: Vec<Nameserver>,
+    /// `accepted_payload_size`
+    pub payload: u16,
+    /// `resolve_retries`
+    pub retries: u32,
+    /// `timeout resolve`
+    pub resolve: Duration,
+    /// `timeout retry`
+    pub retry: Duration,
+    /// `hold`
+    pub hold: Hold,
+}
+
+impl Resolvers {
+    /// A section with nothing said.
+    #[must_use]
+    pub fn new(place: Place, name: String) -> Self {
+        Self {
+            place,
+            name,
+            nameservers: Vec::new(),
+            payload: 512,
+            retries: 3,
+            resolve: Duration::from_secs(1),
+            retry: Duration::from_secs(1),
+            hold: Hold::default(),
+        }
+    }
+}
+
+/// `hold`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// `nx`
+    pub nx: Duration,
+    /// `refused`
+    pub refused: Duration,
+    /// `timeout`
+    pub timeout: Duration,
+    /// `other`
+    pub other: Duration,
+    /// `valid`
+    pub valid: Duration,
+    /// `obsolete`
+    pub obsolete: Duration,
+}
+
+impl Default for Hold {
+    fn default() -> Self {
+        let others = Duration::from_secs(30);
+        Self {
+            nx: others,
+            refused: others,
+            timeout: others,
+            other: others,
+            valid: Duration::from_secs(10),
+            obsolete: Duration::ZERO,
+        }
+    }
+}
+
+/// A `nameserver` line.
+#[derive(Clone, Debug)]
+pub struct Nameserver {
+    /// Where it stands.
+    pub place: Place,
+    /// Its name.
+    pub name: String,
+    /// Where it is.
+    pub address: Address,
+    /// The parameters of one that is asked over a stream.
+    pub set: Option<Box<ServerSettings>>,
 }

@@ -13,6 +13,7 @@
 pub mod binary;
 pub mod client;
 pub mod conn;
+pub mod dns;
 pub mod fixture;
 pub mod gate;
 pub mod mask;
@@ -27,6 +28,7 @@ pub mod world;
 
 pub use client::Client;
 pub use conn::{Conn, End};
+pub use dns::Dns;
 pub use fixture::scenario;
 pub use gate::Gate;
 pub use origin::{Origin, OriginConn};

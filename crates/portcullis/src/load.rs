@@ -4,7 +4,7 @@ use crate::options::Options;
 use crate::{compose, say};
 use portcullis_config::env::Env;
 use portcullis_config::files::LocalFiles;
-use portcullis_config::{Global, Loaded, Manner, Model, Severity, gather, load_as, resolve};
+use portcullis_config::{DnsFamilies, Global, Loaded, Manner, Model, Severity, gather, load_as, resolve};
 use std::process::ExitCode;
 
 /// Reads the configuration. Nothing is judged yet: [`verdict`] is for when the plan is made.
@@ -56,6 +56,9 @@ fn override_model(model: &mut Model, options: &Options) {
     g.pidfile = options.pidfile.clone().or(g.pidfile.take());
     g.daemon = (g.daemon || options.daemon) && !options.foreground && !options.systemd;
     g.zero_warning |= options.no_warnings;
+    if options.ipv4_only {
+        g.dns_families = DnsFamilies::V4;
+    }
     g.nosplice |= options.nosplice;
     g.noreuseport |= options.noreuseport;
     g.insecure_fork |= options.insecure_fork;

@@ -49,6 +49,8 @@ pub struct Options {
     pub no_warnings: bool,
     /// `-dr`: names that cannot be resolved are no error.
     pub ignore_resolution: bool,
+    /// `-4`
+    pub ipv4_only: bool,
     /// `-dS`, `-dZ`, `-dF`
     pub nosplice: bool,
     /// `-dR`
@@ -248,7 +250,7 @@ pub const ROWS: &[Row] = &[
         "the master's command line socket",
         set!(o, v => o.master_sockets.push(v.into())),
     ),
-    not_yet("-4", "", Takes::Nothing, "resolvers consider IPv4 answers only"),
+    switch("-4", "resolvers consider IPv4 answers only", set!(o, _ => o.ipv4_only = true)),
     row("-dC", "[[<key>],line]", Takes::Rest, "displays the configuration", dump),
     switch("-dD", "diagnostic mode: warns about suspicious statements", set!(o, _ => o.diagnose = true)),
     switch("-dF", "disables fast forwarding, and with it splicing", set!(o, _ => o.nosplice = true)),
@@ -449,7 +451,7 @@ mod tests {
         assert_eq!(read("file.cfg"), Err(Wrong::Usage));
         assert!(matches!(read("-f"), Err(Wrong::Message(_))));
         assert!(matches!(read("-sf abc"), Err(Wrong::Message(_))));
-        for refused in ["-4", "-dt", "-dt h1", "-d", "-dA/x.tar"] {
+        for refused in ["-dt", "-dt h1", "-d", "-dA/x.tar"] {
             let Err(Wrong::Message(text)) = read(refused) else { panic!("{refused} is taken") };
             assert!(text.contains("not supported yet"), "{refused}: {text}");
         }

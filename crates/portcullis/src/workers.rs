@@ -5,6 +5,7 @@ use crate::link::Link;
 use crate::options::Options;
 use crate::{compose, confinement, cpus, limits, load, say, stop, takeover};
 use portcullis_admin::Door;
+use portcullis_backend::health::Report;
 use portcullis_config::{Loaded, Model, Severity};
 use portcullis_proxy::plan::Plan;
 use portcullis_proxy::process::Process;
@@ -99,6 +100,11 @@ pub(crate) fn compile(
     let process = compose::process(&loaded.model, &wanted, options);
     loaded.model.global.maxconn = Some(wanted.maxconn);
     let plan = compose::plan(&loaded.model, &process, &mut loaded.diags);
+    for report in process.states.restore(process.clock.now().0) {
+        if let Report::Log { text, .. } = report {
+            loaded.diags.late(Severity::Warning, None, text);
+        }
+    }
     load::verdict(loaded, options)?;
     compose::after_load(options);
     Ok((plan, process, wanted))

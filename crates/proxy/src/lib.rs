@@ -1,12 +1,13 @@
 //! Sessions and streams: accept, rules, routing, forwarding, filters, answers of our own, applets.
 //!
 //! A connection's way: [`accept`] takes it under the limits, [`session`] speaks to it, [`http::exchange`] or [`tcp`]
-//! runs its streams, [`upstream`] finds a server, [`outcome`] tells how it ended. [`check`] looks after servers.
+//! runs its streams, [`upstream`] finds a server, [`outcome`] tells how it ended. [`check`] looks after servers, [`dns`] after their names.
 
 pub mod accept;
 pub mod applet;
 pub mod captured;
 pub mod check;
+pub mod dns;
 pub mod explain;
 pub mod filter;
 pub mod handshake;
@@ -21,6 +22,7 @@ pub mod relay;
 pub mod reply;
 pub mod rules;
 pub mod session;
+pub mod socks;
 pub mod start;
 pub mod tcp;
 pub mod tls;

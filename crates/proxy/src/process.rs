@@ -1,12 +1,15 @@
 //! What all workers share.
 
+use crate::dns::Counters;
 use crate::worker::mailbox::{Address, Mail};
+use parking_lot::Mutex;
 use portcullis_backend::{Descriptors, States};
 use portcullis_sample::Random;
 use portcullis_telemetry::gate::Process as Counts;
 use portcullis_telemetry::log::Sinks;
 use portcullis_transport::{Clock, Millis};
 use std::any::Any;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -41,6 +44,7 @@ pub struct Process {
     voice: OnceLock<Voice>,
     programs: OnceLock<crate::check::external::Office>,
     node: OnceLock<String>,
+    nameservers: Mutex<HashMap<(String, String), Arc<Counters>>>,
 }
 
 /// How something is said on standard error; it must not block.
@@ -66,6 +70,7 @@ impl Process {
             voice: OnceLock::new(),
             programs: OnceLock::new(),
             node: OnceLock::new(),
+            nameservers: Mutex::default(),
         })
     }
     /// Keeps what the room of statistics knows of the whole process; once.
@@ -99,6 +104,12 @@ impl Process {
     #[must_use]
     pub fn programs(&self) -> Option<&crate::check::external::Office> {
         self.programs.get()
+    }
+    /// The counters of a name server of a `resolvers` section, found again by name.
+    #[must_use]
+    pub fn nameserver(&self, section: &str, name: &str) -> Arc<Counters> {
+        let mut all = self.nameservers.lock();
+        all.entry((section.to_owned(), name.to_owned())).or_default().clone()
     }
     /// `node`, or the system's name.
     pub fn set_node(&self, name: String) {

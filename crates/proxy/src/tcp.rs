@@ -129,17 +129,11 @@ async fn story<'p>(
 ) -> Result<Next, [u8; 2]> {
     content_rules(s, session, s.front, Stage::Frontend).await?;
     ask(s, session, Point::Before(Stage::Switching)).await?;
-    let routed = s.front.rules.as_deref().and_then(|sets| {
-        let plan = s.plan;
+    let back = {
+        let (plan, front) = (s.plan, s.front);
         let worker = session.worker().clone();
-        let cx = rule_cx(s, &worker, true);
-        sets.use_backend.choose(
-            &cx.scope(),
-            |name| plan.backends.get(name).copied(),
-            |i| plan.proxies.get(i).is_some_and(|p| !p.disabled),
-        )
-    });
-    let back = routed.or(s.front.default_backend).and_then(|i| s.plan.proxies.get(i)).filter(|b| !b.disabled);
+        crate::rules::route::backend(plan, front, &rule_cx(s, &worker, true).scope())
+    };
     let Some(back) = back.map(|b| &**b) else { return Err(*b"SC") };
     if back.mode == Mode::Http {
         return Ok(Next::Http);
@@ -252,6 +246,15 @@ async fn rules(s: &mut Stream<'_>, session: &mut Session, of: &ProxyPlan) -> Res
             Flow::Wait(Wait::Turns(n)) => crate::http::stages::yield_turns(n).await,
             Flow::Wait(Wait::Work(pending)) => pending.await,
             Flow::Wait(Wait::Data) => ended = !look(s, session, give_up).await?,
+            Flow::Wait(Wait::Remote) => {
+                session.task.deadline(Millis::NEVER);
+                let Some(remote) = s.effects.remote.clone() else { continue };
+                poll_fn(|cx| match session.task.poll_woken(cx) {
+                    Some(Woken::Aborted(why)) => Poll::Ready(Err([why.letter(), b'R'])),
+                    _ => remote.poll(cx).map(Ok),
+                })
+                .await?;
+            }
             _ => {
                 s.front.front.counters.of(worker.id.into()).denied_req.inc();
                 return Err(*b"PR");

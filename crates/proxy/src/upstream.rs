@@ -220,6 +220,16 @@ impl Idle {
     }
 }
 
+/// Closes the idle connections of all workers to a server that is elsewhere now.
+pub fn close_idle(process: &crate::process::Process, server: &Arc<portcullis_backend::ServerState>) {
+    process.tell_all(|| {
+        let server = server.clone();
+        crate::worker::mailbox::Mail::Run(Box::new(move |worker| {
+            worker.idle.borrow_mut().close_server(&server);
+        }))
+    });
+}
+
 /// Closes idle connections that the server closed, and from time to time those that are too many.
 pub async fn tend(worker: Rc<Worker>) {
     let task = Task::service(&worker);
@@ -604,6 +614,14 @@ fn error_number(e: &std::io::Error) -> u8 {
     portcullis_sample::fetch::link::error_of_name(name)
 }
 
+/// Has a SOCKS4 server connect to the server.
+async fn through(task: &Task, conn: &Conn, to: std::net::SocketAddr, wish: &Wish<'_>) -> Result<(), Failure> {
+    let refused = Failure { termination: *b"SC", status: 503 };
+    let mut talk = crate::socks::Talk::new(to).map_err(|_| refused)?;
+    let granted = watched(task, wish, |cx| talk.poll(conn, cx)).await;
+    granted.map_err(|i| interrupted(i, *b"sC"))?.map_err(|_| refused)
+}
+
 /// One attempt: an idle connection, or a new one.
 async fn connect_once(
     task: &Task,
@@ -615,7 +633,8 @@ async fn connect_once(
 ) -> Result<(Upstream, bool), Failure> {
     let worker = &task.worker;
     let counters = slot.server().counters.of(worker.id.into());
-    facts.server = server.address_for(slot.server(), facts.frontend);
+    let asked = facts.destination.or(facts.frontend);
+    facts.server = server.address_for(slot.server(), asked);
     let name = server.tls.as_ref().and_then(|tls| tls.name(facts, wish.request, worker));
     let key = crate::tls::pool_key(name.as_deref());
     facts.backend_tls = None;
@@ -643,7 +662,8 @@ async fn connect_once(
     if worker.process.descriptors.above_high() {
         room::for_descriptor(worker, slot.server());
     }
-    let target = server.target_for(slot.server(), facts.frontend);
+    let target = server.target_for(slot.server(), asked).ok_or(refused)?;
+    let (target, beyond) = crate::socks::way(server.socks4, target);
     let source = usesrc::source(&server.usesrc, facts, wish.request, facts.server)
         .map_err(|_| Failure { termination: *b"IC", status: 500 })?;
     let marks = connect::Marks { source, tos: wish.side.tos, mark: wish.side.mark };
@@ -666,6 +686,9 @@ async fn connect_once(
     if let Err(e) = conn.connected() {
         facts.server_link.error = Some(error_number(&e));
         return Err(refused);
+    }
+    if let Some(to) = beyond {
+        Box::pin(through(task, &conn, to, wish)).await?;
     }
     let mut conn = conn;
     if let Some(tls) = &server.tls {

@@ -137,6 +137,11 @@ pub fn listener(p: &ProxyPlan, l: &ListenerPlan, sid: u32, m: Moment) -> Line {
     line
 }
 
+/// A server's weight, less while it warms up (`slowstart`).
+fn weight(s: &ServerState) -> u32 {
+    s.throttle().map_or(s.weight(), |percent| (s.weight() * percent).div_ceil(100))
+}
+
 /// Is a server up, as statistics see it?
 #[must_use]
 pub fn is_up(s: &ServerState) -> bool {
@@ -161,6 +166,7 @@ pub fn status(s: &ServerState) -> Cow<'static, str> {
         (Admin::Maint, _) if s.inherited_admin() == Admin::Maint => {
             return format!("MAINT (via {})", via.unwrap_or_default()).into();
         }
+        (Admin::Maint, _) if s.is_unresolved() => return "MAINT (resolution)".into(),
         (Admin::Maint, _) => return "MAINT".into(),
         (_, Health::Down) if asked && agent.health < agent.rise => return "DOWN (agent)".into(),
         (Admin::Drain, Health::Up) if asked => return "DRAIN (agent)".into(),
@@ -267,10 +273,13 @@ pub fn server(p: &ProxyPlan, s: &ServerState, plan: &ServerPlan, m: Moment) -> L
     line.big(Col::Wredis, t.redispatches);
     line.put(Col::Status, Value::Text(status(s)));
     checks(&mut line, s, m);
-    line.num(Col::Weight, s.weight());
+    line.num(Col::Weight, weight(s));
+    if let Some(percent) = s.throttle() {
+        line.put(Col::Throttle, Value::U32(percent));
+    }
     line.num(Col::Act, (!s.backup()).into());
     line.num(Col::Bck, s.backup().into());
-    line.rate(Col::Lastchg, m.now.saturating_sub(s.changed()) / 1000);
+    line.rate(Col::Lastchg, s.unchanged_for(m.now) / 1000);
     if s.maxqueue() != 0 {
         line.num(Col::Qlimit, s.maxqueue());
     }
@@ -344,10 +353,11 @@ pub fn backend(p: &ProxyPlan, b: &BackendState, m: Moment, partial: bool) -> Lin
         (true, false) => "UP".into(),
         (false, _) => "DOWN".into(),
     };
+    let status = if b.is_unpublished() { format!("{status} (UNPUB)").into() } else { status };
     line.put(Col::Status, Value::Text(status));
     // the servers that take the traffic now
     let in_use = |s: &ServerState| s.usable() && s.backup() == (act == 0);
-    let weight = servers.iter().filter(|s| in_use(s)).map(|s| s.weight()).sum();
+    let weight = servers.iter().filter(|s| in_use(s)).map(|s| weight(s)).sum();
     line.num(Col::Weight, weight);
     line.num(Col::Uweight, weight);
     line.tagged(Col::Act, Value::U32(act), "MGPV");

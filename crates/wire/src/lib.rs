@@ -1,7 +1,9 @@
 //! Sans-IO codecs: bytes in, events out, no sockets, no clocks.
 
+pub mod dns;
 pub mod h1;
 pub mod h2;
 pub mod netscaler_cip;
 pub mod probe;
 pub mod proxy_protocol;
+pub mod socks4;

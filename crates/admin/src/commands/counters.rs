@@ -57,6 +57,9 @@ fn clear(call: &mut Call<'_>) -> Outcome {
             l.counts.counters.iter().for_each(|c| c.clear());
         }
     }
+    if all {
+        plan.resolvers.iter().flat_map(|r| &r.nameservers).for_each(|n| n.counters.clear());
+    }
     let process = &call.admin.process.counts;
     process.conn_rate_max.clear();
     process.sess_rate_max.clear();

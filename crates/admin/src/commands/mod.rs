@@ -1,6 +1,7 @@
 //! The table of commands, one file a subject.
 
 pub mod authorities;
+pub mod backends;
 pub mod certificates;
 pub mod cookies;
 pub mod counters;
@@ -13,6 +14,7 @@ pub mod lists;
 pub mod meta;
 pub mod patterns;
 pub mod process;
+pub mod resolvers;
 pub mod rings;
 pub mod server_state;
 pub mod servers;
@@ -28,6 +30,7 @@ use std::sync::{Arc, LazyLock};
 
 const TABLES: &[&[Row]] = &[
     authorities::ROWS,
+    backends::ROWS,
     certificates::ROWS,
     cookies::ROWS,
     counters::ROWS,
@@ -40,6 +43,7 @@ const TABLES: &[&[Row]] = &[
     meta::ROWS,
     patterns::ROWS,
     process::ROWS,
+    resolvers::ROWS,
     rings::ROWS,
     server_state::ROWS,
     servers::ROWS,
@@ -70,7 +74,6 @@ const LATER: &[&str] = &[
     "del ssl jwt",
     "dump stats-file",
     "httpclient",
-    "publish backend",
     "set profiling",
     "set ssl tls-key",
     "set table",
@@ -84,7 +87,6 @@ const LATER: &[&str] = &[
     "show pools",
     "show profiling",
     "show quic",
-    "show resolvers",
     "show ssl jwt",
     "show ssl ocsp-response",
     "show ssl ocsp-updates",
@@ -94,7 +96,6 @@ const LATER: &[&str] = &[
     "show tls-keys",
     "show trace",
     "trace",
-    "unpublish backend",
     "update ssl",
 ];
 

@@ -3,9 +3,10 @@
 use super::{Named, server};
 use crate::command::{Call, Outcome, Row};
 use crate::socket::Level;
+use portcullis_backend::discovery::Told;
 use portcullis_backend::health::Which;
-use portcullis_backend::{Admin, Health};
-use std::net::{IpAddr, SocketAddr};
+use portcullis_backend::{Admin, Health, Spot, SpotPort, Whereabouts};
+use std::net::IpAddr;
 
 /// The rows of this file.
 pub const ROWS: &[Row] = &[
@@ -82,7 +83,7 @@ fn set(call: &mut Call<'_>) -> Outcome {
         "health" => health(call, &named),
         "addr" => address(call, &named),
         "maxconn" => super::limits::set_server_maxconn(&named, &call.arg(4)),
-        "fqdn" => Outcome::err("set server <b>/<s> fqdn failed because no resolution is configured."),
+        "fqdn" => fqdn(call, &named),
         "agent" => agent(call, &named),
         "agent-addr" => target(call, &named, Which::Agent, true),
         "agent-port" => target(call, &named, Which::Agent, false),
@@ -179,50 +180,75 @@ fn address(call: &Call<'_>, named: &Named) -> Outcome {
     if !call.has(4) {
         return Outcome::err("set server <b>/<s> addr requires an address and optionally a port.");
     }
+    let Some(plan) = named.server_plan() else { return Outcome::err("No such server.") };
+    if plan.address(&named.server).is_none() {
+        return Outcome::err(
+            "Update for the current server address family is only supported through configuration file.",
+        );
+    }
     let text = call.arg(4);
     let Ok(ip) = text.trim_matches(['[', ']']).parse::<IpAddr>() else {
         return Outcome::err(format!("Invalid addr '{text}'"));
     };
-    let Some(plan) = named.server_plan() else { return Outcome::err("No such server.") };
-    let Some(old) = plan.address(&named.server) else {
-        return Outcome::err("Changing the address of a server on a UNIX socket is not supported yet.");
+    let old = match named.server.whereabouts() {
+        Whereabouts::At(spot) if spot.port != SpotPort::Configured => spot.port,
+        _ => plan.port(),
     };
     let port = match (&*call.arg(5), call.has(5)) {
-        (_, false) => old.port(),
-        ("port", _) => match call.arg(6).parse::<u16>() {
-            Ok(p) if p > 0 => p,
-            _ => return Outcome::err(format!("Invalid port '{}'", call.arg(6))),
+        (_, false) => old,
+        ("port", _) => match port(&call.arg(6)) {
+            Some(port) => port,
+            None => return Outcome::err(format!("Invalid port '{}'", call.arg(6))),
         },
         _ => return Outcome::err("set server <b>/<s> addr requires an address and optionally a port."),
     };
-    if plan.port_offset.is_some() {
-        return Outcome::err(
-            "Changing the address of a server whose port depends on the client's is not supported yet.",
-        );
-    }
-    let new = SocketAddr::new(ip, port);
-    let mut said = Vec::new();
-    if old.ip() != ip {
-        said.push(format!("IP changed from '{}' to '{ip}'", old.ip()));
-    }
-    if old.port() != port {
-        said.push(format!("port changed from '{}' to '{port}'", old.port()));
-    }
-    if said.is_empty() {
+    let to = Spot { ip, port };
+    let before = Told::now(&named.server, plan.port());
+    let Some(said) = before.change(&Told::spot(to, plan.port()), "stats socket command") else {
         return Outcome::notice("nothing changed");
-    }
-    named.backend.set_address(&named.server, new);
-    close_idle(call, named);
-    Outcome::notice(format!("{} by 'stats socket command'", said.join(", ")))
+    };
+    named.backend.move_server(&named.server, Whereabouts::At(to));
+    portcullis_proxy::upstream::close_idle(&call.admin.process, &named.server);
+    Outcome::notice(said)
 }
 
-/// Idle connections lead to the old address.
-fn close_idle(call: &Call<'_>, named: &Named) {
-    let server = named.server.clone();
-    call.admin.process.tell_all(|| {
-        let server = server.clone();
-        portcullis_proxy::worker::mailbox::Mail::Run(Box::new(move |worker| {
-            worker.idle.borrow_mut().close_server(&server);
-        }))
-    });
+/// `80`, or `+80` and `-80`: more or less than what the client asked for.
+fn port(text: &str) -> Option<SpotPort> {
+    let digits = text.trim_start_matches(['+', '-']);
+    let number = digits.parse::<u16>().ok()?;
+    match text.strip_suffix(digits)? {
+        "" => (number > 0).then_some(SpotPort::Fixed(number)),
+        "+" => Some(SpotPort::Offset(number.into())),
+        "-" => Some(SpotPort::Offset(-i32::from(number))),
+        _ => None,
+    }
+}
+
+/// `fqdn <FQDN>`
+fn fqdn(call: &Call<'_>, named: &Named) -> Outcome {
+    if !call.has(4) {
+        return Outcome::err("set server <b>/<s> fqdn requires a FQDN.");
+    }
+    let Some(plan) = named.server_plan().filter(|p| p.resolve.is_some()) else {
+        return Outcome::err("set server <b>/<s> fqdn failed because no resolution is configured.");
+    };
+    let new = call.arg(4);
+    let who = format!("{}/{}", named.server.backend, named.server.name);
+    let old = {
+        let mut naming = named.server.naming.lock();
+        if naming.srv_record.is_some() {
+            return Outcome::err("set server <b>/<s> fqdn failed because SRV resolution is configured.");
+        }
+        if naming.fqdn.as_deref() == Some(&*new) {
+            return Outcome::notice("no need to change the FDQN by 'stats socket command'");
+        }
+        if !portcullis_config::rows::discovery::is_name(&new) {
+            return Outcome::err(format!("could not update {who} FQDN by 'stats socket command'"));
+        }
+        naming.renamed = true;
+        naming.given = None;
+        naming.fqdn.replace(new.as_ref().into()).unwrap_or_else(|| "(null)".into())
+    };
+    portcullis_proxy::dns::renamed(&call.admin.process, plan, &named.backend, &named.server);
+    Outcome::notice(format!("{who} changed its FQDN from {old} to {new} by 'stats socket command'"))
 }

@@ -4,7 +4,7 @@ use super::{Named, initial_weight, server};
 use crate::command::{Call, Outcome, Row};
 use crate::socket::Level;
 use portcullis_backend::health::{Probe, Target};
-use portcullis_backend::{Admin, Health, ServerState, weight};
+use portcullis_backend::{Admin, Health, ServerState, SpotPort, Whereabouts, weight};
 use portcullis_proxy::plan::{ProxyPlan, ServerPlan};
 use portcullis_stats::lines;
 use std::sync::Arc;
@@ -56,9 +56,28 @@ fn backends(call: &Call<'_>) -> Result<Vec<Arc<ProxyPlan>>, Outcome> {
     }
 }
 
-/// Address and port of a server; `-` and 0 for a Unix socket.
+/// Address and port of a server; `-` if it has none, and for a Unix socket.
 fn place(s: &ServerState, plan: &ServerPlan) -> (String, u16) {
-    plan.address(s).map_or_else(|| ("-".to_owned(), 0), |a| (a.ip().to_string(), a.port()))
+    let port = match s.whereabouts() {
+        Whereabouts::At(spot) if spot.port != SpotPort::Configured => spot.port,
+        _ => {
+            let naming = s.naming.lock();
+            let service = naming.srv_record.is_some() && naming.fqdn.is_some();
+            if service { SpotPort::Fixed(naming.srv_port) } else { plan.port() }
+        }
+    };
+    let port = match port {
+        SpotPort::Fixed(port) => port,
+        SpotPort::Offset(n) => n.rem_euclid(65536) as u16,
+        SpotPort::Configured => 0,
+    };
+    let ip = plan.address(s).map_or_else(|| "-".to_owned(), |a| a.ip().to_string());
+    (ip, port)
+}
+
+/// A name, or `-`.
+fn named(name: Option<Arc<str>>) -> Arc<str> {
+    name.unwrap_or_else(|| "-".into())
 }
 
 fn state(call: &mut Call<'_>) -> Outcome {
@@ -76,7 +95,8 @@ fn state(call: &mut Call<'_>) -> Outcome {
             let line = config.and_then(|c| c.servers.get(plan.index));
             let iweight = line.and_then(|l| l.set.weight).unwrap_or(1);
             let disabled = line.is_some_and(|l| l.set.disabled);
-            // bits: forced maintenance, inherited one, that of the configuration, forced drain, inherited one
+            // bits: forced maintenance, inherited one, that of the configuration, forced drain, inherited one; no address,
+            // another name
             let own = match s.own_admin() {
                 Admin::Ready => 0,
                 Admin::Drain => 8,
@@ -87,10 +107,13 @@ fn state(call: &mut Call<'_>) -> Outcome {
                 Admin::Drain => 16,
                 Admin::Maint => 2,
             };
-            let admin = own + inherited + if disabled { 4 } else { 0 };
+            let naming = s.naming.lock().clone();
+            let by_name = if s.is_unresolved() { 32 } else { 0 } + if naming.renamed { 64 } else { 0 };
+            let admin = own + inherited + if disabled { 4 } else { 0 } + by_name;
             let op = match (lines::is_up(&s), s.health()) {
                 (false, _) => 0,
                 (true, Health::Stopping) => 3,
+                (true, _) if s.throttle().is_some() => 1,
                 (true, _) => 2,
             };
             let life = s.life.lock();
@@ -106,18 +129,21 @@ fn state(call: &mut Call<'_>) -> Outcome {
             let (agent_addr, agent_port) = at(&life.agent_target);
             let (addr, port) = place(&s, plan);
             out.push_str(&format!(
-                "{} {} {} {} {addr} {op} {admin} {} {iweight} {} {status} {} {} {check} {agent} {} {} - {port} - 0 {check_port} \
-                 {check_addr} {agent_addr} {agent_port}\n",
+                "{} {} {} {} {addr} {op} {admin} {} {iweight} {} {status} {} {} {check} {agent} {} {} {} {port} {} {} \
+                 {check_port} {check_addr} {agent_addr} {agent_port}\n",
                 p.id,
                 p.name,
                 plan.id,
                 s.name,
                 s.weight(),
-                now.saturating_sub(s.changed()) / 1000,
+                s.unchanged_for(now) / 1000,
                 life.check.verdict as u32,
                 life.check.health,
                 u8::from(config.is_some_and(|c| c.id_place.line != 0)),
                 u8::from(line.is_some_and(|l| l.id_given)),
+                named(naming.fqdn),
+                named(naming.srv_record),
+                u8::from(plan.tls.is_some()),
             ));
         }
         out.into_bytes()

@@ -1,5 +1,6 @@
 //! `show stat`
 
+use super::resolvers::{self, Form};
 use crate::command::{Call, Outcome, Row};
 use crate::socket::Level;
 use portcullis_proxy::plan::Plan;
@@ -31,7 +32,7 @@ fn stat(call: &mut Call<'_>) -> Outcome {
     if call.arg(at) == "domain" {
         match &*call.arg(at + 1) {
             "proxy" => at += 2,
-            "resolvers" => return Outcome::err("'show stat domain resolvers' is not supported yet."),
+            "resolvers" => return name_servers(call, at + 2),
             _ => return Outcome::err("Invalid statistics domain."),
         }
     }
@@ -67,6 +68,17 @@ fn stat(call: &mut Call<'_>) -> Outcome {
         legends: call.cli.level >= Level::Operator,
     };
     pieces(plan, filter, moment, format, describe)
+}
+
+/// `show stat domain resolvers`
+fn name_servers(call: &Call<'_>, from: usize) -> Outcome {
+    let has = |word: &str| (from..call.words.len()).any(|at| call.arg(at) == word);
+    let form = match (has("json"), has("typed")) {
+        (true, _) => Form::Json,
+        (false, true) => Form::Typed(has("desc")),
+        (false, false) => Form::Csv,
+    };
+    resolvers::statistics(&call.admin.plan(), form)
 }
 
 /// A piece a proxy.

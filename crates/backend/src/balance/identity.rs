@@ -11,6 +11,7 @@ pub struct Identity {
     kind: HashKey,
     guid: Option<String>,
     address: Option<SocketAddr>,
+    port: u16,
 }
 
 impl Identity {
@@ -28,7 +29,13 @@ impl Identity {
             kind: server.set.hash_key,
             guid: server.guid.clone(),
             address: ip.map(|ip| SocketAddr::new(ip, port)),
+            port,
         }
+    }
+
+    /// The port of the `server` line.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     /// The address of the `server` line.

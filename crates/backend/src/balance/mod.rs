@@ -241,7 +241,7 @@ impl Balancer {
         match server.usable() {
             false => 0,
             true if self.is_static() => server.weight().div_ceil(self.divisor),
-            true => server.weight() * WEIGHT_SCALE,
+            true => server.warm_weight(WEIGHT_SCALE),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Against what HAProxy 3.5 chose (`vectors.tsv`: case, function, pool, key, server; in order of the requests).
 
 use super::*;
+use crate::server::{Spot, SpotPort, Whereabouts};
 use crate::{Admin, BackendState, Choice, States, tests};
 use portcullis_config::addr::{Host, Ports};
 use portcullis_config::{HashFunction, HashKey, HashType, Opts, Proxy, Server, ServerSettings};
@@ -164,7 +165,10 @@ fn command(be: &BackendState, text: &str) {
         ("weight", "50%") => be.set_weight(&server, 0),
         ("weight", "100%") => be.set_weight(&server, 3),
         ("weight", n) => be.set_weight(&server, n.parse().expect("a number")),
-        ("addr", ip) => be.set_address(&server, format!("{ip}:80").parse().expect("an address")),
+        ("addr", ip) => {
+            let spot = Spot { ip: ip.parse().expect("an address"), port: SpotPort::Configured };
+            be.move_server(&server, Whereabouts::At(spot));
+        }
         other => panic!("{other:?}"),
     }
 }

@@ -7,7 +7,7 @@ use super::life::{Link, Outcome, Which};
 use super::settings::{Observe, OnError};
 use super::status::{Status, Verdict};
 use crate::backend::BackendState;
-use crate::server::{Admin, Health, ServerState};
+use crate::server::{Admin, Health, ServerState, Whereabouts};
 use portcullis_telemetry::log::Level;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -40,6 +40,15 @@ pub enum Report {
     EndBackupSessions {
         /// The backend.
         backend: Arc<str>,
+    },
+    /// This server warms up (`slowstart`): [`BackendState::warm`] is to be called each [`ServerState::warming_step`].
+    Warms {
+        /// The backend.
+        backend: Arc<str>,
+        /// Its server.
+        server: Arc<str>,
+        /// Why it came back, as the log tells it.
+        why: String,
     },
     /// The next check of this server shall begin within `fastinter`.
     Hurry {
@@ -92,6 +101,8 @@ enum Cause<'a> {
     Via(&'a str),
     /// The Runtime API.
     Operator,
+    /// A state file.
+    Saved,
 }
 
 impl Cause<'_> {
@@ -101,6 +112,7 @@ impl Cause<'_> {
             Self::Told => String::new(),
             Self::Via(name) => format!(" via {name}"),
             Self::Operator => ", changed from CLI".into(),
+            Self::Saved => ", changed from server-state after a reload".into(),
         }
     }
 }
@@ -109,14 +121,37 @@ impl Cause<'_> {
 struct Orders {
     own: Admin,
     inherited: Admin,
+    /// Its name has no address: maintenance.
+    unresolved: bool,
 }
 
 impl Orders {
     fn of(server: &ServerState) -> Self {
-        Self { own: server.own_admin(), inherited: server.inherited_admin() }
+        let (own, inherited) = (server.own_admin(), server.inherited_admin());
+        Self { own, inherited, unresolved: server.is_unresolved() }
     }
-    fn both(&self) -> Admin {
-        self.own.stronger(self.inherited)
+    fn all(&self) -> Admin {
+        if self.unresolved { Admin::Maint } else { self.own.stronger(self.inherited) }
+    }
+}
+
+/// Why an order is given, as the log tells it.
+#[derive(Clone, Copy, Default)]
+struct Why<'a> {
+    /// What the DNS said.
+    reason: Option<&'a str>,
+    /// The server that is tracked.
+    via: Option<&'a str>,
+    /// It was draining: it is not missed.
+    drained: bool,
+}
+
+impl Why<'_> {
+    /// ` (DNS NX status) via be/s1`
+    fn text(&self) -> String {
+        let reason = self.reason.map(|r| format!(" ({r})")).unwrap_or_default();
+        let via = self.via.map(|v| format!(" via {v}")).unwrap_or_default();
+        format!("{reason}{via}")
     }
 }
 
@@ -181,6 +216,38 @@ impl BackendState {
         }
     }
 
+    /// A server has come from one state to another: `slowstart` begins or ends.
+    fn warm_up(
+        &self,
+        server: &ServerState,
+        (from, to): (Health, Health),
+        why: &str,
+        now: u64,
+        out: &mut Vec<Report>,
+    ) {
+        match (from, to) {
+            (Health::Down, Health::Up | Health::Stopping) if server.begin_warming(now) => {
+                let (backend, server) = (self.name.clone(), server.name.clone());
+                out.push(Report::Warms { backend, server, why: why.to_owned() });
+            }
+            (_, Health::Down) => server.end_warming(),
+            _ => {}
+        }
+    }
+
+    /// A server that warms up is warmer by now; `None`: it is warm, or does not warm up any more.
+    pub fn warm(self: &Arc<Self>, server: &Arc<ServerState>, why: &str, now: u64) -> Option<Vec<Report>> {
+        let warm = server.warm(now)?;
+        let moved = self.changed(server);
+        self.queues.freed(server);
+        let mut out = Vec::new();
+        if warm {
+            let text = format!("{} is UP{why}. {}", named(server), self.online(moved));
+            self.tell(&mut out, Level::Notice, text);
+        }
+        Some(out)
+    }
+
     /// A server works, does not, or wants no new clients.
     fn operate(
         self: &Arc<Self>,
@@ -198,8 +265,9 @@ impl BackendState {
         server.store_health(to);
         server.touch(now);
         count_downs(server, from, to, now);
-        let moved = self.changed(server);
         let (who, why) = (named(server), cause.text());
+        self.warm_up(server, (from, to), &why, now, out);
+        let moved = self.changed(server);
         match to {
             Health::Down => {
                 let text = format!("{who} is DOWN{why}. {}", self.left(server, moved));
@@ -236,7 +304,7 @@ impl BackendState {
     pub fn order_admin(self: &Arc<Self>, server: &Arc<ServerState>, to: Admin, now: u64) -> Vec<Report> {
         let mut out = Vec::new();
         let orders = Orders { own: to, ..Orders::of(server) };
-        self.admin_change(server, &orders, None, now, &mut out);
+        self.admin_change(server, &orders, Why::default(), now, &mut out);
         out
     }
 
@@ -244,7 +312,7 @@ impl BackendState {
         self: &Arc<Self>,
         server: &Arc<ServerState>,
         new: &Orders,
-        via: Option<&str>,
+        why: Why<'_>,
         now: u64,
         out: &mut Vec<Report>,
     ) {
@@ -253,22 +321,35 @@ impl BackendState {
             return;
         }
         let before = self.usable();
+        let why = Why { drained: old.all() == Admin::Drain, ..why };
         server.store_orders(new.own, new.inherited);
-        match (old.both(), new.both()) {
-            (Admin::Maint, Admin::Maint) => self.remains(server, &old, new, Admin::Maint, via, out),
-            (_, Admin::Maint) => self.enter_maintenance(server, via, now, out),
-            (Admin::Maint, _) => self.leave_maintenance(server, &old, new, via, now, out),
-            (Admin::Drain, Admin::Drain) => self.remains(server, &old, new, Admin::Drain, via, out),
-            (_, Admin::Drain) => self.enter_drain(server, via, out),
-            (Admin::Drain, _) => self.leave_drain(server, &old, via, out),
+        match (old.all(), new.all()) {
+            (Admin::Maint, Admin::Maint) => self.remains(server, &old, new, Admin::Maint, why.via, out),
+            (_, Admin::Maint) => self.enter_maintenance(server, why, now, out),
+            (Admin::Maint, _) => self.leave_maintenance(server, (&old, new), why.via, now, out),
+            (Admin::Drain, Admin::Drain) => self.remains(server, &old, new, Admin::Drain, why.via, out),
+            (_, Admin::Drain) => self.enter_drain(server, why.via, out),
+            (Admin::Drain, _) => self.leave_drain(server, &old, why.via, out),
             (Admin::Ready, Admin::Ready) => {}
         }
         self.settle(before, now, out);
+        self.tell_trackers(server, why.reason, now, out);
+    }
+
+    /// Those who track it do as it does.
+    fn tell_trackers(
+        &self,
+        server: &Arc<ServerState>,
+        reason: Option<&str>,
+        now: u64,
+        out: &mut Vec<Report>,
+    ) {
         let name = format!("{}/{}", server.backend, server.name);
-        let wanted = new.both();
+        let wanted = server.admin();
         Self::for_trackers(server, |backend, tracker| {
             let orders = Orders { inherited: wanted, ..Orders::of(tracker) };
-            backend.admin_change(tracker, &orders, Some(&name), now, out);
+            let why = Why { reason, via: Some(&name), drained: false };
+            backend.admin_change(tracker, &orders, why, now, out);
         });
     }
 
@@ -286,6 +367,11 @@ impl BackendState {
         if !fewer {
             return;
         }
+        if new.unresolved {
+            let text = format!("{} is leaving forced maintenance but remains in maintenance.", named(server));
+            self.tell(out, Level::Notice, text);
+            return;
+        }
         let tracked = server.life.lock().tracked_name().map(str::to_owned);
         let (forced, via) = whose(new.own == what, tracked.as_deref().or(via));
         let mode = if what == Admin::Maint { "maintenance" } else { "drain mode" };
@@ -295,7 +381,7 @@ impl BackendState {
     fn enter_maintenance(
         self: &Arc<Self>,
         server: &Arc<ServerState>,
-        via: Option<&str>,
+        why: Why<'_>,
         now: u64,
         out: &mut Vec<Report>,
     ) {
@@ -306,24 +392,24 @@ impl BackendState {
             life.check.paused |= life.check.configured;
             life.check.health = 0;
         }
+        server.end_warming();
         let moved = self.changed(server);
-        let (who, via) = (named(server), via.map(|v| format!(" via {v}")).unwrap_or_default());
+        let (who, reason) = (named(server), why.text());
         if from == Health::Down {
-            self.tell(out, Level::Notice, format!("{who} was DOWN and now enters maintenance{via}."));
+            self.tell(out, Level::Notice, format!("{who} was DOWN and now enters maintenance{reason}."));
             return;
         }
         server.touch(now);
         count_downs(server, from, Health::Down, now);
-        let text = format!("{who} is going DOWN for maintenance{via}. {}", self.left(server, moved));
-        self.tell(out, Level::Alert, text);
+        let text = format!("{who} is going DOWN for maintenance{reason}. {}", self.left(server, moved));
+        self.tell(out, if why.drained { Level::Notice } else { Level::Alert }, text);
         self.end_streams(server, from, Health::Down, out);
     }
 
     fn leave_maintenance(
         self: &Arc<Self>,
         server: &Arc<ServerState>,
-        old: &Orders,
-        new: &Orders,
+        (old, new): (&Orders, &Orders),
         via: Option<&str>,
         now: u64,
         out: &mut Vec<Report>,
@@ -346,13 +432,21 @@ impl BackendState {
             server.touch(now);
         }
         count_downs(server, Health::Down, to, now);
+        self.warm_up(server, (Health::Down, to), "", now, out);
         self.changed(server);
         let mode = if to == Health::Down { "DOWN" } else { "UP" };
-        let wanted = if new.both() == Admin::Drain { "DRAIN" } else { "READY" };
+        let wanted = if new.all() == Admin::Drain { "DRAIN" } else { "READY" };
         let (forced, _) = whose(old.own == Admin::Maint, via);
         let who = named(server);
-        self.tell(out, Level::Notice, format!("{who} is {mode}/{wanted} (leaving {forced}maintenance)."));
-        if new.both() == Admin::Drain {
+        let text = match old.unresolved {
+            true => {
+                let name = server.naming.lock().fqdn.clone().unwrap_or_default();
+                format!("{who} ('{name}') is {mode}/{wanted} (resolves again).")
+            }
+            false => format!("{who} is {mode}/{wanted} (leaving {forced}maintenance)."),
+        };
+        self.tell(out, Level::Notice, text);
+        if new.all() == Admin::Drain {
             let tracked = server.life.lock().tracked_name().map(str::to_owned);
             let (forced, via) = whose(new.own == Admin::Drain, tracked.as_deref());
             self.tell(out, Level::Notice, format!("{who} remains in {forced}drain mode{via}."));
@@ -382,6 +476,59 @@ impl BackendState {
         let (forced, via) = whose(old.own == Admin::Drain, via);
         let text = format!("{} is {mode} (leaving {forced}drain){via}.", named(server));
         self.tell(out, Level::Notice, text);
+    }
+
+    /// Its name has no address any more, for this reason.
+    pub fn lose_address(self: &Arc<Self>, server: &Arc<ServerState>, reason: &str, now: u64) -> Vec<Report> {
+        let mut out = Vec::new();
+        let old = Orders::of(server);
+        server.naming.lock().given = None;
+        if server.store_unresolved(true) {
+            return out;
+        }
+        let before = self.usable();
+        if old.all() != Admin::Maint {
+            let why = Why { reason: Some(reason), via: None, drained: old.own == Admin::Drain };
+            self.enter_maintenance(server, why, now, &mut out);
+            self.settle(before, now, &mut out);
+            self.tell_trackers(server, Some(reason), now, &mut out);
+        }
+        self.move_server(server, Whereabouts::Nowhere);
+        out
+    }
+
+    /// Its name has an address again; that has been stored.
+    pub fn find_address(self: &Arc<Self>, server: &Arc<ServerState>, now: u64) -> Vec<Report> {
+        let mut out = Vec::new();
+        let old = Orders::of(server);
+        if !server.store_unresolved(false) {
+            return out;
+        }
+        let before = self.usable();
+        let new = Orders::of(server);
+        if new.all() == Admin::Maint {
+            let name = server.naming.lock().fqdn.clone().unwrap_or_default();
+            let text = format!("{} ('{name}') resolves again but remains in maintenance.", named(server));
+            self.tell(&mut out, Level::Notice, text);
+        } else {
+            self.leave_maintenance(server, (&old, &new), None, now, &mut out);
+            self.settle(before, now, &mut out);
+            self.tell_trackers(server, None, now, &mut out);
+        }
+        let text = format!(
+            "Server {}/{} administratively READY thanks to valid DNS answer.",
+            server.backend, server.name
+        );
+        self.tell(&mut out, Level::Notice, text);
+        out
+    }
+
+    /// A state file says that it does not work.
+    pub(crate) fn restore_down(self: &Arc<Self>, server: &Arc<ServerState>, now: u64) -> Vec<Report> {
+        server.life.lock().check.health = 0;
+        let mut out = Vec::new();
+        self.operate(server, Health::Down, &Cause::Saved, now, &mut out);
+        out
     }
 
     /// `set server … health`

@@ -80,6 +80,8 @@ pub struct CheckSettings {
     pub port: Option<u16>,
     /// `check-send-proxy`
     pub send_proxy: bool,
+    /// `check-via-socks4`
+    pub via_socks4: bool,
     /// `no-check-ssl`: not over TLS, though the server speaks it.
     pub plain: bool,
     /// `agent-addr`
@@ -115,6 +117,7 @@ impl Default for CheckSettings {
             addr: None,
             port: None,
             send_proxy: false,
+            via_socks4: false,
             plain: false,
             agent_addr: None,
             agent_port: None,

@@ -109,6 +109,11 @@ impl Status {
     pub fn named(name: &str) -> Option<Self> {
         ROWS.iter().find(|r| r.1 == name).map(|r| r.0)
     }
+    /// The status of this number.
+    #[must_use]
+    pub fn numbered(number: u8) -> Option<Self> {
+        ROWS.iter().find(|r| r.0 as u8 == number).map(|r| r.0)
+    }
     /// Has it a code (`check_code`)?
     #[must_use]
     pub fn has_code(self) -> bool {

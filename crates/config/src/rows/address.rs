@@ -57,6 +57,17 @@ pub const SOURCE: Wants = Wants {
     name: true,
     rhttp: false,
 };
+/// `nameserver`
+pub const NAMESERVER: Wants = Wants {
+    datagram: true,
+    both_kinds: true,
+    port: true,
+    range: false,
+    offset: false,
+    fd: false,
+    name: false,
+    rhttp: false,
+};
 /// `log`
 pub const LOG: Wants = Wants {
     datagram: true,
@@ -230,9 +241,10 @@ fn inet(
         _ => (rest, None),
     };
     let ports = ports(text, port.unwrap_or(""), wants)?;
+    let bare = host;
     let host = host_of(host, family).ok_or_else(|| format!("invalid address: '{host}' in '{text}'"))?;
     if matches!(host, Host::Name(_)) && !wants.name {
-        return Err(format!("invalid address: '{rest}' in '{text}'"));
+        return Err(format!("invalid address: '{bare}' in '{text}'"));
     }
     Ok(Address { transport, host, ports })
 }

@@ -33,6 +33,8 @@ pub fn check(model: &mut Model, diags: &mut Diagnostics) {
         return;
     }
     log_rings(model, diags);
+    super::resolvers::check(model, diags);
+    super::server_state::check(model, diags);
     if model.global.experimental && !model.global.experimental_used {
         diags
             .add(
@@ -135,7 +137,7 @@ fn server_ids(proxy: &mut Proxy, diags: &mut Diagnostics) {
     let mut taken: HashMap<u32, &Server> = HashMap::new();
     let mut names: HashMap<&str, &Server> = HashMap::new();
     for server in &proxy.servers {
-        let who = format!("'server {}/{}'", proxy.name, server.name);
+        let who = server.called(&proxy.name);
         if let Some(first) = names.insert(&server.name, server) {
             let message = format!(
                 "{who} : another server named '{}' was already defined at line {}, please use a distinct name.",

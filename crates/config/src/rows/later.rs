@@ -36,13 +36,6 @@ section! {
     MAILERS, MAILERS, "mails":
         "mailer" "<mailername> <ip>:<port>" "A mail server.",
         "timeout" "mail <time>" "Time that sending may take.";
-    RESOLVERS, RESOLVERS, "DNS resolution at run time":
-        "accepted_payload_size" "<nb>" "Largest answer, in bytes.",
-        "hold" "{ nx | obsolete | other | refused | timeout | valid } <period>" "How long an answer is kept.",
-        "nameserver" "<name> <address>[:port] [param*]" "A DNS server.",
-        "parse-resolv-conf" "" "Takes the servers of /etc/resolv.conf.",
-        "resolve_retries" "<nb>" "How often a question is repeated.",
-        "timeout" "{ resolve | retry } <time>" "Times of questions.";
     LOG_FORWARD, LOG_FORWARD, "log forwarding":
         "backlog" "<conns>" "Connections that wait to be accepted.",
         "bind" "<addr> [param*]" "Where messages come in over TCP.",

@@ -5,6 +5,7 @@ pub mod bind;
 pub mod check_threads;
 pub mod checks;
 pub mod cpu_choice;
+pub mod discovery;
 pub mod global_limits;
 pub mod global_process;
 pub mod global_threads;
@@ -20,13 +21,15 @@ pub mod proxy_limits;
 pub mod proxy_options;
 pub mod proxy_timeouts;
 pub mod resolve;
+pub mod resolvers;
 pub mod ring;
 pub mod server;
+pub mod server_state;
 pub mod source;
 pub mod threads;
 pub mod value;
 
-use crate::row::{Keyword, Row, Rows};
+use crate::row::{Keyword, Row, Rows, ServerOption};
 
 const KEYWORD_TABLES: &[&[Keyword]] = &[
     global_process::ROWS,
@@ -44,8 +47,14 @@ const KEYWORD_TABLES: &[&[Keyword]] = &[
     source::ROWS,
     log::ROWS,
     ring::ROWS,
+    resolvers::ROWS,
+    discovery::ROWS,
+    server_state::ROWS,
 ];
 
+const SERVER_TABLES: &[&[ServerOption]] = &[server::OPTIONS, discovery::OPTIONS];
+
+static SERVER: [ServerOption; count(SERVER_TABLES)] = join(SERVER_TABLES);
 static KEYWORDS: [Keyword; count(KEYWORD_TABLES)] = join(KEYWORD_TABLES);
 static LATER: [Keyword; count(later::TABLES)] = join(later::TABLES);
 
@@ -56,7 +65,7 @@ pub fn later() -> Rows {
 
 /// Everything that this room brings to the registry.
 pub fn rows() -> Rows {
-    Rows { keywords: &KEYWORDS, bind: bind::OPTIONS, server: server::OPTIONS, check: Some(checks::check) }
+    Rows { keywords: &KEYWORDS, bind: bind::OPTIONS, server: &SERVER, check: Some(checks::check) }
 }
 
 const fn count<F: Copy>(tables: &[&[Row<F>]]) -> usize {

@@ -22,6 +22,14 @@ macro_rules! row {
 
 /// The rows of this file.
 pub const ROWS: &[Keyword] = &[
+    Keyword {
+        name: "be-unpublished",
+        sections: Sections::PROXY,
+        args: "",
+        help: "Content switching ignores the backend until it is published.",
+        negatable: false,
+        does: Does::Works(unpublished),
+    },
     row!("balance", BACK, "<algorithm> [<arguments>]", balance, "How a server is chosen."),
     row!(
         "hash-type",
@@ -263,4 +271,12 @@ fn hash_preserve_affinity(cx: &mut Cx<'_>, line: &Line) {
             return;
         }
     };
+}
+
+fn unpublished(cx: &mut Cx<'_>, line: &Line) {
+    if !cx.section.intersects(Sections::LISTEN | Sections::BACKEND) {
+        cx.alert(line.word(0), "'be-unpublished' only available in backend or listen section.");
+        return;
+    }
+    cx.proxy().unpublished = true;
 }

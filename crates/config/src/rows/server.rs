@@ -1,6 +1,6 @@
 //! `server` and `default-server` with their options (manual sections 4.2 and 5.2).
 
-use super::{address, near, resolve, source, value};
+use super::{address, discovery, near, resolve, source, value};
 use crate::addr::{Address, Host, Ports, Transport};
 use crate::balance::HashKey;
 use crate::cx::Cx;
@@ -132,6 +132,23 @@ pub const OPTIONS: &[ServerOption] = &[
         "Never more connections than 'maxconn', idle ones counted."
     ),
     opt!(
+        "slowstart",
+        "<start_time_in_ms>",
+        slowstart,
+        "Time over which a server that has come back takes more and more load."
+    ),
+    ServerOption {
+        name: "idle-ping",
+        sections: Sections::BACK,
+        args: "<delay>",
+        help: "How often idle connections are pinged.",
+        negatable: false,
+        does: Does::NoEffect(
+            "only HTTP/2 connections are pinged, and servers are not spoken HTTP/2 with yet",
+        ),
+    },
+    opt!("socks4", "<addr>:<port>", socks4, "A SOCKS4 server to connect through."),
+    opt!(
         "source",
         "<addr>[:<pl>[-<ph>]] [usesrc ...] [interface <name>]",
         source_of,
@@ -168,16 +185,18 @@ fn server(cx: &mut Cx<'_>, line: &Line) {
             return;
         }
     }
-    if options(cx, &mut server, &mut line.args(3)) {
+    if discovery::name_of(cx, &mut server, word) && options(cx, &mut server, &mut line.args(3)) {
         cx.proxy().servers.push(server);
     }
 }
 
-fn nowhere() -> Address {
+/// In the place of an address that is still to be read.
+pub(super) fn nowhere() -> Address {
     Address { transport: Transport::Stream, host: Host::Fd(-1), ports: Ports::None }
 }
 
-fn address_of(cx: &Cx<'_>, text: &str) -> Result<Address, String> {
+/// The address of a `server` or `server-template` line.
+pub(super) fn address_of(cx: &Cx<'_>, text: &str) -> Result<Address, String> {
     let text = &*address::expand(cx.env, text);
     let address = address::parse(text, address::SERVER)?;
     match &address.host {
@@ -236,7 +255,7 @@ fn default_server(cx: &mut Cx<'_>, line: &Line) {
 }
 
 /// Reads `from` and the options up to the end of the line; false if something is wrong.
-fn options(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>) -> bool {
+pub(super) fn options(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>) -> bool {
     if args.accept("from") && !from(cx, server, args) {
         return false;
     }
@@ -326,7 +345,8 @@ fn proxy_named<'c>(cx: &'c mut Cx<'_>, name: &str) -> Result<&'c crate::model::P
         .ok_or_else(|| format!("from: unknown backend instance '{name}'."))
 }
 
-fn last<'w>(args: &Args<'w>) -> Option<&'w Word> {
+/// The word before the cursor.
+pub(super) fn last<'w>(args: &Args<'w>) -> Option<&'w Word> {
     args.words.get(args.at.saturating_sub(1)).or(args.words.last())
 }
 
@@ -334,7 +354,8 @@ fn last<'w>(args: &Args<'w>) -> Option<&'w Word> {
 pub fn complain(cx: &mut Cx<'_>, server: &Server, word: Option<&Word>, message: &str) {
     let message = match server.name.is_empty() {
         true => message.to_owned(),
-        false => format!("'server {}/{}' : {message}", cx.proxy().name, server.name),
+        false if cx.section == Sections::RESOLVERS => format!("'nameserver {}' : {message}", server.name),
+        false => format!("{} : {message}", server.called(&cx.proxy().name)),
     };
     cx.alert(word, message);
 }
@@ -515,6 +536,47 @@ fn source_of(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>) {
     match source::parse(cx, args, true) {
         Ok(source) => server.set.source = Some(source),
         Err(message) => complain(cx, server, last(args), &message),
+    }
+}
+
+fn slowstart(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>) {
+    let Some(word) = args.next().filter(|w| !w.text.is_empty()) else {
+        complain(cx, server, last(args), "'slowstart' expects a time.");
+        return;
+    };
+    match value::time(cx, word) {
+        Ok(time) => server.set.slowstart = Some(time),
+        Err(value::TimeError::Character(c)) => {
+            let text =
+                format!("unexpected character '{c}' in 'slowstart' argument of server {}.", server.name);
+            complain(cx, server, Some(word), &text);
+        }
+        Err(value::TimeError::Overflow) => {
+            let text = format!(
+                "overflow in argument <{}> to <slowstart> of server {}, maximum value is 2147483647 ms (~24.8 days).",
+                word.str(),
+                server.name
+            );
+            complain(cx, server, Some(word), &text);
+        }
+    }
+}
+
+fn socks4(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>) {
+    let word = args.next().filter(|w| !w.text.is_empty());
+    let Some(word) = word else {
+        complain(cx, server, last(args), "'socks4' expects <addr>:<port> as argument.");
+        return;
+    };
+    let text = word.str();
+    let wants = address::Wants { datagram: false, both_kinds: false, ..address::NAMESERVER };
+    match address::parse(&address::expand(cx.env, &text), wants) {
+        Ok(address) if matches!(address.host, Host::V4(_) | Host::V6(_)) => server.set.socks4 = Some(address),
+        Ok(_) => {
+            let message = value::not_yet(&format!("'socks4 {text}'"), "SOCKS4 over Unix sockets");
+            complain(cx, server, Some(word), &message);
+        }
+        Err(e) => complain(cx, server, Some(word), &format!("'socks4 {text}' : {e}.")),
     }
 }
 

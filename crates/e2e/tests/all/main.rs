@@ -3,11 +3,13 @@
 
 mod balance;
 mod certificates;
+mod coming_back;
 mod command_line;
 mod config_errors;
 mod config_language;
 mod confinement;
 mod connections;
+mod discovery;
 mod examples;
 mod fields;
 mod filters;

@@ -44,6 +44,7 @@ pub const OPTIONS: &[ServerOption] = &[
     }),
     opt("check-send-proxy", "", "Checks begin with a PROXY header.", |_, s, _| set(s).send_proxy = true),
     opt("no-check-send-proxy", "", "Takes 'check-send-proxy' back.", |_, s, _| set(s).send_proxy = false),
+    opt("check-via-socks4", "", "Checks go through the SOCKS4 server.", |_, s, _| set(s).via_socks4 = true),
     opt("check-proto", "<name>", "The protocol that checks speak.", protocol),
     opt("no-check-ssl", "", "Checks do not use TLS, though the server does.", |_, s, _| set(s).plain = true),
     opt("observe", "{ layer4 | layer7 }", "Traffic says how a server is.", |cx, s, a| {

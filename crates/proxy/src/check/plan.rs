@@ -329,8 +329,10 @@ fn in_vain(p: &Proxy, diags: &mut Diagnostics) {
 
 /// Is there a port to connect to?
 fn has_port(s: &Server, settings: &CheckSettings, script: &Script) -> bool {
-    let inet = matches!(s.address.host, Host::V4(_) | Host::V6(_) | Host::Name(_));
+    let inet = matches!(s.address.host, Host::V4(_) | Host::V6(_));
+    // what a name comes to is not known yet
     if !inet
+        || s.fqdn.is_some()
         || script.kind == Kind::External
         || settings.port.is_some()
         || matches!(s.address.ports, Ports::One(p) if p > 0)

@@ -11,6 +11,7 @@ use portcullis_config::{ProxyKind, Severity};
 use portcullis_telemetry::log::Level;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// From any thread: some worker sees to it.
 pub fn post(process: &Process, reports: Vec<Report>) {
@@ -53,8 +54,31 @@ fn one(worker: &Rc<Worker>, report: Report) {
                 *p.name == *backend && p.state.as_deref().is_some_and(backup)
             });
         }
+        Report::Warms { backend, server, why } => warm_up(worker, &backend, &server, why),
         Report::Hurry { server } => super::schedule::hurry(&worker.process, server),
     }
+}
+
+/// Makes a server warmer step by step (`slowstart`).
+fn warm_up(worker: &Rc<Worker>, backend: &str, server: &str, why: String) {
+    let Some(backend) = worker.process.states.find(backend) else { return };
+    let Some(server) = backend.server(server) else { return };
+    let worker = worker.clone();
+    tokio::task::spawn_local(async move {
+        loop {
+            tokio::time::sleep(Duration::from_millis(server.warming_step())).await;
+            match backend.warm(&server, &why, worker.clock.now().0) {
+                Some(reports) => {
+                    let done = !reports.is_empty();
+                    deliver(&worker, reports);
+                    if done {
+                        return;
+                    }
+                }
+                None => return,
+            }
+        }
+    });
 }
 
 /// Traffic has shown this of a server that is observed.

@@ -83,8 +83,12 @@ pub(super) async fn open(
 ) -> Result<Conn, Failed> {
     let target = match addr {
         Some(addr) => Target::Inet { addr, mptcp: false },
-        None => server.target_for(state, None),
+        None => server.target_for(state, None).ok_or_else(|| {
+            Failed::Own(io::Error::from_raw_os_error(rustix::io::Errno::ADDRNOTAVAIL.raw_os_error()))
+        })?,
     };
+    let through = server.socks4.filter(|_| server.check.as_ref().is_some_and(|c| c.settings.via_socks4));
+    let (target, beyond) = crate::socks::way(through, target);
     let conn = connect::start(&target, &server.connect, Marks::default()).map_err(|e| match e.kind() {
         io::ErrorKind::ConnectionRefused
         | io::ErrorKind::NotFound
@@ -94,6 +98,11 @@ pub(super) async fn open(
     })?;
     within(task, |cx| conn.poll_writable(cx)).await.map_err(|Late| Failed::Late)?;
     conn.connected().map_err(Failed::Refused)?;
+    if let Some(to) = beyond {
+        let mut talk = crate::socks::Talk::new(to).map_err(Failed::Own)?;
+        let granted = within(task, |cx| talk.poll(&conn, cx)).await;
+        granted.map_err(|Late| Failed::Late)?.map_err(Failed::Refused)?;
+    }
     Ok(conn)
 }
 

@@ -7,7 +7,7 @@ use super::run::{self, Subject};
 use crate::process::Process;
 use crate::worker::mailbox::Mail;
 use crate::worker::{Task, Worker};
-use portcullis_backend::health::Which;
+use portcullis_backend::health::{Status, Which};
 use portcullis_backend::{BackendState, Health, ServerState};
 use portcullis_config::rows::value;
 use portcullis_config::{Cx, Does, Keyword, Line, Model, Sections};
@@ -318,6 +318,12 @@ async fn fly(flight: Flight) {
                 Kind::External => super::external::check(&task, &subject, plan).await,
                 _ => run::run(&task, &subject, plan).await,
             };
+            if outcome.status == Status::L4Timeout
+                && let Some(resolve) = subject.server().and_then(|s| s.resolve.as_ref())
+            {
+                // it may be elsewhere (manual section 5.3.1)
+                crate::dns::hurry(&worker.process, resolve.section, &subject.state);
+            }
             backend.checked(&subject.state, which, outcome, worker.clock.now().0)
         }
     };

@@ -309,10 +309,13 @@ pub fn ms(n: u64) -> i32 {
     i32::try_from(n).unwrap_or(i32::MAX)
 }
 
-/// Goes to the backend that `use_backend` chose, or to the default one.
-fn routed<'p>(x: &mut Exchange<'p>, session: &Session, chosen: Option<usize>) -> Result<&'p ProxyPlan, Stop> {
-    match chosen.or(x.front.default_backend).and_then(|i| x.plan.proxies.get(i)).filter(|back| !back.disabled)
-    {
+/// Goes to the backend that was chosen.
+fn routed<'p>(
+    x: &mut Exchange<'p>,
+    session: &Session,
+    chosen: Option<&'p ProxyPlan>,
+) -> Result<&'p ProxyPlan, Stop> {
+    match chosen {
         Some(back) => {
             x.back = Some(back);
             x.facts.backend_name = &back.name;

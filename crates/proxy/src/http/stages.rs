@@ -2,16 +2,19 @@
 
 use super::exchange::{Exchange, Stop};
 use crate::applet::{Ask, Chosen, Intercept};
+use crate::plan::ProxyPlan;
 use crate::reply::{ErrorPages, Pages};
+use crate::rules::do_resolve::Remote;
 use crate::rules::{BodyState, Cursor, Flow, RuleCx, Rules, Wait, run};
 use crate::session::Session;
 use crate::worker::{Woken, Worker};
 use portcullis_sample::work::{self, Pending};
-use portcullis_sample::{Direction, Payload, Scope};
+use portcullis_sample::{Direction, Payload};
 use portcullis_transport::Millis;
 use portcullis_transport::conn::Seen;
 use portcullis_wire::h1::{Chunked, Framing};
 use std::future::poll_fn;
+use std::rc::Rc;
 use std::task::Poll;
 
 static NO_PAGES: std::sync::LazyLock<ErrorPages> = std::sync::LazyLock::new(ErrorPages::default);
@@ -116,6 +119,7 @@ pub async fn rules(
             Flow::Wait(Wait::Body(t)) => wait(x, session, t, true).await?,
             Flow::Wait(Wait::Work(pending)) => pending.await,
             Flow::Wait(Wait::Turns(n)) => yield_turns(n).await,
+            Flow::Wait(Wait::Remote) => remote(x.effects.remote.clone(), session).await?,
             Flow::Wait(Wait::Data) => {
                 wait(x, session, give_up, true).await?;
                 last_call |= x.body_state().complete || x.input.is_full();
@@ -161,6 +165,22 @@ pub async fn rules(
             }
         }
     }
+}
+
+/// Waits for what a rule asked somebody else for.
+async fn remote(what: Option<Rc<Remote>>, session: &Session) -> Result<(), Stop> {
+    let Some(what) = what else { return Ok(()) };
+    session.task.deadline(Millis::NEVER);
+    poll_fn(|cx| {
+        if what.poll(cx).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        match session.task.poll_woken(cx) {
+            Some(Woken::Aborted(why)) => Poll::Ready(Err(Stop::new(&[why.letter(), b'R'], 0))),
+            Some(Woken::Late) | None => Poll::Pending,
+        }
+    })
+    .await
 }
 
 /// Lets an intercept of the proxy answer, if its own rules agree.
@@ -287,20 +307,21 @@ pub async fn buffer_body(x: &mut Exchange<'_>, session: &Session) -> Result<(), 
     }
 }
 
-/// Which backend `use_backend` chooses; or what must be waited for before it is asked again.
-pub fn route(x: &mut Exchange<'_>, worker: &Worker) -> (Option<usize>, Option<Pending>) {
-    let Some(sets) = x.front.rules.as_deref() else { return (None, None) };
-    let plan = x.plan;
+/// Which backend the request goes to; or what must be waited for before it is asked again.
+pub fn route<'p>(x: &mut Exchange<'p>, worker: &Worker) -> (Option<&'p ProxyPlan>, Option<Pending>) {
+    let (plan, front) = (x.plan, x.front);
+    if front.rules.is_none()
+        && let Some(back) = front.default_backend.and_then(|at| plan.proxies.get(at))
+        && !back.disabled
+        && !back.state.as_ref().is_some_and(|s| s.is_unpublished())
+    {
+        return (Some(back), None);
+    }
+    let slow = front.rules.as_deref().is_some_and(|sets| sets.use_backend.slow);
     let cx = x.rule_cx(worker, Direction::Request, true);
-    let scope: Scope<'_> = cx.scope();
-    let choose = || {
-        sets.use_backend.choose(
-            &scope,
-            |name| plan.backends.get(name).copied(),
-            |i| plan.proxies.get(i).is_some_and(|p| !p.disabled),
-        )
-    };
-    if sets.use_backend.slow { work::waiting(choose) } else { (choose(), None) }
+    let scope = cx.scope();
+    let choose = || crate::rules::route::backend(plan, front, &scope).map(|back| &**back);
+    if slow { work::waiting(choose) } else { (choose(), None) }
 }
 
 /// An empty buffer in place of one that is not needed while waiting.

@@ -66,6 +66,8 @@ pub struct Plan {
     pub backends: HashMap<Box<[u8]>, usize>,
     /// All listeners.
     pub listeners: Vec<Arc<ListenerPlan>>,
+    /// `resolvers` sections, in the configuration's order.
+    pub resolvers: Vec<Arc<crate::dns::ResolversPlan>>,
     /// Names of the configuration's files.
     pub files: Vec<String>,
     /// Connections of the process.
@@ -101,6 +103,7 @@ pub fn compile(model: &Model, process: &crate::process::Process, diags: &mut Dia
         proxies,
         backends,
         listeners,
+        resolvers: crate::dns::compile(model, process, diags),
         files: diags.files.clone(),
         connections: process.counts.conns.clone(),
     }

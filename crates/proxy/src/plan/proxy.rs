@@ -267,7 +267,7 @@ pub fn compile(
             || formats.needs.contains(Needs::DESTINATION)
             || p.ext.get::<Option<Arc<Forwarded>>>().is_some_and(Option::is_some)
             || p.opts.contains(Opts::TRANSPARENT)
-            || p.servers.iter().any(|s| s.set.send_proxy || s.set.send_proxy_v2 || needs_port(s)),
+            || p.servers.iter().any(|s| s.set.send_proxy || s.set.send_proxy_v2 || server::follows_client(s)),
         formats,
         disabled: p.disabled,
     }
@@ -318,12 +318,4 @@ impl<'m> Names<'m> {
             None => (p.kind == ProxyKind::Listen).then_some(index),
         }
     }
-}
-
-/// Does the server's port depend on the client's?
-fn needs_port(s: &portcullis_config::Server) -> bool {
-    matches!(
-        s.address.ports,
-        portcullis_config::addr::Ports::None | portcullis_config::addr::Ports::Offset(_)
-    )
 }

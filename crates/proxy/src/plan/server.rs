@@ -3,9 +3,11 @@
 use crate::preface::Values;
 use crate::rules::lang::Expr;
 use crate::tls::Sni;
-use portcullis_backend::{PoolSettings, ServerState};
+use portcullis_backend::{PoolSettings, ServerState, SpotPort, Whereabouts};
 use portcullis_config::addr::{Host, Ports, Transport};
-use portcullis_config::{Diagnostics, Mode, Model, Opts, Proxy, Server, Severity, Source, UseSrc};
+use portcullis_config::{
+    Diagnostics, Mode, Model, Opts, Proxy, ResolveOptions, Server, Severity, Source, UseSrc,
+};
 use portcullis_sample::Format;
 use portcullis_tls::connector::{self, Connector};
 use portcullis_tls::settings::{GlobalTls, ServerTls};
@@ -14,6 +16,18 @@ use portcullis_transport::listen::{abstract_name, socket_addr};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
+
+/// In the place of an address.
+const UNKNOWN: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
+
+/// How a server's name is looked up at run time.
+#[derive(Debug)]
+pub struct ResolvePlan {
+    /// Which of the plan's `resolvers` sections.
+    pub section: usize,
+    /// `resolve-opts`, `resolve-net`, `resolve-prefer`
+    pub options: ResolveOptions,
+}
 
 /// TLS towards a server.
 #[derive(Debug)]
@@ -63,37 +77,65 @@ pub struct ServerPlan {
     pub pool: PoolSettings,
     /// Its checks.
     pub check: Option<Box<crate::check::CheckPlan>>,
+    /// How its name is looked up at run time.
+    pub resolve: Option<Box<ResolvePlan>>,
+    /// `socks4`
+    pub socks4: Option<SocketAddr>,
 }
 
 impl ServerPlan {
-    /// Where to connect for a client that asked for `dst`; `state` knows if an operator moved the server.
+    /// Where to connect for a client that asked for `dst`; `state` knows if an operator or the DNS moved the server. None:
+    /// nowhere, no address is known for its name.
     #[must_use]
-    pub fn target_for(&self, state: &ServerState, dst: Option<SocketAddr>) -> Target {
+    pub fn target_for(&self, state: &ServerState, dst: Option<SocketAddr>) -> Option<Target> {
         match (&self.target, self.address_for(state, dst)) {
-            (Target::Inet { mptcp, .. }, Some(addr)) => Target::Inet { addr, mptcp: *mptcp },
-            (_, Some(addr)) => Target::Inet { addr, mptcp: false },
-            (other, None) => other.clone(),
+            (Target::Inet { mptcp, .. }, Some(addr)) => Some(Target::Inet { addr, mptcp: *mptcp }),
+            (_, Some(addr)) => Some(Target::Inet { addr, mptcp: false }),
+            (Target::Inet { .. }, None) => None,
+            (other, None) => Some(other.clone()),
         }
     }
     /// The IP address and port to connect to for a client that asked for `dst`.
     #[must_use]
     pub fn address_for(&self, state: &ServerState, dst: Option<SocketAddr>) -> Option<SocketAddr> {
-        let moved = state.address();
-        let (Some(offset), Some(dst), None) = (self.port_offset, dst, moved) else {
-            return self.address(state);
+        let (mut addr, mut offset) = match &self.target {
+            Target::Inet { addr, .. } => (*addr, self.port_offset),
+            Target::Unix(_) | Target::Abstract(_) => (UNKNOWN, None),
         };
-        let Target::Inet { addr, .. } = &self.target else { return None };
-        let port = (i32::from(dst.port()) + offset).rem_euclid(65536) as u16;
-        let ip = if addr.ip().is_unspecified() { dst.ip() } else { addr.ip() };
-        Some(SocketAddr::new(ip, port))
+        match state.whereabouts() {
+            Whereabouts::Configured if addr == UNKNOWN && offset.is_none() => return None,
+            Whereabouts::Configured => {}
+            Whereabouts::Nowhere => return None,
+            Whereabouts::At(spot) => {
+                addr.set_ip(spot.ip);
+                match spot.port {
+                    SpotPort::Configured => {}
+                    SpotPort::Fixed(port) => (offset, _) = (None, addr.set_port(port)),
+                    SpotPort::Offset(n) => offset = Some(n),
+                }
+            }
+        }
+        if let (Some(offset), Some(dst)) = (offset, dst) {
+            addr.set_port((i32::from(dst.port()) + offset).rem_euclid(65536) as u16);
+            if addr.ip().is_unspecified() {
+                addr.set_ip(dst.ip());
+            }
+        }
+        Some(addr)
     }
-    /// Its Internet address, if it has one; `state` knows if an operator moved it.
+    /// Its Internet address, if it has one; `state` knows if an operator or the DNS moved it.
     #[must_use]
     pub fn address(&self, state: &ServerState) -> Option<SocketAddr> {
-        state.address().or(match &self.target {
-            Target::Inet { addr, .. } => Some(*addr),
-            Target::Unix(_) | Target::Abstract(_) => None,
-        })
+        self.address_for(state, None)
+    }
+    /// The port of its line, as changes of it are told.
+    #[must_use]
+    pub fn port(&self) -> SpotPort {
+        match (self.port_offset, &self.target) {
+            (Some(n), _) => SpotPort::Offset(n),
+            (None, Target::Inet { addr, .. }) => SpotPort::Fixed(addr.port()),
+            (None, _) => SpotPort::Configured,
+        }
     }
     /// Is this one of its `proxy-v2-options`?
     #[must_use]
@@ -131,7 +173,7 @@ pub fn compile(
         target: target(s, diags),
         port_offset: match s.address.ports {
             Ports::Offset(n) => Some(n),
-            Ports::None if matches!(s.address.host, Host::V4(_) | Host::V6(_) | Host::Name(_)) => Some(0),
+            _ if follows_client(s) => Some(0),
             _ => None,
         },
         connect: ConnectOptions {
@@ -158,7 +200,23 @@ pub fn compile(
         strict_maxconn: set.strict_maxconn && set.maxconn > 0,
         pool: PoolSettings::new(set),
         check,
+        resolve: resolve(model, s),
+        socks4: set.socks4.as_ref().and_then(socket_addr),
     }
+}
+
+/// An Internet server without a port takes the client's.
+#[must_use]
+pub fn follows_client(s: &Server) -> bool {
+    let inet = matches!(s.address.host, Host::V4(_) | Host::V6(_) | Host::Name(_));
+    inet && matches!(s.address.ports, Ports::None | Ports::One(0) | Ports::Offset(_))
+}
+
+/// A server with `resolvers`; one that has an address may get a name later.
+fn resolve(model: &Model, s: &Server) -> Option<Box<ResolvePlan>> {
+    let name = s.set.resolvers.as_ref()?;
+    let section = model.resolvers.iter().position(|r| r.name == *name)?;
+    Some(Box::new(ResolvePlan { section, options: s.set.resolve.clone() }))
 }
 
 /// The TLS of a `server` line with `ssl`.
@@ -192,7 +250,8 @@ fn tls(model: &Model, p: &Proxy, s: &Server, diags: &mut Diagnostics) -> Option<
     }
 }
 
-fn source_ports(s: &Source) -> Option<(SocketAddr, u16)> {
+/// The address and the last port of a `source`.
+pub fn source_ports(s: &Source) -> Option<(SocketAddr, u16)> {
     let addr = socket_addr(&s.address)?;
     let last = match s.address.ports {
         Ports::Range(_, last) => last,
@@ -202,12 +261,9 @@ fn source_ports(s: &Source) -> Option<(SocketAddr, u16)> {
 }
 
 /// The address. Names have been resolved when everything was read ([`portcullis_config::resolve`]); a server whose name
-/// was not is disabled.
+/// was not is nowhere, as its state says.
 fn target(s: &Server, diags: &mut Diagnostics) -> Target {
-    let port = match s.address.ports {
-        Ports::One(p) | Ports::Range(p, _) => p,
-        Ports::None | Ports::Offset(_) => 0,
-    };
+    let port = portcullis_config::resolve::port(s.address.ports);
     let mptcp = s.address.transport == Transport::Mptcp;
     let ip: IpAddr = match &s.address.host {
         Host::Unix(path) => return Target::Unix(path.clone()),

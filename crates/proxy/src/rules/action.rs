@@ -53,6 +53,8 @@ pub enum Action {
     DelHeader(NameMatch),
     /// `do-log`
     DoLog(Box<super::do_log::DoLog>),
+    /// `do-resolve`
+    DoResolve(Box<super::do_resolve::DoResolve>),
     /// `add-headers-bin`, `set-headers-bin`, `del-headers-bin`
     HeadersBin(Box<super::headers_bin::HeadersBin>),
     /// `replace-header` and `replace-value`

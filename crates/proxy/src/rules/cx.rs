@@ -54,6 +54,8 @@ pub struct Effects {
     /// 103 responses that are to be sent to the client now, each complete. The caller takes them whenever `run`
     /// returns.
     pub hints: Vec<Head>,
+    /// What a rule waits for ([`Wait::Remote`]).
+    pub remote: Option<std::rc::Rc<super::do_resolve::Remote>>,
 }
 
 /// What rules run on.
@@ -154,6 +156,8 @@ pub enum Wait {
     Work(Pending),
     /// Others have so many turns of the event loop first.
     Turns(u8),
+    /// What stands in [`Effects::remote`].
+    Remote,
 }
 
 /// How running a rule set ended.

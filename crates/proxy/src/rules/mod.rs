@@ -11,6 +11,7 @@ pub mod bandwidth;
 pub mod capture;
 pub mod cx;
 pub mod do_log;
+pub mod do_resolve;
 pub mod forwarded;
 pub mod headers;
 pub mod headers_bin;

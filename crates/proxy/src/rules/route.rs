@@ -4,6 +4,8 @@ use super::action::{Target, UseBackend};
 use super::jumps::Jumps;
 use super::lang::{Scope, Verdict};
 use crate::explain::{self, Observer};
+use crate::plan::{Plan, ProxyPlan};
+use std::sync::Arc;
 
 /// The `use_backend` rules of a proxy.
 #[derive(Clone, Debug, Default)]
@@ -13,6 +15,29 @@ pub struct Routes {
     jumps: Jumps,
     /// Some condition may take longer than a worker may.
     pub slow: bool,
+}
+
+/// The backend of a stream: what `use_backend` chooses, or else `default_backend`, among those that are neither disabled nor
+/// unpublished; `force-be-switch` takes any.
+#[must_use]
+pub fn backend<'p>(plan: &'p Plan, front: &'p ProxyPlan, scope: &Scope<'_>) -> Option<&'p Arc<ProxyPlan>> {
+    let sets = front.rules.as_deref();
+    let all = || {
+        let guards = sets.map_or(&[][..], |s| &s.force_switch);
+        guards.iter().any(|g| g.condition.eval(scope) == Verdict::True)
+    };
+    let usable = |at: usize| {
+        let open = |p: &ProxyPlan| {
+            // a proxy may always use its own servers
+            let shown = p.index == front.index || !p.state.as_ref().is_some_and(|s| s.is_unpublished());
+            !p.disabled && shown
+        };
+        plan.proxies.get(at).is_some_and(|p| open(p) || all())
+    };
+    let find = |name: &[u8]| plan.backends.get(name).copied();
+    let routed = sets.and_then(|s| s.use_backend.choose(scope, find, usable));
+    let chosen = routed.or(front.default_backend.filter(|at| usable(*at)))?;
+    plan.proxies.get(chosen)
 }
 
 impl Routes {

@@ -48,11 +48,6 @@ const fn works(
     Keyword { name, sections, args, help, negatable: false, does: Does::Works(parse) }
 }
 
-const fn not_yet(name: &'static str, args: &'static str, help: &'static str) -> Keyword {
-    let sections = Sections::PROXY;
-    Keyword { name, sections, args, help, negatable: false, does: Does::NotYet("unpublished backends") }
-}
-
 use crate::filter::config as filter;
 use crate::reply::rows as reply;
 
@@ -149,7 +144,13 @@ const KEYWORDS: &[Keyword] = &[
         "Ignores persistence.",
         |cx, line| route::persist(cx, line, Wish::Ignore),
     ),
-    not_yet("force-be-switch", "{ if | unless } <condition>", "Switches to backends that are unpublished."),
+    works(
+        "force-be-switch",
+        Sections::PROXY,
+        "{ if | unless } <condition>",
+        "Switches to backends that are unpublished or disabled.",
+        route::force_switch,
+    ),
     Keyword {
         name: "option forwarded",
         sections: Sections::PROXY,

@@ -128,6 +128,7 @@ fn execute(action: &Action, cursor: &mut Cursor, cx: &mut RuleCx<'_, '_>, hint: 
             log.run(cx);
             Step::Next
         }
+        Action::DoResolve(resolve) => resolve.run(cursor, cx).map_or(Step::Next, Step::End),
         Action::HeadersBin(change) => ok(change.run(cx)),
         Action::ReplaceHeader { name, values, regex, with } => {
             ok(rewrite::replace_header(cx, name, *values, regex, with))

@@ -77,6 +77,8 @@ pub struct RuleSets {
     pub use_backend: Routes,
     /// `use-server`: indexes are those of servers.
     pub use_server: Routes,
+    /// `force-be-switch`
+    pub force_switch: Vec<Guard>,
     /// `force-persist` and `ignore-persist`, in order.
     pub persist: Vec<(Wish, Guard)>,
     /// `monitor fail`
@@ -103,9 +105,13 @@ impl RuleSets {
         }
         self.use_backend.compile();
         self.use_server.compile();
-        self.monitor_fail.iter().chain(self.persist.iter().map(|(_, g)| g)).for_each(|g| {
-            g.condition.program();
-        });
+        self.monitor_fail
+            .iter()
+            .chain(&self.force_switch)
+            .chain(self.persist.iter().map(|(_, g)| g))
+            .for_each(|g| {
+                g.condition.program();
+            });
     }
 
     /// What the first of the `force-persist` and `ignore-persist` rules that applies says.

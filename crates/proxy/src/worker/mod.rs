@@ -55,6 +55,8 @@ pub struct Worker {
     accepting: RefCell<Vec<tokio::task::AbortHandle>>,
     /// Checks of servers that are this worker's.
     pub(crate) checks: RefCell<Option<(tokio::task::AbortHandle, Rc<crate::check::schedule::Schedule>)>>,
+    /// Names that this worker looks up.
+    pub(crate) names: RefCell<crate::dns::Resolvers>,
     timer_waker: RefCell<Option<Waker>>,
     log_waker: RefCell<Option<Waker>>,
     /// Random numbers for samples and choices; nothing secret hangs on them.
@@ -83,6 +85,7 @@ impl Worker {
             last_report: Cell::default(),
             accepting: RefCell::default(),
             checks: RefCell::default(),
+            names: RefCell::default(),
             timer_waker: RefCell::default(),
             log_waker: RefCell::default(),
             random: Random::new(0x9E37_79B9_7F4A_7C15 ^ (u64::from(id) << 32) ^ clock.micros()),
@@ -148,6 +151,7 @@ pub fn run(
         tokio::task::spawn_local(drive_log(worker.clone()));
         tokio::task::spawn_local(crate::upstream::tend(worker.clone()));
         crate::check::schedule::begin(&worker);
+        crate::dns::begin(&worker);
         for l in listeners {
             crate::accept::spawn(&worker, l);
         }
@@ -201,6 +205,7 @@ async fn read_mail(worker: &Rc<Worker>, mut mailbox: Mailbox) {
             Mail::Plan(plan) => {
                 *worker.plan.borrow_mut() = Rc::new(plan);
                 crate::check::schedule::begin(worker);
+                crate::dns::begin(worker);
             }
             Mail::Run(job) => job(worker),
             Mail::Quit => break,

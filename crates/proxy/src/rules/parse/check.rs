@@ -10,6 +10,7 @@ use std::collections::HashMap;
 /// Finds the backends of `use_backend` rules, and complains about rules that cannot be where they are.
 pub fn check(model: &mut Model, diags: &mut Diagnostics) {
     inheritance(model, diags);
+    crate::rules::do_resolve::check(model, diags);
     let backends: HashMap<String, usize> = model
         .proxies
         .iter()

@@ -85,6 +85,29 @@ pub fn persist(cx: &mut Cx<'_>, line: &Line, wish: Wish) {
     }
 }
 
+/// `force-be-switch`
+pub fn force_switch(cx: &mut Cx<'_>, line: &Line) {
+    if !matches!(cx.proxy().kind, ProxyKind::Frontend | ProxyKind::Listen) {
+        cx.alert(line.word(0), "'force-be-switch' only available in frontend or listen section.");
+        return;
+    }
+    if !line.word(1).is_some_and(|w| w.is("if") || w.is("unless")) {
+        let message = "'force-be-switch' requires either 'if' or 'unless' followed by a condition.";
+        cx.alert(line.word(1).or(line.word(0)), message);
+        return;
+    }
+    match Parsing::new(cx, line.args(1), At::Switch).condition() {
+        Ok(Some(condition)) => {
+            let guard = Guard { condition: Arc::new(condition), place: line.place() };
+            cx.ext::<RuleSets>().force_switch.push(guard);
+        }
+        Ok(None) => {}
+        Err(why) => {
+            cx.alert(None, format!("'force-be-switch' : {why}."));
+        }
+    }
+}
+
 /// `use-server`
 pub fn use_server(cx: &mut Cx<'_>, line: &Line) {
     let (kind, name) = (cx.proxy().kind, cx.proxy().name.clone());

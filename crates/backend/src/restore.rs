@@ -1,0 +1,136 @@
+//! What a state file says about servers, applied before anything runs (manual section 4.2 `load-server-state-from-file`).
+
+use crate::backend::BackendState;
+use crate::health::{Report, Status, Verdict};
+use crate::server::{Admin, ServerConfig, ServerState, Spot, SpotPort, Whereabouts};
+use crate::states::States;
+use portcullis_config::saved::{Saved, admin};
+use std::sync::Arc;
+
+impl States {
+    /// Applies what state files said about the servers of the first Plan.
+    #[must_use]
+    pub fn restore(&self, now: u64) -> Vec<Report> {
+        let mut out = Vec::new();
+        for backend in self.all() {
+            let saved: Vec<(Arc<ServerState>, ServerConfig)> = {
+                let entries = backend.servers.read();
+                let with = entries.iter().filter(|e| !e.removed && e.config.saved.is_some());
+                with.map(|e| (e.state.clone(), e.config.clone())).collect()
+            };
+            for (server, config) in saved {
+                if let Some(saved) = &config.saved {
+                    out.extend(backend.restore(&server, &config, saved, now));
+                }
+            }
+        }
+        out
+    }
+}
+
+impl BackendState {
+    fn restore(
+        self: &Arc<Self>,
+        server: &Arc<ServerState>,
+        config: &ServerConfig,
+        saved: &Saved,
+        now: u64,
+    ) -> Vec<Report> {
+        place(server, saved);
+        names(server, saved);
+        targets(server, saved);
+        if saved.initial_weight == config.weight && !self.is_static() {
+            server.store_weight(saved.weight);
+        }
+        orders(server, config, saved);
+        let away = server.admin() == Admin::Maint;
+        if away {
+            let mut life = server.life.lock();
+            life.check.paused |= life.check.configured;
+            life.check.health = 0;
+        } else if saved.operation != 0 {
+            checks(server, saved);
+        }
+        if away {
+            server.store_health(crate::Health::Down);
+        }
+        self.changed(server);
+        self.bake_cookies();
+        let out = match !away && saved.operation == 0 {
+            true => self.restore_down(server, now),
+            false => Vec::new(),
+        };
+        if !server.is_unresolved() {
+            server.unchanged_before(saved.since.saturating_mul(1000));
+        }
+        out
+    }
+}
+
+/// The port. An address comes by `init-addr last`, for servers with names only.
+fn place(server: &ServerState, saved: &Saved) {
+    let Some(here) = server.place().filter(|here| here.port() != 0 || saved.srv_record.is_some()) else {
+        return;
+    };
+    if saved.port != 0 && saved.port != here.port() {
+        let spot = Spot { ip: here.ip(), port: SpotPort::Fixed(saved.port) };
+        server.store_whereabouts(Whereabouts::At(spot));
+    }
+}
+
+fn names(server: &ServerState, saved: &Saved) {
+    let Some(fqdn) = saved.fqdn.as_deref().filter(|_| saved.admin & admin::OTHER_NAME != 0) else { return };
+    let mut naming = server.naming.lock();
+    let same_service = naming.srv_record.as_deref() == saved.srv_record.as_deref();
+    if same_service && (naming.fqdn.is_some() || naming.srv_record.is_some()) {
+        naming.fqdn = Some(fqdn.into());
+        naming.srv_port = saved.port;
+        naming.renamed = true;
+        naming.given = saved.address;
+    }
+}
+
+/// Where checks and agents are.
+fn targets(server: &ServerState, saved: &Saved) {
+    let mut life = server.life.lock();
+    let port = |n: u16| Some(n).filter(|n| *n != 0);
+    if life.check.configured {
+        life.target.addr = saved.check_addr.or(life.target.addr);
+        life.target.port = port(saved.check_port).or(life.target.port);
+    }
+    if life.agent.configured {
+        life.agent_target.addr = saved.agent_addr.or(life.agent_target.addr);
+        life.agent_target.port = port(saved.agent_port).or(life.agent_target.port);
+    }
+}
+
+/// What an operator wanted. What the configuration wanted, it says anew.
+fn orders(server: &ServerState, config: &ServerConfig, saved: &Saved) {
+    let by_operator = saved.admin & admin::FORCED_MAINT != 0 && saved.admin & admin::CONFIG_MAINT == 0;
+    let own = match (config.disabled || by_operator, saved.admin & admin::FORCED_DRAIN != 0) {
+        (true, _) => Admin::Maint,
+        (false, true) => Admin::Drain,
+        (false, false) => Admin::Ready,
+    };
+    server.store_orders(own, server.inherited_admin());
+}
+
+/// What the last check found.
+fn checks(server: &ServerState, saved: &Saved) {
+    let mut life = server.life.lock();
+    if !life.check.configured {
+        return;
+    }
+    if saved.check_health >= life.check.rise {
+        life.check.health = life.check.full();
+    }
+    if let Some(status) = Status::numbered(saved.check_status).filter(|s| *s > Status::Initializing) {
+        life.check.last.status = status;
+        life.check.ended = true;
+        life.check.verdict =
+            [Verdict::Unknown, Verdict::Neutral, Verdict::Failed, Verdict::Passed, Verdict::Conditional]
+                .get(usize::from(saved.check_result))
+                .copied()
+                .unwrap_or_default();
+    }
+}
