@@ -58,6 +58,7 @@ fn run(raw: &[u8], piece: usize) -> Vec<String> {
     let mut conn: Connection<()> = Connection::new(CONFIG);
     let (mut told, mut waiting, mut head) = (Vec::new(), Vec::new(), Head::default());
     let mut live = Vec::new();
+    let mut ended: Option<(u32, Vec<u8>)> = None;
     for part in raw.chunks(piece) {
         waiting.extend_from_slice(part);
         loop {
@@ -71,8 +72,9 @@ fn run(raw: &[u8], piece: usize) -> Vec<String> {
                         is_http1(&head, request.info.framing);
                     }
                 }
-                Event::Data(id, bytes) => {
+                Event::Data(id, bytes, last) => {
                     assert!(live.contains(&id));
+                    ended = last.then_some((id, Vec::new()));
                     match told.last_mut() {
                         Some(last) if last.starts_with(&format!("data {id} ")) => {
                             last.push_str(&format!("{bytes:?}"));
@@ -84,16 +86,7 @@ fn run(raw: &[u8], piece: usize) -> Vec<String> {
                 }
                 Event::End(id, trailers) => {
                     assert!(live.contains(&id));
-                    told.push(format!("end {id} {trailers:?}"));
-                    if id % 4 == 1 {
-                        head.clear();
-                        head.set_response(portcullis_message::Version::HTTP_11, 200, b"OK");
-                        conn.send_head(id, &head);
-                        conn.send_data(id, &[IoSlice::new(b"some payload")]);
-                        conn.send_end(id, None);
-                        conn.release(id, Reason::Cancel);
-                        live.retain(|l| *l != id);
-                    }
+                    ended = Some((id, trailers));
                 }
                 Event::Reset(id, fault) => {
                     told.push(format!("reset {id} {fault}"));
@@ -122,6 +115,18 @@ fn run(raw: &[u8], piece: usize) -> Vec<String> {
                 }
             }
             waiting.drain(..n);
+            if let Some((id, trailers)) = ended.take() {
+                told.push(format!("end {id} {trailers:?}"));
+                if id % 4 == 1 {
+                    head.clear();
+                    head.set_response(portcullis_message::Version::HTTP_11, 200, b"OK");
+                    conn.send_head(id, &head);
+                    conn.send_data(id, &[IoSlice::new(b"some payload")]);
+                    conn.send_end(id, None);
+                    conn.release(id, Reason::Cancel);
+                    live.retain(|l| *l != id);
+                }
+            }
         }
         assert!(conn.streams_kept() <= 2 * 4 + 16);
         assert!(conn.output().len() < 400_000);

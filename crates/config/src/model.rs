@@ -182,6 +182,8 @@ pub struct Global {
     pub h1_accept_payload_with_any_method: bool,
     /// `h1-do-not-close-on-insecure-transfer-encoding`
     pub h1_do_not_close_on_insecure_te: bool,
+    /// `h2-workaround-bogus-websocket-clients`
+    pub h2_no_websockets: bool,
     /// `pp2-never-send-local`
     pub pp2_never_send_local: bool,
     /// `spread-checks` in percent.
@@ -291,6 +293,8 @@ pub struct Tune {
     pub default_shards: Shards,
     /// `tune.listener.multi-queue`
     pub multi_queue: MultiQueue,
+    /// `tune.h2.*`
+    pub h2: H2Tune,
     /// `tune.buffers.limit` and others without a typed field yet stay `None` here and are refused by their rows.
     pub buffers_limit: Option<usize>,
 }
@@ -322,9 +326,69 @@ impl Default for Tune {
             max_rules_at_once: 0,
             default_shards: Shards::ByGroup,
             multi_queue: MultiQueue::On,
+            h2: H2Tune::default(),
             buffers_limit: None,
         }
     }
+}
+
+/// `tune.h2.*`, as far as it is about clients or both sides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct H2Tune {
+    /// `tune.h2.fe.glitches-threshold`; 0: none.
+    pub fe_glitches: u32,
+    /// `tune.h2.fe.initial-window-size`
+    pub fe_window: Option<u32>,
+    /// `tune.h2.fe.max-concurrent-streams`; 0: no limit.
+    pub fe_streams: Option<u32>,
+    /// `tune.h2.fe.max-frames-at-once`; 0: no limit.
+    pub fe_frames_at_once: u32,
+    /// `tune.h2.fe.max-rst-at-once`; 0: no limit.
+    pub fe_resets_at_once: u32,
+    /// `tune.h2.fe.max-total-streams`; 0: no limit.
+    pub fe_total: u32,
+    /// `tune.h2.fe.rxbuf`
+    pub fe_rxbuf: Option<usize>,
+    /// `tune.h2.header-table-size`
+    pub table: u32,
+    /// `tune.h2.initial-window-size`
+    pub window: Option<u32>,
+    /// `tune.h2.log-errors`
+    pub log_errors: H2LogErrors,
+    /// `tune.h2.max-concurrent-streams`; 0: no limit.
+    pub streams: Option<u32>,
+    /// `tune.h2.max-frame-size`
+    pub frame: Option<u32>,
+}
+
+impl Default for H2Tune {
+    fn default() -> Self {
+        Self {
+            fe_glitches: 0,
+            fe_window: None,
+            fe_streams: None,
+            fe_frames_at_once: 0,
+            fe_resets_at_once: 0,
+            fe_total: 0,
+            fe_rxbuf: None,
+            table: 4096,
+            window: None,
+            log_errors: H2LogErrors::Stream,
+            streams: None,
+            frame: None,
+        }
+    }
+}
+
+/// `tune.h2.log-errors`: the least that an error must end to be logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum H2LogErrors {
+    /// A stream.
+    Stream,
+    /// The connection.
+    Connection,
+    /// None is.
+    None,
 }
 
 /// `tune.listener.multi-queue`
@@ -716,6 +780,8 @@ pub enum Shards {
 pub enum Proto {
     /// `h1`: HTTP/1, in mode http.
     H1,
+    /// `h2`: HTTP/2, in mode http.
+    H2,
     /// `none`: bytes, in mode tcp.
     None,
 }

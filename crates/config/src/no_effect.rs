@@ -70,6 +70,7 @@ pub const ROWS: &[Keyword] = &[
     row("tune.fd.tables", "<number>", ALLOCATOR),
     row("tune.h1.zero-copy-fwd-recv", "<on|off>", ZERO_COPY),
     row("tune.h1.zero-copy-fwd-send", "<on|off>", ZERO_COPY),
+    row("tune.h2.zero-copy-fwd-send", "<on|off>", ZERO_COPY),
     row("tune.maxpollevents", "<number>", POLLER),
     row("tune.memory.hot-size", "<size>", ALLOCATOR),
     row("tune.pt.zero-copy-forwarding", "<on|off>", ZERO_COPY),

@@ -1,6 +1,7 @@
 //! Accepting: limits first, then the connection goes to the least loaded worker.
 
 use crate::plan::ListenerPlan;
+use crate::session::Origin;
 use crate::worker::mailbox::Mail;
 use crate::worker::{Task, Worker};
 use portcullis_config::MultiQueue;
@@ -270,7 +271,8 @@ pub fn adopt(worker: &Rc<Worker>, accepted: Accepted) {
     if let Some(less) = listener.bind.mss.filter(|n| *n < 0) {
         portcullis_sys::socket::shrink_segments(fd.as_fd(), less.unsigned_abs());
     }
-    let session = crate::session::Session::new(worker, Conn::new(fd), peer, at, listener, admission);
+    let origin = Origin::Connection(admission);
+    let session = crate::session::Session::new(worker, Conn::new(fd), peer, at, listener, origin);
     let run = crate::session::run(session);
     if account::wanted() {
         tokio::task::spawn_local(account::Measured::new(run));

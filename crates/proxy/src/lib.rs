@@ -10,6 +10,7 @@ pub mod check;
 pub mod dns;
 pub mod explain;
 pub mod filter;
+pub mod h2;
 pub mod handshake;
 pub mod http;
 pub mod outcome;

@@ -21,8 +21,8 @@ pub struct Session {
     pub client: Peer,
     /// What it came by.
     pub listener: Arc<ListenerPlan>,
-    /// Its place under the limits.
-    pub admission: Admission,
+    /// What it began with.
+    pub origin: Origin,
     /// When it was accepted.
     pub accepted: Millis,
     /// When its last request ended.
@@ -37,6 +37,33 @@ pub struct Session {
     pub vars: SessionVars,
     /// What a header in front of the connection, or a rule, said of it.
     pub told: Option<Box<Told>>,
+}
+
+/// What a session began with.
+pub enum Origin {
+    /// A connection that was accepted: its place under the limits.
+    Connection(Admission),
+    /// A stream of one: the request that has begun it.
+    Stream(Option<Box<Begun>>),
+}
+
+/// A request whose head has come by itself.
+pub struct Begun {
+    /// The head is in here.
+    pub scratch: Box<crate::http::Scratch>,
+    /// What it says.
+    pub request: portcullis_wire::h2::Request,
+}
+
+impl Begun {
+    /// The head, and what it says. What was not even a request has no head.
+    #[must_use]
+    pub fn parts(mut self) -> (Box<crate::http::Scratch>, portcullis_wire::h1::Info) {
+        if self.request.status != 0 {
+            self.scratch.request.clear();
+        }
+        (self.scratch, self.request.info)
+    }
 }
 
 /// What a session was told of its connection.
@@ -66,14 +93,14 @@ impl Session {
         client: Peer,
         accepted: Millis,
         listener: Arc<ListenerPlan>,
-        admission: Admission,
+        origin: Origin,
     ) -> Self {
         Self {
             task: Task::new(worker),
             conn,
             client,
             listener,
-            admission,
+            origin,
             accepted,
             idle_since: accepted,
             requests: 0,
@@ -90,6 +117,14 @@ impl Session {
         self.told.as_ref().and_then(|t| t.destination).or_else(|| self.conn.local())
     }
 
+    /// The request that it was begun for, if it is a stream.
+    pub fn take_begun(&mut self) -> Option<Begun> {
+        match &mut self.origin {
+            Origin::Connection(_) => None,
+            Origin::Stream(begun) => begun.take().map(|b| *b),
+        }
+    }
+
     /// Its worker.
     #[must_use]
     pub fn worker(&self) -> &Rc<Worker> {
@@ -104,7 +139,9 @@ impl Drop for Session {
         if std::thread::panicking() {
             worker.panicked(&self.listener);
         }
-        worker.process.load[usize::from(worker.id)].fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+        if let Origin::Connection(_) = self.origin {
+            worker.process.load[usize::from(worker.id)].fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+        }
     }
 }
 
@@ -157,7 +194,7 @@ fn begin(session: &Session) {
 }
 
 /// Closes the server connections that nobody else may use.
-fn end(session: &mut Session) {
+pub fn end(session: &mut Session) {
     session.conn.say_goodbye();
     if let Some(own) = session.own.take() {
         let mut idle = session.task.worker.idle.borrow_mut();

@@ -279,7 +279,14 @@ mod tests {
                     .ok()
                     .unwrap();
                 worker.process.load[0].fetch_add(1, Ordering::SeqCst);
-                let session = Session::new(worker, conn, Peer::Unix, now, listener.clone(), admission);
+                let session = Session::new(
+                    worker,
+                    conn,
+                    Peer::Unix,
+                    now,
+                    listener.clone(),
+                    crate::session::Origin::Connection(admission),
+                );
                 tokio::task::spawn_local(async move {
                     let _session = session;
                     panic!("as a stream might");

@@ -384,7 +384,8 @@ pub async fn establish<'p>(
             let failure = match connect_once(task, back, server, &slot, facts, wish).await {
                 Ok((upstream, reused)) => {
                     let link = &mut facts.server_link;
-                    (link.socket, link.error) = (Socket::of(upstream.conn.fd()), Some(0));
+                    (link.socket, link.error) =
+                        (upstream.conn.fd().map_or(Socket::NONE, Socket::of), Some(0));
                     (link.reused, link.glitches) = (reused, upstream.glitches);
                     if !reused && slot.server().is_observed() {
                         report::seen(&task.worker, state, slot.server(), Observed::Connected);

@@ -83,6 +83,10 @@ pub struct ClientLink {
     pub glitches: u32,
     /// What went wrong with it (`fc_err`); 0: nothing.
     pub error: u8,
+    /// Streams on it when this one began; 0: it has none but this.
+    pub streams: u16,
+    /// This stream's number on it.
+    pub stream: u32,
     /// What a PROXY header told beside the addresses: its type-length-value vectors as they came.
     pub told: Option<Rc<[u8]>>,
 }
@@ -372,7 +376,14 @@ impl Facts<'_> {
             waiting: None,
             stream: false,
             http: false,
-            client_link: ClientLink { socket: Socket::NONE, glitches: 0, error: 0, told: None },
+            client_link: ClientLink {
+                socket: Socket::NONE,
+                glitches: 0,
+                error: 0,
+                streams: 0,
+                stream: 0,
+                told: None,
+            },
             server_link: ServerLink {
                 socket: Socket::NONE,
                 glitches: 0,

@@ -224,6 +224,12 @@ impl SessionVars {
     pub fn share(&self) -> Self {
         Self(RefCell::new(self.0.borrow().clone()))
     }
+    /// The same variables for another holder, who sees at once what is set by either.
+    #[must_use]
+    pub fn shared(&self) -> Self {
+        self.0.borrow_mut().get_or_insert_default();
+        self.share()
+    }
     /// Keeps what a stream has set.
     pub fn take_from(&self, stream: &SessionVars) {
         if let Some(s) = stream.0.borrow().as_ref() {

@@ -545,11 +545,11 @@ impl Making<'_> {
     }
 }
 
-/// What is offered: what can be spoken. HTTP is negotiated also if nothing is said.
-pub(crate) fn alpn(said: Option<&Vec<Vec<u8>>>, http: bool) -> Vec<Vec<u8>> {
+/// What is offered to clients. HTTP is negotiated also if nothing is said.
+fn alpn(said: Option<&Vec<Vec<u8>>>, http: bool) -> Vec<Vec<u8>> {
     match said {
-        Some(list) => list.iter().filter(|p| !http || *p != b"h2").cloned().collect(),
-        None if http => vec![b"http/1.1".to_vec()],
+        Some(list) => list.clone(),
+        None if http => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
         None => Vec::new(),
     }
 }

@@ -1,6 +1,6 @@
 //! The client's side towards one server.
 
-use crate::acceptor::{alpn, enabled, provider, schemes};
+use crate::acceptor::{enabled, provider, schemes};
 use crate::settings::{Conf, GlobalTls, ServerTls, Verify};
 use crate::store::{Certificate, Slot};
 use crate::verify::{Policy, Servers};
@@ -77,7 +77,8 @@ pub fn compile(
     };
     // an HTTP server that is told nothing takes HTTP/1.1
     // nothing is offered unless it is said
-    config.alpn_protocols = alpn(Some(own.alpn.as_ref().unwrap_or(&Vec::new())), http);
+    let said = own.alpn.iter().flatten();
+    config.alpn_protocols = said.filter(|p| !http || *p != b"h2").cloned().collect();
     config.check_selected_alpn = false;
     config.resumption = match (tls.no_reuse, tls.no_tickets || global.server.no_tickets) {
         (true, _) => Resumption::disabled(),

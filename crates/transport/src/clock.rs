@@ -16,6 +16,11 @@ impl Millis {
     pub fn since(self, earlier: Millis) -> u64 {
         self.0.saturating_sub(earlier.0)
     }
+    /// [`Millis::after`] of a time that may be never.
+    #[must_use]
+    pub fn after_or_never(self, timeout: Option<Duration>) -> Millis {
+        if self == Millis::NEVER { self } else { self.after(timeout) }
+    }
     /// This plus a timeout; a timeout of `None` or zero never comes.
     #[must_use]
     pub fn after(self, timeout: Option<Duration>) -> Millis {

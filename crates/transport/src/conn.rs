@@ -1,21 +1,15 @@
-//! A connected stream socket, TCP or Unix, on its worker's reactor.
-//!
-//! Readiness is edge triggered: after a short read or write it is cleared without asking the system again, which
-//! saves a system call an answer. A hang-up stays visible whatever has been cleared. The reactor is told of a connection
-//! when it is first waited for, see [`Watched`].
+//! A connection as the rest has it: a socket of its own, or a stream of one that is shared.
 
 use crate::buffer::Buffer;
-use crate::tls::Tls;
-use portcullis_sys::reactor::{Done, Watched};
+use crate::h2::Stream;
+use crate::socket::Socket;
 use portcullis_tls::info::Info;
-use portcullis_tls::stream::Stream;
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
+use portcullis_tls::stream::Stream as TlsStream;
+use rustix::fd::{BorrowedFd, OwnedFd};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 /// The other end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,31 +44,61 @@ pub enum Seen {
     Broken,
 }
 
-/// A connected stream socket.
+/// A connection: a socket, or a stream of HTTP/2 over one.
 #[derive(Debug)]
-pub struct Conn {
-    io: Watched,
-    /// TLS over it, if it speaks TLS.
-    tls: Option<Box<Tls>>,
+pub struct Conn(Over);
+
+#[derive(Debug)]
+enum Over {
+    Socket(Socket),
+    Stream(Stream),
+}
+
+impl From<Stream> for Conn {
+    fn from(stream: Stream) -> Self {
+        Self(Over::Stream(stream))
+    }
+}
+
+/// A stream is no socket.
+fn no_socket<T>() -> Poll<io::Result<T>> {
+    Poll::Ready(Err(io::ErrorKind::Unsupported.into()))
 }
 
 impl Conn {
     /// Takes a non-blocking connected (or connecting) socket.
     #[must_use]
     pub fn new(fd: OwnedFd) -> Self {
-        Self { io: Watched::new(fd), tls: None }
+        Self(Over::Socket(Socket::new(fd)))
     }
 
-    /// Is it on the reactor, because it was waited for?
+    /// Is it on the reactor, because it was waited for? A stream's connection always is.
+    #[inline]
     #[must_use]
     pub fn is_registered(&self) -> bool {
-        self.io.is_registered()
+        match &self.0 {
+            Over::Socket(s) => s.is_registered(),
+            Over::Stream(_) => true,
+        }
     }
 
-    /// Leaves the reactor: for another worker's.
+    /// The stream that it is, if it is none of its own.
+    #[inline]
     #[must_use]
-    pub fn into_fd(self) -> OwnedFd {
-        self.io.into_fd()
+    pub fn stream(&self) -> Option<&Stream> {
+        match &self.0 {
+            Over::Socket(_) => None,
+            Over::Stream(s) => Some(s),
+        }
+    }
+
+    /// The socket below; a stream whose connection has none has none.
+    #[inline]
+    fn socket(&self) -> Option<&Socket> {
+        match &self.0 {
+            Over::Socket(s) => Some(s),
+            Over::Stream(s) => s.below()?.socket(),
+        }
     }
 
     /// Reads what there is, up to the buffer's room. 0: the peer has finished. A full buffer is an error of the caller
@@ -82,112 +106,64 @@ impl Conn {
     ///
     /// # Errors
     /// The system's; the connection is then broken.
+    #[inline]
     pub fn poll_recv(&self, cx: &mut Context<'_>, into: &mut Buffer) -> Poll<io::Result<usize>> {
-        if let Some(tls) = &self.tls {
-            return tls.poll_recv(self, cx, into);
+        match &self.0 {
+            Over::Socket(s) => s.poll_recv(cx, into),
+            Over::Stream(s) => s.poll_recv(cx, into),
         }
-        self.poll_recv_raw(cx, into)
-    }
-
-    /// [`Conn::poll_recv`] of the socket itself, below TLS.
-    pub(crate) fn poll_recv_raw(&self, cx: &mut Context<'_>, into: &mut Buffer) -> Poll<io::Result<usize>> {
-        let spare = into.spare();
-        let room = spare.capacity() - spare.len();
-        if room == 0 {
-            return Poll::Ready(Err(io::ErrorKind::OutOfMemory.into()));
-        }
-        self.io.poll_read(cx, |fd| {
-            let (n, _) = rustix::net::recv(fd, rustix::buffer::spare_capacity(spare), RecvFlags::empty())?;
-            Ok(Done { value: n, short: n < room && n > 0 })
-        })
     }
 
     /// Writes what the socket takes of these slices. `more`: more follows at once (a full segment is worth waiting for).
     ///
     /// # Errors
     /// The system's; the connection is then broken.
+    #[inline]
     pub fn poll_send(
         &self,
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
         more: bool,
     ) -> Poll<io::Result<usize>> {
-        if let Some(tls) = &self.tls {
-            return tls.poll_send(self, cx, slices, more);
+        match &self.0 {
+            Over::Socket(s) => s.poll_send(cx, slices, more),
+            Over::Stream(s) => s.poll_send(cx, slices),
         }
-        self.poll_send_raw(cx, slices, more)
-    }
-
-    /// [`Conn::poll_send`] of the socket itself, below TLS.
-    pub(crate) fn poll_send_raw(
-        &self,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-        more: bool,
-    ) -> Poll<io::Result<usize>> {
-        let flags = if more { SendFlags::NOSIGNAL | SendFlags::MORE } else { SendFlags::NOSIGNAL };
-        self.io.poll_write(cx, |fd| {
-            let n = match slices {
-                [one] => rustix::net::send(fd, one, flags),
-                many => rustix::net::sendmsg(fd, many, &mut SendAncillaryBuffer::default(), flags),
-            }?;
-            Ok(Done { value: n, short: n < slices.iter().map(|s| s.len()).sum() })
-        })
     }
 
     /// Waits until there is something to read (bytes, the end or an error).
+    #[inline]
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.tls.as_ref().is_some_and(|tls| tls.is_readable()) {
-            return Poll::Ready(());
+        match &self.0 {
+            Over::Socket(s) => s.poll_readable(cx),
+            Over::Stream(s) => s.poll_readable(cx),
         }
-        self.io.poll_readable(cx).map(|_| ())
     }
 
     /// Waits until the socket takes bytes; for one that is connecting: until that has ended, one way or the other.
+    #[inline]
     pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.io.poll_writable(cx).map(|_| ())
+        match &self.0 {
+            Over::Socket(s) => s.poll_writable(cx),
+            Over::Stream(_) => Poll::Ready(()),
+        }
     }
 
     /// Looks at the receive side without taking anything, and without a system call when nothing has happened.
     /// The waker of `cx` is kept for when something does.
+    #[inline]
     pub fn poll_peek(&self, cx: &mut Context<'_>) -> Seen {
-        if let Some(tls) = &self.tls {
-            return tls.poll_peek(self, cx);
-        }
-        self.poll_peek_raw(cx)
-    }
-
-    pub(crate) fn poll_peek_raw(&self, cx: &mut Context<'_>) -> Seen {
-        let mut byte = [0u8; 1];
-        let seen = self.io.register().map(|()| {
-            self.io.poll_read(cx, |fd| {
-                let (n, _) = rustix::net::recv(fd, &mut byte[..], RecvFlags::PEEK)?;
-                Ok(Done { value: n, short: false })
-            })
-        });
-        match seen {
-            Ok(Poll::Pending) => Seen::Nothing,
-            Ok(Poll::Ready(Ok(0))) => Seen::End,
-            Ok(Poll::Ready(Ok(_))) => Seen::Data,
-            Ok(Poll::Ready(Err(_))) | Err(_) => Seen::Broken,
+        match &self.0 {
+            Over::Socket(s) => s.poll_peek(cx),
+            Over::Stream(s) => s.poll_peek(cx),
         }
     }
 
     /// Throws away what has come and was not read, before the connection is closed: closing would reset it otherwise.
     /// `surely`: ask the system even if nothing is known to have come.
     pub fn discard_input(&self, surely: bool) {
-        let mut cx = Context::from_waker(std::task::Waker::noop());
-        let known = self.io.is_registered();
-        if !surely && known && self.io.poll_readable(&mut cx).is_pending() {
-            return;
-        }
-        let mut scrap = [0u8; 8192];
-        // a client that sends without end is reset
-        for _ in 0..512 {
-            match rustix::net::recv(&self.io, &mut scrap[..], RecvFlags::empty()) {
-                Ok((_, 1..)) | Err(rustix::io::Errno::INTR) => {}
-                _ => return,
-            }
+        if let Over::Socket(s) = &self.0 {
+            s.discard_input(surely);
         }
     }
 
@@ -196,33 +172,37 @@ impl Conn {
     /// # Errors
     /// The reason why it failed.
     pub fn connected(&self) -> io::Result<()> {
-        match rustix::net::sockopt::socket_error(&self.io)? {
-            Ok(()) => Ok(()),
-            Err(e) => Err(e.into()),
+        match &self.0 {
+            Over::Socket(s) => s.connected(),
+            Over::Stream(_) => Ok(()),
         }
     }
 
     /// Nothing more will be sent; the peer reads the end.
     pub fn finish(&self) {
-        self.say_goodbye();
-        let _ = rustix::net::shutdown(&self.io, Shutdown::Write);
+        match &self.0 {
+            Over::Socket(s) => s.finish(),
+            Over::Stream(s) => s.end(None),
+        }
     }
 
     /// Begins to speak TLS: [`Conn::poll_handshake`] comes next.
-    pub fn begin_tls(&mut self, stream: Stream) {
-        self.tls = Some(Box::new(Tls::new(stream)));
+    pub fn begin_tls(&mut self, stream: TlsStream) {
+        if let Over::Socket(s) = &mut self.0 {
+            s.begin_tls(stream);
+        }
     }
 
     /// Does it speak TLS?
     #[must_use]
     pub fn is_tls(&self) -> bool {
-        self.tls.is_some()
+        self.socket().is_some_and(Socket::is_tls)
     }
 
     /// What is known of its TLS.
     #[must_use]
     pub fn tls_info(&self) -> Option<Rc<Info>> {
-        self.tls.as_ref().and_then(|tls| tls.info())
+        self.socket()?.tls_info()
     }
 
     /// Drives the handshake to its end. A connection without TLS has none.
@@ -230,80 +210,91 @@ impl Conn {
     /// # Errors
     /// Why it failed; the peer was told if it can be told.
     pub fn poll_handshake(&self, cx: &mut Context<'_>) -> Poll<Result<(), crate::tls::Failed>> {
-        match &self.tls {
-            Some(tls) => tls.poll_handshake(self, cx),
-            None => Poll::Ready(Ok(())),
+        match &self.0 {
+            Over::Socket(s) => s.poll_handshake(cx),
+            Over::Stream(_) => Poll::Ready(Ok(())),
         }
     }
 
     /// Tells a TLS peer that nothing more comes, as far as the socket takes it now.
     pub fn say_goodbye(&self) {
-        if let Some(tls) = &self.tls {
-            tls.close(self);
+        if let Over::Socket(s) = &self.0 {
+            s.say_goodbye();
         }
     }
 
     /// Closing will reset the connection (`option nolinger`, aborted transfers): nothing is left behind.
     pub fn reset_on_close(&self) {
-        let _ = rustix::net::sockopt::set_socket_linger(&self.io, Some(Duration::ZERO));
+        if let Over::Socket(s) = &self.0 {
+            s.reset_on_close();
+        }
     }
 
     /// The TOS (traffic class) of what is sent; a socket that has none is left as it is.
     pub fn set_tos(&self, tos: u8) {
-        portcullis_sys::socket::set_tos(&self.io, tos);
+        if let Some(s) = self.socket() {
+            s.set_tos(tos);
+        }
     }
 
     /// The mark of what is sent (needs CAP_NET_ADMIN; otherwise nothing changes).
     pub fn set_mark(&self, mark: u32) {
-        let _ = portcullis_sys::socket::set_mark(self.io.as_fd(), mark);
+        if let Some(s) = self.socket() {
+            s.set_mark(mark);
+        }
     }
 
     /// Closing will send nothing at all to the peer (needs CAP_NET_ADMIN), or a reset that dies on its way, after so
-    /// many hops or at the next router.
+    /// many hops or at the next router. A stream takes its whole connection with it.
     pub fn vanish(&self, ttl: Option<u8>) {
-        if ttl.is_none() && portcullis_sys::socket::set_repair(self.io.as_fd()).is_ok() {
-            return;
+        if let Some(s) = self.socket() {
+            s.vanish(ttl);
         }
-        let ttl = u32::from(ttl.unwrap_or(1));
-        let _ = rustix::net::sockopt::set_ip_ttl(&self.io, ttl);
-        let _ = rustix::net::sockopt::set_ipv6_unicast_hops(&self.io, Some(ttl as u8));
-        self.reset_on_close();
+        if let Over::Stream(s) = &self.0 {
+            s.end_connection();
+        }
     }
 
     /// This end's address: the destination that the client asked for.
     #[must_use]
     pub fn local(&self) -> Option<SocketAddr> {
-        rustix::net::getsockname(&self.io).ok()?.try_into().ok()
+        self.socket()?.local()
     }
 
     /// The other end's address.
     #[must_use]
     pub fn remote(&self) -> Option<SocketAddr> {
-        rustix::net::getpeername(&self.io).ok()??.try_into().ok()
+        self.socket()?.remote()
     }
 
-    /// For socket options and splicing.
+    /// The descriptor, for what the system knows of the connection.
     #[must_use]
-    pub fn fd(&self) -> BorrowedFd<'_> {
-        self.io.as_fd()
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.socket().map(Socket::fd)
     }
 
     /// Runs a read-like system call when the socket is readable; `AGAIN` waits for the next edge.
     pub fn poll_read_with<T>(
         &self,
         cx: &mut Context<'_>,
-        mut call: impl FnMut(BorrowedFd<'_>) -> rustix::io::Result<T>,
+        call: impl FnMut(BorrowedFd<'_>) -> rustix::io::Result<T>,
     ) -> Poll<io::Result<T>> {
-        self.io.poll_read(cx, |fd| Ok(Done { value: call(fd)?, short: false }))
+        match &self.0 {
+            Over::Socket(s) => s.poll_read_with(cx, call),
+            Over::Stream(_) => no_socket(),
+        }
     }
 
     /// Runs a write-like system call when the socket is writable; `AGAIN` waits for the next edge.
     pub fn poll_write_with<T>(
         &self,
         cx: &mut Context<'_>,
-        mut call: impl FnMut(BorrowedFd<'_>) -> rustix::io::Result<T>,
+        call: impl FnMut(BorrowedFd<'_>) -> rustix::io::Result<T>,
     ) -> Poll<io::Result<T>> {
-        self.io.poll_write(cx, |fd| Ok(Done { value: call(fd)?, short: false }))
+        match &self.0 {
+            Over::Socket(s) => s.poll_write_with(cx, call),
+            Over::Stream(_) => no_socket(),
+        }
     }
 }
 

@@ -2,7 +2,8 @@
 //! the connection, so that one that rests holds nothing but its keys.
 
 use crate::buffer::Buffer;
-use crate::conn::{Conn, Seen};
+use crate::conn::Seen;
+use crate::socket::Socket;
 use portcullis_tls::info::Info;
 use portcullis_tls::stream::{Progress, Stream};
 use std::cell::RefCell;
@@ -39,7 +40,7 @@ pub enum Failed {
 
 /// TLS of one connection.
 #[derive(Debug)]
-pub struct Tls {
+pub(crate) struct Tls {
     stream: RefCell<Stream>,
 }
 
@@ -68,7 +69,7 @@ impl Tls {
     }
 
     /// Sends what waits. Ready: nothing does any more.
-    fn poll_flush(s: &mut Stream, conn: &Conn, cx: &mut Context<'_>, more: bool) -> Poll<io::Result<()>> {
+    fn poll_flush(s: &mut Stream, conn: &Socket, cx: &mut Context<'_>, more: bool) -> Poll<io::Result<()>> {
         while !s.waiting().is_empty() {
             match conn.poll_send_raw(cx, &[IoSlice::new(s.waiting())], more) {
                 Poll::Ready(Ok(n)) => s.sent(n),
@@ -82,7 +83,7 @@ impl Tls {
     /// Reads from the network once, if what is here does not do, and works on it. Ready(0): the end.
     fn poll_bring(
         s: &mut Stream,
-        conn: &Conn,
+        conn: &Socket,
         cx: &mut Context<'_>,
         scratch: &mut Scratch,
     ) -> Poll<Result<usize, Failed>> {
@@ -112,8 +113,8 @@ impl Tls {
         Poll::Ready(Ok(n.max(1)))
     }
 
-    /// See [`Conn::poll_handshake`].
-    pub fn poll_handshake(&self, conn: &Conn, cx: &mut Context<'_>) -> Poll<Result<(), Failed>> {
+    /// See [`crate::Conn::poll_handshake`].
+    pub fn poll_handshake(&self, conn: &Socket, cx: &mut Context<'_>) -> Poll<Result<(), Failed>> {
         SCRATCH.with_borrow_mut(|scratch| {
             let s = &mut *self.stream.borrow_mut();
             let mut any = false;
@@ -143,8 +144,13 @@ impl Tls {
         })
     }
 
-    /// See [`Conn::poll_recv`].
-    pub fn poll_recv(&self, conn: &Conn, cx: &mut Context<'_>, into: &mut Buffer) -> Poll<io::Result<usize>> {
+    /// See [`crate::Conn::poll_recv`].
+    pub fn poll_recv(
+        &self,
+        conn: &Socket,
+        cx: &mut Context<'_>,
+        into: &mut Buffer,
+    ) -> Poll<io::Result<usize>> {
         SCRATCH.with_borrow_mut(|scratch| {
             let s = &mut *self.stream.borrow_mut();
             let spare = into.spare();
@@ -182,10 +188,10 @@ impl Tls {
         })
     }
 
-    /// See [`Conn::poll_send`]. What is not sent at once has to be offered again: it was made records of already.
+    /// See [`crate::Conn::poll_send`]. What is not sent at once has to be offered again: it was made records of already.
     pub fn poll_send(
         &self,
-        conn: &Conn,
+        conn: &Socket,
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
         more: bool,
@@ -214,8 +220,8 @@ impl Tls {
         })
     }
 
-    /// See [`Conn::poll_peek`]: what the network brings is looked into, as far as nobody has to take anything.
-    pub fn poll_peek(&self, conn: &Conn, cx: &mut Context<'_>) -> Seen {
+    /// See [`crate::Conn::poll_peek`]: what the network brings is looked into, as far as nobody has to take anything.
+    pub fn poll_peek(&self, conn: &Socket, cx: &mut Context<'_>) -> Seen {
         SCRATCH.with_borrow_mut(|scratch| {
             let s = &mut *self.stream.borrow_mut();
             loop {
@@ -241,7 +247,7 @@ impl Tls {
     }
 
     /// Sends the alert that ends a connection in order, as far as the socket takes it.
-    pub fn close(&self, conn: &Conn) {
+    pub fn close(&self, conn: &Socket) {
         let s = &mut *self.stream.borrow_mut();
         s.close();
         let _ = Self::poll_flush(s, conn, &mut Context::from_waker(Waker::noop()), false);

@@ -451,16 +451,12 @@ fn process(cx: &mut Cx<'_>, bind: &mut Bind, args: &mut Args<'_>) {
 fn proto(cx: &mut Cx<'_>, bind: &mut Bind, args: &mut Args<'_>) {
     let Some(word) = word(cx, bind, args, "proto", "missing value") else { return };
     match word.text.as_slice() {
-        // the only ones of their modes so far, `checks` sees that they fit
+        // `checks` sees that they fit the mode
+        b"h2" => bind.proto = Some(crate::model::Proto::H2),
         b"h1" => bind.proto = Some(crate::model::Proto::H1),
         b"none" => bind.proto = Some(crate::model::Proto::None),
-        b"h2" | b"quic" | b"qmux" | b"fcgi" | b"spop" => {
-            complain(
-                cx,
-                bind,
-                Some(word),
-                &value::not_yet(&format!("'proto {}'", word.str()), "HTTP/2 and HTTP/3"),
-            );
+        b"quic" | b"qmux" | b"fcgi" | b"spop" => {
+            complain(cx, bind, Some(word), &value::not_yet(&format!("'proto {}'", word.str()), "HTTP/3"));
         }
         _ => complain(cx, bind, Some(word), &format!("'proto' :  unknown MUX protocol '{}'", word.str())),
     }

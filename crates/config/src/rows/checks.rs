@@ -288,23 +288,24 @@ fn log_format(model: &Model, proxy: &mut Proxy, diags: &mut Diagnostics) {
 
 /// `proto` must be of the proxy's mode.
 fn protocols(proxy: &Proxy, diags: &mut Diagnostics) {
-    let wrong = match proxy.mode {
-        Mode::Http => (Proto::None, "none"),
-        _ => (Proto::H1, "h1"),
+    let wrong: &[(Proto, &str)] = match proxy.mode {
+        Mode::Http => &[(Proto::None, "none")],
+        _ => &[(Proto::H1, "h1"), (Proto::H2, "h2")],
     };
-    for bind in proxy.binds.iter().filter(|b| b.proto == Some(wrong.0)) {
-        let message =
-            format!("{} : MUX protocol '{}' is not usable for 'bind {}'.", called(proxy), wrong.1, bind.text);
-        alert(diags, bind.place, message);
-    }
-    for server in proxy.servers.iter().filter(|s| s.set.proto == Some(wrong.0)) {
-        let message = format!(
-            "{} : MUX protocol '{}' is not usable for server '{}'.",
-            called(proxy),
-            wrong.1,
-            server.name
-        );
-        alert(diags, server.place, message);
+    for (proto, name) in wrong {
+        for bind in proxy.binds.iter().filter(|b| b.proto == Some(*proto)) {
+            let message =
+                format!("{} : MUX protocol '{name}' is not usable for 'bind {}'.", called(proxy), bind.text);
+            alert(diags, bind.place, message);
+        }
+        for server in proxy.servers.iter().filter(|s| s.set.proto == Some(*proto)) {
+            let message = format!(
+                "{} : MUX protocol '{name}' is not usable for server '{}'.",
+                called(proxy),
+                server.name
+            );
+            alert(diags, server.place, message);
+        }
     }
 }
 

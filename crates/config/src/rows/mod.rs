@@ -10,6 +10,7 @@ pub mod global_limits;
 pub mod global_process;
 pub mod global_threads;
 pub mod global_tune;
+pub mod h2;
 pub mod later;
 pub mod log;
 pub mod near;
@@ -36,6 +37,7 @@ const KEYWORD_TABLES: &[&[Keyword]] = &[
     global_limits::ROWS,
     global_threads::ROWS,
     global_tune::ROWS,
+    h2::ROWS,
     proxy_timeouts::ROWS,
     proxy_options::ROWS,
     proxy_limits::ROWS,

@@ -4,7 +4,7 @@ use super::server::Canned;
 use super::trace::{self, Trace};
 use crate::plan::{ListenerPlan, Plan};
 use crate::process::Process;
-use crate::session::{Session, Told as OfConnection};
+use crate::session::{Origin, Session, Told as OfConnection};
 use crate::worker::mailbox::mailbox;
 use crate::worker::{Worker, serve_timers};
 use portcullis_telemetry::gate;
@@ -80,7 +80,8 @@ async fn converse(worker: Rc<Worker>, question: &Question) -> io::Result<Told> {
     let admission = gate::admit(counts.0, counts.1, counts.2, now.0, Waker::noop())
         .map_err(|_| io::Error::other("the configuration's limits let no connection in"))?;
     let peer = Peer::Inet(question.source);
-    let mut session = Session::new(&worker, Conn::new(theirs), peer, now, listener.clone(), admission);
+    let origin = Origin::Connection(admission);
+    let mut session = Session::new(&worker, Conn::new(theirs), peer, now, listener.clone(), origin);
     session.told =
         Some(Box::new(OfConnection { destination: Some(question.destination), ..OfConnection::default() }));
     let mut client = Conn::new(ours);

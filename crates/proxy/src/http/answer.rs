@@ -22,6 +22,12 @@ pub async fn send(x: &mut Exchange<'_>, session: &mut Session, mut answer: Answe
     let version = x.scratch.request.version;
     x.facts.bytes_answered =
         super::transfer::counted(&answer.head, &Info::default()) + answer.body.bytes().len() as u64;
+    if session.conn.stream().is_some() {
+        let bodyless = x.method == Method::Head;
+        super::client::answer(x, session, &answer, bodyless).await;
+        x.scratch.response = answer.head;
+        return;
+    }
     let mut out = std::mem::take(&mut x.scratch.out);
     out.clear();
     x.keep &= !session.worker().ends_kept();
@@ -37,6 +43,11 @@ pub async fn send(x: &mut Exchange<'_>, session: &mut Session, mut answer: Answe
 pub async fn send_early(x: &mut Exchange<'_>, session: &mut Session, status: u16) {
     x.keep = false;
     x.facts.status = status.into();
+    if session.conn.stream().is_some() {
+        let page = x.pages().frontend.early(status);
+        super::client::answer(x, session, &Answer::page(status, page), false).await;
+        return;
+    }
     let mut out = Vec::new();
     write_early(x.pages().frontend.early(status), &mut out);
     session.task.deadline(session.task.worker.clock.now().after(x.front.timeouts.client));

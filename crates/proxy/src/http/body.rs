@@ -13,8 +13,10 @@ pub enum Body {
     Chunked(Box<Chunked>),
     /// Until the connection is closed, which it was if `true`.
     UntilClose(bool),
-    /// Until its sender says so, which it has if `true`: bytes of an applet, which knows no framing.
+    /// Until its sender says so, which it has if `true`: bytes of an applet or of a stream, which know no framing.
     Pieces(bool),
+    /// Pieces that have ended, with a trailer section as HTTP/1 has it.
+    Trailed(Box<Vec<u8>>),
 }
 
 /// What the bytes at hand are.
@@ -55,6 +57,7 @@ impl Body {
             Self::Length(n) => *n == 0,
             Self::Chunked(c) => c.ended(),
             Self::UntilClose(ended) | Self::Pieces(ended) => *ended,
+            Self::Trailed(_) => true,
         }
     }
 
@@ -64,7 +67,7 @@ impl Body {
         match self {
             Self::Length(n) => *n,
             Self::Chunked(c) => c.remaining(),
-            Self::Pieces(_) => 0,
+            Self::Pieces(_) | Self::Trailed(_) => 0,
             Self::UntilClose(ended) => {
                 if *ended {
                     0
@@ -100,6 +103,7 @@ impl Body {
     pub fn trailers(&self) -> Option<&[u8]> {
         match self {
             Self::Chunked(c) if !c.trailers().is_empty() => Some(c.trailers()),
+            Self::Trailed(t) => Some(t),
             _ => None,
         }
     }
@@ -107,7 +111,7 @@ impl Body {
     /// Looks at the buffer's bytes; payload is brought to its front. `one`: payload of the chunk at hand only.
     pub fn step(&mut self, buffer: &mut Buffer, one: bool) -> Step {
         match self {
-            Self::Length(0) | Self::UntilClose(true) | Self::Pieces(true) => Step::End,
+            Self::Length(0) | Self::UntilClose(true) | Self::Pieces(true) | Self::Trailed(_) => Step::End,
             _ if self.is_at_end() => Step::End,
             _ if buffer.is_empty() => Step::More,
             Self::Length(n) => {

@@ -120,6 +120,10 @@ pub struct Exchange<'p> {
     pub server_close: bool,
     /// What the request's persistence cookie said, where its backend has one.
     pub visit: Option<Box<Visit>>,
+    /// The end of a body in pieces was seen: all of it is in `input`.
+    pub whole: bool,
+    /// The connection speaks HTTP/2: `input` is the beginning of that.
+    pub upgraded: bool,
     /// What was here behind the request's head before it was sent, to be sent again (`retry-on`).
     pub replay: Option<Box<[u8]>>,
 }
@@ -131,14 +135,18 @@ pub async fn exchange(session: &mut Session, rest: Option<Buffer>) -> After {
     let front: &ProxyPlan = &plan.proxies[session.listener.frontend];
     session.requests += 1;
     portcullis_sample::account::begin();
+    let (scratch, info) = match session.take_begun() {
+        None => (worker.scratch.borrow_mut().pop().unwrap_or_default(), Info::default()),
+        Some(begun) => begun.parts(),
+    };
     let mut x = Exchange {
         plan: &plan,
         front,
         back: None,
         facts: Facts::new(),
-        scratch: worker.scratch.borrow_mut().pop().unwrap_or_default(),
+        scratch,
         input: rest.unwrap_or_default(),
-        info: Info::default(),
+        info,
         method: Method::Other,
         began: worker.clock.now(),
         request_at: Millis(0),
@@ -153,6 +161,8 @@ pub async fn exchange(session: &mut Session, rest: Option<Buffer>) -> After {
         rest: None,
         server_close: false,
         visit: None,
+        whole: false,
+        upgraded: false,
         replay: None,
     };
     outcome::begin(&mut x.facts, session, front, true);
@@ -170,7 +180,7 @@ pub async fn exchange(session: &mut Session, rest: Option<Buffer>) -> After {
     }
     session.vars.take_from(&x.facts.vars.session);
     crate::explain::over(&x.facts);
-    let rest = (x.keep && !x.body_done).then(|| x.rest.take().unwrap_or_else(|| x.body()));
+    let rest = (x.keep && !x.body_done && !x.upgraded).then(|| x.rest.take().unwrap_or_else(|| x.body()));
     match (finish(x, session), rest) {
         (After::Keep(input), Some(body)) => {
             Box::pin(drain::drain(session, body, input.unwrap_or_default())).await
@@ -206,7 +216,7 @@ async fn story<'p>(
         captures.begin(&mut x.facts);
         captures.request(&x.scratch.request, &mut x.facts);
     }
-    if x.front.monitor_uri.as_ref().is_some_and(|uri| uri.as_bytes() == x.scratch.request.target()) {
+    if x.front.monitor_uri.as_ref().is_some_and(|uri| is_monitored(uri.as_bytes(), &x.scratch.request)) {
         return Err(monitor(x, session));
     }
     if x.front.has(Opts::HTTP_BUFFER_REQUEST) {
@@ -249,6 +259,12 @@ async fn story<'p>(
         }
     }
     proxy(x, session, back).await
+}
+
+/// One that begins with a slash is compared with the path, so that it is found in an absolute target too.
+fn is_monitored(uri: &[u8], request: &Head) -> bool {
+    let target = request.target();
+    uri == target || (uri.first() == Some(&b'/') && uri == portcullis_message::uri::pathq(target))
 }
 
 /// `monitor-uri`: answered here, not logged.
@@ -376,7 +392,7 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
         let found = {
             let mut wish = Wish {
                 client: &session.conn,
-                watch_client: back.has(Opts::ABORTONCLOSE),
+                watch_client: back.has(Opts::ABORTONCLOSE) || session.conn.stream().is_some(),
                 reuse: Some(first),
                 own: session.own.as_deref_mut(),
                 request: Some(&x.scratch.request),
@@ -480,6 +496,10 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
 
 /// Tells the client why there is no response of a server, or lets an applet answer in its place.
 async fn refuse(x: &mut Exchange<'_>, session: &mut Session, mut stop: Stop) {
+    if x.upgraded {
+        x.unlogged = true;
+        return;
+    }
     if let Some(Given::Applet(_)) = stop.given.as_deref() {
         let Some(Given::Applet(chosen)) = stop.given.take().map(|g| *g) else { return };
         match Box::pin(transfer::applet::run(x, session, chosen)).await {
@@ -514,8 +534,9 @@ async fn refuse(x: &mut Exchange<'_>, session: &mut Session, mut stop: Stop) {
 /// The end: timers, counters, log; what can be used again goes back.
 fn finish(mut x: Exchange<'_>, session: &mut Session) -> After {
     let worker = session.worker().clone();
-    let keep = x.keep;
-    if !keep && (session.conn.is_registered() || x.front.has(Opts::NOLINGER)) {
+    let keep = x.keep || x.upgraded;
+    let streamed = session.conn.stream().is_some();
+    if !keep && !streamed && (session.conn.is_registered() || x.front.has(Opts::NOLINGER)) {
         // at once: the client may send its next request before the connection is closed, which resets it then
         session.conn.finish();
     }
@@ -546,6 +567,13 @@ fn finish(mut x: Exchange<'_>, session: &mut Session) -> After {
         spares.push(scratch);
     }
     drop(spares);
+    if streamed {
+        worker.buffers.give(x.input);
+        return After::Close;
+    }
+    if x.upgraded {
+        return After::Http2(x.input);
+    }
     if !keep {
         if x.front.has(Opts::NOLINGER) {
             session.conn.reset_on_close();

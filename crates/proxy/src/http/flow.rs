@@ -4,12 +4,16 @@
 use super::body::{Body, Step};
 use crate::filter::Gate;
 use crate::worker::Task;
+use portcullis_transport::h2::Stream;
 use portcullis_transport::{Buffer, Conn};
 use std::io::{self, IoSlice};
 use std::task::{Context, Poll, ready};
 
 /// Payload up to this size is copied behind the head rather than gathered.
 const SMALL: usize = 2048;
+
+/// Streams that may have large buffers: more of them on a connection that takes nothing would hold too much.
+const FEW: usize = 8;
 
 /// What ended a flow before its time.
 #[derive(Debug)]
@@ -24,6 +28,18 @@ pub enum FlowError {
     Sink(io::Error),
     /// A filter ended the stream.
     Filtered,
+    /// The sender has spoiled its stream, outside of the body.
+    Spoiled,
+}
+
+impl FlowError {
+    #[cold]
+    fn of_source(e: io::Error) -> Self {
+        match e.kind() {
+            io::ErrorKind::InvalidData => Self::Spoiled,
+            _ => Self::Source(e),
+        }
+    }
 }
 
 /// Where a direction's bytes come from: a connection, or an applet.
@@ -35,6 +51,10 @@ pub trait Source {
     /// # Errors
     /// When it broke.
     fn poll_recv(&self, cx: &mut Context<'_>, into: &mut Buffer) -> Poll<io::Result<usize>>;
+    /// The trailer section that came behind the end, where it does not come in bytes; empty: none.
+    fn trailers(&self) -> Vec<u8> {
+        Vec::new()
+    }
 }
 
 /// Where a direction's bytes go.
@@ -44,6 +64,12 @@ pub trait Sink {
     /// # Errors
     /// When it broke.
     fn poll_send(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>], more: bool) -> Poll<io::Result<usize>>;
+    /// Are large pieces worth their memory?
+    fn wants_bulk(&self) -> bool {
+        true
+    }
+    /// The message is over, with a trailer section or without one; bytes of it say so, or nothing does but this.
+    fn end(&self, _trailers: Option<&[u8]>) {}
 }
 
 impl Source for Conn {
@@ -55,12 +81,24 @@ impl Source for Conn {
     fn poll_recv(&self, cx: &mut Context<'_>, into: &mut Buffer) -> Poll<io::Result<usize>> {
         self.poll_recv(cx, into)
     }
+    fn trailers(&self) -> Vec<u8> {
+        self.stream().map(Stream::take_trailers).unwrap_or_default()
+    }
 }
 
 impl Sink for Conn {
     #[inline]
     fn poll_send(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>], more: bool) -> Poll<io::Result<usize>> {
         self.poll_send(cx, slices, more)
+    }
+    fn wants_bulk(&self) -> bool {
+        self.stream().is_none_or(|s| s.siblings() <= FEW)
+    }
+    #[inline]
+    fn end(&self, trailers: Option<&[u8]>) {
+        if let Some(stream) = self.stream() {
+            stream.end(trailers);
+        }
     }
 }
 
@@ -138,7 +176,7 @@ impl Flow {
     /// What its body counts in the log: payload, and what HAProxy adds for the end of chunks and for trailers.
     #[must_use]
     pub fn counted(&self) -> u64 {
-        let end = u64::from(self.last_queued && matches!(self.body, Body::Chunked(_)));
+        let end = u64::from(self.last_queued && matches!(self.body, Body::Chunked(_) | Body::Trailed(_)));
         let trailers = self.body.trailers().map_or(0, |t| {
             t.split(|b| *b == b'\n')
                 .map(|l| l.iter().filter(|b| **b != b'\r').count().saturating_sub(2))
@@ -154,6 +192,12 @@ impl Flow {
             || self.payload > 0
             || self.held > 0
             || self.after_at < self.after.len()
+    }
+
+    /// Has all of the message come?
+    #[must_use]
+    pub fn is_received(&self) -> bool {
+        self.last_queued
     }
 
     /// Do the filters hold it up?
@@ -189,12 +233,13 @@ impl Flow {
             }
             if self.last_queued {
                 self.done = true;
+                to.end(self.body.trailers().filter(|_| !self.drop_trailers && !self.dropped));
                 if let Some(gate) = &mut self.gate {
                     gate.end();
                 }
                 break;
             }
-            ready!(self.read(cx, task, from))?;
+            ready!(self.read(cx, task, from, to))?;
         }
         Poll::Ready(Ok(()))
     }
@@ -339,7 +384,13 @@ impl Flow {
         Poll::Ready(Ok(()))
     }
 
-    fn read(&mut self, cx: &mut Context<'_>, task: &Task, from: &impl Source) -> Poll<Result<(), FlowError>> {
+    fn read(
+        &mut self,
+        cx: &mut Context<'_>,
+        task: &Task,
+        from: &impl Source,
+        to: &impl Sink,
+    ) -> Poll<Result<(), FlowError>> {
         if self.buffer.is_empty() && self.buffer.capacity() < task.worker.buffers.size() {
             if from.poll_readable(cx).is_pending() {
                 return Poll::Pending;
@@ -351,6 +402,7 @@ impl Flow {
             && self.buffer.capacity() == task.worker.buffers.size()
             && self.body.remaining() > self.buffer.capacity() as u64
             && self.body_bytes >= 8192
+            && to.wants_bulk()
         {
             let small = std::mem::replace(&mut self.buffer, task.worker.buffers.take_large());
             task.worker.buffers.give(small);
@@ -359,10 +411,16 @@ impl Flow {
             // a chunk's size line that does not end: not read any further
             return Poll::Pending;
         }
-        let n = ready!(from.poll_recv(cx, &mut self.buffer)).map_err(FlowError::Source)?;
+        let n = ready!(from.poll_recv(cx, &mut self.buffer)).map_err(FlowError::of_source)?;
         self.reads = self.reads.wrapping_add(1);
         if n == 0 && !self.body.end_of_stream() {
             return Poll::Ready(Err(FlowError::Truncated));
+        }
+        if n == 0 && matches!(self.body, Body::Pieces(_)) {
+            let trailers = from.trailers();
+            if !trailers.is_empty() {
+                self.body = Body::Trailed(Box::new(trailers));
+            }
         }
         Poll::Ready(Ok(()))
     }

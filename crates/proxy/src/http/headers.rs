@@ -4,6 +4,7 @@ use super::exchange::{Exchange, Stop};
 use crate::plan::ProxyPlan;
 use crate::rules;
 use crate::session::Session;
+use crate::worker::Worker;
 use portcullis_config::{ConnectionMode, Opts};
 use portcullis_message::{Head, HeaderId, Version, values};
 use portcullis_sample::Direction;
@@ -63,6 +64,30 @@ pub fn to_server(x: &mut Exchange<'_>, session: &Session, back: &ProxyPlan) -> R
         _ => {}
     }
     Ok(())
+}
+
+/// What a request that came over a stream says otherwise to a server that speaks HTTP/1.
+pub fn from_stream(x: &mut Exchange<'_>, worker: &Worker) {
+    let head = &mut x.scratch.request;
+    if x.info.websocket && !head.may_have(HeaderId::WebSocketKey) {
+        // RFC 8441 section 5.1: there is none; RFC 6455 section 4.1: 16 bytes in base64
+        let (a, b) = (worker.random.next(), worker.random.next());
+        let bytes = [a.to_ne_bytes(), b.to_ne_bytes()].concat();
+        head.push(b"sec-websocket-key", &portcullis_sample::to_base64(&bytes));
+    }
+    if x.info.framing == Framing::Pieces && !head.may_have(HeaderId::TransferEncoding) {
+        head.push(b"transfer-encoding", b"chunked");
+    }
+}
+
+/// A server that switches to WebSocket proves that it has understood the key (RFC 6455 section 4.2.2): over a stream nobody
+/// else looks at it.
+pub fn is_accepted(x: &Exchange<'_>) -> bool {
+    let key = x.scratch.request.first(HeaderId::WebSocketKey).filter(|_| x.info.websocket);
+    let Some(key) = key.filter(|_| x.scratch.response.status == 101) else { return true };
+    let text = [key, b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"].concat();
+    let want = portcullis_sample::to_base64(&portcullis_sample::sha1(&text));
+    x.scratch.response.first(HeaderId::WebSocketAccept) == Some(want.as_slice())
 }
 
 /// Removes `close` and `keep-alive` from Connection fields; what else they name (`upgrade`) stays where it is. Was there a

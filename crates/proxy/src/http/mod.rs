@@ -1,8 +1,9 @@
-//! HTTP/1 from a client: requests one after the other, each an [`exchange`].
+//! HTTP from a client: requests one after the other over HTTP/1, or each in a stream ([`crate::h2`]); each an [`exchange`].
 
 pub mod answer;
 pub mod body;
 pub mod checkcache;
+pub mod client;
 mod cookies;
 pub mod drain;
 pub mod exchange;
@@ -14,7 +15,7 @@ pub mod stages;
 pub mod transfer;
 
 use crate::session::Session;
-use portcullis_config::Opts;
+use portcullis_config::{Opts, Proto};
 use portcullis_message::Head;
 use portcullis_sample::RequestLine;
 use portcullis_transport::Buffer;
@@ -48,33 +49,62 @@ pub enum After {
     Keep(Option<Buffer>),
     /// The connection ends.
     Close,
+    /// It speaks HTTP/2, as these bytes have begun to.
+    Http2(Buffer),
+}
+
+/// What follows requests that came one behind the other.
+enum Then {
+    Wait,
+    End,
+    Http2(Box<Buffer>),
 }
 
 /// Serves a client's connection until it ends. Between requests it holds no buffer and nothing of a request.
 #[expect(clippy::manual_async_fn, reason = "a future of a function holds its arguments twice")]
 pub fn serve(session: &mut Session, first: Option<Box<Buffer>>) -> impl Future<Output = ()> {
     async move {
-        let mut stays = Box::pin(requests(session, first.map(|b| *b))).await;
-        while stays && wait_for_request(session).await {
-            stays = Box::pin(requests(session, None)).await;
+        if speaks_http2(session) {
+            return Box::pin(crate::h2::serve(session, first)).await;
+        }
+        let mut then = Box::pin(requests(session, first.map(|b| *b))).await;
+        loop {
+            match then {
+                Then::Wait if wait_for_request(session).await => {}
+                Then::Http2(first) => return Box::pin(crate::h2::serve(session, Some(first))).await,
+                _ => return,
+            }
+            then = Box::pin(requests(session, None)).await;
         }
     }
 }
 
-/// Serves requests as long as bytes of the next one are here already. Does the connection stay?
-async fn requests(session: &mut Session, mut rest: Option<Buffer>) -> bool {
+/// Does the connection speak HTTP/2 from its first byte on: `proto h2`, or ALPN?
+fn speaks_http2(session: &Session) -> bool {
+    match session.listener.bind.proto {
+        Some(proto) => proto == Proto::H2,
+        None => {
+            session.listener.tls.is_some()
+                && session.conn.tls_info().is_some_and(|i| i.alpn.as_deref() == Some(b"h2"))
+        }
+    }
+}
+
+/// Serves requests as long as bytes of the next one are here already.
+async fn requests(session: &mut Session, mut rest: Option<Buffer>) -> Then {
     session.task.worker.slots.set_idle(session.task.slot, false);
     loop {
         match exchange::exchange(session, rest.take()).await {
             After::Keep(more) => rest = more,
-            After::Close => return false,
+            After::Close => return Then::End,
+            After::Http2(first) => return Then::Http2(Box::new(first)),
         }
         let slots = &session.task.worker.slots;
         slots.set_idle(session.task.slot, rest.is_none());
         slots.set_stream(session.task.slot, None);
         session.idle_since = session.task.worker.clock.now();
         if rest.is_none() {
-            return true;
+            return Then::Wait;
         }
     }
 }

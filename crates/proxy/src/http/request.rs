@@ -8,11 +8,9 @@ use crate::worker::Woken;
 use portcullis_config::Opts;
 use portcullis_message::{Head, Method};
 use portcullis_wire::h1::{Bad, Chunked, Fault, Framing, Parsed, parse_request, too_large};
+use portcullis_wire::h2::frame::PREFACE;
 use std::future::poll_fn;
 use std::task::Poll;
-
-/// How an HTTP/2 connection begins (RFC 9113 section 3.4), which is not spoken here.
-const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// What came of waiting for bytes.
 enum Got {
@@ -28,6 +26,9 @@ enum Got {
 /// # Errors
 /// [`Stop`] with what the client is told: 400, 408, or nothing.
 pub async fn read(x: &mut Exchange<'_>, session: &mut Session) -> Result<(), Stop> {
+    if session.conn.stream().is_some() {
+        return given(x, session);
+    }
     let worker = session.worker().clone();
     let limits = x.front.request_limits;
     loop {
@@ -55,22 +56,23 @@ pub async fn read(x: &mut Exchange<'_>, session: &mut Session) -> Result<(), Sto
                     x.capture(session, Bad { fault: Fault::Value, at: usize::MAX });
                     return Err(malformed(x, session, status));
                 }
-                Err(bad) => {
-                    let preface = x.input.data().starts_with(HTTP2_PREFACE);
-                    let status = if preface { 405 } else { bad.fault.status() };
-                    x.capture(session, bad);
-                    return Err(malformed(x, session, status));
-                }
+                Err(bad) => match preface(x, session) {
+                    Preface::Partial => {}
+                    Preface::Whole => {
+                        x.upgraded = true;
+                        return Err(Stop::silent());
+                    }
+                    other => {
+                        x.capture(session, bad);
+                        let status = if other == Preface::Unwanted { 405 } else { bad.fault.status() };
+                        return Err(malformed(x, session, status));
+                    }
+                },
             }
         }
         more(x, session).await?;
     }
-    let now = worker.clock.now();
-    x.request_at = now;
-    x.facts.timers.request = ms(now.since(x.began));
-    x.front.front.request(&worker.process.counts, worker.id.into(), now.0);
-    x.method = Method::of(x.scratch.request.method());
-    remember_line(x);
+    begin(x, session);
     x.decide_keep();
     if x.info.glitches > 0 {
         session.glitches += 1;
@@ -78,6 +80,64 @@ pub async fn read(x: &mut Exchange<'_>, session: &mut Session) -> Result<(), Sto
         x.keep &= !too_odd(session.glitches, x.plan.global.fe_glitches);
     }
     Ok(())
+}
+
+/// A request whose head came with its stream.
+fn given(x: &mut Exchange<'_>, session: &mut Session) -> Result<(), Stop> {
+    x.keep = false;
+    if let Some(stream) = session.conn.stream() {
+        let link = &mut x.facts.client_link;
+        (link.stream, link.streams) = (stream.id(), u16::try_from(stream.siblings()).unwrap_or(u16::MAX));
+    }
+    if x.scratch.request.method().is_empty() {
+        return Err(malformed(x, session, 400));
+    }
+    begin(x, session);
+    // its client has reset it before it was looked at: no server hears of it
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    if session.conn.poll_peek(&mut cx) == portcullis_transport::conn::Seen::Broken {
+        x.valid = true;
+        return Err(Stop::mute(b"CR", 400));
+    }
+    Ok(())
+}
+
+/// Is what was no request the beginning of HTTP/2?
+#[derive(PartialEq, Eq)]
+enum Preface {
+    Other,
+    /// It is, but that is not to be spoken here.
+    Unwanted,
+    /// As far as it has come.
+    Partial,
+    Whole,
+}
+
+#[cold]
+fn preface(x: &Exchange<'_>, session: &Session) -> Preface {
+    let bytes = x.input.data();
+    let whole = bytes.starts_with(PREFACE);
+    let wanted = session.requests == 1
+        && x.front.mode == portcullis_config::Mode::Http
+        && !x.front.has(Opts::DISABLE_H2_UPGRADE)
+        && session.listener.bind.proto.is_none();
+    match whole {
+        true if wanted => Preface::Whole,
+        true => Preface::Unwanted,
+        false if wanted && PREFACE.starts_with(bytes) && bytes.len() > 14 => Preface::Partial,
+        false => Preface::Other,
+    }
+}
+
+/// The head is here and is a request's.
+fn begin(x: &mut Exchange<'_>, session: &Session) {
+    let worker = session.worker();
+    let now = worker.clock.now();
+    x.request_at = now;
+    x.facts.timers.request = ms(now.since(x.began));
+    x.front.front.request(&worker.process.counts, worker.id.into(), now.0);
+    x.method = Method::of(x.scratch.request.method());
+    remember_line(x);
 }
 
 /// Has a connection seen so many odd heads that it shall not go on? HAProxy gives it up at three quarters.

@@ -81,6 +81,7 @@ impl<'p> Exchange<'p> {
                 let (received, complete) = Chunked::default().look(self.input.data()).unwrap_or((0, true));
                 BodyState { received, complete, full }
             }
+            Framing::Pieces => BodyState { received: have, complete: self.whole, full },
             _ => BodyState { received: 0, complete: true, full: false },
         }
     }
@@ -235,10 +236,8 @@ pub async fn yield_turns(n: u8) {
 /// 103 responses that rules made go out at once.
 async fn send_hints(x: &mut Exchange<'_>, session: &Session) -> Result<(), Stop> {
     for head in std::mem::take(&mut x.effects.hints) {
-        let mut out = Vec::new();
-        portcullis_wire::h1::encode::response(&head, x.front.client_case.as_deref(), &mut out);
         session.task.deadline(session.task.worker.clock.now().after(x.front.timeouts.client));
-        let sent = super::transfer::write_all(session, &out, false).await;
+        let sent = super::client::interim(session, &head, x.front.client_case.as_deref()).await;
         sent.map_err(|cause| Stop::mute(&[cause, b'R'], 0))?;
     }
     Ok(())
@@ -251,7 +250,7 @@ async fn send_hints(x: &mut Exchange<'_>, session: &Session) -> Result<(), Stop>
 pub async fn wait(x: &mut Exchange<'_>, session: &Session, until: Millis, more: bool) -> Result<(), Stop> {
     let task = &session.task;
     task.deadline(until);
-    let input = &mut x.input;
+    let (input, whole, pieces) = (&mut x.input, &mut x.whole, &(x.info.framing == Framing::Pieces));
     let had = input.len();
     poll_fn(|cx| {
         if more {
@@ -260,6 +259,10 @@ pub async fn wait(x: &mut Exchange<'_>, session: &Session, until: Millis, more: 
                     *input = task.worker.buffers.take();
                 }
                 match session.conn.poll_recv(cx, input) {
+                    Poll::Ready(Ok(0)) if *pieces => {
+                        *whole = true;
+                        return Poll::Ready(Ok(()));
+                    }
                     Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(Stop::new(b"CR", 400))),
                     Poll::Ready(Ok(_)) => {}
                     Poll::Pending => {}

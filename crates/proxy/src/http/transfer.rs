@@ -8,7 +8,7 @@ use super::body::Body;
 use super::exchange::{Exchange, Stop, ms};
 use super::flow::{Flow, FlowError};
 use super::request::too_odd;
-use super::{checkcache, filters, headers, stages};
+use super::{checkcache, client, filters, headers, stages};
 use crate::captured::{self, Wrong};
 use crate::filter::{Chain, Gate, Point, Stage};
 use crate::outcome::{self, Steps};
@@ -115,12 +115,16 @@ impl Transfer {
         if let Some(header) = &back.send_name_header {
             crate::rules::headers::send_name(&mut x.scratch.request, header, &server.name);
         }
+        if x.scratch.request.version.major > 1 {
+            headers::from_stream(x, worker);
+        }
         encode::request(&x.scratch.request, back.server_case.as_deref(), &mut out);
         if x.input.is_empty() {
             // nothing is held while the server thinks
             worker.buffers.give(std::mem::take(&mut x.input));
         }
-        let mut up = Flow::new(std::mem::take(&mut x.input), x.body(), x.info.framing == Framing::Chunked);
+        let chunked = matches!(x.info.framing, Framing::Chunked | Framing::Pieces);
+        let mut up = Flow::new(std::mem::take(&mut x.input), x.body(), chunked);
         up.before = out;
         up.drop_trailers = back.has(Opts::HTTP_DROP_REQUEST_TRAILERS);
         let due = Due {
@@ -225,6 +229,13 @@ pub async fn run(
             }
         };
         t.down.buffer.consume(len);
+        if info.framing == Framing::Tunnel && x.scratch.request.version.major > 1 && !headers::is_accepted(x)
+        {
+            let stop = no_answer(x, worker, back, &Answer::Unasked);
+            t.give_up(x, worker);
+            t.upstream.conn.reset_on_close();
+            return Ended::Stopped(stop);
+        }
         headers::strip_connection(&mut x.scratch.response, info.upgrade);
         x.facts.bytes_down += counted(&x.scratch.response, &info);
         if (100..200).contains(&x.scratch.response.status) && x.scratch.response.status != 101 {
@@ -317,10 +328,8 @@ fn arrived(received: &Buffer, info: &Info) -> u64 {
 
 /// Passes an interim (1xx) response on. The error is that of [`write_all`].
 async fn interim(x: &mut Exchange<'_>, session: &Session, due: &mut Due) -> Result<(), u8> {
-    let mut out = Vec::new();
-    encode::response(&x.scratch.response, x.front.client_case.as_deref(), &mut out);
     due.renew(&session.task, true, false);
-    write_all(session, &out, false).await?;
+    client::interim(session, &x.scratch.response, x.front.client_case.as_deref()).await?;
     due.server = Millis::NEVER;
     Ok(())
 }
@@ -358,22 +367,25 @@ async fn respond(
     info: Info,
 ) -> Ended {
     let tunnel = info.framing == Framing::Tunnel;
-    let client = x.scratch.request.version;
+    let version = x.scratch.request.version;
     x.facts.status = x.scratch.response.status.into();
     x.keep &= info.framing != Framing::UntilClose && !tunnel;
     if session.worker().ends_kept() {
         x.keep = false;
     }
-    x.keep = headers::to_client(&mut x.scratch.response, client, x.keep, &info);
+    let streamed = session.conn.stream().is_some();
+    if !streamed {
+        x.keep = headers::to_client(&mut x.scratch.response, version, x.keep, &info);
+    }
     let down = &mut t.down;
-    (down.body, down.chunked) = (Body::new(info.framing), info.framing == Framing::Chunked);
+    (down.body, down.chunked) = (Body::new(info.framing), info.framing == Framing::Chunked && !streamed);
     if t.up.done {
         // the request's bytes are not needed any more
         down.before = std::mem::take(&mut t.up.before);
         down.before.clear();
     }
-    encode::response(&x.scratch.response, x.front.client_case.as_deref(), &mut down.before);
-    down.closes = t.up.done && x.closes() && !tunnel;
+    client::head(session, &x.scratch.response, x.front.client_case.as_deref(), &mut down.before);
+    down.closes = t.up.done && x.closes() && !tunnel && !streamed;
     down.drop_trailers =
         back.has(Opts::HTTP_DROP_RESPONSE_TRAILERS) || x.front.has(Opts::HTTP_DROP_RESPONSE_TRAILERS);
     if x.front.has(Opts::LOGASAP) {
@@ -444,6 +456,8 @@ async fn pump(
     let task = &session.task;
     let Transfer { upstream, up, down, due, .. } = t;
     let server = &upstream.conn;
+    let streamed = session.conn.stream().is_some();
+    let gives_up = streamed || back.has(Opts::ABORTONCLOSE);
     let mut first = true;
     poll_fn(|cx| {
         let before = (up.reads, up.writes, down.reads, down.writes);
@@ -453,7 +467,7 @@ async fn pump(
             return Poll::Ready(Some(down_failure(&e)));
         }
         // the rest of a request that is answered already is waited for
-        let phase = if down.done { b'L' } else { b'D' };
+        let phase = if down.done || (streamed && down.is_received()) { b'L' } else { b'D' };
         if !up.done {
             let mut polled = up.poll(cx, task, &session.conn, server);
             if let Poll::Ready(Err(FlowError::Sink(_))) = polled {
@@ -465,7 +479,7 @@ async fn pump(
                     let malformed = Some((Direction::Request, at));
                     return Poll::Ready(Some(Failed { termination: [b'P', phase], malformed }));
                 }
-                Poll::Ready(Err(FlowError::Filtered)) => {
+                Poll::Ready(Err(FlowError::Filtered | FlowError::Spoiled)) => {
                     return Poll::Ready(Some(Failed::new([b'P', phase])));
                 }
                 Poll::Ready(Err(_)) => return Poll::Ready(Some(Failed::new([b'C', phase]))),
@@ -478,7 +492,7 @@ async fn pump(
         if up.done {
             match session.task.watch(&session.conn, cx) {
                 Seen::Broken => return Poll::Ready(Some(Failed::new(*b"CD"))),
-                Seen::End if back.has(Opts::ABORTONCLOSE) => return Poll::Ready(Some(Failed::new(*b"CD"))),
+                Seen::End if gives_up => return Poll::Ready(Some(Failed::new(*b"CD"))),
                 _ => {}
             }
         }
@@ -521,7 +535,7 @@ fn down_failure(e: &FlowError) -> Failed {
         FlowError::Malformed(at) => {
             Failed { termination: *b"PD", malformed: Some((Direction::Response, *at)) }
         }
-        FlowError::Filtered => Failed::new(*b"PD"),
+        FlowError::Filtered | FlowError::Spoiled => Failed::new(*b"PD"),
         FlowError::Sink(_) => Failed::new(*b"CD"),
     }
 }

@@ -65,7 +65,7 @@ pub fn begin<'p>(facts: &mut Facts<'p>, session: &Session, front: &'p ProxyPlan,
 pub fn begin_facts<'p>(facts: &mut Facts<'p>, session: &Session, front: &'p ProxyPlan) {
     let worker = session.worker();
     facts.client = session.client.addr();
-    facts.client_link.socket = Socket::of(session.conn.fd());
+    facts.client_link.socket = session.conn.fd().map_or(Socket::NONE, Socket::of);
     facts.client_link.glitches = session.glitches;
     facts.client_link.told = session.told.as_ref().and_then(|t| t.values.clone());
     facts.proxied = session.told.as_ref().is_some_and(|t| t.proxied);
@@ -108,8 +108,8 @@ pub fn reached(server: &ServerState, worker: &Worker, http: bool) {
 
 /// Gauges as the log shows them.
 fn gauges(facts: &mut Facts<'_>, session: &Session) {
-    facts.actconn = session.admission.actconn();
-    facts.feconn = session.admission.feconn();
+    facts.actconn = session.worker().process.counts.conns.get();
+    facts.feconn = session.listener.proxy.front.sessions.get();
 }
 
 /// Timers, counters and the log line at the end of a stream.

@@ -43,6 +43,8 @@ pub struct GlobalPlan {
     pub fe_glitches: u32,
     /// Glitches that end a server connection; 0: none.
     pub be_glitches: u32,
+    /// `tune.h2.*`
+    pub h2: crate::h2::Settings,
     /// `h1-accept-payload-with-any-method`
     pub any_method_payload: bool,
     /// `h1-do-not-close-on-insecure-transfer-encoding`
@@ -137,6 +139,7 @@ fn global(model: &Model, checks: u32) -> GlobalPlan {
         multi_queue: t.multi_queue,
         fe_glitches: t.h1_fe_glitches,
         be_glitches: t.h1_be_glitches,
+        h2: crate::h2::Settings::new(t, !g.h2_no_websockets),
         any_method_payload: g.h1_accept_payload_with_any_method,
         keep_insecure_te: g.h1_do_not_close_on_insecure_te,
         pp2_never_send_local: g.pp2_never_send_local,

@@ -19,6 +19,7 @@ fn compact(head: &mut Head) {
     let mut fresh = Head::default();
     if head.status == 0 {
         fresh.set_request(head.method(), head.target(), head.version);
+        fresh.normalized = head.normalized;
     } else {
         fresh.set_response(head.version, head.status, head.reason());
     }
@@ -230,6 +231,7 @@ fn put_target(cx: &mut RuleCx<'_, '_>, part: Part, new: &[u8]) -> bool {
     };
     head.set_target(&whole);
     if part == Part::Uri {
+        head.normalized = false;
         target_changed(head);
     }
     true

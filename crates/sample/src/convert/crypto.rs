@@ -114,6 +114,11 @@ fn check_sha2(args: &mut Args) -> Result<(), String> {
     Ok(())
 }
 
+/// The SHA-1 digest.
+pub(super) fn sha1(b: &[u8]) -> Vec<u8> {
+    Algorithm::Lc(&lc::SHA1_FOR_LEGACY_USE_ONLY).of_parts(&[b])
+}
+
 /// The argument is base64, or a variable that holds base64.
 fn check_coded(args: &mut Args, i: usize, what: &str) -> Result<(), String> {
     args.maybe_var(i);

@@ -275,7 +275,7 @@ const CLIENT: [Fetch; 15] = [
         Type::Int,
         CLIENT_CONNECTION,
         "Streams on the client's connection.",
-        |_, _, _| int(1),
+        |_, s, _| int(s.facts.client_link.streams.max(1)),
     ),
     Fetch::new(
         "fc_settings_streams_limit",
@@ -311,9 +311,16 @@ const CLIENT: [Fetch; 15] = [
     Fetch::new("fs.aborted", Type::Int, CLIENT_SESSION, "Did the client abort the stream?", |_, s, _| {
         stream(s, 0)
     }),
-    Fetch::new("fs.id", Type::Str, CLIENT_SESSION, "Number of the client's stream, from 0.", |_, s, _| {
-        stream(s, s.facts.request_number.saturating_sub(1))
-    }),
+    Fetch::new(
+        "fs.id",
+        Type::Str,
+        CLIENT_SESSION,
+        "Number of the client's stream, from 0.",
+        |_, s, _| match s.facts.client_link.stream {
+            0 => stream(s, s.facts.request_number.saturating_sub(1)),
+            id => stream(s, id),
+        },
+    ),
     Fetch::new("fs.rst_code", Type::Int, CLIENT_SESSION, "The client's reason to abort.", |_, _, _| {
         Sample::Missing
     }),

@@ -136,13 +136,8 @@ fn ssl(cx: &mut Cx<'_>, bind: &mut Bind, args: &mut Args<'_>) {
     tls(bind).ssl = true;
 }
 
-/// What is offered until HTTP/2 is there, said once a configuration.
 fn alpn(cx: &mut Cx<'_>, bind: &mut Bind, args: &mut Args<'_>) {
     common(cx, bind, args, "alpn");
-    let word = args.words.get(args.at.saturating_sub(1));
-    if tls(bind).conf.alpn.iter().flatten().any(|p| p == b"h2") {
-        cx.notice(word, "'alpn' : HTTP/2 is not supported yet: 'h2' is not offered to clients.");
-    }
 }
 
 fn word(args: &mut Args<'_>) -> Option<String> {

@@ -86,8 +86,8 @@ pub enum Event<'i> {
     Request(u32, Request),
     /// A stream was not even a request; it was reset.
     Refused(u32),
-    /// Payload of a stream.
-    Data(u32, &'i [u8]),
+    /// Payload of a stream. True: its peer has said all with it.
+    Data(u32, &'i [u8], bool),
     /// A stream's peer has said all; a trailer section as HTTP/1 has it, or nothing.
     End(u32, Vec<u8>),
     /// A stream was reset. True: because of what its peer did wrong.
@@ -127,6 +127,8 @@ enum At {
 #[derive(Debug)]
 struct Block {
     stream: u32,
+    /// It begins the stream.
+    first: bool,
     end: bool,
     frames: u32,
 }
@@ -370,7 +372,12 @@ impl<T: Default> Connection<T> {
                 let live = self.streams.get(id).is_some_and(|s| !s.reset);
                 self.reset(id, reason);
                 self.pay(credit::RESET);
-                if live { Event::Reset(id, true) } else { Event::Refused(id) }
+                match live {
+                    true => Event::Reset(id, true),
+                    // what comes for a stream that was there is no request
+                    false if reason == Reason::StreamClosed => Event::Nothing,
+                    false => Event::Refused(id),
+                }
             }
         };
         if self.credit < 0 && !self.is_over() {
@@ -399,6 +406,7 @@ impl<T: Default> Connection<T> {
         if input.get(..n) != want.get(..n) {
             self.at = At::Over;
             (self.out, self.written) = (Vec::new(), 0);
+            self.glitches += 1;
             let fatal = Fatal { reason: Reason::Protocol, silent: true };
             return (input.len(), Ok(Event::Fatal(fatal)));
         }
@@ -555,7 +563,11 @@ impl<T: Default> Connection<T> {
         if payload == 0 && !end {
             self.glitch();
         }
-        self.at = At::Data { stream: id, payload, padding: padding.saturating_sub(1), end };
+        let rest = padding.saturating_sub(1);
+        self.at = match payload + rest {
+            0 => At::Frame,
+            _ => At::Data { stream: id, payload, padding: rest, end },
+        };
         let was_reset = self.streams.was_reset(id);
         let limits = match self.streams.get_mut(id) {
             Some(s) if s.reset => Ok(()),
@@ -579,7 +591,8 @@ impl<T: Default> Connection<T> {
                     self.pay(credit::FRAME);
                 }
                 self.consumed(id, padding as usize);
-                (used, Ok(Event::Nothing))
+                let event = if end && payload == 0 { self.ended(id, Vec::new()) } else { Event::Nothing };
+                (used, Ok(event))
             }
         }
     }
@@ -591,25 +604,32 @@ impl<T: Default> Connection<T> {
             if part.is_empty() {
                 return (0, Ok(Event::More));
             }
-            self.at = At::Data { stream, payload: payload - part.len() as u32, padding, end };
-            let live = self.streams.get(stream).is_some_and(|s| !s.reset && !s.ended);
+            let left = payload - part.len() as u32;
+            self.at = match left + padding {
+                0 => At::Frame,
+                _ => At::Data { stream, payload: left, padding, end },
+            };
+            let live = self.streams.get(stream).filter(|s| !s.reset && !s.ended).map(|s| !s.gone);
+            let last = end && left == 0;
+            if live.is_some() && last {
+                self.ended(stream, Vec::new());
+            }
             let event = match live {
-                true if self.streams.get(stream).is_some_and(|s| s.gone) => {
+                Some(true) => Event::Data(stream, part, last),
+                Some(false) => {
                     self.consumed(stream, part.len());
                     Event::Nothing
                 }
-                true => Event::Data(stream, part),
-                false => Event::Nothing,
+                None => Event::Nothing,
             };
             return (part.len(), Ok(event));
         }
-        if padding > 0 {
-            let n = input.len().min(padding as usize);
-            self.at = At::Data { stream, payload, padding: padding - n as u32, end };
-            return (n, Ok(if n == 0 { Event::More } else { Event::Nothing }));
-        }
-        self.at = At::Frame;
-        if end { (0, Ok(self.ended(stream, Vec::new()))) } else { (0, Ok(Event::Nothing)) }
+        let n = input.len().min(padding as usize);
+        self.at = match padding - n as u32 {
+            0 => At::Frame,
+            padding => At::Data { stream, payload, padding, end },
+        };
+        (n, Ok(if n == 0 { Event::More } else { Event::Nothing }))
     }
 
     /// The peer has ended a stream.
@@ -660,6 +680,10 @@ impl<T: Default> Connection<T> {
             let len = rest.len().checked_sub(usize::from(*pad)).ok_or(Wrong::Connection(Reason::Protocol))?;
             fragment = rest.get(..len).unwrap_or_default();
         }
+        let first = !self.is_closed(stream);
+        if self.away.is_none_or(|last| stream <= last) {
+            self.last = self.last.max(stream);
+        }
         if header.has(flag::PRIORITY) {
             let (on, rest) = fragment.split_first_chunk::<5>().ok_or(Wrong::Connection(Reason::FrameSize))?;
             self.depends(stream, on)?;
@@ -667,7 +691,7 @@ impl<T: Default> Connection<T> {
         }
         match self.streams.get(stream) {
             Some(s) if s.ended && !s.reset => return Err(Wrong::Connection(Reason::StreamClosed)),
-            None if self.is_closed(stream) && !self.streams.was_reset(stream) => {
+            None if !first && !self.streams.was_reset(stream) => {
                 return Err(Wrong::Connection(Reason::StreamClosed));
             }
             // RFC 9113 section 8.1: a second block is the last thing of a request
@@ -676,7 +700,7 @@ impl<T: Default> Connection<T> {
             }
             _ => {}
         }
-        let block = Block { stream, end: header.has(flag::END_STREAM), frames: 1 };
+        let block = Block { stream, first, end: header.has(flag::END_STREAM), frames: 1 };
         if header.has(flag::END_HEADERS) {
             return self.decode(block, fragment, head);
         }
@@ -711,7 +735,7 @@ impl<T: Default> Connection<T> {
     fn decode<'i>(&mut self, block: Block, bytes: &[u8], head: &mut Head) -> Checked<'i> {
         let id = block.stream;
         let broken = |_| Wrong::Connection(Reason::Compression);
-        if self.is_closed(id) {
+        if !block.first {
             let mut head = Head::default();
             let mut sink = Trailers::new(&mut head, self.config.heads);
             self.decoder.decode(bytes, &mut sink).map_err(broken)?;
@@ -732,7 +756,6 @@ impl<T: Default> Connection<T> {
         if self.away.is_some_and(|last| id > last) {
             return Ok(Event::Nothing);
         }
-        self.last = id;
         let connect = head.method() == b"CONNECT";
         self.begin(id, block.end, connect, request)
     }

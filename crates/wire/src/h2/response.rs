@@ -19,7 +19,7 @@ const fn stays_behind(id: HeaderId) -> bool {
 pub fn write(head: &Head, out: &mut Vec<u8>) {
     hpack::write_status(if head.status == 101 { 200 } else { head.status }, out);
     for f in head.fields() {
-        if !(stays_behind(f.id) || (head.status == 101 && f.id == HeaderId::WebSocketAccept)) {
+        if !stays_behind(f.id) {
             field(f.name, f.value, out);
         }
     }

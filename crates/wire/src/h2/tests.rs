@@ -180,9 +180,10 @@ impl Peer {
                     (got.info, got.status) = (info, status);
                 }
                 Event::Refused(id) => self.refused.push(id),
-                Event::Data(id, part) => {
+                Event::Data(id, part, end) => {
                     let part = part.to_vec();
                     self.of(id).body.extend_from_slice(&part);
+                    self.of(id).ended |= end;
                 }
                 Event::End(id, trailers) => {
                     let got = self.of(id);
@@ -861,7 +862,7 @@ fn rfc_8441_extended_connect() {
     }
     peer.heard();
     peer.conn.send_head(1, &head);
-    assert_eq!(peer.heard(), ["HEADERS 1 :status: 200|a: b"]);
+    assert_eq!(peer.heard(), ["HEADERS 1 :status: 200|sec-websocket-accept: x|a: b"]);
 }
 
 /// RFC 9113 sections 8.1, 8.2.1, 8.2.2 and 8.3.2: responses.

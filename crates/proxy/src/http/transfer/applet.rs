@@ -1,9 +1,10 @@
 //! A request to an applet and its response back: what [`super::run`] is for servers.
 
-use super::{Due, Failed, Timeout, counted, down_failure, headers, log_now, response_rules, wait, write_all};
+use super::{Due, Failed, Timeout, counted, down_failure, headers, log_now, response_rules, wait};
 use crate::applet::{Applet, Body as Taken, Chosen, Length, Output};
 use crate::filter::Gate;
 use crate::http::body::Body;
+use crate::http::client;
 use crate::http::exchange::{Exchange, Stop, ms};
 use crate::http::flow::{Flow, FlowError};
 use crate::session::Session;
@@ -13,7 +14,7 @@ use portcullis_message::{Head, Method, Version};
 use portcullis_sample::Direction;
 use portcullis_transport::conn::Seen;
 use portcullis_transport::{Buffer, Millis};
-use portcullis_wire::h1::{Framing, Info, encode};
+use portcullis_wire::h1::{Framing, Info};
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::task::Poll;
@@ -36,7 +37,9 @@ pub async fn run(x: &mut Exchange<'_>, session: &mut Session, chosen: Chosen) ->
     x.facts.termination[..2].copy_from_slice(b"LR");
     if x.info.expect_continue && !x.body_is_here() && x.scratch.request.version >= Version::HTTP_11 {
         session.task.deadline(session.task.worker.clock.now().after(x.front.timeouts.client));
-        let sent = write_all(session, b"HTTP/1.1 100 Continue\r\n\r\n", false).await;
+        let mut go_on = Head::default();
+        go_on.set_response(Version::HTTP_11, 100, b"Continue");
+        let sent = client::interim(session, &go_on, None).await;
         sent.map_err(|_| Stop::mute(b"LR", 0))?;
     }
     let mut ways = Ways::new(x, session);
@@ -126,7 +129,7 @@ async fn head(
         if !up.done {
             match up.poll(cx, task, &session.conn, &body) {
                 Poll::Ready(Ok(())) => applet.borrow_mut().request_ended(),
-                Poll::Ready(Err(FlowError::Malformed(_) | FlowError::Filtered)) => {
+                Poll::Ready(Err(FlowError::Malformed(_) | FlowError::Filtered | FlowError::Spoiled)) => {
                     return Poll::Ready(Err(Stop::mute(b"LR", 400)));
                 }
                 Poll::Ready(Err(_)) => return Poll::Ready(Err(Stop::mute(b"LR", 400))),
@@ -202,18 +205,21 @@ async fn respond(
 ) {
     let info = Info { framing: framing(length), keep_alive: true, ..Info::default() };
     x.keep &= length != Length::Close && !session.worker().ends_kept();
-    x.keep = headers::to_client(&mut x.scratch.response, x.scratch.request.version, x.keep, &info);
+    let streamed = session.conn.stream().is_some();
+    if !streamed {
+        x.keep = headers::to_client(&mut x.scratch.response, x.scratch.request.version, x.keep, &info);
+    }
     let bodyless = x.method == Method::Head || matches!(x.scratch.response.status, 100..=199 | 204 | 304);
     let down = &mut ways.down;
     (down.body, down.chunked) = match length {
         _ if bodyless => (Body::Length(0), false),
         Length::Known(n) => (Body::Length(n), false),
-        Length::Pieces => (Body::Pieces(false), true),
+        Length::Pieces => (Body::Pieces(false), !streamed),
         Length::Close => (Body::Pieces(false), false),
     };
     down.before = std::mem::take(&mut x.scratch.out);
     down.before.clear();
-    encode::response(&x.scratch.response, x.front.client_case.as_deref(), &mut down.before);
+    client::head(session, &x.scratch.response, x.front.client_case.as_deref(), &mut down.before);
     if x.front.has(Opts::LOGASAP) {
         log_now(x, session, 0);
     }

@@ -65,6 +65,7 @@ pub(super) async fn wait(
     let method = x.method;
     let global = &x.plan.global;
     let response = &mut x.scratch.response;
+    let gives_up = back.has(Opts::ABORTONCLOSE) || session.conn.stream().is_some();
     let mut sink_broken = false;
     let mut fresh = true;
     poll_fn(|cx| {
@@ -75,7 +76,9 @@ pub(super) async fn wait(
                 Poll::Ready(Err(FlowError::Malformed(at))) => {
                     return Poll::Ready(Answer::BadRequest(Some(at)));
                 }
-                Poll::Ready(Err(FlowError::Filtered)) => return Poll::Ready(Answer::BadRequest(None)),
+                Poll::Ready(Err(FlowError::Filtered | FlowError::Spoiled)) => {
+                    return Poll::Ready(Answer::BadRequest(None));
+                }
                 Poll::Ready(Err(FlowError::Source(_) | FlowError::Truncated)) => {
                     return Poll::Ready(Answer::CutRequest);
                 }
@@ -121,7 +124,7 @@ pub(super) async fn wait(
         if up.done {
             match session.task.watch(&session.conn, cx) {
                 Seen::Broken => return Poll::Ready(Answer::ClientBroke),
-                Seen::End if back.has(Opts::ABORTONCLOSE) => return Poll::Ready(Answer::Client),
+                Seen::End if gives_up => return Poll::Ready(Answer::Client),
                 _ => {}
             }
         }

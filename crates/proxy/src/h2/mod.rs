@@ -1,0 +1,441 @@
+//! HTTP/2 from a client: one connection whose streams are exchanges, each with a task and a session of its own.
+//!
+//! The driver (this task) alone reads and writes the socket. Streams leave what they have for the client with the
+//! connection and wake the driver, which runs behind them: what streams write in one turn of the event loop goes out in
+//! one piece. An idle connection holds its table of header fields, and no buffer.
+
+mod settings;
+
+pub use settings::Settings;
+
+use crate::http::{Scratch, exchange};
+use crate::outcome::{self, Heads};
+use crate::plan::{Plan, ProxyPlan};
+use crate::session::{self, Begun, Origin, Session};
+use crate::worker::{Task, Woken, Worker};
+use portcullis_sample::Facts;
+use portcullis_transport::h2::{Shared, Stream};
+use portcullis_transport::{Buffer, Conn, Millis};
+use portcullis_wire::h2::{Connection, Event, Reason, Request};
+use settings::LogErrors;
+use std::future::poll_fn;
+use std::io::IoSlice;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+/// Bytes that are read in a row before others have their turn.
+const AT_ONCE: usize = 256 * 1024;
+/// Streams that are told in a row that there is room again.
+const WOKEN: usize = 8;
+
+/// Serves a client's connection until it ends. `first`: what was read of it already.
+pub async fn serve(session: &mut Session, first: Option<Box<Buffer>>) {
+    let worker = session.worker().clone();
+    let plan = worker.plan();
+    let front = &*plan.proxies[session.listener.frontend];
+    let settings = &plan.global.h2;
+    let protocol = Connection::new(settings.config(&plan.global, front));
+    let shared = Shared::begin(&mut session.conn, protocol);
+    let mut driver = Driver {
+        shared,
+        worker: worker.clone(),
+        plan: &plan,
+        front,
+        input: first.map(|b| *b).unwrap_or_default(),
+        scratch: None,
+        bulk: false,
+        queued: false,
+        ended: false,
+        idle_since: session.accepted,
+        was_idle: true,
+        blocked_since: Millis::NEVER,
+        leaves: None,
+        told: false,
+        client_leaves: false,
+        received: false,
+    };
+    poll_fn(|cx| driver.poll(session, cx)).await;
+    driver.end();
+}
+
+/// What reads and writes a connection.
+struct Driver<'p> {
+    shared: Rc<Shared>,
+    worker: Rc<Worker>,
+    plan: &'p Arc<Plan>,
+    front: &'p ProxyPlan,
+    input: Buffer,
+    /// Where the next request's head goes.
+    scratch: Option<Box<Scratch>>,
+    /// Much comes: reads are large.
+    bulk: bool,
+    /// It waits for a turn to begin requests in.
+    queued: bool,
+    /// The client has finished.
+    ended: bool,
+    idle_since: Millis,
+    was_idle: bool,
+    /// Since when the socket has not taken anything.
+    blocked_since: Millis,
+    /// When the connection announces its end, because the process is leaving.
+    leaves: Option<Millis>,
+    /// That too many odd things came was told.
+    told: bool,
+    /// The client begins no more streams.
+    client_leaves: bool,
+    /// Something has come.
+    received: bool,
+}
+
+/// Why nothing more is read for now.
+#[derive(PartialEq, Eq)]
+enum Read {
+    /// Nothing has come.
+    Waits,
+    /// Others have their turn first.
+    GoesOn,
+    /// The connection is over.
+    Over,
+}
+
+impl Driver<'_> {
+    fn poll(&mut self, session: &mut Session, cx: &mut Context<'_>) -> Poll<()> {
+        self.shared.drive(cx);
+        if self.shared.is_broken() && !self.ended {
+            return Poll::Ready(());
+        }
+        let read = if self.ended { Read::Waits } else { self.read(session, cx) };
+        self.judge(session);
+        if read == Read::Over {
+            self.ended = true;
+            self.shared.break_all();
+            self.never_greeted(session);
+        }
+        if self.write(cx).is_err() {
+            return Poll::Ready(());
+        }
+        self.make_room();
+        let (idle, over, pending, waited_for) = {
+            let p = self.shared.protocol.borrow();
+            (p.is_idle(), p.is_over(), !p.output().is_empty(), p.is_waited_for())
+        };
+        if !pending && (self.ended || over) {
+            return Poll::Ready(());
+        }
+        self.rest(idle);
+        if let Some(woken) = self.wait(session, cx, idle, pending) {
+            match woken {
+                Woken::Aborted(_) => return Poll::Ready(()),
+                // the client takes nothing any more
+                Woken::Late if pending => return Poll::Ready(()),
+                Woken::Late => {
+                    self.never_greeted(session);
+                    self.shared.protocol.borrow_mut().close(Reason::NoError);
+                    let _ = self.write(cx);
+                    return Poll::Ready(());
+                }
+            }
+        }
+        if read == Read::GoesOn || waited_for {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+
+    /// Tells of a connection that ends before it has begun.
+    fn never_greeted(&self, session: &Session) {
+        let protocol = self.shared.protocol.borrow();
+        let told = protocol.is_greeted() || protocol.glitches() > 0;
+        drop(protocol);
+        if !told && self.received {
+            self.refused(session, LogErrors::Connection);
+        }
+    }
+
+    /// An idle connection holds nothing that it does not need.
+    fn rest(&mut self, idle: bool) {
+        if idle && !self.was_idle {
+            self.idle_since = self.worker.clock.now();
+        }
+        self.was_idle = idle;
+        if self.input.is_empty() && self.input.capacity() > 0 {
+            self.worker.buffers.give(std::mem::take(&mut self.input));
+        }
+        if let Some(scratch) = self.scratch.take() {
+            self.worker.scratch.borrow_mut().push(scratch);
+        }
+    }
+
+    /// Sets when something is late, and asks whether it is.
+    fn wait(&mut self, session: &Session, cx: &mut Context<'_>, idle: bool, pending: bool) -> Option<Woken> {
+        let t = &self.front.timeouts;
+        let now = self.worker.clock.now();
+        let mut due = match (pending, idle) {
+            (true, _) => self.blocked_since.after_or_never(t.client),
+            (_, false) => Millis::NEVER,
+            _ if session.requests == 0 => session.accepted.after(t.http_request.or(t.client)),
+            _ => self.idle_since.after(t.http_keep_alive.or(t.http_request).or(t.client)),
+        };
+        // a soft stop: the end is announced at a moment of `close-spread-time`; what is under way goes on
+        if self.leaves.is_none() {
+            self.leaves = self.worker.process.idle_end(&self.worker.random);
+        }
+        if idle && self.client_leaves {
+            return Some(Woken::Late);
+        }
+        if let Some(at) = self.leaves {
+            let mut protocol = self.shared.protocol.borrow_mut();
+            if now < at {
+                due = due.min(at);
+            } else if idle {
+                return Some(Woken::Late);
+            } else if !protocol.is_over() {
+                protocol.leave();
+                if !protocol.output().is_empty() && !pending {
+                    cx.waker().wake_by_ref();
+                }
+            }
+        }
+        session.task.deadline(due);
+        session.task.poll_woken(cx).filter(|w| *w != Woken::Late || now >= due)
+    }
+
+    /// Reads and acts on what has come, for a while.
+    fn read(&mut self, session: &mut Session, cx: &mut Context<'_>) -> Read {
+        let (mut bytes, mut frames, mut resets) = (0, 0u32, 0u32);
+        loop {
+            while !self.input.is_empty() {
+                match self.event(session, &mut resets) {
+                    Step::Done => {}
+                    Step::More => break,
+                    Step::Full => return Read::Waits,
+                    Step::Over => return Read::Over,
+                }
+                frames += 1;
+                let s = &self.plan.global.h2;
+                if (s.frames_at_once > 0 && frames >= s.frames_at_once)
+                    || (s.resets_at_once > 0 && resets >= s.resets_at_once)
+                {
+                    return Read::GoesOn;
+                }
+            }
+            if bytes >= AT_ONCE {
+                return Read::GoesOn;
+            }
+            let Some(conn) = self.shared.below() else { return Read::Over };
+            if conn.poll_readable(cx).is_pending() || !self.worker.turn.start(&mut self.queued, cx.waker()) {
+                return Read::Waits;
+            }
+            self.queued = false;
+            if self.input.capacity() == 0 {
+                self.input = match self.bulk {
+                    true => self.worker.buffers.take_large(),
+                    false => self.worker.buffers.take(),
+                };
+            }
+            let room = self.input.capacity() - self.input.len();
+            match conn.poll_recv(cx, &mut self.input) {
+                Poll::Ready(Ok(0)) => {
+                    self.shared.peer_closed();
+                    return Read::Over;
+                }
+                Poll::Ready(Err(_)) => return Read::Over,
+                Poll::Ready(Ok(n)) => {
+                    self.received = true;
+                    bytes += n;
+                    self.bulk = n == room && n >= self.worker.buffers.size() / 2;
+                }
+                Poll::Pending => return Read::Waits,
+            }
+        }
+    }
+
+    /// One event of what has come.
+    fn event(&mut self, session: &mut Session, resets: &mut u32) -> Step {
+        let now = self.worker.clock.now().0;
+        let scratch =
+            self.scratch.get_or_insert_with(|| self.worker.scratch.borrow_mut().pop().unwrap_or_default());
+        let mut protocol = self.shared.protocol.borrow_mut();
+        let (n, event) = protocol.receive(self.input.data(), now, &mut scratch.request);
+        let mut step = Step::Done;
+        match event {
+            Event::Nothing => {}
+            Event::More => step = Step::More,
+            Event::Full => step = Step::Full,
+            Event::Data(id, part, _) => {
+                if let Some(user) = protocol.user(id) {
+                    user.received(part);
+                }
+            }
+            Event::End(id, trailers) => {
+                if let Some(user) = protocol.user(id) {
+                    user.ended(trailers);
+                }
+            }
+            Event::Reset(id, fault) => {
+                *resets += 1;
+                if let Some(user) = protocol.user(id) {
+                    if fault {
+                        user.spoil();
+                    } else {
+                        user.wake();
+                    }
+                }
+                drop(protocol);
+                if fault {
+                    self.refused(session, LogErrors::Stream);
+                }
+            }
+            Event::Window(0) => protocol.users().for_each(portcullis_transport::h2::User::wake),
+            Event::Window(id) => {
+                if let Some(user) = protocol.user(id) {
+                    user.wake();
+                }
+            }
+            Event::Request(id, request) => {
+                drop(protocol);
+                self.begin(session, id, request);
+            }
+            Event::Refused(_) => {
+                drop(protocol);
+                session.requests = session.requests.saturating_add(1);
+                self.refused(session, LogErrors::Stream);
+            }
+            Event::Leaving => self.client_leaves = true,
+            Event::Fatal(_) => {
+                drop(protocol);
+                self.refused(session, LogErrors::Connection);
+                step = Step::Over;
+            }
+        }
+        self.input.consume(n);
+        step
+    }
+
+    /// A request begins: its exchange is a task of its own.
+    fn begin(&mut self, session: &mut Session, id: u32, request: Request) {
+        let Some(scratch) = self.scratch.take() else { return };
+        let worker = &self.worker;
+        session.requests = session.requests.saturating_add(1);
+        let stream = Session {
+            task: Task::new(worker),
+            conn: Conn::from(Stream::new(self.shared.clone(), id)),
+            client: session.client,
+            listener: session.listener.clone(),
+            origin: Origin::Stream(Some(Box::new(Begun { scratch, request }))),
+            accepted: session.accepted,
+            idle_since: worker.clock.now(),
+            requests: session.requests,
+            glitches: self.shared.protocol.borrow().glitches(),
+            own: None,
+            vars: session.vars.shared(),
+            told: session.told.clone(),
+        };
+        worker.slots.connected(stream.task.slot, stream.client, stream.accepted);
+        tokio::task::spawn_local(run(stream));
+    }
+
+    /// Tells of a stream that was no request, or of a connection that its client has spoiled.
+    #[cold]
+    fn refused(&self, session: &Session, what: LogErrors) {
+        let (worker, front) = (&self.worker, self.front);
+        let id = usize::from(worker.id);
+        front.front.request(&worker.process.counts, id, worker.clock.now().0);
+        front.front.counters.of(id).failed_req.inc();
+        session.listener.counts.counters.of(id).failed_req.inc();
+        let mut facts = Facts::new();
+        outcome::begin(&mut facts, session, front, true);
+        facts.stream = false;
+        facts.client_link.glitches = self.shared.protocol.borrow().glitches();
+        facts.termination = *b"PR--";
+        facts.status = 0;
+        let level = if what >= self.plan.global.h2.log_errors { None } else { Some(None) };
+        let nothing = Scratch::default();
+        let heads = Heads::of(&nothing.request, &nothing.response, level);
+        outcome::finish(&mut facts, session, front, None, None, Some(&heads));
+    }
+
+    /// `tune.h2.fe.glitches-threshold`: the end is announced at three quarters of it.
+    fn judge(&mut self, session: &Session) {
+        let threshold = self.plan.global.h2.glitches;
+        if threshold == 0 {
+            return;
+        }
+        let mut protocol = self.shared.protocol.borrow_mut();
+        let so_far = protocol.glitches();
+        if so_far < threshold / 4 * 3 || protocol.is_over() {
+            return;
+        }
+        protocol.leave();
+        if so_far >= threshold {
+            protocol.close(Reason::EnhanceYourCalm);
+            drop(protocol);
+            self.ended = true;
+            self.shared.break_all();
+            if !std::mem::replace(&mut self.told, true) {
+                self.refused(session, LogErrors::Connection);
+            }
+        }
+    }
+
+    /// Writes what waits, as far as the socket takes it.
+    fn write(&mut self, cx: &mut Context<'_>) -> std::io::Result<()> {
+        let Some(conn) = self.shared.below() else { return Ok(()) };
+        let mut protocol = self.shared.protocol.borrow_mut();
+        while !protocol.output().is_empty() {
+            match conn.poll_send(cx, &[IoSlice::new(protocol.output())], false) {
+                Poll::Ready(Ok(n)) => {
+                    protocol.wrote(n);
+                    self.blocked_since = self.worker.clock.now();
+                }
+                Poll::Ready(Err(e)) => return Err(e),
+                Poll::Pending => {
+                    if self.blocked_since == Millis::NEVER {
+                        self.blocked_since = self.worker.clock.now();
+                    }
+                    return Ok(());
+                }
+            }
+        }
+        self.blocked_since = Millis::NEVER;
+        Ok(())
+    }
+
+    /// Tells some of the streams that wait for it that there is room.
+    fn make_room(&self) {
+        let mut protocol = self.shared.protocol.borrow_mut();
+        for _ in 0..WOKEN {
+            let Some(id) = protocol.next_waiting() else { return };
+            if let Some(user) = protocol.user(id) {
+                user.wake();
+            }
+        }
+    }
+
+    /// The socket is closed in order; streams that are left hear of it.
+    fn end(self) {
+        // what a rule has made vanish says nothing
+        let silent = self.shared.is_broken() && !self.ended;
+        self.shared.break_all();
+        if let Some(conn) = self.shared.below().filter(|_| !silent) {
+            conn.finish();
+            conn.discard_input(true);
+        }
+        self.worker.buffers.give(self.input);
+    }
+}
+
+/// What came of one event.
+enum Step {
+    Done,
+    More,
+    Full,
+    Over,
+}
+
+/// A stream, from its request to its end.
+async fn run(mut stream: Session) {
+    exchange::exchange(&mut stream, None).await;
+    session::end(&mut stream);
+}
