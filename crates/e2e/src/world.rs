@@ -2,6 +2,7 @@
 use crate::binary::Binary;
 use crate::client::Client;
 use crate::conn::Transcript;
+use crate::h2::H2;
 use crate::mask;
 use crate::origin::{Origin, OriginConn};
 use crate::ports::{Port, is_listening};
@@ -216,6 +217,11 @@ impl World {
         let number = self.port(port);
         let transcript = self.new_client(port);
         Client::tcp(number, transcript)
+    }
+
+    /// Connects a new client that speaks HTTP/2 with these settings.
+    pub fn h2_client(&mut self, port: &str, settings: &[(u16, u32)]) -> H2 {
+        H2::begin(self.client(port), settings)
     }
 
     /// Connects a new client to a Unix socket in the scenario's folder.

@@ -15,6 +15,7 @@ mod fields;
 mod filters;
 mod health;
 mod http1;
+mod http2;
 mod http_options;
 mod language;
 mod limits;
