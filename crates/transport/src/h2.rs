@@ -150,6 +150,12 @@ impl Stream {
         self.shared.below()
     }
 
+    /// The whole connection ends, and its client hears that it shall be calm.
+    pub fn reject(&self) {
+        self.shared.protocol.borrow_mut().reject(self.id);
+        self.shared.wake_driver();
+    }
+
     /// The whole connection ends, without a word.
     pub fn end_connection(&self) {
         self.shared.break_all();

@@ -276,6 +276,18 @@ fn rules_see_the_request() {
 }
 
 #[test]
+fn a_rejected_client_loses_its_connection() {
+    scenario("http2/a_rejected_client_loses_its_connection", |w| {
+        w.ok("o1");
+        w.proxy(&config("http-request reject if { path /reject }", ""));
+        let mut c = w.h2_client("fe", &[]);
+        c.get(1, "/", &[]).answer(1);
+        c.get(3, "/reject", &[]).rest();
+        w.logs(2);
+    });
+}
+
+#[test]
 fn streams_are_apart() {
     scenario("http2/streams_are_apart", |w| {
         let gate = portcullis_e2e::Gate::default();

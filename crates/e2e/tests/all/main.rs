@@ -16,6 +16,7 @@ mod filters;
 mod health;
 mod http1;
 mod http2;
+mod http2_limits;
 mod http_options;
 mod language;
 mod limits;

@@ -13,7 +13,7 @@ use crate::outcome::{self, Heads};
 use crate::plan::{Plan, ProxyPlan};
 use crate::session::{self, Begun, Origin, Session};
 use crate::worker::{Task, Woken, Worker};
-use portcullis_sample::Facts;
+use portcullis_sample::{Facts, account};
 use portcullis_transport::h2::{Shared, Stream};
 use portcullis_transport::{Buffer, Conn, Millis};
 use portcullis_wire::h2::{Connection, Event, Reason, Request};
@@ -181,7 +181,7 @@ impl Driver<'_> {
         if self.leaves.is_none() {
             self.leaves = self.worker.process.idle_end(&self.worker.random);
         }
-        if idle && self.client_leaves {
+        if idle && (self.client_leaves || self.shared.protocol.borrow().is_leaving()) {
             return Some(Woken::Late);
         }
         if let Some(at) = self.leaves {
@@ -333,7 +333,12 @@ impl Driver<'_> {
             told: session.told.clone(),
         };
         worker.slots.connected(stream.task.slot, stream.client, stream.accepted);
-        tokio::task::spawn_local(run(stream));
+        let run = run(stream);
+        if account::wanted() {
+            tokio::task::spawn_local(account::Measured::new(run));
+        } else {
+            tokio::task::spawn_local(run);
+        }
     }
 
     /// Tells of a stream that was no request, or of a connection that its client has spoiled.

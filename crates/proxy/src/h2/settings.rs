@@ -39,12 +39,13 @@ impl Settings {
             frames_at_once: h2.fe_frames_at_once,
             resets_at_once: h2.fe_resets_at_once,
             log_errors: h2.log_errors,
-            window: h2.fe_window.or(h2.window).unwrap_or(bufsize),
+            // as 3.5 has it: a buffer without what a message in it takes
+            window: h2.fe_window.or(h2.window).unwrap_or_else(|| bufsize.saturating_sub(48).max(16_384)),
             rxbuf: h2.fe_rxbuf.unwrap_or(1_600 * 1024),
             streams: h2.fe_streams.or(h2.streams).unwrap_or(100),
             total: h2.fe_total,
             // what is announced is never above a buffer
-            frame: h2.frame.unwrap_or(16_384).min(bufsize).max(16_384),
+            frame: h2.frame.unwrap_or(bufsize).min(bufsize).max(16_384),
             table: h2.table,
             websockets,
         }

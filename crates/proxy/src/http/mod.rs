@@ -71,7 +71,11 @@ pub fn serve(session: &mut Session, first: Option<Box<Buffer>>) -> impl Future<O
         loop {
             match then {
                 Then::Wait if wait_for_request(session).await => {}
-                Then::Http2(first) => return Box::pin(crate::h2::serve(session, Some(first))).await,
+                Then::Http2(first) => {
+                    // what was no request of HTTP/1 does not count
+                    session.requests = 0;
+                    return Box::pin(crate::h2::serve(session, Some(first))).await;
+                }
                 _ => return,
             }
             then = Box::pin(requests(session, None)).await;

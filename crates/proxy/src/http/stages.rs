@@ -155,6 +155,9 @@ pub async fn rules(
                     x.look_at_cookies(&worker, false);
                 }
                 if matches!(ended, Flow::Reject) {
+                    if let Some(stream) = session.conn.stream().filter(|_| direction == Direction::Request) {
+                        stream.reject();
+                    }
                     // as HAProxy logs it
                     x.facts.timers.request = -1;
                 }

@@ -327,11 +327,22 @@ impl<T: Default> Connection<T> {
 
     /// The end is announced (GOAWAY): the peer shall begin no more streams; those it has begun by then are served.
     pub fn leave(&mut self) {
+        self.announce(MAX_WINDOW);
+    }
+
+    /// The end is announced, and which stream may be the last one.
+    fn announce(&mut self, last: u32) {
         if self.leaving.is_none() && self.away.is_none() {
             self.leaving = Some(self.total);
-            frame::goaway(MAX_WINDOW, Reason::NoError, &mut self.out);
+            frame::goaway(last, Reason::NoError, &mut self.out);
             self.tail = (0, 0);
         }
+    }
+
+    /// Was the end announced?
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.is_some() || self.away.is_some()
     }
 
     /// The end: nothing is read any more, and the peer is told which stream was the last.
@@ -825,7 +836,8 @@ impl<T: Default> Connection<T> {
     fn count(&mut self) {
         let total = self.config.total;
         if total > 0 && self.total >= total {
-            self.leave();
+            let all = total.saturating_add(self.config.streams);
+            self.announce(all.saturating_mul(2).saturating_sub(1).min(MAX_WINDOW));
         }
         if self.leaving.is_some_and(|then| self.total >= then.saturating_add(self.config.streams))
             && self.away.is_none()
@@ -965,6 +977,12 @@ impl<T: Default> Connection<T> {
             Some(reason) => self.reset(id, reason),
             None => self.streams.settle(id),
         }
+    }
+
+    /// Neither a stream nor anything else of its connection is wanted any more.
+    pub fn reject(&mut self, id: u32) {
+        self.reset(id, Reason::EnhanceYourCalm);
+        self.close(Reason::EnhanceYourCalm);
     }
 
     /// Has a stream been reset, or is it not there?

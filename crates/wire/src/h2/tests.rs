@@ -1093,6 +1093,16 @@ fn a_block_that_grows() {
     assert!(!peer.of(5).start.is_empty());
 }
 
+/// A client that a rule rejects.
+#[test]
+fn rejection() {
+    let mut peer = Peer::new();
+    peer.say(&[get(1), get(3)].concat());
+    peer.conn.reject(1);
+    assert_eq!(peer.heard(), ["RST 1 11", "GOAWAY 3 11"]);
+    assert!(peer.conn.is_over() && peer.conn.is_reset(1));
+}
+
 /// `tune.h2.fe.max-total-streams`
 #[test]
 fn streams_in_all() {
@@ -1100,7 +1110,8 @@ fn streams_in_all() {
     peer.say(&get(1));
     assert!(peer.heard().is_empty());
     peer.say(&[get(3), get(5)].concat());
-    assert_eq!(peer.heard(), ["GOAWAY 2147483647 0"]);
+    assert_eq!(peer.heard(), ["GOAWAY 9 0"]);
+    assert!(peer.conn.is_leaving());
     for id in [1, 3, 5] {
         peer.answer(id, 200, b"");
     }

