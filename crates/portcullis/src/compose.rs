@@ -4,9 +4,10 @@ use crate::limits::Limits;
 use crate::options::Options;
 use crate::{dump, keywords};
 use portcullis_backend::Descriptors;
-use portcullis_config::{Diagnostics, Model, Registry, Rows};
+use portcullis_config::{Diagnostics, LogFraming, Model, Registry, Rows};
 use portcullis_proxy::plan::{self, Plan};
 use portcullis_proxy::process::Process;
+use portcullis_sample::convert::debug;
 use portcullis_telemetry::gate::Process as Counts;
 use portcullis_telemetry::log::{Ring, RingConfig, Sinks};
 use std::sync::Arc;
@@ -63,6 +64,9 @@ pub fn after_load(options: &Options) {
     }
 }
 
+/// Bytes of the ring that the converter `debug` writes to.
+const DEBUG_RING: usize = 1 << 20;
+
 /// What workers share, for this model.
 pub fn process(model: &Model, limits: &Limits, options: &Options) -> Arc<Process> {
     let g = &model.global;
@@ -75,6 +79,13 @@ pub fn process(model: &Model, limits: &Limits, options: &Options) -> Arc<Process
         config.format = r.format;
         Arc::new(Ring::new(config))
     });
+    let own = debug::wants_default().then(|| {
+        let mut config = RingConfig::new(debug::DEFAULT, DEBUG_RING);
+        (config.maxlen, config.format) = (g.tune.bufsize, LogFraming::Timed);
+        config.description = Some("in-memory ring buffer".into());
+        Arc::new(Ring::new(config))
+    });
+    let rings = rings.chain(own);
     let tag = g.log_tag.clone().unwrap_or_else(|| "haproxy".into());
     let mut sinks = Sinks::new(rings.collect(), g.log_send_hostname.clone(), tag);
     if options.check {

@@ -65,6 +65,17 @@ pub fn aside(severity: Severity, text: &str) {
     }
 }
 
+/// A line for who reads this descriptor fast enough.
+pub fn line(to: &impl rustix::fd::AsFd, text: &[u8]) {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let mut fds = [PollFd::new(to, PollFlags::OUT)];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    if matches!(poll(&mut fds, Some(&now)), Ok(1)) {
+        // one write: lines of several threads stay whole
+        let _ = rustix::io::write(to, &[text, b"\n"].concat());
+    }
+}
+
 /// The messages about a configuration, from `least` on.
 pub fn diagnostics(diags: &Diagnostics, least: Severity) {
     if let Some(worst) = diags.list.iter().map(|d| d.severity).max() {

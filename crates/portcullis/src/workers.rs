@@ -231,6 +231,16 @@ fn begin(opened: Opened, visited: bool) -> Result<(Running, Option<Door>), Strin
         portcullis_sample::work::start()
             .map_err(|e| format!("[haproxy.main()] Cannot start the thread for hashes : {e}"))?;
     }
+    let sinks = process.clone();
+    portcullis_sample::convert::debug::install(Box::new(move |sink, line| match sink {
+        "stdout" => say::line(&std::io::stdout(), line),
+        "stderr" => say::line(&std::io::stderr(), line),
+        name => {
+            if let Some(ring) = sinks.sinks.rings().iter().find(|r| r.config().name == name) {
+                ring.note(sinks.clock.wall(), line);
+            }
+        }
+    }));
     let vitals = Arc::new(portcullis_stats::Vitals::new(process.clone(), model.clone(), warnings, 0));
     process.set_statistics(vitals.clone());
     let running = start::start(&plan, process, bound, Arc::new(place))

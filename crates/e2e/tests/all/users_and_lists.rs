@@ -377,3 +377,21 @@ fn proxies_ask_with_407() {
         w.logs(3);
     });
 }
+
+/// The converter `debug` tells a ring, by default one of its own.
+#[test]
+fn what_debug_tells() {
+    scenario("users_and_lists/what_debug_tells", |w| {
+        w.ok("o1");
+        let front = "http-request set-var(txn.a) req.hdr(x),debug(pre)\nhttp-request set-var(txn.a) int(12),debug,mul(2),debug(twice,mine)\nhttp-request set-var(txn.a) bin(00ff41),debug(bin)\nhttp-request set-var(txn.a) method,debug(m)\nhttp-request set-var(txn.a) bool(1),debug(b,mine)\nhttp-request set-header y %[req.hdr(x),debug(same),upper]";
+        start(w, &(sections(front, "") + "ring mine\n  format raw\n  size 4096\n"));
+        get(w, "/", "X: a\tb \u{e9} c\r\n");
+        for ring in ["buf0", "mine"] {
+            w.note(format!("$ show events {ring}"));
+            for line in ask(w, &format!("show events {ring}")).lines() {
+                // without the time
+                w.note(format!("| {}", line.find("[debug]").map_or(line, |at| &line[at..])));
+            }
+        }
+    });
+}

@@ -1,6 +1,7 @@
 //! Names in arguments of expressions, once everything has been read: userlists, proxies, servers.
 
 use portcullis_config::{Diagnostics, Model, Proxy, ProxyKind, Severity};
+use portcullis_sample::convert::debug;
 use portcullis_sample::names::{self, Kind, Seen};
 use portcullis_sample::users::Userlists;
 
@@ -11,6 +12,14 @@ pub fn check(model: &mut Model, diags: &mut Diagnostics) {
             "regex '{text}' needs backtracking; it is matched by PCRE2, and not at all where that takes too many steps."
         );
         diags.add(Severity::Notice, Some(place), message);
+    }
+    for (place, sink) in debug::take() {
+        let known = [debug::DEFAULT, "stdout", "stderr"].contains(&&*sink)
+            || model.rings.iter().any(|r| r.name == sink);
+        if !known {
+            let message = format!("debug converter: sink '{sink}' doesn't exist.");
+            diags.late(Severity::Alert, Some(place), message);
+        }
     }
     let lists = model.ext.entry::<Userlists>().list.clone();
     for seen in names::take() {

@@ -2,6 +2,7 @@
 
 mod bytes;
 mod crypto;
+pub mod debug;
 mod fix;
 mod forwarded;
 mod frame;
@@ -25,9 +26,10 @@ const fn of(converters: &'static [Convert]) -> SampleRows {
 }
 
 /// Rows.
-pub const ROWS: [SampleRows; 17] = [
+pub const ROWS: [SampleRows; 18] = [
     of(bytes::ROWS),
     of(crypto::ROWS),
+    of(debug::ROWS),
     of(fix::ROWS),
     of(forwarded::ROWS),
     of(frame::ROWS),

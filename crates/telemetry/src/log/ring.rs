@@ -1,10 +1,12 @@
 //! `ring` sections: the last events in memory (manual section 12.5), read by `show events`.
 
+use super::stamp::Stamp;
 use portcullis_config::LogFraming;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
+use std::time::Duration;
 
 /// A `ring` section.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,6 +101,25 @@ impl Ring {
             std::mem::take(&mut events.wakers)
         };
         wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Adds an event of the process itself, in the ring's format.
+    pub fn note(&self, wall: Duration, text: &[u8]) {
+        let mut event = Vec::with_capacity(text.len() + 40);
+        if !matches!(self.config.format, LogFraming::Raw | LogFraming::Unspecified | LogFraming::Iso) {
+            event.extend_from_slice(b"<0>");
+        }
+        if !matches!(
+            self.config.format,
+            LogFraming::Raw | LogFraming::Unspecified | LogFraming::Short | LogFraming::Priority
+        ) {
+            let mut stamp = Stamp::default();
+            stamp.at(wall);
+            stamp.push_iso(wall, &mut event);
+            event.push(b' ');
+        }
+        event.extend_from_slice(text);
+        self.push(&event);
     }
 
     /// Number of the oldest event that is there, and of the next one to come.
