@@ -101,6 +101,15 @@ impl Conn {
         }
     }
 
+    /// The socket leaves the reactor: for somebody else's. None: it is a stream.
+    #[must_use]
+    pub fn into_fd(self) -> Option<OwnedFd> {
+        match self.0 {
+            Over::Socket(s) => Some(s.into_fd()),
+            Over::Stream(_) => None,
+        }
+    }
+
     /// Reads what there is, up to the buffer's room. 0: the peer has finished. A full buffer is an error of the caller
     /// and reads nothing.
     ///

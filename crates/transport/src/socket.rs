@@ -33,6 +33,12 @@ impl Socket {
         Self { io: Watched::new(fd), tls: None }
     }
 
+    /// Leaves the reactor.
+    #[must_use]
+    pub fn into_fd(self) -> OwnedFd {
+        self.io.into_fd()
+    }
+
     /// Is it on the reactor, because it was waited for?
     #[must_use]
     pub fn is_registered(&self) -> bool {

@@ -145,7 +145,8 @@ async fn connected(stream: &Stream) -> io::Result<TcpStream> {
     let conn = connect::start(&target, &how.connect, Marks::default())?;
     poll_fn(|cx| conn.poll_writable(cx)).await;
     conn.connected()?;
-    TcpStream::from_std(std::net::TcpStream::from(conn.into_fd()))
+    let fd = conn.into_fd().ok_or(io::ErrorKind::Unsupported)?;
+    TcpStream::from_std(std::net::TcpStream::from(fd))
 }
 
 /// What is under way on a connection.
