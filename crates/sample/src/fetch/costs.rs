@@ -2,7 +2,7 @@
 
 use crate::account::{self, Costs, Whose};
 use crate::args::Args;
-use crate::place::CONSTANT;
+use crate::place::INTERNAL;
 use crate::row::{Fetch, SampleRows};
 use crate::value::{Sample, Type, Value};
 use std::time::Duration;
@@ -23,7 +23,7 @@ fn want(_: &mut Args) -> Result<(), String> {
 
 macro_rules! cost {
     ($name:literal, $help:literal, $of:expr) => {
-        Fetch::new($name, Type::Int, CONSTANT, $help, |_, _, _| {
+        Fetch::new($name, Type::Int, INTERNAL, $help, |_, _, _| {
             let of: fn(Costs) -> i64 = $of;
             Sample::There(Value::Int(of(account::now())))
         })
@@ -34,7 +34,7 @@ macro_rules! cost {
 
 macro_rules! usage {
     ($name:literal, $help:literal, $whose:ident) => {
-        Fetch::new($name, Type::Int, CONSTANT, $help, |_, _, _| {
+        Fetch::new($name, Type::Int, INTERNAL, $help, |_, _, _| {
             Sample::There(Value::Int(account::usage(Whose::$whose)))
         })
         .impure()
