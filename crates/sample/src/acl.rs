@@ -307,8 +307,9 @@ impl Reader<'_> {
         let flags = read_flags(words)?;
         let mut method = implied;
         if let Some(m) = flags.method {
+            // comparing texts is nobody's own method; that of `method` is
             if let Some(k) = self.vocabulary.acl(&keyword)
-                && k.method != m
+                && (keyword == "method" || (k.method != Method::Str && k.method != m))
             {
                 overwritten(&keyword, warnings);
             }
