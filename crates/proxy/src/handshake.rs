@@ -125,10 +125,11 @@ async fn rules(
         }
     }
     session.vars.take_from(&facts.vars.session);
-    if let Some(source) = facts.source {
+    let altered = facts.altered.take().map(|a| *a).unwrap_or_default();
+    if let Some(source) = altered.source {
         session.client = Peer::Inet(source);
     }
-    if let Some(destination) = facts.destination {
+    if let Some(destination) = altered.destination {
         session.told.get_or_insert_default().destination = Some(destination);
     }
     Ok(())

@@ -61,8 +61,8 @@ pub fn write(server: &ServerPlan, scope: &Scope<'_>, out: &mut Vec<u8>) {
         return;
     }
     let facts = scope.facts;
-    let src = facts.source.or(facts.client);
-    let dst = facts.destination.or(facts.frontend);
+    let src = facts.source();
+    let dst = facts.destination();
     let addresses = src.zip(dst).map(|(src, dst)| Addresses::Inet { src, dst });
     if !server.send_proxy_v2 {
         return encode_v1(addresses.as_ref(), out);

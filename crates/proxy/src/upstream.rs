@@ -358,8 +358,11 @@ pub async fn establish<'p>(
     let policy = portcullis_backend::RetryPolicy { retries, redispatch, ..back.retry };
     let mut done = facts.retries;
     'balance: loop {
-        let stay = wish.stay.take();
-        let mut slot = take_slot(task, back, state, facts, wish, stay).await?;
+        let stay = wish.stay.take().filter(|s| wish.forced || s.persistable());
+        let mut slot = match choose(task, back, state, wish, stay.as_ref()) {
+            Choice::Server(slot) => slot,
+            other => Box::pin(wait_for_slot(task, (back, state), facts, wish, stay, other)).await?,
+        };
         if let Some(failed) = wish.avoid.clone() {
             after_redispatch(task, back, facts, wish, &failed, slot.server()).await?;
         }
@@ -381,7 +384,14 @@ pub async fn establish<'p>(
         slot.begin_session();
         loop {
             let connecting = task.worker.clock.now();
-            let failure = match connect_once(task, back, server, &slot, facts, wish).await {
+            let way = Way::to(task, server, &slot, facts, wish);
+            let attempt = match idle_one(task, back, server, &slot, facts, wish, &way) {
+                Some(upstream) => Ok((upstream, true)),
+                None => Box::pin(connect_new(task, (back, server), &slot, facts, wish, way))
+                    .await
+                    .map(|upstream| (upstream, false)),
+            };
+            let failure = match attempt {
                 Ok((upstream, reused)) => {
                     let link = &mut facts.server_link;
                     (link.socket, link.error) =
@@ -499,27 +509,33 @@ fn count_choice(task: &Task, back: &ProxyPlan, choice: &Choice) {
     server.counters.of(task.worker.id.into()).lb_total.inc();
 }
 
-/// A slot on a server, after a queue if need be.
-async fn take_slot<'p>(
+/// Chooses a server: the one to stay on, or as the algorithm says.
+fn choose(
     task: &Task,
-    back: &'p ProxyPlan,
+    back: &ProxyPlan,
     state: &Arc<portcullis_backend::BackendState>,
+    wish: &Wish<'_>,
+    stay: Option<&Arc<portcullis_backend::ServerState>>,
+) -> Choice {
+    if let Some(server) = stay {
+        return state.persist(server);
+    }
+    let avoid = wish.avoid.as_deref();
+    let choice = state.balance(Ask { avoid, hash: wish.hash, now: task.worker.clock.now().0 });
+    count_choice(task, back, &choice);
+    choice
+}
+
+/// A slot on a server after a queue, where `choice` was none.
+async fn wait_for_slot<'p>(
+    task: &Task,
+    (back, state): (&'p ProxyPlan, &Arc<portcullis_backend::BackendState>),
     facts: &mut Facts<'p>,
     wish: &mut Wish<'_>,
     mut stay: Option<Arc<portcullis_backend::ServerState>>,
+    mut choice: Choice,
 ) -> Result<SlotGuard, Failure> {
     loop {
-        let stay = stay.take().filter(|s| wish.forced || s.persistable());
-        let choice = match &stay {
-            Some(server) => state.persist(server),
-            None => {
-                let avoid = wish.avoid.as_deref();
-                state.balance(Ask { avoid, hash: wish.hash, now: task.worker.clock.now().0 })
-            }
-        };
-        if stay.is_none() {
-            count_choice(task, back, &choice);
-        }
         let at = match choice {
             Choice::Server(slot) => return Ok(slot),
             Choice::Nobody => {
@@ -535,7 +551,8 @@ async fn take_slot<'p>(
             QueueAt::Backend(_) => None,
         };
         let Ok(ticket) = state.enqueue(at, priority) else {
-            if stay.is_some() && leaves(task, back, facts, wish, whose.as_ref()) {
+            if stay.take().is_some() && leaves(task, back, facts, wish, whose.as_ref()) {
+                choice = choose(task, back, state, wish, None);
                 continue;
             }
             if let Some(server) = whose.and_then(|s| back.server_of(&s)) {
@@ -559,7 +576,10 @@ async fn take_slot<'p>(
         }
         match granted {
             Ok(Grant::Slot(slot, _)) => return Ok(slot),
-            Ok(Grant::Moved(_)) => {}
+            Ok(Grant::Moved(_)) => {
+                stay = None;
+                choice = choose(task, back, state, wish, None);
+            }
             Err(i) => {
                 facts.timers.queue = elapsed(task, now);
                 return Err(interrupted(i, *b"sQ"));
@@ -623,38 +643,70 @@ async fn through(task: &Task, conn: &Conn, to: std::net::SocketAddr, wish: &Wish
     granted.map_err(|i| interrupted(i, *b"sC"))?.map_err(|_| refused)
 }
 
-/// One attempt: an idle connection, or a new one.
-async fn connect_once(
+/// What an attempt needs of a connection.
+struct Way {
+    /// The address that the client asked for.
+    asked: Option<std::net::SocketAddr>,
+    /// The server's name in TLS.
+    name: Option<String>,
+    /// See [`Upstream::key`].
+    key: u64,
+}
+
+impl Way {
+    fn to(
+        task: &Task,
+        server: &ServerPlan,
+        slot: &SlotGuard,
+        facts: &mut Facts<'_>,
+        wish: &Wish<'_>,
+    ) -> Self {
+        let asked = facts.destination();
+        facts.server = server.address_for(slot.server(), asked);
+        let name = server.tls.as_ref().and_then(|tls| tls.name(facts, wish.request, &task.worker));
+        facts.backend_tls = None;
+        Self { asked, key: crate::tls::pool_key(name.as_deref()), name }
+    }
+}
+
+/// An idle connection to the server, if one may be used.
+fn idle_one(
     task: &Task,
     back: &ProxyPlan,
     server: &ServerPlan,
     slot: &SlotGuard,
     facts: &mut Facts<'_>,
     wish: &mut Wish<'_>,
-) -> Result<(Upstream, bool), Failure> {
+    way: &Way,
+) -> Option<Upstream> {
+    let first = wish.reuse?;
+    let worker = &task.worker;
+    let mut idle = worker.idle.borrow_mut();
+    let own = wish.own.as_mut().and_then(|own| own.take(slot.server())).and_then(|h| idle.pool.remove(h));
+    let own = own.filter(|u| !u.is_dead());
+    let found = own.or_else(|| {
+        if server.shareable() { idle.pool.take(slot.server(), way.key, back.reuse, first) } else { None }
+    });
+    let mut up = found?;
+    idle.resumed(&up);
+    up.lease.resume(worker.id.into());
+    slot.server().counters.of(worker.id.into()).reuse.inc();
+    back.counters(worker.id).reuse.inc();
+    facts.backend_tls = up.conn.tls_info();
+    Some(up)
+}
+
+/// A new connection to the server: one attempt.
+async fn connect_new(
+    task: &Task,
+    (back, server): (&ProxyPlan, &ServerPlan),
+    slot: &SlotGuard,
+    facts: &mut Facts<'_>,
+    wish: &mut Wish<'_>,
+    Way { asked, name, key }: Way,
+) -> Result<Upstream, Failure> {
     let worker = &task.worker;
     let counters = slot.server().counters.of(worker.id.into());
-    let asked = facts.destination.or(facts.frontend);
-    facts.server = server.address_for(slot.server(), asked);
-    let name = server.tls.as_ref().and_then(|tls| tls.name(facts, wish.request, worker));
-    let key = crate::tls::pool_key(name.as_deref());
-    facts.backend_tls = None;
-    if let Some(first) = wish.reuse {
-        let mut idle = worker.idle.borrow_mut();
-        let own = wish.own.as_mut().and_then(|own| own.take(slot.server())).and_then(|h| idle.pool.remove(h));
-        let own = own.filter(|u| !u.is_dead());
-        let found = own.or_else(|| {
-            if server.shareable() { idle.pool.take(slot.server(), key, back.reuse, first) } else { None }
-        });
-        if let Some(mut up) = found {
-            idle.resumed(&up);
-            up.lease.resume(worker.id.into());
-            counters.reuse.inc();
-            back.counters(worker.id).reuse.inc();
-            facts.backend_tls = up.conn.tls_info();
-            return Ok((up, true));
-        }
-    }
     let refused = Failure { termination: *b"SC", status: 503 };
     let strict = match server.strict_maxconn {
         true => Some(Box::pin(room::strict(task, wish, back, slot)).await?),
@@ -703,5 +755,5 @@ async fn connect_once(
     let (watch, waker) = worker.idle.borrow_mut().watch();
     let lease = strict.unwrap_or_else(|| Lease::new(slot.server().clone(), worker.id.into()));
     let _descriptor = Counted::new(&worker.process.descriptors);
-    Ok((Upstream { conn, glitches: 0, key, own: false, lease, watch, waker, _descriptor }, false))
+    Ok(Upstream { conn, glitches: 0, key, own: false, lease, watch, waker, _descriptor })
 }

@@ -21,7 +21,7 @@ pub fn source(
     request: Option<&Head>,
     to: Option<SocketAddr>,
 ) -> Result<Option<SocketAddr>, NoHeader> {
-    let client = facts.source.or(facts.client);
+    let client = facts.source();
     let found = match wanted {
         UseSrc::None => return Ok(None),
         UseSrc::Client => client,

@@ -124,7 +124,7 @@ impl ServerLink {
 /// Values that a frontend captures for the log, one place for each of its `capture` and `declare capture` lines. They
 /// can be written while expressions are evaluated (converters `capture-req` and `capture-res`).
 #[derive(Clone, Debug, Default)]
-pub struct Captured(RefCell<Vec<Slot>>);
+pub struct Captured(RefCell<Option<Box<Vec<Slot>>>>);
 
 /// Bytes that are kept at most, and what is kept.
 type Slot = (usize, Option<Box<[u8]>>);
@@ -132,30 +132,29 @@ type Slot = (usize, Option<Box<[u8]>>);
 impl Captured {
     /// Room for values of at most these lengths.
     pub fn begin(&self, lengths: impl Iterator<Item = usize>) {
-        let mut slots = self.0.borrow_mut();
-        slots.clear();
-        slots.extend(lengths.map(|len| (len, None)));
+        let slots: Vec<Slot> = lengths.map(|len| (len, None)).collect();
+        *self.0.borrow_mut() = (!slots.is_empty()).then(|| slots.into());
     }
     /// Nothing is captured here?
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.borrow().is_empty()
+        self.0.borrow().is_none()
     }
     /// Keeps a value, or as much of it as there is room for. False: there is no such place.
     pub fn set(&self, slot: usize, value: &[u8]) -> bool {
         let mut slots = self.0.borrow_mut();
-        let Some((len, kept)) = slots.get_mut(slot) else { return false };
+        let Some((len, kept)) = slots.as_mut().and_then(|s| s.get_mut(slot)) else { return false };
         *kept = Some(value.get(..*len).unwrap_or(value).into());
         true
     }
     /// The value in a place.
     #[must_use]
     pub fn get(&self, slot: usize) -> Option<Box<[u8]>> {
-        self.0.borrow().get(slot)?.1.clone()
+        self.0.borrow().as_ref()?.get(slot)?.1.clone()
     }
     /// Each place in turn.
     pub fn each(&self, mut f: impl FnMut(usize, Option<&[u8]>)) {
-        for (i, (_, value)) in self.0.borrow().iter().enumerate() {
+        for (i, (_, value)) in self.0.borrow().iter().flat_map(|s| s.iter()).enumerate() {
             f(i, value.as_deref());
         }
     }
@@ -193,6 +192,15 @@ pub enum Timeout {
     Tunnel,
 }
 
+/// The ends of the client's connection as rules have changed them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Altered {
+    /// `set-src`, `set-src-port`
+    pub source: Option<SocketAddr>,
+    /// `set-dst`, `set-dst-port`
+    pub destination: Option<SocketAddr>,
+}
+
 /// What is known of a session and its stream. Names are borrowed from the plan.
 #[derive(Clone, Debug)]
 pub struct Facts<'a> {
@@ -200,10 +208,8 @@ pub struct Facts<'a> {
     pub client: Option<SocketAddr>,
     /// The address that the client connected to; `None`: a Unix socket, or not asked for yet.
     pub frontend: Option<SocketAddr>,
-    /// `set-src` and the like: the source as rules see it.
-    pub source: Option<SocketAddr>,
-    /// `set-dst` and the like.
-    pub destination: Option<SocketAddr>,
+    /// The two ends of the client's connection as rules have changed them.
+    pub altered: Option<Box<Altered>>,
     /// The server's address.
     pub server: Option<SocketAddr>,
     /// Our address towards the server.
@@ -306,11 +312,19 @@ pub struct Facts<'a> {
     pub timeouts: Option<Box<[Option<Duration>; 6]>>,
     /// Bytes of an answer of our own, which no server sent.
     pub bytes_answered: u64,
-    /// Method, target and version as received; empty: there was no valid request.
-    pub request_line: [&'a [u8]; 3],
 }
 
 impl Facts<'_> {
+    /// The client's address as rules see it.
+    #[must_use]
+    pub fn source(&self) -> Option<SocketAddr> {
+        self.altered.as_ref().and_then(|a| a.source).or(self.client)
+    }
+    /// The address that the client asked for as rules see it.
+    #[must_use]
+    pub fn destination(&self) -> Option<SocketAddr> {
+        self.altered.as_ref().and_then(|a| a.destination).or(self.frontend)
+    }
     /// What `set-timeout` said.
     #[must_use]
     pub fn timeout(&self, which: Timeout) -> Option<Duration> {
@@ -328,8 +342,7 @@ impl Facts<'_> {
         Self {
             client: None,
             frontend: None,
-            source: None,
-            destination: None,
+            altered: None,
             server: None,
             server_source: None,
             frontend_name: "",
@@ -394,7 +407,6 @@ impl Facts<'_> {
             side: ServerSide::default(),
             timeouts: None,
             bytes_answered: 0,
-            request_line: [b"", b"", b""],
         }
     }
 }

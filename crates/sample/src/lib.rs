@@ -36,7 +36,7 @@ pub use acl::{Acl, Acls, Conflict, Reader, Test, Verdict, Warning, Watch};
 pub use condition::{Condition, Program};
 pub use convert::{sha1, to_base64};
 pub use expr::{Expr, ExprError};
-pub use facts::{Captured, Facts, ServerSide, Socket, Timeout, Timers};
+pub use facts::{Altered, Captured, Facts, ServerSide, Socket, Timeout, Timers};
 pub use fetch::auth::basic as basic_authorization;
 pub use format::Format;
 pub use place::Places;

@@ -111,7 +111,7 @@ pub struct Scope<'a> {
     pub request: Message<'a>,
     /// Head of the response.
     pub response: Message<'a>,
-    /// The request line as received, while rules run.
+    /// The request line as received, where there is a request.
     pub line: Option<&'a RequestLine>,
     /// Layer 6: for TCP everything received from the client and not yet forwarded, for HTTP the body so far.
     pub request_bytes: Option<Payload<'a>>,
@@ -124,6 +124,12 @@ pub struct Scope<'a> {
 }
 
 impl<'a> Scope<'a> {
+    /// Method, target and version of the request as received; empty: there was no valid request.
+    #[must_use]
+    pub fn request_line(&self) -> [&'a [u8]; 3] {
+        self.line.map_or([b"", b"", b""], RequestLine::parts)
+    }
+
     /// The stream's unique id, made when it is first asked for.
     #[must_use]
     pub fn unique_id(&self) -> Option<&'a [u8]> {

@@ -243,9 +243,35 @@ impl SessionVars {
 pub struct Vars {
     /// `sess.`
     pub session: SessionVars,
-    txn: RefCell<Store>,
-    req: RefCell<Store>,
-    res: RefCell<Store>,
+    own: RefCell<Option<Box<Own>>>,
+}
+
+/// The variables of a stream itself.
+#[derive(Clone, Debug, Default)]
+struct Own {
+    txn: Store,
+    req: Store,
+    res: Store,
+}
+
+impl Own {
+    /// Those of a scope, if it is there now.
+    fn of(&self, scope: VarScope, direction: Direction) -> Option<&Store> {
+        match scope {
+            VarScope::Txn | VarScope::Check => Some(&self.txn),
+            VarScope::Req if direction == Direction::Request => Some(&self.req),
+            VarScope::Res if direction == Direction::Response => Some(&self.res),
+            _ => None,
+        }
+    }
+    fn of_mut(&mut self, scope: VarScope, direction: Direction) -> Option<&mut Store> {
+        match scope {
+            VarScope::Txn | VarScope::Check => Some(&mut self.txn),
+            VarScope::Req if direction == Direction::Request => Some(&mut self.req),
+            VarScope::Res if direction == Direction::Response => Some(&mut self.res),
+            _ => None,
+        }
+    }
 }
 
 impl Vars {
@@ -258,12 +284,12 @@ impl Vars {
     /// Of a health check: the only one that has variables of scope `check`, in the place of `txn`.
     #[must_use]
     pub fn of_check() -> Self {
-        let this = Self::default();
-        this.txn.borrow_mut().set(OF_CHECK, Value::Bool(true));
-        this
+        let mut own = Own::default();
+        own.txn.set(OF_CHECK, Value::Bool(true));
+        Self { own: RefCell::new(Some(own.into())), ..Self::default() }
     }
     fn is_check(&self) -> bool {
-        self.txn.borrow().get(OF_CHECK).is_some()
+        self.own.borrow().as_ref().is_some_and(|o| o.txn.get(OF_CHECK).is_some())
     }
 
     /// The value of a variable; `direction` is what is processed now.
@@ -283,10 +309,7 @@ impl Vars {
             VarScope::Proc => PROCESS.read().ok()?.get(&name.id)?.as_ref().map(f),
             VarScope::Sess => self.session.with(|s| s.get(name.id).map(f)).flatten(),
             VarScope::Check if !self.is_check() => None,
-            VarScope::Txn | VarScope::Check => self.txn.borrow().get(name.id).map(f),
-            VarScope::Req if direction == Direction::Request => self.req.borrow().get(name.id).map(f),
-            VarScope::Res if direction == Direction::Response => self.res.borrow().get(name.id).map(f),
-            VarScope::Req | VarScope::Res | VarScope::Parent => None,
+            _ => self.own.borrow().as_ref()?.of(name.scope, direction)?.get(name.id).map(f),
         }
     }
 
@@ -310,10 +333,12 @@ impl Vars {
             VarScope::Sess => {
                 self.session.with(all);
             }
-            VarScope::Txn => all(&self.txn.borrow()),
-            VarScope::Req if direction == Direction::Request => all(&self.req.borrow()),
-            VarScope::Res if direction == Direction::Response => all(&self.res.borrow()),
-            VarScope::Req | VarScope::Res | VarScope::Check | VarScope::Parent => {}
+            VarScope::Check => {}
+            _ => {
+                if let Some(store) = self.own.borrow().as_ref().and_then(|o| o.of(scope, direction)) {
+                    all(store);
+                }
+            }
         }
     }
 
@@ -336,18 +361,22 @@ impl Vars {
                 }
             }
             VarScope::Check if !self.is_check() => false,
-            VarScope::Txn | VarScope::Check => self.put(&self.txn, name.id, value, 2),
-            VarScope::Req if direction == Direction::Request => self.put(&self.req, name.id, value, 3),
-            VarScope::Res if direction == Direction::Response => self.put(&self.res, name.id, value, 3),
-            VarScope::Req | VarScope::Res | VarScope::Parent => false,
+            VarScope::Txn | VarScope::Check => self.put(name, direction, value, 2),
+            VarScope::Req | VarScope::Res | VarScope::Parent => self.put(name, direction, value, 3),
         }
     }
 
-    fn put(&self, store: &RefCell<Store>, id: u32, value: Value<'static>, depth: u8) -> bool {
-        let grown = store.borrow().growth(id, &value);
+    fn put(&self, name: VarName, direction: Direction, value: Value<'static>, depth: u8) -> bool {
+        let grown = {
+            let mut own = self.own.borrow_mut();
+            let Some(store) = own.get_or_insert_default().of(name.scope, direction) else { return false };
+            store.growth(name.id, &value)
+        };
         let allowed = self.allowed(grown, depth);
-        if allowed {
-            store.borrow_mut().set(id, value);
+        if allowed
+            && let Some(store) = self.own.borrow_mut().as_mut().and_then(|o| o.of_mut(name.scope, direction))
+        {
+            store.set(name.id, value);
         }
         allowed
     }
@@ -358,8 +387,9 @@ impl Vars {
             return true;
         }
         let grown = grown.unsigned_abs();
-        let reqres = self.req.borrow().used + self.res.borrow().used;
-        let txn = reqres + self.txn.borrow().used;
+        let own = self.own.borrow();
+        let (reqres, txn) = own.as_ref().map_or((0, 0), |o| (o.req.used + o.res.used, o.txn.used));
+        let txn = reqres + txn;
         let sess = txn + self.session.with(|s| s.used).unwrap_or(0);
         !(depth >= 3 && over(&LIMITS.reqres, reqres + grown)
             || depth >= 2 && over(&LIMITS.txn, txn + grown)
@@ -374,10 +404,11 @@ impl Vars {
             VarScope::Proc => unset_process(name),
             VarScope::Sess => self.session.0.borrow().as_ref().is_some_and(|s| s.borrow_mut().unset(name.id)),
             VarScope::Check if !self.is_check() => false,
-            VarScope::Txn | VarScope::Check => self.txn.borrow_mut().unset(name.id),
-            VarScope::Req if direction == Direction::Request => self.req.borrow_mut().unset(name.id),
-            VarScope::Res if direction == Direction::Response => self.res.borrow_mut().unset(name.id),
-            VarScope::Req | VarScope::Res | VarScope::Parent => false,
+            _ => {
+                let mut own = self.own.borrow_mut();
+                let store = own.as_mut().and_then(|o| o.of_mut(name.scope, direction));
+                store.is_some_and(|s| s.unset(name.id))
+            }
         }
     }
 }

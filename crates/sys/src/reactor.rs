@@ -119,11 +119,13 @@ impl Watched {
     pub fn poll_write<T>(
         &self,
         cx: &mut Context<'_>,
-        call: impl FnMut(BorrowedFd<'_>) -> rustix::io::Result<Done<T>>,
+        mut call: impl FnMut(BorrowedFd<'_>) -> rustix::io::Result<Done<T>>,
     ) -> Poll<io::Result<T>> {
         let mut tried = false;
+        let full = Cell::new(false);
+        let call = |fd: BorrowedFd<'_>| call(fd).inspect_err(|e| full.set(*e == Errno::AGAIN));
         let ready = |registration| match Registration::poll_write_ready(registration, cx) {
-            Poll::Pending if self.untold.replace(false) => {
+            Poll::Pending if self.untold.replace(false) && !full.get() => {
                 tried = true;
                 None
             }

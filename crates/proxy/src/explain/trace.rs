@@ -219,8 +219,8 @@ impl Snapshot {
         let mut address = |name: &str, value: Option<SocketAddr>| {
             lines.extend(value.map(|a| format!("{name} = {a}")));
         };
-        address("src", f.source);
-        address("dst", f.destination);
+        address("src", f.altered.as_ref().and_then(|a| a.source));
+        address("dst", f.altered.as_ref().and_then(|a| a.destination));
         let e = &cx.effects;
         lines.extend(
             e.log_level.map(|l| format!("log level = {}", l.map_or("silent".into(), |n| n.to_string()))),

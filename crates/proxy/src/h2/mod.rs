@@ -357,7 +357,7 @@ impl Driver<'_> {
         facts.status = 0;
         let level = if what >= self.plan.global.h2.log_errors { None } else { Some(None) };
         let nothing = Scratch::default();
-        let heads = Heads::of(&nothing.request, &nothing.response, level);
+        let heads = Heads::of(&nothing, level);
         outcome::finish(&mut facts, session, front, None, None, Some(&heads));
     }
 

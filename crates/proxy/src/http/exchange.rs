@@ -12,7 +12,7 @@ use crate::plan::{Plan, ProxyPlan};
 use crate::reply::Answer;
 use crate::rules::{Effects, RuleSets, monitor_answer};
 use crate::session::Session;
-use crate::upstream::{Established, Wish, establish};
+use crate::upstream::{Established, Failure, Wish, establish};
 use portcullis_backend::{Next, RetryPolicy, retry};
 use portcullis_config::{ConnectionMode, Mode, Opts, RetryOn};
 use portcullis_message::{Head, HeaderId, Method};
@@ -181,7 +181,7 @@ pub async fn exchange(session: &mut Session, rest: Option<Buffer>) -> After {
     session.vars.take_from(&x.facts.vars.session);
     crate::explain::over(&x.facts);
     let rest = (x.keep && !x.body_done && !x.upgraded).then(|| x.rest.take().unwrap_or_else(|| x.body()));
-    match (finish(x, session), rest) {
+    match (finish(&mut x, session), rest) {
         (After::Keep(input), Some(body)) => {
             Box::pin(drain::drain(session, body, input.unwrap_or_default())).await
         }
@@ -412,22 +412,7 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
             persistent = wish.persistent;
             found
         };
-        if x.visit.is_some() {
-            match &found {
-                Ok(found) => x.arrived_at(Some(found.slot.server())),
-                Err(_) if !persistent => x.arrived_at(None),
-                Err(_) => {}
-            }
-        }
-        let Established { upstream, slot, server, reused } = match found {
-            Ok(found) => found,
-            Err(f) if f.termination == *b"LC" => return Err(x.redirected(back)),
-            Err(_) if crate::explain::on() => {
-                let chosen = crate::explain::server(&x.scratch.request, &back.name);
-                return Err(Stop::applet(chosen));
-            }
-            Err(f) => return Err(Stop::new(&f.termination, f.status)),
-        };
+        let Established { upstream, slot, server, reused } = arrived(x, back, found, persistent)?;
         x.facts.srvconn = slot.server().sessions.get();
         x.server = Some(slot.server().clone());
         outcome::reached(slot.server(), &worker, true);
@@ -494,6 +479,30 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
     }
 }
 
+/// There is a server, or the reason why there is none. A plain function, so that what it takes is not kept in the future.
+fn arrived<'p>(
+    x: &mut Exchange<'p>,
+    back: &ProxyPlan,
+    found: Result<Established<'p>, Failure>,
+    persistent: bool,
+) -> Result<Established<'p>, Stop> {
+    if x.visit.is_some() {
+        match &found {
+            Ok(found) => x.arrived_at(Some(found.slot.server())),
+            Err(_) if !persistent => x.arrived_at(None),
+            Err(_) => {}
+        }
+    }
+    match found {
+        Ok(found) => Ok(found),
+        Err(f) if f.termination == *b"LC" => Err(x.redirected(back)),
+        Err(_) if crate::explain::on() => {
+            Err(Stop::applet(crate::explain::server(&x.scratch.request, &back.name)))
+        }
+        Err(f) => Err(Stop::new(&f.termination, f.status)),
+    }
+}
+
 /// Tells the client why there is no response of a server, or lets an applet answer in its place.
 async fn refuse(x: &mut Exchange<'_>, session: &mut Session, mut stop: Stop) {
     if x.upgraded {
@@ -532,7 +541,7 @@ async fn refuse(x: &mut Exchange<'_>, session: &mut Session, mut stop: Stop) {
 }
 
 /// The end: timers, counters, log; what can be used again goes back.
-fn finish(mut x: Exchange<'_>, session: &mut Session) -> After {
+fn finish(x: &mut Exchange<'_>, session: &mut Session) -> After {
     let worker = session.worker().clone();
     let keep = x.keep || x.upgraded;
     let streamed = session.conn.stream().is_some();
@@ -550,13 +559,11 @@ fn finish(mut x: Exchange<'_>, session: &mut Session) -> After {
             t.data = t.active
                 - [t.request, t.queue, t.connect, t.response].iter().map(|n| (*n).max(0)).sum::<i32>();
         }
-        let mut told = x.facts;
-        told.request_line = x.scratch.request_line();
-        told.stream = x.valid;
-        let heads = outcome::Heads::of(&x.scratch.request, &x.scratch.response, x.effects.log_level);
-        outcome::finish(&mut told, session, x.front, x.back, x.server.as_deref(), Some(&heads));
+        x.facts.stream = x.valid;
+        let heads = outcome::Heads::of(&x.scratch, x.effects.log_level);
+        outcome::finish(&mut x.facts, session, x.front, x.back, x.server.as_deref(), Some(&heads));
     }
-    let mut scratch = x.scratch;
+    let mut scratch = std::mem::take(&mut x.scratch);
     // what the next one logs before it has a head is not this one's
     scratch.request.clear();
     scratch.response.clear();
@@ -567,12 +574,13 @@ fn finish(mut x: Exchange<'_>, session: &mut Session) -> After {
         spares.push(scratch);
     }
     drop(spares);
+    let input = std::mem::take(&mut x.input);
     if streamed {
-        worker.buffers.give(x.input);
+        worker.buffers.give(input);
         return After::Close;
     }
     if x.upgraded {
-        return After::Http2(x.input);
+        return After::Http2(input);
     }
     if !keep {
         if x.front.has(Opts::NOLINGER) {
@@ -584,14 +592,14 @@ fn finish(mut x: Exchange<'_>, session: &mut Session) -> After {
                 session.conn.discard_input(surely);
             }
         }
-        worker.buffers.give(x.input);
+        worker.buffers.give(input);
         return After::Close;
     }
-    if x.input.is_empty() {
-        worker.buffers.give(x.input);
+    if input.is_empty() {
+        worker.buffers.give(input);
         return After::Keep(None);
     }
-    After::Keep(Some(x.input))
+    After::Keep(Some(input))
 }
 
 impl Exchange<'_> {
@@ -599,11 +607,8 @@ impl Exchange<'_> {
     #[inline]
     pub fn step(&self, session: &Session, step: Steps) {
         if self.front.formats.steps.is_some_and(|s| s.contains(step)) {
-            let heads =
-                outcome::Heads::of(&self.scratch.request, &self.scratch.response, self.effects.log_level);
-            let mut told = self.facts.clone();
-            told.request_line = self.scratch.request_line();
-            outcome::step(told, session, self.front, Some(&heads), step);
+            let heads = outcome::Heads::of(&self.scratch, self.effects.log_level);
+            outcome::step(self.facts.clone(), session, self.front, Some(&heads), step);
         }
     }
     /// `retries`, or what `set-retries` said.

@@ -35,14 +35,6 @@ pub struct Scratch {
     pub out: Vec<u8>,
 }
 
-impl Scratch {
-    /// The request line's parts as received; empty while there is none.
-    #[must_use]
-    pub fn request_line(&self) -> [&[u8]; 3] {
-        self.line.parts()
-    }
-}
-
 /// What follows an exchange.
 pub enum After {
     /// The connection stays; bytes of the next request may be here already.

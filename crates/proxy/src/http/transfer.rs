@@ -440,8 +440,7 @@ fn log_now(x: &mut Exchange<'_>, session: &Session, arrived: u64) {
     told.bytes_down += arrived;
     let now = session.worker().clock.now();
     told.timers.active = ms(now.since(x.began));
-    told.request_line = x.scratch.request_line();
-    let heads = outcome::Heads::of(&x.scratch.request, &x.scratch.response, x.effects.log_level);
+    let heads = outcome::Heads::of(&x.scratch, x.effects.log_level);
     outcome::log_as_soon_as_possible(&mut told, session, x.front, Some(&heads));
     x.facts.as_soon_as_possible = true;
 }

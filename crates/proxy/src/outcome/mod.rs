@@ -9,19 +9,19 @@ pub use formats::{Formats, ROWS};
 pub use profiles::{Profiled, ROWS as STEP_ROWS, Steps, check};
 
 use crate::check::report;
+use crate::http::Scratch;
 use crate::plan::ProxyPlan;
 use crate::session::Session;
 use crate::worker::Worker;
 use portcullis_backend::{BackendState, ServerState};
 use portcullis_config::Opts;
-use portcullis_message::Head;
 use portcullis_sample::Format;
 use portcullis_sample::facts::Timers;
 use portcullis_sample::fetch::link;
 use portcullis_sample::format::Needs;
 use portcullis_sample::format::{connect_line, error_line};
 use portcullis_sample::vars::Vars;
-use portcullis_sample::{Direction, Facts, Message, Scope, Socket};
+use portcullis_sample::{Direction, Facts, Message, RequestLine, Scope, Socket};
 use portcullis_telemetry::gauge::Held;
 use portcullis_telemetry::log::{Level, Loggers, Structured};
 use std::sync::Arc;
@@ -33,6 +33,8 @@ pub struct Heads<'a> {
     pub request: Message<'a>,
     /// The response's.
     pub response: Message<'a>,
+    /// The request line as received.
+    pub line: Option<&'a RequestLine>,
     /// `set-log-level`: inside, `None` is silent.
     pub level: Option<Option<u8>>,
 }
@@ -40,13 +42,18 @@ pub struct Heads<'a> {
 impl<'a> Heads<'a> {
     /// Of HTTP.
     #[must_use]
-    pub fn of(request: &'a Head, response: &'a Head, level: Option<Option<u8>>) -> Self {
-        Self { request: Message::Here(request), response: Message::Here(response), level }
+    pub fn of(scratch: &'a Scratch, level: Option<Option<u8>>) -> Self {
+        Self {
+            request: Message::Here(&scratch.request),
+            response: Message::Here(&scratch.response),
+            line: Some(&scratch.line),
+            level,
+        }
     }
     /// Of TCP.
     #[must_use]
     pub fn none(level: Option<Option<u8>>) -> Self {
-        Self { request: Message::None, response: Message::None, level }
+        Self { request: Message::None, response: Message::None, line: None, level }
     }
 }
 
@@ -134,7 +141,7 @@ pub fn finish(
     if front.loggers.is_empty() || !wanted(facts, front) {
         return;
     }
-    let bad = never_a_request(facts);
+    let bad = never_a_request(facts, heads);
     if !bad && front.formats.steps.is_some_and(|s| !s.contains(Steps::CLOSE)) {
         return;
     }
@@ -186,8 +193,8 @@ fn log(facts: &mut Facts<'_>, session: &Session, front: &ProxyPlan, heads: Optio
 }
 
 /// Was there not even a request?
-fn never_a_request(facts: &Facts<'_>) -> bool {
-    facts.http && facts.request_line[0].is_empty()
+fn never_a_request(facts: &Facts<'_>, heads: Option<&Heads<'_>>) -> bool {
+    facts.http && heads.and_then(|h| h.line).is_none_or(|line| line.parts()[0].is_empty())
 }
 
 fn log_at(
@@ -216,11 +223,12 @@ fn log_at(
         direction: Direction::Response,
         request: heads.map_or(Message::None, |h| h.request),
         response: heads.map_or(Message::None, |h| h.response),
+        line: heads.and_then(|h| h.line),
         ..Scope::new(facts, &worker.random)
     };
     let formats = &front.formats;
     // 3.5 has that format for what was not even a request, not for every error
-    let bad = never_a_request(facts);
+    let bad = never_a_request(facts, heads);
     let format = formats.error.as_ref().filter(|_| bad).or(formats.log.as_ref());
     let step = if bad { Steps::ERROR } else { step };
     if crate::explain::on() {

@@ -65,7 +65,7 @@ impl Key {
         let of = |key: &[u8]| hash::of_bytes(self.how, key);
         match &self.from {
             From::Source => {
-                let source = scope.facts.source.or(scope.facts.client)?;
+                let source = scope.facts.source()?;
                 Some(hash::of_address(self.how, source.ip()))
             }
             From::Uri(part) => head.map(|h| of(part_of(h.target(), *part))),

@@ -59,8 +59,8 @@ impl Forwarded {
             out.push(b'"');
         }
         let facts = scope.facts;
-        let destination = facts.destination.or(facts.frontend);
-        let source = facts.source.or(facts.client);
+        let destination = facts.destination();
+        let source = facts.source();
         for (name, node, address) in [("by=", &self.by, destination), ("for=", &self.r#for, source)] {
             let Some(from) = &node.name else { continue };
             separate(&mut out);

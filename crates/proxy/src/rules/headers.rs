@@ -65,7 +65,7 @@ pub fn forwardfor(
     frontend: Option<&AddAddress>,
     backend: Option<&AddAddress>,
 ) {
-    add_address(head, facts.source.or(facts.client).map(|a| a.ip()), frontend, backend);
+    add_address(head, facts.source().map(|a| a.ip()), frontend, backend);
 }
 
 /// `option originalto` of frontend and backend.
@@ -75,7 +75,7 @@ pub fn originalto(
     frontend: Option<&AddAddress>,
     backend: Option<&AddAddress>,
 ) {
-    add_address(head, facts.destination.or(facts.frontend).map(|a| a.ip()), frontend, backend);
+    add_address(head, facts.destination().map(|a| a.ip()), frontend, backend);
 }
 
 /// `http-send-name-header`: call it again when the server changes.
@@ -148,7 +148,7 @@ mod tests {
             });
             assert_eq!(got.unwrap_or_default(), expected, "{front:?} {back:?}");
         }
-        facts.source = Some("[2001:db8::1]:5".parse().unwrap());
+        facts.altered.get_or_insert_default().source = Some("[2001:db8::1]:5".parse().unwrap());
         let mut head = Head::default();
         forwardfor(&mut head, &facts, plain("x-f").as_ref(), None);
         assert_eq!(head.field(0).unwrap().value, b"2001:db8::1");

@@ -250,15 +250,15 @@ fn wait_for_body(time: Duration, at_least: u64, cursor: &mut Cursor, cx: &RuleCx
 /// The address of a side as rules see it now.
 fn address(side: Side, cx: &RuleCx<'_, '_>) -> Option<SocketAddr> {
     match side {
-        Side::Source => cx.facts.source.or(cx.facts.client),
-        Side::Destination => cx.facts.destination.or(cx.facts.frontend),
+        Side::Source => cx.facts.source(),
+        Side::Destination => cx.facts.destination(),
     }
 }
 
 fn store(side: Side, address: SocketAddr, cx: &mut RuleCx<'_, '_>) {
     match side {
-        Side::Source => cx.facts.source = Some(address),
-        Side::Destination => cx.facts.destination = Some(address),
+        Side::Source => cx.facts.altered.get_or_insert_default().source = Some(address),
+        Side::Destination => cx.facts.altered.get_or_insert_default().destination = Some(address),
     }
 }
 

@@ -68,8 +68,9 @@ pub struct Stream {
     pub request: u32,
 }
 
-/// What is known of a connection or stream from outside.
+/// What is known of a connection or stream from outside: one line of the cache, because each request writes it.
 #[derive(Debug, Default)]
+#[repr(align(64))]
 struct Slot {
     generation: u32,
     used: bool,
@@ -77,13 +78,18 @@ struct Slot {
     service: bool,
     idle: bool,
     abort: Option<Abort>,
-    info: Info,
+    accepted: Millis,
+    stream: Option<Stream>,
 }
+
+const _: () = assert!(size_of::<Slot>() == 64);
 
 /// The slab.
 #[derive(Debug, Default)]
 pub struct Slots {
     all: RefCell<Vec<Slot>>,
+    /// The clients, by the same indexes: for listings only.
+    clients: RefCell<Vec<Option<Peer>>>,
     free: RefCell<Vec<u32>>,
 }
 
@@ -100,25 +106,20 @@ impl Slots {
         let mut all = self.all.borrow_mut();
         let index = self.free.borrow_mut().pop().unwrap_or_else(|| {
             all.push(Slot::default());
+            self.clients.borrow_mut().push(None);
             (all.len() - 1) as u32
         });
         let slot = &mut all[index as usize];
-        slot.generation = slot.generation.wrapping_add(1);
-        *slot = Slot {
-            generation: slot.generation,
-            used: true,
-            service,
-            idle: true,
-            abort: None,
-            info: Info::default(),
-        };
-        SlotId { index, generation: slot.generation }
+        let generation = slot.generation.wrapping_add(1);
+        *slot = Slot { generation, used: true, service, idle: true, ..Slot::default() };
+        SlotId { index, generation }
     }
     /// Gives a slot back.
     pub fn remove(&self, id: SlotId) {
         let mut all = self.all.borrow_mut();
         let slot = &mut all[id.index as usize];
-        (slot.used, slot.info) = (false, Info::default());
+        (slot.used, slot.stream) = (false, None);
+        self.clients.borrow_mut()[id.index as usize] = None;
         self.free.borrow_mut().push(id.index);
     }
     /// Is it between two requests? Soft stop ends such connections.
@@ -127,15 +128,17 @@ impl Slots {
     }
     /// Whose connection it is.
     pub fn connected(&self, id: SlotId, client: Peer, accepted: Millis) {
-        self.all.borrow_mut()[id.index as usize].info = Info { client: Some(client), accepted, stream: None };
+        let slot = &mut self.all.borrow_mut()[id.index as usize];
+        (slot.accepted, slot.stream) = (accepted, None);
+        self.clients.borrow_mut()[id.index as usize] = Some(client);
     }
     /// A stream begins on it, or ends.
     pub fn set_stream(&self, id: SlotId, stream: Option<Stream>) {
-        self.all.borrow_mut()[id.index as usize].info.stream = stream;
+        self.all.borrow_mut()[id.index as usize].stream = stream;
     }
     /// The stream on it goes to this backend, and to this server of it.
     pub fn set_server(&self, id: SlotId, backend: usize, server: Option<usize>) {
-        if let Some(s) = &mut self.all.borrow_mut()[id.index as usize].info.stream {
+        if let Some(s) = &mut self.all.borrow_mut()[id.index as usize].stream {
             (s.backend, s.server) = (Some(backend as u32), server.map(|n| n as u32));
         }
     }
@@ -159,8 +162,12 @@ impl Slots {
     pub fn list(&self) -> Vec<(SlotId, bool, Info)> {
         let all = self.all.borrow();
         let used = all.iter().enumerate().filter(|(_, s)| s.used && !s.service);
-        used.map(|(i, s)| (SlotId { index: i as u32, generation: s.generation }, s.idle, s.info.clone()))
+        used.map(|(i, s)| (SlotId { index: i as u32, generation: s.generation }, s.idle, self.info(i, s)))
             .collect()
+    }
+    fn info(&self, index: usize, slot: &Slot) -> Info {
+        let client = self.clients.borrow().get(index).copied().flatten();
+        Info { client, accepted: slot.accepted, stream: slot.stream.clone() }
     }
     /// At most `many` slots from index `from` on, those in use with what they are about, and where to go on; none when
     /// there are no more.
@@ -170,7 +177,8 @@ impl Slots {
         let part = all.get(from as usize..)?;
         let part = part.get(..many.min(part.len())).filter(|p| !p.is_empty())?;
         let used = part.iter().zip(from..).filter(|(s, _)| s.used);
-        let slots = used.map(|(s, index)| (SlotId { index, generation: s.generation }, s.info.clone()));
+        let slots =
+            used.map(|(s, index)| (SlotId { index, generation: s.generation }, self.info(index as usize, s)));
         Some((slots.collect(), from + part.len() as u32))
     }
     /// How many are in use.

@@ -32,10 +32,10 @@ fn int(n: impl Into<i64>) -> Sample<'static> {
     Value::Int(n.into()).into()
 }
 fn source(f: &Facts<'_>) -> Option<SocketAddr> {
-    f.source.or(f.client)
+    f.source()
 }
 fn destination(f: &Facts<'_>) -> Option<SocketAddr> {
-    f.destination.or(f.frontend)
+    f.destination()
 }
 fn server<'s>(_: &'s Args, s: &Scope<'s>, _: &mut Cursor) -> Sample<'s> {
     name(s.facts.server_name, s.facts.server_id != 0)

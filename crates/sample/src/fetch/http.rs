@@ -202,7 +202,7 @@ pub(super) fn path(h: &Head) -> &[u8] {
 }
 
 fn method<'s>(_: &'s Args, s: &Scope<'s>, _: &mut Cursor) -> Sample<'s> {
-    match (s.request, s.facts.request_line[0]) {
+    match (s.request, s.request_line()[0]) {
         (Message::Here(h), _) => Value::Method(h.method().into()).into(),
         (_, m) if !m.is_empty() => Value::Method(m.into()).into(),
         (Message::Pending, _) => Sample::NotYet,
@@ -223,7 +223,7 @@ fn version(v: portcullis_message::Version) -> Sample<'static> {
 }
 
 fn request_version<'s>(_: &'s Args, s: &Scope<'s>, _: &mut Cursor) -> Sample<'s> {
-    match (s.request, s.facts.request_line[2]) {
+    match (s.request, s.request_line()[2]) {
         (Message::Here(h), _) => version(h.version),
         (_, v) if v.len() > 5 => Value::str(v.get(5..).unwrap_or(v)).into(),
         (Message::Pending, _) => Sample::NotYet,

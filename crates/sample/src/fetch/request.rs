@@ -31,7 +31,7 @@ fn hash_of_url(h: &Head) -> u32 {
 }
 fn with_source<'s>(hash: u32, s: &Scope<'s>) -> Sample<'s> {
     let mut out = hash.to_be_bytes().to_vec();
-    let source = s.facts.source.or(s.facts.client).map(|a| Value::ip(a.ip().to_canonical()));
+    let source = s.facts.source().map(|a| Value::ip(a.ip().to_canonical()));
     match source.and_then(|v| v.cast(Type::Bin)) {
         Some(Value::Bin(b)) => out.extend_from_slice(&b),
         _ => return Sample::Missing,
@@ -91,12 +91,7 @@ fn captured(list: &Captured, a: &Args) -> Sample<'static> {
 
 /// The request line as received, or as it is while it has not been noted yet.
 fn line<'s>(s: &Scope<'s>, part: usize) -> Option<&'s [u8]> {
-    if let ([b"", ..], Some(line)) = (s.facts.request_line, s.line)
-        && let Some(kept @ [_, ..]) = line.parts().get(part)
-    {
-        return Some(kept);
-    }
-    match (s.facts.request_line, s.request) {
+    match (s.request_line(), s.request) {
         ([b"", ..], Message::Here(h)) => match part {
             0 => Some(h.method()),
             1 => Some(h.target()),

@@ -4,7 +4,7 @@ use super::Flags;
 use super::escape::{header, nothing, quoted, text, url};
 use crate::facts::Captured;
 use crate::number::{hex, padded, signed, unsigned, v4};
-use crate::scope::{RequestLine, Scope};
+use crate::scope::Scope;
 use portcullis_message::date::{Civil, MONTHS};
 use portcullis_message::uri;
 use portcullis_sys::localtime::{host_name, local_time};
@@ -151,13 +151,13 @@ pub(super) fn write(alias: Alias, flags: Flags, scope: &Scope<'_>, out: &mut Vec
         }
     };
     match alias {
-        Alias::ClientIp => address(f.source.or(f.client), "unix", flags, out),
-        Alias::ClientPort => port(f.source.or(f.client), Some(f.listener_id), flags, out),
+        Alias::ClientIp => address(f.source(), "unix", flags, out),
+        Alias::ClientPort => port(f.source(), Some(f.listener_id), flags, out),
         Alias::FrontendIp => {
-            address(f.destination.or(f.frontend), if f.client.is_none() { "unix" } else { "-" }, flags, out)
+            address(f.destination(), if f.client.is_none() { "unix" } else { "-" }, flags, out)
         }
         Alias::FrontendPort => {
-            port(f.destination.or(f.frontend), f.client.is_none().then_some(f.listener_id), flags, out);
+            port(f.destination(), f.client.is_none().then_some(f.listener_id), flags, out);
         }
         Alias::BackendIp => address(f.server_source, "-", flags, out),
         Alias::BackendPort => port(f.server_source, None, flags, out),
@@ -384,10 +384,9 @@ fn request(alias: Alias, flags: Flags, scope: &Scope<'_>, out: &mut Vec<u8>) {
 
 /// As received; while rules run, the facts may not have it yet.
 fn request_line<'s>(scope: &Scope<'s>) -> [&'s [u8]; 3] {
-    let line = scope.facts.request_line;
-    match (line, scope.line.map(RequestLine::parts), scope.request.head()) {
-        ([b"", ..], Some(line @ [[_, ..], ..]), _) => line,
-        ([b"", ..], _, Some(h)) => {
+    let line = scope.request_line();
+    match (line, scope.request.head()) {
+        ([b"", ..], Some(h)) => {
             let version: &[u8] = match (h.version.major, h.version.minor) {
                 (1, 0) => b"HTTP/1.0",
                 (1, _) => b"HTTP/1.1",
