@@ -124,6 +124,7 @@ impl ServerLink {
 /// Values that a frontend captures for the log, one place for each of its `capture` and `declare capture` lines. They
 /// can be written while expressions are evaluated (converters `capture-req` and `capture-res`).
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::box_collection, reason = "few streams capture anything: one word in the others")]
 pub struct Captured(RefCell<Option<Box<Vec<Slot>>>>);
 
 /// Bytes that are kept at most, and what is kept.

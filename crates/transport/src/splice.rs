@@ -18,6 +18,14 @@ pub struct Pipe {
     write: OwnedFd,
     size: usize,
     held: usize,
+    /// It is one of so many in use.
+    counted: Option<&'static AtomicU32>,
+}
+
+impl Drop for Pipe {
+    fn drop(&mut self) {
+        self.uncount();
+    }
 }
 
 impl Pipe {
@@ -25,7 +33,12 @@ impl Pipe {
         let (read, write) = rustix::pipe::pipe_with(PipeFlags::NONBLOCK | PipeFlags::CLOEXEC)?;
         let size = rustix::pipe::fcntl_setpipe_size(&write, wanted)
             .or_else(|_| rustix::pipe::fcntl_getpipe_size(&write))?;
-        Ok(Self { read, write, size, held: 0 })
+        Ok(Self { read, write, size, held: 0, counted: None })
+    }
+    fn uncount(&mut self) {
+        if let Some(used) = self.counted.take() {
+            used.fetch_sub(1, Ordering::Relaxed);
+        }
     }
     /// Bytes that wait in the pipe.
     #[must_use]
@@ -80,15 +93,17 @@ impl Pipes {
             self.used.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
-        let pipe = self.spares.borrow_mut().pop().or_else(|| Pipe::new(self.size).ok());
-        if pipe.is_none() {
+        let spare = self.spares.borrow_mut().pop();
+        let Some(mut pipe) = spare.or_else(|| Pipe::new(self.size).ok()) else {
             self.used.fetch_sub(1, Ordering::Relaxed);
-        }
-        pipe
+            return None;
+        };
+        pipe.counted = Some(self.used);
+        Some(pipe)
     }
     /// Takes a pipe back; one that still holds bytes is closed.
-    pub fn give(&self, pipe: Pipe) {
-        self.used.fetch_sub(1, Ordering::Relaxed);
+    pub fn give(&self, mut pipe: Pipe) {
+        pipe.uncount();
         let mut spares = self.spares.borrow_mut();
         if pipe.held == 0 && spares.len() < 64 {
             spares.push(pipe);

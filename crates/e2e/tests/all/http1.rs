@@ -1,6 +1,8 @@
 //! HTTP/1.1 message forwarding (RFC 9110, RFC 9112; manual sections 1 and 4).
-use crate::sections;
-use portcullis_e2e::{Gate, OriginConn, scenario};
+use crate::{runtime_api, sections};
+use portcullis_e2e::binary::Binary;
+use portcullis_e2e::process::{PATIENCE, wait_for};
+use portcullis_e2e::{Gate, OriginConn, World, scenario};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -493,17 +495,46 @@ fn leading_empty_lines() {
     });
 }
 
+/// While a client does not take its response, what has come of it is in a pipe; a client that goes away leaves none behind.
 #[test]
-fn large_bodies_both_ways() {
-    scenario("http1/large_bodies_both_ways", |w| {
+fn pipes_are_used_and_given_back() {
+    let mut w = World::new(Binary::under_test());
+    w.origin("o1", |mut c| {
+        c.request();
+        c.send_quietly(b"HTTP/1.1 200 OK\r\nContent-Length: 64000000\r\n\r\n");
+        for _ in 0..32 {
+            c.send_quietly(&large_body());
+        }
+    });
+    runtime_api::start(&mut w, &sections("option splice-response", ""));
+    let used = |w: &World, n: u32| {
+        let wanted = format!("PipesUsed: {n}\n");
+        wait_for(PATIENCE, || runtime_api::ask(w, "show info").contains(&wanted).then_some(()))
+            .unwrap_or_else(|| panic!("never {wanted}"));
+    };
+    used(&w, 0);
+    let mut c = w.client("fe");
+    c.get("/", "");
+    used(&w, 1);
+    c.reset();
+    used(&w, 0);
+}
+
+/// Bytes that show when some are missing or change places.
+fn large_body() -> Vec<u8> {
+    (0..2_000_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
+}
+
+fn large_bodies(name: &str, options: &str) {
+    scenario(&format!("http1/large_bodies_{name}"), |w| {
         w.origin("o1", |mut c| {
             let request = c.request().unwrap();
             c.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", request.body.len()));
             c.send(&request.body);
             c.wait_end();
         });
-        w.proxy(&sections("", ""));
-        let body: Vec<u8> = (0..2_000_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        w.proxy(&sections(options, options));
+        let body = large_body();
         let mut c = w.client("fe");
         c.send(format!("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n\r\n", body.len()))
             .send(&body);
@@ -512,6 +543,36 @@ fn large_bodies_both_ways() {
         c.close();
         w.logs(1);
     });
+}
+
+#[test]
+fn large_bodies_both_ways() {
+    large_bodies("both_ways", "");
+}
+
+#[test]
+fn large_bodies_spliced() {
+    large_bodies("spliced", "option splice-request\n  option splice-response");
+}
+
+#[test]
+fn a_spliced_body_that_ends_with_its_connection() {
+    for (name, length) in [("until_close", None), ("cut_off", Some(3_000_000))] {
+        scenario(&format!("http1/spliced_{name}"), |w| {
+            w.origin("o1", move |mut c| {
+                c.request();
+                let length = length.map(|n| format!("Content-Length: {n}\r\n")).unwrap_or_default();
+                c.send(format!("HTTP/1.1 200 OK\r\n{length}\r\n"));
+                c.send(large_body());
+                c.half_close();
+            });
+            w.proxy(&sections("option splice-response", ""));
+            let mut c = w.client("fe");
+            let (bytes, _) = c.get("/", "").read_to_end();
+            assert!(bytes.ends_with(&large_body()), "the body came changed: {} bytes", bytes.len());
+            w.logs(1);
+        });
+    }
 }
 
 #[test]

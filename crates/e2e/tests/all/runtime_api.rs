@@ -26,7 +26,7 @@ defaults
 ";
 
 /// Starts the binary on these sections.
-fn start(w: &mut World, config: &str) {
+pub fn start(w: &mut World, config: &str) {
     w.proxy(&format!("{GLOBAL}{config}"));
     let last = w.dir().join("user");
     assert!(wait_for(PATIENCE, || last.exists().then_some(())).is_some(), "no stats socket");

@@ -421,6 +421,8 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
         let mut t = Transfer::new(x, &worker, (back, server), upstream);
         if let Some(chain) = &x.filters {
             t.filter(chain, &session.task);
+        } else if !x.info.upgrade {
+            t.splice(session, x.front, back);
         }
         let ended = transfer::run(x, session, back, &mut t, reused).await;
         x.facts.server_link.forget(x.front.formats.needs.contains(Needs::TCP_INFO));

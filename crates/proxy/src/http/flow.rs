@@ -5,12 +5,16 @@ use super::body::{Body, Step};
 use crate::filter::Gate;
 use crate::worker::Task;
 use portcullis_transport::h2::Stream;
+use portcullis_transport::splice::Pipe;
 use portcullis_transport::{Buffer, Conn};
 use std::io::{self, IoSlice};
 use std::task::{Context, Poll, ready};
 
 /// Payload up to this size is copied behind the head rather than gathered.
 const SMALL: usize = 2048;
+
+/// A rest of a body of more than this is worth a pipe (when splicing is allowed).
+const WORTH_SPLICING: u64 = 16 * 1024;
 
 /// Streams that may have large buffers: more of them on a connection that takes nothing would hold too much.
 const FEW: usize = 8;
@@ -55,6 +59,10 @@ pub trait Source {
     fn trailers(&self) -> Vec<u8> {
         Vec::new()
     }
+    /// The connection that it is, if it is one.
+    fn conn(&self) -> Option<&Conn> {
+        None
+    }
 }
 
 /// Where a direction's bytes go.
@@ -70,6 +78,10 @@ pub trait Sink {
     }
     /// The message is over, with a trailer section or without one; bytes of it say so, or nothing does but this.
     fn end(&self, _trailers: Option<&[u8]>) {}
+    /// The connection that it is, if it is one.
+    fn conn(&self) -> Option<&Conn> {
+        None
+    }
 }
 
 impl Source for Conn {
@@ -83,6 +95,9 @@ impl Source for Conn {
     }
     fn trailers(&self) -> Vec<u8> {
         self.stream().map(Stream::take_trailers).unwrap_or_default()
+    }
+    fn conn(&self) -> Option<&Conn> {
+        Some(self)
     }
 }
 
@@ -99,6 +114,9 @@ impl Sink for Conn {
         if let Some(stream) = self.stream() {
             stream.end(trailers);
         }
+    }
+    fn conn(&self) -> Option<&Conn> {
+        Some(self)
     }
 }
 
@@ -142,6 +160,10 @@ pub struct Flow {
     pub drop_trailers: bool,
     /// The receiver's connection is closed behind the message: its last bytes and the end are one segment.
     pub closes: bool,
+    /// `option splice-auto` and its kin: both ends are sockets without TLS, and what is left of a large body may go from one
+    /// to the other inside the kernel.
+    pub may_splice: bool,
+    pipe: Option<Box<Pipe>>,
 }
 
 impl Flow {
@@ -170,6 +192,8 @@ impl Flow {
             body_bytes: 0,
             drop_trailers: false,
             closes: false,
+            may_splice: false,
+            pipe: None,
         }
     }
 
@@ -192,6 +216,11 @@ impl Flow {
             || self.payload > 0
             || self.held > 0
             || self.after_at < self.after.len()
+            || self.is_in_pipe()
+    }
+
+    fn is_in_pipe(&self) -> bool {
+        self.pipe.as_ref().is_some_and(|p| p.held() > 0)
     }
 
     /// Has all of the message come?
@@ -218,6 +247,10 @@ impl Flow {
         to: &impl Sink,
     ) -> Poll<Result<(), FlowError>> {
         while !self.done {
+            if self.is_in_pipe() {
+                ready!(self.drain(cx, to))?;
+                continue;
+            }
             if !self.last_queued && self.payload == 0 && self.held == 0 {
                 self.decode()?;
             }
@@ -233,6 +266,7 @@ impl Flow {
             }
             if self.last_queued {
                 self.done = true;
+                self.release(task);
                 to.end(self.body.trailers().filter(|_| !self.drop_trailers && !self.dropped));
                 if let Some(gate) = &mut self.gate {
                     gate.end();
@@ -324,7 +358,7 @@ impl Flow {
         self.dropped = true;
         self.buffer.consume(self.origin);
         (self.payload, self.held, self.origin, self.before_at, self.after_at) = (0, 0, 0, 0, 0);
-        self.gate = None;
+        (self.gate, self.pipe, self.may_splice) = (None, None, false);
         self.before.clear();
         self.after.clear();
     }
@@ -384,6 +418,55 @@ impl Flow {
         Poll::Ready(Ok(()))
     }
 
+    /// Shall what comes next go through a pipe?
+    fn splices(&self) -> bool {
+        self.may_splice
+            && self.buffer.is_empty()
+            && self.gate.is_none()
+            && !self.chunked
+            && self.body_bytes >= 8192
+            && matches!(self.body, Body::Length(_) | Body::UntilClose(false))
+            && self.body.remaining() > WORTH_SPLICING
+    }
+
+    /// Takes what there is of the body into the pipe. Pending: nothing is there; the pipe is not kept then.
+    fn fill(&mut self, cx: &mut Context<'_>, task: &Task, from: &Conn) -> Poll<Result<(), FlowError>> {
+        let Some(pipe) = &mut self.pipe else { return Poll::Pending };
+        let limit = usize::try_from(self.body.remaining()).unwrap_or(usize::MAX).min(1 << 30);
+        let filled = pipe.poll_fill(cx, from, limit);
+        if filled.is_pending() {
+            self.release(task);
+        }
+        let n = ready!(filled).map_err(FlowError::of_source)?;
+        self.reads = self.reads.wrapping_add(1);
+        self.body_bytes += n as u64;
+        match &mut self.body {
+            Body::Length(left) => *left = left.saturating_sub(n as u64),
+            _ if n > 0 => {}
+            body => drop(body.end_of_stream()),
+        }
+        if n == 0 && !self.body.is_at_end() {
+            return Poll::Ready(Err(FlowError::Truncated));
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn drain(&mut self, cx: &mut Context<'_>, to: &impl Sink) -> Poll<Result<(), FlowError>> {
+        let closes = self.closes && self.body.is_at_end();
+        let (Some(pipe), Some(conn)) = (&mut self.pipe, to.conn()) else { return Poll::Pending };
+        let n = ready!(pipe.poll_drain(cx, conn, closes)).map_err(FlowError::Sink)?;
+        self.bytes += n as u64;
+        self.writes = self.writes.wrapping_add(1);
+        Poll::Ready(Ok(()))
+    }
+
+    /// A pipe without bytes goes back.
+    fn release(&mut self, task: &Task) {
+        if let Some(pipe) = self.pipe.take() {
+            task.worker.pipes.give(*pipe);
+        }
+    }
+
     fn read(
         &mut self,
         cx: &mut Context<'_>,
@@ -391,6 +474,19 @@ impl Flow {
         from: &impl Source,
         to: &impl Sink,
     ) -> Poll<Result<(), FlowError>> {
+        if self.splices()
+            && let (Some(from), Some(_)) = (from.conn(), to.conn())
+        {
+            if self.pipe.is_none() && from.poll_readable(cx).is_ready() {
+                self.pipe = task.worker.pipes.take().map(Box::new);
+                // none is left: as without
+                self.may_splice = self.pipe.is_some();
+                task.worker.buffers.give(std::mem::take(&mut self.buffer));
+            }
+            if self.may_splice {
+                return self.fill(cx, task, from);
+            }
+        }
         if self.buffer.is_empty() && self.buffer.capacity() < task.worker.buffers.size() {
             if from.poll_readable(cx).is_pending() {
                 return Poll::Pending;

@@ -21,7 +21,7 @@ use head::{Answer, no_answer};
 use portcullis_config::{ConnectionMode, Opts, RetryOn};
 use portcullis_sample::{Direction, Scope};
 use portcullis_transport::conn::Seen;
-use portcullis_transport::{Buffer, Millis};
+use portcullis_transport::{Buffer, Conn, Millis};
 use portcullis_wire::h1::{Chunked, Framing, Info, encode};
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -50,6 +50,9 @@ pub enum Ended {
     /// No response, or not all of it.
     Stopped(Stop),
 }
+
+/// Any of the options of splicing.
+const SPLICE: Opts = Opts::SPLICE_AUTO.union(Opts::SPLICE_REQUEST).union(Opts::SPLICE_RESPONSE);
 
 /// The two inactivity timeouts.
 struct Due {
@@ -135,6 +138,16 @@ impl Transfer {
         };
         let down = Flow::new(Buffer::default(), Body::Length(0), false);
         Self { upstream, up, down, due, sent_at: worker.clock.now() }
+    }
+
+    /// Which directions may be spliced: as frontend and backend say, between sockets.
+    pub fn splice(&mut self, session: &Session, front: &ProxyPlan, back: &ProxyPlan) {
+        let is_bare = |conn: &Conn| !conn.is_tls() && conn.stream().is_none();
+        let opts = front.opts.union(back.opts);
+        if opts.intersects(SPLICE) && is_bare(&session.conn) && is_bare(&self.upstream.conn) {
+            self.up.may_splice = opts.intersects(Opts::SPLICE_AUTO.union(Opts::SPLICE_REQUEST));
+            self.down.may_splice = opts.intersects(Opts::SPLICE_AUTO.union(Opts::SPLICE_RESPONSE));
+        }
     }
 
     /// Lets the stream's filters see both bodies.
