@@ -36,6 +36,17 @@ ROWS = {
     "h1-64-2w": (64, H1, "/", False, 2, None),
     "h1-1000-2w": (1000, H1, "/", False, 2, None),
 }
+# rows over many servers, each with a process of its own: balance lines and how many servers
+POOLS = {
+    f"{name}-{count}": (lines, count)
+    for count in (10, 1000, 10000)
+    for name, lines in (
+        ("leastconn", ["balance leastconn"]),
+        ("random", ["balance random"]),
+        ("chash", ["balance hash rand(1000000)", "hash-type consistent"]),
+    )
+}
+ROWS |= {row: (64, H1, "/", False, 1, 0.82 if count == 1000 else None) for row, (_, count) in POOLS.items()}
 IDLE_LIMIT_KIB = 1.2
 
 
@@ -72,6 +83,32 @@ listen stream
 """
 
 
+def pool_config(base, pool):
+    lines, count = pool
+    servers = "".join(f"    server s{n} 127.0.0.1:{ORIGINS[n % 2]}\n" for n in range(count))
+    balance = "".join(f"    {line}\n" for line in lines)
+    return f"""
+global
+    nbthread 1
+    maxconn 7000
+    log 127.0.0.1:{LOG_PORT} local0
+defaults
+    log global
+    mode http
+    timeout connect 5s
+    timeout client 60s
+    timeout server 60s
+    timeout http-keep-alive 300s
+frontend web
+    option httplog
+    option forwardfor
+    bind 127.0.0.1:{base + H1}
+    default_backend servers
+backend servers
+    http-reuse always
+{balance}{servers}"""
+
+
 def nginx_config(folder, base, workers):
     servers = "".join(f"server 127.0.0.1:{port}; " for port in ORIGINS)
     return f"""
@@ -97,15 +134,17 @@ http {{
 class Proxy:
     """One contestant with a number of workers."""
 
-    def __init__(self, bench, name, binary, base, workers):
+    def __init__(self, bench, name, binary, base, workers, pool=None):
         self.bench, self.name, self.binary, self.base, self.workers = bench, name, binary, base, workers
+        self.pool = pool
 
     def start(self):
         if self.name == "nginx":
             conf = self.bench.write(f"nginx-{self.base}.conf", nginx_config(self.bench.dir, self.base, self.workers))
             command = [self.binary, "-c", conf]
         else:
-            conf = self.bench.write(f"{self.name}-{self.base}.cfg", haproxy_config(self.base, self.workers))
+            text = pool_config(self.base, self.pool) if self.pool else haproxy_config(self.base, self.workers)
+            conf = self.bench.write(f"{self.name}-{self.base}.cfg", text)
             command = [self.binary, "-db", "-f", conf]
         self.process = self.bench.start(command, "0" if self.workers == 1 else "0,1")
         self.bench.wait_port(self.base, self.process)
@@ -211,7 +250,7 @@ def main():
     parser.add_argument("--binary", default="target/release/portcullis")
     parser.add_argument("--haproxy", default="haproxy")
     parser.add_argument("--nginx", default="nginx")
-    parser.add_argument("--rows", default=",".join(["idle-mem", *ROWS]), help="rows to run, separated by commas: idle-mem, " + ", ".join(ROWS))
+    parser.add_argument("--rows", default=",".join(["idle-mem", *(r for r in ROWS if r not in POOLS or POOLS[r][1] == 1000)]), help="rows to run, separated by commas: idle-mem, " + ", ".join(ROWS))
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--secs", type=int, default=2, help="seconds of load a turn")
     parser.add_argument("--idle-connections", type=int, default=5000)
@@ -234,12 +273,17 @@ def main():
             for p in fresh:
                 bench.stop(p.process)
         for workers in (1, 2):
-            mine = [r for r in rows if r in ROWS and ROWS[r][4] == workers]
+            mine = [r for r in rows if r in ROWS and r not in POOLS and ROWS[r][4] == workers]
             if not mine:
                 continue
             proxies = [Proxy(bench, *c, workers).start() for c in contestants]
             for row in mine:
                 passed.append(run_row(row, proxies, a.rounds, a.secs))
+            for p in proxies:
+                bench.stop(p.process)
+        for row in (r for r in rows if r in POOLS):
+            proxies = [Proxy(bench, *c, 1, POOLS[row]).start() for c in contestants if c[0] != "nginx"]
+            passed.append(run_row(row, proxies, a.rounds, a.secs))
             for p in proxies:
                 bench.stop(p.process)
         sink.close()
