@@ -1,7 +1,8 @@
 //! What commands work on: the process, its Plan, its model, and what the control plane itself counts.
 
 use parking_lot::Mutex;
-use portcullis_config::Model;
+use portcullis_config::runtime::Desk;
+use portcullis_config::{Model, Registry};
 use portcullis_proxy::plan::Plan;
 use portcullis_proxy::process::Process;
 use portcullis_stats::Vitals;
@@ -46,9 +47,13 @@ pub struct Admin {
     pub clients: Mutex<Vec<Client>>,
     /// Key of `set anon global-key`; 0: none.
     pub anon_key: AtomicU32,
+    /// Every row of the binary.
+    pub registry: Registry,
+    /// What lines are read on that come while the process runs.
+    pub desk: Mutex<Option<Desk>>,
     /// Certificates, and changes to them that are in the making.
     pub tls: Mutex<Live>,
-    plan: Mutex<Arc<Plan>>,
+    first: Arc<Plan>,
 }
 
 /// A connection of the Runtime API, as `show sess` lists it.
@@ -67,7 +72,13 @@ pub struct Client {
 impl Admin {
     /// For a process that begins to run this plan.
     #[must_use]
-    pub fn new(vitals: Arc<Vitals>, plan: Arc<Plan>, listening: Arc<dyn Sockets>, about: About) -> Self {
+    pub fn new(
+        vitals: Arc<Vitals>,
+        plan: Arc<Plan>,
+        listening: Arc<dyn Sockets>,
+        about: About,
+        registry: Registry,
+    ) -> Self {
         let (process, model) = (vitals.process.clone(), vitals.model.clone());
         let config = model.global.ext.get::<crate::socket::CliConfig>().cloned().unwrap_or_default();
         Self {
@@ -79,7 +90,9 @@ impl Admin {
             bufsize: model.global.tune.bufsize,
             clients: Mutex::default(),
             anon_key: AtomicU32::new(0),
-            plan: Mutex::new(plan),
+            first: plan,
+            registry,
+            desk: Mutex::default(),
             tls: Mutex::new(Live {
                 global: model.global.ext.get::<GlobalTls>().cloned().unwrap_or_default(),
                 ..Live::default()
@@ -93,11 +106,7 @@ impl Admin {
     /// The newest plan.
     #[must_use]
     pub fn plan(&self) -> Arc<Plan> {
-        self.plan.lock().clone()
-    }
-    /// A new plan is in force.
-    pub fn set_plan(&self, plan: Arc<Plan>) {
-        *self.plan.lock() = plan;
+        self.process.newest().unwrap_or_else(|| self.first.clone())
     }
     /// Now, in milliseconds of the process' clock.
     #[must_use]

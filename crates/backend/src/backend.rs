@@ -8,8 +8,8 @@ use parking_lot::{Mutex, RwLock};
 use portcullis_telemetry::counter::Sharded;
 use portcullis_telemetry::gauge::Gauge;
 use portcullis_telemetry::stats::{BackendCounters, RateMax};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
 
 /// A backend's state: what outlives a Plan and what all workers share.
 #[derive(Debug)]
@@ -21,8 +21,10 @@ pub struct BackendState {
     /// `rate_max`
     pub sess_rate_max: RateMax,
     pub(crate) queues: Arc<Queues>,
-    /// By slot; what was removed stays until nothing else holds it.
+    /// In order of declaration.
     pub(crate) servers: RwLock<Vec<Entry>>,
+    /// Who has which slot, or had it last: it is free once that one is forgotten.
+    pub(crate) slots: Mutex<Vec<Weak<ServerState>>>,
     pub(crate) balancer: Mutex<Balancer>,
     down: Mutex<Down>,
     pub(crate) cookies: Cookies,
@@ -51,7 +53,6 @@ struct Down {
 pub(crate) struct Entry {
     pub(crate) state: Arc<ServerState>,
     pub(crate) config: ServerConfig,
-    pub(crate) removed: bool,
 }
 
 /// Where a request shall wait; [`BackendState::enqueue`] takes it.
@@ -82,6 +83,7 @@ impl BackendState {
             sess_rate_max: RateMax::default(),
             queues: Arc::new(Queues::new(fullconn)),
             servers: RwLock::default(),
+            slots: Mutex::default(),
             balancer: Mutex::new(balancer),
             down: Mutex::default(),
             cookies: Cookies::default(),
@@ -94,7 +96,7 @@ impl BackendState {
     /// After a change of weight or state at `now` (milliseconds of the process clock): has the backend gone down, or
     /// come up?
     pub fn touch(&self, now: u64) {
-        let up = self.servers.read().iter().any(|e| !e.removed && e.state.usable());
+        let up = self.servers.read().iter().any(|e| e.state.usable());
         let mut down = self.down.lock();
         match (up, down.since) {
             (false, None) => {
@@ -157,11 +159,11 @@ impl BackendState {
     }
     /// Its servers, in order of declaration.
     pub fn servers(&self) -> Vec<Arc<ServerState>> {
-        self.servers.read().iter().filter(|e| !e.removed).map(|e| e.state.clone()).collect()
+        self.servers.read().iter().map(|e| e.state.clone()).collect()
     }
     /// The server of this name.
     pub fn server(&self, name: &str) -> Option<Arc<ServerState>> {
-        self.servers.read().iter().find(|e| !e.removed && &*e.state.name == name).map(|e| e.state.clone())
+        self.servers.read().iter().find(|e| &*e.state.name == name).map(|e| e.state.clone())
     }
     /// Usable servers: active and backup ones (`act`, `bck`).
     pub fn usable(&self) -> (u32, u32) {

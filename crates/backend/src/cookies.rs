@@ -57,7 +57,7 @@ impl Cookies {
         {
             let dynamic = self.dynamic.lock();
             let key = dynamic.key.as_deref().filter(|_| dynamic.on);
-            for entry in servers.iter().filter(|e| !e.removed) {
+            for entry in servers {
                 let own = entry.config.cookie.clone();
                 let made = || Some(value(key?, entry.state.place()?));
                 let Some(value) = own.or_else(made) else { continue };

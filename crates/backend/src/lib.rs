@@ -16,6 +16,7 @@ pub mod cookies;
 pub mod discovery;
 pub mod health;
 pub mod idle;
+pub mod indexes;
 pub mod queue;
 pub mod restore;
 pub mod retry;

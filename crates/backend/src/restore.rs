@@ -15,7 +15,7 @@ impl States {
         for backend in self.all() {
             let saved: Vec<(Arc<ServerState>, ServerConfig)> = {
                 let entries = backend.servers.read();
-                let with = entries.iter().filter(|e| !e.removed && e.config.saved.is_some());
+                let with = entries.iter().filter(|e| e.config.saved.is_some());
                 with.map(|e| (e.state.clone(), e.config.clone())).collect()
             };
             for (server, config) in saved {

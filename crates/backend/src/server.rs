@@ -66,8 +66,8 @@ pub struct ServerState {
     pub name: Arc<str>,
     /// Its backend's name.
     pub backend: Arc<str>,
-    /// Number of this state in the process; indexes [`crate::IdlePool`]. Never 0's double while anything holds it.
-    pub index: u32,
+    /// Number of this state in the process; indexes [`crate::IdlePool`]. Nobody else has it while anything holds this.
+    pub index: crate::indexes::Index,
     /// Its place in its backend: order of declaration in the first Plan; later servers follow. A Plan keeps a table
     /// from slot to its own view of the server.
     pub slot: u32,
@@ -234,6 +234,10 @@ impl ServerConfig {
             saved: server.saved.clone(),
         }
     }
+    /// Of a server that comes while the process runs: it begins in maintenance, whatever it says.
+    pub fn of_new(server: &portcullis_config::Server) -> Self {
+        Self { disabled: true, ..Self::new(server) }
+    }
     /// `minconn` without `maxconn` is a `maxconn`; `minconn` beyond `maxconn` is `maxconn`.
     pub(crate) fn limits(&self) -> (u32, u32) {
         let max = if self.maxconn == 0 { self.minconn } else { self.maxconn };
@@ -245,7 +249,7 @@ impl ServerConfig {
 impl ServerState {
     pub(crate) fn new(
         names: (Arc<str>, Arc<str>),
-        index: u32,
+        index: crate::indexes::Index,
         slot: u32,
         workers: usize,
         config: &ServerConfig,
@@ -303,6 +307,10 @@ impl ServerState {
         }
     }
 
+    /// Does another server follow its state (`track`)?
+    pub fn is_tracked(&self) -> bool {
+        self.life.lock().trackers.iter().any(|(_, s)| s.strong_count() > 0)
+    }
     /// Does its traffic say how it is (`observe`)?
     #[inline]
     pub fn is_observed(&self) -> bool {

@@ -2,25 +2,26 @@
 
 use crate::backend::{BackendState, Entry};
 use crate::balance::Balancer;
+use crate::indexes::Indexes;
 use crate::server::{Admin, ServerConfig, ServerState};
 use parking_lot::Mutex;
 use portcullis_config::{Opts, Proxy};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 /// All backends' states of the process.
 #[derive(Debug)]
 pub struct States {
     workers: usize,
     backends: Mutex<HashMap<Arc<str>, Arc<BackendState>>>,
-    next_index: AtomicU32,
+    indexes: Indexes,
 }
 
 impl States {
     /// None yet; for this many workers.
     pub fn new(workers: usize) -> Self {
-        Self { workers, backends: Mutex::default(), next_index: AtomicU32::new(0) }
+        Self { workers, backends: Mutex::default(), indexes: Indexes::default() }
     }
 
     /// The state of this backend (or `listen`) section, made or brought up to the section: servers are found again by
@@ -55,40 +56,33 @@ impl States {
     fn follow(&self, state: &Arc<BackendState>, proxy: &Proxy, allbackups: bool) {
         let fixed = state.is_static();
         let mut entries = state.servers.write();
-        let mut members = Vec::with_capacity(proxy.servers.len());
-        let mut by_name: HashMap<Arc<str>, usize> = entries
-            .iter()
-            .enumerate()
-            .filter(|(_, e)| !e.removed)
-            .map(|(at, e)| (e.state.name.clone(), at))
-            .collect();
-        let mut same = entries.iter().filter(|e| !e.removed).count() == proxy.servers.len();
+        let before = entries.len();
+        let mut old: HashMap<Arc<str>, (usize, Entry)> =
+            entries.drain(..).enumerate().map(|(at, e)| (e.state.name.clone(), (at, e))).collect();
+        let mut same = before == proxy.servers.len();
         for server in &proxy.servers {
             let config = ServerConfig::new(server);
-            match by_name.remove(server.name.as_str()).and_then(|at| entries.get_mut(at)) {
-                Some(entry) => {
-                    let old = &entry.config;
-                    same &= (old.backup, old.id, &old.identity)
+            match old.remove(server.name.as_str()) {
+                Some((at, mut entry)) => {
+                    let was = &entry.config;
+                    same &= (was.backup, was.id, &was.identity)
                         == (config.backup, config.id, &config.identity)
-                        && (old.weight == config.weight || !fixed);
-                    update(entry, config);
-                    members.push(entry.state.clone());
+                        && (was.weight == config.weight || !fixed)
+                        && at == entries.len();
+                    update(&mut entry, config);
+                    entries.push(entry);
                 }
                 None => {
                     same = false;
-                    members.push(self.add(state, &mut entries, &server.name, config));
+                    let state = self.new_server(state, &server.name, &config);
+                    entries.push(Entry { state, config });
                 }
             }
         }
-        let mut gone = Vec::new();
-        for at in by_name.into_values() {
-            if let Some(entry) = entries.get_mut(at) {
-                entry.removed = true;
-                entry.state.store_admin(Admin::Maint);
-                gone.push(entry.state.clone());
-                same = false;
-            }
-        }
+        let members: Vec<Arc<ServerState>> = entries.iter().map(|e| e.state.clone()).collect();
+        let gone: Vec<Arc<ServerState>> = old.into_values().map(|(_, e)| e.state).collect();
+        gone.iter().for_each(|s| s.store_admin(Admin::Maint));
+        same &= gone.is_empty();
         drop(entries);
         if same && state.balancer.lock().is(&proxy.balance, allbackups) {
             // the order goes on where it was
@@ -113,35 +107,60 @@ impl States {
         }
     }
 
-    fn add(
-        &self,
-        backend: &BackendState,
-        entries: &mut Vec<Entry>,
-        name: &str,
-        config: ServerConfig,
-    ) -> Arc<ServerState> {
-        // a slot whose server is gone and forgotten is used again
-        let free = entries.iter().position(|e| e.removed && Arc::strong_count(&e.state) == 1);
-        let slot = free.unwrap_or(entries.len());
-        let index = match free.and_then(|at| entries.get(at)) {
-            Some(entry) => entry.state.index,
-            None => self.next_index.fetch_add(1, Relaxed),
-        };
+    /// A new server's state, in a slot that nobody has any more.
+    fn new_server(&self, backend: &BackendState, name: &str, config: &ServerConfig) -> Arc<ServerState> {
+        let mut slots = backend.slots.lock();
+        let free = slots.iter().position(|held| held.strong_count() == 0);
+        let slot = free.unwrap_or(slots.len());
         let names = (backend.name.clone(), Arc::from(name));
-        let state = Arc::new(ServerState::new(
-            names,
-            index,
-            slot as u32,
-            self.workers,
-            &config,
-            backend.queues.clone(),
-        ));
-        let entry = Entry { state: state.clone(), config, removed: false };
-        match free.and_then(|at| entries.get_mut(at)) {
-            Some(old) => *old = entry,
-            None => entries.push(entry),
+        let index = self.indexes.take();
+        let queues = backend.queues.clone();
+        let state = Arc::new(ServerState::new(names, index, slot as u32, self.workers, config, queues));
+        match slots.get_mut(slot) {
+            Some(place) => *place = Arc::downgrade(&state),
+            None => slots.push(Arc::downgrade(&state)),
         }
         state
+    }
+
+    /// One more server behind all others of a running backend (`add server`). It gets no traffic until
+    /// [`BackendState::set_admin`] or a check says so; a Plan that knows it should be in force by then.
+    pub fn add_server(
+        &self,
+        backend: &Arc<BackendState>,
+        line: &portcullis_config::Server,
+    ) -> Arc<ServerState> {
+        let config = ServerConfig::of_new(line);
+        let state = self.new_server(backend, &line.name, &config);
+        {
+            // its checks wait for an order, but not for the end of the maintenance
+            let mut life = state.life.lock();
+            life.check.paused = line.set.disabled;
+            (life.check.enabled, life.agent.enabled) = (false, false);
+        }
+        backend.servers.write().push(Entry { state: state.clone(), config });
+        backend.balancer.lock().insert(&state);
+        backend.bake_cookies();
+        backend.changed(&state);
+        state
+    }
+
+    /// This server is gone (`del server`): whoever waits for it balances again, nobody finds it any more. Its slot is used
+    /// again once nothing holds its state.
+    pub fn remove_server(&self, backend: &Arc<BackendState>, server: &Arc<ServerState>) {
+        server.store_admin(Admin::Maint);
+        backend.balancer.lock().remove(server, &backend.queues);
+        backend.servers.write().retain(|e| !Arc::ptr_eq(&e.state, server));
+        backend.bake_cookies();
+        backend.queues.redistribute(server);
+        let leader = server.life.lock().tracked.take().and_then(|(_, (_, leader))| leader.upgrade());
+        if let Some(leader) = leader {
+            leader
+                .life
+                .lock()
+                .trackers
+                .retain(|(_, s)| s.upgrade().is_some_and(|s| !Arc::ptr_eq(&s, server)));
+        }
     }
 
     /// Ties servers to those that they track, once all backends of a Plan are there. `track` is `[<backend>/]<server>`.
@@ -185,7 +204,7 @@ impl States {
     }
     /// How many server indexes were given out: [`ServerState::index`] is below it.
     pub fn servers(&self) -> u32 {
-        self.next_index.load(Relaxed)
+        self.indexes.given()
     }
 }
 

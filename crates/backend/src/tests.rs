@@ -289,14 +289,14 @@ fn a_new_plan_finds_everything_again() {
     assert_eq!((same.weight(), same.maxconn(), same.counters.totals().cum_sess), (7, 9, 3));
     assert!(again.server("s2").is_none() && !s2.usable());
     let names: Vec<_> = again.servers().iter().map(|s| s.name.to_string()).collect();
-    assert_eq!(names, ["s1", "s3", "new"]);
+    assert_eq!(names, ["s3", "s1", "new"]);
     let new = again.server("new").expect("new");
     assert_eq!(new.slot, 3, "s2 is still held, so its place is not used again");
-    let index = s2.index;
+    let index = *s2.index;
     drop((s2, slot, waits));
     let third = states.backend(&proxy("b", vec![limited("s1", 9), limited("other", 0)]), 20);
     let other = third.server("other").expect("other");
-    assert_eq!((other.slot, other.index), (1, index), "now it is");
+    assert_eq!((other.slot, *other.index), (1, index), "now it is");
     assert!(states.find("b").is_some());
     states.retain(|_| false);
     assert!(states.find("b").is_none());
@@ -410,4 +410,91 @@ fn no_wake_up_is_lost_and_no_slot_leaks() {
     assert_eq!((s1.used(), s2.used()), (0, 0));
     assert_eq!((s1.queued(), s2.queued(), backend.queued()), (0, 0, 0));
     assert!(served.load(SeqCst) > TURNS);
+}
+
+fn hashed(backend: &BackendState, hash: u32) -> Option<Arc<str>> {
+    match backend.balance(Ask { hash: Some(hash), ..Ask::default() }) {
+        Choice::Server(slot) => Some(slot.server().name.clone()),
+        _ => None,
+    }
+}
+
+/// Servers come and go by chance; in the end each algorithm does what it does with the same servers from the start.
+#[test]
+fn servers_come_and_go_under_every_algorithm() {
+    use portcullis_config::HashType;
+    let consistent = HashType { consistent: true, ..HashType::default() };
+    for algorithm in [
+        Algorithm::RoundRobin,
+        Algorithm::LeastConn,
+        Algorithm::First,
+        Algorithm::Random(2),
+        Algorithm::Source,
+    ] {
+        let balance = Balancing { algorithm, hash: consistent, ..Balancing::default() };
+        let section = |servers| Proxy { balance: balance.clone(), ..proxy("b", servers) };
+        let states = States::new(2);
+        let backend = states.backend(&section(vec![limited("s0", 0)]), 10);
+        let (mut random, mut there) = (7u32, vec![0u32]);
+        for _ in 0..400 {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let n = (random >> 16) % 24;
+            let name = format!("s{n}");
+            match backend.server(&name) {
+                Some(server) => {
+                    states.remove_server(&backend, &server);
+                    there.retain(|t| *t != n);
+                }
+                None => {
+                    let mut line = limited(&name, 0);
+                    (line.id, line.set.weight) = (n + 1, Some(n % 3 + 1));
+                    let server = states.add_server(&backend, &line);
+                    assert!(!server.usable(), "it begins in maintenance");
+                    backend.set_health(&server, Health::Up);
+                    backend.set_admin(&server, Admin::Ready);
+                    there.push(n);
+                }
+            }
+            let chosen = match backend.balance(Ask { hash: Some(random), ..Ask::default() }) {
+                Choice::Server(slot) => slot.server().name.to_string(),
+                Choice::Nobody if there.is_empty() => continue,
+                other => panic!("{other:?} with {there:?}"),
+            };
+            assert!(there.iter().any(|n| *chosen == format!("s{n}")), "{chosen} of {there:?}");
+        }
+        assert_eq!(backend.usable().0 as usize, there.len());
+        let slots = backend.slots.lock().len();
+        assert!(slots <= 25, "{slots} slots for 24 servers");
+        assert!(states.servers() <= 26, "{} numbers", states.servers());
+        if balance.algorithm == Algorithm::Source {
+            let lines = there.iter().map(|n| {
+                let mut line = limited(&format!("s{n}"), 0);
+                (line.id, line.set.weight) = (n + 1, Some(n % 3 + 1));
+                line
+            });
+            let fresh = States::new(2).backend(&section(lines.collect()), 10);
+            for hash in (0..2000u32).map(|n| n.wrapping_mul(2_654_435_761)) {
+                assert_eq!(hashed(&backend, hash), hashed(&fresh, hash));
+            }
+        }
+    }
+}
+
+#[test]
+fn who_waits_for_a_server_that_goes_balances_again() {
+    let states = States::new(1);
+    let backend = states.backend(&proxy("b", vec![limited("s1", 1)]), 10);
+    let server = states.add_server(&backend, &limited("new", 1));
+    backend.set_health(&server, Health::Up);
+    backend.set_admin(&server, Admin::Ready);
+    let slot = take(backend.persist(&server));
+    let mut waits = wait(&backend, backend.persist(&server), at(1));
+    states.remove_server(&backend, &server);
+    assert!(matches!(waits.try_take(), Some(Grant::Moved(_))));
+    assert!(backend.server("new").is_none() && backend.servers().len() == 1);
+    drop(slot);
+    assert_eq!(&*take(backend.balance(Ask::default())).server().name, "s1");
+    let weak = Arc::downgrade(&server);
+    drop((server, waits));
+    assert!(weak.upgrade().is_none(), "nothing holds it");
 }

@@ -26,6 +26,7 @@ pub mod resolve;
 pub mod retry_on;
 pub mod row;
 pub mod rows;
+pub mod runtime;
 pub mod saved;
 pub mod sections;
 pub mod suggest;

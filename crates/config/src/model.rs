@@ -647,12 +647,16 @@ pub struct Proxy {
     pub disabled: bool,
     /// `mode`
     pub mode: Mode,
+    /// That was said, here or where it was inherited from.
+    pub mode_said: bool,
     /// `bind` lines, one element an address.
     pub binds: Vec<Bind>,
     /// `server` lines.
     pub servers: Vec<Server>,
     /// What `default-server` set so far.
     pub default_server: ServerSettings,
+    /// That was said, here or where it was inherited from.
+    pub has_default_server: bool,
     /// What `default-server name NAME` set.
     pub named_default_servers: Vec<(String, ServerSettings)>,
     /// `default_backend`

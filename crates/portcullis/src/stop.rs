@@ -12,6 +12,7 @@ use portcullis_transport::Sockets;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::AsFd;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -34,7 +35,7 @@ enum Phase {
 
 struct Life<'a> {
     running: Running,
-    plan: &'a Plan,
+    first: Arc<Plan>,
     global: &'a Global,
     log: LogWriter,
     phase: Phase,
@@ -46,11 +47,11 @@ pub fn until_stopped(
     link: Option<&Link>,
     running: Running,
     (sockets, door): (&dyn Sockets, Option<&Door>),
-    plan: &Plan,
+    plan: &Arc<Plan>,
     global: &Global,
 ) -> ExitCode {
     let log = LogWriter::new(0, running.process.counts.clone());
-    let mut life = Life { running, plan, global, log, phase: Phase::Serving };
+    let mut life = Life { running, first: plan.clone(), global, log, phase: Phase::Serving };
     loop {
         wait(signals, link, life.patience());
         while let Some(signal) = signals.next() {
@@ -147,13 +148,19 @@ impl Life<'_> {
         }
     }
 
+    /// The plan as it is now: servers and backends may have come and gone.
+    fn plan(&self) -> Arc<Plan> {
+        self.running.process.newest().unwrap_or_else(|| self.first.clone())
+    }
+
     fn leave(&mut self) {
         let window = self.global.close_spread_time.unwrap_or(Some(Duration::ZERO));
         self.running.soft_stop(window);
         let end = self.global.hard_stop_after.map(|t| Instant::now() + t);
         self.phase = Phase::Leaving(end);
+        let plan = self.plan();
         let (fronts, backs): (Vec<_>, Vec<_>) =
-            self.plan.proxies.iter().filter(|p| !p.disabled).partition(|p| p.kind.front());
+            plan.proxies.iter().filter(|p| !p.disabled).partition(|p| p.kind.front());
         for proxy in fronts.into_iter().chain(backs) {
             let (front, back) = totals(proxy);
             self.tell(
@@ -168,10 +175,11 @@ impl Life<'_> {
     fn end(&mut self, now: Instant) {
         let text = "soft-stop running for too long, performing a hard-stop.";
         say::warning(text);
-        if let Some(proxy) = self.plan.proxies.first() {
+        let plan = self.plan();
+        if let Some(proxy) = plan.proxies.first() {
             self.write(proxy, Level::Warning, text);
         }
-        for proxy in &self.plan.proxies {
+        for proxy in &plan.proxies {
             let left = proxy.front.sessions.get();
             if left > 0 {
                 self.tell(
@@ -212,7 +220,8 @@ impl Life<'_> {
     }
 
     fn tell_fronts(&mut self, what: &str) {
-        for proxy in self.plan.proxies.iter().filter(|p| p.kind.front() && !p.disabled) {
+        let plan = self.plan();
+        for proxy in plan.proxies.iter().filter(|p| p.kind.front() && !p.disabled) {
             let kind = if proxy.kind == ProxyKind::Frontend { "frontend" } else { "proxy" };
             self.tell(proxy, &format!("{what} {kind} {}.", proxy.name));
         }
@@ -222,7 +231,8 @@ impl Life<'_> {
     /// SIGHUP
     fn dump(&mut self) {
         say::warning("SIGHUP received, dumping servers states.");
-        for proxy in &self.plan.proxies {
+        let plan = self.plan();
+        for proxy in &plan.proxies {
             for text in crate::dump::servers(proxy) {
                 say::warning(format!("SIGHUP: {text}"));
                 self.write(proxy, Level::Notice, &text);

@@ -245,7 +245,7 @@ fn begin(opened: Opened, visited: bool) -> Result<(Running, Option<Door>), Strin
     process.set_statistics(vitals.clone());
     let running = start::start(&plan, process, bound, Arc::new(place))
         .map_err(|e| format!("[haproxy.main()] Cannot start the workers : {e}"))?;
-    let admin = portcullis_admin::Admin::new(vitals, plan, sockets, about);
+    let admin = portcullis_admin::Admin::new(vitals, plan, sockets, about, crate::compose::registry());
     let door = portcullis_admin::serve(control, admin, visited)
         .map_err(|e| format!("[haproxy.main()] Cannot serve the Runtime API : {e}"))?;
     confinement::seal(&model.global);

@@ -13,6 +13,7 @@ pub mod filter;
 pub mod h2;
 pub mod handshake;
 pub mod http;
+pub mod live;
 pub mod outcome;
 pub mod own;
 pub mod persist;

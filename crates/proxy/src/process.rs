@@ -1,6 +1,7 @@
 //! What all workers share.
 
 use crate::dns::Counters;
+use crate::plan::Plan;
 use crate::worker::mailbox::{Address, Mail};
 use parking_lot::Mutex;
 use portcullis_backend::{Descriptors, States};
@@ -44,6 +45,7 @@ pub struct Process {
     voice: OnceLock<Voice>,
     programs: OnceLock<crate::check::external::Office>,
     node: OnceLock<String>,
+    newest: Mutex<Option<Arc<Plan>>>,
     nameservers: Mutex<HashMap<(String, String), Arc<Counters>>>,
 }
 
@@ -70,6 +72,7 @@ impl Process {
             voice: OnceLock::new(),
             programs: OnceLock::new(),
             node: OnceLock::new(),
+            newest: Mutex::default(),
             nameservers: Mutex::default(),
         })
     }
@@ -110,6 +113,24 @@ impl Process {
     pub fn nameserver(&self, section: &str, name: &str) -> Arc<Counters> {
         let mut all = self.nameservers.lock();
         all.entry((section.to_owned(), name.to_owned())).or_default().clone()
+    }
+    /// The newest plan that workers were given, which some of them may not have taken yet.
+    #[must_use]
+    pub fn newest(&self) -> Option<Arc<Plan>> {
+        self.newest.lock().clone()
+    }
+    /// Makes a plan the newest, from the one that was it; workers have to be told. Changes come one after the other.
+    ///
+    /// # Errors
+    /// What `make` says.
+    pub fn renew<E>(
+        &self,
+        make: impl FnOnce(Option<&Arc<Plan>>) -> Result<Arc<Plan>, E>,
+    ) -> Result<Arc<Plan>, E> {
+        let mut newest = self.newest.lock();
+        let plan = make(newest.as_ref())?;
+        *newest = Some(plan.clone());
+        Ok(plan)
     }
     /// `node`, or the system's name.
     pub fn set_node(&self, name: String) {

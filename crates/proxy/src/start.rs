@@ -109,6 +109,7 @@ pub fn start(
     let workers = process.load.len() as u16;
     let (addresses, mailboxes): (Vec<_>, Vec<_>) = (0..workers).map(|_| mailbox()).unzip();
     process.set_workers(addresses);
+    let _ = process.renew(|_| Ok::<_, ()>(plan.clone()));
     portcullis_sample::facts::set_workers(u32::from(workers));
     let mut threads = Vec::new();
     for (id, mailbox) in (0..workers).zip(mailboxes) {

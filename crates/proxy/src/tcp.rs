@@ -10,7 +10,7 @@ use crate::relay::{self, End, Inspect, Lane, Ruling, Timeouts};
 use crate::reply::{ErrorPages, Pages};
 use crate::rules::{BodyState, Cursor, Effects, Flow, RuleCx, Wait, run as run_rules};
 use crate::session::Session;
-use crate::upstream::{Failure, Wish, establish};
+use crate::upstream::{Failure, Late, Wish, establish};
 use crate::worker::{Woken, Worker, slots};
 use portcullis_backend::ServerState;
 use portcullis_config::{Mode, Opts};
@@ -29,10 +29,12 @@ static NO_PAGES: LazyLock<ErrorPages> = LazyLock::new(ErrorPages::default);
 pub async fn run(session: &mut Session, first: Option<Buffer>) {
     let worker = session.worker().clone();
     let plan = worker.plan();
+    let late = Late::default();
     let front: &ProxyPlan = &plan.proxies[session.listener.frontend];
     session.requests = 1;
     let mut s = Stream {
         plan: &plan,
+        late: &late,
         front,
         facts: Facts::new(),
         effects: Effects::default(),
@@ -102,6 +104,7 @@ pub async fn run(session: &mut Session, first: Option<Buffer>) {
 /// What a TCP stream knows.
 struct Stream<'p> {
     plan: &'p Arc<Plan>,
+    late: &'p Late,
     front: &'p ProxyPlan,
     back: Option<&'p ProxyPlan>,
     server: Option<Arc<ServerState>>,
@@ -310,8 +313,8 @@ async fn serve<'p>(
     (hash, stay, wish): (Option<u32>, Option<Arc<ServerState>>, Option<persist::Wish>),
     first: Option<Buffer>,
 ) -> Option<Arc<ServerState>> {
-    let Stream { plan, front, facts, filters, effects, .. } = s;
-    let front: &'p ProxyPlan = front;
+    let Stream { plan, late, front, facts, filters, effects, .. } = s;
+    let (late, front): (&'p Late, &'p ProxyPlan) = (late, front);
     let mut wish = Wish {
         client: &session.conn,
         // a client that has ended without a byte wants nothing
@@ -330,7 +333,7 @@ async fn serve<'p>(
         stay,
         began: None,
     };
-    let found = match establish(&session.task, back, facts, &mut wish).await {
+    let found = match establish(&session.task, (back, late), facts, &mut wish).await {
         Ok(found) => found,
         Err(Failure { termination, .. }) => {
             facts.termination[..2].copy_from_slice(&termination);
@@ -340,7 +343,7 @@ async fn serve<'p>(
     };
     let state = found.slot.server().clone();
     outcome::reached(&state, session.worker(), false);
-    session.worker().slots.set_server(session.task.slot, back.index, Some(found.server.index));
+    session.worker().slots.set_server(session.task.slot, back.index, Some(state.slot));
     facts.srvconn = found.slot.server().sessions.get();
     if front.formats.steps.is_some_and(|s| s.contains(outcome::Steps::CONNECT)) {
         outcome::step(facts.clone(), session, front, None, outcome::Steps::CONNECT);

@@ -23,14 +23,28 @@ use std::sync::Arc;
 use std::task::Poll;
 
 /// The rows of this file.
-pub const OPTIONS: &[ServerOption] = &[ServerOption {
-    name: "sni",
-    sections: Sections::BACK,
-    args: "<expression>",
-    help: "The server name that is sent in the handshake.",
-    negatable: false,
-    does: Does::Works(sni),
-}];
+pub const OPTIONS: &[ServerOption] = &[
+    ServerOption {
+        name: "pool-conn-name",
+        sections: Sections::BACK,
+        args: "<expression>",
+        help: "What requests must have in common to share a connection, in the place of the server name.",
+        negatable: false,
+        does: Does::Works(pool_name),
+    },
+    ServerOption {
+        name: "sni",
+        sections: Sections::BACK,
+        args: "<expression>",
+        help: "The server name that is sent in the handshake.",
+        negatable: false,
+        does: Does::Works(sni),
+    },
+];
+
+/// The `pool-conn-name` of a server.
+#[derive(Clone, Debug, Default)]
+pub struct PoolName(pub Option<Arc<Expr>>);
 
 /// The `sni` of a server.
 #[derive(Clone, Debug, Default)]
@@ -38,19 +52,29 @@ pub struct Sni(pub Option<Arc<Expr>>);
 
 /// `sni <expression>`
 fn sni(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>) {
+    if let Some(expr) = expression(cx, server, args, "'sni' : missing sni expression.") {
+        server.set.ext.entry::<Sni>().0 = Some(Arc::new(expr));
+    }
+}
+
+/// `pool-conn-name <expression>`
+fn pool_name(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>) {
+    if let Some(expr) = expression(cx, server, args, "'pool-conn-name' expects <value> as argument.") {
+        server.set.ext.entry::<PoolName>().0 = Some(Arc::new(expr));
+    }
+}
+
+fn expression(cx: &mut Cx<'_>, server: &Server, args: &mut Args<'_>, missing: &str) -> Option<Expr> {
     let word = args.peek();
     if word.is_none() {
-        return complain(cx, server, args.words.last(), "'sni' : missing sni expression.");
+        complain(cx, server, args.words.last(), missing);
+        return None;
     }
     let mut parsing = Parsing::new(cx, Args { words: args.words, at: args.at }, At::HttpRequest);
-    match parsing.expr() {
-        Ok(expr) => server.set.ext.entry::<Sni>().0 = Some(Arc::new(expr)),
-        Err(why) => {
-            let message = format!("error detected while parsing sni or pool-conn-name expressions : {why}.");
-            complain(cx, server, word, &message);
-        }
-    }
+    let parsed = parsing.expr();
     args.next();
+    let wrong = |why| format!("error detected while parsing sni or pool-conn-name expressions : {why}.");
+    parsed.map_err(|why| complain(cx, server, word, &wrong(why))).ok()
 }
 
 /// What a handshake with a client came to.
@@ -127,21 +151,31 @@ impl ServerTlsPlan {
         if self.auto {
             return host(request?);
         }
-        let expr = self.sni.as_ref()?;
-        let scope = Scope {
-            wall: worker.clock.wall(),
-            request: request.map_or(Message::None, Message::Here),
-            ..Scope::new(facts, &worker.random)
-        };
-        let name = String::from_utf8(expr.text(&scope)?.into_owned()).ok()?;
-        (!name.is_empty()).then_some(name)
+        evaluated(self.sni.as_ref()?, facts, request, worker)
     }
+}
+
+/// What an expression says about this request; none: nothing.
+#[must_use]
+pub fn evaluated(expr: &Expr, facts: &Facts<'_>, request: Option<&Head>, worker: &Worker) -> Option<String> {
+    let scope = Scope {
+        wall: worker.clock.wall(),
+        request: request.map_or(Message::None, Message::Here),
+        ..Scope::new(facts, &worker.random)
+    };
+    let name = String::from_utf8(expr.text(&scope)?.into_owned()).ok()?;
+    (!name.is_empty()).then_some(name)
 }
 
 /// The name in the Host header, without its port.
 fn host(request: &Head) -> Option<String> {
     let value = request.fields().find(|f| f.id == HeaderId::Host)?.value;
-    let text = std::str::from_utf8(value).ok()?.trim();
+    bare(std::str::from_utf8(value).ok()?)
+}
+
+/// A name without its port; none: it is an address.
+pub(crate) fn bare(text: &str) -> Option<String> {
+    let text = text.trim();
     if text.starts_with('[') || text.is_empty() {
         return None;
     }

@@ -1,6 +1,9 @@
 //! Connections to servers: idle ones and how they are watched, new ones and how they are made.
 
+mod late;
 mod room;
+
+pub use late::Late;
 
 use crate::check::report;
 use crate::own::Own;
@@ -347,7 +350,7 @@ pub(crate) async fn watched<T>(
 /// [`Failure`] when no server can be had; the facts say how far it came.
 pub async fn establish<'p>(
     task: &Task,
-    back: &'p ProxyPlan,
+    (back, late): (&'p ProxyPlan, &'p Late),
     facts: &mut Facts<'p>,
     wish: &mut Wish<'_>,
 ) -> Result<Established<'p>, Failure> {
@@ -369,7 +372,8 @@ pub async fn establish<'p>(
         if facts.timers.queue < 0 {
             facts.timers.queue = elapsed(task, began);
         }
-        let Some(server) = back.server_of(slot.server()) else {
+        let found = back.server_of(slot.server());
+        let Some(server) = found.or_else(|| late.server(&task.worker.process, back, slot.server())) else {
             return Err(Failure { termination: *b"SC", status: 503 });
         };
         facts.server_name = &server.name;
@@ -664,8 +668,14 @@ impl Way {
         let asked = facts.destination();
         facts.server = server.address_for(slot.server(), asked);
         let name = server.tls.as_ref().and_then(|tls| tls.name(facts, wish.request, &task.worker));
+        let key = match &server.pool_name {
+            None => crate::tls::pool_key(name.as_deref()),
+            Some(e) => {
+                crate::tls::pool_key(crate::tls::evaluated(e, facts, wish.request, &task.worker).as_deref())
+            }
+        };
         facts.backend_tls = None;
-        Self { asked, key: crate::tls::pool_key(name.as_deref()), name }
+        Self { asked, key, name }
     }
 }
 

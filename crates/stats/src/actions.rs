@@ -24,6 +24,9 @@ impl On<'_> {
     /// Sets the administrative state.
     pub fn admin(&self, to: Admin, process: &Process) {
         report::post(process, self.backend.order_admin(self.server, to, self.now));
+        if to == Admin::Maint {
+            portcullis_proxy::upstream::close_idle(process, self.server);
+        }
     }
 
     /// Sets the health, whatever checks said; false: it follows another server's.
@@ -66,8 +69,7 @@ fn shutdown_here(worker: &Worker, backend: &str, server: &str) {
     let mut any = false;
     for (slot, _, info) in worker.slots.list() {
         let Some(stream) = info.stream else { continue };
-        let back = stream.backend.and_then(|b| stream.plan.proxies.get(b as usize));
-        let on = back.zip(stream.server).and_then(|(b, s)| Some((b, b.servers.get(s as usize)?)));
+        let on = stream.to().zip(stream.on(&worker.process));
         if on.is_some_and(|(b, s)| *b.name == *backend && *s.name == *server) {
             any |= worker.slots.abort(slot, Abort::Killed);
         }

@@ -1,5 +1,6 @@
 //! The table of commands, one file a subject.
 
+pub mod add_server;
 pub mod authorities;
 pub mod backends;
 pub mod certificates;
@@ -29,6 +30,7 @@ use portcullis_proxy::plan::{Plan, ProxyPlan, ServerPlan};
 use std::sync::{Arc, LazyLock};
 
 const TABLES: &[&[Row]] = &[
+    add_server::ROWS,
     authorities::ROWS,
     backends::ROWS,
     certificates::ROWS,
@@ -63,14 +65,10 @@ pub static ALL: LazyLock<Vec<&'static Row>> = LazyLock::new(|| {
 /// Beginnings of commands that belong to capabilities which are not there yet.
 const LATER: &[&str] = &[
     "acme",
-    "add backend",
-    "add server",
     "add ssl jwt",
     "clear table",
     "debug counters",
     "debug dev",
-    "del backend",
-    "del server",
     "del ssl jwt",
     "dump stats-file",
     "httpclient",
@@ -78,8 +76,6 @@ const LATER: &[&str] = &[
     "set ssl tls-key",
     "set table",
     "show cache",
-    "show default-server",
-    "show defaults",
     "show dev",
     "show fd",
     "show libs",
@@ -127,8 +123,8 @@ impl Named {
         self.plan.proxies.get(self.proxy)?.server_of(&self.server)
     }
     /// The weight that the configuration says.
-    pub fn initial_weight(&self, call: &Call<'_>) -> u32 {
-        initial_weight(call, &self.server)
+    pub fn initial_weight(&self) -> u32 {
+        self.server_plan().map_or(1, |s| s.weight)
     }
     /// What can be done to it.
     pub fn on(&self, call: &Call<'_>) -> portcullis_stats::actions::On<'_> {
@@ -137,26 +133,19 @@ impl Named {
     }
 }
 
-/// The weight of a server as the configuration says.
-pub fn initial_weight(call: &Call<'_>, server: &ServerState) -> u32 {
-    let proxy = call.admin.model.proxies.iter().find(|p| p.kind.back() && *p.name == *server.backend);
-    let found = proxy.and_then(|p| p.servers.iter().find(|s| *s.name == *server.name));
-    found.and_then(|s| s.set.weight).unwrap_or(1)
-}
-
 /// The server that word `at` names as `<backend>/<server>`; either part may be a name or `#<id>`.
 pub fn server(call: &Call<'_>, at: usize) -> Result<Named, Outcome> {
-    let text = call.arg(at);
+    server_named(&call.admin.plan(), &call.arg(at)).map_err(Outcome::err)
+}
+
+/// The same, from a plan.
+pub fn server_named(plan: &Arc<Plan>, text: &str) -> Result<Named, &'static str> {
     let Some((backend, name)) = text.split_once('/').filter(|(_, s)| !s.is_empty()) else {
-        return Err(Outcome::err("Require 'backend/server'."));
+        return Err("Require 'backend/server'.");
     };
-    let plan = call.admin.plan();
-    let Some(proxy) = find_proxy(&plan, backend, |p| p.state.is_some()) else {
-        return Err(Outcome::err("No such backend."));
-    };
-    let Some(state) = plan.proxies.get(proxy).and_then(|p| p.state.clone()) else {
-        return Err(Outcome::err("No such backend."));
-    };
+    let plan = plan.clone();
+    let proxy = find_proxy(&plan, backend, |p| p.state.is_some()).ok_or("No such backend.")?;
+    let state = plan.proxies.get(proxy).and_then(|p| p.state.clone()).ok_or("No such backend.")?;
     let found = match name.strip_prefix('#').and_then(|n| n.parse::<u32>().ok()) {
         Some(id) => {
             state.servers().into_iter().find(|s| s.id.load(std::sync::atomic::Ordering::Relaxed) == id)
@@ -165,7 +154,7 @@ pub fn server(call: &Call<'_>, at: usize) -> Result<Named, Outcome> {
     };
     match found {
         Some(server) => Ok(Named { plan, proxy, backend: state, server }),
-        None => Err(Outcome::err("No such server.")),
+        None => Err("No such server."),
     }
 }
 

@@ -1,6 +1,6 @@
 //! `show servers …`, `get weight`, `set weight`
 
-use super::{Named, initial_weight, server};
+use super::{Named, server};
 use crate::command::{Call, Outcome, Row};
 use crate::socket::Level;
 use portcullis_backend::health::{Probe, Target};
@@ -43,14 +43,14 @@ const STATE_HEADER: &str = "1\n# be_id be_name srv_id srv_name srv_addr srv_op_s
     srv_agent_state bk_f_forced_id srv_f_forced_id srv_fqdn srv_port srvrecord srv_use_ssl srv_check_port \
     srv_check_addr srv_agent_addr srv_agent_port\n";
 
-/// The backends that word 3 names: one, or all.
-fn backends(call: &Call<'_>) -> Result<Vec<Arc<ProxyPlan>>, Outcome> {
+/// The backends that this word names: one, or all.
+pub fn backends(call: &Call<'_>, at: usize) -> Result<Vec<Arc<ProxyPlan>>, Outcome> {
     let plan = call.admin.plan();
     let back = |p: &ProxyPlan| p.state.is_some() && !p.disabled;
-    if !call.has(3) {
+    if !call.has(at) {
         return Ok(plan.proxies.iter().filter(|p| back(p)).cloned().collect());
     }
-    match super::find_proxy(&plan, &call.arg(3), back).and_then(|i| plan.proxies.get(i)) {
+    match super::find_proxy(&plan, &call.arg(at), back).and_then(|i| plan.proxies.get(i)) {
         Some(p) => Ok(vec![p.clone()]),
         None => Err(Outcome::err("Can't find backend.")),
     }
@@ -81,7 +81,7 @@ fn named(name: Option<Arc<str>>) -> Arc<str> {
 }
 
 fn state(call: &mut Call<'_>) -> Outcome {
-    let proxies = match backends(call) {
+    let proxies = match backends(call, 3) {
         Ok(p) => p,
         Err(e) => return e,
     };
@@ -89,12 +89,9 @@ fn state(call: &mut Call<'_>) -> Outcome {
     let now = call.admin.now();
     let bodies = proxies.into_iter().map(move |p| {
         let mut out = String::new();
-        let config = model.proxies.get(p.index);
+        let config = p.section(&model);
         for s in p.state.iter().flat_map(|s| s.servers()) {
             let Some(plan) = p.server_of(&s) else { continue };
-            let line = config.and_then(|c| c.servers.get(plan.index));
-            let iweight = line.and_then(|l| l.set.weight).unwrap_or(1);
-            let disabled = line.is_some_and(|l| l.set.disabled);
             // bits: forced maintenance, inherited one, that of the configuration, forced drain, inherited one; no address,
             // another name
             let own = match s.own_admin() {
@@ -109,7 +106,7 @@ fn state(call: &mut Call<'_>) -> Outcome {
             };
             let naming = s.naming.lock().clone();
             let by_name = if s.is_unresolved() { 32 } else { 0 } + if naming.renamed { 64 } else { 0 };
-            let admin = own + inherited + if disabled { 4 } else { 0 } + by_name;
+            let admin = own + inherited + if plan.disabled { 4 } else { 0 } + by_name;
             let op = match (lines::is_up(&s), s.health()) {
                 (false, _) => 0,
                 (true, Health::Stopping) => 3,
@@ -129,18 +126,19 @@ fn state(call: &mut Call<'_>) -> Outcome {
             let (agent_addr, agent_port) = at(&life.agent_target);
             let (addr, port) = place(&s, plan);
             out.push_str(&format!(
-                "{} {} {} {} {addr} {op} {admin} {} {iweight} {} {status} {} {} {check} {agent} {} {} {} {port} {} {} \
+                "{} {} {} {} {addr} {op} {admin} {} {} {} {status} {} {} {check} {agent} {} {} {} {port} {} {} \
                  {check_port} {check_addr} {agent_addr} {agent_port}\n",
                 p.id,
                 p.name,
                 plan.id,
                 s.name,
                 s.weight(),
+                plan.weight,
                 s.unchanged_for(now) / 1000,
                 life.check.verdict as u32,
                 life.check.health,
                 u8::from(config.is_some_and(|c| c.id_place.line != 0)),
-                u8::from(line.is_some_and(|l| l.id_given)),
+                u8::from(plan.id_given),
                 named(naming.fqdn),
                 named(naming.srv_record),
                 u8::from(plan.tls.is_some()),
@@ -152,7 +150,7 @@ fn state(call: &mut Call<'_>) -> Outcome {
 }
 
 fn conn(call: &mut Call<'_>) -> Outcome {
-    let proxies = match backends(call) {
+    let proxies = match backends(call, 3) {
         Ok(p) => p,
         Err(e) => return e,
     };
@@ -195,8 +193,7 @@ fn conn(call: &mut Call<'_>) -> Outcome {
 fn get_weight(call: &mut Call<'_>) -> Outcome {
     match server(call, 2) {
         Ok(named) => {
-            let text =
-                format!("{} (initial {})\n", named.server.weight(), initial_weight(call, &named.server));
+            let text = format!("{} (initial {})\n", named.server.weight(), named.initial_weight());
             Outcome::Text(text.into_bytes())
         }
         Err(e) => e,
@@ -205,7 +202,7 @@ fn get_weight(call: &mut Call<'_>) -> Outcome {
 
 /// A weight, or a percentage of the initial one.
 pub fn set_weight(call: &Call<'_>, named: &Named, at: usize) -> Outcome {
-    let initial = named.initial_weight(call);
+    let initial = named.initial_weight();
     match weight::parse(&call.arg(at), initial, named.backend.is_static()) {
         Ok(n) => {
             named.backend.set_weight(&named.server, n);

@@ -63,8 +63,8 @@ struct Told {
 impl Told {
     fn new(worker: &Worker, slot: SlotId, info: Info, stream: &Stream) -> Option<Self> {
         let front = stream.plan.proxies.get(stream.frontend as usize)?;
-        let back = stream.backend.and_then(|b| stream.plan.proxies.get(b as usize));
-        let server = back.zip(stream.server).and_then(|(b, s)| b.servers.get(s as usize));
+        let back = stream.to();
+        let server = stream.on(&worker.process);
         Some(Self {
             worker: worker.id,
             slot,

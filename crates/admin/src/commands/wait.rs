@@ -1,8 +1,9 @@
 //! `wait`
 
+use crate::admin::Admin;
 use crate::command::{Call, Outcome, Row};
 use crate::socket::Level;
-use portcullis_backend::Admin;
+use portcullis_proxy::live::{self, Held, Kept};
 use std::time::Duration;
 
 /// The rows of this file.
@@ -24,6 +25,12 @@ const HELP: &str = "Usage: wait {-h|<duration>} [condition [args...]]
     - srv-removable <px>/<sv> : wait for this server to become removable.
 ";
 
+/// What is waited for.
+enum Until {
+    Backend(String),
+    Server(String),
+}
+
 /// How often a condition is looked at.
 const STEP: Duration = Duration::from_millis(20);
 
@@ -43,30 +50,49 @@ fn wait(call: &mut Call<'_>) -> Outcome {
             Outcome::info("Done.")
         }));
     }
-    if call.arg(2) != "srv-removable" {
-        return Outcome::err(HELP);
-    }
-    let named = match super::server(call, 3) {
-        Ok(n) => n,
-        Err(e) => return e,
+    let what = call.arg(3).into_owned();
+    let what = match &*call.arg(2) {
+        "srv-removable" if what.is_empty() => {
+            return Outcome::err("Missing server name (<backend>/<server>).");
+        }
+        "srv-removable" if what.split_once('/').is_none_or(|(_, server)| server.is_empty()) => {
+            return Outcome::err("Require 'backend/server'.");
+        }
+        "srv-removable" => Until::Server(what),
+        "be-removable" if what.is_empty() => return Outcome::err("Missing backend name."),
+        "be-removable" => Until::Backend(what),
+        _ => return Outcome::err(HELP),
     };
     let until = tokio::time::Instant::now() + time;
+    let admin = call.admin.clone();
     Outcome::Later(Box::pin(async move {
         loop {
-            let s = &named.server;
-            if s.admin() != Admin::Maint {
-                return Outcome::err("Failed. Only servers in maintenance mode can be deleted.");
-            }
-            let idle = &s.idle;
-            if s.used() == 0 && s.queued() == 0 && idle.used() + idle.shared() + idle.private() == 0 {
-                return Outcome::info("Done.");
-            }
-            if tokio::time::Instant::now() >= until {
-                return Outcome::err(
-                    "Failed. Server still has connections attached to it, cannot remove it.",
-                );
+            let (why, for_ever) = match look(&admin, &what) {
+                Ok(()) => return Outcome::info("Done."),
+                Err(why) => why,
+            };
+            if for_ever || tokio::time::Instant::now() >= until {
+                return Outcome::err(format!("Failed. {why}"));
             }
             tokio::time::sleep(STEP).await;
         }
     }))
+}
+
+/// May it be removed? If not, why, and whether it is in vain to wait.
+fn look(admin: &Admin, what: &Until) -> Result<(), (&'static str, bool)> {
+    let plan = admin.plan();
+    match what {
+        Until::Server(name) => {
+            let named = super::server_named(&plan, name).map_err(|why| (why, true))?;
+            let server = named.server_plan().ok_or(("No such server.", true))?;
+            live::removable(server).map_err(|held| (super::add_server::why(held), held != Held::Busy))
+        }
+        Until::Backend(name) => {
+            let found = super::find_proxy(&plan, name, |p| p.state.is_some());
+            let backend = found.and_then(|at| plan.proxies.get(at)).ok_or(("No such backend.", true))?;
+            let judged = live::backend_removable(backend);
+            judged.map_err(|kept| (super::backends::why(kept), kept != Kept::Busy))
+        }
+    }
 }

@@ -81,6 +81,8 @@ impl Method {
 #[derive(Debug)]
 struct Member {
     state: Arc<ServerState>,
+    /// Its place in the order of declaration.
+    order: u64,
     backup: bool,
     /// Effective weight: 0 when not usable, else the user weight in the algorithm's scale.
     eweight: u32,
@@ -88,12 +90,21 @@ struct Member {
     before: u32,
 }
 
+/// Members by [`ServerState::slot`]; algorithms know them by that number.
+type Members = [Option<Member>];
+
+fn member(members: &Members, at: usize) -> Option<&Member> {
+    members.get(at)?.as_ref()
+}
+
 /// Members, who of them takes part, and the algorithm.
 #[derive(Debug)]
 pub struct Balancer {
     balance: Balancing,
     method: Method,
-    members: Vec<Member>,
+    members: Vec<Option<Member>>,
+    /// How many servers were ever declared.
+    declared: u64,
     allbackups: bool,
     active: u32,
     backups: u32,
@@ -137,6 +148,7 @@ impl Balancer {
             method: Method::new(&balance),
             balance,
             members: Vec::new(),
+            declared: 0,
             allbackups,
             active: 0,
             backups: 0,
@@ -178,50 +190,94 @@ impl Balancer {
         queues: &Queues,
     ) -> Vec<Arc<ServerState>> {
         (self.balance, self.allbackups) = (balance.clone(), allbackups);
-        for old in &self.members {
+        for old in self.members.drain(..).flatten() {
             old.state.in_use.store(false, SeqCst);
         }
         self.method = Method::new(balance);
         self.divisor = map::divisor(servers.iter().map(|s| s.weight()));
-        let mut before = [0u32; 2];
-        self.members = servers
-            .iter()
-            .map(|s| {
-                let (backup, eweight) = (s.backup(), self.eweight(s));
-                let sum = &mut before[usize::from(backup)];
-                let member =
-                    Member { state: s.clone(), backup, eweight, before: if eweight > 0 { *sum } else { 0 } };
-                *sum = sum.wrapping_add(eweight);
-                member
-            })
-            .collect();
-        let newly = self.recount();
         queues.loads.keep(matches!(self.method, Method::LeastConn));
-        let members = &self.members;
+        let mut before = [0u32; 2];
+        for server in servers {
+            let eweight = self.eweight(server);
+            let sum = &mut before[usize::from(server.backup())];
+            self.seat(server, eweight, if eweight > 0 { *sum } else { 0 });
+            *sum = sum.wrapping_add(eweight);
+        }
+        let newly = self.recount();
+        let seats = || {
+            servers.iter().filter_map(|s| Some((s.slot as usize, member(&self.members, s.slot as usize)?)))
+        };
         match &mut self.method {
-            Method::RoundRobin(rr) => rr.start(members.iter().map(|m| (m.backup, m.eweight))),
+            Method::RoundRobin(rr) => rr.start(seats().map(|(at, m)| (at, m.backup, m.eweight))),
             Method::Ring(ring) | Method::Random(ring, _) => {
-                ring.start(members.iter().map(|m| (m.backup, m.state.ring_key(), m.eweight)));
+                ring.start(seats().map(|(at, m)| (at, m.backup, m.state.ring_key(), m.eweight)));
             }
-            Method::LeastConn => members.iter().for_each(|m| queues.loads.weigh(&m.state, m.eweight)),
-            Method::First(order) => {
-                order.extend(0..members.len());
-                order.sort_by_key(|at| members.get(*at).map(|m| m.state.id.load(SeqCst)));
-            }
+            Method::LeastConn => seats().for_each(|(_, m)| queues.loads.weigh(&m.state, m.eweight)),
+            Method::First(order) => order.extend(seats().map(|(at, _)| at)),
             Method::Sticky(_) => {}
             Method::Map(_) => self.fill(),
         }
+        self.sort();
         newly
+    }
+
+    /// Puts a server where its number says.
+    fn seat(&mut self, server: &Arc<ServerState>, eweight: u32, before: u32) {
+        let at = server.slot as usize;
+        if self.members.len() <= at {
+            self.members.resize_with(at + 1, || None);
+        }
+        self.declared += 1;
+        let (state, order, backup) = (server.clone(), self.declared, server.backup());
+        if let Some(seat) = self.members.get_mut(at) {
+            *seat = Some(Member { state, order, backup, eweight, before });
+        }
+    }
+
+    /// `first`: by id.
+    fn sort(&mut self) {
+        let Self { method: Method::First(order), members, .. } = self else { return };
+        order.sort_by_key(|at| member(members, *at).map(|m| m.state.id.load(SeqCst)));
+    }
+
+    /// One more server, declared behind all others; it takes no part until [`Balancer::update`].
+    pub(crate) fn insert(&mut self, server: &Arc<ServerState>) {
+        let (at, backup) = (server.slot as usize, server.backup());
+        let all = self.members.iter().flatten().filter(|m| m.backup == backup);
+        let before = all.fold(0u32, |sum, m| sum.wrapping_add(m.eweight));
+        self.seat(server, 0, before);
+        match &mut self.method {
+            Method::RoundRobin(rr) => rr.insert(at, backup),
+            Method::Ring(ring) | Method::Random(ring, _) => ring.insert(at),
+            Method::First(order) => order.push(at),
+            Method::LeastConn | Method::Sticky(_) | Method::Map(_) => {}
+        }
+        self.sort();
+    }
+
+    /// This server is no member any more.
+    pub(crate) fn remove(&mut self, server: &Arc<ServerState>, queues: &Queues) {
+        let at = server.slot as usize;
+        let Some(seat) = self.members.get_mut(at) else { return };
+        let Some(gone) = seat.take_if(|m| Arc::ptr_eq(&m.state, server)) else { return };
+        gone.state.in_use.store(false, SeqCst);
+        self.recount();
+        match &mut self.method {
+            Method::RoundRobin(rr) => rr.change(at, 0),
+            Method::Ring(ring) | Method::Random(ring, _) => ring.change(at, gone.backup, 0, 0),
+            Method::LeastConn => queues.loads.weigh(server, 0),
+            Method::First(order) => order.retain(|a| *a != at),
+            Method::Sticky(current) => *current = current.filter(|c| *c != at),
+            Method::Map(_) => self.fill(),
+        }
     }
 
     /// A member's weight, state or address has changed. Yields those who may take requests of the backend's queue from
     /// now on.
     pub(crate) fn update(&mut self, server: &Arc<ServerState>, queues: &Queues) -> Vec<Arc<ServerState>> {
-        let Some(at) = self.members.iter().position(|m| Arc::ptr_eq(&m.state, server)) else {
-            return Vec::new();
-        };
-        let now = self.eweight(server);
-        let member = &mut self.members[at];
+        let (at, now) = (server.slot as usize, self.eweight(server));
+        let seat = self.members.get_mut(at).and_then(Option::as_mut);
+        let Some(member) = seat.filter(|m| Arc::ptr_eq(&m.state, server)) else { return Vec::new() };
         let before = std::mem::replace(&mut member.eweight, now);
         let backup = member.backup;
         let newly = self.recount();
@@ -247,24 +303,27 @@ impl Balancer {
 
     /// Counts usable servers and marks who takes from the backend's queue; yields those who newly do.
     fn recount(&mut self) -> Vec<Arc<ServerState>> {
-        let count =
-            |backup| self.members.iter().filter(|m| m.backup == backup && m.eweight > 0).count() as u32;
+        let all = || self.members.iter().flatten();
+        let count = |backup| all().filter(|m| m.backup == backup && m.eweight > 0).count() as u32;
         (self.active, self.backups) = (count(false), count(true));
-        self.first_backup = self.members.iter().position(|m| m.backup && m.eweight > 0);
-        self.weight = 0;
+        let backups = all().filter(|m| m.backup && m.eweight > 0);
+        self.first_backup = backups.min_by_key(|m| m.order).map(|m| m.state.slot as usize);
+        let mut weight = 0u32;
         let mut newly = Vec::new();
-        for (at, member) in self.members.iter().enumerate() {
+        for member in all() {
             let in_use = member.eweight > 0
                 && (!member.backup
-                    || (self.active == 0 && (self.allbackups || self.first_backup == Some(at))));
+                    || (self.active == 0
+                        && (self.allbackups || self.first_backup == Some(member.state.slot as usize))));
             if in_use {
-                self.weight = self.weight.wrapping_add(member.eweight);
+                weight = weight.wrapping_add(member.eweight);
             }
             if in_use && !member.state.in_use.swap(in_use, SeqCst) {
                 newly.push(member.state.clone());
             }
             member.state.in_use.store(in_use, SeqCst);
         }
+        self.weight = weight;
         newly
     }
 
@@ -273,10 +332,10 @@ impl Balancer {
     fn fill(&mut self) {
         let Method::Map(map) = &mut self.method else { return };
         let backup = self.active == 0;
-        let takes_part = |m: &&(usize, &Member)| m.1.backup == backup && m.1.eweight > 0;
-        let members: Vec<_> = self.members.iter().enumerate().collect();
-        let candidates: Vec<(u32, u32)> =
-            members.iter().filter(takes_part).map(|(at, m)| (*at as u32, m.eweight)).collect();
+        let mut members: Vec<_> =
+            self.members.iter().flatten().filter(|m| m.backup == backup && m.eweight > 0).collect();
+        members.sort_by_key(|m| m.order);
+        let candidates: Vec<(u32, u32)> = members.iter().map(|m| (m.state.slot, m.eweight)).collect();
         map.fill(&candidates, self.weight);
     }
 
@@ -301,8 +360,11 @@ impl Balancer {
         let single = alone || self.active + if backup { self.backups } else { 0 } == 1;
         let Self { members, method, balance, weight, random, .. } = self;
         let members = &**members;
-        let avoid = ask.avoid.and_then(|a| members.iter().position(|m| std::ptr::eq(&*m.state, a)));
-        let try_take = |at: usize| members.get(at).and_then(|m| m.state.try_acquire());
+        let avoid = ask.avoid.and_then(|a| {
+            let at = a.slot as usize;
+            member(members, at).is_some_and(|m| std::ptr::eq(&*m.state, a)).then_some(at)
+        });
+        let try_take = |at: usize| member(members, at).and_then(|m| m.state.try_acquire());
         let slot = |slot: Option<SlotGuard>| slot.map_or(Pick::Full, Pick::Server);
         // the key is not looked at where there is but one server
         let zero =
@@ -335,14 +397,15 @@ impl Balancer {
             Method::LeastConn => least(members, backup, avoid, queues),
             Method::First(order) => {
                 let usable =
-                    |at: &&usize| members.get(**at).is_some_and(|m| m.backup == backup && m.eweight > 0);
+                    |at: &&usize| member(members, **at).is_some_and(|m| m.backup == backup && m.eweight > 0);
                 let mut others = order.iter().filter(usable).filter(|at| Some(**at) != avoid);
                 slot(others.find_map(|at| try_take(*at)).or_else(|| avoid.and_then(try_take)))
             }
             Method::Sticky(current) => {
-                let fits = |at: usize| members.get(at).is_some_and(|m| m.backup == backup && m.eweight > 0);
-                if !current.is_some_and(fits) {
-                    *current = (0..members.len()).find(|at| fits(*at));
+                let fits = |m: &&Member| m.backup == backup && m.eweight > 0;
+                if current.and_then(|at| member(members, at)).filter(fits).is_none() {
+                    let first = members.iter().flatten().filter(fits).min_by_key(|m| m.order);
+                    *current = first.map(|m| m.state.slot as usize);
                 }
                 current.map_or(Pick::Nobody, |at| take(members, at))
             }
@@ -351,8 +414,8 @@ impl Balancer {
 }
 
 /// This member: a slot of it, or its queue.
-fn take(members: &[Member], at: usize) -> Pick {
-    let Some(member) = members.get(at) else { return Pick::Nobody };
+fn take(members: &Members, at: usize) -> Pick {
+    let Some(member) = member(members, at) else { return Pick::Nobody };
     match member.state.try_acquire() {
         Some(slot) => Pick::Server(slot),
         None => Pick::FullServer(member.state.clone()),
@@ -360,24 +423,18 @@ fn take(members: &[Member], at: usize) -> Pick {
 }
 
 /// `leastconn`: who has no room in its queue is left out.
-fn least(members: &[Member], backup: bool, avoid: Option<usize>, queues: &Queues) -> Pick {
-    let member = |slot: u32| members.iter().position(|m| m.state.slot == slot);
-    let member = |slot: u32| match members.get(slot as usize) {
-        // as long as no server was added at run time
-        Some(m) if m.state.slot == slot => Some(slot as usize),
-        _ => member(slot),
-    };
+fn least(members: &Members, backup: bool, avoid: Option<usize>, queues: &Queues) -> Pick {
     let has_room = |s: &ServerState| {
         let limit = s.limit();
         limit == 0 || s.load() < limit.saturating_add(s.maxqueue())
     };
     let accepts = |slot: u32| {
-        member(slot)
-            .is_some_and(|at| avoid != Some(at) && members.get(at).is_some_and(|m| has_room(&m.state)))
+        let at = slot as usize;
+        avoid != Some(at) && member(members, at).is_some_and(|m| has_room(&m.state))
     };
-    match queues.loads.least(backup, accepts).and_then(member) {
-        Some(at) => take(members, at),
-        None => match avoid.and_then(|at| members.get(at)).and_then(|m| m.state.try_acquire()) {
+    match queues.loads.least(backup, accepts) {
+        Some(slot) => take(members, slot as usize),
+        None => match avoid.and_then(|at| member(members, at)).and_then(|m| m.state.try_acquire()) {
             Some(slot) => Pick::Server(slot),
             None => Pick::Full,
         },
@@ -385,11 +442,11 @@ fn least(members: &[Member], backup: bool, avoid: Option<usize>, queues: &Queues
 }
 
 /// `random`: which of two drawn servers.
-fn better(members: &[Member], before: usize, drawn: usize, now: u64) -> usize {
+fn better(members: &Members, before: usize, drawn: usize, now: u64) -> usize {
     if before == drawn {
         return drawn;
     }
-    let (Some(b), Some(d)) = (members.get(before), members.get(drawn)) else { return drawn };
+    let (Some(b), Some(d)) = (member(members, before), member(members, drawn)) else { return drawn };
     let cross = |of: fn(&Member, u64) -> u64| {
         (of(d, now) * u64::from(b.eweight)).cmp(&(of(b, now) * u64::from(d.eweight)))
     };
@@ -414,8 +471,8 @@ impl Bound {
         Self { affinity: balance.affinity, share, weight }
     }
 
-    fn refuses(&self, members: &[Member], at: usize) -> bool {
-        let Some(m) = members.get(at) else { return true };
+    fn refuses(&self, members: &Members, at: usize) -> bool {
+        let Some(m) = member(members, at) else { return true };
         let s = &m.state;
         if let Some((each, rest)) = self.share {
             let part = |weight: u32| weight.wrapping_mul(rest) / self.weight;

@@ -94,13 +94,16 @@ impl Group {
 }
 
 impl Ring {
-    /// Starts with these servers (backup?, key, places) in order of declaration.
-    pub(super) fn start(&mut self, servers: impl Iterator<Item = (bool, u32, u32)>) {
+    /// Starts with these servers (number, backup?, key, places) in order of declaration.
+    pub(super) fn start(&mut self, servers: impl Iterator<Item = (usize, bool, u32, u32)>) {
         *self = Self::default();
         let mut all: [Vec<Node>; 2] = Default::default();
-        for (backup, key, count) in servers {
-            let member = self.owners.len() as u32;
-            self.owners.push(Owner { key, count, most: count, refused: 0 });
+        for (at, backup, key, count) in servers {
+            self.insert(at);
+            if let Some(owner) = self.owners.get_mut(at) {
+                *owner = Owner { key, count, most: count, refused: 0 };
+            }
+            let member = at as u32;
             let nodes =
                 (0..count).map(|index| Node { key: avalanche(key.wrapping_add(index)), member, index });
             all[usize::from(backup)].extend(nodes);
@@ -110,6 +113,16 @@ impl Ring {
             nodes.sort_by_key(|n| n.key);
         }
         [self.active.nodes, self.backup.nodes] = all;
+    }
+
+    /// One more server, without places.
+    pub(super) fn insert(&mut self, at: usize) {
+        if self.owners.len() <= at {
+            self.owners.resize_with(at + 1, Owner::default);
+        }
+        if let Some(owner) = self.owners.get_mut(at) {
+            *owner = Owner::default();
+        }
     }
 
     fn group(&mut self, backup: bool) -> &mut Group {

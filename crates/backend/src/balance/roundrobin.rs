@@ -148,20 +148,31 @@ impl Group {
 }
 
 impl RoundRobin {
-    /// Starts with these servers (backup?, effective weight) in order of declaration.
-    pub(super) fn start(&mut self, servers: impl Iterator<Item = (bool, u32)>) {
+    /// Starts with these servers (number, backup?, effective weight) in order of declaration.
+    pub(super) fn start(&mut self, servers: impl Iterator<Item = (usize, bool, u32)>) {
         *self = Self::default();
-        for (backup, eweight) in servers {
-            let at = self.nodes.len() as u32;
-            self.nodes.push(Node { backup, eweight, ..Node::default() });
+        for (at, backup, eweight) in servers {
+            self.insert(at, backup);
+            let Some(node) = self.nodes.get_mut(at) else { continue };
+            node.eweight = eweight;
             if eweight > 0 {
                 let group = if backup { &mut self.backup } else { &mut self.active };
                 group.weight = group.weight.wrapping_add(eweight);
-                group.push_by_weight(true, at, eweight);
+                group.push_by_weight(true, at as u32, eweight);
             }
         }
         self.active.begin_round();
         self.backup.begin_round();
+    }
+
+    /// One more server, without weight.
+    pub(super) fn insert(&mut self, at: usize, backup: bool) {
+        if self.nodes.len() <= at {
+            self.nodes.resize_with(at + 1, Node::default);
+        }
+        if let Some(node) = self.nodes.get_mut(at) {
+            *node = Node { backup, ..Node::default() };
+        }
     }
 
     /// The effective weight of server `at` has changed: it came up, went down (0), or was given another weight.

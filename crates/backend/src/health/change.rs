@@ -633,7 +633,7 @@ impl BackendState {
             _ => self.checked(server, Which::Health, outcome, now),
         };
         if settings.fastinter.is_some() {
-            out.push(Report::Hurry { server: server.index });
+            out.push(Report::Hurry { server: *server.index });
         }
         out
     }

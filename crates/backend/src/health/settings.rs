@@ -82,8 +82,14 @@ pub struct CheckSettings {
     pub send_proxy: bool,
     /// `check-via-socks4`
     pub via_socks4: bool,
-    /// `no-check-ssl`: not over TLS, though the server speaks it.
-    pub plain: bool,
+    /// `check-ssl`, `no-check-ssl`; none: as traffic, unless checks go elsewhere.
+    pub ssl: Option<bool>,
+    /// `check-sni`
+    pub sni: Option<String>,
+    /// `no-check-sni-auto`
+    pub no_sni_auto: bool,
+    /// `check-alpn`; none: the server's.
+    pub alpn: Option<Vec<Vec<u8>>>,
     /// `agent-addr`
     pub agent_addr: Option<IpAddr>,
     /// `agent-port`
@@ -118,7 +124,10 @@ impl Default for CheckSettings {
             port: None,
             send_proxy: false,
             via_socks4: false,
-            plain: false,
+            ssl: None,
+            sni: None,
+            no_sni_auto: false,
+            alpn: None,
             agent_addr: None,
             agent_port: None,
             agent_inter: None,

@@ -1,7 +1,7 @@
 //! The pool itself: a slab of connections in intrusive lists.
 
 use super::{Class, Connection, Descriptors, Handle, PoolSettings, allowed};
-use crate::server::ServerState;
+use crate::server::{Admin, ServerState};
 use portcullis_config::Reuse;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -136,7 +136,9 @@ impl<C: Connection> IdlePool<C> {
         }
         let lease = conn.lease();
         let reuses = lease.reuses();
-        if !private && !self.keeps(lease.server(), settings) {
+        // who is in maintenance shall be left alone, and may be about to be removed
+        let leaving = lease.server().own_admin() == Admin::Maint;
+        if leaving || !private && !self.keeps(lease.server(), settings) {
             return Err(conn);
         }
         let class = match (private, reuses) {
@@ -145,7 +147,7 @@ impl<C: Connection> IdlePool<C> {
             _ => Class::Safe,
         };
         lease.rest();
-        let server = lease.server().index;
+        let server = *lease.server().index;
         lease.server().idle.workers.of(self.worker).add(class);
         let at = self.place(conn, server, class, key);
         if class != Class::Private {
@@ -188,7 +190,7 @@ impl<C: Connection> IdlePool<C> {
     /// worker that will use it. Dead ones found on the way are closed.
     pub fn take(&mut self, server: &ServerState, key: u64, reuse: Reuse, first: bool) -> Option<C> {
         for class in allowed(reuse, first) {
-            while let Some(at) = self.longest(server.index, key, *class) {
+            while let Some(at) = self.longest(*server.index, key, *class) {
                 let conn = self.unlink(at)?;
                 if !conn.is_dead() {
                     return Some(conn);
@@ -243,7 +245,7 @@ impl<C: Connection> IdlePool<C> {
     /// The connection that is to be closed before a new one to `server` is made while
     /// [`Descriptors::above_high`]: the oldest of that server, or else of another one.
     pub fn evict(&mut self, server: &ServerState) -> Option<C> {
-        let at = match self.oldest(server.index) {
+        let at = match self.oldest(*server.index) {
             NONE => self.occupied.iter().map(|s| self.oldest(*s)).find(|at| *at != NONE)?,
             at => at,
         };
@@ -252,7 +254,7 @@ impl<C: Connection> IdlePool<C> {
 
     /// Likewise, of that server only.
     pub fn evict_of(&mut self, server: &ServerState) -> Option<C> {
-        match self.oldest(server.index) {
+        match self.oldest(*server.index) {
             NONE => None,
             at => self.unlink(at),
         }
@@ -262,10 +264,23 @@ impl<C: Connection> IdlePool<C> {
         self.servers.get(server as usize).and_then(|s| s.as_ref()).map_or(NONE, |s| s.all.oldest)
     }
 
-    /// Takes all shared connections of a server (it went down or away).
+    /// Takes all connections of a server (it went down or away); handles of private ones are worth nothing then.
     pub fn drain(&mut self, server: &ServerState, mut close: impl FnMut(C)) {
-        while let Some(conn) = self.unlink(self.oldest(server.index)) {
+        while let Some(conn) = self.unlink(self.oldest(*server.index)) {
             close(conn);
+        }
+        if server.idle.workers.of(self.worker).of(Class::Private).load(std::sync::atomic::Ordering::Relaxed)
+            == 0
+        {
+            return;
+        }
+        for at in 0..self.places.len() as u32 {
+            let its = |p: &Place<C>| p.conn.is_some() && p.server == *server.index;
+            if self.places.get(at as usize).is_some_and(its)
+                && let Some(conn) = self.unlink(at)
+            {
+                close(conn);
+            }
         }
     }
 

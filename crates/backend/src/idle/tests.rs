@@ -346,3 +346,21 @@ fn behaves_like_lists() {
         );
     }
 }
+
+#[test]
+fn a_server_in_maintenance_keeps_nothing() {
+    let section = proxy("b", vec![server("s1", portcullis_config::ServerSettings::default())]);
+    let states = States::new(2);
+    let backend = states.backend(&section, 10);
+    let mut world = World { servers: backend.servers(), next: 0 };
+    let mut pool = pool(0);
+    let [shared, own, late] = connect_all(&mut world, [0, 0, 0]);
+    put(&mut pool, shared);
+    let handle = pool.put(own, 0, true, &PoolSettings::default(), 0).map_err(|_| "refused").expect("kept");
+    backend.set_admin(&world.servers[0], crate::Admin::Maint);
+    assert!(pool.put(late, 0, false, &PoolSettings::default(), 0).is_err());
+    let mut closed = 0;
+    pool.drain(&world.servers[0], |_| closed += 1);
+    assert_eq!((closed, pool.len(), world.servers[0].idle.all()), (2, 0, 0));
+    assert!(pool.remove(handle).is_none());
+}

@@ -106,7 +106,7 @@ fn mode(cx: &mut Cx<'_>, line: &Line) {
         cx.alert(Some(word), message);
     }
     if value::no_more(cx, line, 2) {
-        cx.proxy().mode = mode;
+        (cx.proxy().mode, cx.proxy().mode_said) = (mode, true);
     }
 }
 

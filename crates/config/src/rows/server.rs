@@ -166,7 +166,17 @@ pub const OPTIONS: &[ServerOption] = &[
     opt!("weight", "<weight>", weight, "Its share of the load, 0 to 256."),
 ];
 
+/// A `server` line without its defaults, whose parameters are among `allowed` (`add server`).
+pub(crate) fn at_run_time(cx: &mut Cx<'_>, line: &Line, allowed: &[&str]) {
+    read(cx, line, ServerSettings::default(), Some(allowed));
+}
+
 fn server(cx: &mut Cx<'_>, line: &Line) {
+    let set = cx.proxy().default_server.clone();
+    read(cx, line, set, None);
+}
+
+fn read(cx: &mut Cx<'_>, line: &Line, set: ServerSettings, allowed: Option<&[&str]>) {
     let (Some(name), Some(word)) = (line.word(1), line.word(2).filter(|w| !w.text.is_empty())) else {
         cx.alert(line.words.last(), "'server' expects <name> and <addr>[:<port>] as arguments.");
         return;
@@ -176,7 +186,6 @@ fn server(cx: &mut Cx<'_>, line: &Line) {
         cx.alert(Some(name), format!("character '{c}' is not permitted in server name '{text}'."));
         return;
     }
-    let set = cx.proxy().default_server.clone();
     let mut server = Server::new(line.place(), text, nowhere(), set);
     match address_of(cx, &word.str()) {
         Ok(address) => server.address = address,
@@ -185,7 +194,7 @@ fn server(cx: &mut Cx<'_>, line: &Line) {
             return;
         }
     }
-    if discovery::name_of(cx, &mut server, word) && options(cx, &mut server, &mut line.args(3)) {
+    if discovery::name_of(cx, &mut server, word) && some(cx, &mut server, &mut line.args(3), allowed) {
         cx.proxy().servers.push(server);
     }
 }
@@ -246,7 +255,7 @@ fn default_server(cx: &mut Cx<'_>, line: &Line) {
     }
     let proxy = cx.proxy();
     match name {
-        None => proxy.default_server = server.set,
+        None => (proxy.default_server, proxy.has_default_server) = (server.set, true),
         Some(n) => {
             proxy.named_default_servers.retain(|(m, _)| *m != n);
             proxy.named_default_servers.push((n, server.set));
@@ -256,12 +265,26 @@ fn default_server(cx: &mut Cx<'_>, line: &Line) {
 
 /// Reads `from` and the options up to the end of the line; false if something is wrong.
 pub(super) fn options(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>) -> bool {
+    some(cx, server, args, None)
+}
+
+fn some(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>, allowed: Option<&[&str]>) -> bool {
     if args.accept("from") && !from(cx, server, args) {
         return false;
     }
     while let Some(word) = args.next() {
         let before = cx.diags.list.len();
-        option(cx, server, word, args);
+        let name = word.str();
+        let known = known::SERVER.binary_search(&bare(&name)).is_ok();
+        match allowed.is_none_or(|all| !known || all.contains(&bare(&name))) {
+            true => option(cx, server, word, args),
+            false => complain(
+                cx,
+                server,
+                Some(word),
+                &format!("'{name}' option is not accepted for dynamic server"),
+            ),
+        }
         if cx.diags.list.iter().skip(before).any(|d| d.severity == Severity::Alert) {
             return false;
         }

@@ -10,6 +10,7 @@ mod config_language;
 mod confinement;
 mod connections;
 mod discovery;
+mod dynamic;
 mod examples;
 mod fields;
 mod filters;

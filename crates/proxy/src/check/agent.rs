@@ -59,7 +59,14 @@ async fn ask(task: &Task, subject: &Subject, plan: &CheckPlan, began: Millis) ->
         _ => inter,
     };
     task.deadline(began.after(Some(first)));
-    let conn = open(task, server, &subject.state, address(server, &subject.state, &target)).await;
+    let conn = open(
+        task,
+        server,
+        &subject.state,
+        address(server, &subject.state, &target),
+        plan.settings.via_socks4,
+    )
+    .await;
     let conn = conn.map_err(|e| match e {
         Failed::Late => Outcome::new(Status::L4Timeout, ""),
         Failed::Refused(e) => Outcome::new(Status::L4Connection, system(&e)),

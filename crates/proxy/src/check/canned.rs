@@ -31,7 +31,7 @@ fn sends(bytes: impl Into<Vec<u8>>) -> Rule {
 
 /// A connection.
 pub fn connect() -> Rule {
-    rule(Act::Connect(Connect::default()))
+    rule(Act::Connect(Connect { default: true, unwritten: true, ..Connect::default() }))
 }
 
 /// `option ssl-hello-chk`

@@ -166,6 +166,16 @@ pub struct Connect {
     pub send_proxy: bool,
     /// `linger`
     pub linger: bool,
+    /// `ssl`
+    pub ssl: bool,
+    /// `sni`
+    pub sni: Option<String>,
+    /// `alpn`
+    pub alpn: Option<Vec<Vec<u8>>>,
+    /// `via-socks4`
+    pub via_socks4: bool,
+    /// Nobody wrote it.
+    pub unwritten: bool,
 }
 
 impl Connect {

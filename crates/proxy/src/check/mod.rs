@@ -16,6 +16,7 @@ pub mod report;
 mod rows;
 mod run;
 pub mod schedule;
+pub mod tls;
 
 pub use plan::CheckPlan;
 

@@ -46,7 +46,16 @@ pub const OPTIONS: &[ServerOption] = &[
     opt("no-check-send-proxy", "", "Takes 'check-send-proxy' back.", |_, s, _| set(s).send_proxy = false),
     opt("check-via-socks4", "", "Checks go through the SOCKS4 server.", |_, s, _| set(s).via_socks4 = true),
     opt("check-proto", "<name>", "The protocol that checks speak.", protocol),
-    opt("no-check-ssl", "", "Checks do not use TLS, though the server does.", |_, s, _| set(s).plain = true),
+    opt("check-ssl", "", "Checks use TLS.", |_, s, _| set(s).ssl = Some(true)),
+    opt("no-check-ssl", "", "Checks do not use TLS, though the server does.", |_, s, _| {
+        set(s).ssl = Some(false)
+    }),
+    opt("check-sni", "<sni>", "The server name that checks send in the handshake.", sni),
+    opt("check-sni-auto", "", "Takes 'no-check-sni-auto' back.", |_, s, _| set(s).no_sni_auto = false),
+    opt("no-check-sni-auto", "", "Checks do not send the name of their Host header.", |_, s, _| {
+        set(s).no_sni_auto = true;
+    }),
+    opt("check-alpn", "<protocols>", "The protocols that checks offer.", alpn),
     opt("observe", "{ layer4 | layer7 }", "Traffic says how a server is.", |cx, s, a| {
         choice(cx, s, a, "observe", OBSERVE, |c, v| c.observe = v);
     }),
@@ -233,6 +242,26 @@ fn port(
             word.or(last(args)),
             &format!("'{name}' expects a port number from 1 to 65535."),
         ),
+    }
+}
+
+fn sni(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>) {
+    match args.next().filter(|w| !w.text.is_empty()) {
+        Some(word) => set(server).sni = Some(word.str().into_owned()),
+        None => complain(cx, server, last(args), "'check-sni' : missing SNI."),
+    }
+}
+
+fn alpn(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>) {
+    match args.next().filter(|w| !w.text.is_empty()) {
+        Some(word) => match super::tls::protocols(&word.str()) {
+            Ok(all) => set(server).alpn = Some(all),
+            Err(why) => complain(cx, server, Some(word), &format!("'check-alpn' : {why}.")),
+        },
+        None => {
+            let text = "'check-alpn' : missing the comma-delimited ALPN protocol suite.";
+            complain(cx, server, last(args), text);
+        }
     }
 }
 

@@ -65,6 +65,8 @@ pub struct CheckPlan {
     pub check: Option<Duration>,
     /// Its place among all servers with checks, from 0.
     pub position: u32,
+    /// TLS under it.
+    pub tls: Option<super::tls::CheckTls>,
     /// `external-check command`, with what the program is told.
     pub program: Option<super::external::Program>,
 }
@@ -96,6 +98,7 @@ impl Scripts {
         p: &Proxy,
         s: &Server,
         own: &Arc<Script>,
+        diags: &mut Diagnostics,
     ) -> Option<Box<CheckPlan>> {
         let settings = s.set.ext.get::<CheckSettings>().filter(|c| c.any())?.clone();
         let named = settings.healthcheck.as_ref().and_then(|n| self.named.get(n));
@@ -105,7 +108,10 @@ impl Scripts {
         let program =
             (script.kind == Kind::External).then(|| super::external::Program::new(model, p, s)).flatten();
         let (connect, check) = (p.timeouts.connect, p.timeouts.check);
-        Some(Box::new(CheckPlan { settings, script, connect, check, position, program }))
+        let wanted = settings.check && script.kind != Kind::External;
+        let tls =
+            wanted.then(|| super::tls::CheckTls::new(model, p, s, (&settings, &script), diags)).flatten();
+        Some(Box::new(CheckPlan { settings, script, connect, check, position, tls, program }))
     }
     /// How many checks there are.
     #[must_use]
@@ -249,16 +255,6 @@ pub fn check(model: &mut Model, diags: &mut Diagnostics) {
             if let Some(track) = &settings.track {
                 tracking(model, p, s, settings, track, &mut alert);
             }
-            // a check of the service port of a TLS server speaks TLS
-            let tls = s.set.ext.get::<portcullis_tls::settings::ServerTls>().is_some_and(|t| t.ssl);
-            let elsewhere = settings.port.is_some() || settings.addr.is_some() || settings.plain;
-            if settings.check && tls && !elsewhere && script.kind != Kind::External {
-                alert(format!(
-                    "'server {}/{}' : 'check' of a server with 'ssl' is not supported yet (checks over TLS); 'no-check-ssl' \
-                     or 'port' checks without TLS.",
-                    p.name, s.name
-                ));
-            }
             if settings.agent && settings.agent_port.is_none() {
                 alert(format!(
                     "config: {who}: server '{}' : cannot start agent-check because agent-port is not specified.",
@@ -274,6 +270,20 @@ pub fn check(model: &mut Model, diags: &mut Diagnostics) {
             }
         }
     }
+}
+
+/// What is wrong with the checks of a server that comes while the process runs.
+///
+/// # Errors
+/// What it is.
+pub fn at_run_time(model: &Model, s: &Server) -> Result<(), String> {
+    let Some(settings) = s.set.ext.get::<CheckSettings>() else { return Ok(()) };
+    let sections = model.ext.get::<NamedSections>();
+    let known = |name: &String| sections.iter().flat_map(|s| &s.0).any(|s| s.name == *name);
+    if let Some(name) = settings.healthcheck.as_ref().filter(|n| !known(n)) {
+        return Err(format!("healthcheck section '{name}' not found for server '{}'.", s.name));
+    }
+    Ok(())
 }
 
 /// `option external-check` needs a command and `external-check` in `global`; without it, what is said about programs is in

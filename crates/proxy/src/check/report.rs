@@ -128,11 +128,8 @@ fn end_streams(
             let mut any = false;
             for (slot, _, info) in worker.slots.list() {
                 let Some(stream) = info.stream else { continue };
-                let at = |n: Option<u32>| n.map(|n| n as usize);
-                let proxy = at(stream.backend).and_then(|n| stream.plan.proxies.get(n));
-                let server = proxy.zip(at(stream.server)).and_then(|(p, n)| p.servers.get(n));
-                if let (Some(proxy), Some(server)) = (proxy, server)
-                    && on(proxy, server)
+                if let (Some(proxy), Some(server)) = (stream.to(), stream.on(&worker.process))
+                    && on(proxy, &server)
                 {
                     any |= worker.slots.abort(slot, why);
                 }

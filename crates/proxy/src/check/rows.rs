@@ -342,16 +342,17 @@ fn connect(p: &mut Parsing<'_, '_, '_>) -> Result<Rule, String> {
                     return Err(value::not_yet(&format!("'proto {}'", word.str()), "HTTP/2").replace('.', ""));
                 }
             }
-            what @ ("ssl" | "sni" | "alpn") => return Err(later(what, "TLS")),
-            what @ "via-socks4" => return Err(later(what, "SOCKS")),
+            "ssl" => connect.ssl = true,
+            "sni" => connect.sni = Some(p.want("'sni' expects a string as argument")?.str().into_owned()),
+            "alpn" => {
+                let word = p.want("'alpn' : missing the comma-delimited ALPN protocol suite")?;
+                connect.alpn = Some(super::tls::protocols(&word.str())?);
+            }
+            "via-socks4" => connect.via_socks4 = true,
             other => return Err(format!("unexpected argument '{other}'")),
         }
     }
     Ok(Rule { act: Act::Connect(connect), comment: about })
-}
-
-fn later(what: &str, capability: &str) -> String {
-    value::not_yet(&format!("'{what}'"), capability).trim_end_matches('.').to_owned()
 }
 
 fn port(p: &mut Parsing<'_, '_, '_>, word: &Word) -> Result<Port, String> {

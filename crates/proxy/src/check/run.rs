@@ -11,6 +11,7 @@ use crate::rules::lang::{Direction, Facts, Message, Payload, Scope};
 use crate::worker::Task;
 use portcullis_backend::ServerState;
 use portcullis_backend::health::{Outcome, Status};
+use portcullis_tls::stream::Stream;
 use portcullis_transport::connect::{self, Marks, Target};
 use portcullis_transport::{Buffer, Conn, Millis};
 use portcullis_wire::h1::Limits;
@@ -49,9 +50,7 @@ pub(super) struct Subject {
     pub plan: Arc<Plan>,
     /// Index of the backend in it.
     pub proxy: usize,
-    /// The server's index in the backend.
-    pub server: usize,
-    /// Its state.
+    /// The server's state.
     pub state: Arc<ServerState>,
 }
 
@@ -60,7 +59,7 @@ impl Subject {
         self.plan.proxies.get(self.proxy).map(|p| &**p)
     }
     pub fn server(&self) -> Option<&ServerPlan> {
-        self.proxy()?.servers.get(self.server)
+        self.proxy()?.server_of(&self.state)
     }
 }
 
@@ -80,6 +79,7 @@ pub(super) async fn open(
     server: &ServerPlan,
     state: &ServerState,
     addr: Option<SocketAddr>,
+    via_socks4: bool,
 ) -> Result<Conn, Failed> {
     let target = match addr {
         Some(addr) => Target::Inet { addr, mptcp: false },
@@ -87,7 +87,7 @@ pub(super) async fn open(
             Failed::Own(io::Error::from_raw_os_error(rustix::io::Errno::ADDRNOTAVAIL.raw_os_error()))
         })?,
     };
-    let through = server.socks4.filter(|_| server.check.as_ref().is_some_and(|c| c.settings.via_socks4));
+    let through = server.socks4.filter(|_| via_socks4);
     let (target, beyond) = crate::socks::way(through, target);
     let conn = connect::start(&target, &server.connect, Marks::default()).map_err(|e| match e.kind() {
         io::ErrorKind::ConnectionRefused
@@ -309,7 +309,8 @@ impl Run<'_> {
             None => target.port,
         };
         self.task.deadline(self.connect_deadline());
-        let conn = match open(self.task, server, state, address(server, state, &target)).await {
+        let socks = if c.is_plain() { self.plan.settings.via_socks4 } else { c.via_socks4 };
+        let conn = match open(self.task, server, state, address(server, state, &target), socks).await {
             Ok(conn) => conn,
             Err(Failed::Late) => return Some(Outcome::new(Status::L4Timeout, self.place(step))),
             Err(Failed::Refused(e)) => {
@@ -329,7 +330,35 @@ impl Run<'_> {
             if self.plan.script.kind == Kind::Tcp && self.plan.script.written { "(tcp-check)" } else { "" };
         self.result = Outcome::new(Status::L4Ok, text);
         let header = self.proxy_header(c, server);
-        if header.is_empty() { None } else { self.put(step, &header).await }
+        if !header.is_empty()
+            && let Some(failed) = self.put(step, &header).await
+        {
+            return Some(failed);
+        }
+        self.shake_hands(step, c).await
+    }
+
+    /// TLS, if the connection has it.
+    async fn shake_hands(&mut self, step: &Step, c: &Connect) -> Option<Outcome> {
+        let request = self.plan.script.steps.iter().find_map(|s| match &s.rule.act {
+            Act::Request(send) => Some(send),
+            _ => None,
+        });
+        let (connector, name) = self.plan.tls.as_ref()?.of(c, request, &self.scope())?;
+        let failed = |step: &Step, run: &Self| {
+            Some(Outcome::new(Status::L6Response, format!("SSL handshake failure{}", run.place(step))))
+        };
+        let Ok(stream) = Stream::connect(connector, name.as_deref()) else { return failed(step, self) };
+        let conn = self.conn.as_mut()?;
+        conn.begin_tls(stream);
+        match within(self.task, |cx| conn.poll_handshake(cx)).await {
+            Ok(Ok(())) => {
+                self.result.status = Status::L6Ok;
+                None
+            }
+            Ok(Err(_)) => failed(step, self),
+            Err(Late) => Some(Outcome::new(Status::L6Timeout, self.place(step))),
+        }
     }
 
     /// The PROXY header that this connection begins with.
@@ -382,9 +411,9 @@ impl Run<'_> {
         let worker = &self.task.worker;
         let conn = self.conn.as_ref()?;
         let mut buffer: Buffer = worker.buffers.take();
-        let got = within(self.task, |cx| match conn.poll_readable(cx) {
-            Poll::Ready(()) => conn.poll_recv(cx, &mut buffer),
-            Poll::Pending => Poll::Pending,
+        let got = within(self.task, |cx| match conn.is_tls() || conn.poll_readable(cx).is_ready() {
+            true => conn.poll_recv(cx, &mut buffer),
+            false => Poll::Pending,
         })
         .await;
         self.input.extend_from_slice(buffer.data());

@@ -3,7 +3,8 @@
 use super::agent;
 use super::plan::Kind;
 use super::report;
-use super::run::{self, Subject};
+use super::run::Subject;
+use crate::plan::{ProxyPlan, ServerPlan};
 use crate::process::Process;
 use crate::worker::mailbox::Mail;
 use crate::worker::{Task, Worker};
@@ -20,6 +21,7 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
+use tokio::task::AbortHandle;
 
 /// The rows of this file.
 pub const ROWS: &[Keyword] = &[
@@ -90,16 +92,20 @@ struct Job {
     which: Which,
     backend: Arc<BackendState>,
     state: Arc<ServerState>,
+    /// Index of the backend in the plan.
     proxy: usize,
-    server: usize,
     /// When it is due; entries of the heap that say otherwise are old.
     due: u64,
-    running: bool,
+    /// It runs.
+    flight: Option<AbortHandle>,
 }
 
 /// A worker's checks.
+#[derive(Default)]
 pub struct Schedule {
-    jobs: RefCell<Vec<Job>>,
+    /// A place is empty once its server is gone, and is used again.
+    jobs: RefCell<Vec<Option<Job>>>,
+    free: RefCell<Vec<usize>>,
     order: RefCell<BinaryHeap<Reverse<(u64, usize)>>>,
     /// Those that are due while too many run.
     waiting: RefCell<VecDeque<usize>>,
@@ -113,13 +119,54 @@ pub fn begin(worker: &Rc<Worker>) {
     if let Some((task, _)) = worker.checks.borrow_mut().take() {
         task.abort();
     }
-    let schedule = Schedule::new(worker);
-    if schedule.jobs.borrow().is_empty() {
-        return;
+    let schedule = Schedule { pace: worker.plan().global.checks, ..Schedule::default() };
+    for proxy in worker.plan().proxies.iter().filter(|p| !p.disabled) {
+        for server in &proxy.servers {
+            schedule.add(worker, proxy, server);
+        }
     }
+    if !schedule.jobs.borrow().is_empty() {
+        run(worker, schedule);
+    }
+}
+
+fn run(worker: &Rc<Worker>, schedule: Schedule) {
     let schedule = Rc::new(schedule);
     let task = tokio::task::spawn_local(drive(worker.clone(), schedule.clone()));
     *worker.checks.borrow_mut() = Some((task.abort_handle(), schedule));
+}
+
+/// One more server; its checks are this worker's, or another's.
+pub fn add(worker: &Rc<Worker>, proxy: &ProxyPlan, server: &ServerPlan) {
+    if server.check.is_none() {
+        return;
+    }
+    let schedule = worker.checks.borrow().as_ref().map(|(_, s)| s.clone());
+    match schedule {
+        Some(schedule) => {
+            schedule.add(worker, proxy, server);
+            schedule.wake();
+        }
+        None => {
+            let schedule = Schedule { pace: worker.plan().global.checks, ..Schedule::default() };
+            schedule.add(worker, proxy, server);
+            run(worker, schedule);
+        }
+    }
+}
+
+/// This server is gone: its checks end at once, those that run too.
+pub fn remove(worker: &Rc<Worker>, server: &ServerState) {
+    let schedule = worker.checks.borrow().as_ref().map(|(_, s)| s.clone());
+    let Some(schedule) = schedule else { return };
+    let mut gone = Vec::new();
+    for (at, place) in schedule.jobs.borrow_mut().iter_mut().enumerate() {
+        if let Some(job) = place.take_if(|j| std::ptr::eq(&*j.state, server)) {
+            schedule.free.borrow_mut().push(at);
+            gone.push(job);
+        }
+    }
+    gone.iter().filter_map(|j| j.flight.as_ref()).for_each(AbortHandle::abort);
 }
 
 /// The next check of this server begins within `fastinter`, whoever's it is.
@@ -135,51 +182,36 @@ pub fn hurry(process: &Process, server: u32) {
 }
 
 impl Schedule {
-    fn new(worker: &Worker) -> Self {
-        let plan = worker.plan();
-        let pace = plan.global.checks;
+    fn add(&self, worker: &Worker, proxy: &ProxyPlan, server: &ServerPlan) {
+        let (Some(backend), Some(check), state) = (&proxy.state, &server.check, &server.state) else {
+            return;
+        };
         let workers = worker.process.load.len().max(1) as u32;
-        let (mut jobs, mut order) = (Vec::new(), BinaryHeap::new());
-        let now = worker.clock.now();
-        for proxy in plan.proxies.iter().filter(|p| !p.disabled) {
-            let Some(backend) = &proxy.state else { continue };
-            for (at, server) in proxy.servers.iter().enumerate() {
-                let Some(check) = &server.check else { continue };
-                let Some(state) = backend.server(&server.name) else { continue };
-                if state.index % workers != u32::from(worker.id) {
-                    continue;
-                }
-                let (health, asks) = {
-                    let life = state.life.lock();
-                    (life.check.configured, life.agent.configured)
-                };
-                let both = [(health, Which::Health), (asks, Which::Agent)];
-                for which in both.into_iter().filter(|(wanted, _)| *wanted).map(|(_, w)| w) {
-                    let every = state.life.lock().interval(which, true);
-                    let over = pace.max_spread.map_or(every, |most| most.min(every));
-                    let delay =
-                        over.as_millis() as u64 * u64::from(check.position) / u64::from(pace.servers.max(1));
-                    let due = now.0 + delay;
-                    order.push(Reverse((due, jobs.len())));
-                    jobs.push(Job {
-                        which,
-                        backend: backend.clone(),
-                        state: state.clone(),
-                        proxy: proxy.index,
-                        server: at,
-                        due,
-                        running: false,
-                    });
-                }
-            }
+        if *state.index % workers != u32::from(worker.id) {
+            return;
         }
-        Self {
-            jobs: RefCell::new(jobs),
-            order: RefCell::new(order),
-            waiting: RefCell::default(),
-            running: Cell::new(0),
-            pace,
-            waker: RefCell::default(),
+        let (health, asks) = {
+            let life = state.life.lock();
+            (life.check.configured, life.agent.configured)
+        };
+        let both = [(health, Which::Health), (asks, Which::Agent)];
+        for which in both.into_iter().filter(|(wanted, _)| *wanted).map(|(_, w)| w) {
+            let every = state.life.lock().interval(which, true);
+            let over = self.pace.max_spread.map_or(every, |most| most.min(every));
+            let delay = match self.pace.servers {
+                0 => 0,
+                all => over.as_millis() as u64 * u64::from(check.position) / u64::from(all),
+            };
+            let due = worker.clock.now().0 + delay;
+            let (backend, state, proxy) = (backend.clone(), state.clone(), proxy.index);
+            let job = Job { which, backend, state, proxy, due, flight: None };
+            let mut jobs = self.jobs.borrow_mut();
+            let at = self.free.borrow_mut().pop().unwrap_or(jobs.len());
+            match jobs.get_mut(at) {
+                Some(place) => *place = Some(job),
+                None => jobs.push(Some(job)),
+            }
+            self.order.borrow_mut().push(Reverse((due, at)));
         }
     }
 
@@ -191,19 +223,21 @@ impl Schedule {
 
     /// Puts a job where it belongs.
     fn plan(&self, at: usize, due: u64) {
-        if let Some(job) = self.jobs.borrow_mut().get_mut(at) {
+        if let Some(Some(job)) = self.jobs.borrow_mut().get_mut(at) {
             job.due = due;
         }
         self.order.borrow_mut().push(Reverse((due, at)));
     }
 
     fn hurry(&self, now: u64, server: u32) {
-        let found =
-            self.jobs.borrow().iter().position(|j| j.state.index == server && j.which == Which::Health);
+        let its = |j: &Job| *j.state.index == server && j.which == Which::Health;
+        let found = self.jobs.borrow().iter().position(|j| j.as_ref().is_some_and(its));
         let Some(at) = found else { return };
         let due = {
             let jobs = self.jobs.borrow();
-            let Some(job) = jobs.get(at).filter(|j| !j.running) else { return };
+            let Some(job) = jobs.get(at).and_then(Option::as_ref).filter(|j| j.flight.is_none()) else {
+                return;
+            };
             let fast = job.state.life.lock().settings.fastinter.unwrap_or(Duration::ZERO);
             let due = now + fast.as_millis() as u64;
             if due >= job.due {
@@ -224,7 +258,8 @@ impl Schedule {
                 return None;
             }
             order.pop();
-            if self.jobs.borrow().get(at).is_some_and(|j| j.due == due && !j.running) {
+            let jobs = self.jobs.borrow();
+            if jobs.get(at).and_then(Option::as_ref).is_some_and(|j| j.due == due && j.flight.is_none()) {
                 return Some(at);
             }
         }
@@ -252,24 +287,24 @@ impl Schedule {
 
     fn start(self: &Rc<Self>, worker: &Rc<Worker>, at: usize) {
         let now = worker.clock.now();
+        let mut jobs = self.jobs.borrow_mut();
+        let Some(Some(job)) = jobs.get_mut(at) else { return };
         let due = {
-            let mut jobs = self.jobs.borrow_mut();
-            let Some(job) = jobs.get_mut(at) else { return };
             let mut life = job.state.life.lock();
             let probe = life.probe_mut(job.which);
-            let due = probe.is_due();
-            probe.running = due;
-            job.running = due;
-            due
+            probe.running = probe.is_due();
+            probe.running
         };
         if !due {
-            let every = self.jobs.borrow().get(at).map_or(1000, |j| self.interval(worker, j));
+            let every = self.interval(worker, job);
+            drop(jobs);
             self.plan(at, now.0 + every);
             return;
         }
         self.running.set(self.running.get() + 1);
-        let flight = Flight { schedule: Rc::downgrade(self), worker: worker.clone(), at, began: now };
-        tokio::task::spawn_local(fly(flight));
+        let (schedule, state) = (Rc::downgrade(self), job.state.clone());
+        let flight = Flight { schedule, worker: worker.clone(), at, state, began: now };
+        job.flight = Some(tokio::task::spawn_local(fly(flight)).abort_handle());
     }
 }
 
@@ -278,6 +313,8 @@ struct Flight {
     schedule: Weak<Schedule>,
     worker: Rc<Worker>,
     at: usize,
+    /// Whose check.
+    state: Arc<ServerState>,
     began: Millis,
 }
 
@@ -287,8 +324,13 @@ impl Drop for Flight {
         schedule.running.set(schedule.running.get().saturating_sub(1));
         let every = {
             let mut jobs = schedule.jobs.borrow_mut();
-            let Some(job) = jobs.get_mut(self.at) else { return };
-            job.running = false;
+            let job = jobs.get_mut(self.at).and_then(Option::as_mut);
+            // the place may be another's by now
+            let Some(job) = job.filter(|j| Arc::ptr_eq(&j.state, &self.state)) else {
+                drop(jobs);
+                return schedule.wake();
+            };
+            job.flight = None;
             job.state.life.lock().probe_mut(job.which).running = false;
             schedule.interval(&self.worker, job)
         };
@@ -302,9 +344,9 @@ async fn fly(flight: Flight) {
     let worker = &flight.worker;
     let Some((which, backend, subject)) = flight.schedule.upgrade().and_then(|s| {
         let jobs = s.jobs.borrow();
-        let job = jobs.get(flight.at)?;
+        let job = jobs.get(flight.at)?.as_ref().filter(|j| Arc::ptr_eq(&j.state, &flight.state))?;
         let plan = Arc::clone(&worker.plan());
-        let subject = Subject { plan, proxy: job.proxy, server: job.server, state: job.state.clone() };
+        let subject = Subject { plan, proxy: job.proxy, state: job.state.clone() };
         Some((job.which, job.backend.clone(), subject))
     }) else {
         return;
@@ -316,7 +358,7 @@ async fn fly(flight: Flight) {
         Which::Health => {
             let outcome = match plan.script.kind {
                 Kind::External => super::external::check(&task, &subject, plan).await,
-                _ => run::run(&task, &subject, plan).await,
+                _ => super::run::run(&task, &subject, plan).await,
             };
             if outcome.status == Status::L4Timeout
                 && let Some(resolve) = subject.server().and_then(|s| s.resolve.as_ref())

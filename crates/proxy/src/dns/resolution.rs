@@ -161,8 +161,7 @@ fn servers(plan: &Plan, section: usize) -> Vec<Follower> {
         let Some(backend) = &proxy.state else { continue };
         for server in &proxy.servers {
             let Some(resolve) = server.resolve.as_ref().filter(|r| r.section == section) else { continue };
-            let Some(state) = backend.server(&server.name) else { continue };
-            all.push(Follower::new(backend, &state, resolve, server.port()));
+            all.push(Follower::new(backend, &server.state, resolve, server.port()));
         }
     }
     all

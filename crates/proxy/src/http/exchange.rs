@@ -12,7 +12,7 @@ use crate::plan::{Plan, ProxyPlan};
 use crate::reply::Answer;
 use crate::rules::{Effects, RuleSets, monitor_answer};
 use crate::session::Session;
-use crate::upstream::{Established, Failure, Wish, establish};
+use crate::upstream::{Established, Failure, Late, Wish, establish};
 use portcullis_backend::{Next, RetryPolicy, retry};
 use portcullis_config::{ConnectionMode, Mode, Opts, RetryOn};
 use portcullis_message::{Head, HeaderId, Method};
@@ -80,6 +80,8 @@ impl Stop {
 pub struct Exchange<'p> {
     /// The newest plan when it began.
     pub plan: &'p Rc<Arc<Plan>>,
+    /// Servers that its plan does not know.
+    pub late: &'p Late,
     /// The frontend.
     pub front: &'p ProxyPlan,
     /// The backend, once chosen.
@@ -132,6 +134,7 @@ pub struct Exchange<'p> {
 pub async fn exchange(session: &mut Session, rest: Option<Buffer>) -> After {
     let worker = session.worker().clone();
     let plan = worker.plan();
+    let late = Late::default();
     let front: &ProxyPlan = &plan.proxies[session.listener.frontend];
     session.requests += 1;
     portcullis_sample::account::begin();
@@ -141,6 +144,7 @@ pub async fn exchange(session: &mut Session, rest: Option<Buffer>) -> After {
     };
     let mut x = Exchange {
         plan: &plan,
+        late: &late,
         front,
         back: None,
         facts: Facts::new(),
@@ -407,7 +411,7 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
                 stay: stay.take(),
                 began,
             };
-            let found = establish(&session.task, back, &mut x.facts, &mut wish).await;
+            let found = establish(&session.task, (back, x.late), &mut x.facts, &mut wish).await;
             began = wish.began;
             persistent = wish.persistent;
             found
@@ -417,7 +421,7 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
         x.server = Some(slot.server().clone());
         outcome::reached(slot.server(), &worker, true);
         x.step(session, Steps::CONNECT);
-        worker.slots.set_server(session.task.slot, back.index, Some(server.index));
+        worker.slots.set_server(session.task.slot, back.index, Some(slot.server().slot));
         let mut t = Transfer::new(x, &worker, (back, server), upstream);
         if let Some(chain) = &x.filters {
             t.filter(chain, &session.task);

@@ -2,19 +2,24 @@
 //! stream ends on the plan that it began with.
 
 pub mod listener;
+mod named;
 pub mod proxy;
 pub mod server;
 
 pub use listener::ListenerPlan;
+pub use named::Named;
 pub use proxy::ProxyPlan;
 pub use server::ServerPlan;
 
+use portcullis_backend::ServerState;
 use portcullis_config::{Diagnostics, Model, MultiQueue};
 use portcullis_telemetry::gauge::Gauge;
 use portcullis_tls::settings::GlobalTls;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+/// Most places of backends that are gone.
+const MOST_FREE: usize = 256;
 /// Bytes of a buffer for bulk data: reads of this size cost half of what `tune.bufsize` ones do.
 const BULK: usize = 128 * 1024;
 
@@ -58,22 +63,81 @@ pub struct GlobalPlan {
 }
 
 /// A whole configuration, ready to run.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Plan {
     /// `global`
     pub global: Arc<GlobalPlan>,
     /// All proxies, in the configuration's order.
     pub proxies: Vec<Arc<ProxyPlan>>,
     /// Backends (and `listen`s) by name.
-    pub backends: HashMap<Box<[u8]>, usize>,
+    pub backends: Arc<HashMap<Box<[u8]>, usize>>,
     /// All listeners.
     pub listeners: Vec<Arc<ListenerPlan>>,
     /// `resolvers` sections, in the configuration's order.
     pub resolvers: Vec<Arc<crate::dns::ResolversPlan>>,
     /// Names of the configuration's files.
-    pub files: Vec<String>,
+    pub files: Arc<[String]>,
     /// Connections of the process.
     pub connections: Arc<Gauge>,
+}
+
+impl Plan {
+    /// With this proxy in its place, or behind all others.
+    #[must_use]
+    fn with(&self, proxy: ProxyPlan) -> Self {
+        let mut plan = self.clone();
+        let index = proxy.index;
+        match plan.proxies.get_mut(index) {
+            Some(place) => *place = Arc::new(proxy),
+            None => plan.proxies.push(Arc::new(proxy)),
+        }
+        plan
+    }
+    /// With one more backend, in a place that is free.
+    #[must_use]
+    pub(crate) fn with_backend(&self, proxy: ProxyPlan) -> Self {
+        let (name, index) = (proxy.name.clone(), proxy.index);
+        let mut plan = self.with(proxy);
+        let mut backends = (*plan.backends).clone();
+        backends.insert(name.as_bytes().into(), index);
+        plan.backends = Arc::new(backends);
+        plan
+    }
+    /// Without that backend.
+    #[must_use]
+    pub(crate) fn without_backend(&self, proxy: &ProxyPlan) -> Self {
+        let mut plan = self.with(proxy.nobody());
+        let mut backends = (*plan.backends).clone();
+        backends.remove(proxy.name.as_bytes());
+        plan.backends = Arc::new(backends);
+        while plan.proxies.last().is_some_and(|p| p.is_nobody()) {
+            plan.proxies.pop();
+        }
+        plan
+    }
+    /// The place for one more backend: behind all others, so that lists are in order of coming, unless there are many
+    /// places of those that are gone.
+    pub(crate) fn free_place(&self) -> usize {
+        let free = || self.proxies.iter().filter(|p| p.is_nobody());
+        match free().count() {
+            0..MOST_FREE => self.proxies.len(),
+            _ => free().next().map_or(self.proxies.len(), |p| p.index),
+        }
+    }
+    /// With one more server in that backend.
+    #[must_use]
+    pub fn with_server(&self, backend: &ProxyPlan, server: Arc<ServerPlan>) -> Self {
+        let mut proxy = backend.clone();
+        proxy.push(server);
+        self.with(proxy)
+    }
+    /// Without that server of that backend.
+    #[must_use]
+    pub fn without_server(&self, backend: &ProxyPlan, server: &ServerState) -> Self {
+        let mut proxy = backend.clone();
+        proxy.remove(server);
+        self.with(proxy)
+    }
 }
 
 /// Makes the plan. What is wrong is added to `diags`; the plan may only be used if none of it is an alert.
@@ -103,10 +167,10 @@ pub fn compile(model: &Model, process: &crate::process::Process, diags: &mut Dia
     Plan {
         global,
         proxies,
-        backends,
+        backends: Arc::new(backends),
         listeners,
         resolvers: crate::dns::compile(model, process, diags),
-        files: diags.files.clone(),
+        files: diags.files.clone().into(),
         connections: process.counts.conns.clone(),
     }
 }

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
 /// A `frontend`, `backend` or `listen`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ProxyPlan {
     /// Its name.
     pub name: Arc<str>,
@@ -74,16 +74,14 @@ pub struct ProxyPlan {
     /// `h1-case-adjust` towards servers.
     pub server_case: Option<Arc<CaseMap>>,
     /// Its servers, in order.
-    pub servers: Vec<ServerPlan>,
-    by_slot: Vec<Option<u32>>,
-    /// States of `servers`, in the same order.
-    states: Vec<Arc<ServerState>>,
+    pub servers: Vec<Arc<ServerPlan>>,
+    by_slot: Vec<Option<Arc<ServerPlan>>>,
     /// What balancing hashes; none: the algorithm needs no key.
     pub key: Option<Arc<Key>>,
     /// `cookie`
-    pub cookie: Option<Box<CookiePlan>>,
+    pub cookie: Option<Arc<CookiePlan>>,
     /// `persist rdp-cookie`
-    pub rdp: Option<Box<portcullis_sample::Expr>>,
+    pub rdp: Option<Arc<portcullis_sample::Expr>>,
     /// `algo` in statistics
     pub algorithm: &'static str,
     /// Servers, queues and balancing, shared by all workers; none in a frontend.
@@ -91,13 +89,13 @@ pub struct ProxyPlan {
     /// Gauges and counters of the front side.
     pub front: Arc<Frontend>,
     /// Where its log goes.
-    pub loggers: Loggers,
+    pub loggers: Arc<Loggers>,
     /// The same where profiles have to do with it.
-    pub profiled: Option<Box<Profiled>>,
+    pub profiled: Option<Arc<Profiled>>,
     /// What its log looks like.
-    pub formats: Formats,
+    pub formats: Arc<Formats>,
     /// Log lines so far (`%lc`), if a format shows them.
-    pub log_count: AtomicU32,
+    pub log_count: Arc<AtomicU32>,
     /// `name` of its `bind` lines, by [`super::ListenerPlan::number`].
     pub bind_names: Vec<Option<Box<str>>>,
     /// Its rules.
@@ -116,28 +114,84 @@ pub struct ProxyPlan {
     pub wants_destination: bool,
     /// `disabled`
     pub disabled: bool,
+    /// Something else in the configuration names it.
+    pub named: bool,
+    /// `guid`
+    pub guid: Option<Arc<str>>,
+    /// The section of a backend that came while the process runs; others are in the model.
+    pub section: Option<Arc<Proxy>>,
 }
 
 impl ProxyPlan {
+    /// What its section says.
+    #[must_use]
+    pub fn section<'m>(&'m self, model: &'m Model) -> Option<&'m Proxy> {
+        self.section.as_deref().or_else(|| model.proxies.get(self.index))
+    }
+    /// In the place of a backend that is gone: nobody finds it.
+    pub(super) fn nobody(&self) -> Self {
+        Self {
+            name: "".into(),
+            id: 0,
+            kind: ProxyKind::Defaults,
+            disabled: true,
+            servers: Vec::new(),
+            by_slot: Vec::new(),
+            state: None,
+            rules: None,
+            pages: None,
+            captures: None,
+            filters: None,
+            section: None,
+            ..self.clone()
+        }
+    }
+    /// Is this the place of a backend that is gone?
+    #[must_use]
+    pub fn is_nobody(&self) -> bool {
+        self.kind == ProxyKind::Defaults
+    }
+
     /// This plan's view of a server's state.
     #[must_use]
     pub fn server_of(&self, state: &ServerState) -> Option<&ServerPlan> {
-        let at = (*self.by_slot.get(state.slot as usize)?)?;
-        self.servers.get(at as usize)
+        self.seat(state.slot).map(|s| &**s).filter(|s| std::ptr::eq(&*s.state, state))
+    }
+    /// The server that has this slot in this plan.
+    #[must_use]
+    pub fn seat(&self, slot: u32) -> Option<&Arc<ServerPlan>> {
+        self.by_slot.get(slot as usize)?.as_ref()
+    }
+    /// One more server, behind the others.
+    pub(super) fn push(&mut self, server: Arc<ServerPlan>) {
+        let slot = server.state.slot as usize;
+        if self.by_slot.len() <= slot {
+            self.by_slot.resize(slot + 1, None);
+        }
+        if let Some(seat) = self.by_slot.get_mut(slot) {
+            *seat = Some(server.clone());
+        }
+        self.servers.push(server);
+    }
+    /// Without this server.
+    pub(super) fn remove(&mut self, state: &ServerState) {
+        self.servers.retain(|s| !std::ptr::eq(&*s.state, state));
+        for seat in &mut self.by_slot {
+            seat.take_if(|s| std::ptr::eq(&*s.state, state));
+        }
     }
     /// The state of the server that a `use-server` rule chooses; servers that do not work are passed over.
     #[must_use]
     pub fn use_server(&self, scope: &portcullis_sample::Scope<'_>) -> Option<Arc<ServerState>> {
         let rules = self.rules.as_deref().filter(|r| !r.use_server.is_empty())?;
         let find = |name: &[u8]| self.servers.iter().position(|s| s.name.as_bytes() == name);
-        let usable = |at: usize| self.states.get(at).is_some_and(|s| s.persistable());
-        self.states.get(rules.use_server.choose(scope, find, usable)?).cloned()
+        let usable = |at: usize| self.servers.get(at).is_some_and(|s| s.state.persistable());
+        self.servers.get(rules.use_server.choose(scope, find, usable)?).map(|s| s.state.clone())
     }
     /// The state of the first server at this address.
     #[must_use]
     pub fn server_at(&self, address: std::net::SocketAddr) -> Option<Arc<ServerState>> {
-        let here = |(plan, state): &(&ServerPlan, &Arc<ServerState>)| plan.address(state) == Some(address);
-        self.servers.iter().zip(&self.states).find(here).map(|(_, s)| s.clone())
+        self.servers.iter().find(|s| s.address(&s.state) == Some(address)).map(|s| s.state.clone())
     }
     /// The back side's counters of a worker.
     #[must_use]
@@ -174,22 +228,14 @@ pub fn compile(
 ) -> ProxyPlan {
     let g = &model.global;
     let script = scripts.of(p);
-    let mut compile = |(i, s)| {
-        let check = scripts.plan(model, p, s, &script).filter(|_| !p.disabled);
-        server::compile(model, p, i, s, check, diags)
-    };
-    let servers: Vec<ServerPlan> = p.servers.iter().enumerate().map(&mut compile).collect();
     let state = p.kind.back().then(|| process.states.backend(p, names.fullconn(p)));
-    let mut by_slot = Vec::new();
-    for s in state.iter().flat_map(|s| s.servers()) {
-        let slot = s.slot as usize;
-        if by_slot.len() <= slot {
-            by_slot.resize(slot + 1, None);
-        }
-        by_slot[slot] = servers.iter().position(|p| *p.name == *s.name).map(|i| i as u32);
+    // a state for each line, in the same order
+    let states = state.as_ref().map(|s| s.servers()).unwrap_or_default();
+    let mut servers = Vec::with_capacity(states.len());
+    for (s, state) in p.servers.iter().zip(states) {
+        let check = scripts.plan(model, p, s, &script, diags).filter(|_| !p.disabled);
+        servers.push(Arc::new(server::compile(model, p, s, state, check, diags)));
     }
-    let all = state.as_ref().map(|s| s.servers()).unwrap_or_default();
-    let states = servers.iter().filter_map(|p| all.iter().find(|s| *s.name == *p.name).cloned()).collect();
     let limits = |option| Limits {
         max_fields: g.tune.http_maxhdr,
         relaxed: p.opts.contains(option),
@@ -201,11 +247,11 @@ pub fn compile(
             .then(|| Arc::new(CaseMap::new(names().map(String::as_str))))
     };
     let tag = p.log_tag.as_deref().or(g.log_tag.as_deref());
-    let loggers = Loggers::new(&process.sinks, &p.logs, &g.logs, tag).unwrap_or_else(|why| {
+    let loggers = Arc::new(Loggers::new(&process.sinks, &p.logs, &g.logs, tag).unwrap_or_else(|why| {
         let (target, e) = *why;
         diags.add(Severity::Alert, Some(target.place), format!("'log' : cannot open the destination ({e})."));
         Loggers::default()
-    });
+    }));
     let retries = p.retries.unwrap_or(3);
     let mut opts = p.opts;
     // the default of HTTP backends (manual, "option abortonclose")
@@ -213,8 +259,8 @@ pub fn compile(
         opts |= Opts::ABORTONCLOSE;
     }
     let mut formats = Formats::of(p);
-    let profiled = Profiled::of(model, p, process, &mut formats);
-    ProxyPlan {
+    let profiled = Profiled::of(model, p, process, &mut formats).map(Arc::from);
+    let mut plan = ProxyPlan {
         name: p.name.as_str().into(),
         id: p.id,
         index,
@@ -243,18 +289,17 @@ pub fn compile(
         response_limits: limits(Opts::UNSAFE_RESPONSE),
         client_case: case(Opts::H1_CASE_ADJUST_CLIENT),
         server_case: case(Opts::H1_CASE_ADJUST_SERVER),
-        servers,
-        by_slot,
-        states,
+        servers: Vec::with_capacity(servers.len()),
+        by_slot: Vec::with_capacity(servers.len()),
         key: p.ext.get::<Option<Arc<Key>>>().cloned().flatten(),
-        cookie: p.cookie.as_ref().filter(|_| p.kind.back()).map(|c| Box::new(CookiePlan::new(c))),
-        rdp: p.rdp_persist.as_ref().and_then(|name| crate::persist::rdp::expression(name)),
+        cookie: p.cookie.as_ref().filter(|_| p.kind.back()).map(|c| Arc::new(CookiePlan::new(c))),
+        rdp: p.rdp_persist.as_ref().and_then(|name| crate::persist::rdp::expression(name)).map(Arc::from),
         algorithm: p.balance.algorithm.name(),
         state,
         front: Arc::new(Frontend::new(process.load.len(), front_maxconn(model, p), p.rate_limit_sessions)),
         loggers,
         profiled,
-        log_count: AtomicU32::new(0),
+        log_count: Arc::default(),
         bind_names: p.binds.iter().map(|b| b.name.as_deref().map(Into::into)).collect(),
         rules: p.ext.get::<RuleSets>().cloned().map(Arc::new),
         pages: p.ext.get::<ErrorPages>().cloned().map(Arc::new),
@@ -268,9 +313,14 @@ pub fn compile(
             || p.ext.get::<Option<Arc<Forwarded>>>().is_some_and(Option::is_some)
             || p.opts.contains(Opts::TRANSPARENT)
             || p.servers.iter().any(|s| s.set.send_proxy || s.set.send_proxy_v2 || server::follows_client(s)),
-        formats,
+        formats: Arc::new(formats),
         disabled: p.disabled,
-    }
+        named: model.ext.get::<super::Named>().is_some_and(|n| n.has_backend(&p.name)),
+        guid: p.guid.as_deref().map(Into::into),
+        section: None,
+    };
+    servers.into_iter().for_each(|s| plan.push(s));
+    plan
 }
 
 /// `maxconn` of a frontend; 0: only the process' limit.

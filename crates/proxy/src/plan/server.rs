@@ -2,7 +2,7 @@
 
 use crate::preface::Values;
 use crate::rules::lang::Expr;
-use crate::tls::Sni;
+use crate::tls::{PoolName, Sni};
 use portcullis_backend::{PoolSettings, ServerState, SpotPort, Whereabouts};
 use portcullis_config::addr::{Host, Ports, Transport};
 use portcullis_config::{
@@ -49,8 +49,18 @@ pub struct ServerPlan {
     pub id: u32,
     /// `weight`
     pub weight: u32,
-    /// Index in its backend.
-    pub index: usize,
+    /// Its line says the `id`.
+    pub id_given: bool,
+    /// Its line says `disabled`.
+    pub disabled: bool,
+    /// Something else in the configuration names it.
+    pub named: bool,
+    /// `guid`
+    pub guid: Option<Arc<str>>,
+    /// The line of a server that came while the process runs; those of others are in the model.
+    pub line: Option<Box<Server>>,
+    /// Its state, shared by all workers.
+    pub state: Arc<ServerState>,
     /// Where it is.
     pub target: Target,
     /// Its port is the client's destination port, plus this (a server without a port, or with `+N`/`-N`).
@@ -69,6 +79,8 @@ pub struct ServerPlan {
     pub proxy_v2_values: Vec<(u8, Arc<Format>)>,
     /// TLS towards it.
     pub tls: Option<Box<ServerTlsPlan>>,
+    /// `pool-conn-name`
+    pub pool_name: Option<Arc<Expr>>,
     /// `redir`
     pub redir: Option<Box<[u8]>>,
     /// `strict-maxconn`, and there is a `maxconn`.
@@ -153,8 +165,8 @@ impl ServerPlan {
 pub fn compile(
     model: &Model,
     p: &Proxy,
-    index: usize,
     s: &Server,
+    state: Arc<ServerState>,
     check: Option<Box<crate::check::CheckPlan>>,
     diags: &mut Diagnostics,
 ) -> ServerPlan {
@@ -169,7 +181,12 @@ pub fn compile(
         name: s.name.as_str().into(),
         weight: s.set.weight.unwrap_or(1),
         id: s.id,
-        index,
+        id_given: s.id_given,
+        disabled: s.set.disabled,
+        guid: s.guid.as_deref().map(Into::into),
+        line: None,
+        named: model.ext.get::<super::Named>().is_some_and(|n| n.has_server(&p.name, &s.name)),
+        state,
         target: target(s, diags),
         port_offset: match s.address.ports {
             Ports::Offset(n) => Some(n),
@@ -196,6 +213,7 @@ pub fn compile(
         proxy_v2_options: set.proxy_v2_options.clone(),
         proxy_v2_values: set.ext.get::<Values>().map(|v| v.0.clone()).unwrap_or_default(),
         tls: tls(model, p, s, diags),
+        pool_name: set.ext.get::<PoolName>().and_then(|n| n.0.clone()),
         redir: set.redir.as_deref().map(Into::into),
         strict_maxconn: set.strict_maxconn && set.maxconn > 0,
         pool: PoolSettings::new(set),

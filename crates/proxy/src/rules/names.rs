@@ -1,5 +1,6 @@
 //! Names in arguments of expressions, once everything has been read: userlists, proxies, servers.
 
+use crate::plan::Named;
 use portcullis_config::{Diagnostics, Model, Proxy, ProxyKind, Severity};
 use portcullis_sample::convert::debug;
 use portcullis_sample::names::{self, Kind, Seen};
@@ -23,6 +24,7 @@ pub fn check(model: &mut Model, diags: &mut Diagnostics) {
     }
     let lists = model.ext.entry::<Userlists>().list.clone();
     for seen in names::take() {
+        remember(&seen, model);
         let wrong = match seen.kind {
             Kind::Userlist => userlist(&seen, &lists),
             Kind::Frontend | Kind::Backend => proxy(&seen, model),
@@ -33,6 +35,23 @@ pub fn check(model: &mut Model, diags: &mut Diagnostics) {
             let file = diags.files.get(place.file.0 as usize).cloned().unwrap_or_default();
             diags.late(Severity::Alert, None, format!("parsing [{file}:{}]: {message}", place.line));
         }
+    }
+}
+
+/// What an expression names stays.
+fn remember(seen: &Seen, model: &mut Model) {
+    let own = &seen.context.proxy;
+    match seen.kind {
+        Kind::Backend => {
+            let name = if seen.name.is_empty() { own } else { &seen.name };
+            model.ext.entry::<Named>().backend(name);
+        }
+        Kind::Server => {
+            let (of, name) = seen.name.rsplit_once('/').unwrap_or((own, &seen.name));
+            model.ext.entry::<Named>().backend(of);
+            model.ext.entry::<Named>().server(of, name);
+        }
+        Kind::Userlist | Kind::Frontend => {}
     }
 }
 

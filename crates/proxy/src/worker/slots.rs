@@ -1,6 +1,7 @@
 //! A worker's streams and connections, outside their futures: so that they can be listed, and told to end.
 
-use crate::plan::Plan;
+use crate::plan::{Plan, ProxyPlan, ServerPlan};
+use crate::process::Process;
 use portcullis_transport::{Millis, Peer};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -62,10 +63,25 @@ pub struct Stream {
     pub frontend: u32,
     /// The backend, once chosen.
     pub backend: Option<u32>,
-    /// The server in the backend, once chosen.
+    /// The slot of the server in the backend, once chosen.
     pub server: Option<u32>,
     /// Requests on the connection, this one included.
     pub request: u32,
+}
+
+impl Stream {
+    /// The backend that it goes to.
+    #[must_use]
+    pub fn to(&self) -> Option<&Arc<ProxyPlan>> {
+        self.plan.proxies.get(self.backend? as usize)
+    }
+    /// The server that it is on; one that came after its plan is found in the newest.
+    #[must_use]
+    pub fn on(&self, process: &Process) -> Option<Arc<ServerPlan>> {
+        let (back, slot) = (self.to()?, self.server?);
+        let late = || process.newest()?.proxies.get(back.index)?.seat(slot).cloned();
+        back.seat(slot).cloned().or_else(late)
+    }
 }
 
 /// What is known of a connection or stream from outside: one line of the cache, because each request writes it.
@@ -137,9 +153,9 @@ impl Slots {
         self.all.borrow_mut()[id.index as usize].stream = stream;
     }
     /// The stream on it goes to this backend, and to this server of it.
-    pub fn set_server(&self, id: SlotId, backend: usize, server: Option<usize>) {
+    pub fn set_server(&self, id: SlotId, backend: usize, server: Option<u32>) {
         if let Some(s) = &mut self.all.borrow_mut()[id.index as usize].stream {
-            (s.backend, s.server) = (Some(backend as u32), server.map(|n| n as u32));
+            (s.backend, s.server) = (Some(backend as u32), server);
         }
     }
     /// Why it shall end, if it shall.

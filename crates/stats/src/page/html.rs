@@ -296,7 +296,7 @@ impl Html {
         self.choosing = self.admin && p.state.is_some() && !p.servers.is_empty();
         let name = text(&p.name);
         let legend = if self.common.settings.legends { proxy_legend(p) } else { String::new() };
-        let about = self.model.proxies.get(p.index).and_then(|p| p.description.as_deref());
+        let about = p.section(&self.model).and_then(|p| p.description.as_deref());
         let about = about.map(|d| format!("<small>{}</small>", text(d))).unwrap_or_default();
         let _ = write!(
             out,

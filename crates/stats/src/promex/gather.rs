@@ -67,7 +67,7 @@ impl Proxy {
         self.labels = format!("proxy=\"{}\"", escape(&p.name));
         self.named = self.labels.len();
         if let Some(model) = &self.model
-            && let Some(text) = model.proxies.get(p.index).and_then(|p| p.description.as_deref())
+            && let Some(text) = p.section(model).and_then(|p| p.description.as_deref())
         {
             let _ = write!(self.labels, ",desc=\"{}\"", escape(text));
         }

@@ -36,7 +36,7 @@ fn eweight(s: &Server) -> u32 {
 
 fn start(servers: &[Server]) -> RoundRobin {
     let mut rr = RoundRobin::default();
-    rr.start(servers.iter().map(|s| (s.backup, eweight(s))));
+    rr.start(servers.iter().enumerate().map(|(at, s)| (at, s.backup, eweight(s))));
     rr
 }
 
@@ -133,7 +133,7 @@ fn the_avoided_server_is_the_last_resort() {
 fn shares_are_the_weights() {
     let weights = [1, 5, 17, 100, 256];
     let mut rr = RoundRobin::default();
-    rr.start(weights.iter().map(|w| (false, w * 16)));
+    rr.start(weights.iter().enumerate().map(|(at, w)| (at, false, w * 16)));
     let mut seen = [0u32; 5];
     let rounds = 100;
     for _ in 0..weights.iter().sum::<u32>() * rounds {
@@ -148,7 +148,7 @@ fn shares_are_the_weights() {
 fn nobody_at_all() {
     let mut rr = RoundRobin::default();
     assert_eq!(rr.choose(false, None, Some), None);
-    rr.start([(false, 0), (true, 0)].into_iter());
+    rr.start([(0, false, 0), (1, true, 0)].into_iter());
     assert_eq!(rr.choose(false, None, Some), None);
     assert_eq!(rr.choose(true, None, Some), None);
     rr.change(0, 16);

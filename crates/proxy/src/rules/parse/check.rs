@@ -1,6 +1,7 @@
 //! What only the whole configuration can tell about rules.
 
 use super::kind;
+use crate::plan::Named;
 use crate::rules::action::Target;
 use crate::rules::capture::Captures;
 use crate::rules::sets::RuleSets;
@@ -18,6 +19,7 @@ pub fn check(model: &mut Model, diags: &mut Diagnostics) {
         .filter(|(_, p)| matches!(p.kind, ProxyKind::Backend | ProxyKind::Listen))
         .map(|(i, p)| (p.name.clone(), i))
         .collect();
+    remember(model);
     let modes: Vec<(Mode, Place)> = model.proxies.iter().map(|p| (p.mode, p.place)).collect();
     for (index, proxy) in model.proxies.iter_mut().enumerate() {
         if proxy.ext.get::<RuleSets>().is_none() {
@@ -31,6 +33,27 @@ pub fn check(model: &mut Model, diags: &mut Diagnostics) {
             _ => without_http(proxy, diags),
         }
     }
+}
+
+/// Backends and servers that rules name stay.
+fn remember(model: &mut Model) {
+    let mut named = std::mem::take(model.ext.entry::<Named>());
+    for proxy in &model.proxies {
+        if let Some((name, _)) = &proxy.default_backend {
+            named.backend(name);
+        }
+        let Some(sets) = proxy.ext.get::<RuleSets>() else { continue };
+        let of = |rules: &[crate::rules::action::UseBackend]| {
+            let name = |r: &crate::rules::action::UseBackend| match &r.target {
+                Target::Name(name, _) => Some(name.clone()),
+                Target::Format(_) => None,
+            };
+            rules.iter().filter_map(name).collect::<Vec<String>>()
+        };
+        of(&sets.use_backend.list).iter().for_each(|name| named.backend(name));
+        of(&sets.use_server.list).iter().for_each(|name| named.server(&proxy.name, name));
+    }
+    *model.ext.entry::<Named>() = named;
 }
 
 fn switching(
