@@ -42,7 +42,7 @@ bigconf: release ## 10,000 backends of 5 servers: time and memory of -c, against
 	@scripts/need haproxy python3
 	python3 bench/bigconf.py --binary $(TARGET)/release/portcullis $(BIGARGS)
 
-fuzz: ## each fuzz target (configuration, HTTP/1, HTTP/2, HPACK, PROXY protocol, CIP, Runtime API, samples, patterns, normalizers, TLS, statistics, master CLI, handover, cookies) for a minute (FUZZARGS="--secs 10 http1")
+fuzz: ## each fuzz target (configuration, HTTP/1, HTTP/2, HPACK, PROXY protocol, CIP, Runtime API, samples, patterns, normalizers, TLS, crt-lists, PEM, statistics, master CLI, handover, cookies) for a minute (FUZZARGS="--secs 10 http1")
 	@scripts/need g++
 	scripts/fuzz $(FUZZARGS)
 

@@ -24,7 +24,7 @@ static SIDES: LazyLock<[Sides; 2]> = LazyLock::new(|| [sides(Some(3)), sides(Non
 
 fn sides(max: Option<u8>) -> Sides {
     let global = GlobalTls::default();
-    let certificate = build("fuzz", &Parts { pem: PEM.to_vec(), ..Parts::default() }).unwrap();
+    let certificate = build("fuzz", &Parts { pem: PEM.to_vec(), ..Parts::default() }, &mut Default::default()).unwrap();
     let entry = Entry {
         slot: Store::default().insert("fuzz", certificate),
         filters: Vec::new(),

@@ -93,6 +93,53 @@ pub type BindOption = Row<fn(&mut Cx<'_>, &mut Bind, &mut Args<'_>)>;
 /// An option on a `server`, `default-server` or `server-template` line.
 pub type ServerOption = Row<fn(&mut Cx<'_>, &mut Server, &mut Args<'_>)>;
 
+/// An option of `server` that works: its name, its arguments, its function, one sentence.
+#[macro_export]
+macro_rules! server_option {
+    ($name:literal, $args:literal, $works:expr, $help:literal) => {
+        $crate::ServerOption {
+            name: $name,
+            sections: $crate::Sections::BACK,
+            args: $args,
+            help: $help,
+            negatable: false,
+            does: $crate::Does::Works($works),
+        }
+    };
+}
+
+/// An option of `bind` that works: its name, its arguments, its function, one sentence.
+#[macro_export]
+macro_rules! bind_option {
+    ($name:literal, $args:literal, $works:expr, $help:literal) => {
+        $crate::BindOption {
+            name: $name,
+            sections: $crate::Sections::from_bits_retain(
+                $crate::Sections::FRONTEND.bits() | $crate::Sections::LISTEN.bits(),
+            ),
+            args: $args,
+            help: $help,
+            negatable: false,
+            does: $crate::Does::Works($works),
+        }
+    };
+}
+
+/// A keyword of `global` that works: its name, its arguments, its function, one sentence.
+#[macro_export]
+macro_rules! global_keyword {
+    ($name:literal, $args:literal, $works:expr, $help:literal) => {
+        $crate::Keyword {
+            name: $name,
+            sections: $crate::Sections::GLOBAL,
+            args: $args,
+            help: $help,
+            negatable: false,
+            does: $crate::Does::Works($works),
+        }
+    };
+}
+
 /// What a room brings.
 #[derive(Clone, Copy, Default)]
 pub struct Rows {

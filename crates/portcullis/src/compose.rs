@@ -8,8 +8,10 @@ use portcullis_config::{Diagnostics, LogFraming, Model, Registry, Rows};
 use portcullis_proxy::plan::{self, Plan};
 use portcullis_proxy::process::Process;
 use portcullis_sample::convert::debug;
+use portcullis_telemetry::endpoints::Endpoints;
 use portcullis_telemetry::gate::Process as Counts;
 use portcullis_telemetry::log::{Ring, RingConfig, Sinks};
+use portcullis_tls::settings::GlobalTls;
 use std::sync::Arc;
 
 /// Every row of the binary.
@@ -28,6 +30,7 @@ pub fn registry() -> Registry {
     let [users, variables] = portcullis_sample::keywords();
     let own = Rows { keywords: portcullis_config::env_rows::ROWS, ..Rows::default() };
     let none = Rows { keywords: portcullis_config::no_effect::ROWS, ..Rows::default() };
+    let [tls, load] = portcullis_tls::rows::rows();
     let [checks, programs, pace] = portcullis_proxy::check::rows();
     Registry {
         rooms: vec![
@@ -41,7 +44,8 @@ pub fn registry() -> Registry {
             pace,
             portcullis_admin::rows(),
             logs,
-            portcullis_tls::rows::rows(),
+            tls,
+            load,
             Rows { server: portcullis_proxy::tls::OPTIONS, ..Rows::default() },
             steps,
             own,
@@ -91,7 +95,9 @@ pub fn process(model: &Model, limits: &Limits, options: &Options) -> Arc<Process
     if options.check {
         sinks.only_check();
     }
-    let counts = Counts::new(workers, limits.maxconn, g.maxconnrate, g.maxsessrate);
+    let tls = g.ext.get::<GlobalTls>().map_or((0, 0), |tls| (tls.max_conns, tls.max_rate));
+    let counts = Counts::new(workers, limits.maxconn, g.maxconnrate, g.maxsessrate)
+        .with_tls(Endpoints::new(tls.0, tls.1));
     // the ratios are those of what so many connections may use
     let own = u32::try_from(crate::limits::own(model)).unwrap_or(u32::MAX);
     let limit = limits.maxconn.saturating_mul(2).saturating_add(own);

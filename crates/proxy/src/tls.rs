@@ -113,6 +113,18 @@ pub async fn accept(
         },
     })
     .await;
+    let counters = front.front.counters.of(session.worker().id.into());
+    if matches!(got, Got::Done) {
+        let info = session.conn.tls_info();
+        let (resumed, stapled) = info.map_or((false, false), |i| (i.resumed, i.stapled));
+        counters.tls_sess.inc();
+        counters.tls_reused.add(resumed.into());
+        counters.ocsp_stapled.add(stapled.into());
+        let worker = session.worker();
+        worker.process.counts.tls_front(worker.id.into(), !resumed, worker.clock.now().0);
+        return Ok(());
+    }
+    counters.tls_failed.inc();
     let message = match got {
         Got::Done => return Ok(()),
         Got::Aborted => return Err(Refused),
@@ -217,5 +229,11 @@ pub async fn connect(
     conn.begin_tls(stream);
     let done = watched(task, wish, |cx| conn.poll_handshake(cx)).await;
     facts.backend_tls = conn.tls_info();
+    if matches!(done, Ok(Ok(()))) {
+        let new = facts.backend_tls.as_ref().is_none_or(|i| !i.resumed);
+        let worker = &task.worker;
+        worker.process.counts.counters.of(worker.id.into()).cum_tls.inc();
+        worker.process.counts.tls_back(worker.id.into(), new, worker.clock.now().0);
+    }
     done.map_err(|i| interrupted(i, *b"sC"))?.map_err(|_| refused)
 }

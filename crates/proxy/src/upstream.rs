@@ -17,6 +17,7 @@ use portcullis_backend::{
 };
 use portcullis_message::Head;
 use portcullis_sample::{Facts, ServerSide, Socket};
+use portcullis_telemetry::gauge::Held;
 use portcullis_transport::conn::Seen;
 use portcullis_transport::{Conn, Millis, connect};
 use std::future::{Future, poll_fn};
@@ -40,6 +41,8 @@ pub struct Upstream {
     watch: u32,
     waker: Waker,
     _descriptor: Counted,
+    /// Its place among the TLS connections of the process.
+    _tls: Option<Held>,
 }
 
 /// One descriptor more, until it is dropped.
@@ -754,7 +757,9 @@ async fn connect_new(
         Box::pin(through(task, &conn, to, wish)).await?;
     }
     let mut conn = conn;
+    let mut _tls = None;
     if let Some(tls) = &server.tls {
+        _tls = Some(worker.process.counts.tls.conns.try_take().ok_or(refused)?);
         let connected =
             crate::tls::connect(task, (server, tls), &mut conn, facts, (wish, name.as_deref())).await;
         if connected.is_err() {
@@ -765,5 +770,5 @@ async fn connect_new(
     let (watch, waker) = worker.idle.borrow_mut().watch();
     let lease = strict.unwrap_or_else(|| Lease::new(slot.server().clone(), worker.id.into()));
     let _descriptor = Counted::new(&worker.process.descriptors);
-    Ok(Upstream { conn, glitches: 0, key, own: false, lease, watch, waker, _descriptor })
+    Ok(Upstream { conn, glitches: 0, key, own: false, lease, watch, waker, _descriptor, _tls })
 }

@@ -34,7 +34,7 @@ pub mod work;
 
 pub use acl::{Acl, Acls, Conflict, Reader, Test, Verdict, Warning, Watch};
 pub use condition::{Condition, Program};
-pub use convert::{sha1, to_base64};
+pub use convert::sha1;
 pub use expr::{Expr, ExprError};
 pub use facts::{Altered, Captured, Facts, ServerSide, Socket, Timeout, Timers};
 pub use fetch::auth::basic as basic_authorization;

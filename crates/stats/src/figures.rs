@@ -3,7 +3,9 @@
 use crate::Vitals;
 use portcullis_proxy::plan::Plan;
 use portcullis_proxy::process::PIPES_USED;
+use portcullis_telemetry::endpoints::{self, Which};
 use portcullis_telemetry::gate::{Process, Running};
+use portcullis_telemetry::rate::Window;
 use portcullis_telemetry::stats::ProcessTotals;
 use portcullis_telemetry::table::Value;
 use std::sync::atomic::Ordering::Relaxed;
@@ -69,6 +71,18 @@ impl<'a> Info<'a> {
     }
     fn counts(&self) -> &Process {
         &self.vitals.process.counts
+    }
+    /// One of TLS' rates: the sliding second.
+    fn tls_window(&self, of: Which) -> Window {
+        endpoints::window(&self.counts().counters, of, self.now)
+    }
+    fn tls_rate(&self, of: Which) -> u64 {
+        self.tls_window(of).per_second(self.now)
+    }
+    /// Percent of clients' connections of the second that went on with an earlier session.
+    fn reused(&self) -> u64 {
+        let (all, new) = (self.tls_rate(|c| &c.tls_rate), self.tls_rate(|c| &c.front_keys));
+        if all == 0 { 0 } else { all.saturating_sub(new) * 100 / all }
     }
     fn workers(&self) -> u64 {
         self.vitals.process.load.len() as u64
@@ -181,21 +195,21 @@ pub const FIGURES: &[Figure] = &[
         "MaxSslConns",
         "MMPV",
         "Hard limit on the number of per-process SSL endpoints (front+back), 0=unlimited",
-        |_| Value::U32(0),
+        |i| Value::U32(i.counts().tls.conns.limit()),
     ),
     row(
         21,
         "CurrSslConns",
         "MGPV",
         "Current number of SSL endpoints on this worker process (front+back)",
-        |_| Value::U32(0),
+        |i| Value::U32(i.counts().tls.conns.get()),
     ),
     row(
         22,
         "CumSslConns",
         "MCPV",
         "Total number of SSL endpoints on this worker process since started (front+back)",
-        |_| Value::U32(0),
+        |i| u32(i.totals.cum_tls),
     ),
     row(23, "Maxpipes", "CLPV", "Hard limit on the number of pipes for splicing, 0=unlimited", |i| {
         Value::U32(i.plan.global.maxpipes)
@@ -249,64 +263,66 @@ pub const FIGURES: &[Figure] = &[
         "SslRate",
         "MRPV",
         "Number of SSL connections created on this worker process over the last second",
-        |_| Value::U32(0),
+        |i| u32(i.tls_rate(|c| &c.tls_rate)),
     ),
-    row(33, "SslRateLimit", "CLPV", "Hard limit for SslRate (global.maxsslrate)", |_| Value::U32(0)),
+    row(33, "SslRateLimit", "CLPV", "Hard limit for SslRate (global.maxsslrate)", |i| {
+        Value::U32(i.counts().tls.max_rate.load(Relaxed))
+    }),
     row(
         34,
         "MaxSslRate",
         "MMPV",
         "Highest SslRate reached on this worker process since started (in connections per second)",
-        |_| Value::U32(0),
+        |i| u32(i.counts().tls.rate_max.get(i.tls_window(|c| &c.tls_rate))),
     ),
     row(
         35,
         "SslFrontendKeyRate",
         "MGPV",
         "Number of SSL keys created on frontends in this worker process over the last second",
-        |_| Value::U32(0),
+        |i| u32(i.tls_rate(|c| &c.front_keys)),
     ),
     row(
         36,
         "SslFrontendMaxKeyRate",
         "MMPV",
         "Highest SslFrontendKeyRate reached on this worker process since started (in SSL keys per second)",
-        |_| Value::U32(0),
+        |i| u32(i.counts().tls.front_keys_max.get(i.tls_window(|c| &c.front_keys))),
     ),
     row(
         37,
         "SslFrontendSessionReuse_pct",
         "MGPV",
         "Percent of frontend SSL connections which did not require a new key",
-        |_| Value::U32(0),
+        |i| u32(i.reused()),
     ),
     row(
         38,
         "SslBackendKeyRate",
         "MRPV",
         "Number of SSL keys created on backends in this worker process over the last second",
-        |_| Value::U32(0),
+        |i| u32(i.tls_rate(|c| &c.back_keys)),
     ),
     row(
         39,
         "SslBackendMaxKeyRate",
         "MMPV",
         "Highest SslBackendKeyRate reached on this worker process since started (in SSL keys per second)",
-        |_| Value::U32(0),
+        |i| u32(i.counts().tls.back_keys_max.get(i.tls_window(|c| &c.back_keys))),
     ),
     row(
         40,
         "SslCacheLookups",
         "MCPV",
         "Total number of SSL session ID lookups in the SSL session cache on this worker since started",
-        |_| Value::U32(0),
+        |i| u32(i.plan.tls_sessions.lookups.load(Relaxed)),
     ),
     row(
         41,
         "SslCacheMisses",
         "MCPV",
         "Total number of SSL session ID lookups that didn't find a session in the SSL session cache on this worker since started",
-        |_| Value::U32(0),
+        |i| u32(i.plan.tls_sessions.misses.load(Relaxed)),
     ),
     row(
         42,

@@ -85,6 +85,10 @@ pub fn frontend(p: &ProxyPlan, m: Moment) -> Line {
     line.big(Col::Dses, t.denied_sess);
     line.big(Col::Wrew, t.failed_rewrites);
     line.big(Col::Eint, t.internal_errors);
+    line.big(Col::SslSess, t.tls_sess);
+    line.big(Col::SslReusedSess, t.tls_reused);
+    line.big(Col::SslFailedHandshake, t.tls_failed);
+    line.big(Col::SslOcspStaple, t.ocsp_stapled);
     let http = |n: u64| if p.mode == Mode::Http { n } else { 0 };
     line.big(Col::SessOther, t.cum_sess - http(t.cum_sess));
     line.big(Col::H1sess, http(t.cum_sess));

@@ -2,6 +2,7 @@
 //! of the frontend, `maxconn` of the bind line.
 
 use crate::counter::Sharded;
+use crate::endpoints::{self, Endpoints};
 use crate::gauge::{Gauge, Held};
 use crate::rate::Window;
 use crate::stats::{FrontendCounters, ListenerCounters, ProcessCounters, RateMax};
@@ -24,6 +25,8 @@ pub struct Process {
     pub conn_rate_max: RateMax,
     /// `MaxSessRate`
     pub sess_rate_max: RateMax,
+    /// TLS connections.
+    pub tls: Endpoints,
 }
 
 impl Process {
@@ -36,7 +39,13 @@ impl Process {
             counters: Sharded::new(workers),
             conn_rate_max: RateMax::default(),
             sess_rate_max: RateMax::default(),
+            tls: Endpoints::default(),
         }
+    }
+    /// With limits for TLS.
+    #[must_use]
+    pub fn with_tls(self, tls: Endpoints) -> Self {
+        Self { tls, ..self }
     }
     /// Connections of the sliding second.
     pub fn conn_rate(&self, now: u64) -> Window {
@@ -45,6 +54,18 @@ impl Process {
     /// Sessions of the sliding second.
     pub fn sess_rate(&self, now: u64) -> Window {
         self.counters.iter().map(|c| c.sess_rate.window(now)).sum()
+    }
+    /// A client's handshake is done: `new`, if no earlier session went on.
+    pub fn tls_front(&self, worker: usize, new: bool, now: u64) {
+        if new {
+            endpoints::hit(&self.counters, worker, |c| &c.front_keys, &self.tls.front_keys_max, now);
+        }
+    }
+    /// The same with a server, whose connection is counted by this.
+    pub fn tls_back(&self, worker: usize, new: bool, now: u64) {
+        if new {
+            endpoints::hit(&self.counters, worker, |c| &c.back_keys, &self.tls.back_keys_max, now);
+        }
     }
 }
 
@@ -147,12 +168,14 @@ pub struct Listener {
     pub conns: Arc<Gauge>,
     /// Cumulative counters.
     pub counters: Sharded<ListenerCounters>,
+    /// Its connections speak TLS.
+    pub tls: bool,
 }
 
 impl Listener {
     /// For this many workers, with `maxconn` (0: none).
     pub fn new(workers: usize, maxconn: u32) -> Self {
-        Self { conns: Arc::new(Gauge::new(maxconn)), counters: Sharded::new(workers) }
+        Self { conns: Arc::new(Gauge::new(maxconn)), counters: Sharded::new(workers), tls: false }
     }
 }
 
@@ -171,6 +194,7 @@ pub struct Admission {
     process: Held,
     frontend: Held,
     listener: Held,
+    _tls: Option<Held>,
 }
 
 impl Admission {
@@ -205,6 +229,7 @@ pub fn room(
         (process.maxconnrate.load(Relaxed), process as &dyn RateOf),
         (process.maxsessrate.load(Relaxed), &SessOf(process)),
         (frontend.rate_limit.load(Relaxed), frontend),
+        (if listener.tls { process.tls.max_rate.load(Relaxed) } else { 0 }, &TlsOf(process)),
     ];
     for (limit, rate) in rates {
         if limit != 0 {
@@ -214,7 +239,8 @@ pub fn room(
             }
         }
     }
-    for gauge in [&listener.conns, &frontend.sessions, &process.conns] {
+    let tls = listener.tls.then_some(&process.tls.conns);
+    for gauge in [&listener.conns, &frontend.sessions, &process.conns].into_iter().chain(tls) {
         if gauge.full() {
             gauge.wait(waker);
             // what was given back in between wakes nobody
@@ -249,10 +275,12 @@ pub fn admit(
 }
 
 fn take(process: &Process, frontend: &Frontend, listener: &Listener) -> Option<Admission> {
+    let tls = listener.tls;
     let listener = listener.conns.try_take()?;
     let frontend = frontend.sessions.try_take()?;
+    let _tls = if tls { Some(process.tls.conns.try_take()?) } else { None };
     let process = process.conns.try_take()?;
-    Some(Admission { process, frontend, listener })
+    Some(Admission { process, frontend, listener, _tls })
 }
 
 /// Counts an accepted connection in process, frontend and listener.
@@ -264,6 +292,10 @@ pub fn accepted(process: &Process, frontend: &Frontend, listener: &Listener, wor
     front.cum_conn.inc();
     frontend.conn_rate_max.hit(&front.conn_rate, || frontend.counters.iter().map(|c| &c.conn_rate), now);
     listener.counters.of(worker).cum_conn.inc();
+    if listener.tls {
+        whole.cum_tls.inc();
+        endpoints::hit(&process.counters, worker, |c| &c.tls_rate, &process.tls.rate_max, now);
+    }
 }
 
 trait RateOf {
@@ -278,6 +310,12 @@ struct SessOf<'a>(&'a Process);
 impl RateOf for SessOf<'_> {
     fn window(&self, now: u64) -> Window {
         self.0.sess_rate(now)
+    }
+}
+struct TlsOf<'a>(&'a Process);
+impl RateOf for TlsOf<'_> {
+    fn window(&self, now: u64) -> Window {
+        endpoints::window(&self.0.counters, |c| &c.tls_rate, now)
     }
 }
 impl RateOf for Frontend {

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod counter;
+pub mod endpoints;
 pub mod gate;
 pub mod gauge;
 pub mod log;

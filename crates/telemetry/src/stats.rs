@@ -129,6 +129,14 @@ counters! {
         http_5xx,
         /// `hrsp_other`
         http_other,
+        /// TLS sessions (`ssl_sess`).
+        tls_sess,
+        /// Those of them that went on with an earlier one (`ssl_reused_sess`).
+        tls_reused,
+        /// TLS handshakes that failed (`ssl_failed_handshake`).
+        tls_failed,
+        /// OCSP responses that were sent (`ssl_ocsp_staple`).
+        ocsp_stapled,
     }
     rates {
         /// New connections.
@@ -315,12 +323,20 @@ counters! {
         dropped_logs,
         /// Streams that ended in a panic.
         panics,
+        /// TLS connections, clients' and servers' (`CumSslConns`).
+        cum_tls,
     }
     rates {
         /// New connections (`ConnRate`).
         conn_rate,
         /// New sessions (`SessRate`).
         sess_rate,
+        /// New TLS connections of clients (`SslRate`).
+        tls_rate,
+        /// Those that shook hands without an earlier session (`SslFrontendKeyRate`).
+        front_keys,
+        /// The same with servers (`SslBackendKeyRate`).
+        back_keys,
     }
 }
 

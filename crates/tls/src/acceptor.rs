@@ -4,13 +4,12 @@ use crate::hello::Hello;
 use crate::names;
 use crate::settings::{BindTls, Conf, Entry, GlobalTls, Origin, Verify};
 use crate::store::{Certificate, Slot};
-use crate::tickets::{Sessions, Tickets};
+use crate::tickets::{Cache, Sessions, Tickets};
 use crate::verify::{Clients, Policy};
 use crate::x509::{Cert, KeyKind};
 use parking_lot::RwLock;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs;
-pub use rustls::server::StoresServerSessions;
 use rustls::server::{ClientHello, ResolvesServerCert, ServerSessionMemoryCache};
 use rustls::sign::{CertifiedKey, Signer, SigningKey};
 use rustls::{
@@ -77,6 +76,8 @@ pub struct Choice {
     pub name: Option<Box<str>>,
     /// How the client's certificate is judged.
     pub clients: Option<Arc<Clients>>,
+    /// The client asks for an OCSP response.
+    pub status: bool,
 }
 
 /// A configuration as it is, and without ALPN: for clients that want no protocol of ours.
@@ -123,7 +124,7 @@ pub struct Acceptor {
     strict: bool,
     /// ClientHellos are kept for samples (`tune.ssl.capture-buffer-size`).
     pub capture: usize,
-    cache: Arc<dyn StoresServerSessions>,
+    cache: Arc<Cache>,
     identity: String,
     http: bool,
     /// How many configurations were made: each has sessions of its own.
@@ -143,18 +144,18 @@ pub struct Listed {
 
 /// Sessions that can be resumed, for the whole process.
 #[must_use]
-pub fn cache(global: &GlobalTls) -> Arc<dyn StoresServerSessions> {
-    match global.cache_size {
+pub fn cache(global: &GlobalTls) -> Arc<Cache> {
+    Arc::new(Cache::new(match global.cache_size {
         Some(0) => Arc::new(rustls::server::NoServerSessionStorage {}),
         n => ServerSessionMemoryCache::new(n.unwrap_or(20_000)),
-    }
+    }))
 }
 
 /// What a configuration is made for.
 struct Making<'m> {
     global: &'m GlobalTls,
     bind: &'m BindTls,
-    cache: &'m Arc<dyn StoresServerSessions>,
+    cache: &'m Arc<Cache>,
     /// What tells this listener's sessions apart.
     identity: String,
     /// `mode http`
@@ -168,7 +169,7 @@ struct Making<'m> {
 pub fn compile(
     global: &GlobalTls,
     bind: &BindTls,
-    cache: &Arc<dyn StoresServerSessions>,
+    cache: &Arc<Cache>,
     (identity, http): (&str, bool),
     warn: &mut dyn FnMut(String),
 ) -> Result<Acceptor, String> {
@@ -247,6 +248,7 @@ impl Acceptor {
             certificate: found.map(|k| k.slot.get()),
             name: found.map(|k| k.slot.name.clone()),
             clients: made.clients.clone(),
+            status: hello.status,
         }
     }
 
@@ -307,6 +309,15 @@ impl Acceptor {
         let (known, _) = making.known(&entries, first)?;
         self.change(|state| (state.base, state.known) = (base, known));
         Ok(())
+    }
+
+    /// For how many certificates clients' ones are judged by such a policy.
+    #[must_use]
+    pub fn judging(&self, by: impl Fn(&Policy) -> bool) -> usize {
+        let state = self.state.read().clone();
+        let made = |k: &Known| k.conf.as_ref().map_or(state.base.clone(), |(_, made)| made.clone());
+        let clients = state.known.iter().filter_map(|k| made(k).clients.clone());
+        clients.filter(|c| by(&c.policy)).count()
     }
 
     /// How often a certificate stands here.

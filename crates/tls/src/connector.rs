@@ -19,6 +19,8 @@ pub struct Connector {
     config: Arc<ClientConfig>,
     /// `crt`
     pub certificate: Option<Arc<Slot<Certificate>>>,
+    /// How the server's certificate is judged.
+    pub policy: Option<Policy>,
     /// The address that stands for the server where no name is sent.
     address: IpAddr,
 }
@@ -55,13 +57,14 @@ pub fn compile(
             .to_owned());
     }
     let provider = Arc::new(provider(own, &nothing, default)?);
+    let policy = (verify != Verify::None).then(|| Policy {
+        trusted: own.ca.iter().cloned().collect(),
+        revoked: own.crl.clone(),
+        purpose: 1,
+        ..Policy::default()
+    });
     let verifier = Servers {
-        policy: (verify != Verify::None).then(|| Policy {
-            trusted: own.ca.iter().cloned().collect(),
-            revoked: own.crl.clone(),
-            purpose: 1,
-            ..Policy::default()
-        }),
+        policy: policy.clone(),
         host: tls.verify_host.clone(),
         algorithms: provider.signature_verification_algorithms,
         schemes: schemes(own.sigalgs.as_deref().or(default.sigalgs.as_deref()))?,
@@ -87,7 +90,7 @@ pub fn compile(
             if no_tickets { kept.tls12_resumption(Tls12Resumption::SessionIdOnly) } else { kept }
         }
     };
-    Ok(Connector { config: Arc::new(config), certificate: tls.crt.clone(), address })
+    Ok(Connector { config: Arc::new(config), certificate: tls.crt.clone(), policy, address })
 }
 
 impl Connector {

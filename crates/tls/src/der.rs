@@ -49,6 +49,28 @@ impl<'a> Iterator for Der<'a> {
     }
 }
 
+/// Is it a list of signed certificate timestamps (RFC 6962 section 3.3), as far as lengths go?
+#[must_use]
+pub fn is_sct_list(list: &[u8]) -> bool {
+    let counted = |b: &mut &[u8]| -> Option<usize> {
+        let (len, rest) = b.split_first_chunk::<2>()?;
+        let (content, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*len)))?;
+        *b = rest;
+        Some(content.len())
+    };
+    let mut whole = list;
+    if counted(&mut whole).is_none_or(|n| n == 0) || !whole.is_empty() {
+        return false;
+    }
+    let mut rest = list.get(2..).unwrap_or(&[]);
+    while !rest.is_empty() {
+        if counted(&mut rest).is_none_or(|n| n == 0) {
+            return false;
+        }
+    }
+    true
+}
+
 /// Tag of a boolean.
 pub const BOOLEAN: u8 = 1;
 /// Tag of an integer.
@@ -88,6 +110,14 @@ pub fn dotted(oid: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn timestamps() {
+        assert!(is_sct_list(&[0, 6, 0, 1, 7, 0, 1, 8]));
+        for bad in [&[][..], &[0], &[0, 0], &[0, 3, 0, 2, 7], &[0, 2, 0, 0], &[0, 3, 0, 1, 7, 9]] {
+            assert!(!is_sct_list(bad), "{bad:?}");
+        }
+    }
 
     #[test]
     fn elements() {

@@ -4,6 +4,7 @@
 use crate::der::{Der, Element, INTEGER, OID, SEQUENCE};
 use crate::x509::{Cert, one_line, seconds, short_name, text};
 use aws_lc_rs::digest;
+use portcullis_wire::{base64, hex};
 use std::fmt::Write as _;
 
 const MONTHS: [&str; 12] =
@@ -26,20 +27,11 @@ pub fn date(e: Element<'_>) -> String {
     format!("{name} {day:2} {:02}:{:02}:{:02} {year} GMT", rest / 3600, rest / 60 % 60, rest % 60)
 }
 
-/// Bytes as upper case digits.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut out, b| {
-        let _ = write!(out, "{b:02X}");
-        out
-    })
-}
-
 /// A serial number without the zero that DER puts in front.
 fn serial(n: &[u8]) -> String {
     match n {
-        [0, rest @ ..] if !rest.is_empty() => hex(rest),
-        all => hex(all),
+        [0, rest @ ..] if !rest.is_empty() => hex::text(rest),
+        all => hex::text(all),
     }
 }
 
@@ -72,7 +64,7 @@ pub fn certificate(der: &[u8], out: &mut String) {
     let _ = writeln!(out, "notAfter: {}", date(cert.not_after));
     let _ = writeln!(out, "Subject Alternative Name: {}", alternatives(&cert));
     let _ = writeln!(out, "Algorithm: {kind}{bits}");
-    let _ = writeln!(out, "SHA1 FingerPrint: {}", hex(print.as_ref()));
+    let _ = writeln!(out, "SHA1 FingerPrint: {}", hex::text(print.as_ref()));
     names("", der, out);
 }
 
@@ -123,17 +115,10 @@ fn signature_name(oid: &[u8]) -> String {
 
 /// DER as PEM.
 pub fn pem(label: &str, der: &[u8], out: &mut String) {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let digit = |n: u32| char::from(DIGITS[(n & 63) as usize]);
     let _ = writeln!(out, "-----BEGIN {label}-----");
     for line in der.chunks(48) {
-        for group in line.chunks(3) {
-            let n = group.iter().fold(0u32, |v, b| v << 8 | u32::from(*b)) << (8 * (3 - group.len()));
-            for i in 0..4 {
-                out.push(if i <= group.len() { digit(n >> (18 - 6 * i)) } else { '=' });
-            }
-        }
-        out.push('\n');
+        let coded = base64::encode(base64::STANDARD, true, line);
+        let _ = writeln!(out, "{}", String::from_utf8_lossy(&coded));
     }
     let _ = writeln!(out, "-----END {label}-----");
 }

@@ -22,6 +22,8 @@ pub struct Hello {
     pub rsa: bool,
     /// The same for Ed25519.
     pub ed25519: bool,
+    /// It asks for an OCSP response (`status_request`).
+    pub status: bool,
     /// The protocols that it offers (`application_layer_protocol_negotiation`), as they stand there.
     pub alpn: Box<[u8]>,
     /// The body of the message (without its header).
@@ -108,6 +110,7 @@ fn parse(body: &[u8]) -> Option<Hello> {
     while let (Some(id), Some(content)) = (extensions.number(2), extensions.counted(2)) {
         match id {
             0 => hello.sni = server_name(content),
+            5 => hello.status = content.first() == Some(&1),
             16 => hello.alpn = Reader(content).counted(2)?.into(),
             13 => {
                 let list = Reader(content).counted(2)?;

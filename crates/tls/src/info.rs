@@ -22,6 +22,8 @@ pub struct Info {
     pub alpn: Option<Box<[u8]>>,
     /// An earlier session was resumed.
     pub resumed: bool,
+    /// An OCSP response was sent with our certificate.
+    pub stapled: bool,
     /// The peer's certificates, its own first.
     pub peer: Vec<CertificateDer<'static>>,
     /// The certificate was shown in this handshake and not taken from an earlier session.

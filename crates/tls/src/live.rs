@@ -1,6 +1,7 @@
 //! Certificates, authorities, revocation lists and crt-lists of the running process, and the one change of each kind that
 //! is in the making (management manual section 9.3, `set ssl cert` and its kin). Messages are HAProxy's.
 
+use crate::encrypted::Passphrases;
 use crate::ocsp;
 use crate::rows::conf::At;
 use crate::rows::crt_list::{self, Row};
@@ -9,6 +10,7 @@ use crate::store::{Certificate, Draft, Line, Parts, Slot, certificates, crls, ke
 use crate::x509::Cert;
 use aws_lc_rs::digest;
 use portcullis_config::files::Files;
+use portcullis_wire::base64;
 use rustls::pki_types::CertificateDer;
 use std::collections::BTreeSet;
 use std::io;
@@ -27,7 +29,7 @@ pub struct Pending<T> {
 /// The process' certificates.
 #[derive(Debug, Default)]
 pub struct Live {
-    /// `global`, and everything that was read or made since.
+    /// `global`; what was read or made since is in its store.
     pub global: GlobalTls,
     /// Certificates that were made and have nothing in them yet (`new ssl cert`).
     pub empty: BTreeSet<String>,
@@ -101,7 +103,7 @@ impl Live {
     /// Is there a certificate of this name, with something in it or not?
     #[must_use]
     pub fn knows(&self, name: &str) -> bool {
-        self.empty.contains(name) || self.global.store.certificates.contains_key(name)
+        self.empty.contains(name) || self.global.store.lock().certificates.contains_key(name)
     }
 
     /// `set ssl cert`: the payload becomes a part of the change. `origin` as the command names it: the file of a
@@ -123,10 +125,12 @@ impl Live {
                 .ok_or("Can't replace a certificate which is not referenced by the configuration!\n")?,
         };
         begin(self.certificate.as_ref(), name)?;
-        let current = || self.global.store.certificates.get(name).map(|slot| Draft::of(&slot.get()));
-        let before = self.certificate.as_ref().map(|p| p.value.clone()).or_else(current);
-        let value =
-            part_of(name, part, payload, before).map_err(|e| format!("{e}\nCan't load the payload\n"))?;
+        let store = self.global.store.lock();
+        let current = store.certificates.get(name).map(|slot| Draft::of(&slot.get()));
+        let before = self.certificate.as_ref().map(|p| p.value.clone()).or(current);
+        let value = part_of(name, part, payload, before, &mut store.passphrases.known_only())
+            .map_err(|e| format!("{e}\nCan't load the payload\n"))?;
+        drop(store);
         let done = if self.certificate.is_some() { "updated" } else { "created" };
         let name = name.to_owned();
         let text = format!("Transaction {done} for certificate {name}!\n");
@@ -151,12 +155,13 @@ impl Live {
         let made = p.value.finish(name).map_err(|e| format!("{e}\n{cannot}"))?;
         self.certificate = None;
         self.empty.remove(name);
-        Ok(match self.global.store.certificates.get(name) {
+        let mut store = self.global.store.lock();
+        Ok(match store.certificates.get(name) {
             Some(slot) => {
                 slot.set(made);
                 slot.clone()
             }
-            None => self.global.store.insert(name, made),
+            None => store.insert(name, made),
         })
     }
 
@@ -167,7 +172,7 @@ impl Live {
     pub fn staple(&mut self, response: &[u8]) -> Result<(), String> {
         let id = ocsp::about(response).ok_or("Unable to parse OCSP response.\n")?;
         let mut found = false;
-        for slot in self.global.store.certificates.values() {
+        for slot in self.global.store.lock().certificates.values() {
             let current = slot.get();
             let Some(cert) = current.key.cert.first().and_then(|c| Cert::parse(c.as_ref())) else { continue };
             let hash = |algorithm| digest::digest(algorithm, cert.issuer);
@@ -193,7 +198,7 @@ impl Live {
     /// Why it cannot; nothing has changed.
     pub fn set_authorities(&mut self, name: &str, payload: &[u8], more: bool) -> Result<String, String> {
         begin(self.authorities.as_ref(), name)?;
-        let Some(current) = self.global.store.authorities.get(name) else {
+        let Some(current) = self.global.store.lock().authorities.get(name).cloned() else {
             return Err("Can't replace a CA file which is not referenced by the configuration!\n".into());
         };
         let mut value = match (&self.authorities, more) {
@@ -221,7 +226,7 @@ impl Live {
     /// Why it cannot; nothing has changed.
     pub fn set_revoked(&mut self, name: &str, payload: &[u8]) -> Result<String, String> {
         begin(self.revoked.as_ref(), name)?;
-        if !self.global.store.revoked.contains_key(name) {
+        if !self.global.store.lock().revoked.contains_key(name) {
             return Err("Can't replace a CRL file which is not referenced by the configuration!\n".into());
         }
         let value = crls(name, payload).map_err(|_| "Invalid payload\n")?;
@@ -235,32 +240,40 @@ impl Live {
     /// # Errors
     /// In HAProxy's words.
     pub fn line(&mut self, list: &str, text: &str) -> Result<(Line, Vec<Entry>), String> {
-        let Some(lines) = self.global.store.lists.get(list) else {
+        let last = |lines: &Vec<Line>| lines.iter().map(|l| l.number).max().unwrap_or(0);
+        let Some(last) = self.global.store.lock().lists.get(list).map(last) else {
             return Err(format!("crt-list '{list}' does not exist!"));
         };
-        let number = lines.iter().map(|l| l.number).max().unwrap_or(0) + 1;
+        let number = last + 1;
         let read = crt_list::row(text).map_err(|e| format!("parsing [CLI:1]: {e}"))?;
         let mut row: Row = read.ok_or("parsing [CLI:1]: no certificate")?;
-        row.crt = crate::settings::under(self.global.crt_base.as_deref(), &row.crt);
-        if self.empty.contains(&row.crt) {
-            return Err(format!("certificate '{}' is empty!", row.crt));
-        }
-        if !self.global.store.certificates.contains_key(&row.crt) {
-            return Err(format!("certificate '{}' does not exist!", row.crt));
+        let known = self.global.store.lock().find(self.global.crt_base.as_deref(), &row.crt);
+        match known {
+            Some(slot) => row.crt = slot.name.to_string(),
+            None if self.empty.contains(&row.crt) => {
+                return Err(format!("certificate '{}' is empty!", row.crt));
+            }
+            None => return Err(format!("certificate '{}' does not exist!", row.crt)),
         }
         let origin = Origin { list: list.into(), number };
-        let mut at = At { files: &Closed, global: &mut self.global };
-        let entries = crt_list::entries(&mut at, &row, "CLI:1", origin)?;
+        let mut at = At::new(&Closed, &mut self.global);
+        let entries = crt_list::entries(&mut at, &mut row, "CLI:1", origin)?;
         Ok((Line { number, row }, entries))
     }
 }
 
 /// A certificate in the making with another part.
-fn part_of(name: &str, part: Part, payload: &[u8], before: Option<Draft>) -> Result<Draft, String> {
+fn part_of(
+    name: &str,
+    part: Part,
+    payload: &[u8],
+    before: Option<Draft>,
+    passphrases: &mut Passphrases,
+) -> Result<Draft, String> {
     if part == Part::Pem {
-        let new = Draft::read(name, &Parts { pem: payload.to_vec(), ..Parts::default() })?;
+        let new = Draft::read(name, &Parts { pem: payload.to_vec(), ..Parts::default() }, passphrases)?;
         return Ok(match before {
-            Some(old) => Draft { issuer: old.issuer, ocsp: None, ..new },
+            Some(old) => Draft { issuer: old.issuer, ocsp: None, load: old.load, ..new },
             None => new,
         });
     }
@@ -269,7 +282,7 @@ fn part_of(name: &str, part: Part, payload: &[u8], before: Option<Draft>) -> Res
     };
     match part {
         Part::Key => {
-            let key = key_of(name, payload)?;
+            let key = key_of(name, payload, passphrases)?;
             draft.key = Some(key.ok_or_else(|| format!("unable to load private key from file '{name}'."))?);
         }
         Part::Issuer => {
@@ -277,30 +290,16 @@ fn part_of(name: &str, part: Part, payload: &[u8], before: Option<Draft>) -> Res
             draft.issuer = Some(issuer.ok_or_else(|| format!("unable to load issuer from file '{name}'."))?);
         }
         _ => {
-            let der = base64(payload).filter(|der| !der.is_empty());
+            let der = base64::decode_lines(payload).filter(|der| !der.is_empty());
             draft.ocsp = Some(der.ok_or("unable to decode the OCSP response, it is no base64.")?);
         }
     }
     Ok(draft)
 }
 
-/// Decodes base64, with line ends in it or not.
-#[must_use]
-pub fn base64(text: &[u8]) -> Option<Vec<u8>> {
-    let one: String = std::str::from_utf8(text).ok()?.split_ascii_whitespace().collect();
-    crate::tickets::base64(&one)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn base64_is_read_as_written() {
-        assert_eq!(base64(b"TU5P\n"), Some(b"MNO".to_vec()));
-        assert_eq!(base64(b"/w=="), Some(vec![0xff]));
-        assert_eq!(base64(b"x!"), None);
-    }
 
     #[test]
     fn one_change_at_a_time() {

@@ -145,6 +145,13 @@ pub fn suites(text: &str) -> Option<Vec<SupportedCipherSuite>> {
     Some(out)
 }
 
+/// Names of a list, with colons between, that are known and stand for nothing here; `count` reads a list.
+#[must_use]
+pub fn gone(text: &str, count: impl Fn(&str) -> Option<usize>) -> Vec<String> {
+    let names = text.split(':').filter(|n| !n.is_empty());
+    names.filter(|n| count(n) == Some(0)).map(str::to_owned).collect()
+}
+
 /// The groups of key exchanges when nothing is said: post-quantum first.
 #[must_use]
 pub fn default_groups() -> Vec<&'static dyn SupportedKxGroup> {
@@ -257,6 +264,7 @@ mod tests {
         assert_eq!(suites("TLS_AES_128_GCM_SHA256").map(|s| s.len()), Some(1));
         assert!(suites("foo").is_none());
         assert!(signatures("foo").is_none());
+        assert_eq!(gone("X25519:P-521:foo", |t| groups(t).map(|g| g.len())), ["P-521"]);
         assert_eq!(signatures("RSA+SHA256:ed25519").map(|s| s.len()), Some(2));
     }
 }

@@ -1,6 +1,6 @@
 //! What the configuration says about TLS, as it stands there.
 
-use crate::store::{Authorities, Certificate, Extra, Revoked, Slot, Store};
+use crate::store::{Authorities, Certificate, Extra, Revoked, Shared, Slot};
 use crate::verify::Ignored;
 use std::sync::Arc;
 
@@ -145,10 +145,12 @@ pub struct ServerTls {
 /// TLS in `global`.
 #[derive(Clone, Debug, Default)]
 pub struct GlobalTls {
-    /// What was read.
-    pub store: Store,
+    /// What was read, and what was made since; copies of this share it.
+    pub store: Shared,
     /// `crt-base`
     pub crt_base: Option<String>,
+    /// `key-base`
+    pub key_base: Option<String>,
     /// `ca-base`
     pub ca_base: Option<String>,
     /// `ssl-load-extra-files`, `ssl-load-extra-del-ext`
@@ -159,6 +161,10 @@ pub struct GlobalTls {
     pub bind: BindTls,
     /// `ssl-default-server-*`
     pub server: ServerTls,
+    /// `maxsslconn`; 0: none.
+    pub max_conns: u32,
+    /// `maxsslrate`; 0: none.
+    pub max_rate: u32,
     /// `tune.ssl.cachesize`
     pub cache_size: Option<usize>,
     /// `tune.ssl.lifetime`, in seconds

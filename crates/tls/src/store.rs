@@ -1,13 +1,16 @@
 //! Certificates, authorities and revocation lists: read once, shared by everything that names the same file, and
 //! swapped as a whole. A handshake takes what is there when it begins.
 
+use crate::encrypted::{self, Passphrases};
+use crate::settings::under;
 use crate::x509::{Cert, KeyKind};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use portcullis_config::files::Files;
 use rustls::pki_types::pem::PemObject;
 pub use rustls::pki_types::{CertificateDer, PrivateKeyDer as Key};
 use rustls::pki_types::{CertificateRevocationListDer, PrivateKeyDer};
-use rustls::sign::CertifiedKey;
+use rustls::sign::{CertifiedKey, Signer, SigningKey};
+use rustls::{SignatureAlgorithm, SignatureScheme};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -22,7 +25,32 @@ pub struct Certificate {
     /// The names that it is valid for, lower case.
     pub names: Vec<Box<str>>,
     /// The private key as it was read (`dump ssl cert`).
-    pub secret: PrivateKeyDer<'static>,
+    pub secret: Option<PrivateKeyDer<'static>>,
+    /// Who issued it, from a file of its own.
+    pub issuer: Option<CertificateDer<'static>>,
+    /// What it was loaded of, and what it is for.
+    pub load: Arc<Load>,
+}
+
+/// What a certificate is loaded of, and what it is for (manual section 12.7.1). Names of files are as they were written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// `crt`; none: it was made at run time.
+    pub crt: Option<String>,
+    /// `key`
+    pub key: Option<String>,
+    /// `ocsp`
+    pub ocsp: Option<String>,
+    /// `issuer`
+    pub issuer: Option<String>,
+    /// `sctl`
+    pub sctl: Option<String>,
+    /// `ocsp-update`
+    pub ocsp_update: Option<bool>,
+    /// `alias`
+    pub alias: Option<String>,
+    /// `jwt`
+    pub jwt: bool,
 }
 
 /// A place for something that can be swapped.
@@ -65,13 +93,21 @@ pub struct Extra {
     pub issuer: bool,
     /// `.key`
     pub key: bool,
+    /// `.sctl`
+    pub sctl: bool,
     /// `ssl-load-extra-del-ext`: instead of the file's own extension
     pub replace: bool,
 }
 
+impl Extra {
+    /// No file beside a certificate is read.
+    pub const NONE: Self =
+        Self { bundle: false, ocsp: false, issuer: false, key: false, sctl: false, replace: false };
+}
+
 impl Default for Extra {
     fn default() -> Self {
-        Self { bundle: true, ocsp: true, issuer: true, key: true, replace: false }
+        Self { bundle: true, ocsp: true, issuer: true, key: true, sctl: true, replace: false }
     }
 }
 
@@ -86,7 +122,12 @@ pub struct Store {
     pub revoked: BTreeMap<String, Revoked>,
     /// `crt-list`
     pub lists: BTreeMap<String, Vec<Line>>,
+    /// Passphrases of private keys, and who is asked for further ones.
+    pub passphrases: Passphrases,
 }
+
+/// What was read, as the configuration, its Plan and the Runtime API share it.
+pub type Shared = Arc<Mutex<Store>>;
 
 /// A line of a crt-list.
 #[derive(Clone, Debug)]
@@ -124,6 +165,8 @@ pub struct Parts {
     pub issuer: Option<Vec<u8>>,
     /// An OCSP response, DER.
     pub ocsp: Option<Vec<u8>>,
+    /// What they were loaded of.
+    pub load: Arc<Load>,
 }
 
 /// A certificate in the making.
@@ -137,6 +180,8 @@ pub struct Draft {
     pub issuer: Option<CertificateDer<'static>>,
     /// An OCSP response, DER.
     pub ocsp: Option<Vec<u8>>,
+    /// What it was loaded of.
+    pub load: Arc<Load>,
 }
 
 impl Clone for Draft {
@@ -146,6 +191,7 @@ impl Clone for Draft {
             key: self.key.as_ref().map(PrivateKeyDer::clone_key),
             issuer: self.issuer.clone(),
             ocsp: self.ocsp.clone(),
+            load: self.load.clone(),
         }
     }
 }
@@ -156,9 +202,10 @@ impl Draft {
     pub fn of(certificate: &Certificate) -> Self {
         Self {
             chain: certificate.key.cert.clone(),
-            key: Some(certificate.secret.clone_key()),
-            issuer: None,
+            key: certificate.secret.as_ref().map(PrivateKeyDer::clone_key),
+            issuer: certificate.issuer.clone(),
             ocsp: certificate.key.ocsp.clone(),
+            load: certificate.load.clone(),
         }
     }
 
@@ -166,21 +213,24 @@ impl Draft {
     ///
     /// # Errors
     /// In HAProxy's words; `name` is the file.
-    pub fn read(name: &str, parts: &Parts) -> Result<Self, String> {
+    pub fn read(name: &str, parts: &Parts, passphrases: &mut Passphrases) -> Result<Self, String> {
         let chain = certificates(&parts.pem);
         if chain.first().and_then(|c| Cert::parse(c.as_ref())).is_none() {
             return Err(format!("unable to load certificate from file '{name}': no start line."));
         }
-        let key = match (key_of(name, &parts.pem)?, parts.key.as_deref()) {
+        // `key` replaces what `crt` has; a `.key` beside it only completes it
+        let own = if parts.load.key_replaces() { None } else { key_of(name, &parts.pem, passphrases)? };
+        let key = match (own, parts.key.as_deref()) {
             (Some(key), _) => Some(key),
-            (None, Some(text)) => Some(
-                key_of(name, text)?
-                    .ok_or_else(|| format!("unable to load private key from file '{name}.key'."))?,
-            ),
+            (None, Some(text)) => {
+                let file = parts.load.key.clone().unwrap_or_else(|| format!("{name}.key"));
+                let key = key_of(&file, text, passphrases)?;
+                Some(key.ok_or_else(|| format!("unable to load private key from file '{file}'."))?)
+            }
             (None, None) => None,
         };
         let issuer = parts.issuer.as_deref().and_then(|text| certificates(text).into_iter().next());
-        Ok(Self { chain, key, issuer, ocsp: parts.ocsp.clone() })
+        Ok(Self { chain, key, issuer, ocsp: parts.ocsp.clone(), load: parts.load.clone() })
     }
 
     /// Makes the certificate.
@@ -189,15 +239,30 @@ impl Draft {
     /// In HAProxy's words.
     pub fn finish(&self, name: &str) -> Result<Certificate, String> {
         let Some(secret) = &self.key else { return Err(format!("No Private Key found in '{name}.key'.")) };
-        let mut chain = self.chain.clone();
-        if chain.len() == 1 {
-            chain.extend(self.issuer.clone());
-        }
         let provider = rustls::crypto::aws_lc_rs::default_provider();
         let key = provider
             .key_provider
             .load_private_key(secret.clone_key())
             .map_err(|_| format!("unable to use the private key of '{name}': RSA of 2048 to 8192 bits, ECDSA P-256, P-384, P-521 and Ed25519 are supported."))?;
+        self.with_key(name, key)
+    }
+
+    /// Makes the certificate, which may have no key: nothing can be answered with it then.
+    ///
+    /// # Errors
+    /// In HAProxy's words.
+    pub fn finish_public(&self, name: &str) -> Result<Certificate, String> {
+        match &self.key {
+            Some(_) => self.finish(name),
+            None => self.with_key(name, Arc::new(NoKey)),
+        }
+    }
+
+    fn with_key(&self, name: &str, key: Arc<dyn SigningKey>) -> Result<Certificate, String> {
+        let mut chain = self.chain.clone();
+        if chain.len() == 1 {
+            chain.extend(self.issuer.clone());
+        }
         let mut key = CertifiedKey::new(chain, key);
         let own = key.cert.first().and_then(|c| Cert::parse(c.as_ref())).map(|c| c.spki);
         if key.key.public_key().is_some_and(|public| own != Some(public.as_ref())) {
@@ -215,7 +280,22 @@ impl Draft {
             }
         }
         let kind = cert.kind();
-        Ok(Certificate { key: Arc::new(key), kind, names, secret: secret.clone_key() })
+        let (issuer, load) = (self.issuer.clone(), self.load.clone());
+        let secret = self.key.as_ref().map(PrivateKeyDer::clone_key);
+        Ok(Certificate { key: Arc::new(key), kind, names, secret, issuer, load })
+    }
+}
+
+/// The key of a certificate that has none.
+#[derive(Debug)]
+struct NoKey;
+
+impl SigningKey for NoKey {
+    fn choose_scheme(&self, _: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
+        None
+    }
+    fn algorithm(&self) -> SignatureAlgorithm {
+        SignatureAlgorithm::Unknown(0)
     }
 }
 
@@ -223,25 +303,54 @@ impl Draft {
 ///
 /// # Errors
 /// In HAProxy's words; `name` is the file.
-pub fn build(name: &str, parts: &Parts) -> Result<Certificate, String> {
-    Draft::read(name, parts)?.finish(name)
+pub fn build(name: &str, parts: &Parts, passphrases: &mut Passphrases) -> Result<Certificate, String> {
+    Draft::read(name, parts, passphrases)?.finish(name)
 }
 
 /// The private key in a PEM text.
 ///
 /// # Errors
-/// It is encrypted.
-pub fn key_of(name: &str, text: &[u8]) -> Result<Option<PrivateKeyDer<'static>>, String> {
-    let encrypted = |label: &[u8]| text.windows(label.len()).any(|w| w == label);
-    if encrypted(b"BEGIN ENCRYPTED PRIVATE KEY") || encrypted(b"Proc-Type: 4,ENCRYPTED") {
-        return Err(format!(
-            "the private key of '{name}' is encrypted, which is not supported yet (ssl-passphrase-cmd)."
-        ));
+/// It is encrypted, and no passphrase opens it.
+pub fn key_of(
+    name: &str,
+    text: &[u8],
+    passphrases: &mut Passphrases,
+) -> Result<Option<PrivateKeyDer<'static>>, String> {
+    match encrypted::find(text) {
+        Some(block) => passphrases
+            .open(name, &block)
+            .map(Some)
+            .ok_or_else(|| format!("unable to load private key from file '{name}'.")),
+        None => Ok(PrivateKeyDer::from_pem_slice(text).ok()),
     }
-    Ok(PrivateKeyDer::from_pem_slice(text).ok())
+}
+
+impl Load {
+    /// Does `key` say where the key is, whatever `crt` has?
+    fn key_replaces(&self) -> bool {
+        self.key.is_some() && self.key != self.crt
+    }
+
+    /// What a `crt` without options is loaded of.
+    fn plain(path: &str, extra: Extra) -> Self {
+        let beside = |wanted: bool, extension: &str| wanted.then(|| format!("{path}.{extension}"));
+        Self {
+            crt: Some(path.to_owned()),
+            key: Some(path.to_owned()),
+            ocsp: beside(extra.ocsp, "ocsp"),
+            sctl: beside(extra.sctl, "sctl"),
+            ..Self::default()
+        }
+    }
 }
 
 impl Store {
+    /// The certificate of this name, as it is written or under a directory.
+    #[must_use]
+    pub fn find(&self, base: Option<&str>, name: &str) -> Option<Arc<Slot<Certificate>>> {
+        self.certificates.get(name).or_else(|| self.certificates.get(&under(base, name))).cloned()
+    }
+
     /// Reads what a `crt` names: a file, the files of a bundle, or a directory.
     ///
     /// # Errors
@@ -303,14 +412,51 @@ impl Store {
             return Ok(slot.clone());
         }
         let parts = parts(files, path, extra)?;
-        let slot = Slot::new(path, build(path, &parts)?);
-        self.certificates.insert(path.to_owned(), slot.clone());
-        Ok(slot)
+        let made = build(path, &parts, &mut self.passphrases)?;
+        Ok(self.insert(path, made))
+    }
+
+    /// Loads a certificate as `load` in a `crt-store` (and a line of a crt-list) says it: `name` is what it is called.
+    ///
+    /// # Errors
+    /// In HAProxy's words.
+    pub fn load_as(
+        &mut self,
+        files: &dyn Files,
+        name: &str,
+        load: &Load,
+        (crt_base, key_base): (Option<&str>, Option<&str>),
+    ) -> Result<Arc<Slot<Certificate>>, String> {
+        let read = |of: &Option<String>, base: Option<&str>, what: &str| {
+            let Some(path) = of.as_deref().map(|path| under(base, path)) else { return Ok(None) };
+            let content = files.read(Path::new(&path));
+            content.map(Some).map_err(|_| format!("{what} '{path}' cannot be read or parsed."))
+        };
+        let crt = under(crt_base, load.crt.as_deref().unwrap_or_default());
+        let cannot = |_| format!("cannot open the file '{crt}'.\n '{crt}' cannot be read or parsed.");
+        let parts = Parts {
+            pem: files.read(Path::new(&crt)).map_err(cannot)?,
+            key: read(&load.key, key_base, "")?,
+            issuer: read(&load.issuer, crt_base, "")?,
+            ocsp: read(&load.ocsp, crt_base, "Error opening OCSP response file")?.filter(|o| !o.is_empty()),
+            load: Arc::new(load.clone()),
+        };
+        if let Some(list) = read(&load.sctl, crt_base, "")?
+            && !crate::der::is_sct_list(&list)
+        {
+            return Err(format!(" '{}' cannot be read or parsed.", load.sctl.as_deref().unwrap_or_default()));
+        }
+        let made = Draft::read(name, &parts, &mut self.passphrases)?.finish_public(name)?;
+        Ok(self.insert(name, made))
     }
 
     /// Puts a certificate there that does not come from one file (`crt-store`).
     pub fn insert(&mut self, name: &str, certificate: Certificate) -> Arc<Slot<Certificate>> {
+        let jwt = certificate.load.jwt;
         let slot = Slot::new(name, certificate);
+        if jwt {
+            crate::jwt::allow(&slot);
+        }
         self.certificates.insert(name.to_owned(), slot.clone());
         slot
     }
@@ -393,5 +539,6 @@ fn parts(files: &dyn Files, path: &str, extra: Extra) -> Result<Parts, String> {
         key: beside(extra.key, "key"),
         issuer: beside(extra.issuer, "issuer"),
         ocsp: beside(extra.ocsp, "ocsp").filter(|o| !o.is_empty()),
+        load: Arc::new(Load::plain(path, extra)),
     })
 }

@@ -550,6 +550,7 @@ impl Stream {
         if let Some(choice) = &self.choice {
             i.own = choice.certificate.as_ref().map(|c| c.key.clone());
             i.own_name.clone_from(&choice.name);
+            i.stapled = choice.status && i.own.as_ref().is_some_and(|own| own.ocsp.is_some());
         }
         let clients = self.choice.as_ref().and_then(|c| c.clients.as_ref());
         if let Some(c) = self.common() {
@@ -566,6 +567,7 @@ impl Stream {
             i.resumed = c.handshake_kind() == Some(HandshakeKind::Resumed);
             i.peer = c.peer_certificates().map(<[_]>::to_vec).unwrap_or_default();
             i.peer_shown = !i.resumed && !i.peer.is_empty();
+            i.stapled &= !i.resumed;
             if let Some(clients) = clients.filter(|_| i.resumed && !i.peer.is_empty()) {
                 // the certificate of the session is looked at again: it may have expired or been revoked
                 i.verdict = clients.judge_again(&i.peer);
@@ -587,7 +589,8 @@ mod tests {
 
     fn pair() -> (Stream, Stream) {
         let global = GlobalTls::default();
-        let certificate = build("x", &Parts { pem: PEM.to_vec(), ..Parts::default() }).unwrap();
+        let certificate =
+            build("x", &Parts { pem: PEM.to_vec(), ..Parts::default() }, &mut Default::default()).unwrap();
         let slot = Store::default().insert("x", certificate);
         let entry = Entry { slot, filters: Vec::new(), conf: None, default: true, origin: None };
         let bind = BindTls { ssl: true, entries: vec![entry], ..BindTls::default() };

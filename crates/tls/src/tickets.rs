@@ -2,8 +2,10 @@
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::{digest, rand};
+use portcullis_wire::base64;
 use rustls::server::{ProducesTickets, StoresServerSessions};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 const NAME: usize = 16;
 
@@ -14,7 +16,7 @@ const NAME: usize = 16;
 pub fn keys(text: &str) -> Result<Vec<Vec<u8>>, String> {
     let mut all = Vec::new();
     for line in text.lines().map(str::trim).filter(|l| !l.is_empty()) {
-        match base64(line) {
+        match base64::decode(base64::STANDARD, true, line.as_bytes()) {
             Some(key) if key.len() == 48 || key.len() == 80 => all.push(key),
             _ => return Err("unable to decode base64 key".to_owned()),
         }
@@ -23,29 +25,6 @@ pub fn keys(text: &str) -> Result<Vec<Vec<u8>>, String> {
         return Err("please supply at least 3 keys in the tls-tickets-file".to_owned());
     }
     Ok(all.split_off(all.len() - 3))
-}
-
-pub(crate) fn base64(text: &str) -> Option<Vec<u8>> {
-    let mut out = Vec::new();
-    let (mut bits, mut n) = (0u32, 0);
-    for b in text.bytes().filter(|b| *b != b'=') {
-        let v = match b {
-            b'A'..=b'Z' => b - b'A',
-            b'a'..=b'z' => b - b'a' + 26,
-            b'0'..=b'9' => b - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        bits = bits << 6 | u32::from(v);
-        n += 6;
-        if n >= 8 {
-            n -= 8;
-            out.push((bits >> n) as u8);
-            bits &= (1 << n) - 1;
-        }
-    }
-    Some(out)
 }
 
 fn now() -> u64 {
@@ -141,11 +120,34 @@ impl ProducesTickets for Tickets {
     }
 }
 
+/// Sessions that can be resumed, of the whole process.
+#[derive(Debug)]
+pub struct Cache {
+    sessions: Arc<dyn StoresServerSessions>,
+    /// How often one was looked for (`SslCacheLookups`).
+    pub lookups: AtomicU64,
+    /// How often it was not there (`SslCacheMisses`).
+    pub misses: AtomicU64,
+}
+
+impl Cache {
+    /// Over something that keeps them.
+    #[must_use]
+    pub fn new(sessions: Arc<dyn StoresServerSessions>) -> Self {
+        Self { sessions, lookups: AtomicU64::new(0), misses: AtomicU64::new(0) }
+    }
+    fn looked(&self, found: Option<Vec<u8>>) -> Option<Vec<u8>> {
+        self.lookups.fetch_add(1, Relaxed);
+        self.misses.fetch_add(found.is_none().into(), Relaxed);
+        found
+    }
+}
+
 /// Sessions of one configuration in the cache of the process.
 #[derive(Debug)]
 pub struct Sessions {
     /// The cache.
-    pub cache: Arc<dyn StoresServerSessions>,
+    pub cache: Arc<Cache>,
     /// What tells this configuration's apart.
     pub identity: Vec<u8>,
     /// Seconds that they last.
@@ -160,16 +162,18 @@ impl Sessions {
 
 impl StoresServerSessions for Sessions {
     fn put(&self, key: Vec<u8>, value: Vec<u8>) -> bool {
-        self.cache.put(self.key(&key), dated(&value))
+        self.cache.sessions.put(self.key(&key), dated(&value))
     }
     fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
-        self.cache.get(&self.key(key)).and_then(|v| fresh(&v, self.lifetime))
+        let found = self.cache.sessions.get(&self.key(key));
+        self.cache.looked(found.and_then(|v| fresh(&v, self.lifetime)))
     }
     fn take(&self, key: &[u8]) -> Option<Vec<u8>> {
-        self.cache.take(&self.key(key)).and_then(|v| fresh(&v, self.lifetime))
+        let found = self.cache.sessions.take(&self.key(key));
+        self.cache.looked(found.and_then(|v| fresh(&v, self.lifetime)))
     }
     fn can_cache(&self) -> bool {
-        self.cache.can_cache()
+        self.cache.sessions.can_cache()
     }
 }
 

@@ -4,12 +4,13 @@
 use super::certificates::{acceptors, name, tried};
 use crate::command::{Call, Outcome, Row};
 use crate::socket::Level;
-use portcullis_proxy::plan::Plan;
+use portcullis_proxy::plan::{Plan, ServerPlan};
 use portcullis_tls::acceptor::Acceptor;
 use portcullis_tls::describe;
 use portcullis_tls::live;
-use portcullis_tls::settings::{BindTls, Conf};
-use portcullis_tls::store::{CertificateDer, Slot};
+use portcullis_tls::settings::BindTls;
+use portcullis_tls::store::{Authorities, CertificateDer, Revoked, Slot};
+use portcullis_tls::verify::Policy;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -38,13 +39,21 @@ pub const ROWS: &[Row] = &[
     Row::new("commit ssl crl-file", "<crlfile>", Level::Admin, "commit a CRL file", commit_revoked),
     Row::new("del ssl ca-file", "<cafile>", Level::Admin, "delete an unused CA file", |c| {
         match name(c, "'del ssl ca-file' expects a CA file name\n") {
-            Ok(name) => del(&mut c.admin.tls.lock().global.store.authorities, "CA", &name),
+            Ok(name) => {
+                let plan = c.admin.plan();
+                let used = |slot: &_| judging(&plan, |p| trusts(p, slot)) > 0;
+                del(&mut c.admin.tls.lock().global.store.lock().authorities, "CA", &name, used)
+            }
             Err(missing) => missing,
         }
     }),
     Row::new("del ssl crl-file", "<crlfile>", Level::Admin, "delete an unused CRL file", |c| {
         match name(c, "'del ssl crl-file' expects a CRL file name\n") {
-            Ok(name) => del(&mut c.admin.tls.lock().global.store.revoked, "CRL", &name),
+            Ok(name) => {
+                let plan = c.admin.plan();
+                let used = |slot: &_| judging(&plan, |p| looks_up(p, slot)) > 0;
+                del(&mut c.admin.tls.lock().global.store.lock().revoked, "CRL", &name, used)
+            }
             Err(missing) => missing,
         }
     }),
@@ -54,7 +63,7 @@ pub const ROWS: &[Row] = &[
         Level::Admin,
         "create a new CA file to be used in a crt-list",
         |c| match name(c, "'new ssl ca-file' expects a filename\n") {
-            Ok(name) => new(&mut c.admin.tls.lock().global.store.authorities, "CA", &name),
+            Ok(name) => new(&mut c.admin.tls.lock().global.store.lock().authorities, "CA", &name),
             Err(missing) => missing,
         },
     ),
@@ -64,7 +73,7 @@ pub const ROWS: &[Row] = &[
         Level::Admin,
         "create a new CRL file to be used in a crt-list",
         |c| match name(c, "'new ssl crl-file' expects a filename\n") {
-            Ok(name) => new(&mut c.admin.tls.lock().global.store.revoked, "CRL", &name),
+            Ok(name) => new(&mut c.admin.tls.lock().global.store.lock().revoked, "CRL", &name),
             Err(missing) => missing,
         },
     ),
@@ -99,21 +108,38 @@ fn new<T>(files: &mut Files<T>, what: &str, name: &str) -> Outcome {
     Outcome::notice(format!("New {what} file created '{name}'!\n"))
 }
 
-fn del<T>(files: &mut Files<T>, what: &str, name: &str) -> Outcome {
+fn del<T>(
+    files: &mut Files<T>,
+    what: &str,
+    name: &str,
+    used: impl Fn(&Arc<Slot<Vec<T>>>) -> bool,
+) -> Outcome {
     let cannot =
         |why: &str| Outcome::err(format!("Can't remove the {what} file: {what} file '{name}' {why}!\n"));
     match files.get(name) {
         None => return cannot("doesn't exist"),
-        Some(slot) if is_used(slot) => return cannot("in use, can't be deleted"),
+        Some(slot) if used(slot) => return cannot("in use, can't be deleted"),
         Some(_) => {}
     }
     files.remove(name);
     Outcome::notice(format!("{what} file '{name}' deleted!\n"))
 }
 
-/// Does anything verify by it? The configuration holds what it names.
-fn is_used<T>(slot: &Arc<T>) -> bool {
-    Arc::strong_count(slot) > 1
+/// For how many certificates of listeners, and how many servers, peers are judged by such a policy.
+fn judging(plan: &Plan, by: impl Fn(&Policy) -> bool) -> usize {
+    let clients: usize = acceptors(plan).iter().map(|a| a.judging(&by)).sum();
+    let servers = plan.proxies.iter().flat_map(|p| p.servers.iter());
+    let policy =
+        |s: &ServerPlan| s.tls.as_ref().is_some_and(|t| t.connector.policy.as_ref().is_some_and(&by));
+    clients + servers.filter(|s| policy(s)).count()
+}
+
+fn trusts(policy: &Policy, slot: &Authorities) -> bool {
+    policy.trusted.iter().any(|t| Arc::ptr_eq(t, slot))
+}
+
+fn looks_up(policy: &Policy, slot: &Revoked) -> bool {
+    policy.revoked.as_ref().is_some_and(|r| Arc::ptr_eq(r, slot))
 }
 
 fn set_authorities(call: &mut Call<'_>, more: bool) -> Outcome {
@@ -159,33 +185,31 @@ fn commit_authorities(call: &mut Call<'_>) -> Outcome {
     };
     let plan = call.admin.plan();
     let live = &mut *call.admin.tls.lock();
-    let slot = match commit(&mut live.authorities, &live.global.store.authorities, &name) {
+    let slot = match commit(&mut live.authorities, &live.global.store.lock().authorities, &name) {
         Ok(slot) => slot,
         Err(why) => return why,
     };
-    let using = using(&plan, |c| [&c.ca, &c.ca_verify].into_iter().flatten().any(|a| Arc::ptr_eq(a, &slot)));
-    for (tls, bind) in &using {
+    for (tls, bind) in using(&plan, |p| trusts(p, &slot)) {
         if let Err(e) = tls.rebuild(&live.global, bind) {
             return Outcome::err(format!("Committing {name}\n{e}\nFailed!\n"));
         }
     }
-    committed(&name, using.len())
+    committed(&name, judging(&plan, |p| trusts(p, &slot)))
 }
 
 fn committed(name: &str, instances: usize) -> Outcome {
     Outcome::Text(format!("Committing {name}{}\nSuccess!\n", ".".repeat(instances)).into_bytes())
 }
 
-/// The listeners of whose options one is like that.
-fn using(plan: &Plan, like: impl Fn(&Conf) -> bool) -> Vec<(&Acceptor, &BindTls)> {
+/// The listeners where clients are judged by such a policy.
+fn using(plan: &Plan, by: impl Fn(&Policy) -> bool) -> Vec<(&Acceptor, &BindTls)> {
     let mut left = acceptors(plan);
     let mut found = Vec::new();
     for l in &plan.listeners {
         let (Some(tls), Some(bind)) = (&l.tls, l.bind.ext.get::<BindTls>()) else { continue };
         let Some(at) = left.iter().position(|a| Arc::ptr_eq(a, tls)) else { continue };
         left.remove(at);
-        let lines = bind.entries.iter().filter_map(|e| e.conf.as_deref());
-        if std::iter::once(&bind.conf).chain(lines).any(&like) {
+        if tls.judging(&by) > 0 {
             found.push((&**tls, bind));
         }
     }
@@ -199,11 +223,9 @@ fn commit_revoked(call: &mut Call<'_>) -> Outcome {
     };
     let plan = call.admin.plan();
     let live = &mut *call.admin.tls.lock();
-    match commit(&mut live.revoked, &live.global.store.revoked, &name) {
-        Ok(slot) => {
-            let using = using(&plan, |c| c.crl.as_ref().is_some_and(|r| Arc::ptr_eq(r, &slot)));
-            committed(&name, using.len())
-        }
+    let done = commit(&mut live.revoked, &live.global.store.lock().revoked, &name);
+    match done {
+        Ok(slot) => committed(&name, judging(&plan, |p| looks_up(p, &slot))),
         Err(why) => why,
     }
 }
@@ -225,6 +247,8 @@ struct Details<'d, T> {
     heading: &'static str,
     files: &'d Files<T>,
     pending: Option<&'d live::Pending<Vec<T>>>,
+    /// Is anybody judged by it?
+    used: &'d dyn Fn(&Arc<Slot<Vec<T>>>) -> bool,
 }
 
 impl<T: Clone> Details<'_, T> {
@@ -241,7 +265,7 @@ impl<T: Clone> Details<'_, T> {
             },
             None => match self.files.get(name) {
                 Some(slot) if slot.get().is_empty() => (Vec::new(), "Empty"),
-                Some(slot) => (slot.get().to_vec(), if is_used(slot) { "Used" } else { "Unused" }),
+                Some(slot) => (slot.get().to_vec(), if (self.used)(slot) { "Used" } else { "Unused" }),
                 None => return not_found(),
             },
         };
@@ -265,13 +289,16 @@ impl<T: Clone> Details<'_, T> {
 }
 
 fn show_authorities(call: &mut Call<'_>) -> Outcome {
+    let plan = call.admin.plan();
     let live = call.admin.tls.lock();
+    let store = live.global.store.lock();
     let details = Details {
         what: "CA",
         one: |c: &CertificateDer<'static>, out| describe::certificate(c.as_ref(), out),
         heading: "Certificate",
-        files: &live.global.store.authorities,
+        files: &store.authorities,
         pending: live.authorities.as_ref(),
+        used: &|slot| judging(&plan, |p| trusts(p, slot)) > 0,
     };
     match call.has(3) {
         true => details.show(&call.arg(3)),
@@ -280,13 +307,16 @@ fn show_authorities(call: &mut Call<'_>) -> Outcome {
 }
 
 fn show_revoked(call: &mut Call<'_>) -> Outcome {
+    let plan = call.admin.plan();
     let live = call.admin.tls.lock();
+    let store = live.global.store.lock();
     let details = Details {
         what: "CRL",
         one: |c: &Vec<u8>, out| describe::revocations(c, out),
         heading: "Certificate Revocation List",
-        files: &live.global.store.revoked,
+        files: &store.revoked,
         pending: live.revoked.as_ref(),
+        used: &|slot| judging(&plan, |p| looks_up(p, slot)) > 0,
     };
     match call.has(3) {
         true => details.show(&call.arg(3)),

@@ -6,8 +6,10 @@ use crate::socket::Level;
 use portcullis_proxy::plan::Plan;
 use portcullis_tls::acceptor::Acceptor;
 use portcullis_tls::describe;
+use portcullis_tls::jwt;
 use portcullis_tls::live::{self, Live};
-use portcullis_tls::store::{Certificate, Draft, Slot};
+use portcullis_tls::store::{Certificate, Draft, Load, Slot};
+use portcullis_wire::{base64, hex};
 use std::sync::Arc;
 
 /// The rows of this file.
@@ -18,6 +20,30 @@ pub const ROWS: &[Row] = &[
         Level::Admin,
         "abort a transaction for a certificate file",
         abort,
+    ),
+    Row::new(
+        "add ssl jwt",
+        "<certfile>",
+        Level::Admin,
+        "add a certificate to those that JWT may be verified with",
+        |c| tokens(c, |slot| jwt::allow(slot)),
+    ),
+    Row::new(
+        "del ssl jwt",
+        "<certfile>",
+        Level::Admin,
+        "remove a certificate from those that JWT may be verified with",
+        |c| tokens(c, |slot| jwt::forbid(&slot.name)),
+    ),
+    Row::new(
+        "show ssl jwt",
+        "",
+        Level::Operator,
+        "display the certificates that JWT may be verified with",
+        |_| {
+            let names: String = jwt::names().iter().map(|n| format!("{n}\n")).collect();
+            Outcome::Text(format!("# filename\n{names}").into_bytes())
+        },
     ),
     Row::new("commit ssl cert", "<certfile>", Level::Admin, "commit a certificate file", commit),
     Row::new("del ssl cert", "<certfile>", Level::Admin, "delete an unused certificate file", del),
@@ -80,6 +106,22 @@ pub fn tried(done: Result<String, String>) -> Outcome {
     }
 }
 
+/// `add ssl jwt`, `del ssl jwt`
+fn tokens(call: &mut Call<'_>, change: fn(&Arc<Slot<Certificate>>)) -> Outcome {
+    let name = match name(call, "'add ssl cert' expects a filename\n") {
+        Ok(name) => name,
+        Err(missing) => return missing,
+    };
+    let slot = call.admin.tls.lock().global.store.lock().certificates.get(&name).cloned();
+    match slot {
+        Some(slot) => {
+            change(&slot);
+            Outcome::Nothing
+        }
+        None => Outcome::err(NOT_FOUND),
+    }
+}
+
 fn new(call: &mut Call<'_>) -> Outcome {
     let name = match name(call, "'new ssl cert' expects a filename\n") {
         Ok(name) => name,
@@ -139,11 +181,13 @@ fn del(call: &mut Call<'_>) -> Outcome {
     if !live.knows(&name) {
         return cannot("doesn't exist");
     }
-    if live.global.store.certificates.get(&name).is_some_and(|slot| instances(&plan, slot) > 0) {
+    let slot = live.global.store.lock().certificates.get(&name).cloned();
+    if slot.is_some_and(|slot| instances(&plan, &slot) > 0) {
         return cannot("in use, can't be deleted");
     }
     live.empty.remove(&name);
-    live.global.store.certificates.remove(&name);
+    live.global.store.lock().certificates.remove(&name);
+    jwt::forbid(&name);
     if live.certificate.as_ref().is_some_and(|p| p.name == name) {
         live.certificate = None;
     }
@@ -156,7 +200,7 @@ const NOT_FOUND: &str = "Can't display the certificate: Not found or the certifi
 fn draft(live: &Live, name: &str) -> Option<Draft> {
     match name.strip_prefix('*') {
         Some(name) => live.certificate.as_ref().filter(|p| p.name == name).map(|p| p.value.clone()),
-        None => live.global.store.certificates.get(name).map(|slot| Draft::of(&slot.get())),
+        None => live.global.store.lock().certificates.get(name).map(|slot| Draft::of(&slot.get())),
     }
 }
 
@@ -169,20 +213,22 @@ fn show(call: &mut Call<'_>) -> Outcome {
     let name = call.arg(3);
     let mut text = format!("Filename: {name}\n");
     let plain = name.strip_prefix('*').unwrap_or(&name);
-    let from_file = call.admin.model.global.ext.get::<portcullis_tls::settings::GlobalTls>();
-    if from_file.is_some_and(|g| g.store.certificates.contains_key(plain)) {
-        text += &format!(
-            "Crt filename: {plain}\nKey filename: {plain}\nOCSP filename: {plain}.ocsp\nSCTL filename: {plain}.sctl\n"
-        );
+    let slot = live.global.store.lock().certificates.get(plain).cloned();
+    if let Some(slot) = &slot {
+        files(&slot.get().load, &mut text);
     }
-    text += "Option: ocsp-update off\nOption: jwt off\n";
+    let updated = slot.as_ref().is_some_and(|s| s.get().load.ocsp_update == Some(true));
+    let word = |on: bool| if on { "on" } else { "off" };
+    text += &format!("Option: ocsp-update {}\n", word(updated));
+    text += &format!("Option: jwt {}\n", word(jwt::allowed(plain).is_some()));
     if live.empty.contains(&*name) {
         return Outcome::Text(format!("{text}Status: Empty\nOCSP Response Key: \n").into_bytes());
     }
     let Some(draft) = draft(&live, &name) else { return Outcome::err(NOT_FOUND) };
-    text += match live.global.store.certificates.get(&*name) {
+    text += match slot.filter(|_| *name == *plain) {
         None => "Status: Uncommitted\n",
-        Some(slot) if instances(&plan, slot) > 0 => "Status: Used\n",
+        Some(_) if jwt::allowed(plain).is_some() => "Status: Used for JWT verification\n",
+        Some(slot) if instances(&plan, &slot) > 0 => "Status: Used\n",
         Some(_) => "Status: Unused\n",
     };
     if let Some(own) = draft.chain.first() {
@@ -191,9 +237,25 @@ fn show(call: &mut Call<'_>) -> Outcome {
     for above in draft.chain.iter().skip(1) {
         describe::names("Chain ", above.as_ref(), &mut text);
     }
-    let key = draft.ocsp.as_deref().and_then(portcullis_tls::ocsp::about).map(|id| describe::hex(id.serial));
+    let key = draft.ocsp.as_deref().and_then(portcullis_tls::ocsp::about).map(|id| hex::text(id.serial));
     text += &format!("OCSP Response Key: {}\n", key.unwrap_or_default());
     Outcome::Text(text.into_bytes())
+}
+
+/// The files that a certificate was loaded of.
+fn files(load: &Load, text: &mut String) {
+    let named = [
+        ("Crt", &load.crt),
+        ("Key", &load.key),
+        ("OCSP", &load.ocsp),
+        ("Issuer", &load.issuer),
+        ("SCTL", &load.sctl),
+    ];
+    for (what, file) in named {
+        if let Some(file) = file {
+            *text += &format!("{what} filename: {file}\n");
+        }
+    }
 }
 
 /// Names of certificates, those without anything in them too.
@@ -203,7 +265,8 @@ fn list(live: &Live) -> String {
         text += &format!("# transaction\n*{}\n", p.name);
     }
     text += "# filename\n";
-    let mut names: Vec<&String> = live.global.store.certificates.keys().chain(&live.empty).collect();
+    let store = live.global.store.lock();
+    let mut names: Vec<&String> = store.certificates.keys().chain(&live.empty).collect();
     names.sort();
     names.iter().for_each(|n| text += &format!("{n}\n"));
     text
@@ -230,7 +293,7 @@ fn staple(call: &mut Call<'_>) -> Outcome {
     let Some(text) = call.payload.or(word) else {
         return Outcome::err("'set ssl ocsp-response' expects response in base64 encoding.\n");
     };
-    let Some(response) = live::base64(text) else {
+    let Some(response) = base64::decode_lines(text) else {
         return Outcome::err("'set ssl ocsp-response' received invalid base64 encoded response.\n");
     };
     match call.admin.tls.lock().staple(&response) {

@@ -67,7 +67,7 @@ fn add(call: &mut Call<'_>) -> Outcome {
         }
     }
     let text = format!("Inserting certificate '{}' in crt-list '{list}'.\nSuccess!\n", line.row.crt);
-    live.global.store.lists.entry(list).or_default().push(line);
+    live.global.store.lock().lists.entry(list).or_default().push(line);
     Outcome::Text(text.into_bytes())
 }
 
@@ -102,13 +102,12 @@ fn del(call: &mut Call<'_>) -> Outcome {
     let plan = call.admin.plan();
     let live = &mut *call.admin.tls.lock();
     let cannot = |why: &str| Outcome::err(format!("Can't delete the entry: {why}!\n"));
-    let Some(lines) = live.global.store.lists.get_mut(&list) else {
+    let store = &mut *live.global.store.lock();
+    let Some(lines) = store.lists.get_mut(&list) else {
         return cannot(&format!("crt-list '{list}' does not exist"));
     };
     let name = what.rsplit_once(':').map_or(&*what, |(name, _)| name);
-    if !live.global.store.certificates.contains_key(name)
-        && !live.global.store.certificates.contains_key(&what)
-    {
+    if !store.certificates.contains_key(name) && !store.certificates.contains_key(&what) {
         return cannot(&format!("certificate '{name}' does not exist"));
     }
     let number = match line_of(lines, &what) {
@@ -141,7 +140,7 @@ fn show(call: &mut Call<'_>) -> Outcome {
     let live = call.admin.tls.lock();
     let numbered = call.arg(3) == "-n";
     let at = if numbered { 4 } else { 3 };
-    let lists = &live.global.store.lists;
+    let lists = &live.global.store.lock().lists;
     if !call.has(at) {
         return Outcome::Text(lists.keys().map(|n| format!("{n}\n")).collect::<String>().into_bytes());
     }
@@ -153,7 +152,7 @@ fn show(call: &mut Call<'_>) -> Outcome {
         if numbered {
             text += &format!(":{}", line.number);
         }
-        if !line.row.options.is_empty() {
+        if line.row.bracketed {
             text += &format!(" [{}]", options(&line.row.options));
         }
         line.row.filters.iter().for_each(|f| text += &format!(" {f}"));

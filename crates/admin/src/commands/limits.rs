@@ -94,8 +94,9 @@ fn rate_limit(call: &mut Call<'_>) -> Outcome {
     let limit = match &*call.arg(2) {
         "connections" => &counts.maxconnrate,
         "sessions" => &counts.maxsessrate,
-        what @ ("ssl-sessions" | "http-compression") => {
-            return Outcome::err(format!("'set rate-limit {what} global' is not supported yet."));
+        "ssl-sessions" => &counts.tls.max_rate,
+        "http-compression" => {
+            return Outcome::err("'set rate-limit http-compression global' is not supported yet.");
         }
         _ => return Outcome::err(RATE_LIMITS),
     };

@@ -65,11 +65,9 @@ pub static ALL: LazyLock<Vec<&'static Row>> = LazyLock::new(|| {
 /// Beginnings of commands that belong to capabilities which are not there yet.
 const LATER: &[&str] = &[
     "acme",
-    "add ssl jwt",
     "clear table",
     "debug counters",
     "debug dev",
-    "del ssl jwt",
     "dump stats-file",
     "httpclient",
     "set profiling",
@@ -83,7 +81,6 @@ const LATER: &[&str] = &[
     "show pools",
     "show profiling",
     "show quic",
-    "show ssl jwt",
     "show ssl ocsp-response",
     "show ssl ocsp-updates",
     "show ssl providers",

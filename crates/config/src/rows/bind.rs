@@ -2,6 +2,7 @@
 
 use super::{address, near, value};
 use crate::addr::{Address, Host, Ports};
+use crate::bind_option as opt;
 use crate::cx::Cx;
 use crate::known;
 use crate::model::{Bind, Shards};
@@ -17,19 +18,6 @@ pub const ROWS: &[Keyword] = &[Keyword {
     negatable: false,
     does: Does::Works(bind),
 }];
-
-macro_rules! opt {
-    ($name:literal, $args:literal, $works:expr, $help:literal) => {
-        BindOption {
-            name: $name,
-            sections: Sections::from_bits_retain(Sections::FRONTEND.bits() | Sections::LISTEN.bits()),
-            args: $args,
-            help: $help,
-            negatable: false,
-            does: Does::Works($works),
-        }
-    };
-}
 
 /// The options of `bind`.
 pub const OPTIONS: &[BindOption] = &[

@@ -6,22 +6,10 @@ use crate::addr::Host;
 use crate::cx::Cx;
 use crate::model::{InitAddr, Server, Template};
 use crate::row::{Does, Keyword, Sections, ServerOption};
+use crate::server_option as opt;
 use crate::word::{Args, Line, Word};
 use std::net::IpAddr;
 use std::sync::Arc;
-
-macro_rules! opt {
-    ($name:literal, $args:literal, $works:expr, $help:literal) => {
-        ServerOption {
-            name: $name,
-            sections: Sections::BACK,
-            args: $args,
-            help: $help,
-            negatable: false,
-            does: Does::Works($works),
-        }
-    };
-}
 
 /// The options.
 pub const OPTIONS: &[ServerOption] = &[

@@ -60,10 +60,6 @@ section! {
         "pass-header" "<name> [ { if | unless } <condition> ]" "A header that the application gets.",
         "path-info" "<regex>" "How the path is cut.",
         "set-param" "<name> <fmt> [ { if | unless } <condition> ]" "A parameter of the application.";
-    CRT_STORE, CRT_STORE, "TLS":
-        "crt-base" "<dir>" "Where certificates are.",
-        "key-base" "<dir>" "Where keys are.",
-        "load" "[crt <filename>] [param*]" "Loads a certificate.";
     TRACES, TRACES, "traces":
         "trace" "[<args...>]" "Turns a trace on.";
     ACME, ACME, "ACME":

@@ -8,6 +8,7 @@ use crate::diag::Severity;
 use crate::known;
 use crate::model::{Proto, Server, ServerSettings};
 use crate::row::{Does, Keyword, Sections, ServerOption};
+use crate::server_option as opt;
 use crate::word::{Args, Line, Word};
 
 /// The rows of this file.
@@ -29,19 +30,6 @@ pub const ROWS: &[Keyword] = &[
         does: Does::Works(default_server),
     },
 ];
-
-macro_rules! opt {
-    ($name:literal, $args:literal, $works:expr, $help:literal) => {
-        ServerOption {
-            name: $name,
-            sections: Sections::BACK,
-            args: $args,
-            help: $help,
-            negatable: false,
-            does: Does::Works($works),
-        }
-    };
-}
 
 /// The options of `server`.
 pub const OPTIONS: &[ServerOption] = &[

@@ -22,14 +22,20 @@ fn start(w: &mut World, config: &str) {
     assert!(wait_for(PATIENCE, || cli.exists().then_some(())).is_some(), "no stats socket");
 }
 
-/// What a command answers, without what differs from key to key.
-fn ask(w: &World, command: &str) {
+/// What a command answers.
+pub fn answer(w: &World, command: &str) -> String {
     let mut s = UnixStream::connect(w.dir().join("cli")).unwrap();
     s.set_read_timeout(Some(PATIENCE)).unwrap();
     s.write_all(format!("{command}\n").as_bytes()).unwrap();
     s.shutdown(Shutdown::Write).unwrap();
     let mut answer = String::new();
     s.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// The same, noted without what differs from key to key.
+fn ask(w: &World, command: &str) {
+    let answer = answer(w, command);
     w.note(format!("$ {}", w.mask(command.lines().next().unwrap())));
     const DIFFERS: [&str; 7] = [
         "Serial:",
@@ -195,5 +201,165 @@ fn authorities_and_revocations_change_live() {
         ask(w, "abort ssl ca-file fresh.crt");
         ask(w, "del ssl ca-file fresh.crt");
         ask(w, &format!("set ssl ca-file {dir}/other.crt <<\nx\n"));
+    });
+}
+
+/// Who is "used" is who judges somebody: a file that is only named, or whose line has gone, can be deleted.
+#[test]
+fn authorities_of_lines_that_came_later() {
+    scenario("certificates/authorities_of_lines_that_came_later", |w| {
+        own(w, "a", false, "DNS:a.test");
+        own(w, "b", false, "DNS:b.test");
+        own(w, "ca", false, "DNS:ca");
+        signed(w, "me", "-days 3650");
+        w.file("list", "${dir}/a.pem a.test\n${dir}/b.pem [verify optional ca-file ${dir}/b.crt] b.test\n");
+        start(
+            w,
+            "frontend fe
+  bind 127.0.0.1:${one} ssl crt-list ${dir}/list ca-file ${dir}/a.crt crt-ignore-err all ca-ignore-err all
+  http-request return status 200 hdr verify \"%[ssl_c_verify] %[ssl_c_used]\"
+",
+        );
+        let dir = w.dir().display().to_string();
+        ask(w, &format!("show ssl ca-file {dir}/a.crt"));
+        ask(w, &format!("show ssl ca-file {dir}/b.crt"));
+        ask(w, "new ssl ca-file fresh.crt");
+        give(w, "set ssl ca-file fresh.crt", "b.crt");
+        ask(w, "commit ssl ca-file fresh.crt");
+        ask(
+            w,
+            &format!(
+                "add ssl crt-list {dir}/list <<\n{dir}/b.pem [verify optional ca-file fresh.crt] c.test\n"
+            ),
+        );
+        ask(w, "show ssl ca-file fresh.crt");
+        let with = "-cert me.pem -no_ticket -servername";
+        show(w, "one", &format!("{with} b.test"));
+        show(w, "one", &format!("{with} c.test"));
+        give(w, "set ssl ca-file fresh.crt", "ca.crt");
+        ask(w, "commit ssl ca-file fresh.crt");
+        show(w, "one", &format!("{with} c.test"));
+        ask(w, "del ssl ca-file fresh.crt");
+        ask(w, &format!("del ssl crt-list {dir}/list {dir}/b.pem:3"));
+        ask(w, "del ssl ca-file fresh.crt");
+        ask(w, &format!("del ssl ca-file {dir}/b.crt"));
+        ask(w, &format!("del ssl crt-list {dir}/list {dir}/b.pem"));
+        ask(w, &format!("del ssl ca-file {dir}/b.crt"));
+    });
+}
+
+#[test]
+fn stores_name_certificates() {
+    scenario("certificates/stores_name_certificates", |w| {
+        for name in ["a", "b", "c", "d"] {
+            own(w, name, name == "d", &format!("DNS:{name}.test"));
+        }
+        w.file("list", "${dir}/d.crt [key ${dir}/d.key ssl-max-ver TLSv1.2] d.test\n");
+        start(
+            w,
+            "crt-store
+  load crt ${dir}/a.crt key ${dir}/a.key alias first
+crt-store web
+  crt-base ${dir}
+  key-base ${dir}
+  load crt b.crt key b.key jwt on
+  load crt c.pem alias third
+frontend fe
+  bind 127.0.0.1:${one} ssl crt @/first crt @web/b.crt crt @web/third crt-list ${dir}/list
+  http-request return status 200 hdr who \"%[ssl_f_s_dn] %[ssl_fc_protocol]\"
+frontend own
+  bind 127.0.0.1:${two} ssl
+  bind 127.0.0.1:${three} ssl strict-sni
+  ssl-f-use crt ${dir}/a.pem
+  ssl-f-use crt ${dir}/d.pem ssl-max-ver TLSv1.2
+  http-request return status 200 hdr who \"%[ssl_f_s_dn] %[ssl_fc_protocol]\"
+",
+        );
+        let dir = w.dir().display().to_string();
+        for name in ["a.test", "b.test", "c.test", "d.test"] {
+            show(w, "one", &format!("-servername {name}"));
+        }
+        for name in ["a.test", "d.test", "b.test"] {
+            show(w, "two", &format!("-servername {name}"));
+            show(w, "three", &format!("-servername {name}"));
+        }
+        ask(w, "show ssl cert");
+        for name in ["@/first", "@web/b.crt", "@web/third", &format!("{dir}/d.crt")] {
+            ask(w, &format!("show ssl cert {name}"));
+        }
+        ask(w, "show ssl crt-list");
+        ask(w, &format!("show ssl crt-list -n {dir}/list"));
+        ask(w, "show ssl jwt");
+        ask(w, "add ssl jwt @/first");
+        ask(w, "show ssl jwt");
+        ask(w, "show ssl cert @/first");
+        ask(w, "del ssl jwt @web/b.crt");
+        ask(w, "del ssl jwt nobody.pem");
+        ask(w, "add ssl jwt nobody.pem");
+        ask(w, "show ssl jwt");
+        give(w, "set ssl cert @web/third", "a.pem");
+        ask(w, "commit ssl cert @web/third");
+        show(w, "one", "-servername c.test");
+    });
+}
+
+/// A response of a real responder is sent to clients that ask for one, and to nobody else.
+#[test]
+fn responses_of_a_responder_are_stapled() {
+    scenario("certificates/responses_of_a_responder_are_stapled", |w| {
+        own(w, "ca", false, "DNS:ca");
+        signed(w, "server", "-days 3650");
+        let dir = w.dir().to_owned();
+        w.file("index", "V\t361122000000Z\t\t1234\tunknown\t/C=FR/O=Portcullis/CN=server\n");
+        let run = |args: &str| crate::tls::openssl(&dir, args);
+        run("ocsp -issuer ca.crt -cert server.crt -no_nonce -reqout request");
+        run(
+            "ocsp -index index -rsigner ca.crt -rkey ca.key -CA ca.crt -reqin request -respout good.der -ndays 30",
+        );
+        w.file("index", "R\t361122000000Z\t261101000000Z\t1234\tunknown\t/C=FR/O=Portcullis/CN=server\n");
+        run(
+            "ocsp -index index -rsigner ca.crt -rkey ca.key -CA ca.crt -reqin request -respout bad.der -ndays 30",
+        );
+        std::fs::copy(dir.join("good.der"), dir.join("server.pem.ocsp")).unwrap();
+        std::fs::copy(dir.join("ca.crt"), dir.join("server.pem.issuer")).unwrap();
+        std::fs::remove_file(dir.join("server.crt")).unwrap();
+        start(
+            w,
+            "frontend fe
+  bind 127.0.0.1:${one} ssl crt ${dir}/server.pem
+  http-request return status 200
+",
+        );
+        let port = w.port("one");
+        let staple = |w: &World, args: &str| {
+            let args = format!("s_client -connect 127.0.0.1:{port} -CAfile ca.crt {args}");
+            let out = std::process::Command::new("openssl")
+                .args(args.split_whitespace())
+                .current_dir(&dir)
+                .stdin(std::process::Stdio::null())
+                .output()
+                .unwrap();
+            let text = String::from_utf8_lossy(&out.stdout).into_owned();
+            let lines = text.lines().map(str::trim);
+            let said: Vec<&str> = lines
+                .filter(|l| l.starts_with("OCSP Response Status") || l.starts_with("Cert Status"))
+                .collect();
+            w.note(format!(
+                "{}: {}",
+                if args.contains("-status") { "asked" } else { "not asked" },
+                said.join(", ")
+            ));
+        };
+        staple(w, "-status -tls1_2");
+        staple(w, "-status -tls1_3");
+        staple(w, "-tls1_3");
+        let base64 = std::process::Command::new("openssl")
+            .args(["base64", "-in", "bad.der"])
+            .current_dir(&dir)
+            .output()
+            .unwrap();
+        w.file("bad.b64", &String::from_utf8_lossy(&base64.stdout));
+        give(w, "set ssl ocsp-response", "bad.b64");
+        staple(w, "-status -tls1_3");
     });
 }

@@ -1,5 +1,6 @@
 //! TLS on both sides (manual sections 5.1, 5.2 and 7.3.4). Certificates are made with the openssl command, which is the
 //! client too.
+use portcullis_e2e::process::{PATIENCE, wait_for};
 use portcullis_e2e::{World, scenario};
 use std::io::Write;
 use std::path::Path;
@@ -58,11 +59,16 @@ pub fn signed(w: &World, name: &str, days: &str) {
 
 /// Sends a request with `openssl s_client` and gives what came back.
 fn fetch(w: &mut World, port: &str, args: &str) -> String {
-    let address = format!("127.0.0.1:{}", w.port(port));
+    let port = w.port(port);
+    get(w.dir(), port, args)
+}
+
+fn get(dir: &Path, port: u16, args: &str) -> String {
+    let address = format!("127.0.0.1:{port}");
     let mut child = Command::new("openssl")
         .args(["s_client", "-quiet", "-connect", &address])
         .args(args.split_whitespace())
-        .current_dir(w.dir())
+        .current_dir(dir)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -316,4 +322,95 @@ frontend fe
         c.send("GET / HTTP/1.1\r\n\r\n").wait_end();
         w.logs(3);
     });
+}
+
+/// `ssl-passphrase-cmd`: the program is given the file and says the passphrase.
+#[test]
+fn encrypted_keys_are_opened_when_they_are_read() {
+    let mut w = World::new(portcullis_e2e::binary::Binary::under_test());
+    let dir = w.dir().to_owned();
+    own(&w, "a", false, "DNS:a.test");
+    own(&w, "b", true, "DNS:b.test");
+    openssl(&dir, "pkcs8 -topk8 -in a.key -out a.enc -passout pass:secret");
+    openssl(&dir, "rsa -in b.key -aes256 -traditional -out b.enc -passout pass:secret");
+    for name in ["a", "b"] {
+        let part = |ext: &str| std::fs::read(dir.join(format!("{name}.{ext}"))).unwrap();
+        std::fs::write(dir.join(format!("{name}.pem")), [part("crt"), part("enc")].concat()).unwrap();
+    }
+    w.file("say", "#!/bin/sh\necho \"$1 $2\" >> ${dir}/asked\necho secret\n");
+    assert!(Command::new("chmod").arg("+x").arg(dir.join("say")).status().unwrap().success());
+    w.proxy(
+        "global
+  ssl-passphrase-cmd ${dir}/say word
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 30s
+  timeout server 30s
+frontend fe
+  bind 127.0.0.1:${one} ssl crt ${dir}/a.pem crt ${dir}/b.pem
+  http-request return status 200 hdr who %[ssl_f_s_dn]
+",
+    );
+    for name in ["a.test", "b.test"] {
+        assert!(fetch(&mut w, "one", &format!("-servername {name}")).contains(&format!("who: /CN={name}")));
+    }
+    // asked once: the first passphrase opens the second key too
+    let asked = std::fs::read_to_string(dir.join("asked")).unwrap();
+    assert_eq!(asked, format!("{}/a.pem word\n", dir.display()));
+}
+
+/// `maxsslconn` leaves connections in the backlog until there is a place again (3.5-dev5 never takes them then);
+/// `show info` counts what TLS does.
+#[test]
+fn connections_are_limited_and_counted() {
+    let mut w = World::new(portcullis_e2e::binary::Binary::under_test());
+    own(&w, "a", false, "DNS:a.test");
+    w.proxy(
+        "global
+  stats socket ${dir}/cli level admin
+  maxsslconn 1
+  maxsslrate 1000
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 30s
+  timeout server 5s
+frontend fe
+  bind 127.0.0.1:${one} ssl crt ${dir}/a.pem no-tls-tickets
+  http-request return status 200 hdr resumed %[ssl_fc_is_resumed]
+",
+    );
+    let figure = |w: &World, name: &str| {
+        let info = crate::certificates::answer(w, "show info");
+        let line =
+            info.lines().find_map(|l| l.strip_prefix(&format!("{name}: "))).unwrap_or("none").to_owned();
+        line.parse::<u64>().unwrap()
+    };
+    // one that does nothing has the only place
+    let idle = std::net::TcpStream::connect(("127.0.0.1", w.port("one"))).unwrap();
+    let taken = || (figure(&w, "CurrSslConns") == 1).then_some(());
+    assert!(wait_for(PATIENCE, taken).is_some());
+    let other = std::thread::scope(|s| {
+        let port = w.port("one");
+        let dir = w.dir().to_owned();
+        let other = s.spawn(move || get(&dir, port, "-tls1_2 -sess_out s"));
+        // the other waits in the backlog: its connection is not counted
+        assert_eq!(figure(&w, "CumSslConns"), 1);
+        drop(idle);
+        other.join().unwrap()
+    });
+    assert!(other.contains("resumed: 0"), "{other}");
+    assert!(fetch(&mut w, "one", "-tls1_2 -sess_in s").contains("resumed: 1"));
+    for (name, expected) in [
+        ("MaxSslConns", 1),
+        ("CumSslConns", 3),
+        ("SslRateLimit", 1000),
+        ("SslCacheLookups", 1),
+        ("SslCacheMisses", 0),
+    ] {
+        assert_eq!(figure(&w, name), expected, "{name}");
+    }
+    assert_eq!(crate::certificates::answer(&w, "set rate-limit ssl-sessions global 7").trim(), "");
+    assert_eq!(figure(&w, "SslRateLimit"), 7);
 }

@@ -4,6 +4,7 @@ use super::config::Text;
 use crate::rules::lang::{Expr, Format, Regex, Scope};
 use portcullis_backend::health::Status;
 use portcullis_message::{Head, values};
+use portcullis_wire::hex;
 
 /// One rule.
 #[derive(Debug)]
@@ -133,8 +134,8 @@ impl Pattern {
             Self::String(s) | Self::Binary(s) => contains(bytes, s),
             Self::Regex(r) => r.is_match(bytes),
             Self::StringFormat(f) => contains(bytes, &f.bytes(scope)),
-            Self::BinaryFormat(f) => unhex(&f.bytes(scope)).is_some_and(|s| contains(bytes, &s)),
-            Self::BinaryRegex(r) => r.is_match(hex(bytes).as_bytes()),
+            Self::BinaryFormat(f) => hex::decode(&f.bytes(scope)).is_ok_and(|s| contains(bytes, &s)),
+            Self::BinaryRegex(r) => r.is_match(hex::text(bytes).as_bytes()),
             Self::Status(_) | Self::StatusRegex(_) | Self::Header(..) | Self::Own(_) => false,
         }
     }
@@ -184,7 +185,7 @@ impl Text {
         match self {
             Self::Plain(b) => b.clone(),
             Self::Format(f) => f.bytes(scope),
-            Self::Hex(f) => unhex(&f.bytes(scope)).unwrap_or_default(),
+            Self::Hex(f) => hex::decode(&f.bytes(scope)).unwrap_or_default(),
         }
     }
 }
@@ -193,20 +194,4 @@ impl Text {
 #[must_use]
 pub fn contains(whole: &[u8], part: &[u8]) -> bool {
     part.is_empty() || whole.windows(part.len()).any(|w| w == part)
-}
-
-/// Upper-case hexadecimal digits.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02X}")).collect()
-}
-
-/// Bytes of hexadecimal digits.
-#[must_use]
-pub fn unhex(digits: &[u8]) -> Option<Vec<u8>> {
-    let value = |b: u8| char::from(b).to_digit(16);
-    if !digits.len().is_multiple_of(2) {
-        return None;
-    }
-    digits.chunks(2).map(|c| Some((value(*c.first()?)? * 16 + value(*c.last()?)?) as u8)).collect()
 }

@@ -4,12 +4,13 @@
 use super::config::{
     Act, CheckConfig, Connect, HttpSend, Method, Mysql, NamedSections, Port, Rule, Section, Text,
 };
-use super::expect::{Expect, Pattern, Test, unhex};
+use super::expect::{Expect, Pattern, Test};
 use crate::rules::lang::{At, Format, Parsing, Regex};
 use crate::rules::variables;
 use portcullis_backend::health::Status;
 use portcullis_config::rows::value;
 use portcullis_config::{Cx, Does, Keyword, Line, Place, Sections, Word};
+use portcullis_wire::hex;
 use portcullis_wire::probe::mysql::Login;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -386,7 +387,7 @@ fn send(p: &mut Parsing<'_, '_, '_>, name: &str) -> Result<Rule, String> {
     let word = p.want("expects a string as argument")?;
     let text = match name {
         "send" => Text::Plain(word.text.clone()),
-        "send-binary" => Text::Plain(unhex(&word.text).ok_or_else(|| bad_hex(word))?),
+        "send-binary" => Text::Plain(hex::decode(&word.text).map_err(|_| bad_hex(word))?),
         "send-lf" => Text::Format(p.format(word)?),
         _ => Text::Hex(p.format(word)?),
     };
@@ -533,7 +534,7 @@ fn pattern(p: &mut Parsing<'_, '_, '_>, name: &str, http: bool) -> Result<Patter
         }
         ("binary", false) => {
             let word = word()?;
-            Pattern::Binary(unhex(&word.text).ok_or_else(|| bad_hex(word))?)
+            Pattern::Binary(hex::decode(&word.text).map_err(|_| bad_hex(word))?)
         }
         ("rbinary", false) => {
             // the digits that it is matched against are upper case

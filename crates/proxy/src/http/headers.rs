@@ -8,6 +8,7 @@ use crate::worker::Worker;
 use portcullis_config::{ConnectionMode, Opts};
 use portcullis_message::{Head, HeaderId, Version, values};
 use portcullis_sample::Direction;
+use portcullis_wire::base64::{STANDARD, encode};
 use portcullis_wire::h1::{Framing, Info};
 
 /// `option http-restrict-req-hdr-names` of one of the two sections, behind its rules.
@@ -73,7 +74,7 @@ pub fn from_stream(x: &mut Exchange<'_>, worker: &Worker) {
         // RFC 8441 section 5.1: there is none; RFC 6455 section 4.1: 16 bytes in base64
         let (a, b) = (worker.random.next(), worker.random.next());
         let bytes = [a.to_ne_bytes(), b.to_ne_bytes()].concat();
-        head.push(b"sec-websocket-key", &portcullis_sample::to_base64(&bytes));
+        head.push(b"sec-websocket-key", &encode(STANDARD, true, &bytes));
     }
     if x.info.framing == Framing::Pieces && !head.may_have(HeaderId::TransferEncoding) {
         head.push(b"transfer-encoding", b"chunked");
@@ -86,7 +87,7 @@ pub fn is_accepted(x: &Exchange<'_>) -> bool {
     let key = x.scratch.request.first(HeaderId::WebSocketKey).filter(|_| x.info.websocket);
     let Some(key) = key.filter(|_| x.scratch.response.status == 101) else { return true };
     let text = [key, b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"].concat();
-    let want = portcullis_sample::to_base64(&portcullis_sample::sha1(&text));
+    let want = encode(STANDARD, true, &portcullis_sample::sha1(&text));
     x.scratch.response.first(HeaderId::WebSocketAccept) == Some(want.as_slice())
 }
 

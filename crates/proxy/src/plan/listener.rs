@@ -4,8 +4,10 @@ use super::ProxyPlan;
 use portcullis_config::addr::{Host, Ports};
 use portcullis_config::{Bind, Diagnostics, Global, Mode, Model, Opts, Proxy, Severity, Shards};
 use portcullis_telemetry::gate::Listener;
-use portcullis_tls::acceptor::{self, Acceptor, StoresServerSessions};
+use portcullis_tls::acceptor::{self, Acceptor};
+use portcullis_tls::rows::load::FrontendTls;
 use portcullis_tls::settings::{BindTls, GlobalTls};
+use portcullis_tls::tickets::Cache;
 use portcullis_transport::listen::ListenOptions;
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,7 +64,7 @@ pub fn compile(
     index: usize,
     p: &Proxy,
     plan: &Arc<ProxyPlan>,
-    (process, sessions): (&crate::process::Process, &Arc<dyn StoresServerSessions>),
+    (process, sessions): (&crate::process::Process, &Arc<Cache>),
     diags: &mut Diagnostics,
 ) -> Vec<Arc<ListenerPlan>> {
     let maxconn = p.maxconn.unwrap_or_else(|| process.counts.conns.limit());
@@ -111,7 +113,10 @@ pub fn compile(
                 enabled: !(inet && bind.address.ports == Ports::None),
                 shards: shard_of.iter().flatten().max().map_or(1, |last| last + 1),
                 shard_of,
-                counts: Listener::new(process.load.len(), bind.maxconn.unwrap_or(0)),
+                counts: Listener {
+                    tls: tls.is_some(),
+                    ..Listener::new(process.load.len(), bind.maxconn.unwrap_or(0))
+                },
                 shakes_hands: bind.accept_proxy
                     || bind.accept_cip.is_some()
                     || tls.is_some()
@@ -133,17 +138,21 @@ fn acceptor(
     p: &Proxy,
     bind: &Bind,
     number: usize,
-    sessions: &Arc<dyn StoresServerSessions>,
+    sessions: &Arc<Cache>,
     diags: &mut Diagnostics,
 ) -> Option<Arc<Acceptor>> {
     let tls = bind.ext.get::<BindTls>().filter(|t| t.ssl && !diags.has_bad_lines())?;
+    let mut tls = tls.clone();
+    if let Some(own) = p.ext.get::<FrontendTls>() {
+        tls.entries.extend(own.entries.iter().cloned());
+    }
     let nothing = GlobalTls::default();
     let global = model.global.ext.get::<GlobalTls>().unwrap_or(&nothing);
     let file = diags.files.get(bind.place.file.0 as usize).cloned().unwrap_or_default();
     let here = format!("bind '{}' at [{file}:{}]", bind.text, bind.place.line);
     let tell = |text: &str| format!("Proxy '{}': {}", p.name, text.replace("{}", &here));
     let identity = format!("{} {number}", p.name);
-    let made = acceptor::compile(global, tls, sessions, (&identity, p.mode == Mode::Http), &mut |text| {
+    let made = acceptor::compile(global, &tls, sessions, (&identity, p.mode == Mode::Http), &mut |text| {
         diags.add(Severity::Warning, None, tell(&text));
     });
     match made {

@@ -15,6 +15,7 @@ use portcullis_backend::ServerState;
 use portcullis_config::{Diagnostics, Model, MultiQueue};
 use portcullis_telemetry::gauge::Gauge;
 use portcullis_tls::settings::GlobalTls;
+use portcullis_tls::tickets::Cache;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -77,6 +78,8 @@ pub struct Plan {
     pub resolvers: Vec<Arc<crate::dns::ResolversPlan>>,
     /// Names of the configuration's files.
     pub files: Arc<[String]>,
+    /// TLS sessions that can be resumed.
+    pub tls_sessions: Arc<Cache>,
     /// Connections of the process.
     pub connections: Arc<Gauge>,
 }
@@ -171,6 +174,7 @@ pub fn compile(model: &Model, process: &crate::process::Process, diags: &mut Dia
         listeners,
         resolvers: crate::dns::compile(model, process, diags),
         files: diags.files.clone().into(),
+        tls_sessions: sessions,
         connections: process.counts.conns.clone(),
     }
 }

@@ -5,6 +5,7 @@ use crate::args::{Arg, ArgKind, Args};
 use crate::row::Convert;
 use crate::scope::Scope;
 use crate::value::{Bytes, Sample, Type, Value};
+use portcullis_wire::base64::{STANDARD, URL, decode, encode};
 use std::borrow::Cow;
 
 fn made<'s>(
@@ -17,47 +18,8 @@ fn made<'s>(
 
 fn hex(b: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(b.len() * 2);
-    crate::number::hex(&mut out, b);
+    portcullis_wire::hex::upper(&mut out, b);
     out
-}
-
-pub(super) const STANDARD: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-pub(super) const URL: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
-pub(super) fn encode(alphabet: &[u8; 64], pad: bool, b: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(b.len().div_ceil(3) * 4);
-    for chunk in b.chunks(3) {
-        let word = chunk.iter().fold(0u32, |w, b| w << 8 | u32::from(*b)) << (8 * (3 - chunk.len()));
-        for i in 0..4 {
-            if i <= chunk.len() {
-                out.push(alphabet[(word >> (18 - 6 * i)) as usize & 63]);
-            } else if pad {
-                out.push(b'=');
-            }
-        }
-    }
-    out
-}
-
-pub(super) fn decode(alphabet: &[u8; 64], pad: bool, b: &[u8]) -> Option<Vec<u8>> {
-    if pad && !b.len().is_multiple_of(4) {
-        return None;
-    }
-    let data = ["===", "==", "="].iter().find_map(|p| b.strip_suffix(p.as_bytes())).unwrap_or(b);
-    if data.len() % 4 == 1 && !pad {
-        return None;
-    }
-    let mut out = Vec::with_capacity(data.len() / 4 * 3 + 2);
-    for chunk in data.chunks(4) {
-        let mut word = 0u32;
-        for c in chunk {
-            word = word << 6 | alphabet.iter().position(|a| a == c)? as u32;
-        }
-        word <<= 6 * (4 - chunk.len());
-        let all = word.to_be_bytes();
-        out.extend_from_slice(all.get(1..chunk.len().max(1))?);
-    }
-    Some(out)
 }
 
 fn part<'s>(a: &Args, v: Value<'s>, s: &Scope<'_>) -> Sample<'s> {
@@ -200,7 +162,7 @@ pub const ROWS: &[Convert] = &[
     .with(1, CHUNKS)
     .checked(check_decimal),
     Convert::new("be2hex", Type::Bin, Type::Str, "Chunks in hexadecimal.", |a, v, _| {
-        made(v, Value::Str, |b| Some(chunked(b, a, crate::number::hex)))
+        made(v, Value::Str, |b| Some(chunked(b, a, portcullis_wire::hex::upper)))
     })
     .with(1, CHUNKS)
     .checked(check_hex),
@@ -213,22 +175,3 @@ pub const ROWS: &[Convert] = &[
         .with(1, &[ArgKind::Str, ArgKind::Str])
         .checked(check_part),
 ];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn base64_of_rfc4648() {
-        for (plain, coded) in
-            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")]
-        {
-            assert_eq!(encode(STANDARD, true, plain.as_bytes()), coded.as_bytes());
-            assert_eq!(decode(STANDARD, true, coded.as_bytes()).unwrap(), plain.as_bytes());
-        }
-        assert_eq!(encode(URL, false, b"\xff\xfe"), b"__4");
-        assert_eq!(decode(URL, false, b"__4").unwrap(), b"\xff\xfe");
-        assert_eq!(decode(STANDARD, true, b"Zg="), None);
-        assert_eq!(decode(STANDARD, true, b"Z!=="), None);
-    }
-}

@@ -1,7 +1,6 @@
 //! Digests, message authentication codes, AES.
 
 use super::bytes;
-use super::bytes::{STANDARD, decode};
 use crate::args::{Arg, ArgKind, Args};
 use crate::row::Convert;
 use crate::scope::Scope;
@@ -14,6 +13,7 @@ use aws_lc_rs::cipher::{
 use aws_lc_rs::digest as lc;
 use aws_lc_rs::iv::FixedLength;
 use md5::Digest as _;
+use portcullis_wire::base64::{self, STANDARD, decode};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -203,7 +203,7 @@ fn gcm_enc(args: &Args, v: Value<'_>, s: &Scope<'_>) -> Option<Vec<u8>> {
     let (key, nonce) = gcm_key(args, s)?;
     let aad = coded(args, 4, s).unwrap_or_default();
     let tag = key.seal_in_place_separate_tag(nonce, Aad::from(&aad[..]), &mut text).ok()?;
-    let tag = super::bytes::encode(STANDARD, true, tag.as_ref());
+    let tag = base64::encode(STANDARD, true, tag.as_ref());
     s.facts.vars.set(args.var(3)?, s.direction, Value::Str(Cow::Owned(tag)));
     Some(text)
 }

@@ -55,20 +55,10 @@ fn bytes(v: Value<'_>) -> Option<Bytes<'_>> {
     }
 }
 
-/// Bytes in base64.
-#[must_use]
-pub fn to_base64(b: &[u8]) -> Vec<u8> {
-    bytes::encode(bytes::STANDARD, true, b)
-}
-
 /// The SHA-1 digest, for what protocols want it.
 #[must_use]
 pub fn sha1(b: &[u8]) -> Vec<u8> {
     crypto::sha1(b)
 }
 
-/// What base64 text says.
-pub(crate) fn base64(b: &[u8]) -> Option<Vec<u8>> {
-    bytes::decode(bytes::STANDARD, true, b)
-}
 pub(crate) use hash::{avalanche, sdbm};

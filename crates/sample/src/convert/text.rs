@@ -137,7 +137,7 @@ fn url_enc(b: &[u8]) -> Vec<u8> {
             out.push(*c);
         } else {
             out.push(b'%');
-            crate::number::hex(&mut out, std::slice::from_ref(c));
+            portcullis_wire::hex::upper(&mut out, std::slice::from_ref(c));
         }
     }
     out

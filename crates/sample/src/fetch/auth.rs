@@ -9,6 +9,7 @@ use crate::scope::{Message, Scope};
 use crate::users::{User, Userlist};
 use crate::value::{Sample, Type, Value};
 use portcullis_message::Head;
+use portcullis_wire::base64::{STANDARD, decode};
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
@@ -26,7 +27,7 @@ pub fn basic(head: &Head) -> Option<(Vec<u8>, Vec<u8>)> {
     if !scheme.eq_ignore_ascii_case(b"basic") {
         return None;
     }
-    let plain = crate::convert::base64(rest)?;
+    let plain = decode(STANDARD, true, rest)?;
     let colon = plain.iter().position(|b| *b == b':')?;
     Some((plain.get(..colon)?.to_vec(), plain.get(colon + 1..)?.to_vec()))
 }

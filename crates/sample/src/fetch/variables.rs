@@ -49,7 +49,7 @@ fn dumped(value: &Value<'_>, out: &mut Vec<u8>) {
         Value::Bool(b) => out.extend_from_slice(if *b { b"true" } else { b"false" }),
         Value::Bin(b) => {
             out.push(b'x');
-            crate::number::hex(out, b);
+            portcullis_wire::hex::upper(out, b);
         }
         Value::Str(b) | Value::Method(b) => {
             out.push(b'"');

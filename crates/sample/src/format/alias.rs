@@ -3,11 +3,12 @@
 use super::Flags;
 use super::escape::{header, nothing, quoted, text, url};
 use crate::facts::Captured;
-use crate::number::{hex, padded, signed, unsigned, v4};
+use crate::number::{padded, signed, unsigned, v4};
 use crate::scope::Scope;
 use portcullis_message::date::{Civil, MONTHS};
 use portcullis_message::uri;
 use portcullis_sys::localtime::{host_name, local_time};
+use portcullis_wire::hex;
 use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::LazyLock;
@@ -197,7 +198,7 @@ pub(super) fn write(alias: Alias, flags: Flags, scope: &Scope<'_>, out: &mut Vec
         Alias::AcceptLocal => local_zone(f.accepted, out),
         Alias::RequestLocal => local_zone(f.requested, out),
         Alias::AcceptUnix if flags.contains(Flags::HEX) => {
-            hex(out, &(f.accepted.as_secs() as u32).to_be_bytes())
+            hex::upper(out, &(f.accepted.as_secs() as u32).to_be_bytes())
         }
         Alias::AcceptUnix => unsigned(out, f.accepted.as_secs()),
         Alias::Millis => padded(out, f.accepted.subsec_millis().into(), 3),
@@ -269,8 +270,8 @@ fn whole_request(t: &crate::facts::Timers) -> i64 {
 fn address(a: Option<SocketAddr>, none: &str, flags: Flags, out: &mut Vec<u8>) {
     match a.map(|a| a.ip()) {
         None => text(none.as_bytes(), flags, out),
-        Some(IpAddr::V4(a)) if flags.contains(Flags::HEX) => hex(out, &a.octets()),
-        Some(IpAddr::V6(a)) if flags.contains(Flags::HEX) => hex(out, &a.octets()),
+        Some(IpAddr::V4(a)) if flags.contains(Flags::HEX) => hex::upper(out, &a.octets()),
+        Some(IpAddr::V6(a)) if flags.contains(Flags::HEX) => hex::upper(out, &a.octets()),
         Some(IpAddr::V4(a)) => quoted(flags, out, |out| v4(out, a)),
         Some(a) => quoted(flags, out, |out| crate::number::ip(out, a)),
     }
@@ -278,7 +279,7 @@ fn address(a: Option<SocketAddr>, none: &str, flags: Flags, out: &mut Vec<u8>) {
 
 fn port(a: Option<SocketAddr>, unix: Option<u32>, flags: Flags, out: &mut Vec<u8>) {
     match (a, unix) {
-        (Some(a), _) if flags.contains(Flags::HEX) => hex(out, &a.port().to_be_bytes()),
+        (Some(a), _) if flags.contains(Flags::HEX) => hex::upper(out, &a.port().to_be_bytes()),
         (Some(a), _) => unsigned(out, a.port().into()),
         (None, Some(id)) => unsigned(out, id.into()),
         (None, None) => out.push(b'-'),
@@ -292,7 +293,7 @@ fn counter(n: u32, flags: Flags, out: &mut Vec<u8>) {
     }
     let bytes = n.to_be_bytes();
     let skip = if n > 0xffff { usize::from(n <= 0x00ff_ffff) } else { 2 };
-    hex(out, bytes.get(skip..).unwrap_or(&bytes));
+    hex::upper(out, bytes.get(skip..).unwrap_or(&bytes));
 }
 
 fn cookie(c: Option<&[u8]>, flags: Flags, out: &mut Vec<u8>) {

@@ -106,7 +106,7 @@ pub(super) fn item(typed: &Typed, encoding: Encoding, binary: bool, scope: &Scop
 /// CBOR is shown in hexadecimal unless it may be binary.
 fn put(made: &[u8], encoding: Encoding, binary: bool, out: &mut Vec<u8>) {
     match encoding {
-        Encoding::Cbor if !binary => crate::number::hex(out, made),
+        Encoding::Cbor if !binary => portcullis_wire::hex::upper(out, made),
         _ => out.extend_from_slice(made),
     }
 }

@@ -59,7 +59,7 @@ pub(super) fn value(bytes: &[u8], flags: Flags, out: &mut Vec<u8>) {
         for b in bytes {
             if http && (*b < 32 && *b != b'\t' || *b == 127) {
                 out.push(b'%');
-                crate::number::hex(out, std::slice::from_ref(b));
+                portcullis_wire::hex::upper(out, std::slice::from_ref(b));
             } else {
                 backslash(*b, escape, out);
             }
@@ -101,7 +101,7 @@ fn encoded(bytes: &[u8], unsafe_: &[bool; 256], flags: Flags, out: &mut Vec<u8>)
         if let Some(b) = rest.get(i) {
             if unsafe_[usize::from(*b)] {
                 out.push(if flags.contains(Flags::HTTP) { b'%' } else { b'#' });
-                crate::number::hex(out, std::slice::from_ref(b));
+                portcullis_wire::hex::upper(out, std::slice::from_ref(b));
             } else {
                 backslash(*b, true, out);
             }

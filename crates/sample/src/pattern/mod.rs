@@ -15,6 +15,7 @@ pub use regex::Regex;
 pub use strings::StrTable;
 
 use crate::value::{Type, Value};
+use portcullis_wire::hex;
 
 /// A matching method (`-m`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -297,16 +298,10 @@ impl Patterns {
 /// # Errors
 /// HAProxy's message.
 pub(crate) fn unhex(text: &[u8]) -> Result<Vec<u8>, String> {
-    if !text.len().is_multiple_of(2) {
-        return Err("an even number of hex digit is expected".into());
-    }
-    let digit = |b: u8| {
-        char::from(b)
-            .to_digit(16)
-            .map(|d| d as u8)
-            .ok_or_else(|| format!("an hex digit is expected (found '{}')", char::from(b)))
-    };
-    text.chunks_exact(2).map(|pair| Ok(digit(pair[0])? << 4 | digit(pair[1])?)).collect()
+    hex::decode(text).map_err(|bad| match bad {
+        hex::Bad::Odd => "an even number of hex digit is expected".into(),
+        hex::Bad::Digit(b) => format!("an hex digit is expected (found '{}')", char::from(b)),
+    })
 }
 
 #[cfg(test)]

@@ -4,21 +4,12 @@ use super::conf::{At, Wrong, option};
 use super::crt_list;
 use crate::settings::{BindTls, Conf, Entry, GlobalTls, under};
 use portcullis_config::rows::bind::complain;
-use portcullis_config::{Args, Bind, BindOption, Cx, Does, Sections};
+use portcullis_config::{Args, Bind, BindOption, Cx, Sections, bind_option as opt};
 use std::path::Path;
 use std::sync::Arc;
 
-macro_rules! opt {
-    ($name:literal, $args:literal, $works:expr, $help:literal) => {
-        BindOption {
-            name: $name,
-            sections: Sections::from_bits_retain(Sections::FRONTEND.bits() | Sections::LISTEN.bits()),
-            args: $args,
-            help: $help,
-            negatable: false,
-            does: Does::Works($works),
-        }
-    };
+/// An option that `bind` has in common with others.
+macro_rules! shared {
     ($name:literal, $args:literal, $help:literal) => {
         opt!($name, $args, |cx, b, a| common(cx, b, a, $name), $help)
     };
@@ -27,39 +18,43 @@ macro_rules! opt {
 /// The rows of this file.
 pub const OPTIONS: &[BindOption] = &[
     opt!("alpn", "<protocols>", alpn, "Protocols that are negotiated, the preferred one first."),
-    opt!("ca-file", "<cafile>", "Authorities that clients' certificates are verified with, and told of."),
-    opt!(
+    shared!("ca-file", "<cafile>", "Authorities that clients' certificates are verified with, and told of."),
+    shared!(
         "ca-ignore-err",
         "{ all | <errorID>,... }",
         "Errors above a client's certificate that do not end the handshake."
     ),
-    opt!(
+    shared!(
         "ca-verify-file",
         "<cafile>",
         "Authorities that clients' certificates are verified with, and not told of."
     ),
-    opt!("ciphers", "<ciphers>", "Cipher suites of TLS 1.2, in OpenSSL's language."),
-    opt!("ciphersuites", "<ciphersuites>", "Cipher suites of TLS 1.3."),
-    opt!("client-sigalgs", "<sigalgs>", "Signature algorithms that are accepted of clients' certificates."),
-    opt!("crl-file", "<crlfile>", "Revocation lists that clients' certificates are looked up in."),
+    shared!("ciphers", "<ciphers>", "Cipher suites of TLS 1.2, in OpenSSL's language."),
+    shared!("ciphersuites", "<ciphersuites>", "Cipher suites of TLS 1.3."),
+    shared!(
+        "client-sigalgs",
+        "<sigalgs>",
+        "Signature algorithms that are accepted of clients' certificates."
+    ),
+    shared!("crl-file", "<crlfile>", "Revocation lists that clients' certificates are looked up in."),
     opt!("crt", "<cert>", crt, "A certificate with its key, a bundle, or a directory of them."),
-    opt!(
+    shared!(
         "crt-ignore-err",
         "{ all | <errorID>,... }",
         "Errors of a client's certificate that do not end the handshake."
     ),
     opt!("crt-list", "<file>", crt_list, "Certificates with options and names of their own, one a line."),
-    opt!("curves", "<curves>", "Groups of the key exchange."),
+    shared!("curves", "<curves>", "Groups of the key exchange."),
     opt!("default-crt", "<cert>", default_crt, "The certificate for clients that no other is for."),
-    opt!("ecdhe", "<named curve>", "The group of the key exchange; 'curves' replaces it."),
-    opt!("force-sslv3", "", "Speaks SSLv3 only, which is refused."),
-    opt!("force-tlsv10", "", "Speaks TLS 1.0 only, which is refused."),
-    opt!("force-tlsv11", "", "Speaks TLS 1.1 only, which is refused."),
-    opt!("force-tlsv12", "", "Speaks TLS 1.2 only."),
-    opt!("force-tlsv13", "", "Speaks TLS 1.3 only."),
-    opt!("no-alpn", "", "Negotiates no protocol."),
-    opt!("no-ca-names", "", "Tells clients no names of authorities."),
-    opt!("no-sslv3", "", "Does not speak SSLv3."),
+    shared!("ecdhe", "<named curve>", "The group of the key exchange; 'curves' replaces it."),
+    shared!("force-sslv3", "", "Speaks SSLv3 only, which is refused."),
+    shared!("force-tlsv10", "", "Speaks TLS 1.0 only, which is refused."),
+    shared!("force-tlsv11", "", "Speaks TLS 1.1 only, which is refused."),
+    shared!("force-tlsv12", "", "Speaks TLS 1.2 only."),
+    shared!("force-tlsv13", "", "Speaks TLS 1.3 only."),
+    shared!("no-alpn", "", "Negotiates no protocol."),
+    shared!("no-ca-names", "", "Tells clients no names of authorities."),
+    shared!("no-sslv3", "", "Does not speak SSLv3."),
     opt!("no-strict-sni", "", |_, b, _| tls(b).strict_sni = Some(false), "Takes 'strict-sni' back."),
     opt!(
         "no-tls-tickets",
@@ -67,20 +62,20 @@ pub const OPTIONS: &[BindOption] = &[
         |_, b, _| tls(b).tickets = Some(false),
         "Resumes sessions from the cache only."
     ),
-    opt!("no-tlsv10", "", "Does not speak TLS 1.0."),
-    opt!("no-tlsv11", "", "Does not speak TLS 1.1."),
-    opt!("no-tlsv12", "", "Does not speak TLS 1.2."),
-    opt!("no-tlsv13", "", "Does not speak TLS 1.3."),
+    shared!("no-tlsv10", "", "Does not speak TLS 1.0."),
+    shared!("no-tlsv11", "", "Does not speak TLS 1.1."),
+    shared!("no-tlsv12", "", "Does not speak TLS 1.2."),
+    shared!("no-tlsv13", "", "Does not speak TLS 1.3."),
     opt!(
         "prefer-client-ciphers",
         "",
         |_, b, _| tls(b).client_order = true,
         "Takes the cipher suite that the client prefers."
     ),
-    opt!("sigalgs", "<sigalgs>", "Signature algorithms that the server signs with."),
+    shared!("sigalgs", "<sigalgs>", "Signature algorithms that the server signs with."),
     opt!("ssl", "", ssl, "Speaks TLS."),
-    opt!("ssl-max-ver", "[ SSLv3 | TLSv1.0 | TLSv1.1 | TLSv1.2 | TLSv1.3 ]", "The highest version."),
-    opt!("ssl-min-ver", "[ SSLv3 | TLSv1.0 | TLSv1.1 | TLSv1.2 | TLSv1.3 ]", "The lowest version."),
+    shared!("ssl-max-ver", "[ SSLv3 | TLSv1.0 | TLSv1.1 | TLSv1.2 | TLSv1.3 ]", "The highest version."),
+    shared!("ssl-min-ver", "[ SSLv3 | TLSv1.0 | TLSv1.1 | TLSv1.2 | TLSv1.3 ]", "The lowest version."),
     opt!(
         "strict-sni",
         "",
@@ -94,7 +89,7 @@ pub const OPTIONS: &[BindOption] = &[
         |_, b, _| tls(b).tickets = Some(true),
         "Takes 'no-tls-tickets' of the defaults back."
     ),
-    opt!("verify", "[none|optional|required]", "Whether clients are asked for certificates."),
+    shared!("verify", "[none|optional|required]", "Whether clients are asked for certificates."),
 ];
 
 fn tls(bind: &mut Bind) -> &mut BindTls {
@@ -104,7 +99,12 @@ fn tls(bind: &mut Bind) -> &mut BindTls {
 /// Runs something that needs files and `global`, and the settings of the line.
 fn with<T>(cx: &mut Cx<'_>, work: impl FnOnce(&mut At<'_>) -> T) -> T {
     let files = cx.files;
-    work(&mut At { files, global: cx.global_ext::<GlobalTls>() })
+    let mut at = At::new(files, cx.global_ext::<GlobalTls>());
+    let done = work(&mut at);
+    for text in at.said {
+        cx.notice(None, text);
+    }
+    done
 }
 
 /// Options that are not those of `bind` alone.
@@ -146,11 +146,17 @@ fn word(args: &mut Args<'_>) -> Option<String> {
 
 fn add(cx: &mut Cx<'_>, bind: &mut Bind, args: &Args<'_>, path: &str, default: bool) {
     let loaded = with(cx, |at| {
-        let path = under(at.global.crt_base.as_deref(), path);
-        let extra = at.global.extra;
-        at.global.store.load(at.files, &path, extra)
+        let base = at.global.crt_base.as_deref();
+        let mut store = at.global.store.lock();
+        match store.find(base, path) {
+            Some(slot) => Ok(vec![slot]),
+            None => store.load(at.files, &under(base, path), at.global.extra),
+        }
     });
     match loaded {
+        Ok(slots) if slots.iter().any(|s| s.get().secret.is_none()) => {
+            refuse(cx, bind, args, crt_list::no_key(path).into());
+        }
         Ok(slots) => {
             let entry = |slot| Entry { slot, filters: Vec::new(), conf: None, default, origin: None };
             tls(bind).entries.extend(slots.into_iter().map(entry));

@@ -1,7 +1,7 @@
 //! Options that mean the same on `bind`, in a crt-list, on `server` and in `global` (manual sections 5.1 and 5.2).
 
 use super::errors::ignored;
-use crate::names::VERSIONS;
+use crate::names::{self, VERSIONS};
 use crate::settings::{Conf, GlobalTls, Verify, under};
 use portcullis_config::files::Files;
 
@@ -39,6 +39,15 @@ pub struct At<'f> {
     pub files: &'f dyn Files,
     /// `global`, with what was read so far.
     pub global: &'f mut GlobalTls,
+    /// What there is to say about it.
+    pub said: Vec<String>,
+}
+
+impl<'f> At<'f> {
+    /// Nothing was said yet.
+    pub fn new(files: &'f dyn Files, global: &'f mut GlobalTls) -> Self {
+        Self { files, global, said: Vec::new() }
+    }
 }
 
 /// Reads one option, whose name was read. `None`: it is none of these.
@@ -65,14 +74,13 @@ pub fn option(at: &mut At<'_>, conf: &mut Conf, name: &str, next: NextWord<'_>) 
             Ok(())
         }
         "ssl-min-ver" | "ssl-max-ver" => bound(conf, name, next),
-        "ciphers" => text("ciphers", "cipher suite", next).map(|t| conf.ciphers = Some(t)),
-        "ciphersuites" => text("ciphersuites", "cipher suite", next).map(|t| conf.suites = Some(t)),
-        "curves" => text("curves", "curve suite", next).map(|t| conf.curves = Some(t)),
-        "ecdhe" => text("ecdhe", "named curve", next).map(|t| conf.ecdhe = Some(t)),
-        "sigalgs" => text("sigalgs", "signature algorithm list", next).map(|t| conf.sigalgs = Some(t)),
-        "client-sigalgs" => {
-            text("client-sigalgs", "signature algorithm list", next).map(|t| conf.client_sigalgs = Some(t))
-        }
+        "ciphers" => text(at, "ciphers", "cipher suite", next).map(|t| conf.ciphers = Some(t)),
+        "ciphersuites" => text(at, "ciphersuites", "cipher suite", next).map(|t| conf.suites = Some(t)),
+        "curves" => text(at, "curves", "curve suite", next).map(|t| conf.curves = Some(t)),
+        "ecdhe" => text(at, "ecdhe", "named curve", next).map(|t| conf.ecdhe = Some(t)),
+        "sigalgs" => text(at, "sigalgs", "signature algorithm list", next).map(|t| conf.sigalgs = Some(t)),
+        "client-sigalgs" => text(at, "client-sigalgs", "signature algorithm list", next)
+            .map(|t| conf.client_sigalgs = Some(t)),
         _ => return versions(conf, name),
     };
     Some(done)
@@ -91,8 +99,29 @@ fn versions(conf: &mut Conf, name: &str) -> Option<Result<(), Wrong>> {
     Some(Ok(()))
 }
 
-fn text(name: &str, what: &str, next: NextWord<'_>) -> Result<String, Wrong> {
-    next().filter(|w| !w.is_empty()).ok_or_else(|| Wrong::from(format!("'{name}' : missing {what}")))
+fn text(at: &mut At<'_>, name: &str, what: &str, next: NextWord<'_>) -> Result<String, Wrong> {
+    let text = next().filter(|w| !w.is_empty());
+    let text = text.ok_or_else(|| Wrong::from(format!("'{name}' : missing {what}")))?;
+    at.said.extend(left_out(name, &text));
+    Ok(text)
+}
+
+/// What a list names and nobody has any more, as a sentence.
+#[must_use]
+pub fn left_out(name: &str, text: &str) -> Option<String> {
+    let gone = match name {
+        "ciphers" => names::ciphers(text).1,
+        "ciphersuites" => names::gone(text, |t| names::suites(t).map(|l| l.len())),
+        "curves" | "ecdhe" => names::gone(text, |t| names::groups(t).map(|l| l.len())),
+        _ => names::gone(text, |t| names::signatures(t).map(|l| l.len())),
+    };
+    let shown: Vec<&str> = gone.iter().take(3).map(String::as_str).collect();
+    let more = match gone.len().saturating_sub(shown.len()) {
+        0 => String::new(),
+        n => format!(" and {n} more"),
+    };
+    let left = (!gone.is_empty()).then(|| shown.join(", "))?;
+    Some(format!("'{name}' : {left}{more} left out, a modern library does not have them."))
 }
 
 fn bound(conf: &mut Conf, name: &str, next: NextWord<'_>) -> Result<(), Wrong> {
@@ -129,6 +158,7 @@ fn authorities(at: &mut At<'_>, name: &str, next: NextWord<'_>) -> Result<crate:
     let path = under(at.global.ca_base.as_deref(), &word);
     at.global
         .store
+        .lock()
         .authorities(at.files, &path)
         .map_err(|first| Wrong { message: format!("'{name}' : unable to load {path}"), first: Some(first) })
 }
@@ -138,7 +168,7 @@ fn revoked(at: &mut At<'_>, conf: &mut Conf, next: NextWord<'_>) -> Result<(), W
         return Err(Wrong::from("'crl-file' : missing CRLfile path".to_owned()));
     };
     let path = under(at.global.ca_base.as_deref(), &word);
-    let lists = at.global.store.revoked(at.files, &path).map_err(|first| Wrong {
+    let lists = at.global.store.lock().revoked(at.files, &path).map_err(|first| Wrong {
         message: format!("'crl-file' : unable to load {path}"),
         first: Some(first),
     })?;

@@ -1,20 +1,45 @@
 //! crt-list files (manual section 5.1, `crt-list`): a certificate a line, its own options, and the names it is for.
 
 use super::conf::{At, option};
+use super::load;
 use crate::settings::{Conf, Entry, Origin, under};
-use crate::store::{Line, why};
+use crate::store::{Line, Load, why};
 use std::path::Path;
 use std::sync::Arc;
+
+/// The options of `bind` that a line may have (manual section 5.1, `crt-list`).
+const KEYWORDS: &[&str] = &[
+    "allow-0rtt",
+    "alpn",
+    "ca-file",
+    "ca-verify-file",
+    "ciphers",
+    "ciphersuites",
+    "client-sigalgs",
+    "crl-file",
+    "curves",
+    "ecdhe",
+    "no-alpn",
+    "no-ca-names",
+    "sigalgs",
+    "ssl-max-ver",
+    "ssl-min-ver",
+    "verify",
+];
 
 /// A line of a crt-list, taken apart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Row {
     /// The certificate.
     pub crt: String,
-    /// What stands in brackets.
+    /// What stands in brackets; once it was read: without what is about loading.
     pub options: Vec<String>,
+    /// There are brackets.
+    pub bracketed: bool,
     /// The names.
     pub filters: Vec<String>,
+    /// What it says about loading.
+    pub load: Load,
 }
 
 /// Takes a line apart; `None`: there is nothing on it.
@@ -26,6 +51,7 @@ pub fn row(line: &str) -> Result<Option<Row>, String> {
     if line.is_empty() || line.starts_with('#') {
         return Ok(None);
     }
+    let bracketed = line.contains('[');
     let (before, inside, after) = match line.split_once('[') {
         None => (line, "", ""),
         Some((before, rest)) => {
@@ -36,7 +62,8 @@ pub fn row(line: &str) -> Result<Option<Row>, String> {
     let mut words = before.split_whitespace();
     let crt = words.next().ok_or("missing certificate")?.to_owned();
     let filters = words.chain(after.split_whitespace()).map(str::to_ascii_lowercase).collect();
-    Ok(Some(Row { crt, options: inside.split_whitespace().map(str::to_owned).collect(), filters }))
+    let options = inside.split_whitespace().map(str::to_owned).collect();
+    Ok(Some(Row { crt, options, bracketed, filters, ..Row::default() }))
 }
 
 /// Reads a crt-list.
@@ -52,38 +79,54 @@ pub fn read(at: &mut At<'_>, path: &str) -> Result<Vec<Entry>, String> {
     for (number, line) in (1..).zip(text.lines()) {
         let place = format!("{path}:{number}");
         let Some(mut row) = row(line).map_err(|e| format!("parsing [{place}]: {e}"))? else { continue };
-        all.extend(entries(at, &row, &place, Origin { list: list.clone(), number })?);
-        row.crt = under(at.global.crt_base.as_deref(), &row.crt);
+        all.extend(entries(at, &mut row, &place, Origin { list: list.clone(), number })?);
         lines.push(Line { number, row });
     }
-    at.global.store.lists.insert(path.to_owned(), lines);
+    at.global.store.lock().lists.insert(path.to_owned(), lines);
     Ok(all)
 }
 
-/// The entries of one line.
+/// The entries of one line; what stands in its brackets is sorted out.
 ///
 /// # Errors
 /// In HAProxy's words.
-pub fn entries(at: &mut At<'_>, row: &Row, place: &str, origin: Origin) -> Result<Vec<Entry>, String> {
+pub fn entries(at: &mut At<'_>, row: &mut Row, place: &str, origin: Origin) -> Result<Vec<Entry>, String> {
     let mut conf = Conf::default();
-    let mut words = row.options.iter().cloned();
-    while let Some(name) = words.next() {
-        match option(at, &mut conf, &name, &mut || words.next()) {
-            Some(Ok(())) => {}
+    let (words, mut used) = (std::mem::take(&mut row.options), 0);
+    while let Some(name) = words.get(used) {
+        let known = KEYWORDS.contains(&name.as_str());
+        let first = used;
+        used += 1;
+        let mut next = || {
+            let word = words.get(used).cloned();
+            used += usize::from(word.is_some());
+            word
+        };
+        match known.then(|| option(at, &mut conf, name, &mut next)).flatten() {
+            Some(Ok(())) => row.options.extend_from_slice(words.get(first..used).unwrap_or(&[])),
             Some(Err(e)) => return Err(e.first.map_or(format!("parsing [{place}]: {}", e.message), |f| f)),
-            None if name == "ocsp-update" || name == "allow-0rtt" => {
-                return Err(format!("parsing [{place}]: '{name}' is not supported yet"));
-            }
-            None => return Err(format!("parsing [{place}]: unknown ssl keyword {name}")),
+            None => match load::word(&mut row.load, name, &mut next) {
+                Some(done) => done.map_err(|e| format!("parsing [{place}]: {e}"))?,
+                None if name == "allow-0rtt" => {
+                    return Err(format!("parsing [{place}]: '{name}' is not supported yet"));
+                }
+                None => return Err(format!("parsing [{place}]: unknown ssl keyword {name}")),
+            },
         }
     }
+    if row.load.sctl.is_some() {
+        at.said.push(load::NO_TIMESTAMPS.to_owned());
+    }
     let conf = (!row.options.is_empty()).then(|| Arc::new(conf));
-    let file = under(at.global.crt_base.as_deref(), &row.crt);
-    let extra = at.global.extra;
-    let slots = match at.global.store.certificates.get(&file) {
-        Some(slot) => vec![slot.clone()],
-        None => at.global.store.load(at.files, &file, extra)?,
-    };
+    let slots = load::slots(at, row, &origin)?;
+    if let Some(without) = slots.iter().find(|s| s.get().secret.is_none()) {
+        return Err(no_key(&without.name));
+    }
+    if let [only] = slots.as_slice() {
+        row.crt = only.name.to_string();
+    } else {
+        row.crt = under(at.global.crt_base.as_deref(), &row.crt);
+    }
     let entry = |slot| Entry {
         slot,
         filters: row.filters.clone(),
@@ -92,6 +135,12 @@ pub fn entries(at: &mut At<'_>, row: &Row, place: &str, origin: Origin) -> Resul
         origin: Some(origin.clone()),
     };
     Ok(slots.into_iter().map(entry).collect())
+}
+
+/// What is said of a certificate that cannot be answered with.
+#[must_use]
+pub fn no_key(name: &str) -> String {
+    format!("unable to load SSL private key into SSL Context '{name}': passed a null parameter.")
 }
 
 #[cfg(test)]

@@ -1,22 +1,9 @@
 //! Keywords of `global` (manual sections 3.1 and 3.2).
 
-use super::conf::{At, option};
+use super::conf::{At, left_out, option};
 use crate::settings::{Conf, GlobalTls};
 use portcullis_config::rows::value;
-use portcullis_config::{Cx, Does, Keyword, Line, Sections};
-
-macro_rules! row {
-    ($name:literal, $args:literal, $works:expr, $help:literal) => {
-        Keyword {
-            name: $name,
-            sections: Sections::GLOBAL,
-            args: $args,
-            help: $help,
-            negatable: false,
-            does: Does::Works($works),
-        }
-    };
-}
+use portcullis_config::{Cx, Keyword, Line, global_keyword as row};
 
 /// The rows of this file.
 pub const ROWS: &[Keyword] = &[
@@ -25,6 +12,30 @@ pub const ROWS: &[Keyword] = &[
         "<dir>",
         |cx, l| base(cx, l, |g| &mut g.ca_base),
         "Where 'ca-file' and 'crl-file' are looked for."
+    ),
+    row!(
+        "key-base",
+        "<dir>",
+        |cx, l| base(cx, l, |g| &mut g.key_base),
+        "Where the keys of 'load' lines are looked for."
+    ),
+    row!(
+        "maxsslconn",
+        "<number>",
+        |cx, l| limit(cx, l, |g| &mut g.max_conns),
+        "TLS connections of the process at the same time, clients' and servers' together."
+    ),
+    row!(
+        "maxsslrate",
+        "<number>",
+        |cx, l| limit(cx, l, |g| &mut g.max_rate),
+        "New TLS connections of clients a second of the process."
+    ),
+    row!(
+        "ssl-passphrase-cmd",
+        "<cmd> <args> ...",
+        passphrase_command,
+        "The program that says the passphrases of encrypted keys when they are read."
     ),
     row!("crt-base", "<dir>", |cx, l| base(cx, l, |g| &mut g.crt_base), "Where certificates are looked for."),
     row!(
@@ -137,12 +148,39 @@ fn base(cx: &mut Cx<'_>, line: &Line, of: fn(&mut GlobalTls) -> &mut Option<Stri
     }
 }
 
+fn limit(cx: &mut Cx<'_>, line: &Line, of: fn(&mut GlobalTls) -> &mut u32) {
+    let name = line.word(0).map(|w| w.str().into_owned()).unwrap_or_default();
+    let Some(word) = value::one(cx, line, 1, &format!("'{name}' expects an integer argument.")) else {
+        return;
+    };
+    match u32::try_from(value::lenient(cx, word, &name)) {
+        Ok(n) => *of(tls(cx)) = n,
+        Err(_) => {
+            cx.alert(Some(word), format!("'{name}' expects a positive numeric value."));
+        }
+    }
+}
+
+fn passphrase_command(cx: &mut Cx<'_>, line: &Line) {
+    let command: Vec<String> = line.words.iter().skip(1).map(|w| w.str().into_owned()).collect();
+    if command.is_empty() {
+        let text = "global statement 'ssl-passphrase-cmd' expects a command line to a passphrase-providing tool \
+                    (script/binary...) and its arguments.";
+        cx.warn(line.word(0), text);
+        return;
+    }
+    tls(cx).store.lock().passphrases.command = command;
+}
+
 fn text(cx: &mut Cx<'_>, line: &Line, what: &str, of: fn(&mut GlobalTls) -> &mut Option<String>) {
     let name = line.word(0).map(|w| w.str().into_owned()).unwrap_or_default();
     match line.word(1).filter(|w| !w.text.is_empty()) {
         Some(w) => {
             let value = w.str().into_owned();
             value::no_more(cx, line, 2);
+            if let Some(text) = name.rsplit('-').next().and_then(|last| left_out(last, &value)) {
+                cx.notice(Some(w), text);
+            }
             *of(tls(cx)) = Some(value);
         }
         None => {
@@ -171,7 +209,7 @@ fn options(
         let files = cx.files;
         let known = text.starts_with("no-") || text.starts_with("force-") || text.starts_with("ssl-m");
         let mut read = conf(tls(cx)).clone();
-        let mut at = At { files, global: tls(cx) };
+        let mut at = At::new(files, tls(cx));
         let mut next = || args.next().map(|w| w.str().into_owned());
         match known.then(|| option(&mut at, &mut read, &text, &mut next)).flatten() {
             Some(Ok(())) => *conf(tls(cx)) = read,
@@ -221,22 +259,19 @@ fn server_options(cx: &mut Cx<'_>, line: &Line) {
 }
 
 fn extra_files(cx: &mut Cx<'_>, line: &Line) {
-    let mut extra =
-        crate::store::Extra { bundle: false, ocsp: false, issuer: false, key: false, ..tls(cx).extra };
+    let mut extra = crate::store::Extra { replace: tls(cx).extra.replace, ..crate::store::Extra::NONE };
     let mut known = line.words.len() > 1;
     for word in line.words.iter().skip(1) {
         match word.text.as_slice() {
             b"none" => {}
-            b"all" => (extra.bundle, extra.ocsp, extra.issuer, extra.key) = (true, true, true, true),
+            b"all" => extra = crate::store::Extra { replace: extra.replace, ..Default::default() },
             b"bundle" => extra.bundle = true,
             b"ocsp" => extra.ocsp = true,
             b"issuer" => extra.issuer = true,
             b"key" => extra.key = true,
             b"sctl" => {
-                cx.notice(
-                    Some(word),
-                    "'ssl-load-extra-files sctl' has no effect: TLS clients take SCTs from certificates.",
-                );
+                extra.sctl = true;
+                cx.notice(Some(word), super::load::NO_TIMESTAMPS);
             }
             _ => known = false,
         }

@@ -5,12 +5,14 @@ pub mod conf;
 pub mod crt_list;
 pub mod errors;
 pub mod global;
+pub mod load;
 pub mod server;
 
 use portcullis_config::Rows;
 
 /// Everything that this room brings to the registry.
 #[must_use]
-pub fn rows() -> Rows {
-    Rows { keywords: global::ROWS, bind: bind::OPTIONS, server: server::OPTIONS, ..Rows::default() }
+pub fn rows() -> [Rows; 2] {
+    let rest = Rows { keywords: load::ROWS, ..Rows::default() };
+    [Rows { keywords: global::ROWS, bind: bind::OPTIONS, server: server::OPTIONS, ..Rows::default() }, rest]
 }

@@ -3,19 +3,10 @@
 use super::conf::{At, option};
 use crate::settings::{GlobalTls, ServerTls, under};
 use portcullis_config::rows::server::complain;
-use portcullis_config::{Args, Cx, Does, Sections, Server, ServerOption};
+use portcullis_config::{Args, Cx, Server, ServerOption, server_option as opt};
 
-macro_rules! opt {
-    ($name:literal, $args:literal, $works:expr, $help:literal) => {
-        ServerOption {
-            name: $name,
-            sections: Sections::BACK,
-            args: $args,
-            help: $help,
-            negatable: false,
-            does: Does::Works($works),
-        }
-    };
+/// An option that `server` has in common with others.
+macro_rules! shared {
     ($name:literal, $args:literal, $help:literal) => {
         opt!($name, $args, |cx, s, a| common(cx, s, a, $name), $help)
     };
@@ -24,31 +15,31 @@ macro_rules! opt {
 /// The rows of this file.
 pub const OPTIONS: &[ServerOption] = &[
     opt!("alpn", "<protocols>", alpn, "Protocols that are offered, the preferred one first."),
-    opt!("ca-file", "<cafile>", "Authorities that the server's certificate is verified with."),
-    opt!("ciphers", "<ciphers>", "Cipher suites of TLS 1.2, in OpenSSL's language."),
-    opt!("ciphersuites", "<ciphersuites>", "Cipher suites of TLS 1.3."),
-    opt!("crl-file", "<crlfile>", "Revocation lists that the server's certificate is looked up in."),
+    shared!("ca-file", "<cafile>", "Authorities that the server's certificate is verified with."),
+    shared!("ciphers", "<ciphers>", "Cipher suites of TLS 1.2, in OpenSSL's language."),
+    shared!("ciphersuites", "<ciphersuites>", "Cipher suites of TLS 1.3."),
+    shared!("crl-file", "<crlfile>", "Revocation lists that the server's certificate is looked up in."),
     opt!("crt", "<cert>", crt, "The certificate that servers are shown when they ask."),
-    opt!("curves", "<curves>", "Groups of the key exchange."),
-    opt!("force-sslv3", "", "Speaks SSLv3 only, which is refused."),
-    opt!("force-tlsv10", "", "Speaks TLS 1.0 only, which is refused."),
-    opt!("force-tlsv11", "", "Speaks TLS 1.1 only, which is refused."),
-    opt!("force-tlsv12", "", "Speaks TLS 1.2 only."),
-    opt!("force-tlsv13", "", "Speaks TLS 1.3 only."),
+    shared!("curves", "<curves>", "Groups of the key exchange."),
+    shared!("force-sslv3", "", "Speaks SSLv3 only, which is refused."),
+    shared!("force-tlsv10", "", "Speaks TLS 1.0 only, which is refused."),
+    shared!("force-tlsv11", "", "Speaks TLS 1.1 only, which is refused."),
+    shared!("force-tlsv12", "", "Speaks TLS 1.2 only."),
+    shared!("force-tlsv13", "", "Speaks TLS 1.3 only."),
     opt!("no-sni-auto", "", |_, s, _| tls(s).sni_auto = Some(false), "Sends no name but what 'sni' says."),
     opt!("no-ssl", "", |_, s, _| tls(s).ssl = false, "Takes 'ssl' back."),
     opt!("no-ssl-reuse", "", |_, s, _| tls(s).no_reuse = true, "Resumes no sessions."),
-    opt!("no-sslv3", "", "Does not speak SSLv3."),
+    shared!("no-sslv3", "", "Does not speak SSLv3."),
     opt!("no-tls-tickets", "", |_, s, _| tls(s).no_tickets = true, "Resumes no sessions by tickets."),
-    opt!("no-tlsv10", "", "Does not speak TLS 1.0."),
-    opt!("no-tlsv11", "", "Does not speak TLS 1.1."),
-    opt!("no-tlsv12", "", "Does not speak TLS 1.2."),
-    opt!("no-tlsv13", "", "Does not speak TLS 1.3."),
-    opt!("sigalgs", "<sigalgs>", "Signature algorithms that are accepted of servers."),
+    shared!("no-tlsv10", "", "Does not speak TLS 1.0."),
+    shared!("no-tlsv11", "", "Does not speak TLS 1.1."),
+    shared!("no-tlsv12", "", "Does not speak TLS 1.2."),
+    shared!("no-tlsv13", "", "Does not speak TLS 1.3."),
+    shared!("sigalgs", "<sigalgs>", "Signature algorithms that are accepted of servers."),
     opt!("sni-auto", "", |_, s, _| tls(s).sni_auto = Some(true), "Sends the name of the Host header."),
     opt!("ssl", "", |_, s, _| tls(s).ssl = true, "Speaks TLS."),
-    opt!("ssl-max-ver", "[ SSLv3 | TLSv1.0 | TLSv1.1 | TLSv1.2 | TLSv1.3 ]", "The highest version."),
-    opt!("ssl-min-ver", "[ SSLv3 | TLSv1.0 | TLSv1.1 | TLSv1.2 | TLSv1.3 ]", "The lowest version."),
+    shared!("ssl-max-ver", "[ SSLv3 | TLSv1.0 | TLSv1.1 | TLSv1.2 | TLSv1.3 ]", "The highest version."),
+    shared!("ssl-min-ver", "[ SSLv3 | TLSv1.0 | TLSv1.1 | TLSv1.2 | TLSv1.3 ]", "The lowest version."),
     opt!("ssl-reuse", "", |_, s, _| tls(s).no_reuse = false, "Takes 'no-ssl-reuse' back."),
     opt!("tls-tickets", "", |_, s, _| tls(s).no_tickets = false, "Takes 'no-tls-tickets' back."),
     opt!("verify", "[none|required]", verify, "Whether the server's certificate is verified."),
@@ -75,8 +66,11 @@ fn word(args: &mut Args<'_>) -> Option<String> {
 fn common(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>, name: &str) {
     let conf = &mut tls(server).conf;
     let files = cx.files;
-    let mut at = At { files, global: cx.global_ext::<GlobalTls>() };
+    let mut at = At::new(files, cx.global_ext::<GlobalTls>());
     let done = option(&mut at, conf, name, &mut || args.next().map(|w| w.str().into_owned()));
+    for text in at.said {
+        cx.notice(last(args), text);
+    }
     if let Some(Err(wrong)) = done {
         if let Some(first) = wrong.first {
             complain(cx, server, last(args), &first);
@@ -120,9 +114,17 @@ fn crt(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>) {
     };
     let files = cx.files;
     let global = cx.global_ext::<GlobalTls>();
-    let path = under(global.crt_base.as_deref(), &path);
-    let extra = global.extra;
-    match global.store.load(files, &path, extra) {
+    let base = global.crt_base.as_deref();
+    let mut store = global.store.lock();
+    let found = match store.find(base, &path) {
+        Some(slot) => Ok(vec![slot]),
+        None => store.load(files, &under(base, &path), global.extra),
+    };
+    drop(store);
+    match found {
+        Ok(slots) if slots.iter().any(|s| s.get().secret.is_none()) => {
+            complain(cx, server, last(args), &super::crt_list::no_key(&path));
+        }
         Ok(slots) => tls(server).crt = slots.into_iter().next(),
         Err(e) => complain(cx, server, last(args), &e),
     }

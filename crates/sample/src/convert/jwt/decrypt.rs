@@ -1,7 +1,6 @@
 //! Encrypted tokens in the compact serialization (RFC 7516) with the algorithms of RFC 7518.
 
 use super::super::bytes;
-use super::super::bytes::{STANDARD, URL, decode};
 use super::super::crypto::Algorithm;
 use super::keys::{self, CURVES, Key, Private};
 use crate::args::{Arg, ArgKind, Args};
@@ -18,6 +17,7 @@ use aws_lc_rs::rsa::{
     OAEP_SHA1_MGF1SHA1, OAEP_SHA256_MGF1SHA256, OaepAlgorithm, OaepPrivateDecryptingKey,
     Pkcs1PrivateDecryptingKey, PrivateDecryptingKey,
 };
+use portcullis_wire::base64::{STANDARD, URL, decode};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

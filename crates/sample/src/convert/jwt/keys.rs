@@ -1,11 +1,13 @@
 //! Keys of tokens: PEM files and certificates that were read with the configuration, and JSON Web Keys (RFC 7517).
 
-use super::super::bytes::{STANDARD, URL, decode};
 use super::super::json::Query;
 use crate::value::Value;
 use aws_lc_rs::agreement::{self, PrivateKey};
 use aws_lc_rs::rsa::PrivateDecryptingKey;
+use portcullis_tls::jwt;
+use portcullis_tls::store::Key as Stored;
 use portcullis_tls::x509::Cert;
+use portcullis_wire::base64::{STANDARD, URL, decode};
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, RwLock};
 
@@ -22,6 +24,8 @@ pub struct Certificate {
     pub public: Box<[u8]>,
     /// Its private key, if the file has one.
     pub private: Option<Private>,
+    /// What it was made of, if that is not a file that only a converter names.
+    of: Option<Arc<portcullis_tls::store::Certificate>>,
 }
 
 /// A private key that content keys are decrypted or agreed with.
@@ -73,11 +77,14 @@ pub fn public(path: &[u8]) -> Option<Arc<[u8]>> {
 
 /// Reads the file of a certificate, so that [`certificate`] has it. False: there is none, or it is none.
 pub fn read_certificate(path: &[u8]) -> bool {
+    if jwt::allowed(&String::from_utf8_lossy(path)).is_some() {
+        return true;
+    }
     let read = || {
         let text = crate::files::read(path).ok()?;
         let (der, _) = pem(&text, &["CERTIFICATE"])?;
         let public = Cert::parse(&der)?.spki.into();
-        Some(Certificate { public, private: private(&text) })
+        Some(Certificate { public, private: private(&text), of: None })
     };
     match (read(), CERTIFICATES.write()) {
         (Some(certificate), Ok(mut all)) => {
@@ -88,14 +95,36 @@ pub fn read_certificate(path: &[u8]) -> bool {
     }
 }
 
-/// The certificate of this path.
+/// The certificate of this path: one that may be used for tokens (`jwt on`), or one that a converter names.
 pub fn certificate(path: &[u8]) -> Option<Arc<Certificate>> {
-    CERTIFICATES.read().ok()?.get(path).cloned()
+    let known = CERTIFICATES.read().ok()?.get(path).cloned();
+    let Some(current) = jwt::allowed(std::str::from_utf8(path).ok()?) else {
+        return known.filter(|c| c.of.is_none());
+    };
+    if let Some(known) = known.filter(|c| c.of.as_ref().is_some_and(|of| Arc::ptr_eq(of, &current))) {
+        return Some(known);
+    }
+    // it is new, or was changed since
+    let public = Cert::parse(current.key.cert.first()?)?.spki.into();
+    let private = current.secret.as_ref().and_then(|key| match key {
+        Stored::Pkcs1(der) => of_der(der.secret_pkcs1_der(), "RSA PRIVATE KEY"),
+        Stored::Sec1(der) => of_der(der.secret_sec1_der(), "EC PRIVATE KEY"),
+        other => of_der(other.secret_der(), "PRIVATE KEY"),
+    });
+    let made = Arc::new(Certificate { public, private, of: Some(current) });
+    CERTIFICATES.write().ok()?.insert(path.to_vec(), made.clone());
+    Some(made)
 }
 
 /// The private key in a PEM text.
 fn private(text: &[u8]) -> Option<Private> {
     let (der, label) = pem(text, &["PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY"])?;
+    of_der(&der, label)
+}
+
+/// The private key in a block with this label.
+fn of_der(der: &[u8], label: &str) -> Option<Private> {
+    let der = der.to_vec();
     let pkcs8 = if label == "RSA PRIVATE KEY" { rsa_pkcs8(&der) } else { der };
     if label != "EC PRIVATE KEY"
         && let Ok(key) = PrivateDecryptingKey::from_pkcs8(&pkcs8)

@@ -4,7 +4,6 @@ pub mod decrypt;
 mod keys;
 
 use super::bytes;
-use super::bytes::{URL, decode};
 use super::crypto::Algorithm;
 use super::json::{Query, check_query};
 use crate::args::{Arg, ArgKind, Args};
@@ -13,6 +12,7 @@ use crate::scope::Scope;
 use crate::value::{Sample, Type, Value};
 use aws_lc_rs::digest as lc;
 use aws_lc_rs::signature::{self as sig, UnparsedPublicKey, VerificationAlgorithm};
+use portcullis_wire::base64::{URL, decode};
 use std::borrow::Cow;
 
 const INVALID_TOKEN: i64 = -3;
