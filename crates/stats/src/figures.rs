@@ -82,7 +82,7 @@ impl<'a> Info<'a> {
     /// Percent of clients' connections of the second that went on with an earlier session.
     fn reused(&self) -> u64 {
         let (all, new) = (self.tls_rate(|c| &c.tls_rate), self.tls_rate(|c| &c.front_keys));
-        if all == 0 { 0 } else { all.saturating_sub(new) * 100 / all }
+        (all.saturating_sub(new) * 100).checked_div(all).unwrap_or(0)
     }
     fn workers(&self) -> u64 {
         self.vitals.process.load.len() as u64

@@ -239,6 +239,9 @@ fn indexed<'t>(text: &'t str, what: &str) -> Result<(&'t str, Option<usize>), Ou
     }
 }
 
+/// Tells whether something has a file's contents.
+type Used<'d, T> = &'d dyn Fn(&Arc<Slot<Vec<T>>>) -> bool;
+
 /// What a listing shows of one file.
 struct Details<'d, T> {
     what: &'static str,
@@ -248,7 +251,7 @@ struct Details<'d, T> {
     files: &'d Files<T>,
     pending: Option<&'d live::Pending<Vec<T>>>,
     /// Is anybody judged by it?
-    used: &'d dyn Fn(&Arc<Slot<Vec<T>>>) -> bool,
+    used: Used<'d, T>,
 }
 
 impl<T: Clone> Details<'_, T> {

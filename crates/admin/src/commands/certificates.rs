@@ -26,7 +26,7 @@ pub const ROWS: &[Row] = &[
         "<certfile>",
         Level::Admin,
         "add a certificate to those that JWT may be verified with",
-        |c| tokens(c, |slot| jwt::allow(slot)),
+        |c| tokens(c, jwt::allow),
     ),
     Row::new(
         "del ssl jwt",
