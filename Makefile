@@ -31,7 +31,7 @@ fmt: ## format everything
 	cargo fmt --all
 
 bench: release ## CPU, memory and latency against haproxy and nginx, in turns (BENCHARGS="--rows h1-64 --rounds 2 --secs 1")
-	@scripts/need haproxy nginx-light wrk python3
+	@scripts/need haproxy nginx-light wrk nghttp2-client python3
 	python3 bench/bench.py --binary $(TARGET)/release/portcullis $(BENCHARGS)
 
 soak: release ## ten minutes of full load with clients that reset, stall and half-close (SOAKARGS="--secs 60")

@@ -23,10 +23,11 @@ import time
 from common import Bench, cpu_seconds, log_sink, rss_kib
 
 ORIGINS = (9811, 9812)
+H2_ORIGINS = (9813, 9814)
 LOG_PORT = 9819
-H1, TCP = 0, 1  # offsets from a proxy's base port
+H1, TCP, H2, H2H2 = 0, 1, 2, 3  # offsets from a proxy's base port
 
-# name: (wrk connections, port offset, path, close, workers, highest ratio to haproxy's CPU)
+# name: (connections, port offset, path, close, workers, highest ratio to haproxy's CPU[, streams of HTTP/2])
 ROWS = {
     "h1-64": (64, H1, "/", False, 1, 0.82),
     "h1-1000": (1000, H1, "/", False, 1, 0.68),
@@ -34,6 +35,14 @@ ROWS = {
     "h1-1m": (16, H1, "/1m", False, 1, 0.70),
     "tcp-1m-splice": (16, TCP, "/1m", False, 1, 0.35),
     "h1-64-2w": (64, H1, "/", False, 2, None),
+    "h2-m1": (64, H2, "/", False, 1, 0.95, 1),
+    "h2-m10": (16, H2, "/", False, 1, 0.95, 10),
+    "h2-m100": (16, H2, "/", False, 1, 0.95, 100),
+    "h2-1m": (4, H2, "/1m", False, 1, 0.95, 4),
+    "h2h2-m1": (64, H2H2, "/", False, 1, 0.95, 1),
+    "h2h2-m10": (16, H2H2, "/", False, 1, 0.95, 10),
+    "h2h2-m100": (16, H2H2, "/", False, 1, 0.95, 100),
+    "h2h2-1m": (4, H2H2, "/1m", False, 1, 0.95, 4),
     "h1-1000-2w": (1000, H1, "/", False, 2, None),
 }
 # rows over many servers, each with a process of its own: balance lines and how many servers
@@ -68,6 +77,24 @@ frontend web
     option forwardfor
     bind 127.0.0.1:{base + H1}
     default_backend servers
+frontend web2
+    mode http
+    option httplog
+    option forwardfor
+    bind 127.0.0.1:{base + H2} proto h2
+    default_backend servers
+frontend web22
+    mode http
+    option httplog
+    option forwardfor
+    bind 127.0.0.1:{base + H2H2} proto h2
+    default_backend servers2
+backend servers2
+    mode http
+    balance roundrobin
+    http-reuse always
+    server one 127.0.0.1:{H2_ORIGINS[0]} proto h2
+    server two 127.0.0.1:{H2_ORIGINS[1]} proto h2
 backend servers
     mode http
     balance roundrobin
@@ -155,7 +182,7 @@ class Proxy:
         return self.process.pid
 
     def has(self, row):
-        return not (self.name == "nginx" and ROWS[row][1] == TCP)  # nginx-light has no stream module
+        return not (self.name == "nginx" and ROWS[row][1] != H1)  # nginx-light has no stream module, nor HTTP/2 to servers
 
 
 def milliseconds(text):
@@ -167,20 +194,23 @@ class Turn:
     """One short load on one proxy."""
 
     def __init__(self, proxy, row, seconds):
-        connections, port, path, close, _, _ = ROWS[row]
+        connections, port, path, close, _, _, *streams = ROWS[row]
         command = ["taskset", "-c", "1", "wrk", "--latency", "-t1", f"-c{connections}", f"-d{seconds}s"]
+        if streams:
+            command = ["taskset", "-c", "1", "h2load", f"-c{connections}", f"-m{streams[0]}", f"-D{seconds}"]
         if close:
             command += ["-H", "Connection: close"]
         before = cpu_seconds(proxy.session)
         out = subprocess.run([*command, f"http://127.0.0.1:{proxy.base + port}{path}"], capture_output=True, text=True).stdout
         used = cpu_seconds(proxy.session) - before
-        found = re.search(r"(\d+) requests in", out)
+        found = re.search(r"(\d+) requests in", out) or re.search(r"requests: .* (\d+) succeeded", out)
         self.requests = int(found[1]) if found else 0
         self.cpu_us = used * 1e6 / self.requests if self.requests else float("nan")
         percentiles = dict(re.findall(r"^\s+(50|99)%\s+(\S+)$", out, re.M))
         self.p50, self.p99 = (milliseconds(percentiles[p]) if p in percentiles else float("nan") for p in ("50", "99"))
         bad = re.search(r"Non-2xx or 3xx responses: (\d+)", out)
         errors = re.search(r"Socket errors: (.*)", out)
+        bad = bad or re.search(r"done, \d+ succeeded, ([1-9]\d*) failed", out)
         self.remarks = ([f"{bad[1]} bad answers"] if bad else []) + ([errors[1]] if errors and not close else [])
 
 
@@ -265,7 +295,7 @@ def main():
     passed = []
     with Bench() as bench:
         sink = log_sink(LOG_PORT)
-        bench.origin(ORIGINS)
+        bench.origin(ORIGINS, http2=H2_ORIGINS)
         print(f"{'row':14} {'proxy':11} {'CPU a request':>11} {'requests':>14} {'p50':>9} {'p99':>8} {'CPU to haproxy':>17}")
         if "idle-mem" in rows:
             fresh = [Proxy(bench, *c, 1).start() for c in contestants]

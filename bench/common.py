@@ -73,12 +73,13 @@ class Bench:
                 time.sleep(0.05)
         sys.exit(f"port {port} never opened: {process.args}")
 
-    def origin(self, ports, cpu="1"):
-        """nginx as an origin: / is 100 bytes, /1m is 1 MiB."""
+    def origin(self, ports, cpu="1", http2=()):
+        """nginx as an origin: / is 100 bytes, /1m is 1 MiB. `http2`: ports where it speaks HTTP/2."""
         www = self.dir / "www"
         www.mkdir(exist_ok=True)
         (www / "1m").write_bytes(os.urandom(1 << 20))
         listen = " ".join(f"listen 127.0.0.1:{port} backlog=4096;" for port in ports)
+        listen += "".join(f" listen 127.0.0.1:{port} http2 backlog=4096;" for port in http2)
         conf = self.write(
             "origin.conf",
             f"""

@@ -98,6 +98,7 @@ fn run(raw: &[u8], piece: usize) -> Vec<String> {
                     assert!(conn.is_over());
                 }
                 Event::Refused(id) => told.push(format!("refused {id}")),
+                Event::Response(..) => panic!("clients do not answer"),
                 Event::Leaving => told.push("leaving".to_owned()),
                 Event::Nothing | Event::Window(_) => {
                     if again || !conn.is_between_frames() && !waiting.is_empty() {

@@ -349,6 +349,16 @@ pub struct H2Tune {
     pub fe_total: u32,
     /// `tune.h2.fe.rxbuf`
     pub fe_rxbuf: Option<usize>,
+    /// `tune.h2.be.glitches-threshold`; 0: none.
+    pub be_glitches: u32,
+    /// `tune.h2.be.initial-window-size`
+    pub be_window: Option<u32>,
+    /// `tune.h2.be.max-concurrent-streams`; 0: no limit.
+    pub be_streams: Option<u32>,
+    /// `tune.h2.be.max-frames-at-once`; 0: no limit.
+    pub be_frames_at_once: u32,
+    /// `tune.h2.be.rxbuf`
+    pub be_rxbuf: Option<usize>,
     /// `tune.h2.header-table-size`
     pub table: u32,
     /// `tune.h2.initial-window-size`
@@ -371,6 +381,11 @@ impl Default for H2Tune {
             fe_resets_at_once: 0,
             fe_total: 0,
             fe_rxbuf: None,
+            be_glitches: 0,
+            be_window: None,
+            be_streams: None,
+            be_frames_at_once: 0,
+            be_rxbuf: None,
             table: 4096,
             window: None,
             log_errors: H2LogErrors::Stream,
@@ -790,6 +805,18 @@ pub enum Proto {
     None,
 }
 
+/// `ws`: what streams of WebSocket are relayed over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Websockets {
+    /// `auto`: what everything else is, or HTTP/1.1 where that is offered as well.
+    #[default]
+    Auto,
+    /// `h1`: HTTP/1.1.
+    H1,
+    /// `h2`: HTTP/2.
+    H2,
+}
+
 /// `source`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
@@ -872,6 +899,8 @@ pub struct Bind {
     pub shards: Option<Shards>,
     /// `proto`
     pub proto: Option<Proto>,
+    /// `idle-ping`
+    pub idle_ping: Option<Duration>,
     /// What higher rooms keep (TLS …).
     pub ext: Extensions,
 }
@@ -906,6 +935,7 @@ impl Bind {
             threads: Vec::new(),
             shards: None,
             proto: None,
+            idle_ping: None,
             ext: Extensions::default(),
         }
     }
@@ -962,6 +992,10 @@ pub struct ServerSettings {
     pub cc: Option<String>,
     /// `proto`
     pub proto: Option<Proto>,
+    /// `ws`
+    pub websockets: Websockets,
+    /// `idle-ping`
+    pub idle_ping: Option<Duration>,
     /// `init-addr`; nothing: `last,libc`.
     pub init_addr: Vec<InitAddr>,
     /// `resolvers`: a section by name.

@@ -40,6 +40,12 @@ impl Client {
     }
 }
 
+impl From<Client> for Conn {
+    fn from(client: Client) -> Conn {
+        client.0
+    }
+}
+
 impl Deref for Client {
     type Target = Conn;
     fn deref(&self) -> &Conn {

@@ -1,15 +1,20 @@
-//! A client that speaks HTTP/2 frame by frame: what it sends is up to the scenario, what it hears goes to the transcript.
-use crate::client::Client;
+//! A client or a server that speaks HTTP/2 frame by frame: what it sends is up to the scenario, what it hears goes to the
+//! transcript.
+use crate::conn::Conn;
 use portcullis_wire::h2::frame::{HEADER, Header, PREFACE, flag, kind, settings, write};
 use portcullis_wire::h2::hpack::{Decoder, Line, Sink};
 
 /// A connection whose frames are sent and heard one by one.
 pub struct H2 {
-    client: Client,
+    conn: Conn,
     decoder: Decoder,
     /// Payload of a stream that goes on, so that it does not matter in how many frames it comes.
     payload: Option<(u32, Vec<u8>)>,
     shows_settings: bool,
+    /// It is the server.
+    serves: bool,
+    /// The lines of the last header block.
+    last: Vec<String>,
 }
 
 #[derive(Default)]
@@ -64,17 +69,72 @@ pub fn start<'a>(method: &'a str, path: &'a str) -> [(&'a str, &'a str); 4] {
 
 impl H2 {
     /// Speaks over a connection; nothing has been said yet.
-    pub fn raw(client: Client) -> H2 {
-        H2 { client, decoder: Decoder::new(4096), payload: None, shows_settings: false }
+    pub fn raw(conn: impl Into<Conn>) -> H2 {
+        H2 {
+            conn: conn.into(),
+            decoder: Decoder::new(4096),
+            payload: None,
+            shows_settings: false,
+            serves: false,
+            last: Vec::new(),
+        }
     }
 
     /// Begins with the preface and these settings.
-    pub fn begin(client: Client, list: &[(u16, u32)]) -> H2 {
+    pub fn begin(client: impl Into<Conn>, list: &[(u16, u32)]) -> H2 {
         let mut this = Self::raw(client);
         let mut out = PREFACE.to_vec();
         settings(list, &mut out);
-        this.client.send_quietly(&out);
+        this.conn.send_quietly(&out);
         this
+    }
+
+    /// The other side of it: hears the preface and says these settings.
+    pub fn serve(conn: impl Into<Conn>, list: &[(u16, u32)]) -> H2 {
+        let mut this = Self::raw(conn);
+        this.serves = true;
+        let mut out = Vec::new();
+        settings(list, &mut out);
+        this.conn.send_quietly(&out);
+        let preface = this.conn.read_exactly(PREFACE.len());
+        if preface != PREFACE {
+            this.note(format!("< no preface: {}", preface.escape_ascii()));
+        }
+        this
+    }
+
+    /// Hears frames until a request has begun: its stream and its path. None at the end.
+    pub fn request(&mut self) -> Option<(u32, String)> {
+        while let Some((header, payload)) = self.next_frame() {
+            self.hear(header, &payload);
+            if header.kind == kind::HEADERS {
+                let path = self.last.iter().find_map(|l| l.strip_prefix(":path: ")).map(str::to_owned);
+                if let Some(path) =
+                    path.or_else(|| self.last.first().filter(|l| l.contains("CONNECT")).cloned())
+                {
+                    self.flush();
+                    return Some((header.stream, path));
+                }
+            }
+        }
+        self.flush();
+        None
+    }
+
+    /// Answers every request as `answer` says, until the peer closes.
+    pub fn serve_all(mut self, mut answer: impl FnMut(&mut H2, u32, &str)) {
+        while let Some((stream, path)) = self.request() {
+            answer(&mut self, stream, &path);
+        }
+    }
+
+    /// A whole response: a status, and what it says.
+    pub fn respond(&mut self, stream: u32, status: &str, body: &[u8]) -> &mut Self {
+        self.headers(stream, &[(":status", status)], body.is_empty());
+        if !body.is_empty() {
+            self.data(stream, body, true);
+        }
+        self
     }
 
     /// Settings are part of the transcript, too.
@@ -84,13 +144,13 @@ impl H2 {
     }
 
     /// The connection itself.
-    pub fn conn(&mut self) -> &mut Client {
-        &mut self.client
+    pub fn conn(&mut self) -> &mut Conn {
+        &mut self.conn
     }
 
     /// Sends bytes as they are.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
-        self.client.send_quietly(bytes.as_ref());
+        self.conn.send_quietly(bytes.as_ref());
         self
     }
 
@@ -131,20 +191,20 @@ impl H2 {
     }
 
     fn note(&self, line: impl Into<String>) {
-        self.client.transcript().add(line);
+        self.conn.transcript().add(line);
     }
 
     /// The next frame; none at the end.
     pub fn next_frame(&mut self) -> Option<(Header, Vec<u8>)> {
         loop {
-            if let Some(header) = Header::read(self.client.buffered()) {
+            if let Some(header) = Header::read(self.conn.buffered()) {
                 let whole = HEADER + header.length as usize;
-                if self.client.buffered().len() >= whole {
-                    let bytes = self.client.take(whole);
+                if self.conn.buffered().len() >= whole {
+                    let bytes = self.conn.take(whole);
                     return Some((header, bytes[HEADER..].to_vec()));
                 }
             }
-            if !self.client.fill() {
+            if !self.conn.fill() {
                 return None;
             }
         }
@@ -170,7 +230,7 @@ impl H2 {
             }
         }
         self.flush();
-        let end = self.client.end();
+        let end = self.conn.end();
         self.note(format!("< {:?}", end.expect("an end")));
         self
     }
@@ -194,7 +254,7 @@ impl H2 {
                 return;
             }
             kind::SETTINGS if !header.has(flag::ACK) => {
-                self.client.send_quietly(&frame(kind::SETTINGS, flag::ACK, 0, &[]));
+                self.conn.send_quietly(&frame(kind::SETTINGS, flag::ACK, 0, &[]));
                 if !self.shows_settings {
                     return;
                 }
@@ -205,9 +265,13 @@ impl H2 {
             kind::HEADERS => {
                 let mut pairs = Pairs::default();
                 self.decoder.decode(payload, &mut pairs).expect("a block");
-                format!("< {stream} HEADERS {}", pairs.1.join("|"))
+                let line = format!("< {stream} HEADERS {}", pairs.1.join("|"));
+                self.last = pairs.1;
+                line
             }
             kind::RST_STREAM => format!("< {stream} RST {}", n(0)),
+            // whether a connection that is not needed any more is told so
+            kind::GOAWAY if self.serves && n(4) == 0 => return,
             kind::GOAWAY => format!("< GOAWAY {} {}", n(0), n(4)),
             kind::PING => format!("< PING {} {}", header.flags, payload.escape_ascii()),
             other => format!("< {stream} frame {other}"),
@@ -246,6 +310,6 @@ impl H2 {
 
     /// Closes in order.
     pub fn close(self) {
-        self.client.close();
+        self.conn.close();
     }
 }

@@ -29,6 +29,12 @@ impl OriginConn {
     }
 }
 
+impl From<OriginConn> for Conn {
+    fn from(conn: OriginConn) -> Conn {
+        conn.conn
+    }
+}
+
 impl Deref for OriginConn {
     type Target = Conn;
     fn deref(&self) -> &Conn {

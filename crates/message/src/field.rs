@@ -1,5 +1,7 @@
 //! Header field names that the proxy acts on itself.
 
+use crate::perfect;
+
 macro_rules! ids {
     ($($id:ident = $name:literal,)*) => {
         /// A header field name, if it is one that the proxy acts on.
@@ -34,7 +36,7 @@ macro_rules! ids {
             #[inline]
             pub fn of_lowering(name: &mut [u8]) -> Self {
                 lower(name);
-                let candidate = TABLE[slot(name, SEED)];
+                let candidate = TABLE[slot(name)];
                 if candidate.name().as_bytes() == name { candidate } else { Self::Other }
             }
         }
@@ -74,44 +76,29 @@ const _: () = assert!(NAMES.len() < 63, "Head keeps them as bits of one word");
 
 /// Slots of the table by which names are found: no two of them share one, with the right [`SEED`].
 const SLOTS: usize = 256;
-const SEED: u32 = seed();
+const SEED: u32 = perfect::seed::<8, false>(&BYTES);
 const TABLE: [HeaderId; SLOTS] = table();
+const BYTES: [&[u8]; NAMES.len()] = {
+    let mut all: [&[u8]; NAMES.len()] = [b""; NAMES.len()];
+    let mut i = 0;
+    while i < NAMES.len() {
+        all[i] = NAMES[i].as_bytes();
+        i += 1;
+    }
+    all
+};
 
-/// A name's slot, from its length, first, last and middle byte.
+/// A name's slot.
 #[inline]
-const fn slot(name: &[u8], seed: u32) -> usize {
-    let n = name.len();
-    if n == 0 {
-        return 0;
-    }
-    let key = u32::from_le_bytes([n as u8, name[0], name[n - 1], name[n / 2]]);
-    (key.wrapping_mul(seed) >> 24) as usize
-}
-
-/// The first multiplier with which all names have slots of their own.
-const fn seed() -> u32 {
-    let mut seed = 0x9e37_79b1_u32;
-    'next: loop {
-        let mut taken = [false; SLOTS];
-        let mut i = 0;
-        while i < NAMES.len() {
-            let at = slot(NAMES[i].as_bytes(), seed);
-            if taken[at] {
-                seed = seed.wrapping_add(2);
-                continue 'next;
-            }
-            taken[at] = true;
-            i += 1;
-        }
-        return seed;
-    }
+const fn slot(name: &[u8]) -> usize {
+    perfect::slot::<8, false>(name, SEED)
 }
 
 const fn table() -> [HeaderId; SLOTS] {
     let mut table = [HeaderId::Other; SLOTS];
     let mut i = 0;
     while i < NAMES.len() {
-        table[slot(NAMES[i].as_bytes(), SEED)] = ALL[i];
+        table[slot(BYTES[i])] = ALL[i];
         i += 1;
     }
     table

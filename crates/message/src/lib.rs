@@ -4,6 +4,7 @@ pub mod date;
 pub mod field;
 pub mod head;
 pub mod method;
+pub mod perfect;
 pub mod status;
 pub mod uri;
 pub mod values;

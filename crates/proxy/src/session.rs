@@ -85,6 +85,15 @@ impl Session {
         (worker << 32 | u64::from(self.task.slot.index), self.requests.into())
     }
 
+    /// What is the same for all requests of a client's connection, and for no others while one of them is served.
+    #[must_use]
+    pub fn owner(&self) -> u64 {
+        match self.conn.stream() {
+            Some(stream) => stream.connection() as u64,
+            None => 1 << 63 | u64::from(self.task.slot.index) << 32 | u64::from(self.task.slot.generation),
+        }
+    }
+
     /// A session that begins.
     #[must_use]
     pub fn new(

@@ -10,7 +10,7 @@ use crate::relay::{self, End, Inspect, Lane, Ruling, Timeouts};
 use crate::reply::{ErrorPages, Pages};
 use crate::rules::{BodyState, Cursor, Effects, Flow, RuleCx, Wait, run as run_rules};
 use crate::session::Session;
-use crate::upstream::{Failure, Late, Wish, establish};
+use crate::upstream::{Failure, Late, Upgrades, Wish, establish};
 use crate::worker::{Woken, Worker, slots};
 use portcullis_backend::ServerState;
 use portcullis_config::{Mode, Opts};
@@ -316,6 +316,8 @@ async fn serve<'p>(
     let Stream { plan, late, front, facts, filters, effects, .. } = s;
     let (late, front): (&'p Late, &'p ProxyPlan) = (late, front);
     let mut wish = Wish {
+        session: session.owner(),
+        upgrades: Upgrades::Nothing,
         client: &session.conn,
         // a client that has ended without a byte wants nothing
         watch_client: first.is_none() || back.has(Opts::ABORTONCLOSE),

@@ -14,6 +14,7 @@ use portcullis_config::{Args, Cx, Does, Sections, Server, ServerOption};
 use portcullis_message::{Head, HeaderId};
 use portcullis_sample::{Facts, Message, Scope};
 use portcullis_tls::acceptor::Acceptor;
+use portcullis_tls::connector::Offer;
 use portcullis_tls::stream::Stream;
 use portcullis_transport::tls::Failed;
 use portcullis_transport::{Buffer, Conn};
@@ -213,7 +214,7 @@ pub async fn connect(
     (server, tls): (&ServerPlan, &ServerTlsPlan),
     conn: &mut Conn,
     facts: &mut Facts<'_>,
-    (wish, name): (&Wish<'_>, Option<&str>),
+    (wish, name, offer): (&Wish<'_>, Option<&str>, Offer),
 ) -> Result<(), Failure> {
     let refused = Failure { termination: *b"SC", status: 503 };
     let mut header = Vec::new();
@@ -225,7 +226,7 @@ pub async fn connect(
         let n = watched(task, wish, |cx| conn.poll_send(cx, &[io], false)).await;
         sent += n.map_err(|i| interrupted(i, *b"sC"))?.map_err(|_| refused)?;
     }
-    let stream = Stream::connect(&tls.connector, name).map_err(|_| refused)?;
+    let stream = Stream::connect_offering(&tls.connector, name, offer).map_err(|_| refused)?;
     conn.begin_tls(stream);
     let done = watched(task, wish, |cx| conn.poll_handshake(cx)).await;
     facts.backend_tls = conn.tls_info();

@@ -1,9 +1,12 @@
 //! Connections to servers: idle ones and how they are watched, new ones and how they are made.
 
 mod late;
+mod mux;
 mod room;
 
 pub use late::Late;
+pub use mux::{Asker, Mux};
+use mux::{Opening, Opens};
 
 use crate::check::report;
 use crate::own::Own;
@@ -15,11 +18,14 @@ use portcullis_backend::{
     Ask, Choice, Connection, Descriptors, Grant, Handle, IdlePool, Lease, Next, Priority, QueueAt, SlotGuard,
     retry,
 };
+use portcullis_config::{Proto, Reuse, Websockets};
 use portcullis_message::Head;
 use portcullis_sample::{Facts, ServerSide, Socket};
 use portcullis_telemetry::gauge::Held;
+use portcullis_tls::connector::Offer;
 use portcullis_transport::conn::Seen;
 use portcullis_transport::{Conn, Millis, connect};
+use portcullis_wire::h2::Reason;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
@@ -37,13 +43,25 @@ pub struct Upstream {
     pub key: u64,
     /// It is its session's own.
     pub own: bool,
+    hold: Hold,
+    /// It speaks HTTP/2, and no stream of it runs.
+    mux: Option<Rc<Mux>>,
+    /// It is a stream of one.
+    part: Option<mux::Part>,
+}
+
+/// What a connection takes.
+struct Hold {
     lease: Lease,
     watch: u32,
     waker: Waker,
-    _descriptor: Counted,
+    _descriptor: Option<Counted>,
     /// Its place among the TLS connections of the process.
     _tls: Option<Held>,
 }
+
+/// Nobody watches it.
+const UNWATCHED: u32 = u32::MAX;
 
 /// One descriptor more, until it is dropped.
 struct Counted(Arc<Descriptors>);
@@ -61,21 +79,11 @@ impl Drop for Counted {
     }
 }
 
-impl Connection for Upstream {
-    fn lease(&mut self) -> &mut Lease {
-        &mut self.lease
-    }
-    fn is_dead(&self) -> bool {
-        let mut cx = Context::from_waker(&self.waker);
-        self.conn.poll_peek(&mut cx) != Seen::Nothing
-    }
-}
-
 impl Upstream {
     /// How often it was used again.
     #[must_use]
     pub fn requests(&self) -> u32 {
-        self.lease.reuses()
+        self.hold.lease.reuses()
     }
 }
 
@@ -115,6 +123,10 @@ impl Bell {
 pub struct Idle {
     /// The connections.
     pub pool: IdlePool<Upstream>,
+    /// Connections of HTTP/2 with streams, by the server's index.
+    busy: Vec<Vec<Rc<Mux>>>,
+    /// Connections that are being made and that others wait for.
+    opening: Vec<Rc<Opening>>,
     resting: Vec<Option<Handle>>,
     free: Vec<u32>,
     bell: Arc<Bell>,
@@ -128,6 +140,8 @@ impl Idle {
     pub fn new(worker: u16, process: &crate::process::Process) -> Self {
         Self {
             pool: IdlePool::new(worker.into(), process.descriptors.clone()),
+            busy: Vec::new(),
+            opening: Vec::new(),
             resting: Vec::new(),
             free: Vec::new(),
             bell: Arc::default(),
@@ -159,8 +173,19 @@ impl Idle {
         server: &ServerPlan,
         now: Millis,
     ) -> Option<Handle> {
-        let id = up.watch;
-        match self.pool.put(up, key, private, &server.pool, now.0) {
+        self.rest(up, key, private, &server.pool, now)
+    }
+
+    fn rest(
+        &mut self,
+        up: Upstream,
+        key: u64,
+        private: bool,
+        pool: &portcullis_backend::PoolSettings,
+        now: Millis,
+    ) -> Option<Handle> {
+        let id = up.hold.watch;
+        match self.pool.put(up, key, private, pool, now.0) {
             Ok(handle) => {
                 if let Some(r) = self.resting.get_mut(id as usize) {
                     *r = Some(handle);
@@ -180,15 +205,22 @@ impl Idle {
 
     /// Marks a connection that was taken from the pool as being in use.
     fn resumed(&mut self, up: &Upstream) {
-        if let Some(r) = self.resting.get_mut(up.watch as usize) {
+        if let Some(r) = self.resting.get_mut(up.hold.watch as usize) {
             *r = None;
         }
     }
 
-    /// Closes a connection.
+    /// Closes a connection, or ends a stream.
     pub fn close(&mut self, up: Upstream) {
-        self.forget(up.watch);
-        up.conn.say_goodbye();
+        if up.part.is_some() {
+            // a stream: its connection goes on
+            return;
+        }
+        self.forget(up.hold.watch);
+        match &up.mux {
+            Some(mux) => mux.shared.close(Reason::NoError),
+            None => up.conn.say_goodbye(),
+        }
         drop(up);
     }
 
@@ -296,6 +328,10 @@ pub struct Wish<'a> {
     pub own: Option<&'a mut Own>,
     /// The request's head, for `usesrc hdr_ip`.
     pub request: Option<&'a Head>,
+    /// The session, for streams that its requests share a connection with.
+    pub session: u64,
+    /// The request wants WebSocket, or another protocol behind it.
+    pub upgrades: Upgrades,
     /// What rules said about the way there.
     pub side: ServerSide,
     /// Somebody asks for our address towards the server.
@@ -316,6 +352,18 @@ pub struct Wish<'a> {
     pub stay: Option<Arc<portcullis_backend::ServerState>>,
     /// When the first attempt began, for another one.
     pub began: Option<Millis>,
+}
+
+/// What follows a request, if its server agrees.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Upgrades {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// WebSocket (`ws`).
+    WebSocket,
+    /// Another protocol.
+    Other,
 }
 
 /// Why waiting ended early.
@@ -394,9 +442,7 @@ pub async fn establish<'p>(
             let way = Way::to(task, server, &slot, facts, wish);
             let attempt = match idle_one(task, back, server, &slot, facts, wish, &way) {
                 Some(upstream) => Ok((upstream, true)),
-                None => Box::pin(connect_new(task, (back, server), &slot, facts, wish, way))
-                    .await
-                    .map(|upstream| (upstream, false)),
+                None => Box::pin(connect_new(task, (back, server), &slot, facts, wish, way)).await,
             };
             let failure = match attempt {
                 Ok((upstream, reused)) => {
@@ -658,6 +704,8 @@ struct Way {
     name: Option<String>,
     /// See [`Upstream::key`].
     key: u64,
+    /// What is spoken.
+    speaks: Speaks,
 }
 
 impl Way {
@@ -678,7 +726,8 @@ impl Way {
             }
         };
         facts.backend_tls = None;
-        Self { asked, key, name }
+        let speaks = Speaks::of(server, wish);
+        Self { asked, key: key ^ speaks.key(), name, speaks }
     }
 }
 
@@ -692,17 +741,24 @@ fn idle_one(
     wish: &mut Wish<'_>,
     way: &Way,
 ) -> Option<Upstream> {
-    let first = wish.reuse?;
+    let asker = Asker { reuse: back.reuse, first: wish.reuse?, session: wish.session };
     let worker = &task.worker;
     let mut idle = worker.idle.borrow_mut();
     let own = wish.own.as_mut().and_then(|own| own.take(slot.server())).and_then(|h| idle.pool.remove(h));
     let own = own.filter(|u| !u.is_dead());
-    let found = own.or_else(|| {
-        if server.shareable() { idle.pool.take(slot.server(), way.key, back.reuse, first) } else { None }
-    });
-    let mut up = found?;
-    idle.resumed(&up);
-    up.lease.resume(worker.id.into());
+    let joined = if own.is_none() { idle.join(slot.server(), way.key, asker) } else { None };
+    let up = match joined {
+        Some(stream) => stream,
+        None => {
+            let mut up = own.or_else(|| match server.shareable() {
+                true => idle.pool.take(slot.server(), way.key, asker.reuse, asker.first),
+                false => None,
+            })?;
+            idle.resumed(&up);
+            up.hold.lease.resume(worker.id.into());
+            idle.wake(up, asker)?
+        }
+    };
     slot.server().counters.of(worker.id.into()).reuse.inc();
     back.counters(worker.id).reuse.inc();
     facts.backend_tls = up.conn.tls_info();
@@ -716,9 +772,30 @@ async fn connect_new(
     slot: &SlotGuard,
     facts: &mut Facts<'_>,
     wish: &mut Wish<'_>,
-    Way { asked, name, key }: Way,
-) -> Result<Upstream, Failure> {
+    way: Way,
+) -> Result<(Upstream, bool), Failure> {
     let worker = &task.worker;
+    let asker = Asker { reuse: back.reuse, first: wish.reuse == Some(true), session: wish.session };
+    let mut opening = None;
+    // streams that may share whatever there is wait for the connection that another one opens
+    while asker.reuse == Reuse::Always && server.shareable() && way.speaks.is_http2(server) {
+        let opens = worker.idle.borrow_mut().opening(slot.server(), way.key);
+        match opens {
+            Opens::Here(mark) => {
+                opening = Some(mark);
+                break;
+            }
+            Opens::Elsewhere(other) => {
+                task.deadline(worker.clock.now().after(back.timeouts.connect));
+                let waited = watched(task, wish, |cx| other.poll(cx)).await;
+                waited.map_err(|i| interrupted(i, *b"sC"))?;
+            }
+        }
+        if let Some(found) = idle_one(task, back, server, slot, facts, wish, &way) {
+            return Ok((found, true));
+        }
+    }
+    let Way { asked, name, key, speaks } = way;
     let counters = slot.server().counters.of(worker.id.into());
     let refused = Failure { termination: *b"SC", status: 503 };
     let strict = match server.strict_maxconn {
@@ -760,8 +837,14 @@ async fn connect_new(
     let mut _tls = None;
     if let Some(tls) = &server.tls {
         _tls = Some(worker.process.counts.tls.conns.try_take().ok_or(refused)?);
-        let connected =
-            crate::tls::connect(task, (server, tls), &mut conn, facts, (wish, name.as_deref())).await;
+        let connected = crate::tls::connect(
+            task,
+            (server, tls),
+            &mut conn,
+            facts,
+            (wish, name.as_deref(), speaks.offer()),
+        )
+        .await;
         if connected.is_err() {
             facts.server_link.error = Some(portcullis_sample::fetch::link::error_of_name("SSL_HANDSHAKE"));
         }
@@ -769,6 +852,92 @@ async fn connect_new(
     }
     let (watch, waker) = worker.idle.borrow_mut().watch();
     let lease = strict.unwrap_or_else(|| Lease::new(slot.server().clone(), worker.id.into()));
-    let _descriptor = Counted::new(&worker.process.descriptors);
-    Ok(Upstream { conn, glitches: 0, key, own: false, lease, watch, waker, _descriptor, _tls })
+    let _descriptor = Some(Counted::new(&worker.process.descriptors));
+    let hold = Hold { lease, watch, waker, _descriptor, _tls };
+    let up = Upstream { conn, glitches: 0, key, own: false, hold, mux: None, part: None };
+    if !speaks.is_spoken_over(&up.conn) {
+        return Ok((up, false));
+    }
+    let up = crate::h2::server::begin(worker, server, facts, up, (asker, back.timeouts.server));
+    // those that wait find it
+    drop(opening);
+    if wish.upgrades != Upgrades::Nothing {
+        understands(task, wish, &up).await?;
+    }
+    Ok((up, false))
+}
+
+/// Waits until a new server has said whether it can be upgraded over HTTP/2 (RFC 8441 section 3).
+async fn understands(task: &Task, wish: &Wish<'_>, up: &Upstream) -> Result<(), Failure> {
+    let Some(stream) = up.conn.stream() else { return Ok(()) };
+    let said = watched(task, wish, |cx| stream.poll_connects(cx)).await;
+    said.map_err(|i| interrupted(i, *b"sC"))?
+        .map(drop)
+        .map_err(|_| Failure { termination: *b"SC", status: 503 })
+}
+
+/// How a request goes to its server.
+#[derive(Clone, Copy)]
+enum Speaks {
+    /// Bytes, or what `proto` says, or what is agreed on.
+    Usual(Option<Proto>),
+    /// Over HTTP/1.1 only.
+    Http1,
+    /// Over HTTP/2 only.
+    Http2,
+}
+
+impl Speaks {
+    /// `proto`, `alpn`, `ws`
+    fn of(server: &ServerPlan, wish: &Wish<'_>) -> Self {
+        if wish.reuse.is_none() {
+            return Self::Usual(Some(Proto::None));
+        }
+        let both = || {
+            server.tls.as_ref().is_some_and(|t| t.connector.offers(b"h2") && t.connector.offers(b"http/1.1"))
+        };
+        match server.websockets {
+            _ if wish.upgrades != Upgrades::WebSocket => Self::Usual(server.proto),
+            Websockets::H1 => Self::Http1,
+            Websockets::H2 => Self::Http2,
+            Websockets::Auto if server.proto.is_none() && both() => Self::Http1,
+            Websockets::Auto => Self::Usual(server.proto),
+        }
+    }
+    /// Will a new connection to this server surely speak HTTP/2?
+    fn is_http2(self, server: &ServerPlan) -> bool {
+        match self {
+            Self::Usual(Some(proto)) => proto == Proto::H2,
+            Self::Usual(None) => {
+                let offers = |protocol| server.tls.as_ref().is_some_and(|t| t.connector.offers(protocol));
+                offers(b"h2") && !offers(b"http/1.1")
+            }
+            Self::Http1 => false,
+            Self::Http2 => true,
+        }
+    }
+    /// Connections that were made in one way are no use for another one.
+    fn key(self) -> u64 {
+        match self {
+            Self::Usual(_) => 0,
+            Self::Http1 => 0x4831_0000_0000_0000,
+            Self::Http2 => 0x4832_0000_0000_0000,
+        }
+    }
+    fn offer(self) -> Offer {
+        match self {
+            Self::Usual(_) => Offer::All,
+            Self::Http1 => Offer::Http1,
+            Self::Http2 => Offer::Http2,
+        }
+    }
+    /// Does this connection speak HTTP/2, from its first byte on?
+    fn is_spoken_over(self, conn: &Conn) -> bool {
+        match self {
+            Self::Usual(None) => conn.tls_info().is_some_and(|i| i.alpn.as_deref() == Some(b"h2")),
+            Self::Usual(Some(proto)) => proto == Proto::H2,
+            Self::Http1 => false,
+            Self::Http2 => true,
+        }
+    }
 }

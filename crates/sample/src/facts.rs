@@ -87,6 +87,8 @@ pub struct ClientLink {
     pub streams: u16,
     /// This stream's number on it.
     pub stream: u32,
+    /// Streams that it may have at once; 0: one.
+    pub limit: u16,
     /// What a PROXY header told beside the addresses: its type-length-value vectors as they came.
     pub told: Option<Rc<[u8]>>,
 }
@@ -102,6 +104,12 @@ pub struct ServerLink {
     pub error: Option<u8>,
     /// It had carried other requests before.
     pub reused: bool,
+    /// Streams on it when this one began; 0: it has none but this.
+    pub streams: u16,
+    /// Streams that it may have at once; 0: one.
+    pub limit: u16,
+    /// This stream's number on it; 0: it speaks HTTP/1.
+    pub stream: u32,
     /// What the kernel knew when the stream gave it up, for logs that ask.
     pub info: Option<Box<TcpInfo>>,
 }
@@ -396,6 +404,7 @@ impl Facts<'_> {
                 error: 0,
                 streams: 0,
                 stream: 0,
+                limit: 0,
                 told: None,
             },
             server_link: ServerLink {
@@ -403,6 +412,9 @@ impl Facts<'_> {
                 glitches: 0,
                 error: None,
                 reused: false,
+                streams: 0,
+                limit: 0,
+                stream: 0,
                 info: None,
             },
             side: ServerSide::default(),

@@ -17,6 +17,9 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct Connector {
     config: Arc<ClientConfig>,
+    /// Likewise, but with this offer only.
+    http1: Arc<ClientConfig>,
+    http2: Arc<ClientConfig>,
     /// `crt`
     pub certificate: Option<Arc<Slot<Certificate>>>,
     /// How the server's certificate is judged.
@@ -37,16 +40,23 @@ impl ResolvesClientCert for Own {
     }
 }
 
+/// Which protocols a connection offers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Offer {
+    /// What the configuration says (`alpn`).
+    #[default]
+    All,
+    /// HTTP/1.1, if the configuration says anything.
+    Http1,
+    /// HTTP/2, if the configuration says anything.
+    Http2,
+}
+
 /// Makes a server's side.
 ///
 /// # Errors
 /// What is wrong, in HAProxy's words; `{}` stands for the server.
-pub fn compile(
-    global: &GlobalTls,
-    tls: &ServerTls,
-    address: IpAddr,
-    http: bool,
-) -> Result<Connector, String> {
+pub fn compile(global: &GlobalTls, tls: &ServerTls, address: IpAddr) -> Result<Connector, String> {
     let (own, default, nothing) = (&tls.conf, &global.server.conf, Conf::default());
     let verify =
         own.verify.unwrap_or(if global.server_verify_none { Verify::None } else { Verify::Required });
@@ -78,10 +88,8 @@ pub fn compile(
         Some(slot) => builder.with_client_cert_resolver(Arc::new(Own(slot.clone()))),
         None => builder.with_no_client_auth(),
     };
-    // an HTTP server that is told nothing takes HTTP/1.1
-    // nothing is offered unless it is said
-    let said = own.alpn.iter().flatten();
-    config.alpn_protocols = said.filter(|p| !http || *p != b"h2").cloned().collect();
+    // nothing is offered unless it is said: an HTTP server that is told nothing takes HTTP/1.1
+    config.alpn_protocols = own.alpn.iter().flatten().cloned().collect();
     config.check_selected_alpn = false;
     config.resumption = match (tls.no_reuse, tls.no_tickets || global.server.no_tickets) {
         (true, _) => Resumption::disabled(),
@@ -90,19 +98,42 @@ pub fn compile(
             if no_tickets { kept.tls12_resumption(Tls12Resumption::SessionIdOnly) } else { kept }
         }
     };
-    Ok(Connector { config: Arc::new(config), certificate: tls.crt.clone(), policy, address })
+    let only = |protocol: &[u8]| {
+        let mut config = config.clone();
+        if !config.alpn_protocols.is_empty() {
+            config.alpn_protocols = vec![protocol.to_vec()];
+        }
+        Arc::new(config)
+    };
+    let (http1, http2) = (only(b"http/1.1"), only(b"h2"));
+    Ok(Connector { config: Arc::new(config), http1, http2, certificate: tls.crt.clone(), policy, address })
 }
 
 impl Connector {
+    /// Is this among what is offered?
+    #[must_use]
+    pub fn offers(&self, protocol: &[u8]) -> bool {
+        self.config.alpn_protocols.iter().any(|p| p == protocol)
+    }
+
     /// A connection that sends this name, if it is one.
     ///
     /// # Errors
     /// When the library cannot make one.
-    pub(crate) fn connect(&self, name: Option<&str>) -> Result<UnbufferedClientConnection, rustls::Error> {
+    pub(crate) fn connect(
+        &self,
+        name: Option<&str>,
+        offer: Offer,
+    ) -> Result<UnbufferedClientConnection, rustls::Error> {
         let name = name
             .and_then(|n| ServerName::try_from(n.to_owned()).ok())
             .filter(|n| matches!(n, ServerName::DnsName(_)))
             .unwrap_or_else(|| ServerName::IpAddress(self.address.into()));
-        UnbufferedClientConnection::new(self.config.clone(), name)
+        let config = match offer {
+            Offer::All => &self.config,
+            Offer::Http1 => &self.http1,
+            Offer::Http2 => &self.http2,
+        };
+        UnbufferedClientConnection::new(config.clone(), name)
     }
 }

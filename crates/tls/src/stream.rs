@@ -4,7 +4,7 @@
 //! the thread, and only what cannot go on yet stays with the connection.
 
 use crate::acceptor::{Acceptor, Choice, set_chosen};
-use crate::connector::Connector;
+use crate::connector::{Connector, Offer};
 use crate::errors;
 use crate::hello::{Seen, look};
 use crate::info::Info;
@@ -158,7 +158,15 @@ impl Stream {
     /// # Errors
     /// The library's.
     pub fn connect(connector: &Connector, name: Option<&str>) -> Result<Self, Error> {
-        let mut new = Self::new(Side::Client(Box::new(connector.connect(name)?)));
+        Self::connect_offering(connector, name, Offer::All)
+    }
+
+    /// Likewise, with another offer of protocols.
+    ///
+    /// # Errors
+    /// When the library cannot make one.
+    pub fn connect_offering(connector: &Connector, name: Option<&str>, offer: Offer) -> Result<Self, Error> {
+        let mut new = Self::new(Side::Client(Box::new(connector.connect(name, offer)?)));
         new.info = Some(Rc::new(Info { sni: name.map(Into::into), ..Info::default() }));
         new.unread = true;
         Ok(new)
@@ -598,7 +606,7 @@ mod tests {
         let acceptor = acceptor::compile(&global, &bind, &cache, ("x", true), &mut |_| {}).unwrap();
         let mut server = ServerTls { ssl: true, ..ServerTls::default() };
         server.conf.verify = Some(Verify::None);
-        let to = connector::compile(&global, &server, IpAddr::V4(Ipv4Addr::LOCALHOST), true).unwrap();
+        let to = connector::compile(&global, &server, IpAddr::V4(Ipv4Addr::LOCALHOST)).unwrap();
         let mut client = Stream::connect(&to, Some("x")).unwrap();
         let mut server = Stream::accept(&Arc::new(acceptor), &[]);
         bring(&mut client, &[]).unwrap();

@@ -90,6 +90,8 @@ pub struct CheckSettings {
     pub no_sni_auto: bool,
     /// `check-alpn`; none: the server's.
     pub alpn: Option<Vec<Vec<u8>>>,
+    /// `check-proto`
+    pub proto: Option<portcullis_config::Proto>,
     /// `agent-addr`
     pub agent_addr: Option<IpAddr>,
     /// `agent-port`
@@ -128,6 +130,7 @@ impl Default for CheckSettings {
             sni: None,
             no_sni_auto: false,
             alpn: None,
+            proto: None,
             agent_addr: None,
             agent_port: None,
             agent_inter: None,

@@ -154,6 +154,14 @@ impl Lease {
         lease.begin(worker);
         lease
     }
+    /// Of nobody's connection: nothing is counted.
+    pub fn of_nobody(server: Arc<ServerState>) -> Self {
+        Self { server, worker: RESTS, reuses: 0 }
+    }
+    /// One more request goes over it while it works.
+    pub fn again(&mut self) {
+        self.reuses = self.reuses.saturating_add(1);
+    }
     /// Whose connection.
     #[inline]
     pub fn server(&self) -> &Arc<ServerState> {

@@ -55,6 +55,7 @@ pub const OPTIONS: &[BindOption] = &[
     ),
     opt!("guid-prefix", "<string>", guid_prefix, "Unique names of these sockets begin with this."),
     opt!("id", "<id>", id, "Number of the socket in statistics."),
+    opt!("idle-ping", "<delay>", idle_ping, "How often idle HTTP/2 connections are pinged."),
     opt!(
         "interface",
         "<interface>",
@@ -499,6 +500,26 @@ fn tcp_ut(cx: &mut Cx<'_>, bind: &mut Bind, args: &mut Args<'_>) {
         Ok(t) => bind.tcp_ut = Some(t),
         Err(value::TimeError::Overflow) => complain(cx, bind, Some(word), &value::overflow(word, "tcp-ut")),
         Err(_) => complain(cx, bind, Some(word), "'tcp-ut' : expects a positive delay in milliseconds"),
+    }
+}
+
+fn idle_ping(cx: &mut Cx<'_>, bind: &mut Bind, args: &mut Args<'_>) {
+    let Some(word) = args.next().filter(|w| !w.text.is_empty()) else {
+        return complain(cx, bind, args.words.last(), "'idle-ping' expects an argument.");
+    };
+    match value::time(cx, word) {
+        Ok(t) => bind.idle_ping = Some(t).filter(|t| !t.is_zero()),
+        Err(value::TimeError::Overflow) => {
+            let text = format!(
+                "timer overflow in argument <{}> to <idle-ping> on bind line, maximum value is 2147483647 ms (~24.8 days).",
+                word.str()
+            );
+            complain(cx, bind, Some(word), &text);
+        }
+        Err(value::TimeError::Character(c)) => {
+            let text = format!("unexpected character '{c}' in 'idle-ping' argument on bind line.");
+            complain(cx, bind, Some(word), &text);
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! `global`: HTTP/2 with clients (manual section 3.2, `tune.h2.*`). What is about servers is in no row yet.
+//! `global`: HTTP/2 (manual section 3.2, `tune.h2.*`).
 
 use super::value;
 use crate::cx::Cx;
@@ -42,6 +42,33 @@ pub const ROWS: &[Keyword] = &[
         "Does not offer WebSocket over HTTP/2 to clients."
     ),
     number!(
+        "tune.h2.be.glitches-threshold",
+        |t, n| t.be_glitches = n,
+        "Oddities after which a server's HTTP/2 connection is closed."
+    ),
+    number!(
+        "tune.h2.be.initial-window-size",
+        |t, n| t.be_window = Some(n),
+        "Bytes that a server may send on a stream before it is told that they were taken."
+    ),
+    number!(
+        "tune.h2.be.max-concurrent-streams",
+        |t, n| t.be_streams = Some(n),
+        "Streams of a server's connection at once."
+    ),
+    row!(
+        "tune.h2.be.max-frames-at-once",
+        "[<number>]",
+        |cx, l| lenient(cx, l, "tune.h2.be.max-frames-at-once", |t, n| t.be_frames_at_once = n),
+        "Frames of a server that are looked at in a row; 0 for no limit."
+    ),
+    row!(
+        "tune.h2.be.rxbuf",
+        "<size>",
+        |cx, l| rxbuf(cx, l, "tune.h2.be.rxbuf", |t, n| t.be_rxbuf = Some(n)),
+        "Bytes of bodies that are kept for the streams of a server's connection."
+    ),
+    number!(
         "tune.h2.fe.glitches-threshold",
         |t, n| t.fe_glitches = n,
         "Oddities after which a client's HTTP/2 connection is closed."
@@ -77,7 +104,7 @@ pub const ROWS: &[Keyword] = &[
     row!(
         "tune.h2.fe.rxbuf",
         "<size>",
-        rxbuf,
+        |cx, l| rxbuf(cx, l, "tune.h2.fe.rxbuf", |t, n| t.fe_rxbuf = Some(n)),
         "Bytes of bodies that are kept for the streams of a client's connection."
     ),
     within!(
@@ -205,8 +232,7 @@ fn concurrent(cx: &mut Cx<'_>, line: &Line) {
     }
 }
 
-fn rxbuf(cx: &mut Cx<'_>, line: &Line) {
-    let of = "tune.h2.fe.rxbuf";
+fn rxbuf(cx: &mut Cx<'_>, line: &Line, of: &str, set: fn(&mut H2Tune, usize)) {
     if !value::no_more(cx, line, 2) {
         return;
     }
@@ -216,7 +242,7 @@ fn rxbuf(cx: &mut Cx<'_>, line: &Line) {
         _ if text.is_empty() => {
             cx.alert(line.words.last(), format!("'{of}': unexpected character '' in size argument ''."));
         }
-        Ok(n) => cx.model.global.tune.h2.fe_rxbuf = Some(usize::try_from(n).unwrap_or(usize::MAX)),
+        Ok(n) => set(&mut cx.model.global.tune.h2, usize::try_from(n).unwrap_or(usize::MAX)),
         Err(rest) => {
             let message = format!("'{of}': unexpected character '{rest}' in size argument '{shown}'.");
             cx.alert(line.word(1), message);

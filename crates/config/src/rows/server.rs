@@ -6,7 +6,7 @@ use crate::balance::HashKey;
 use crate::cx::Cx;
 use crate::diag::Severity;
 use crate::known;
-use crate::model::{Proto, Server, ServerSettings};
+use crate::model::{Proto, Server, ServerSettings, Websockets};
 use crate::row::{Does, Keyword, Sections, ServerOption};
 use crate::server_option as opt;
 use crate::word::{Args, Line, Word};
@@ -125,16 +125,7 @@ pub const OPTIONS: &[ServerOption] = &[
         slowstart,
         "Time over which a server that has come back takes more and more load."
     ),
-    ServerOption {
-        name: "idle-ping",
-        sections: Sections::BACK,
-        args: "<delay>",
-        help: "How often idle connections are pinged.",
-        negatable: false,
-        does: Does::NoEffect(
-            "only HTTP/2 connections are pinged, and servers are not spoken HTTP/2 with yet",
-        ),
-    },
+    opt!("idle-ping", "<delay>", idle_ping, "How often idle HTTP/2 connections are pinged."),
     opt!("socks4", "<addr>:<port>", socks4, "A SOCKS4 server to connect through."),
     opt!(
         "source",
@@ -152,6 +143,7 @@ pub const OPTIONS: &[ServerOption] = &[
         "Stands behind 'source' only."
     ),
     opt!("weight", "<weight>", weight, "Its share of the load, 0 to 256."),
+    opt!("ws", "{ auto | h1 | h2 }", websockets, "What streams of WebSocket are relayed over."),
 ];
 
 /// A `server` line without its defaults, whose parameters are among `allowed` (`add server`).
@@ -494,9 +486,9 @@ fn proto(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>) {
     match word.text.as_slice() {
         b"h1" => server.set.proto = Some(Proto::H1),
         b"none" => server.set.proto = Some(Proto::None),
-        b"h2" | b"quic" | b"qmux" | b"fcgi" | b"spop" => {
-            let message =
-                value::not_yet(&format!("'proto {}'", word.str()), "HTTP/2, HTTP/3, FastCGI and SPOE");
+        b"h2" => server.set.proto = Some(Proto::H2),
+        b"quic" | b"qmux" | b"fcgi" | b"spop" => {
+            let message = value::not_yet(&format!("'proto {}'", word.str()), "HTTP/3, FastCGI and SPOE");
             complain(cx, server, Some(word), &message);
         }
         _ => complain(cx, server, Some(word), &format!("'proto' :  unknown MUX protocol '{}'.", word.str())),
@@ -548,6 +540,39 @@ fn source_of(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>) {
         Ok(source) => server.set.source = Some(source),
         Err(message) => complain(cx, server, last(args), &message),
     }
+}
+
+fn idle_ping(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>) {
+    let Some(word) = args.next().filter(|w| !w.text.is_empty()) else {
+        complain(cx, server, last(args), "'idle-ping' expects an argument..");
+        return;
+    };
+    match value::time(cx, word) {
+        Ok(time) => server.set.idle_ping = Some(time).filter(|t| !t.is_zero()),
+        Err(value::TimeError::Character(c)) => {
+            let text =
+                format!("unexpected character '{c}' in 'idle-ping' argument of server {}..", server.name);
+            complain(cx, server, Some(word), &text);
+        }
+        Err(value::TimeError::Overflow) => {
+            let text = format!(
+                "timer overflow in argument <{}> to <idle-ping> of server {}, maximum value is 2147483647 ms (~24.8 days)..",
+                word.str(),
+                server.name
+            );
+            complain(cx, server, Some(word), &text);
+        }
+    }
+}
+
+fn websockets(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>) {
+    let word = args.next();
+    server.set.websockets = match word.map(|w| w.text.as_slice()) {
+        Some(b"auto") => Websockets::Auto,
+        Some(b"h1") => Websockets::H1,
+        Some(b"h2") => Websockets::H2,
+        _ => return complain(cx, server, word.or(last(args)), "'ws' has to be 'auto', 'h1' or 'h2'."),
+    };
 }
 
 fn slowstart(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>) {

@@ -128,33 +128,7 @@ fn other_people_s_clients() {
                 c.send_quietly(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
             }
         });
-        let dir = w.dir().display().to_string();
-        let made = Command::new("openssl")
-            .args([
-                "req",
-                "-x509",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:P-256",
-                "-nodes",
-                "-days",
-                "30",
-            ])
-            .args([
-                "-subj",
-                "/CN=localhost",
-                "-keyout",
-                &format!("{dir}/a.key"),
-                "-out",
-                &format!("{dir}/a.crt"),
-            ])
-            .output()
-            .unwrap();
-        assert!(made.status.success());
-        let part = |name: &str| std::fs::read(format!("{dir}/{name}")).unwrap();
-        std::fs::write(format!("{dir}/a.pem"), [part("a.crt"), part("a.key")].concat()).unwrap();
-        std::fs::remove_file(format!("{dir}/a.key")).unwrap();
+        crate::tls::own(w, "a", false, "DNS:localhost");
         w.proxy(&config(
             "",
             "bind 127.0.0.1:${tls} ssl crt ${dir}/a.pem alpn h2,http/1.1\nbind 127.0.0.1:${default} ssl crt ${dir}/a.pem\nbind 127.0.0.1:${old} ssl crt ${dir}/a.pem alpn http/1.1",

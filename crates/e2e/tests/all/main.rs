@@ -18,6 +18,7 @@ mod health;
 mod http1;
 mod http2;
 mod http2_limits;
+mod http2_servers;
 mod http_options;
 mod language;
 mod limits;

@@ -3,6 +3,7 @@
 use super::expect::Expect;
 use crate::rules::lang::{Expr, Format};
 use crate::rules::variables::Variable;
+use portcullis_config::Proto;
 use portcullis_config::diag::Place;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -176,6 +177,8 @@ pub struct Connect {
     pub via_socks4: bool,
     /// Nobody wrote it.
     pub unwritten: bool,
+    /// `proto`
+    pub proto: Option<Proto>,
 }
 
 impl Connect {

@@ -99,6 +99,11 @@ impl Response {
         }
     }
 
+    /// Its head has come by itself.
+    pub fn begin(&mut self, head: Head, info: Info) {
+        (self.head, self.info) = (Some(head), info);
+    }
+
     /// Takes what has come out of `input`; `ended`: nothing more will.
     pub fn take(&mut self, input: &mut Vec<u8>, ended: bool) {
         while self.head.is_none() && !self.broken {

@@ -9,6 +9,7 @@ mod canned;
 pub mod config;
 pub mod expect;
 pub mod external;
+mod h2;
 mod http;
 mod options;
 pub mod plan;

@@ -2,7 +2,7 @@
 
 use portcullis_backend::health::{CheckSettings, InitState, Observe, OnError};
 use portcullis_config::rows::value::{self, TimeError};
-use portcullis_config::{Args, Cx, Does, Sections, Server, ServerOption, Word};
+use portcullis_config::{Args, Cx, Does, Proto, Sections, Server, ServerOption, Word};
 use std::time::Duration;
 
 const fn opt(
@@ -254,10 +254,7 @@ fn sni(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>) {
 
 fn alpn(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>) {
     match args.next().filter(|w| !w.text.is_empty()) {
-        Some(word) => match super::tls::protocols(&word.str()) {
-            Ok(all) => set(server).alpn = Some(all),
-            Err(why) => complain(cx, server, Some(word), &format!("'check-alpn' : {why}.")),
-        },
+        Some(word) => set(server).alpn = Some(super::tls::protocols(&word.str())),
         None => {
             let text = "'check-alpn' : missing the comma-delimited ALPN protocol suite.";
             complain(cx, server, last(args), text);
@@ -265,15 +262,16 @@ fn alpn(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>) {
     }
 }
 
-/// `check-proto`: HTTP/1 and plain bytes are all there is.
+/// `check-proto`
 fn protocol(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>) {
     let word = args.next();
     let name = word.map(|w| w.str().into_owned()).unwrap_or_default();
     match name.as_str() {
-        "h1" | "none" => {}
-        "h2" | "quic" | "qmux" | "fcgi" | "spop" => {
-            let message =
-                value::not_yet(&format!("'check-proto {name}'"), "HTTP/2, HTTP/3, FastCGI and SPOE");
+        "h1" => set(server).proto = Some(Proto::H1),
+        "h2" => set(server).proto = Some(Proto::H2),
+        "none" => set(server).proto = Some(Proto::None),
+        "quic" | "qmux" | "fcgi" | "spop" => {
+            let message = value::not_yet(&format!("'check-proto {name}'"), "HTTP/3, FastCGI and SPOE");
             complain(cx, server, word, &message);
         }
         _ => complain(

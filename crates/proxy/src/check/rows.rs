@@ -9,7 +9,7 @@ use crate::rules::lang::{At, Format, Parsing, Regex};
 use crate::rules::variables;
 use portcullis_backend::health::Status;
 use portcullis_config::rows::value;
-use portcullis_config::{Cx, Does, Keyword, Line, Place, Sections, Word};
+use portcullis_config::{Cx, Does, Keyword, Line, Place, Proto, Sections, Word};
 use portcullis_wire::hex;
 use portcullis_wire::probe::mysql::Login;
 use std::net::IpAddr;
@@ -339,15 +339,20 @@ fn connect(p: &mut Parsing<'_, '_, '_>) -> Result<Rule, String> {
             "comment" => about = Some(comment(p)?),
             "proto" => {
                 let word = p.want("'proto' expects a MUX protocol as argument")?;
-                if !matches!(&*word.str(), "h1" | "none") {
-                    return Err(value::not_yet(&format!("'proto {}'", word.str()), "HTTP/2").replace('.', ""));
-                }
+                connect.proto = match &*word.str() {
+                    "h1" => Some(Proto::H1),
+                    "h2" => Some(Proto::H2),
+                    "none" => Some(Proto::None),
+                    other => {
+                        return Err(value::not_yet(&format!("'proto {other}'"), "HTTP/3").replace('.', ""));
+                    }
+                };
             }
             "ssl" => connect.ssl = true,
             "sni" => connect.sni = Some(p.want("'sni' expects a string as argument")?.str().into_owned()),
             "alpn" => {
                 let word = p.want("'alpn' : missing the comma-delimited ALPN protocol suite")?;
-                connect.alpn = Some(super::tls::protocols(&word.str())?);
+                connect.alpn = Some(super::tls::protocols(&word.str()));
             }
             "via-socks4" => connect.via_socks4 = true,
             other => return Err(format!("unexpected argument '{other}'")),

@@ -2,6 +2,7 @@
 
 use super::config::{Act, Connect, Port};
 use super::expect::{Expect, Pattern};
+use super::h2::Talk;
 use super::http::{Response, write_request};
 use super::plan::{CheckPlan, Kind, Step, literal};
 use super::report::state_header;
@@ -11,6 +12,7 @@ use crate::rules::lang::{Direction, Facts, Message, Payload, Scope};
 use crate::worker::Task;
 use portcullis_backend::ServerState;
 use portcullis_backend::health::{Outcome, Status};
+use portcullis_config::Proto;
 use portcullis_tls::stream::Stream;
 use portcullis_transport::connect::{self, Marks, Target};
 use portcullis_transport::{Buffer, Conn, Millis};
@@ -158,6 +160,8 @@ struct Run<'a> {
     facts: Facts<'a>,
     began: Millis,
     conn: Option<Conn>,
+    /// It speaks HTTP/2.
+    h2: Option<Box<Talk>>,
     linger: bool,
     input: Vec<u8>,
     response: Option<Response>,
@@ -188,6 +192,7 @@ pub(super) async fn run(task: &Task, subject: &Subject, plan: &CheckPlan) -> Out
         facts,
         began,
         conn: None,
+        h2: None,
         linger: false,
         input: Vec::new(),
         response: None,
@@ -228,6 +233,10 @@ impl Run<'_> {
                     let limits = Limits { relaxed: false, ..proxy.response_limits };
                     let method = send.method.as_deref().unwrap_or(b"OPTIONS");
                     self.response = Some(Response::new(method, limits));
+                    if let Some(talk) = &mut self.h2 {
+                        talk.ask(&bytes, &limits);
+                        bytes = talk.take_output();
+                    }
                     self.send(step, &bytes).await
                 }
                 Act::Expect(e) => self.expect(step, e).await,
@@ -326,6 +335,12 @@ impl Run<'_> {
         self.task.deadline(self.deadline(connected));
         self.linger = c.linger;
         self.conn = Some(conn);
+        let inherited = self.plan.settings.proto.or(server.proto).filter(|_| c.is_plain());
+        let http = self.plan.script.kind == Kind::Http;
+        let global = &self.subject.plan.global;
+        let spoken = c.proto.or(inherited);
+        let talk = || Box::new(Talk::new(global.h2.of_servers(global)));
+        self.h2 = (http && spoken == Some(Proto::H2)).then(talk);
         let text =
             if self.plan.script.kind == Kind::Tcp && self.plan.script.written { "(tcp-check)" } else { "" };
         self.result = Outcome::new(Status::L4Ok, text);
@@ -335,7 +350,12 @@ impl Run<'_> {
         {
             return Some(failed);
         }
-        self.shake_hands(step, c).await
+        let failed = self.shake_hands(step, c).await;
+        let info = self.conn.as_ref().and_then(Conn::tls_info);
+        if http && spoken.is_none() && info.is_some_and(|i| i.alpn.as_deref() == Some(b"h2")) {
+            self.h2 = Some(talk());
+        }
+        failed
     }
 
     /// TLS, if the connection has it.
@@ -416,8 +436,24 @@ impl Run<'_> {
             false => Poll::Pending,
         })
         .await;
-        self.input.extend_from_slice(buffer.data());
+        let mut over = false;
+        let mut answer = Vec::new();
+        match (&mut self.h2, &mut self.response) {
+            (Some(talk), Some(response)) => {
+                over = talk.hear(buffer.data(), worker.clock.now().0, response);
+                answer = talk.take_output();
+            }
+            _ => self.input.extend_from_slice(buffer.data()),
+        }
         worker.buffers.give(buffer);
+        if !answer.is_empty() && !matches!(got, Ok(Ok(0))) {
+            // settings are acknowledged; who has closed does not listen
+            let _ = self.put(step, &answer).await;
+        }
+        if over {
+            self.ended = true;
+            return None;
+        }
         match got {
             Ok(Ok(0)) => self.ended = true,
             Ok(Ok(_)) => self.ended = self.input.len() >= worker.buffers.size(),

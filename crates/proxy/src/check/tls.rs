@@ -30,15 +30,9 @@ pub struct CheckTls {
 }
 
 /// The protocols of `check-alpn` or `alpn`.
-///
-/// # Errors
-/// One that checks cannot speak.
-pub fn protocols(text: &str) -> Result<Vec<Vec<u8>>, String> {
-    let all: Vec<&str> = text.split(',').filter(|p| !p.is_empty()).collect();
-    match all.contains(&"h2") {
-        true => Err("checks over HTTP/2 are not supported yet".into()),
-        false => Ok(all.iter().map(|p| p.as_bytes().to_vec()).collect()),
-    }
+#[must_use]
+pub fn protocols(text: &str) -> Vec<Vec<u8>> {
+    text.split(',').filter(|p| !p.is_empty()).map(|p| p.as_bytes().to_vec()).collect()
 }
 
 impl CheckTls {
@@ -61,7 +55,9 @@ impl CheckTls {
             })
         };
         let own = settings.alpn.clone().or_else(|| tls.conf.alpn.clone());
-        let offered = own.map(|all| all.into_iter().filter(|p| p != b"h2").collect());
+        // plain bytes are not spoken over HTTP/2
+        let http = script.kind == Kind::Http;
+        let offered = own.map(|all| all.into_iter().filter(|p| http || p != b"h2").collect());
         let mut wanted: Vec<Protocols> = connects().filter(|c| c.ssl).map(|c| c.alpn.clone()).collect();
         if implied && connects().any(|c| c.default && !c.ssl) {
             wanted.push(offered.clone());
@@ -131,5 +127,5 @@ fn connect(model: &Model, s: &Server, tls: &ServerTls, alpn: Protocols) -> Resul
     };
     let mut tls = tls.clone();
     tls.conf.alpn = alpn;
-    connector::compile(global, &tls, address, false)
+    connector::compile(global, &tls, address)
 }

@@ -173,6 +173,5 @@ fn proxy_header(question: &Question) -> Vec<u8> {
 fn connector() -> io::Result<Connector> {
     let conf = Conf { verify: Some(Verify::None), ..Conf::default() };
     let tls = ServerTls { conf, ..ServerTls::default() };
-    connector::compile(&GlobalTls::default(), &tls, IpAddr::V4(Ipv4Addr::LOCALHOST), false)
-        .map_err(io::Error::other)
+    connector::compile(&GlobalTls::default(), &tls, IpAddr::V4(Ipv4Addr::LOCALHOST)).map_err(io::Error::other)
 }

@@ -1,9 +1,11 @@
-//! HTTP/2 from a client: one connection whose streams are exchanges, each with a task and a session of its own.
+//! HTTP/2 from a client: one connection whose streams are exchanges, each with a task and a session of its own. (With servers:
+//! [`server`].)
 //!
 //! The driver (this task) alone reads and writes the socket. Streams leave what they have for the client with the
 //! connection and wake the driver, which runs behind them: what streams write in one turn of the event loop goes out in
 //! one piece. An idle connection holds its table of header fields, and no buffer.
 
+pub mod server;
 mod settings;
 
 pub use settings::Settings;
@@ -14,7 +16,7 @@ use crate::plan::{Plan, ProxyPlan};
 use crate::session::{self, Begun, Origin, Session};
 use crate::worker::{Task, Woken, Worker};
 use portcullis_sample::{Facts, account};
-use portcullis_transport::h2::{Shared, Stream};
+use portcullis_transport::h2::{Shared, Stream, tell};
 use portcullis_transport::{Buffer, Conn, Millis};
 use portcullis_wire::h2::{Connection, Event, Reason, Request};
 use settings::LogErrors;
@@ -54,6 +56,8 @@ pub async fn serve(session: &mut Session, first: Option<Box<Buffer>>) {
         told: false,
         client_leaves: false,
         received: false,
+        heard: session.accepted,
+        pinged: false,
     };
     poll_fn(|cx| driver.poll(session, cx)).await;
     driver.end();
@@ -86,6 +90,10 @@ struct Driver<'p> {
     client_leaves: bool,
     /// Something has come.
     received: bool,
+    /// When something has come last, or was asked for (`idle-ping`).
+    heard: Millis,
+    /// A ping is on its way.
+    pinged: bool,
 }
 
 /// Why nothing more is read for now.
@@ -184,6 +192,22 @@ impl Driver<'_> {
         if idle && (self.client_leaves || self.shared.protocol.borrow().is_leaving()) {
             return Some(Woken::Late);
         }
+        if let Some(every) = session.listener.bind.idle_ping.filter(|_| idle && !pending) {
+            // its answer keeps the connection, but does not prolong the wait for a request
+            if t.http_keep_alive.or(t.http_request).is_none() && session.requests > 0 {
+                due = self.heard.max(self.idle_since).after_or_never(t.client);
+            }
+            let next = self.heard.max(self.idle_since).after_or_never(Some(every));
+            match (now < next, self.pinged) {
+                (true, _) => due = due.min(next),
+                (false, true) => return Some(Woken::Late),
+                (false, false) => {
+                    (self.heard, self.pinged) = (now, true);
+                    self.shared.protocol.borrow_mut().ping();
+                    cx.waker().wake_by_ref();
+                }
+            }
+        }
         if let Some(at) = self.leaves {
             let mut protocol = self.shared.protocol.borrow_mut();
             if now < at {
@@ -243,6 +267,7 @@ impl Driver<'_> {
                 Poll::Ready(Err(_)) => return Read::Over,
                 Poll::Ready(Ok(n)) => {
                     self.received = true;
+                    (self.heard, self.pinged) = (self.worker.clock.now(), false);
                     bytes += n;
                     self.bulk = n == room && n >= self.worker.buffers.size() / 2;
                 }
@@ -260,37 +285,14 @@ impl Driver<'_> {
         let (n, event) = protocol.receive(self.input.data(), now, &mut scratch.request);
         let mut step = Step::Done;
         match event {
-            Event::Nothing => {}
             Event::More => step = Step::More,
             Event::Full => step = Step::Full,
-            Event::Data(id, part, _) => {
-                if let Some(user) = protocol.user(id) {
-                    user.received(part);
-                }
-            }
-            Event::End(id, trailers) => {
-                if let Some(user) = protocol.user(id) {
-                    user.ended(trailers);
-                }
-            }
             Event::Reset(id, fault) => {
                 *resets += 1;
-                if let Some(user) = protocol.user(id) {
-                    if fault {
-                        user.spoil();
-                    } else {
-                        user.wake();
-                    }
-                }
+                tell(&mut protocol, Event::Reset(id, fault));
                 drop(protocol);
                 if fault {
                     self.refused(session, LogErrors::Stream);
-                }
-            }
-            Event::Window(0) => protocol.users().for_each(portcullis_transport::h2::User::wake),
-            Event::Window(id) => {
-                if let Some(user) = protocol.user(id) {
-                    user.wake();
                 }
             }
             Event::Request(id, request) => {
@@ -307,6 +309,9 @@ impl Driver<'_> {
                 drop(protocol);
                 self.refused(session, LogErrors::Connection);
                 step = Step::Over;
+            }
+            other => {
+                tell(&mut protocol, other);
             }
         }
         self.input.consume(n);

@@ -111,7 +111,12 @@ impl Body {
     /// Looks at the buffer's bytes; payload is brought to its front. `one`: payload of the chunk at hand only.
     pub fn step(&mut self, buffer: &mut Buffer, one: bool) -> Step {
         match self {
-            Self::Length(0) | Self::UntilClose(true) | Self::Pieces(true) | Self::Trailed(_) => Step::End,
+            Self::Length(0) | Self::UntilClose(true) => Step::End,
+            // what is here came before the end
+            Self::Pieces(true) | Self::Trailed(_) if buffer.is_empty() => Step::End,
+            Self::Pieces(true) | Self::Trailed(_) => {
+                Step::Payload { len: buffer.len(), origin: buffer.len() }
+            }
             _ if self.is_at_end() => Step::End,
             _ if buffer.is_empty() => Step::More,
             Self::Length(n) => {

@@ -12,7 +12,7 @@ use crate::plan::{Plan, ProxyPlan};
 use crate::reply::Answer;
 use crate::rules::{Effects, RuleSets, monitor_answer};
 use crate::session::Session;
-use crate::upstream::{Established, Failure, Late, Wish, establish};
+use crate::upstream::{Established, Failure, Late, Upgrades, Wish, establish};
 use portcullis_backend::{Next, RetryPolicy, retry};
 use portcullis_config::{ConnectionMode, Mode, Opts, RetryOn};
 use portcullis_message::{Head, HeaderId, Method};
@@ -392,6 +392,7 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
         stay = stay.or_else(|| own.preferred(back));
     }
     let (mut avoid, mut began) = (None, None);
+    let owner = session.owner();
     loop {
         let found = {
             let mut wish = Wish {
@@ -400,6 +401,12 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
                 reuse: Some(first),
                 own: session.own.as_deref_mut(),
                 request: Some(&x.scratch.request),
+                session: owner,
+                upgrades: match (x.info.websocket, x.info.upgrade) {
+                    (true, _) => Upgrades::WebSocket,
+                    (false, true) => Upgrades::Other,
+                    (false, false) => Upgrades::Nothing,
+                },
                 side: x.facts.side,
                 wants_source: x.front.formats.needs.contains(Needs::SERVER_SOURCE),
                 avoid: avoid.take(),
@@ -439,17 +446,18 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
                     || back.reuse == portcullis_config::Reuse::Never
                     || !server.shareable();
                 let key = t.upstream.key;
+                let Some(mut upstream) = idle.last_of(t.upstream) else { return Ok(()) };
                 if !private {
-                    idle.put(t.upstream, key, false, server, worker.clock.now());
+                    idle.put(upstream, key, false, server, worker.clock.now());
                     return Ok(());
                 }
                 let own = session.own.get_or_insert_default();
                 if !own.has_room(x.front.max_session_srv_conns) {
-                    idle.give_up(t.upstream);
+                    idle.give_up(upstream);
                     return Ok(());
                 }
-                t.upstream.own = true;
-                if let Some(handle) = idle.put(t.upstream, key, true, server, worker.clock.now()) {
+                upstream.own = true;
+                if let Some(handle) = idle.put(upstream, key, true, server, worker.clock.now()) {
                     own.put(slot.server(), handle);
                 }
                 if asks {
@@ -632,6 +640,14 @@ impl Exchange<'_> {
     #[must_use]
     pub fn may_retry(&self, back: &ProxyPlan, failure: RetryOn) -> bool {
         self.replay.is_some() && back.retry_on.has(failure) && self.facts.retries < self.retries(back)
+    }
+    /// May a request that its server has not looked at be sent again (RFC 9113 section 8.7)? `untouched`: all that was here
+    /// of its body still is.
+    #[must_use]
+    pub fn may_repeat(&self, back: &ProxyPlan, untouched: bool) -> bool {
+        let whole =
+            self.info.framing == portcullis_wire::h1::Framing::None || untouched || self.replay.is_some();
+        whole && self.facts.retries < self.retries(back)
     }
     /// Which server is next.
     fn next_attempt(&self, back: &ProxyPlan) -> Next {

@@ -19,6 +19,9 @@ const WORTH_SPLICING: u64 = 16 * 1024;
 /// Streams that may have large buffers: more of them on a connection that takes nothing would hold too much.
 const FEW: usize = 8;
 
+/// So many bytes that wait in a stream are worth a large buffer.
+const MUCH: usize = 32 * 1024;
+
 /// What ended a flow before its time.
 #[derive(Debug)]
 pub enum FlowError {
@@ -55,6 +58,14 @@ pub trait Source {
     /// # Errors
     /// When it broke.
     fn poll_recv(&self, cx: &mut Context<'_>, into: &mut Buffer) -> Poll<io::Result<usize>>;
+    /// Does more wait than a small buffer takes?
+    fn has_much(&self) -> bool {
+        false
+    }
+    /// Has all come and been read, though no end of bytes says so yet?
+    fn is_over(&self) -> bool {
+        false
+    }
     /// The trailer section that came behind the end, where it does not come in bytes; empty: none.
     fn trailers(&self) -> Vec<u8> {
         Vec::new()
@@ -92,6 +103,13 @@ impl Source for Conn {
     #[inline]
     fn poll_recv(&self, cx: &mut Context<'_>, into: &mut Buffer) -> Poll<io::Result<usize>> {
         self.poll_recv(cx, into)
+    }
+    fn has_much(&self) -> bool {
+        self.stream().is_some_and(|s| s.waiting() >= MUCH)
+    }
+    #[inline]
+    fn is_over(&self) -> bool {
+        self.stream().is_some_and(Stream::is_over)
     }
     fn trailers(&self) -> Vec<u8> {
         self.stream().map(Stream::take_trailers).unwrap_or_default()
@@ -496,7 +514,7 @@ impl Flow {
         // bulk: what remains is larger than the buffer, so read it in larger pieces
         if self.buffer.is_empty()
             && self.buffer.capacity() == task.worker.buffers.size()
-            && self.body.remaining() > self.buffer.capacity() as u64
+            && (self.body.remaining() > self.buffer.capacity() as u64 || from.has_much())
             && self.body_bytes >= 8192
             && to.wants_bulk()
         {
@@ -512,7 +530,8 @@ impl Flow {
         if n == 0 && !self.body.end_of_stream() {
             return Poll::Ready(Err(FlowError::Truncated));
         }
-        if n == 0 && matches!(self.body, Body::Pieces(_)) {
+        if matches!(self.body, Body::Pieces(_)) && (n == 0 || from.is_over()) {
+            self.body.end_of_stream();
             let trailers = from.trailers();
             if !trailers.is_empty() {
                 self.body = Body::Trailed(Box::new(trailers));

@@ -6,7 +6,7 @@ use crate::rules;
 use crate::session::Session;
 use crate::worker::Worker;
 use portcullis_config::{ConnectionMode, Opts};
-use portcullis_message::{Head, HeaderId, Version, values};
+use portcullis_message::{Head, HeaderId, Method, Version, values};
 use portcullis_sample::Direction;
 use portcullis_wire::base64::{STANDARD, encode};
 use portcullis_wire::h1::{Framing, Info};
@@ -81,13 +81,55 @@ pub fn from_stream(x: &mut Exchange<'_>, worker: &Worker) {
     }
 }
 
+/// A stream's server that agrees to extended CONNECT switches protocols, as HTTP/1 says it (RFC 8441 section 5).
+pub fn from_server_stream(x: &mut Exchange<'_>, info: &mut Info) {
+    if info.framing != Framing::Tunnel || !x.info.upgrade {
+        return;
+    }
+    info.upgrade = true;
+    let request = &x.scratch.request;
+    let protocol = request.first(HeaderId::Upgrade).unwrap_or_default().to_vec();
+    let response = &mut x.scratch.response;
+    response.status = 101;
+    response.push(b"connection", b"upgrade");
+    response.push(b"upgrade", &protocol);
+}
+
+/// How a client of HTTP/1 learns where a stream's response ends.
+pub fn frame(x: &mut Exchange<'_>, info: Info) -> Info {
+    let old = x.scratch.request.version < Version::HTTP_11;
+    let bodyless = x.method == Method::Head || matches!(x.scratch.response.status, 100..=199 | 204 | 304);
+    let accept = x.scratch.request.first(HeaderId::WebSocketKey).map(accept_of);
+    let response = &mut x.scratch.response;
+    match info.framing {
+        Framing::None if bodyless || response.may_have(HeaderId::ContentLength) => info,
+        Framing::None | Framing::Pieces if old => Info { framing: Framing::UntilClose, ..info },
+        Framing::None | Framing::Pieces => {
+            response.push(b"transfer-encoding", b"chunked");
+            Info { framing: Framing::Chunked, ..info }
+        }
+        Framing::Tunnel => {
+            if let Some(accept) = accept.filter(|_| x.info.websocket) {
+                response.push(b"sec-websocket-accept", &accept);
+            }
+            info
+        }
+        _ => info,
+    }
+}
+
+/// What proves that a key was understood (RFC 6455 section 4.2.2).
+fn accept_of(key: &[u8]) -> Vec<u8> {
+    let text = [key, b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"].concat();
+    encode(STANDARD, true, &portcullis_sample::sha1(&text))
+}
+
 /// A server that switches to WebSocket proves that it has understood the key (RFC 6455 section 4.2.2): over a stream nobody
 /// else looks at it.
 pub fn is_accepted(x: &Exchange<'_>) -> bool {
     let key = x.scratch.request.first(HeaderId::WebSocketKey).filter(|_| x.info.websocket);
     let Some(key) = key.filter(|_| x.scratch.response.status == 101) else { return true };
-    let text = [key, b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"].concat();
-    let want = encode(STANDARD, true, &portcullis_sample::sha1(&text));
+    let want = accept_of(key);
     x.scratch.response.first(HeaderId::WebSocketAccept) == Some(want.as_slice())
 }
 

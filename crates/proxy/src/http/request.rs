@@ -88,6 +88,7 @@ fn given(x: &mut Exchange<'_>, session: &mut Session) -> Result<(), Stop> {
     if let Some(stream) = session.conn.stream() {
         let link = &mut x.facts.client_link;
         (link.stream, link.streams) = (stream.id(), u16::try_from(stream.siblings()).unwrap_or(u16::MAX));
+        link.limit = u16::try_from(stream.limit()).unwrap_or(u16::MAX);
     }
     if x.scratch.request.method().is_empty() {
         return Err(malformed(x, session, 400));

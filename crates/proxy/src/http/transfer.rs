@@ -19,8 +19,10 @@ use crate::upstream::Upstream;
 use crate::worker::{Task, Woken, Worker};
 use head::{Answer, no_answer};
 use portcullis_config::{ConnectionMode, Opts, RetryOn};
+use portcullis_message::Method;
 use portcullis_sample::{Direction, Scope};
 use portcullis_transport::conn::Seen;
+use portcullis_transport::h2::Stream;
 use portcullis_transport::{Buffer, Conn, Millis};
 use portcullis_wire::h1::{Chunked, Framing, Info, encode};
 use std::cell::RefCell;
@@ -85,10 +87,9 @@ impl Due {
 /// The request is put back to where it was before it was sent.
 fn again(x: &mut Exchange<'_>, worker: &Worker, t: &mut Transfer) -> Ended {
     t.reclaim(x, worker);
-    if x.info.framing != Framing::None {
+    if let Some(kept) = x.replay.as_deref().filter(|_| x.info.framing != Framing::None) {
         // its body was consumed
         worker.buffers.give(std::mem::take(&mut x.input));
-        let kept = x.replay.as_deref().unwrap_or_default();
         let mut buffer = worker.buffers.take();
         buffer.extend(kept);
         x.input = buffer;
@@ -110,7 +111,8 @@ impl Transfer {
         let (back, server) = to;
         let mut out = std::mem::take(&mut x.scratch.out);
         out.clear();
-        if upstream.requests() == 0 && server.tls.is_none() {
+        let streamed = upstream.conn.stream().is_some();
+        if upstream.requests() == 0 && server.tls.is_none() && !streamed {
             // 3.5 does not show the request to the formats of the header
             let scope = Scope { wall: worker.clock.wall(), ..Scope::new(&x.facts, &worker.random) };
             crate::preface::write(server, &scope, &mut out);
@@ -118,15 +120,29 @@ impl Transfer {
         if let Some(header) = &back.send_name_header {
             crate::rules::headers::send_name(&mut x.scratch.request, header, &server.name);
         }
-        if x.scratch.request.version.major > 1 {
-            headers::from_stream(x, worker);
+        let mut upstream = upstream;
+        let mut begun = true;
+        if streamed {
+            // there may be no way to ask this server for an upgrade (RFC 8441 section 3)
+            let may = !x.info.upgrade || upstream.conn.stream().is_some_and(Stream::connects);
+            begun = may && upstream.begin(&x.scratch.request, x.info.upgrade);
+            if let Some(stream) = upstream.conn.stream() {
+                let link = &mut x.facts.server_link;
+                link.stream = stream.id();
+                link.streams = u16::try_from(stream.siblings()).unwrap_or(u16::MAX);
+                link.limit = u16::try_from(stream.limit()).unwrap_or(u16::MAX);
+            }
+        } else {
+            if x.scratch.request.version.major > 1 {
+                headers::from_stream(x, worker);
+            }
+            encode::request(&x.scratch.request, back.server_case.as_deref(), &mut out);
         }
-        encode::request(&x.scratch.request, back.server_case.as_deref(), &mut out);
         if x.input.is_empty() {
             // nothing is held while the server thinks
             worker.buffers.give(std::mem::take(&mut x.input));
         }
-        let chunked = matches!(x.info.framing, Framing::Chunked | Framing::Pieces);
+        let chunked = matches!(x.info.framing, Framing::Chunked | Framing::Pieces) && !streamed;
         let mut up = Flow::new(std::mem::take(&mut x.input), x.body(), chunked);
         up.before = out;
         up.drop_trailers = back.has(Opts::HTTP_DROP_REQUEST_TRAILERS);
@@ -137,6 +153,9 @@ impl Transfer {
             server_timeout: x.facts.timeout(Timeout::Server).or(back.timeouts.server),
         };
         let down = Flow::new(Buffer::default(), Body::Length(0), false);
+        // a tunnel that its server has to agree to: its stream does not end with the request
+        let tunnels = x.info.upgrade || x.method == Method::Connect;
+        up.done = !begun || (streamed && tunnels && x.info.framing == Framing::None);
         Self { upstream, up, down, due, sent_at: worker.clock.now() }
     }
 
@@ -154,6 +173,11 @@ impl Transfer {
     pub fn filter(&mut self, chain: &Rc<RefCell<Chain>>, task: &Task) {
         self.up.gate = Some(Gate::new(chain, task, Direction::Request));
         self.down.gate = Some(Gate::new(chain, task, Direction::Response));
+    }
+
+    /// Has nothing of the request's body been taken?
+    fn is_untouched(&self) -> bool {
+        self.up.reads == 0 && self.up.writes == 0 && self.up.body_bytes == 0
     }
 
     /// What is left of the client's bytes goes back to the exchange.
@@ -219,9 +243,13 @@ pub async fn run(
             head::wait(x, session, back, t).await
         };
         let worker = &session.task.worker;
-        let (len, info) = match answer {
+        if let (Answer::ServerLate, Some(stream)) = (&answer, t.upstream.conn.stream()) {
+            stream.doubt(t.sent_at);
+        }
+        let (len, mut info) = match answer {
             Answer::Head(len, info) => (len, info),
             other if x.may_retry(back, other.failure()) => return again(x, worker, t),
+            Answer::Refused if x.may_repeat(back, t.is_untouched()) => return again(x, worker, t),
             other => {
                 if matches!(other, Answer::Unasked) {
                     x.facts.bytes_down += counted(&x.scratch.response, &Info::default());
@@ -242,7 +270,11 @@ pub async fn run(
             }
         };
         t.down.buffer.consume(len);
-        if info.framing == Framing::Tunnel && x.scratch.request.version.major > 1 && !headers::is_accepted(x)
+        if t.upstream.conn.stream().is_some() {
+            headers::from_server_stream(x, &mut info);
+        } else if info.framing == Framing::Tunnel
+            && x.scratch.request.version.major > 1
+            && !headers::is_accepted(x)
         {
             let stop = no_answer(x, worker, back, &Answer::Unasked);
             t.give_up(x, worker);
@@ -342,6 +374,10 @@ fn arrived(received: &Buffer, info: &Info) -> u64 {
 /// Passes an interim (1xx) response on. The error is that of [`write_all`].
 async fn interim(x: &mut Exchange<'_>, session: &Session, due: &mut Due) -> Result<(), u8> {
     due.renew(&session.task, true, false);
+    if x.scratch.response.status == 103 && x.scratch.response.reason().is_empty() {
+        // as 3.5 calls what came without a name
+        x.scratch.response.set_reason(b"Informational");
+    }
     client::interim(session, &x.scratch.response, x.front.client_case.as_deref()).await?;
     due.server = Millis::NEVER;
     Ok(())
@@ -381,17 +417,26 @@ async fn respond(
 ) -> Ended {
     let tunnel = info.framing == Framing::Tunnel;
     let version = x.scratch.request.version;
+    let streamed = session.conn.stream().is_some();
+    let of_stream = t.upstream.conn.stream().is_some();
+    let info = match of_stream && !streamed {
+        true => headers::frame(x, info),
+        false => info,
+    };
     x.facts.status = x.scratch.response.status.into();
     x.keep &= info.framing != Framing::UntilClose && !tunnel;
     if session.worker().ends_kept() {
         x.keep = false;
     }
-    let streamed = session.conn.stream().is_some();
     if !streamed {
         x.keep = headers::to_client(&mut x.scratch.response, version, x.keep, &info);
     }
     let down = &mut t.down;
     (down.body, down.chunked) = (Body::new(info.framing), info.framing == Framing::Chunked && !streamed);
+    if of_stream && !matches!(info.framing, Framing::None | Framing::Tunnel) {
+        // its end is said in another way
+        down.body = Body::Pieces(false);
+    }
     if t.up.done {
         // the request's bytes are not needed any more
         down.before = std::mem::take(&mut t.up.before);
@@ -433,6 +478,7 @@ async fn respond(
         && back.connection == ConnectionMode::KeepAlive
         && x.front.connection != ConnectionMode::ServerClose
         && t.down.buffer.is_empty();
+    let reusable = reusable || (of_stream && failed.is_none());
     if let Some(t) = failed {
         x.facts.termination[..2].copy_from_slice(&t);
         x.keep = false;
@@ -498,7 +544,8 @@ async fn pump(
                 _ => {}
             }
         }
-        if down.done && up.done {
+        // a client that does not know yet that its request is not wanted any more is told so by the end of its stream
+        if down.done && (up.done || (streamed && up.was_dropped())) {
             return Poll::Ready(None);
         }
         if up.done {
@@ -543,11 +590,12 @@ impl Failed {
 
 fn down_failure(e: &FlowError) -> Failed {
     match e {
-        FlowError::Source(_) | FlowError::Truncated => Failed::new(*b"SD"),
+        // a server's stream that it has spoiled was reset, as 3.5 tells it
+        FlowError::Source(_) | FlowError::Truncated | FlowError::Spoiled => Failed::new(*b"SD"),
         FlowError::Malformed(at) => {
             Failed { termination: *b"PD", malformed: Some((Direction::Response, *at)) }
         }
-        FlowError::Filtered | FlowError::Spoiled => Failed::new(*b"PD"),
+        FlowError::Filtered => Failed::new(*b"PD"),
         FlowError::Sink(_) => Failed::new(*b"CD"),
     }
 }

@@ -6,7 +6,8 @@ use crate::tls::{PoolName, Sni};
 use portcullis_backend::{PoolSettings, ServerState, SpotPort, Whereabouts};
 use portcullis_config::addr::{Host, Ports, Transport};
 use portcullis_config::{
-    Diagnostics, Mode, Model, Opts, Proxy, ResolveOptions, Server, Severity, Source, UseSrc,
+    Diagnostics, Mode, Model, Opts, Proto, Proxy, ResolveOptions, Server, Severity, Source, UseSrc,
+    Websockets,
 };
 use portcullis_sample::Format;
 use portcullis_tls::connector::{self, Connector};
@@ -85,6 +86,12 @@ pub struct ServerPlan {
     pub redir: Option<Box<[u8]>>,
     /// `strict-maxconn`, and there is a `maxconn`.
     pub strict_maxconn: bool,
+    /// `proto`
+    pub proto: Option<Proto>,
+    /// `ws`
+    pub websockets: Websockets,
+    /// `idle-ping`
+    pub idle_ping: Option<Duration>,
     /// `pool-max-conn`, `max-reuse` and their kin.
     pub pool: PoolSettings,
     /// Its checks.
@@ -216,6 +223,9 @@ pub fn compile(
         pool_name: set.ext.get::<PoolName>().and_then(|n| n.0.clone()),
         redir: set.redir.as_deref().map(Into::into),
         strict_maxconn: set.strict_maxconn && set.maxconn > 0,
+        proto: set.proto,
+        websockets: set.websockets,
+        idle_ping: set.idle_ping,
         pool: PoolSettings::new(set),
         check,
         resolve: resolve(model, s),
@@ -248,7 +258,7 @@ fn tls(model: &Model, p: &Proxy, s: &Server, diags: &mut Diagnostics) -> Option<
         _ => IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
     };
     let http = p.mode == Mode::Http;
-    match connector::compile(global, tls, address, http) {
+    match connector::compile(global, tls, address) {
         Ok(connector) => {
             let sni = s.set.ext.get::<Sni>().and_then(|s| s.0.clone());
             let auto = http && sni.is_none() && tls.sni_auto.unwrap_or(true);

@@ -282,7 +282,7 @@ const CLIENT: [Fetch; 15] = [
         Type::Int,
         CLIENT_SESSION,
         "Streams that it may have.",
-        |_, _, _| int(1),
+        |_, s, _| int(s.facts.client_link.limit.max(1)),
     ),
     Fetch::new(
         "fc_pp_authority",
@@ -366,21 +366,21 @@ const SERVER: [Fetch; 12] = [
         Type::Int,
         SERVER_ADDRESS,
         "Major version of HTTP to the server.",
-        |_, s, _| server(s, |_, _| int(1)),
+        |_, s, _| server(s, |f, _| int(if f.server_link.stream == 0 { 1 } else { 2 })),
     ),
     Fetch::new(
         "bc_nb_streams",
         Type::Int,
         SERVER_ADDRESS,
         "Streams on the server's connection.",
-        |_, s, _| server(s, |_, _| int(1)),
+        |_, s, _| server(s, |f, _| int(f.server_link.streams.max(1))),
     ),
     Fetch::new(
         "bc_settings_streams_limit",
         Type::Int,
         SERVER_ADDRESS,
         "Streams that it may have.",
-        |_, s, _| server(s, |_, _| int(1)),
+        |_, s, _| server(s, |f, _| int(f.server_link.limit.max(1))),
     ),
     Fetch::new(
         "bc_reused",
@@ -394,7 +394,7 @@ const SERVER: [Fetch; 12] = [
         stream(s, 0)
     }),
     Fetch::new("bs.id", Type::Int, SERVER_ADDRESS, "Number of the server's stream.", |_, s, _| {
-        server(s, |_, _| int(0))
+        server(s, |f, _| int(f.server_link.stream))
     }),
     Fetch::new("bs.rst_code", Type::Int, SERVER_ADDRESS, "The server's reason to abort.", |_, _, _| {
         Sample::Missing

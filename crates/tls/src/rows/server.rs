@@ -14,7 +14,7 @@ macro_rules! shared {
 
 /// The rows of this file.
 pub const OPTIONS: &[ServerOption] = &[
-    opt!("alpn", "<protocols>", alpn, "Protocols that are offered, the preferred one first."),
+    shared!("alpn", "<protocols>", "Protocols that are offered, the preferred one first."),
     shared!("ca-file", "<cafile>", "Authorities that the server's certificate is verified with."),
     shared!("ciphers", "<ciphers>", "Cipher suites of TLS 1.2, in OpenSSL's language."),
     shared!("ciphersuites", "<ciphersuites>", "Cipher suites of TLS 1.3."),
@@ -78,13 +78,6 @@ fn common(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>, name: &str)
             return;
         }
         complain(cx, server, last(args), &format!("{}.", wrong.message));
-    }
-}
-
-fn alpn(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>) {
-    common(cx, server, args, "alpn");
-    if tls(server).conf.alpn.iter().flatten().any(|p| p == b"h2") {
-        cx.notice(last(args), "'alpn' : HTTP/2 is not supported yet: 'h2' is not offered to the server.");
     }
 }
 

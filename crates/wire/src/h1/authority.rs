@@ -5,7 +5,7 @@ use portcullis_message::{Head, HeaderId, Method};
 use std::ops::Range;
 
 /// Where the authority of a target in absolute form stands, with user information; `None` in any other form.
-pub(super) fn of_absolute(target: &[u8]) -> Option<Range<usize>> {
+pub(crate) fn of_absolute(target: &[u8]) -> Option<Range<usize>> {
     let scheme = target
         .iter()
         .position(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.')))

@@ -1,7 +1,7 @@
 //! HPACK (RFC 7541): header blocks into an arena of `name: value` lines and out of it.
 
 use super::huffman;
-use portcullis_message::{HeaderId, field};
+use portcullis_message::{HeaderId, field, perfect};
 use std::collections::VecDeque;
 
 /// Pseudo-header fields (RFC 9113 section 8.3, RFC 8441 section 4).
@@ -200,13 +200,16 @@ impl Decoder {
                 // an indexed field (RFC 7541 section 6.1)
                 0x80.. => {
                     let found = self.find(integer(&mut block, 7)?)?;
-                    if let Some(arena) = sink.arena() {
-                        let start = arena.len();
-                        arena.extend_from_slice(found.line);
-                        let end = arena.len();
-                        let Found { name, what, sound, .. } = found;
-                        sink.take(Line { start, name, end, what, sound });
-                    }
+                    let Some(arena) = sink.arena() else {
+                        block = self.skip_indexed(block);
+                        fields = true;
+                        continue;
+                    };
+                    let start = arena.len();
+                    arena.extend_from_slice(found.line);
+                    let end = arena.len();
+                    let Found { name, what, sound, .. } = found;
+                    sink.take(Line { start, name, end, what, sound });
                 }
                 // a new size (section 6.3), before the first field (section 4.2)
                 0x20..0x40 => {
@@ -225,6 +228,13 @@ impl Decoder {
             fields = true;
         }
         Ok(())
+    }
+
+    /// Fields that nobody wants, as far as they are indexes of one byte that are there: not worth a look each.
+    fn skip_indexed<'b>(&self, block: &'b [u8]) -> &'b [u8] {
+        let most = 0x80 + (STATIC.len() + self.entries.len()).min(126) as u8;
+        let n = block.iter().position(|b| !(0x81..=most).contains(b)).unwrap_or(block.len());
+        block.get(n..).unwrap_or_default()
     }
 
     fn literal(&mut self, block: &mut &[u8], prefix: u32, sink: &mut impl Sink) -> Result<(), Malformed> {
@@ -354,6 +364,32 @@ pub fn write_status(status: u16, out: &mut Vec<u8>) {
     out.push(0x80 | index);
 }
 
+/// Writes a method.
+pub fn write_method(method: &[u8], out: &mut Vec<u8>) {
+    match method {
+        b"GET" => out.push(0x82),
+        b"POST" => out.push(0x83),
+        _ => write_field(b":method", method, out),
+    }
+}
+
+/// Writes a scheme.
+pub fn write_scheme(scheme: &[u8], out: &mut Vec<u8>) {
+    match scheme {
+        b"http" => out.push(0x86),
+        b"https" => out.push(0x87),
+        _ => write_field(b":scheme", scheme, out),
+    }
+}
+
+/// Writes a path with its query.
+pub fn write_path(path: &[u8], out: &mut Vec<u8>) {
+    match path {
+        b"/" => out.push(0x84),
+        _ => write_field(b":path", path, out),
+    }
+}
+
 /// Writes a field as a literal that becomes no entry (RFC 7541 section 6.2.2), its name by the static table if that has it.
 pub fn write_field(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
     match static_name(name) {
@@ -373,7 +409,7 @@ pub fn write_no_table(out: &mut Vec<u8>) {
 
 /// The static table's first entry with this name; 0: none.
 fn static_name(name: &[u8]) -> u8 {
-    let index = NAMES[slot(name, SEED)];
+    let index = NAMES[slot(name)];
     match usize::from(index).checked_sub(1).and_then(|i| STATIC.get(i)) {
         Some((line, len, _)) if line.as_bytes().get(..*len) == Some(name) => index,
         _ => 0,
@@ -381,39 +417,22 @@ fn static_name(name: &[u8]) -> u8 {
 }
 
 const SLOTS: usize = 512;
-const SEED: u32 = seed();
+const SEED: u32 = perfect::seed::<9, true>(&STATIC_NAMES);
 static NAMES: [u8; SLOTS] = names();
+const STATIC_NAMES: [&[u8]; 61] = {
+    let mut all: [&[u8]; 61] = [b""; 61];
+    let mut i = 0;
+    while i < all.len() {
+        all[i] = name_of(i);
+        i += 1;
+    }
+    all
+};
 
-/// A name's slot, from its length and four of its bytes.
+/// A name's slot.
 #[inline]
-const fn slot(name: &[u8], seed: u32) -> usize {
-    let n = name.len();
-    if n == 0 {
-        return 0;
-    }
-    let key = u32::from_le_bytes([n as u8, name[0], name[n - 1], name[n / 2]]) ^ (name[n / 3] as u32) << 11;
-    (key.wrapping_mul(seed) >> 23) as usize
-}
-
-/// The multiplier with which all names have slots of their own.
-const fn seed() -> u32 {
-    let mut seed = 0x9e37_79b1_u32;
-    'next: loop {
-        let mut taken = [false; SLOTS];
-        let mut i = 0;
-        while i < STATIC.len() {
-            if is_first(i) {
-                let at = slot(name_of(i), seed);
-                if taken[at] {
-                    seed = seed.wrapping_add(2);
-                    continue 'next;
-                }
-                taken[at] = true;
-            }
-            i += 1;
-        }
-        return seed;
-    }
+const fn slot(name: &[u8]) -> usize {
+    perfect::slot::<9, true>(name, SEED)
 }
 
 const fn names() -> [u8; SLOTS] {
@@ -421,7 +440,7 @@ const fn names() -> [u8; SLOTS] {
     let mut i = 0;
     while i < STATIC.len() {
         if is_first(i) {
-            table[slot(name_of(i), SEED)] = i as u8 + 1;
+            table[slot(name_of(i))] = i as u8 + 1;
         }
         i += 1;
     }
@@ -430,21 +449,7 @@ const fn names() -> [u8; SLOTS] {
 
 /// The first entry of its name: entries of one name stand together.
 const fn is_first(i: usize) -> bool {
-    i == 0 || !same(name_of(i), name_of(i - 1))
-}
-
-const fn same(a: &[u8], b: &[u8]) -> bool {
-    if a.len() != b.len() {
-        return false;
-    }
-    let mut i = 0;
-    while i < a.len() {
-        if a[i] != b[i] {
-            return false;
-        }
-        i += 1;
-    }
-    true
+    i == 0 || !perfect::same(name_of(i), name_of(i - 1))
 }
 
 const fn name_of(i: usize) -> &'static [u8] {

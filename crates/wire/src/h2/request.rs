@@ -1,6 +1,7 @@
 //! A request's header block as a [`Head`] that HTTP/1 can be made of (RFC 9113 section 8), and its trailers. What is let
 //! through, what is refused and how it is written is HAProxy 3.5's.
 
+use super::fields::{self, trimmed};
 use super::hpack::{Line, Name, Pseudo, Sink};
 use crate::h1::{Framing, Info, authority, encode};
 use portcullis_message::{Head, HeaderId, Version};
@@ -76,16 +77,6 @@ impl Sink for Builder<'_> {
     }
 }
 
-/// Without blanks around it, as HAProxy has it.
-fn trimmed(head: &Head, mut value: Range<usize>) -> Range<usize> {
-    let text = head.written(value.clone());
-    let front = text.iter().take_while(|b| matches!(b, b' ' | b'\t')).count();
-    value.start += front;
-    let back = text.iter().skip(front).rev().take_while(|b| matches!(b, b' ' | b'\t')).count();
-    value.end -= back;
-    value
-}
-
 impl<'h> Builder<'h> {
     pub(super) fn new(head: &'h mut Head, limits: Limits) -> Self {
         head.clear();
@@ -125,17 +116,13 @@ impl<'h> Builder<'h> {
         }
         let value = trimmed(self.head, line.value());
         match id {
-            HeaderId::Connection
-            | HeaderId::KeepAlive
-            | HeaderId::ProxyConnection
-            | HeaderId::TransferEncoding
-            | HeaderId::Upgrade => return Err(Fault::Malformed),
+            id if fields::is_of_connection(id) => return Err(Fault::Malformed),
             HeaderId::Te if self.head.written(value.clone()) != b"trailers" => return Err(Fault::Malformed),
             HeaderId::ContentLength => {
                 let first = self.length.is_none();
                 self.content_length(value)?;
                 if first {
-                    self.push_length(line.name());
+                    fields::push_length(self.head, line.name(), self.length);
                 }
                 return Ok(());
             }
@@ -166,31 +153,7 @@ impl<'h> Builder<'h> {
 
     /// A list of equal numbers counts as one (RFC 9110 section 8.6).
     fn content_length(&mut self, value: Range<usize>) -> Result<(), Fault> {
-        for element in portcullis_message::values::elements(self.head.written(value)) {
-            if element.is_empty() {
-                return Err(Fault::Malformed);
-            }
-            let n = element.iter().try_fold(0u64, |n, b| match b {
-                b'0'..=b'9' => n.checked_mul(10)?.checked_add(u64::from(b - b'0')),
-                _ => None,
-            });
-            let n = n.ok_or(Fault::Malformed)?;
-            if self.length.is_some_and(|before| before != n) {
-                return Err(Fault::Malformed);
-            }
-            self.length = Some(n);
-        }
-        Ok(())
-    }
-
-    /// One Content-Length, as it is written.
-    fn push_length(&mut self, name: Range<usize>) {
-        let digits = self.length.unwrap_or(0).to_string();
-        let arena = self.head.arena();
-        let start = arena.len();
-        arena.extend_from_slice(digits.as_bytes());
-        let value = start..arena.len();
-        self.head.field_of(HeaderId::ContentLength, name, value);
+        fields::content_length(self.head.written(value), &mut self.length)
     }
 
     /// The authority becomes Host, and the first field.
@@ -378,13 +341,7 @@ impl Sink for Trailers<'_> {
     /// RFC 9113 section 8.1: no pseudo-header fields.
     fn take(&mut self, line: Line) {
         match line.what {
-            Name::Field(
-                HeaderId::Connection
-                | HeaderId::KeepAlive
-                | HeaderId::ProxyConnection
-                | HeaderId::TransferEncoding
-                | HeaderId::Upgrade,
-            ) => self.fault = Some(Fault::Malformed),
+            Name::Field(id) if fields::is_of_connection(id) => self.fault = Some(Fault::Malformed),
             Name::Field(id) if line.sound && self.head.len() + 1 < self.limits.fields => {
                 let value = trimmed(self.head, line.value());
                 self.head.field_of(id, line.name(), value);

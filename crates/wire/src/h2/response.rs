@@ -1,32 +1,21 @@
 //! A response's head as a header block (RFC 9113 section 8).
 
+use super::fields::is_of_connection;
 use super::hpack;
 use portcullis_message::{Head, HeaderId};
-
-/// Fields that are about a connection of HTTP/1 (RFC 9113 section 8.2.2).
-const fn stays_behind(id: HeaderId) -> bool {
-    matches!(
-        id,
-        HeaderId::Connection
-            | HeaderId::KeepAlive
-            | HeaderId::ProxyConnection
-            | HeaderId::TransferEncoding
-            | HeaderId::Upgrade
-    )
-}
 
 /// Writes the block. A tunnel that HTTP/1 begins with 101 begins with 200 here (RFC 8441 section 4).
 pub fn write(head: &Head, out: &mut Vec<u8>) {
     hpack::write_status(if head.status == 101 { 200 } else { head.status }, out);
     for f in head.fields() {
-        if !stays_behind(f.id) {
+        if !is_of_connection(f.id) {
             field(f.name, f.value, out);
         }
     }
 }
 
 /// Names are in lower case (RFC 9113 section 8.2.1).
-fn field(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
+pub(super) fn field(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
     if name.iter().any(u8::is_ascii_uppercase) {
         hpack::write_field(&name.to_ascii_lowercase(), value, out);
     } else {
@@ -41,7 +30,7 @@ pub fn write_trailers(section: &[u8], out: &mut Vec<u8>) {
         let Some(colon) = memchr::memchr(b':', line) else { continue };
         let (name, value) = line.split_at(colon);
         let value = portcullis_message::values::trim(value.get(1..).unwrap_or_default());
-        if !stays_behind(HeaderId::of(name)) {
+        if !is_of_connection(HeaderId::of(name)) {
             field(name, value, out);
         }
     }

@@ -26,11 +26,42 @@ pub(super) struct Stream<T> {
     pub done: bool,
     /// It was reset, by one side or the other.
     pub reset: bool,
+    /// Its peer has not looked at it.
+    pub refused: bool,
+    /// What comes has no body, whatever its head says (HEAD).
+    pub bodyless: bool,
+    /// It becomes a tunnel if its peer agrees (CONNECT).
+    pub connects: bool,
     /// Its user has gone.
     pub gone: bool,
     /// It stands in the queue for room.
     pub queued: bool,
     pub user: T,
+}
+
+impl<T: Default> Stream<T> {
+    /// A stream with these windows.
+    pub fn new(id: u32, send: u32, window: u32) -> Self {
+        Self {
+            id,
+            send: i64::from(send),
+            left: i64::from(window),
+            window,
+            extra: 0,
+            debt: 0,
+            body: None,
+            ended: false,
+            answered: false,
+            done: false,
+            reset: false,
+            refused: false,
+            bodyless: false,
+            connects: false,
+            gone: false,
+            queued: false,
+            user: T::default(),
+        }
+    }
 }
 
 impl<T> Stream<T> {

@@ -9,7 +9,7 @@ use portcullis_message::Head;
 use std::io::IoSlice;
 
 const LIMITS: Limits = Limits { size: 15_360, fields: 101, relaxed: false };
-const CONFIG: Config = Config {
+pub(super) const CONFIG: Config = Config {
     window: 16_384,
     shared: 86 * 16_384,
     unit: 16_384,
@@ -21,7 +21,7 @@ const CONFIG: Config = Config {
     heads: LIMITS,
 };
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     write(payload.len(), kind, flags, stream, &mut out);
     out.extend_from_slice(payload);
@@ -29,7 +29,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 }
 
 /// Literals without index and without Huffman code.
-fn block(fields: &[(&str, &str)]) -> Vec<u8> {
+pub(super) fn block(fields: &[(&str, &str)]) -> Vec<u8> {
     let mut out = Vec::new();
     for (name, value) in fields {
         out.push(0);
@@ -62,13 +62,13 @@ fn get(stream: u32) -> Vec<u8> {
 fn post(stream: u32) -> Vec<u8> {
     frame(kind::HEADERS, flag::END_HEADERS, stream, &block(POST))
 }
-fn data(stream: u32, payload: &[u8], end: bool) -> Vec<u8> {
+pub(super) fn data(stream: u32, payload: &[u8], end: bool) -> Vec<u8> {
     frame(kind::DATA, u8::from(end), stream, payload)
 }
-fn window(stream: u32, n: u32) -> Vec<u8> {
+pub(super) fn window(stream: u32, n: u32) -> Vec<u8> {
     frame(kind::WINDOW_UPDATE, 0, stream, &n.to_be_bytes())
 }
-fn setting_of(id: u16, value: u32) -> Vec<u8> {
+pub(super) fn setting_of(id: u16, value: u32) -> Vec<u8> {
     frame(kind::SETTINGS, 0, 0, &[&id.to_be_bytes()[..], &value.to_be_bytes()].concat())
 }
 
@@ -179,6 +179,7 @@ impl Peer {
                     got.fields = fields.trim_end().replace("\r\n", "|");
                     (got.info, got.status) = (info, status);
                 }
+                Event::Response(..) => panic!("clients do not answer"),
                 Event::Refused(id) => self.refused.push(id),
                 Event::Data(id, part, end) => {
                     let part = part.to_vec();

@@ -24,6 +24,12 @@ pub(super) enum Answer {
     Malformed(Wrong),
     /// 101 that is none.
     Unasked,
+    /// What came on a stream was no response.
+    Spoiled,
+    /// A stream that its server has not even looked at.
+    Refused,
+    /// A stream that its server has reset.
+    Reset,
     /// The client has gone while its request was complete.
     Client,
     /// Its connection broke.
@@ -43,8 +49,8 @@ impl Answer {
     /// What `retry-on` calls it.
     pub(super) fn failure(&self) -> RetryOn {
         match self {
-            Self::Gone(true) => RetryOn::EMPTY_RESPONSE,
-            Self::Gone(false) | Self::Malformed(_) | Self::Unasked => RetryOn::JUNK_RESPONSE,
+            Self::Gone(true) | Self::Reset | Self::Refused => RetryOn::EMPTY_RESPONSE,
+            Self::Gone(false) | Self::Malformed(_) | Self::Unasked | Self::Spoiled => RetryOn::JUNK_RESPONSE,
             Self::ServerLate => RetryOn::RESPONSE_TIMEOUT,
             _ => RetryOn::NONE,
         }
@@ -66,6 +72,7 @@ pub(super) async fn wait(
     let global = &x.plan.global;
     let response = &mut x.scratch.response;
     let gives_up = back.has(Opts::ABORTONCLOSE) || session.conn.stream().is_some();
+    let upgrade = x.info.upgrade;
     let mut sink_broken = false;
     let mut fresh = true;
     poll_fn(|cx| {
@@ -85,8 +92,19 @@ pub(super) async fn wait(
                 _ => {}
             }
         }
+        if let Some(stream) = server.stream()
+            && let Poll::Ready(answer) = stream.poll_head(cx, response)
+        {
+            return Poll::Ready(match answer {
+                Ok(answer) => Answer::Head(0, answer.info),
+                Err(e) if e.kind() == std::io::ErrorKind::InvalidData => Answer::Spoiled,
+                Err(_) if stream.is_refused() && (!upgrade || stream.id() != 0) => Answer::Refused,
+                Err(_) if stream.is_lost() => Answer::Gone(true),
+                Err(_) => Answer::Reset,
+            });
+        }
         // bytes that came with an interim response, or in pieces
-        loop {
+        while server.stream().is_none() {
             if fresh && !received.is_empty() {
                 match parse_response(received.data(), &limits, response, method) {
                     Ok(Parsed::Complete(len, info)) => {
@@ -156,11 +174,11 @@ pub(super) fn no_answer(x: &Exchange<'_>, worker: &Worker, back: &ProxyPlan, ans
             failed();
             Stop::new(b"PH", 502)
         }
-        Answer::Gone(true) => {
+        Answer::Gone(true) | Answer::Reset | Answer::Refused => {
             failed();
             Stop::new(b"SH", 502)
         }
-        Answer::Malformed(_) | Answer::Unasked => {
+        Answer::Malformed(_) | Answer::Unasked | Answer::Spoiled => {
             failed();
             Stop::new(b"PH", 502)
         }

@@ -27,7 +27,8 @@ pub(super) async fn run(
         return Ended::Done(false);
     }
     let nonempty = |b: Buffer| if b.is_empty() { None } else { Some(b) };
-    let clear = !session.conn.is_tls() && !upstream.conn.is_tls() && session.conn.stream().is_none();
+    let is_bare = |conn: &portcullis_transport::Conn| !conn.is_tls() && conn.stream().is_none();
+    let clear = is_bare(&session.conn) && is_bare(&upstream.conn);
     let splice = |side| clear && x.front.opts.union(back.opts).intersects(Opts::SPLICE_AUTO.union(side));
     let mut to_server =
         Lane::new(nonempty(std::mem::take(&mut up.buffer)), splice(Opts::SPLICE_REQUEST), up.gate.take());

@@ -1,0 +1,312 @@
+//! Server connections that speak HTTP/2: who may begin a stream on which (`http-reuse`, `max-reuse`).
+//!
+//! A connection with streams is not idle: it stands with the busy ones of its worker. When its last stream has gone it rests in
+//! the pool like one of HTTP/1, and counts, ages and ends like one.
+
+use super::{Hold, Idle, Upstream};
+use crate::plan::ServerPlan;
+use crate::worker::Worker;
+use portcullis_backend::{Connection, Lease, PoolSettings, ServerState};
+use portcullis_config::Reuse;
+use portcullis_message::Head;
+use portcullis_transport::Conn;
+use portcullis_transport::h2::{Shared, Stream};
+use portcullis_wire::h2::{Reason, Sent};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+/// A connection whose streams are shared out.
+pub struct Mux {
+    /// The connection.
+    pub shared: Rc<Shared>,
+    server: Arc<ServerState>,
+    pool: PoolSettings,
+    key: u64,
+    /// Not for others than the session that it was made for.
+    private: bool,
+    /// What the pool has of it, while it does not rest there.
+    whole: RefCell<Option<Upstream>>,
+    /// Streams that run.
+    streams: Cell<u32>,
+    /// Whose streams run: the session that began the first of them.
+    owner: Cell<u64>,
+}
+
+/// A stream's share of its connection, until it is dropped.
+pub struct Part(Rc<Mux>);
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        let left = self.0.streams.get().saturating_sub(1);
+        self.0.streams.set(left);
+        if left == 0 {
+            // its driver lets it rest
+            self.0.shared.wake_driver();
+        }
+    }
+}
+
+/// A connection that is being made, until that has ended one way or the other.
+pub struct Opening {
+    server: u32,
+    key: u64,
+    over: Cell<bool>,
+    waiting: RefCell<Vec<Waker>>,
+}
+
+/// Whoever makes it has this.
+pub struct Mark(Rc<Opening>);
+
+impl Drop for Mark {
+    fn drop(&mut self) {
+        self.0.over.set(true);
+        self.0.waiting.take().into_iter().for_each(Waker::wake);
+    }
+}
+
+/// Who makes a connection that streams will share.
+pub enum Opens {
+    /// The one that asks.
+    Here(Mark),
+    /// Another one, who is waited for.
+    Elsewhere(Rc<Opening>),
+}
+
+impl Opening {
+    /// Waits until it was made, or could not be.
+    pub fn poll(&self, cx: &Context<'_>) -> Poll<()> {
+        if self.over.get() {
+            return Poll::Ready(());
+        }
+        let mut all = self.waiting.borrow_mut();
+        if !all.iter().any(|w| w.will_wake(cx.waker())) {
+            all.push(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+}
+
+/// Who wants a stream.
+#[derive(Clone, Copy, Debug)]
+pub struct Asker {
+    /// `http-reuse`
+    pub reuse: Reuse,
+    /// It is its session's first request.
+    pub first: bool,
+    /// Its session.
+    pub session: u64,
+}
+
+impl Mux {
+    /// A new connection with its first stream for `asker`.
+    pub fn begin(
+        worker: &Worker,
+        server: &ServerPlan,
+        shared: Rc<Shared>,
+        whole: Upstream,
+        asker: Asker,
+    ) -> (Rc<Self>, Upstream) {
+        let state = whole.hold.lease.server().clone();
+        let this = Rc::new(Self {
+            shared,
+            server: state,
+            pool: server.pool,
+            key: whole.key,
+            private: asker.reuse == Reuse::Never || !server.shareable(),
+            whole: RefCell::default(),
+            streams: Cell::new(0),
+            owner: Cell::new(0),
+        });
+        let stream = this.resume(whole, &mut worker.idle.borrow_mut(), asker);
+        (this, stream)
+    }
+
+    /// The connection that has rested works again; its first stream.
+    fn resume(self: &Rc<Self>, whole: Upstream, idle: &mut Idle, asker: Asker) -> Upstream {
+        *self.whole.borrow_mut() = Some(whole);
+        idle.busy(*self.server.index).push(self.clone());
+        self.part(asker)
+    }
+
+    /// One more stream; the connection itself until it has begun.
+    fn part(self: &Rc<Self>, asker: Asker) -> Upstream {
+        if self.streams.get() == 0 {
+            self.owner.set(asker.session);
+        }
+        self.streams.set(self.streams.get() + 1);
+        Upstream {
+            conn: Conn::from(Stream::new(self.shared.clone(), 0)),
+            glitches: self.shared.glitches(),
+            key: self.key,
+            own: self.private,
+            hold: Hold::none(&self.server),
+            mux: None,
+            part: Some(Part(self.clone())),
+        }
+    }
+
+    fn reuses(&self) -> u32 {
+        self.whole.borrow().as_ref().map_or(0, |w| w.hold.lease.reuses())
+    }
+
+    /// May one more request go over it, as `max-reuse` says?
+    fn has_uses(&self) -> bool {
+        u32::try_from(self.pool.max_reuse).is_err()
+            || i64::from(self.shared.total()) <= i64::from(self.pool.max_reuse)
+    }
+
+    /// May it begin a stream here beside those that run?
+    fn serves(&self, asker: Asker) -> bool {
+        let same = self.owner.get() == asker.session;
+        let idle = self.streams.get() == 0;
+        match asker.reuse {
+            _ if self.private => same && !idle,
+            Reuse::Never => false,
+            Reuse::Safe => {
+                if idle {
+                    !asker.first
+                } else {
+                    same
+                }
+            }
+            Reuse::Aggressive => (same && !idle) || !asker.first || self.reuses() > 0,
+            Reuse::Always => true,
+        }
+    }
+
+    /// Can it go on when it has rested?
+    fn is_fit(&self) -> bool {
+        self.has_uses() && self.shared.room() > 0
+    }
+}
+
+impl Upstream {
+    /// Begins the stream with this request, whose body follows; nothing happens to a connection of its own. False: it
+    /// cannot begin any more, and no server has heard of it.
+    pub fn begin(&mut self, head: &Head, upgrade: bool) -> bool {
+        let Some(Part(mux)) = &self.part else { return true };
+        // where a target does not say its scheme, HAProxy 3.5 says this one
+        match mux.shared.open(head, &Sent { scheme: b"https", upgrade }) {
+            Some(stream) => self.conn = stream.into(),
+            None => return false,
+        }
+        true
+    }
+}
+
+impl Idle {
+    fn busy(&mut self, server: u32) -> &mut Vec<Rc<Mux>> {
+        let at = server as usize;
+        if at >= self.busy.len() {
+            self.busy.resize_with(at + 1, Vec::new);
+        }
+        // just made long enough
+        &mut self.busy[at]
+    }
+
+    /// Who makes a connection for streams with this key?
+    pub(super) fn opening(&mut self, server: &ServerState, key: u64) -> Opens {
+        self.opening.retain(|o| !o.over.get());
+        if let Some(other) = self.opening.iter().find(|o| o.server == *server.index && o.key == key) {
+            return Opens::Elsewhere(other.clone());
+        }
+        let (over, waiting) = (Cell::new(false), RefCell::default());
+        let opening = Rc::new(Opening { server: *server.index, key, over, waiting });
+        self.opening.push(opening.clone());
+        Opens::Here(Mark(opening))
+    }
+
+    /// A stream of a connection that works already.
+    pub(super) fn join(&mut self, server: &ServerState, key: u64, asker: Asker) -> Option<Upstream> {
+        let all = self.busy.get(*server.index as usize)?;
+        let fits = |m: &&Rc<Mux>| m.key == key && m.serves(asker) && m.is_fit();
+        let mux = all.iter().find(fits)?.clone();
+        if let Some(whole) = mux.whole.borrow_mut().as_mut() {
+            whole.hold.lease.again();
+        }
+        Some(mux.part(asker))
+    }
+
+    /// A stream of a connection that was taken from the pool, or the connection itself if it has none. None: it was worn out,
+    /// and is closed.
+    pub(super) fn wake(&mut self, mut up: Upstream, asker: Asker) -> Option<Upstream> {
+        match up.mux.take() {
+            None => Some(up),
+            Some(mux) if mux.is_fit() => Some(mux.resume(up, self, asker)),
+            Some(mux) => {
+                up.mux = Some(mux);
+                self.close(up);
+                None
+            }
+        }
+    }
+
+    /// A stream has ended: its connection, if it has no other one and can go on; what is no stream is its own connection.
+    pub fn last_of(&mut self, up: Upstream) -> Option<Upstream> {
+        let Some(part) = up.part.as_ref() else { return Some(up) };
+        let mux = part.0.clone();
+        drop(up);
+        self.stop(&mux)
+    }
+
+    /// Takes a connection without streams away from the busy ones, closed if it cannot go on.
+    fn stop(&mut self, mux: &Rc<Mux>) -> Option<Upstream> {
+        if mux.streams.get() > 0 {
+            return None;
+        }
+        let mut whole = mux.whole.borrow_mut().take()?;
+        self.busy(*mux.server.index).retain(|m| !Rc::ptr_eq(m, mux));
+        if !mux.is_fit() {
+            self.close(whole);
+            mux.shared.close(Reason::NoError);
+            return None;
+        }
+        whole.mux = Some(mux.clone());
+        Some(whole)
+    }
+
+    /// A connection whose streams have gone without a word rests or is closed. Its driver asks.
+    pub fn settle(&mut self, mux: &Rc<Mux>, worker: &Worker) {
+        let Some(whole) = self.stop(mux) else { return };
+        match mux.private {
+            true => self.close(whole),
+            false => {
+                self.rest(whole, mux.key, false, &mux.pool, worker.clock.now());
+            }
+        }
+    }
+
+    /// The connection is over.
+    pub fn lost(&mut self, mux: &Rc<Mux>) {
+        if let Some(whole) = mux.whole.borrow_mut().take() {
+            self.busy(*mux.server.index).retain(|m| !Rc::ptr_eq(m, mux));
+            self.close(whole);
+        }
+    }
+}
+
+impl Hold {
+    /// Of a stream, whose connection is held by itself.
+    fn none(server: &Arc<ServerState>) -> Self {
+        Self {
+            lease: Lease::of_nobody(server.clone()),
+            watch: super::UNWATCHED,
+            waker: Waker::noop().clone(),
+            _descriptor: None,
+            _tls: None,
+        }
+    }
+}
+
+impl Connection for Upstream {
+    fn lease(&mut self) -> &mut Lease {
+        &mut self.hold.lease
+    }
+    fn is_dead(&self) -> bool {
+        let mut cx = Context::from_waker(&self.hold.waker);
+        self.conn.poll_peek(&mut cx) != portcullis_transport::conn::Seen::Nothing
+            || self.mux.as_ref().is_some_and(|m| !m.is_fit())
+    }
+}
