@@ -101,7 +101,7 @@ fn version(call: &Call<'_>) -> (Option<u32>, usize) {
 fn which(text: &[u8]) -> Which<'_> {
     let hex = text.strip_prefix(b"#").map(|t| t.strip_prefix(b"0x").unwrap_or(t));
     let reference =
-        hex.and_then(|t| std::str::from_utf8(t).ok()).and_then(|t| usize::from_str_radix(t, 16).ok());
+        hex.and_then(|t| std::str::from_utf8(t).ok()).and_then(|t| u64::from_str_radix(t, 16).ok());
     reference.map_or(Which::Key(text), Which::Reference)
 }
 
@@ -136,10 +136,10 @@ fn show(call: &mut Call<'_>, side: Side) -> Outcome {
         let mut piece = Vec::new();
         next = list.visit(version, next?, 200, |_, e| {
             piece.extend_from_slice(format!("{:#x} ", e.reference()).as_bytes());
-            piece.extend_from_slice(&e.key);
+            piece.extend_from_slice(e.key);
             if map {
                 piece.push(b' ');
-                piece.extend_from_slice(&e.value);
+                piece.extend_from_slice(e.value);
             }
             piece.push(b'\n');
         });
@@ -160,19 +160,19 @@ fn get(call: &mut Call<'_>, side: Side) -> Outcome {
         let case = if how.fold { "insensitive" } else { "sensitive" };
         let word = if side.map { "found" } else { "match" };
         text.extend_from_slice(format!("type={}, case={case}, {word}=", how.method.name()).as_bytes());
-        let Some(entry) = entry else {
+        let Some((found, value)) = entry else {
             text.extend_from_slice(b"no\n");
             continue;
         };
         let index = if indexed { "tree" } else { "list" };
         let key = if side.map { "key" } else { "pattern" };
         text.extend_from_slice(format!("yes, idx={index}, {key}=\"").as_bytes());
-        text.extend_from_slice(&entry.key);
+        text.extend_from_slice(&found);
         text.push(b'"');
         match kind.filter(|_| side.map) {
             Some(kind) => {
                 text.extend_from_slice(b", value=\"");
-                text.extend_from_slice(&entry.value);
+                text.extend_from_slice(&value);
                 text.extend_from_slice(format!("\", type=\"{kind}\"").as_bytes());
             }
             None if side.map => text.extend_from_slice(b", value=none"),

@@ -46,12 +46,12 @@ fn check(args: &mut Args, method: Method, output: Output) -> Result<(), String> 
     let mut wrong = None;
     list.visit(None, 0, usize::MAX, |_, e| {
         let right = match output {
-            Output::Int => crate::args::int(&e.value).is_some(),
-            Output::Ip => parse_ip(&e.value).is_some(),
+            Output::Int => crate::args::int(e.value).is_some(),
+            Output::Ip => parse_ip(e.value).is_some(),
             _ => true,
         };
         if !right && wrong.is_none() {
-            wrong = Some((String::from_utf8_lossy(&e.value).into_owned(), e.line));
+            wrong = Some((String::from_utf8_lossy(e.value).into_owned(), e.line));
         }
     });
     if let Some((wrong, line)) = wrong {
@@ -75,8 +75,8 @@ fn check(args: &mut Args, method: Method, output: Output) -> Result<(), String> 
 }
 
 /// The value with `\1` and the like replaced by what the regex's groups matched.
-fn with_groups(text: &[u8], patterns: &Patterns, index: u32, value: &[u8]) -> Vec<u8> {
-    let Set::Regexes(list) = &patterns.set else { return value.to_vec() };
+fn with_groups(text: &[u8], patterns: Option<&Patterns>, index: u32, value: &[u8]) -> Vec<u8> {
+    let Some(Patterns { set: Set::Regexes(list), .. }) = patterns else { return value.to_vec() };
     let found = list.iter().find(|r| r.1 == index).and_then(|r| r.0.groups_at(text, 0));
     let mut out = Vec::with_capacity(value.len());
     let mut bytes = value.iter();
@@ -103,12 +103,12 @@ fn lookup<'s>(a: &'s Args, v: Value<'s>) -> Sample<'s> {
         if map.output == Output::Groups { v.bytes().map(|b| b.to_vec().into()) } else { None };
     let found = map.view.lookup(v, |e, patterns, index| match map.output {
         Output::Key => Some(Value::Str(Cow::Owned(e.key.to_vec()))),
-        Output::Int => Some(Value::Int(leading_int(&e.value))),
-        Output::Ip => parse_ip(&e.value).map(Value::ip),
+        Output::Int => Some(Value::Int(leading_int(e.value))),
+        Output::Ip => parse_ip(e.value).map(Value::ip),
         Output::Str => Some(Value::Str(Cow::Owned(e.value.to_vec()))),
         Output::Groups => {
             let text = text.as_deref().unwrap_or(&[]);
-            Some(Value::Str(Cow::Owned(with_groups(text, patterns, index, &e.value))))
+            Some(Value::Str(Cow::Owned(with_groups(text, patterns, index, e.value))))
         }
     });
     found.flatten().or_else(|| map.default.clone()).into()

@@ -1,9 +1,11 @@
 //! Matching methods and sets of patterns (manual section 7.1).
 
+mod entries;
 pub mod index;
 mod ints;
 mod nets;
 mod parts;
+mod prefixes;
 pub mod regex;
 pub mod shared;
 mod strings;
@@ -220,9 +222,17 @@ impl Patterns {
 
     /// Makes the structures that many patterns need; to be called when patterns were added.
     pub fn seal(&mut self) {
-        if let Set::Parts(p) = &mut self.set {
-            p.seal();
+        match &mut self.set {
+            Set::Parts(p) => p.seal(),
+            Set::Nets(n) => n.seal(),
+            _ => {}
         }
+    }
+
+    /// So many were added since it was sealed that lookups suffer.
+    #[must_use]
+    pub fn loose(&self) -> bool {
+        matches!(&self.set, Set::Nets(n) if n.loose())
     }
 
     /// Each of those that an index can hold.

@@ -1,52 +1,14 @@
 //! Sets of IPv4 and IPv6 networks (manual section 7.1.6): the longest prefix wins.
 
+use super::prefixes::Prefixes;
 use crate::value::embedded_v4;
-use hashbrown::HashTable;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs};
-
-/// Networks of one family by the length of their prefix, longest first: as many probes as there are lengths, whatever
-/// the number of networks.
-#[derive(Clone, Debug, Default)]
-struct Prefixes(Vec<Length>);
-
-/// The networks of one length.
-#[derive(Clone, Debug)]
-struct Length {
-    mask: u128,
-    nets: HashTable<(u128, u32)>,
-}
-
-fn hash(net: u128) -> u64 {
-    let folded = (net as u64 ^ (net >> 64) as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    folded ^ folded >> 29
-}
-
-impl Prefixes {
-    #[inline]
-    fn find(&self, x: u128) -> Option<u32> {
-        self.0.iter().find_map(|l| {
-            let net = x & l.mask;
-            l.nets.find(hash(net), |(n, _)| *n == net).map(|(_, i)| *i)
-        })
-    }
-    fn add(&mut self, net: u128, mask: u128, index: u32) {
-        let at = self.0.partition_point(|l| l.mask > mask);
-        if self.0.get(at).is_none_or(|l| l.mask != mask) {
-            self.0.insert(at, Length { mask, nets: HashTable::new() });
-        }
-        let Some(l) = self.0.get_mut(at) else { return };
-        let net = net & mask;
-        if l.nets.find(hash(net), |(n, _)| *n == net).is_none() {
-            l.nets.insert_unique(hash(net), (net, index), |(n, _)| hash(*n));
-        }
-    }
-}
 
 /// A set of networks.
 #[derive(Clone, Debug, Default)]
 pub struct Nets {
-    v4: Prefixes,
-    v6: Prefixes,
+    v4: Prefixes<u32>,
+    v6: Prefixes<u128>,
     /// IPv4 patterns whose mask is not a prefix.
     odd: Vec<(u32, u32, u32)>,
 }
@@ -85,31 +47,38 @@ impl Nets {
     fn add_v4(&mut self, a: Ipv4Addr, mask: Ipv4Addr, index: u32) {
         let (a, mask) = (u32::from(a), u32::from(mask));
         if mask.leading_ones() + mask.trailing_zeros() >= 32 {
-            self.v4.add(a.into(), mask.into(), index);
+            self.v4.add(a, mask.leading_ones() as u8, index);
         } else {
             self.odd.push((a & mask, mask, index));
         }
     }
 
     fn add_v6(&mut self, a: Ipv6Addr, bits: u32, index: u32) {
-        self.v6.add(a.into(), u128::MAX.checked_shl(128 - bits).unwrap_or(0), index);
+        self.v6.add(a.into(), bits as u8, index);
     }
 
     fn v4(&self, a: u32) -> Option<u32> {
         let odd = || self.odd.iter().find(|(net, mask, _)| a & mask == *net).map(|o| o.2);
-        self.v4.find(a.into()).or_else(odd)
+        self.v4.find(a).or_else(odd)
     }
 
     /// Each network.
     pub(super) fn each(&self, f: &mut dyn FnMut(super::index::Pattern<'_>)) {
         use super::index::Pattern::{V4, V6};
-        for l in &self.v4.0 {
-            l.nets.iter().for_each(|(net, _)| f(V4(*net as u32, l.mask as u32)));
-        }
+        self.v4.each().for_each(|(net, mask)| f(V4(net, mask)));
         self.odd.iter().for_each(|(net, mask, _)| f(V4(*net, *mask)));
-        for l in &self.v6.0 {
-            l.nets.iter().for_each(|(net, _)| f(V6(*net, l.mask)));
-        }
+        self.v6.each().for_each(|(net, mask)| f(V6(net, mask)));
+    }
+
+    /// Makes the structures that many networks need.
+    pub fn seal(&mut self) {
+        self.v4.seal();
+        self.v6.seal();
+    }
+    /// Many were added since.
+    #[must_use]
+    pub fn loose(&self) -> bool {
+        self.v4.loose() || self.v6.loose()
     }
 
     /// The pattern that this IPv4 address is in. IPv6 patterns see it as `::ffff:a.b.c.d`.

@@ -5,11 +5,13 @@
 //! behind one lock, which lookups take for reading. Exact strings are added and removed where they stand; views of
 //! other methods are made anew beside the lock and exchanged.
 
+use super::entries::Entries;
+pub use super::entries::Entry;
 use super::{Method, Patterns, Set};
 use crate::value::{Type, Value};
-use hashbrown::HashTable;
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::ErrorKind;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -25,41 +27,27 @@ pub struct How {
     pub resolve: bool,
 }
 
-/// One entry: a pattern, and the value it leads to in a map.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    /// The pattern.
-    pub key: Box<[u8]>,
-    /// Its value; empty in a list that is no map.
-    pub value: Box<[u8]>,
-    generation: u32,
-    /// Line of the file that it came from; 0: it was added later.
-    pub line: u32,
+/// A list as one method matches it, compiled.
+#[derive(Debug)]
+enum Made {
+    /// Whole strings whose case matters: the entries' own table.
+    Keys,
+    /// Patterns by the number of their entry.
+    Patterns(Patterns),
 }
-
-/// The generation of an entry that was removed.
-const GONE: u32 = u32::MAX;
 
 #[derive(Debug, Default)]
 struct Inner {
-    entries: Vec<Entry>,
-    /// Entries by key.
-    keys: HashTable<u32>,
-    dead: usize,
+    entries: Entries,
     current: u32,
-    views: Vec<(How, Patterns)>,
+    views: Vec<(How, Made)>,
 }
 
-fn hash(key: &[u8]) -> u64 {
-    let mut h = 0xcbf2_9ce4_8422_2325u64 ^ key.len() as u64;
-    let mut chunks = key.chunks_exact(8);
-    for c in &mut chunks {
-        let word = c.iter().rev().fold(0, |w, b| w << 8 | u64::from(*b));
-        h = (h.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95);
-    }
-    let rest = chunks.remainder().iter().fold(0, |w, b| w << 8 | u64::from(*b));
-    h = (h.rotate_left(5) ^ rest).wrapping_mul(0x517c_c1b7_2722_0a95);
-    h ^ h >> 32
+/// Tells whether a file has changed.
+fn fingerprint(text: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// A list or map.
@@ -96,7 +84,7 @@ pub enum Values {
 
 impl Values {
     /// The name of the type that a map gives.
-    fn name_of(self, entry: Option<&Entry>) -> &'static str {
+    fn name_of(self, entry: Option<&Entry<'_>>) -> &'static str {
         match self {
             Self::Text => "str",
             Self::Numbers => "sint",
@@ -113,8 +101,8 @@ pub struct Found {
     pub how: How,
     /// HAProxy has a tree for this method, and not a list.
     pub indexed: bool,
-    /// The entry.
-    pub entry: Option<Entry>,
+    /// Key and value of the entry.
+    pub entry: Option<(Box<[u8]>, Box<[u8]>)>,
     /// Type of what a map gives; `None`: only conditions look at it.
     pub kind: Option<&'static str>,
 }
@@ -189,7 +177,7 @@ pub fn open(
             Err(_) => return Err(format!("failed to open pattern file <{name}>")),
         }
     };
-    let source = hash(&text);
+    let source = fingerprint(&text);
     let known = ALL.read().get(name).filter(|s| s.source == source).cloned();
     if let Some(list) = known {
         if map != list.is_map() {
@@ -238,72 +226,68 @@ fn line(text: &[u8], map: bool) -> Option<(&[u8], &[u8])> {
     Some((text.get(..end)?, value.get(..last).unwrap_or(&[])))
 }
 
-impl Inner {
-    fn push(&mut self, key: &[u8], value: &[u8], generation: u32, line: u32) -> u32 {
-        let index = self.entries.len() as u32;
-        self.entries.push(Entry { key: key.into(), value: value.into(), generation, line });
-        let entries = &self.entries;
-        self.keys.insert_unique(hash(key), index, |i| hash(entries.get(*i as usize).map_or(&[], |e| &e.key)));
-        index
+impl Made {
+    fn keys(how: How) -> bool {
+        how.method == Method::Str && !how.fold
     }
-    /// Numbers of the entries with this key in this generation.
-    fn with_key(&self, key: &[u8], generation: u32) -> Vec<u32> {
-        let same = |i: &&u32| {
-            self.entries.get(**i as usize).is_some_and(|e| e.generation == generation && *e.key == *key)
-        };
-        let mut found: Vec<u32> = self.keys.iter_hash(hash(key)).filter(same).copied().collect();
-        found.sort_unstable();
-        found
-    }
-    /// Numbers of these entries of the current generation.
-    fn of(&self, which: Which<'_>) -> Vec<u32> {
-        match which {
-            Which::Key(key) => self.with_key(key, self.current),
-            Which::Reference(r) => {
-                let is = |e: &Entry| e.generation == self.current && e.reference() == r;
-                self.entries.iter().position(is).map(|i| i as u32).into_iter().collect()
-            }
+    /// Of the entries of a version; also what is wrong with the first that the method refuses.
+    fn of(how: How, entries: &Entries, version: u32) -> Result<Self, (u32, String)> {
+        if Self::keys(how) {
+            return Ok(Self::Keys);
         }
-    }
-    fn forget(&mut self, index: u32) {
-        let Some(e) = self.entries.get_mut(index as usize) else { return };
-        if let Ok(slot) = self.keys.find_entry(hash(&e.key), |i| *i == index) {
-            slot.remove();
-        }
-        e.generation = GONE;
-        e.value = Box::default();
-        self.dead += 1;
-    }
-    /// A view made anew; also what is wrong with the first entry that the method refuses.
-    fn compile(&self, how: How) -> Result<Patterns, (u32, String)> {
         let mut p = Patterns::new(how.method);
-        let live = |(_, e): &(usize, &Entry)| e.generation == self.current;
-        for (i, e) in self.entries.iter().enumerate().filter(live) {
-            p.add_as(&e.key, how.fold, how.resolve, i as u32).map_err(|m| (e.line, m))?;
+        for (number, e) in entries.each().filter(|(_, e)| e.version() == version) {
+            p.add_as(e.key, how.fold, how.resolve, number).map_err(|m| (e.line, m))?;
         }
         p.seal();
-        Ok(p)
+        Ok(Self::Patterns(p))
     }
-    /// Drops what was removed, when there is much of it; numbers change.
-    fn compact(&mut self) -> bool {
-        if self.dead < 64 || self.dead * 2 < self.entries.len() {
-            return false;
+    /// Keys that go and come are taken out of it and put into it where they stand.
+    fn exact(&self) -> bool {
+        match self {
+            Self::Keys => true,
+            Self::Patterns(p) => matches!(p.set, Set::Exact { .. }),
         }
-        let old = std::mem::take(&mut self.entries);
-        self.keys.clear();
-        self.dead = 0;
-        for e in old.into_iter().filter(|e| e.generation != GONE) {
-            self.push(&e.key, &e.value, e.generation, e.line);
+    }
+    fn patterns(&self) -> Option<&Patterns> {
+        match self {
+            Self::Keys => None,
+            Self::Patterns(p) => Some(p),
         }
-        true
     }
 }
 
-impl Entry {
-    /// A number that is this entry's as long as it lives (`show map`).
-    #[must_use]
-    pub fn reference(&self) -> usize {
-        self.key.as_ptr() as usize
+impl Inner {
+    /// The number of the entry that a view finds for a value.
+    #[inline]
+    fn find(&self, made: &Made, value: Value<'_>) -> Option<u32> {
+        match made {
+            Made::Patterns(p) => p.find(value),
+            Made::Keys => match &value {
+                Value::Str(s) | Value::Method(s) => self.entries.find(s, self.current),
+                _ => self.entries.find(value.cast(Type::Str)?.bytes()?, self.current),
+            },
+        }
+    }
+    /// Numbers of these entries of the current version.
+    fn of(&self, which: Which<'_>) -> Vec<u32> {
+        match which {
+            Which::Key(key) => self.entries.find_all(key, self.current),
+            Which::Reference(r) => {
+                let found = self.entries.referred(r);
+                let now = |n: &u32| self.entries.get(*n).is_some_and(|e| e.version() == self.current);
+                found.filter(now).into_iter().collect()
+            }
+        }
+    }
+    fn drop_versions(&mut self, which: impl Fn(u32) -> bool) {
+        let gone: Vec<u32> =
+            self.entries.each().filter(|(_, e)| which(e.version())).map(|(number, _)| number).collect();
+        gone.into_iter().for_each(|number| self.entries.forget(number));
+    }
+    /// There is much of what was removed.
+    fn sparse(&self) -> bool {
+        self.entries.dead() >= 64 && self.entries.dead() >= self.entries.len()
     }
 }
 
@@ -313,7 +297,7 @@ pub enum Which<'a> {
     /// All with this key.
     Key(&'a [u8]),
     /// The one with this [`Entry::reference`].
-    Reference(usize),
+    Reference(u64),
 }
 
 impl Shared {
@@ -350,21 +334,20 @@ impl Shared {
     /// How many entries there are, those of other versions included.
     #[must_use]
     pub fn count(&self) -> usize {
-        let inner = self.inner.read();
-        inner.entries.len() - inner.dead
+        self.inner.read().entries.len()
     }
 
     fn load(&self, text: &[u8], map: bool) {
-        let mut inner = self.inner.write();
-        inner.entries.clear();
-        inner.keys.clear();
-        for (i, (key, value)) in
-            text.split(|b| *b == b'\n').enumerate().filter_map(|(i, l)| Some((i, line(l, map)?)))
-        {
-            let generation = inner.current;
-            inner.push(key, value, generation, i as u32 + 1);
+        let lines = || {
+            let all = text.split(|b| *b == b'\n').enumerate();
+            all.filter_map(|(i, l)| line(l, map).map(|(key, value)| (i, key, value)))
+        };
+        let (count, bytes) = lines().fold((0, 0), |(n, bytes), (_, k, v)| (n + 1, bytes + k.len() + v.len()));
+        let mut entries = Entries::of_file(count, bytes);
+        for (i, key, value) in lines() {
+            entries.push_line(key, value, 0, i as u32 + 1);
         }
-        inner.entries.shrink_to_fit();
+        self.inner.write().entries = entries;
     }
 
     /// This list as a method matches it.
@@ -376,26 +359,37 @@ impl Shared {
         if let Some(index) = known {
             return Ok(View { list: self.clone(), index });
         }
-        let patterns = self.inner.read().compile(how);
-        let patterns = patterns.map_err(|(line, m)| format!("{m} at line {line} of file '{}'", self.name))?;
+        let made = {
+            let inner = self.inner.read();
+            Made::of(how, &inner.entries, inner.current)
+        };
+        let made = made.map_err(|(line, m)| format!("{m} at line {line} of file '{}'", self.name))?;
         let mut inner = self.inner.write();
-        inner.views.push((how, patterns));
+        inner.views.push((how, made));
         Ok(View { list: self.clone(), index: inner.views.len() - 1 })
     }
 
-    /// Makes the views that can't be changed in place anew: beside the lock, which is taken only to exchange them.
+    /// Makes the views anew that can't be changed in place (or `every` one), of entries without what was removed if there is
+    /// much of that: beside the lock, which is taken only to exchange them.
     fn rebuild(&self, every: bool) {
-        let count = self.inner.read().views.len();
-        for i in 0..count {
-            let made = {
-                let inner = self.inner.read();
-                let Some((how, p)) = inner.views.get(i) else { continue };
-                if !every && matches!(p.set, Set::Exact { .. }) {
-                    continue;
-                }
-                inner.compile(*how)
+        let (entries, views) = {
+            let inner = self.inner.read();
+            let compacted = inner.sparse().then(|| inner.entries.compacted());
+            let entries = compacted.as_ref().unwrap_or(&inner.entries);
+            let every = every || compacted.is_some();
+            let stale = inner.views.iter().enumerate().filter(|(_, (_, m))| every || !m.exact());
+            let make = |(i, (how, _)): (usize, &(How, Made))| {
+                Some((i, Made::of(*how, entries, inner.current).ok()?))
             };
-            if let (Ok(made), Some(view)) = (made, self.inner.write().views.get_mut(i)) {
+            let views: Vec<(usize, Made)> = stale.filter_map(make).collect();
+            (compacted, views)
+        };
+        let mut inner = self.inner.write();
+        if let Some(entries) = entries {
+            inner.entries = entries;
+        }
+        for (i, made) in views {
+            if let Some(view) = inner.views.get_mut(i) {
                 view.1 = made;
             }
         }
@@ -405,7 +399,7 @@ impl Shared {
     #[must_use]
     pub fn len(&self) -> usize {
         let inner = self.inner.read();
-        inner.entries.iter().filter(|e| e.generation == inner.current).count()
+        inner.entries.each().filter(|(_, e)| e.version() == inner.current).count()
     }
     /// None?
     #[must_use]
@@ -424,17 +418,19 @@ impl Shared {
         version: Option<u32>,
         from: usize,
         most: usize,
-        mut f: impl FnMut(usize, &Entry),
+        mut f: impl FnMut(usize, &Entry<'_>),
     ) -> Option<usize> {
         let inner = self.inner.read();
         let version = version.unwrap_or(inner.current);
-        let end = inner.entries.len().min(from.saturating_add(most));
-        for (i, e) in inner.entries.iter().enumerate().take(end).skip(from) {
-            if e.generation == version {
-                f(i, e);
+        for (seen, (number, e)) in inner.entries.from(u32::try_from(from).ok()?).enumerate() {
+            if seen == most {
+                return Some(number as usize);
+            }
+            if e.version() == version {
+                f(number as usize, &e);
             }
         }
-        (end < inner.entries.len()).then_some(end)
+        None
     }
 
     /// What each view finds for a text (`get map`).
@@ -442,16 +438,17 @@ impl Shared {
     pub fn get(&self, text: &[u8]) -> Vec<Found> {
         let inner = self.inner.read();
         let kind = self.map.then(|| *self.values.lock());
-        let found = |(how, p): &(How, Patterns)| {
+        let found = |(how, made): &(How, Made)| {
             let value = match how.method {
                 Method::Ip => Value::str(text).cast(Type::Addr),
                 Method::Int | Method::Bool => Value::str(text).cast(Type::Int),
                 _ => Some(Value::str(text)),
             };
-            let entry = value.and_then(|v| p.find(v)).and_then(|i| inner.entries.get(i as usize)).cloned();
+            let entry = value.and_then(|v| inner.find(made, v)).and_then(|number| inner.entries.get(number));
             let indexed = matches!(how.method, Method::Ip)
                 || matches!(how.method, Method::Str | Method::Beg) && !how.fold;
             let kind = kind.flatten().map(|k| k.name_of(entry.as_ref()));
+            let entry = entry.map(|e| (e.key.into(), e.value.into()));
             Found { how: *how, indexed, entry, kind }
         };
         inner.views.iter().map(found).collect()
@@ -487,18 +484,24 @@ impl Shared {
         for how in hows {
             Patterns::new(how.method).add(key, how.fold, how.resolve)?;
         }
+        if self.inner.read().entries.crowded() {
+            let roomier = self.inner.read().entries.roomier();
+            self.inner.write().entries.take(roomier);
+        }
         let mut inner = self.inner.write();
-        let generation = version.unwrap_or(inner.current);
-        let index = inner.push(key, value, generation, 0);
-        if generation != inner.current {
+        let version = version.unwrap_or(inner.current);
+        let number = inner.entries.push(key, value, version).ok_or("the list is full")?;
+        if version != inner.current {
             return Ok(());
         }
         let mut others = false;
-        for (how, p) in &mut inner.views {
-            if matches!(p.set, Set::Parts(_)) && how.method == Method::Sub {
+        for (how, made) in &mut inner.views {
+            let Made::Patterns(p) = made else { continue };
+            if how.method == Method::Sub {
                 others = true;
             } else {
-                p.add_as(key, how.fold, how.resolve, index)?;
+                p.add_as(key, how.fold, how.resolve, number)?;
+                others |= p.loose();
             }
         }
         drop(inner);
@@ -518,7 +521,7 @@ impl Shared {
             Some(value) => self.set(Which::Key(key), value),
             None => {
                 let inner = self.inner.read();
-                !inner.with_key(key, inner.current).is_empty()
+                inner.entries.find(key, inner.current).is_some()
             }
         };
         if there { Ok(()) } else { self.add(None, key, value.unwrap_or(b"")) }
@@ -530,9 +533,7 @@ impl Shared {
         let mut inner = self.inner.write();
         let found = inner.of(which);
         for i in &found {
-            if let Some(e) = inner.entries.get_mut(*i as usize) {
-                e.value = value.into();
-            }
+            inner.entries.set(*i, value);
         }
         !found.is_empty()
     }
@@ -542,27 +543,23 @@ impl Shared {
         let _changing = self.change.lock();
         let mut inner = self.inner.write();
         let found = inner.of(which);
-        let Some(key) = found.first().and_then(|i| inner.entries.get(*i as usize)).map(|e| e.key.clone())
-        else {
+        let Some(key) = found.first().and_then(|n| inner.entries.get(*n)).map(|e| e.key.to_vec()) else {
             return false;
         };
-        found.iter().for_each(|i| inner.forget(*i));
-        let one = inner.with_key(&key, inner.current).is_empty();
-        let mut every = !one;
-        for (how, p) in inner.views.iter_mut().filter(|_| one) {
-            if let Set::Exact { exact, folded } = &mut p.set {
-                let made = if how.method == Method::Bin {
-                    super::unhex(&key).unwrap_or_default()
-                } else {
-                    key.to_vec()
-                };
-                exact.remove(&made);
-                folded.remove(&made);
+        found.iter().for_each(|n| inner.entries.forget(*n));
+        let last = inner.entries.find(&key, inner.current).is_none();
+        for (how, made) in inner.views.iter_mut().filter(|_| last) {
+            if let Made::Patterns(Patterns { set: Set::Exact { exact, folded }, .. }) = made {
+                let unhexed = (how.method == Method::Bin).then(|| super::unhex(&key).unwrap_or_default());
+                let key = unhexed.as_ref().unwrap_or(&key);
+                exact.remove(key);
+                folded.remove(key);
             }
         }
-        every |= inner.compact();
-        drop(inner);
-        self.rebuild(every);
+        if !last || inner.sparse() || inner.views.iter().any(|(_, m)| !m.exact()) {
+            drop(inner);
+            self.rebuild(!last);
+        }
         true
     }
 
@@ -571,11 +568,7 @@ impl Shared {
         let _changing = self.change.lock();
         let mut inner = self.inner.write();
         let version = version.unwrap_or(inner.current);
-        let gone: Vec<u32> = (0..inner.entries.len() as u32)
-            .filter(|i| inner.entries[*i as usize].generation == version)
-            .collect();
-        gone.into_iter().for_each(|i| inner.forget(i));
-        inner.compact();
+        inner.drop_versions(|v| v == version);
         drop(inner);
         self.rebuild(true);
     }
@@ -594,11 +587,7 @@ impl Shared {
             return false;
         }
         inner.current = version;
-        let old: Vec<u32> = (0..inner.entries.len() as u32)
-            .filter(|i| inner.entries.get(*i as usize).is_some_and(|e| e.generation < version))
-            .collect();
-        old.into_iter().for_each(|i| inner.forget(i));
-        inner.compact();
+        inner.drop_versions(|v| v < version);
         drop(inner);
         self.rebuild(true);
         true
@@ -616,14 +605,19 @@ impl View {
     #[must_use]
     pub fn matches(&self, value: &Value<'_>) -> bool {
         let inner = self.list.inner.read();
-        inner.views.get(self.index).is_some_and(|(_, p)| p.find(value.clone()).is_some())
+        inner.views.get(self.index).is_some_and(|(_, made)| inner.find(made, value.clone()).is_some())
     }
-    /// What `f` makes of the entry that the value matches, and of the view's patterns.
-    pub fn lookup<T>(&self, value: Value<'_>, f: impl FnOnce(&Entry, &Patterns, u32) -> T) -> Option<T> {
+    /// What `f` makes of the entry that the value matches, and of the view's patterns and the entry's number in them; there
+    /// are none for whole strings whose case matters.
+    pub fn lookup<T>(
+        &self,
+        value: Value<'_>,
+        f: impl FnOnce(Entry<'_>, Option<&Patterns>, u32) -> T,
+    ) -> Option<T> {
         let inner = self.list.inner.read();
-        let (_, p) = inner.views.get(self.index)?;
-        let index = p.find(value)?;
-        Some(f(inner.entries.get(index as usize)?, p, index))
+        let (_, made) = inner.views.get(self.index)?;
+        let number = inner.find(made, value)?;
+        Some(f(inner.entries.get(number)?, made.patterns(), number))
     }
 }
 
