@@ -712,6 +712,8 @@ pub struct Proxy {
     pub reuse: Option<Reuse>,
     /// `option http-restrict-req-hdr-names`
     pub restrict_names: Option<RestrictNames>,
+    /// In mode tcp: a rule makes HTTP of connections (`switch-mode`), so what is for HTTP only has its use.
+    pub switches_to_http: bool,
     /// `option forwardfor`
     pub forwardfor: Option<AddAddress>,
     /// `option originalto`

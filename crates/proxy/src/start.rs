@@ -111,6 +111,7 @@ pub fn start(
     process.set_workers(addresses);
     let _ = process.renew(|_| Ok::<_, ()>(plan.clone()));
     portcullis_sample::facts::set_workers(u32::from(workers));
+    portcullis_sample::facts::set_buffer_size(plan.global.bufsize);
     let mut threads = Vec::new();
     for (id, mailbox) in (0..workers).zip(mailboxes) {
         let listeners = listeners_of(id, &bound)?;

@@ -13,7 +13,7 @@ use crate::session::Session;
 use crate::upstream::{Failure, Late, Upgrades, Wish, establish};
 use crate::worker::{Woken, Worker, slots};
 use portcullis_backend::ServerState;
-use portcullis_config::{Mode, Opts};
+use portcullis_config::{Mode, Opts, Proto};
 use portcullis_sample::format::Needs;
 use portcullis_sample::{Direction, Facts, Payload, Scope};
 use portcullis_transport::{Buffer, Millis};
@@ -78,11 +78,15 @@ pub async fn run(session: &mut Session, first: Option<Buffer>) {
     }
     match over {
         Ok(Next::Over) => {}
-        Ok(Next::Http) => {
-            // the backend speaks HTTP: so does the connection from now on, and this stream was none
+        Ok(Next::Http(proto)) => {
+            // the connection speaks HTTP from now on, and this stream was none
             let first = s.first.take();
             session.requests = 0;
-            return Box::pin(crate::http::serve(session, first.map(Box::new))).await;
+            let first = first.map(Box::new);
+            if proto == Some(Proto::H2) {
+                return Box::pin(crate::h2::serve(session, first)).await;
+            }
+            return Box::pin(crate::http::serve(session, first)).await;
         }
         Err(termination) => {
             s.facts.termination[..2].copy_from_slice(&termination);
@@ -120,8 +124,8 @@ struct Stream<'p> {
 enum Next {
     /// Nothing.
     Over,
-    /// HTTP.
-    Http,
+    /// HTTP, of this version if it is known.
+    Http(Option<Proto>),
 }
 
 /// Rules, route, server, relay.
@@ -130,7 +134,9 @@ async fn story<'p>(
     session: &mut Session,
     held: &mut Option<portcullis_telemetry::gauge::Held>,
 ) -> Result<Next, [u8; 2]> {
-    content_rules(s, session, s.front, Stage::Frontend).await?;
+    if let Some(http) = content_rules(s, session, s.front, Stage::Frontend).await? {
+        return Ok(http);
+    }
     ask(s, session, Point::Before(Stage::Switching)).await?;
     let back = {
         let (plan, front) = (s.plan, s.front);
@@ -139,7 +145,7 @@ async fn story<'p>(
     };
     let Some(back) = back.map(|b| &**b) else { return Err(*b"SC") };
     if back.mode == Mode::Http {
-        return Ok(Next::Http);
+        return Ok(Next::Http(None));
     }
     s.back = Some(back);
     s.facts.backend_name = &back.name;
@@ -201,16 +207,19 @@ fn rule_cx<'a, 'p>(s: &'a mut Stream<'p>, worker: &'a Worker, last_call: bool) -
     }
 }
 
-/// `tcp-request content`: waits for bytes up to `inspect-delay`.
+/// `tcp-request content`: waits for bytes up to `inspect-delay`. Gives what follows, if that is not the backend.
 async fn content_rules(
     s: &mut Stream<'_>,
     session: &mut Session,
     of: &ProxyPlan,
     stage: Stage,
-) -> Result<(), [u8; 2]> {
+) -> Result<Option<Next>, [u8; 2]> {
     ask(s, session, Point::Before(stage)).await?;
-    rules(s, session, of).await?;
-    ask(s, session, Point::After(stage)).await
+    let next = rules(s, session, of).await?;
+    if next.is_none() {
+        ask(s, session, Point::After(stage)).await?;
+    }
+    Ok(next)
 }
 
 /// Asks the filters whether the stream goes on, and waits as long as they say.
@@ -232,8 +241,8 @@ async fn pause(session: &Session, until: Millis) {
     poll_fn(|cx| if session.task.poll_woken(cx).is_some() { Poll::Ready(()) } else { Poll::Pending }).await;
 }
 
-async fn rules(s: &mut Stream<'_>, session: &mut Session, of: &ProxyPlan) -> Result<(), [u8; 2]> {
-    let Some(sets) = of.rules.as_deref().filter(|r| !r.tcp_request.is_empty()) else { return Ok(()) };
+async fn rules(s: &mut Stream<'_>, session: &mut Session, of: &ProxyPlan) -> Result<Option<Next>, [u8; 2]> {
+    let Some(sets) = of.rules.as_deref().filter(|r| !r.tcp_request.is_empty()) else { return Ok(None) };
     let worker = session.worker().clone();
     let began = worker.clock.now();
     let give_up = sets.request_delay.map_or(began, |d| began.after(Some(d)));
@@ -244,7 +253,8 @@ async fn rules(s: &mut Stream<'_>, session: &mut Session, of: &ProxyPlan) -> Res
         let flow = run_rules(&sets.tcp_request, &mut cursor, &mut rule_cx(s, &worker, last_call));
         s.effects.client.apply(&session.conn);
         match flow {
-            Flow::Done | Flow::Accept => return Ok(()),
+            Flow::Done | Flow::Accept => return Ok(None),
+            Flow::SwitchMode(proto) => return Ok(Some(Next::Http(proto))),
             Flow::Wait(Wait::Until(t) | Wait::Body(t)) => pause(session, t).await,
             Flow::Wait(Wait::Turns(n)) => crate::http::stages::yield_turns(n).await,
             Flow::Wait(Wait::Work(pending)) => pending.await,

@@ -179,7 +179,11 @@ impl Expr {
         }
         let used = text.len() - rest.len();
         let text = String::from_utf8_lossy(text.get(..used).unwrap_or(text)).into();
-        Ok((Self { fetch, args, steps, output: kind, text }, used))
+        let expr = Self { fetch, args, steps, output: kind, text };
+        if fetch.slow {
+            crate::work::note(&expr);
+        }
+        Ok((expr, used))
     }
 
     /// The fetch's row.

@@ -456,6 +456,19 @@ pub fn set_workers(number: u32) {
     WORKERS.store(number, std::sync::atomic::Ordering::Relaxed);
 }
 
+static BUFFER_SIZE: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(16384);
+
+/// `tune.bufsize`
+#[must_use]
+pub fn buffer_size() -> usize {
+    BUFFER_SIZE.load(std::sync::atomic::Ordering::Relaxed)
+}
+
+/// Called once before the workers begin.
+pub fn set_buffer_size(bytes: usize) {
+    BUFFER_SIZE.store(bytes, std::sync::atomic::Ordering::Relaxed);
+}
+
 thread_local! {
     static THREAD: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
 }

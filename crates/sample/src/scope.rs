@@ -144,6 +144,17 @@ impl<'a> Scope<'a> {
         Some(self.facts.unique_id.get_or_init(|| id.into()))
     }
 
+    /// Layer 6 of this direction, where no message of HTTP was made of it.
+    #[inline]
+    #[must_use]
+    pub fn raw(&self, direction: Direction) -> Option<Payload<'a>> {
+        let (message, bytes) = match direction {
+            Direction::Request => (self.request, self.request_bytes),
+            Direction::Response => (self.response, self.response_bytes),
+        };
+        bytes.filter(|_| message.head().is_none())
+    }
+
     /// With nothing but facts.
     #[must_use]
     pub fn new(facts: &'a Facts<'a>, random: &'a Random) -> Self {

@@ -141,6 +141,18 @@ pub fn leading_int(text: &[u8]) -> i64 {
     n
 }
 
+/// The number that fetches like `hdr_val` make of a text: a minus sign and digits, of which 32 bits are kept, as in HAProxy.
+#[must_use]
+pub fn short_int(text: &[u8]) -> i64 {
+    let (negative, digits) = match text.split_first() {
+        Some((b'-', rest)) => (true, rest),
+        _ => (false, text),
+    };
+    let digits = digits.iter().take_while(|b| b.is_ascii_digit());
+    let n = digits.fold(0i32, |n, d| n.wrapping_mul(10).wrapping_add(i32::from(d - b'0')));
+    i64::from(if negative { n.wrapping_neg() } else { n })
+}
+
 impl<'a> Value<'a> {
     /// A borrowed string.
     #[inline]

@@ -4,6 +4,7 @@
 //! afterwards takes the [`Pending`] that it has to wait for, throws its answer away and evaluates again. Where nobody can
 //! wait the job is done at once, on the worker.
 
+use crate::Expr;
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::Pin;
@@ -45,6 +46,7 @@ static QUEUE: OnceLock<SyncSender<Task>> = OnceLock::new();
 thread_local! {
     static ALLOWED: Cell<bool> = const { Cell::new(false) };
     static PENDING: RefCell<Option<Pending>> = const { RefCell::new(None) };
+    static NOTED: RefCell<Vec<Expr>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Starts the thread; once, before anything is evaluated.
@@ -74,6 +76,17 @@ pub enum Submitted {
     Full,
     /// Nobody can wait for it here: to be done now.
     Here(Job),
+}
+
+/// Notes an expression that was read and may take long.
+pub(crate) fn note(expr: &Expr) {
+    NOTED.with_borrow_mut(|all| all.push(expr.clone()));
+}
+
+/// The expressions that were read on this thread since it was asked last and that may take long.
+#[must_use]
+pub fn noted() -> Vec<Expr> {
+    NOTED.take()
 }
 
 /// Hands in a job.

@@ -53,7 +53,7 @@ fn one_proxy(model: &Model, proxy: &mut Proxy, diags: &mut Diagnostics) {
     protocols(proxy, diags);
     servers(proxy, diags);
     super::persist::without_http(proxy, diags);
-    if proxy.mode != Mode::Http {
+    if proxy.mode != Mode::Http && !proxy.switches_to_http {
         http_only(proxy, diags);
     }
 }

@@ -12,6 +12,7 @@ mod connections;
 mod discovery;
 mod dynamic;
 mod examples;
+mod fetches;
 mod fields;
 mod filters;
 mod health;

@@ -1,5 +1,6 @@
 //! How a message's body is delimited while it passes through.
 
+use crate::rules::BodyState;
 use portcullis_transport::Buffer;
 use portcullis_wire::h1::body::Phase;
 use portcullis_wire::h1::{Chunked, Framing, encode};
@@ -138,6 +139,35 @@ impl Body {
                     Step::Payload { len: d.payload.len(), origin: d.consumed - d.payload.start }
                 }
             },
+        }
+    }
+}
+
+/// How much of a body is in a buffer that begins with it. `over`: nothing more comes; `full`: nothing more fits.
+pub fn state(data: &[u8], framing: Framing, over: bool, full: bool) -> BodyState {
+    let have = data.len() as u64;
+    match framing {
+        Framing::Length(n) => BodyState { received: have.min(n), complete: over || have >= n, full },
+        Framing::Chunked => {
+            let (received, complete) = Chunked::default().look(data).unwrap_or((0, true));
+            BodyState { received, complete: over || complete, full }
+        }
+        Framing::Pieces | Framing::UntilClose => BodyState { received: have, complete: over, full },
+        Framing::None | Framing::Tunnel => BodyState { received: 0, complete: true, full: false },
+    }
+}
+
+/// The bytes of a body in a buffer that begins with it, without what frames them; `scratch` has room for those of chunks.
+pub fn plain<'b>(data: &'b [u8], framing: Framing, scratch: &'b mut Vec<u8>) -> &'b [u8] {
+    match framing {
+        Framing::None | Framing::Tunnel => &[],
+        Framing::Length(n) => usize::try_from(n).ok().and_then(|n| data.get(..n)).unwrap_or(data),
+        Framing::Pieces | Framing::UntilClose => data,
+        Framing::Chunked => {
+            scratch.clear();
+            scratch.extend_from_slice(data);
+            let payload = Chunked::default().decode(scratch).map_or(0..0, |d| d.payload);
+            scratch.get(payload).unwrap_or(&[])
         }
     }
 }

@@ -583,6 +583,8 @@ fn finish(x: &mut Exchange<'_>, session: &mut Session) -> After {
     scratch.response.clear();
     scratch.line.clear();
     scratch.out.clear();
+    // few requests have a chunked body that rules look at
+    scratch.body = Vec::new();
     let mut spares = worker.scratch.borrow_mut();
     if spares.len() < 256 {
         spares.push(scratch);

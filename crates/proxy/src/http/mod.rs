@@ -1,6 +1,7 @@
 //! HTTP from a client: requests one after the other over HTTP/1, or each in a stream ([`crate::h2`]); each an [`exchange`].
 
 pub mod answer;
+mod answering;
 pub mod body;
 pub mod checkcache;
 pub mod client;
@@ -33,6 +34,8 @@ pub struct Scratch {
     pub line: RequestLine,
     /// Bytes of heads to be written.
     pub out: Vec<u8>,
+    /// Payload of a request's chunks, while rules look at it.
+    pub body: Vec<u8>,
 }
 
 /// What follows an exchange.

@@ -256,7 +256,7 @@ fn remember_line(x: &mut Exchange<'_>) {
     line.bytes.extend_from_slice(s.request.method());
     let a = line.bytes.len();
     let target = s.request.target();
-    line.bytes.extend_from_slice(target.get(..most.saturating_sub(a + 10)).unwrap_or(target));
+    line.bytes.extend_from_slice(target.get(..most.saturating_sub(a + 2)).unwrap_or(target));
     let b = line.bytes.len();
     match s.request.odd_version() {
         b"" => {

@@ -1,5 +1,7 @@
 //! The rule sets of a request and of its response, and what they may make of them.
 
+use super::answering::Answering;
+use super::body;
 use super::exchange::{Exchange, Stop};
 use crate::applet::{Ask, Chosen, Intercept};
 use crate::plan::ProxyPlan;
@@ -12,7 +14,7 @@ use portcullis_sample::work::{self, Pending};
 use portcullis_sample::{Direction, Payload};
 use portcullis_transport::Millis;
 use portcullis_transport::conn::Seen;
-use portcullis_wire::h1::{Chunked, Framing};
+use portcullis_wire::h1::Framing;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
@@ -41,6 +43,7 @@ impl<'p> Exchange<'p> {
         let response = direction == Direction::Response;
         let limit = self.plan.global.bufsize;
         let scratch = &mut *self.scratch;
+        let bytes = body::plain(self.input.data(), self.info.framing, &mut scratch.body);
         RuleCx {
             facts: &mut self.facts,
             random: &worker.random,
@@ -51,7 +54,7 @@ impl<'p> Exchange<'p> {
             response: if response { Some(&mut scratch.response) } else { None },
             line: Some(&scratch.line),
             head_pending: false,
-            request_bytes: Some(Payload { bytes: self.input.data(), may_grow: !body.complete && !body.full }),
+            request_bytes: Some(Payload { bytes, may_grow: !body.complete && !body.full }),
             response_bytes: None,
             inspecting: true,
             last_call,
@@ -73,17 +76,8 @@ impl<'p> Exchange<'p> {
 
     /// How much of the request's body is here.
     pub fn body_state(&self) -> BodyState {
-        let have = self.input.len() as u64;
         let full = self.input.capacity() > 0 && self.input.is_full();
-        match self.info.framing {
-            Framing::Length(n) => BodyState { received: have.min(n), complete: have >= n, full },
-            Framing::Chunked => {
-                let (received, complete) = Chunked::default().look(self.input.data()).unwrap_or((0, true));
-                BodyState { received, complete, full }
-            }
-            Framing::Pieces => BodyState { received: have, complete: self.whole, full },
-            _ => BodyState { received: 0, complete: true, full: false },
-        }
+        body::state(self.input.data(), self.info.framing, self.whole, full)
     }
 }
 
@@ -98,6 +92,21 @@ pub async fn rules(
     direction: Direction,
     delay: Option<std::time::Duration>,
 ) -> Result<(), Stop> {
+    rules_on(x, session, set, direction, delay, None).await
+}
+
+/// The same; `server`: the response's body can be looked at and waited for.
+///
+/// # Errors
+/// [`Stop`] when a rule ends the exchange.
+pub async fn rules_on(
+    x: &mut Exchange<'_>,
+    session: &mut Session,
+    set: &Rules,
+    direction: Direction,
+    delay: Option<std::time::Duration>,
+    mut server: Option<&mut Answering<'_>>,
+) -> Result<(), Stop> {
     if set.is_empty() {
         return Ok(());
     }
@@ -110,20 +119,39 @@ pub async fn rules(
     let mut last_call = false;
     loop {
         last_call |= worker.clock.now() >= give_up;
-        let flow = run(set, &mut cursor, &mut x.rule_cx(&worker, direction, last_call));
+        let flow = {
+            let mut cx = x.rule_cx(&worker, direction, last_call);
+            if let Some(server) = server.as_deref_mut() {
+                cx.body = server.state();
+                cx.response_bytes = Some(server.payload());
+            }
+            run(set, &mut cursor, &mut cx)
+        };
         x.effects.client.apply(&session.conn);
         send_hints(x, session).await?;
         let termination = flow.termination(direction);
         match flow {
-            Flow::Done | Flow::Accept => return Ok(()),
+            Flow::Done | Flow::Accept | Flow::SwitchMode(_) => return Ok(()),
             Flow::Wait(Wait::Until(t)) => wait(x, session, t, false).await?,
-            Flow::Wait(Wait::Body(t)) => wait(x, session, t, true).await?,
+            Flow::Wait(Wait::Body(t)) => match server.as_deref_mut() {
+                Some(server) => server.wait(session, t).await?,
+                None => wait(x, session, t, true).await?,
+            },
             Flow::Wait(Wait::Work(pending)) => pending.await,
             Flow::Wait(Wait::Turns(n)) => yield_turns(n).await,
             Flow::Wait(Wait::Remote) => remote(x.effects.remote.clone(), session).await?,
             Flow::Wait(Wait::Data) => {
-                wait(x, session, give_up, true).await?;
-                last_call |= x.body_state().complete || x.input.is_full();
+                let body = match server.as_deref_mut() {
+                    Some(server) => {
+                        server.wait(session, give_up).await?;
+                        server.state()
+                    }
+                    None => {
+                        wait(x, session, give_up, true).await?;
+                        x.body_state()
+                    }
+                };
+                last_call |= body.complete || body.full;
             }
             Flow::Tarpit(answer) => {
                 x.denied(session, direction);

@@ -4,6 +4,7 @@ pub mod applet;
 mod head;
 mod tunnel;
 
+use super::answering::Answering;
 use super::body::Body;
 use super::exchange::{Exchange, Stop, ms};
 use super::flow::{Flow, FlowError};
@@ -305,7 +306,8 @@ pub async fn run(
             || x.front.rules.is_some()
             || back.has(Opts::CHECKCACHE)
             || x.filters.is_some();
-        if rules && let Err(stop) = Box::pin(response_rules(x, session, back)).await {
+        let server = Answering::new(&t.upstream.conn, &mut t.down.buffer, info.framing);
+        if rules && let Err(stop) = Box::pin(response_rules(x, session, back, Some(server))).await {
             x.facts.bytes_down += arrived(&t.down.buffer, &info);
             t.give_up(x, &session.task.worker);
             return Ended::Stopped(stop);
@@ -317,19 +319,25 @@ pub async fn run(
     }
 }
 
-/// The rule sets that look at the response: the backend's, then the frontend's.
-async fn response_rules(x: &mut Exchange<'_>, session: &mut Session, back: &ProxyPlan) -> Result<(), Stop> {
+/// The rule sets that look at the response (of a server, if one is given): the backend's, then the frontend's.
+async fn response_rules(
+    x: &mut Exchange<'_>,
+    session: &mut Session,
+    back: &ProxyPlan,
+    mut server: Option<Answering<'_>>,
+) -> Result<(), Stop> {
     let response = Direction::Response;
     filters::ask(x, session, response, Some(Point::Begin)).await?;
     filters::ask(x, session, response, Some(Point::Before(Stage::Response))).await?;
     if let Some(sets) = &back.rules {
-        stages::rules(x, session, &sets.tcp_response, Direction::Response, sets.response_delay).await?;
-        stages::rules(x, session, &sets.http_response, Direction::Response, None).await?;
+        let (set, delay) = (&sets.tcp_response, sets.response_delay);
+        stages::rules_on(x, session, set, response, delay, server.as_mut()).await?;
+        stages::rules_on(x, session, &sets.http_response, response, None, server.as_mut()).await?;
     }
     if back.index != x.front.index
         && let Some(sets) = &x.front.rules
     {
-        stages::rules(x, session, &sets.http_response, Direction::Response, None).await?;
+        stages::rules_on(x, session, &sets.http_response, response, None, server.as_mut()).await?;
     }
     let risky = back.has(Opts::CHECKCACHE) && checkcache::is_risky(x.method, &x.scratch.response);
     if x.visit.is_some() {

@@ -3,7 +3,7 @@
 use super::lang::{Condition, Expr, Format, Regex};
 use super::redirect::Redirect;
 use crate::reply::Spec;
-use portcullis_config::Place;
+use portcullis_config::{Place, Proto};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +16,8 @@ pub struct Rule {
     pub condition: Option<Condition>,
     /// Where it stands.
     pub place: Place,
+    /// Expressions of the action that may take longer than a worker may.
+    pub slow: Vec<portcullis_sample::Expr>,
 }
 
 /// What a rule does (manual section 4.4).
@@ -23,6 +25,8 @@ pub struct Rule {
 pub enum Action {
     /// `accept`, `allow`
     Accept,
+    /// `switch-mode http`: from now on the connection speaks HTTP, of this version if one is named.
+    SwitchMode(Option<Proto>),
     /// `reject`
     Reject,
     /// `close` (tcp-response)
@@ -129,6 +133,7 @@ impl Action {
         matches!(
             self,
             Self::Accept
+                | Self::SwitchMode(_)
                 | Self::Reject
                 | Self::SilentDrop(_)
                 | Self::Close
@@ -207,4 +212,6 @@ pub struct UseBackend {
     pub condition: Option<Arc<Condition>>,
     /// Where it stands.
     pub place: Place,
+    /// Its target may take longer than a worker may.
+    pub slow: bool,
 }

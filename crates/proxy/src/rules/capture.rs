@@ -315,7 +315,8 @@ pub(super) fn check(model: &Model, diags: &mut Diagnostics) {
     for proxy in &model.proxies {
         let captures = proxy.ext.get::<Captures>();
         let front = matches!(proxy.kind, ProxyKind::Frontend | ProxyKind::Listen);
-        if front && proxy.mode != Mode::Http && captures.is_some_and(|c| c.keyword()) {
+        let http = proxy.mode == Mode::Http || proxy.switches_to_http;
+        if front && !http && captures.is_some_and(|c| c.keyword()) {
             let what = format!("{} '{}'", super::parse::kind(proxy), proxy.name);
             let message = format!("'capture' statement ignored for {what} as it requires HTTP mode.");
             diags.add(Severity::Warning, None, message);

@@ -5,6 +5,7 @@ use crate::filter::Chain;
 use crate::plan::ProxyPlan;
 use crate::reply::{Answer, Pages};
 use crate::worker::Worker;
+use portcullis_config::Proto;
 use portcullis_message::Head;
 use portcullis_sample::RequestLine;
 use portcullis_sample::work::Pending;
@@ -167,6 +168,8 @@ pub enum Flow {
     Done,
     /// `accept`, `allow`: the set is over.
     Accept,
+    /// `switch-mode`: the connection speaks HTTP.
+    SwitchMode(Option<Proto>),
     /// `reject`: the connection is closed.
     Reject,
     /// `close`: the server's connection is closed.
@@ -196,7 +199,7 @@ impl Flow {
         let request = direction == Direction::Request;
         let of = |r: &[u8; 2], s: &[u8; 2]| Some(if request { *r } else { *s });
         match self {
-            Self::Done | Self::Accept | Self::Wait(_) => None,
+            Self::Done | Self::Accept | Self::SwitchMode(_) | Self::Wait(_) => None,
             Self::Reject => of(b"PR", b"PD"),
             Self::Close => Some(*b"SH"),
             Self::Deny(_) | Self::Failed(_) => of(b"PR", b"PH"),

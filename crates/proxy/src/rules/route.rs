@@ -13,7 +13,7 @@ pub struct Routes {
     /// In source order.
     pub list: Vec<UseBackend>,
     jumps: Jumps,
-    /// Some condition may take longer than a worker may.
+    /// Some condition or name may take longer than a worker may.
     pub slow: bool,
 }
 
@@ -44,7 +44,8 @@ impl Routes {
     /// Compiles conditions; everything has been read.
     pub(super) fn compile(&mut self) {
         self.jumps = Jumps::of(self.list.iter().map(|r| r.condition.as_deref()));
-        self.slow = self.list.iter().filter_map(|r| r.condition.as_ref()).any(|c| c.program().slow());
+        let slow = |r: &UseBackend| r.slow || r.condition.as_ref().is_some_and(|c| c.program().slow());
+        self.slow = self.list.iter().any(slow);
     }
 
     /// None?

@@ -26,7 +26,7 @@ fn check_all(model: &mut Model, diags: &mut Diagnostics) {
     capture::check(model, diags);
     crate::outcome::check(model, diags);
     for proxy in &model.proxies {
-        let http = proxy.mode == Mode::Http;
+        let http = proxy.mode == Mode::Http || proxy.switches_to_http;
         if !http && proxy.ext.get::<Option<Arc<Forwarded>>>().is_some_and(Option::is_some) {
             let owner = format!("{} '{}'", kind(proxy), proxy.name);
             diags.add(

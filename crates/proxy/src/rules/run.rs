@@ -68,6 +68,13 @@ fn run_observed<O: Observer>(
                 }
             }
         }
+        if !rule.slow.is_empty() && !cursor.entered {
+            let scope = cx.scope();
+            let evaluate = || rule.slow.iter().for_each(|e| drop(e.eval(&scope)));
+            if let ((), Some(pending)) = work::waiting(evaluate) {
+                break Flow::Wait(Wait::Work(pending));
+            }
+        }
         observer.before(cx);
         let step = execute(&rule.action, cursor, cx, &mut hint);
         observer.after(cx);
@@ -96,6 +103,7 @@ fn ok(done: bool) -> Step {
 fn execute(action: &Action, cursor: &mut Cursor, cx: &mut RuleCx<'_, '_>, hint: &mut Option<Head>) -> Step {
     match action {
         Action::Accept => Step::End(Flow::Accept),
+        Action::SwitchMode(proto) => Step::End(Flow::SwitchMode(*proto)),
         Action::Reject => Step::End(Flow::Reject),
         Action::Close => Step::End(Flow::Close),
         Action::Deny(spec) => Step::End(Flow::Deny(Box::new(spec.answer(cx.pages, &cx.scope())))),

@@ -134,7 +134,7 @@ pub const ACTIONS: &[ActionRow] = &[
         Sets::TCP_REQUEST,
         "http [ proto <name> ]",
         "Upgrades the connection to HTTP.",
-        NotYet("HTTP upgrades of TCP frontends"),
+        Yes(actions::switch_mode),
     ),
     row(
         "use-service",

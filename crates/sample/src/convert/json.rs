@@ -4,7 +4,7 @@
 use super::bytes;
 use crate::args::{Arg, ArgKind, Args};
 use crate::row::Convert;
-use crate::value::{Bytes, Sample, Type, Value, leading_int};
+use crate::value::{Bytes, Sample, Type, Value};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -250,8 +250,8 @@ impl Query {
             }
             Json::Bool(b) => Value::Bool(b),
             Json::Str(s) => {
-                let s = unescape(s)?;
-                if self.int { Value::Int(leading_int(&s)) } else { Value::Str(Cow::Owned(s)) }
+                // a text also where a number is asked for
+                Value::Str(Cow::Owned(unescape(s)?))
             }
             Json::Array(a) => text(a),
             Json::Object(_) | Json::Null => return None,
@@ -259,10 +259,11 @@ impl Query {
     }
 }
 
-/// The whole number that a text begins with; `None`: it does not fit.
+/// The whole number that a text begins with; `None`: JSON does not have it exactly (RFC 7493 section 2.2).
 fn whole(n: &[u8]) -> Option<i64> {
     let digits = n.iter().skip(1).take_while(|b| b.is_ascii_digit()).count();
-    std::str::from_utf8(n.get(..=digits)?).ok()?.parse().ok()
+    let n: i64 = std::str::from_utf8(n.get(..=digits)?).ok()?.parse().ok()?;
+    (n.unsigned_abs() < 1 << 53).then_some(n)
 }
 
 /// The number that a text begins with.
@@ -342,14 +343,12 @@ fn unescape(s: &[u8]) -> Option<Vec<u8>> {
             b't' => b'\t',
             b'b' => 8,
             b'f' => 12,
-            b'"' | b'\\' | b'/' => *c,
+            b'"' | b'\\' => *c,
+            // as in HAProxy, which has no others
             b'u' => {
                 let hex = s.get(i..i + 4).and_then(|h| std::str::from_utf8(h).ok())?;
-                let code = u32::from_str_radix(hex, 16).ok()?;
                 i += 4;
-                let c = char::from_u32(code)?;
-                out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
-                continue;
+                u8::try_from(u32::from_str_radix(hex, 16).ok()?).ok()?
             }
             _ => return None,
         });

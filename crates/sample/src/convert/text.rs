@@ -279,6 +279,9 @@ pub const ROWS: &[Convert] = &[
 
 /// Where the value of a parameter stands; an empty one for a name alone.
 fn parameter(b: &[u8], name: &[u8], delimiter: u8) -> Option<(usize, usize)> {
+    if b.is_empty() {
+        return None;
+    }
     let mut start = 0;
     for pair in b.split(|c| *c == delimiter) {
         let end = start + pair.len();

@@ -1,8 +1,10 @@
 //! Converters that read or write variables, and `when`.
 
 use super::bytes;
+use crate::acl::Verdict;
 use crate::args::{Arg, ArgKind, Args};
 use crate::facts::Captured;
+use crate::fetch::acls::Named;
 use crate::row::Convert;
 use crate::scope::Scope;
 use crate::value::{Bytes, Sample, Type, Value};
@@ -164,7 +166,6 @@ fn same<'s>(a: &Args, v: Value<'s>, s: &Scope<'_>) -> Sample<'s> {
 }
 
 /// What `when` asks.
-#[derive(Clone, Copy, Debug)]
 enum Question {
     Stopping,
     Normal,
@@ -172,6 +173,7 @@ enum Question {
     Forwarded,
     ToApplet,
     Processed,
+    Acl(Named),
 }
 
 fn check_when(args: &mut Args) -> Result<(), String> {
@@ -184,7 +186,10 @@ fn check_when(args: &mut Args) -> Result<(), String> {
         b"forwarded" => Question::Forwarded,
         b"toapplet" => Question::ToApplet,
         b"processed" => Question::Processed,
-        b"acl" => return Err("condition 'acl' is not supported yet".into()),
+        b"acl" if args.text(1).is_empty() => {
+            return Err("'acl' selector requires an extra argument with the ACL name".into());
+        }
+        b"acl" => Question::Acl(Named::of(&String::from_utf8_lossy(args.text(1)), false)?),
         _ => {
             return Err(format!(
                 "expects a supported keyword among {{stopping,normal,error,forwarded,toapplet,processed,acl}} but got '{}'",
@@ -209,6 +214,7 @@ fn when<'s>(a: &Args, v: Value<'s>, s: &Scope<'_>) -> Sample<'s> {
         Question::Forwarded => forwarded,
         Question::ToApplet => applet,
         Question::Processed => forwarded || applet,
+        Question::Acl(acl) => acl.eval(s) == Verdict::True,
     };
     if answer != *negated { v.into() } else { Sample::Missing }
 }

@@ -8,8 +8,8 @@ use crate::scope::Scope;
 use crate::value::{Sample, Type, Value};
 use std::sync::{Arc, OnceLock};
 
-/// One name of the list.
-struct Named {
+/// An ACL that an argument names.
+pub(crate) struct Named {
     /// `!` stands in front of it.
     negated: bool,
     acl: Arc<Acl>,
@@ -18,7 +18,15 @@ struct Named {
 }
 
 impl Named {
-    fn eval(&self, scope: &Scope<'_>) -> Verdict {
+    /// Of this name, as far as ACLs have been read.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(crate) fn of(name: &str, negated: bool) -> Result<Self, String> {
+        let acl = crate::acl::named(name).ok_or_else(|| format!("ACL '{name}' not found"))?;
+        Ok(Self { negated, acl, tests: OnceLock::new() })
+    }
+    pub(crate) fn eval(&self, scope: &Scope<'_>) -> Verdict {
         let mut verdict = Verdict::False;
         for test in self.tests.get_or_init(|| self.acl.tests()) {
             match test.eval(scope) {
@@ -39,9 +47,7 @@ fn check(args: &mut Args) -> Result<(), String> {
         let Arg::Str(text) = &*arg else { continue };
         let shown = String::from_utf8_lossy(text).into_owned();
         let name = shown.strip_prefix('!').unwrap_or(&shown);
-        let acl = crate::acl::named(name).ok_or_else(|| format!("ACL '{name}' not found"))?;
-        let negated = name.len() < shown.len();
-        *arg = Arg::Made(Arc::new(Named { negated, acl, tests: OnceLock::new() }));
+        *arg = Arg::Made(Arc::new(Named::of(name, name.len() < shown.len())?));
     }
     Ok(())
 }

@@ -43,6 +43,9 @@ fn with<'s>(s: &Scope<'s>, f: impl FnOnce(&'s Head) -> Option<Cow<'s, [u8]>>) ->
 fn scheme<'s>(_: &'s Args, s: &Scope<'s>, _: &mut Cursor) -> Sample<'s> {
     with(s, |h| {
         let (scheme, _) = authorization(h, b"authorization")?;
+        if scheme.eq_ignore_ascii_case(b"basic") && basic(h).is_none() {
+            return None;
+        }
         ["Basic", "Bearer"]
             .into_iter()
             .find(|n| n.as_bytes().eq_ignore_ascii_case(scheme))

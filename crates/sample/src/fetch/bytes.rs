@@ -1,5 +1,6 @@
 //! Samples of the bytes in the buffers (manual section 7.3.5).
 
+use super::blocks::Blocks;
 use crate::args::{ArgKind, Args};
 use crate::place::{EITHER_BYTES, REQUEST, REQUEST_BYTES, RESPONSE_BYTES};
 use crate::row::{Cursor, Fetch, SampleRows};
@@ -30,10 +31,14 @@ fn whole<'s>(p: Option<Payload<'s>>) -> Sample<'s> {
     p.map(|p| Value::bin(p.bytes)).into()
 }
 
-fn of<'s>(s: &Scope<'s>) -> Option<Payload<'s>> {
-    match s.direction {
-        Direction::Request => s.request_bytes,
-        Direction::Response => s.response_bytes,
+/// Bytes in the buffer of a direction. HAProxy keeps messages of HTTP as blocks, and counts those.
+fn len(s: &Scope<'_>, direction: Direction, c: &mut Cursor) -> Sample<'static> {
+    match Blocks::of(s, direction) {
+        Some(blocks) => {
+            c.grows = blocks.grows();
+            Value::Int(blocks.data() as i64).into()
+        }
+        None => length(s.raw(direction), c),
     }
 }
 
@@ -56,30 +61,30 @@ pub const ROWS: SampleRows = SampleRows {
             Type::Bin,
             EITHER_BYTES,
             "Bytes of the buffer of the rule's direction.",
-            |a, s, _| payload(of(s), a),
+            |a, s, _| payload(s.raw(s.direction), a),
         )
         .with(2, RANGE)
         .impure(),
         Fetch::new("req.payload", Type::Bin, REQUEST_BYTES, "Bytes of the request buffer.", |a, s, _| {
-            payload(s.request_bytes, a)
+            payload(s.raw(Direction::Request), a)
         })
         .with(2, RANGE)
         .impure(),
         Fetch::new("res.payload", Type::Bin, RESPONSE_BYTES, "Bytes of the response buffer.", |a, s, _| {
-            payload(s.response_bytes, a)
+            payload(s.raw(Direction::Response), a)
         })
         .with(2, RANGE)
         .impure(),
         Fetch::new("req.len", Type::Int, REQUEST_BYTES, "Bytes in the request buffer.", |_, s, c| {
-            length(s.request_bytes, c)
+            len(s, Direction::Request, c)
         })
         .impure(),
         Fetch::new("req_len", Type::Int, REQUEST_BYTES, "Bytes in the request buffer.", |_, s, c| {
-            length(s.request_bytes, c)
+            len(s, Direction::Request, c)
         })
         .impure(),
         Fetch::new("res.len", Type::Int, RESPONSE_BYTES, "Bytes in the response buffer.", |_, s, c| {
-            length(s.response_bytes, c)
+            len(s, Direction::Response, c)
         })
         .impure(),
         Fetch::new("req.body", Type::Bin, REQUEST, "The request's body as far as it is there.", |_, s, _| {

@@ -4,7 +4,7 @@ use crate::args::{ArgKind, Args};
 use crate::place::{EITHER, Needs, REQUEST, RESPONSE};
 use crate::row::{Cursor, Fetch, FetchFn, SampleRows};
 use crate::scope::{Direction, Message, Scope};
-use crate::value::{Sample, Type, Value, leading_int};
+use crate::value::{Sample, Type, Value, short_int};
 use portcullis_message::{Head, HeaderId, values};
 use std::borrow::Cow;
 
@@ -27,15 +27,74 @@ fn either<'s>(s: &Scope<'s>) -> From<'s> {
     }
 }
 
-/// Names and values: of `Cookie` headers, or the first pair of each `Set-Cookie`.
-fn pairs(head: &Head, response: bool) -> impl Iterator<Item = (&[u8], &[u8])> {
-    let id = if response { HeaderId::SetCookie } else { HeaderId::Cookie };
-    head.all(id)
-        .flat_map(move |v| v.split(|b| *b == b';').take(if response { 1 } else { usize::MAX }))
-        .filter_map(|pair| {
-            let eq = pair.iter().position(|b| *b == b'=')?;
-            Some((values::trim(pair.get(..eq)?), values::trim(pair.get(eq + 1..)?)))
-        })
+/// Where the first of these bytes stands that is not within a quoted string.
+fn unquoted(text: &[u8], ends: &[u8]) -> Option<usize> {
+    let (mut quoted, mut escaped) = (false, false);
+    text.iter().position(|b| {
+        if escaped {
+            escaped = false;
+        } else if quoted && *b == b'\\' {
+            escaped = true;
+        } else if *b == b'"' {
+            quoted = !quoted;
+        }
+        !quoted && ends.contains(b)
+    })
+}
+
+/// How a header is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Read {
+    /// Every pair.
+    All,
+    /// `Set-Cookie`: what follows a cookie up to a comma are its attributes.
+    Cookies,
+    /// `Set-Cookie`: only semicolons separate, and the first pair is the cookie.
+    First,
+}
+
+/// The pairs of one header.
+struct Pairs<'s> {
+    rest: &'s [u8],
+    read: Read,
+}
+
+impl<'s> Iterator for Pairs<'s> {
+    type Item = (&'s [u8], &'s [u8]);
+    fn next(&mut self) -> Option<Self::Item> {
+        let ends: &[u8] = if self.read == Read::First { b";" } else { b";," };
+        loop {
+            let text = self.rest;
+            if text.is_empty() {
+                return None;
+            }
+            let end = unquoted(text, ends).unwrap_or(text.len());
+            self.rest = text.get(end + 1..).unwrap_or(&[]);
+            let item = text.get(..end)?;
+            let Some(eq) = item.iter().position(|b| *b == b'=') else { continue };
+            let (name, value) = (values::trim(item.get(..eq)?), values::trim(item.get(eq + 1..)?));
+            // `$Path` and the like tell about the cookie before (RFC 2965)
+            if name.first() == Some(&b'$') || name.is_empty() && value.is_empty() {
+                continue;
+            }
+            match self.read {
+                Read::All => {}
+                Read::First => self.rest = &[],
+                Read::Cookies if text.get(end) == Some(&b',') => {}
+                Read::Cookies => {
+                    let comma = unquoted(self.rest, b",").unwrap_or(self.rest.len());
+                    self.rest = self.rest.get(comma + 1..).unwrap_or(&[]);
+                }
+            }
+            return Some((name, value));
+        }
+    }
+}
+
+/// Names and values: of `Cookie` headers, or of `Set-Cookie`, which are read so.
+fn pairs(head: &Head, set: Option<Read>) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let id = if set.is_some() { HeaderId::SetCookie } else { HeaderId::Cookie };
+    head.all(id).flat_map(move |rest| Pairs { rest, read: set.unwrap_or(Read::All) })
 }
 
 /// The head, or what to answer without it.
@@ -53,7 +112,8 @@ fn value<'s>(from: From<'s>, args: &Args, cursor: &mut Cursor) -> Sample<'s> {
         Err(without) => return without,
     };
     let name = args.text(0);
-    let mut hits = pairs(head, from.1).filter(|(n, _)| name.is_empty() || *n == name).map(|(_, v)| v);
+    let read = from.1.then_some(Read::Cookies);
+    let mut hits = pairs(head, read).filter(|(n, _)| name.is_empty() || *n == name).map(|(_, v)| v);
     if !cursor.all {
         // the last of this name, but the first of all
         let hit = if name.is_empty() { hits.next() } else { hits.last() };
@@ -67,7 +127,7 @@ fn value<'s>(from: From<'s>, args: &Args, cursor: &mut Cursor) -> Sample<'s> {
 
 fn number<'s>(from: From<'s>, args: &Args, cursor: &mut Cursor) -> Sample<'s> {
     match value(from, args, cursor) {
-        Sample::There(v) => Value::Int(v.bytes().map_or(0, leading_int)).into(),
+        Sample::There(v) => Value::Int(v.bytes().map_or(0, short_int)).into(),
         other => other,
     }
 }
@@ -76,7 +136,9 @@ fn count<'s>(from: From<'s>, args: &Args, _: &mut Cursor) -> Sample<'s> {
     let name = args.text(0);
     match head(from.0) {
         Ok(h) => {
-            let hits = pairs(h, from.1).filter(|(n, _)| name.is_empty() || *n == name);
+            // without a name, attributes count too
+            let read = if name.is_empty() { Read::All } else { Read::Cookies };
+            let hits = pairs(h, from.1.then_some(read)).filter(|(n, _)| name.is_empty() || *n == name);
             Value::Int(hits.count() as i64).into()
         }
         Err(without) => without,
@@ -90,8 +152,8 @@ fn names<'s>(from: From<'s>, args: &Args, _: &mut Cursor) -> Sample<'s> {
     };
     let delimiter = args.text(0).first().copied().unwrap_or(b',');
     let mut out = Vec::new();
-    for (i, (name, _)) in pairs(head, from.1).enumerate() {
-        if i > 0 {
+    for (name, _) in pairs(head, from.1.then_some(Read::First)) {
+        if !out.is_empty() {
             out.push(delimiter);
         }
         out.extend_from_slice(name);
@@ -134,3 +196,21 @@ pub const ROWS: SampleRows = SampleRows {
     converters: &[],
     acls: &[],
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str, read: Read) -> Vec<String> {
+        let shown = |b: &[u8]| String::from_utf8_lossy(b).into_owned();
+        Pairs { rest: text.as_bytes(), read }.map(|(n, v)| format!("{}={}", shown(n), shown(v))).collect()
+    }
+
+    #[test]
+    fn pairs_and_attributes() {
+        assert_eq!(read(r#"a=1, $P=/; b="x\";y"; c ;=; =d"#, Read::All), ["a=1", r#"b="x\";y""#, "=d"]);
+        assert_eq!(read("a=1; b=2, c=3; x; d=4", Read::Cookies), ["a=1", "c=3"]);
+        assert_eq!(read("a; x, b=2; c=3", Read::Cookies), ["b=2"]);
+        assert_eq!(read("a; x, b=2; c=3", Read::First), ["x, b=2"]);
+    }
+}

@@ -4,7 +4,7 @@
 use crate::args::{ArgKind, Args};
 use crate::place::EITHER_BYTES;
 use crate::row::{Cursor, Fetch, SampleRows};
-use crate::scope::{Direction, Payload, Scope};
+use crate::scope::Scope;
 use crate::value::{Sample, Type, Value};
 
 /// Tokens whose number says how long what follows is.
@@ -50,15 +50,8 @@ fn find<'s>(bytes: &'s [u8], name: &[u8], nth: usize) -> Found<'s> {
     }
 }
 
-fn of<'s>(scope: &Scope<'s>) -> Option<Payload<'s>> {
-    match scope.direction {
-        Direction::Request => scope.request_bytes,
-        Direction::Response => scope.response_bytes,
-    }
-}
-
 fn token<'s>(args: &Args, scope: &Scope<'s>, body: bool) -> Sample<'s> {
-    let Some(payload) = of(scope) else { return Sample::Missing };
+    let Some(payload) = scope.raw(scope.direction) else { return Sample::Missing };
     let nth = args.int(1).and_then(|n| usize::try_from(n).ok()).unwrap_or(0);
     let late = || if payload.may_grow { Sample::NotYet } else { Sample::Missing };
     match find(payload.bytes, args.text(0), nth) {

@@ -164,7 +164,7 @@ fn owned(b: &[u8], text: bool) -> Value<'static> {
 }
 
 fn client<'s>(s: &Scope<'s>, pick: Pick) -> Sample<'s> {
-    let Some(p) = s.request_bytes else { return Sample::Missing };
+    let Some(p) = s.raw(Direction::Request) else { return Sample::Missing };
     match handshake(p.bytes, 1) {
         Seen::There((_, body)) => Hello::of(&body).and_then(|h| pick(&h)).into(),
         Seen::Short if p.may_grow => Sample::NotYet,
@@ -217,10 +217,10 @@ fn rdp<'s>(p: Payload<'s>, name: &[u8]) -> Sample<'s> {
 }
 
 fn rdp_cookie<'s>(a: &'s Args, s: &Scope<'s>, _: &mut Cursor) -> Sample<'s> {
-    s.request_bytes.map_or(Sample::Missing, |p| rdp(p, a.text(0)))
+    s.raw(Direction::Request).map_or(Sample::Missing, |p| rdp(p, a.text(0)))
 }
 fn rdp_count<'s>(a: &'s Args, s: &Scope<'s>, _: &mut Cursor) -> Sample<'s> {
-    let Some(p) = s.request_bytes else { return Sample::Missing };
+    let Some(p) = s.raw(Direction::Request) else { return Sample::Missing };
     match rdp(p, a.text(0)) {
         Sample::There(_) => Value::Int(1).into(),
         Sample::Missing => Value::Int(0).into(),
@@ -281,10 +281,10 @@ fn sni<'s>(_: &'s Args, s: &Scope<'s>, _: &mut Cursor) -> Sample<'s> {
     client(s, |h| h.server_name().map(|n| owned(n, true)))
 }
 fn client_kind<'s>(_: &'s Args, s: &Scope<'s>, _: &mut Cursor) -> Sample<'s> {
-    kind(s.request_bytes, |t| t <= 4)
+    kind(s.raw(Direction::Request), |t| t <= 4)
 }
 fn server_kind<'s>(_: &'s Args, s: &Scope<'s>, _: &mut Cursor) -> Sample<'s> {
-    kind(s.response_bytes, |t| t <= 4)
+    kind(s.raw(Direction::Response), |t| t <= 4)
 }
 fn offered<'s>(_: &'s Args, s: &Scope<'s>, _: &mut Cursor) -> Sample<'s> {
     client(s, version)
@@ -349,7 +349,7 @@ pub const ROWS: SampleRows = SampleRows {
             Type::Bin,
             REQUEST_BYTES,
             "A counted block of the request.",
-            |a, s, _| counted(s.request_bytes, a),
+            |a, s, _| counted(s.raw(Direction::Request), a),
         )
         .with(2, LV)
         .checked(check_counted)
@@ -359,13 +359,13 @@ pub const ROWS: SampleRows = SampleRows {
             Type::Bin,
             RESPONSE_BYTES,
             "A counted block of the response.",
-            |a, s, _| counted(s.response_bytes, a),
+            |a, s, _| counted(s.raw(Direction::Response), a),
         )
         .with(2, LV)
         .checked(check_counted)
         .impure(),
         Fetch::new("payload_lv", Type::Bin, EITHER_BYTES, "A counted block of the buffer.", |a, s, _| {
-            counted(if s.direction == Direction::Request { s.request_bytes } else { s.response_bytes }, a)
+            counted(s.raw(s.direction), a)
         })
         .with(2, LV)
         .checked(check_counted)

@@ -4,10 +4,10 @@ use crate::args::{Arg, ArgKind, Args};
 use crate::place::{CLIENT_CONNECTION, EITHER, Needs, REQUEST, REQUEST_LINE, RESPONSE, RESPONSE_LINE};
 use crate::row::{Cursor, Fetch, SampleRows};
 use crate::scope::{Direction, Message, Scope};
-use crate::value::{Bytes, Sample, Type, Value, leading_int, parse_ip};
+use crate::value::{Bytes, Sample, Type, Value, parse_ip, short_int};
 use portcullis_message::{Head, HeaderId, uri, values};
 use std::borrow::Cow;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// The head, or what to answer without it.
 macro_rules! head {
@@ -103,6 +103,10 @@ fn comma(value: &[u8]) -> Option<usize> {
 /// The value that cursor and occurrence ask for.
 fn header<'s>(m: Message<'s>, args: &'s Args, cursor: &mut Cursor, split: bool) -> Sample<'s> {
     let head = head!(m);
+    if args.0.is_empty() {
+        // not even parentheses
+        return Sample::Missing;
+    }
     let name = args.made::<Name>(0);
     let value = match args.int(1).unwrap_or(0) {
         0 if cursor.all => return each(head, name, cursor, split),
@@ -158,7 +162,7 @@ fn counted(m: Message<'_>, args: &Args, split: bool) -> Sample<'static> {
 /// `hdr_val`: as an integer.
 fn number<'s>(m: Message<'s>, args: &'s Args, cursor: &mut Cursor) -> Sample<'s> {
     match header(m, args, cursor, true) {
-        Sample::There(v) => Value::Int(v.bytes().map_or(0, leading_int)).into(),
+        Sample::There(v) => Value::Int(v.bytes().map_or(0, short_int)).into(),
         other => other,
     }
 }
@@ -182,9 +186,13 @@ fn address<'s>(m: Message<'s>, args: &'s Args, cursor: &mut Cursor) -> Sample<'s
 
 fn with_port(text: &[u8]) -> Option<IpAddr> {
     parse_ip(text).or_else(|| {
+        if let Some(inside) = text.strip_prefix(b"[").and_then(|t| t.strip_suffix(b"]")) {
+            return parse_ip(inside).filter(IpAddr::is_ipv6);
+        }
         let colon = text.iter().position(|b| *b == b':')?;
-        let digits = text.get(colon + 1..)?;
-        digits.iter().all(u8::is_ascii_digit).then(|| parse_ip(text.get(..colon)?)).flatten()
+        let port = text.get(colon + 1..)?;
+        let port = if port.iter().all(u8::is_ascii_digit) { std::str::from_utf8(port).ok()? } else { "" };
+        port.parse::<u16>().is_ok().then(|| parse_ip(text.get(..colon)?)).flatten()
     })
 }
 
@@ -243,8 +251,11 @@ fn status<'s>(_: &'s Args, s: &Scope<'s>, _: &mut Cursor) -> Sample<'s> {
 fn query<'s>(args: &'s Args, s: &Scope<'s>, _: &mut Cursor) -> Sample<'s> {
     let target = head!(s.request).target();
     let Some(i) = target.iter().position(|b| *b == b'?') else { return Sample::Missing };
-    let skip = usize::from(args.text(0).is_empty());
-    target.get(i + skip..).map(Value::str).into()
+    let query = target.get(i + 1..).unwrap_or(&[]);
+    if args.text(0).is_empty() || query.is_empty() {
+        return Value::str(query).into();
+    }
+    target.get(i..).map(Value::str).into()
 }
 
 fn check_query(args: &mut Args) -> Result<(), String> {
@@ -254,11 +265,14 @@ fn check_query(args: &mut Args) -> Result<(), String> {
     }
 }
 
-/// Address in an absolute target.
-fn target_host(h: &Head) -> Option<(&[u8], &[u8])> {
+/// Address and port in an absolute target whose host is an IPv4 address.
+fn target_address(h: &Head) -> Option<(Ipv4Addr, i64)> {
     let a = uri::authority(h.target())?;
     let end = a.iter().position(|b| *b == b':').unwrap_or(a.len());
-    Some((a.get(..end)?, a.get(end + 1..).unwrap_or(&[])))
+    let Some(IpAddr::V4(address)) = parse_ip(a.get(..end)?) else { return None };
+    let port = a.get(end + 1..).filter(|p| !p.is_empty()).map(short_int);
+    let usual = if uri::scheme(h.target()) == Some(b"https") { 443 } else { 80 };
+    Some((address, port.unwrap_or(usual)))
 }
 
 /// All headers as on the wire of HTTP/1, with the empty line.
@@ -287,16 +301,15 @@ fn names<'s>(head: &Head, delimiter: &[u8]) -> Bytes<'s> {
 }
 
 /// `url_param(name,delimiter)`: a parameter of the query string; the first one for an empty name.
-pub(super) fn parameter<'s>(args: &'s Args, s: &Scope<'s>, cursor: &mut Cursor) -> Sample<'s> {
+fn parameter<'s>(args: &'s Args, s: &Scope<'s>, cursor: &mut Cursor) -> Sample<'s> {
     let target = head!(s.request).target();
     let delimiter = args.text(1).first().copied().unwrap_or(b'?');
     let Some(i) = target.iter().position(|b| *b == delimiter) else { return Sample::Missing };
-    let separator = if delimiter == b'?' { b'&' } else { delimiter };
     let (name, fold) = (args.text(0), args.text(2) == b"i");
     let mut hits = target
         .get(i + 1..)
         .unwrap_or(&[])
-        .split(move |b| *b == separator || *b == b'&' || delimiter == b'?' && *b == b';')
+        .split(move |b| *b == delimiter || *b == b'&' || delimiter == b'?' && *b == b';')
         .filter_map(|pair| {
             let eq = pair.iter().position(|b| *b == b'=')?;
             let n = pair.get(..eq)?;
@@ -311,7 +324,7 @@ pub(super) fn parameter<'s>(args: &'s Args, s: &Scope<'s>, cursor: &mut Cursor) 
     value.map(Value::str).into()
 }
 
-pub(super) fn check_parameter(args: &mut Args) -> Result<(), String> {
+fn check_parameter(args: &mut Args) -> Result<(), String> {
     match args.text(2) {
         b"" | b"i" => Ok(()),
         _ => Err("'i' is the only supported option".into()),
@@ -357,21 +370,11 @@ pub const ROWS: SampleRows = SampleRows {
         Fetch::new("url", Type::Str, REQUEST, "Target of the request as it is.", |_, s, _| {
             Value::str(head!(s.request).target()).into()
         }),
-        Fetch::new(
-            "url_ip",
-            Type::V4,
-            REQUEST,
-            "Address in an absolute target.",
-            |_, s, _| match target_host(head!(s.request)).and_then(|(h, _)| parse_ip(h)) {
-                Some(IpAddr::V4(a)) => Value::V4(a).into(),
-                _ => Sample::Missing,
-            },
-        ),
+        Fetch::new("url_ip", Type::V4, REQUEST, "Address in an absolute target.", |_, s, _| {
+            target_address(head!(s.request)).map(|(a, _)| Value::V4(a)).into()
+        }),
         Fetch::new("url_port", Type::Int, REQUEST, "Port in an absolute target.", |_, s, _| {
-            target_host(head!(s.request))
-                .filter(|(_, p)| !p.is_empty())
-                .map(|(_, p)| Value::Int(leading_int(p)))
-                .into()
+            target_address(head!(s.request)).map(|(_, port)| Value::Int(port)).into()
         }),
         Fetch::new("query", Type::Str, REQUEST, "Query string, without the question mark.", query)
             .with(0, NAME)
@@ -388,7 +391,7 @@ pub const ROWS: SampleRows = SampleRows {
             REQUEST,
             "A parameter of the query string as an integer.",
             |a, s, c| match parameter(a, s, c) {
-                Sample::There(v) => Value::Int(v.bytes().map_or(0, leading_int)).into(),
+                Sample::There(v) => Value::Int(v.bytes().map_or(0, short_int)).into(),
                 other => other,
             },
         )

@@ -1,7 +1,8 @@
 //! Sample fetches (manual sections 7.3.2 to 7.3.6).
 
-mod acls;
+pub(crate) mod acls;
 pub(crate) mod auth;
+mod blocks;
 pub mod bytes;
 pub mod connection;
 pub mod constant;
@@ -38,9 +39,10 @@ macro_rules! derived {
 }
 
 /// Rows.
-pub const ROWS: [SampleRows; 24] = [
+pub const ROWS: [SampleRows; 25] = [
     constant::ROWS,
     acls::ROWS,
+    blocks::ROWS,
     cookies::ROWS,
     costs::ROWS,
     distcc::ROWS,

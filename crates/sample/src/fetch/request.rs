@@ -1,6 +1,6 @@
 //! More of HTTP messages: hashes of the target, captures, parameters of bodies, headers in binary.
 
-use super::http::{check_parameter, joined, parameter, path};
+use super::http::{joined, path};
 use crate::args::{ArgKind, Args};
 use crate::convert::{avalanche, sdbm};
 use crate::facts::Captured;
@@ -70,7 +70,7 @@ fn binary<'s>(m: Message<'s>) -> Sample<'s> {
 fn body_parameter<'s>(a: &'s Args, s: &Scope<'s>, cursor: &mut Cursor) -> Sample<'s> {
     let Some(body) = s.request_bytes else { return Sample::Missing };
     let (name, fold) = (a.text(0), a.text(1) == b"i");
-    let mut hits = body.bytes.split(|b| *b == b'&').filter_map(|pair| {
+    let mut hits = body.bytes.split(|b| matches!(b, b'&' | b';')).filter_map(|pair| {
         let eq = pair.iter().position(|b| *b == b'=')?;
         let n = pair.get(..eq)?;
         let same = if fold { n.eq_ignore_ascii_case(name) } else { n == name };
@@ -98,13 +98,6 @@ fn line<'s>(s: &Scope<'s>, part: usize) -> Option<&'s [u8]> {
             _ => Some(if h.version.minor == 0 { b"HTTP/1.0" } else { b"HTTP/1.1" }),
         },
         (l, _) => l.get(part).copied().filter(|p| !p.is_empty()),
-    }
-}
-
-fn number<'s>(a: &'s Args, s: &Scope<'s>, c: &mut Cursor) -> Sample<'s> {
-    match parameter(a, s, c) {
-        Sample::There(v) => Value::Int(v.bytes().map_or(0, crate::value::leading_int)).into(),
-        other => other,
     }
 }
 
@@ -154,9 +147,6 @@ pub const ROWS: SampleRows = SampleRows {
         Fetch::new("url32+src", Type::Bin, REQUEST, "`url32`, and the client's address.", |_, s, _| {
             with_source(hash_of_url(head!(s.request)), s)
         }),
-        Fetch::new("urlp_val", Type::Int, REQUEST, "A parameter as an integer.", number)
-            .with(0, &[ArgKind::Str, ArgKind::Str, ArgKind::Str])
-            .checked(check_parameter),
         Fetch::new("req.hdrs_bin", Type::Bin, REQUEST, "All headers in binary form.", |_, s, _| {
             binary(s.request)
         }),

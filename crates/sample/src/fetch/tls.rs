@@ -403,11 +403,11 @@ static OTHERS: &[Fetch] = &[
         hello_part(s, |h| Some(h.version))
             .map_or(Sample::Missing, |v| int(v.iter().fold(0i64, |n, b| n << 8 | i64::from(*b))))
     }),
-    own("ssl_fc_cipherlist_bin", Type::Bin, "The client's cipher suites.", |a, s, _| pairs(ciphers(s), a))
+    own("ssl_fc_cipherlist_bin", Type::Str, "The client's cipher suites.", |a, s, _| pairs(ciphers(s), a))
         .with(0, FILTER),
     own(
         "ssl_fc_cipherlist_hex",
-        Type::Str,
+        Type::Bin,
         "The client's cipher suites, hexadecimal.",
         |a, s, _| match pairs(ciphers(s), a) {
             Sample::There(Value::Bin(b)) => string(Some(b.iter().map(|b| format!("{b:02X}")).collect())),
@@ -415,14 +415,14 @@ static OTHERS: &[Fetch] = &[
         },
     )
     .with(0, FILTER),
-    own("ssl_fc_extlist_bin", Type::Bin, "The client's extensions.", |a, s, _| {
+    own("ssl_fc_extlist_bin", Type::Str, "The client's extensions.", |a, s, _| {
         let hello = fc(s).and_then(|i| i.hello.as_deref()).and_then(Hello::of);
         pairs(hello.map(|h| h.each().flat_map(|(id, _)| id.to_vec()).collect()), a)
     })
     .with(0, FILTER),
-    own("ssl_fc_eclist_bin", Type::Bin, "The client's groups.", |a, s, _| pairs(list(s, 10, 2), a))
+    own("ssl_fc_eclist_bin", Type::Str, "The client's groups.", |a, s, _| pairs(list(s, 10, 2), a))
         .with(0, FILTER),
-    own("ssl_fc_ecformats_bin", Type::Bin, "The client's point formats.", |_, s, _| {
+    own("ssl_fc_ecformats_bin", Type::Str, "The client's point formats.", |_, s, _| {
         list(s, 11, 1).map(|l| Value::Bin(l.into())).into()
     }),
     own("ssl_fc_sigalgs_bin", Type::Bin, "The client's signature algorithms.", |a, s, _| {

@@ -152,7 +152,15 @@ impl Compiler<'_> {
         match self.whole.get(at) {
             None => bad("truncated line after '%'."),
             Some(b'[') => self.expression(at + 1, flags),
-            Some(b) if b.is_ascii_alphanumeric() => self.alias(at, flags),
+            // behind flags 3.5 takes a digit for a name
+            Some(b) if b.is_ascii_alphabetic() || b.is_ascii_digit() && at > start + 1 => {
+                self.alias(at, flags)
+            }
+            // what is no name stands for itself
+            Some(b) if !b.is_ascii_digit() && *b != b' ' => {
+                self.text.push(*b);
+                Ok(at + 1)
+            }
             Some(b) => bad(format!(
                 "unexpected alias name near '{}' at position {at} line : '{}'. Maybe you want to write a single '%', use the syntax '%%'.",
                 char::from(*b),

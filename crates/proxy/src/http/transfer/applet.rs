@@ -175,7 +175,7 @@ async fn begin_response(
     }
     let back = x.back.unwrap_or(x.front);
     if ruled {
-        Box::pin(response_rules(x, session, back)).await?;
+        Box::pin(response_rules(x, session, back, None)).await?;
     } else {
         crate::http::answer::after_response(x, session).await;
     }

@@ -6,6 +6,7 @@ use crate::rules::lang::{Parsing, Regex};
 use crate::rules::number;
 use crate::rules::redirect::Redirect;
 use crate::rules::table::{Parsed, Sets};
+use portcullis_config::{Proto, ProxyKind};
 
 type P<'a, 'p, 'c, 'l> = &'a mut Parsing<'p, 'c, 'l>;
 type Outcome = Result<Parsed, String>;
@@ -212,6 +213,37 @@ pub fn set_nice(p: P<'_, '_, '_, '_>, _: Sets) -> Outcome {
     let (nice, _) = portcullis_config::rows::value::leading(&word.text);
     let turns = u64::try_from(nice.clamp(0, 1024)).unwrap_or(0).div_ceil(128);
     done(Action::Nice(u8::try_from(turns).unwrap_or(0)))
+}
+
+/// `switch-mode http [ proto <name> ]`
+pub fn switch_mode(p: P<'_, '_, '_, '_>, _: Sets) -> Outcome {
+    const NAME: &str = "'tcp-request switch-mode'";
+    let proxy = p.cx.proxy();
+    if !proxy.kind.front() && proxy.kind != ProxyKind::Defaults {
+        return Err(format!(
+            "{NAME} not allowed because {} '{}' has no frontend capability",
+            proxy.kind.name(),
+            proxy.name
+        ));
+    }
+    proxy.switches_to_http = true;
+    let mode = p.want(&format!("{NAME} expects a mode as argument."))?.str().into_owned();
+    if mode != "http" {
+        return Err(format!("{NAME} expects a valid mode (got '{mode}')."));
+    }
+    if !p.args.accept("proto") {
+        return done(Action::SwitchMode(None));
+    }
+    let proto = p.want(&format!("{NAME}: 'proto' expects a protocol as argument."))?.str().into_owned();
+    done(Action::SwitchMode(Some(match &*proto {
+        "h1" => Proto::H1,
+        "h2" => Proto::H2,
+        _ => {
+            return Err(format!(
+                "{NAME}: 'proto' expects a valid MUX protocol, if specified (got '{proto}')"
+            ));
+        }
+    })))
 }
 
 /// `strict-mode`

@@ -30,6 +30,7 @@ pub fn check(model: &mut Model, diags: &mut Diagnostics) {
         proxy.ext.entry::<RuleSets>().compile();
         match proxy.mode {
             Mode::Http => bytes_in_http(proxy, diags),
+            _ if proxy.switches_to_http => {}
             _ => without_http(proxy, diags),
         }
     }

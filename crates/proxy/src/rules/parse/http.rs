@@ -8,6 +8,7 @@ use crate::rules::redirect::Redirect;
 use crate::rules::sets::{Guard, RuleSets, Rules};
 use crate::rules::table::{self, Sets, Works};
 use portcullis_config::{Cx, Line, ProxyKind, Word};
+use portcullis_sample::work;
 use std::sync::Arc;
 
 /// One of the three rule sets.
@@ -104,6 +105,7 @@ fn rule_at(cx: &mut Cx<'_>, line: &Line, set: &Set, action: usize) -> bool {
     }
     cx.model.global.experimental_used |= name == "normalize-uri";
     let mut p = Parsing::new(cx, line.args(action + 1), set.at);
+    drop(work::noted());
     let parsed = match parse(&mut p, set.bit) {
         Ok(parsed) => parsed,
         Err(why) => {
@@ -114,6 +116,7 @@ fn rule_at(cx: &mut Cx<'_>, line: &Line, set: &Set, action: usize) -> bool {
             return false;
         }
     };
+    let slow = work::noted();
     let condition = match parsed.condition {
         Some(condition) => Some(condition),
         None if p.at_end() => match p.condition() {
@@ -136,7 +139,7 @@ fn rule_at(cx: &mut Cx<'_>, line: &Line, set: &Set, action: usize) -> bool {
         }
     };
     let place = line.place();
-    (set.rules)(cx.ext()).push(Rule { action: parsed.action, condition, place });
+    (set.rules)(cx.ext()).push(Rule { action: parsed.action, condition, place, slow });
     true
 }
 
@@ -173,10 +176,12 @@ pub fn redirect(cx: &mut Cx<'_>, line: &Line) {
         return;
     }
     let mut p = Parsing::new(cx, line.args(1), At::HttpRequest);
+    drop(work::noted());
     match Redirect::parse(&mut p, false, false) {
         Ok((redirect, condition)) => {
             let action = Action::Redirect(Box::new(redirect));
-            cx.ext::<RuleSets>().redirect.push(Rule { action, condition, place: line.place() });
+            let slow = work::noted();
+            cx.ext::<RuleSets>().redirect.push(Rule { action, condition, place: line.place(), slow });
             order::warn(cx, Stage::Redirect);
         }
         Err(why) => {

@@ -6,6 +6,7 @@ use crate::rules::action::{Target, UseBackend};
 use crate::rules::lang::{At, Parsing};
 use crate::rules::sets::{Guard, RuleSets};
 use portcullis_config::{Cx, Line, ProxyKind};
+use portcullis_sample::work;
 use std::sync::Arc;
 
 /// `use_backend`
@@ -39,6 +40,7 @@ pub fn use_backend(cx: &mut Cx<'_>, line: &Line) {
             return;
         }
     };
+    drop(work::noted());
     let target = if backend.text.contains(&b'%') {
         match p.plain_format(backend) {
             Ok(format) => Target::Format(Arc::new(format)),
@@ -51,7 +53,12 @@ pub fn use_backend(cx: &mut Cx<'_>, line: &Line) {
     } else {
         Target::Name(backend.str().into_owned(), usize::MAX)
     };
-    cx.ext::<RuleSets>().use_backend.list.push(UseBackend { target, condition, place: line.place() });
+    cx.ext::<RuleSets>().use_backend.list.push(UseBackend {
+        target,
+        condition,
+        place: line.place(),
+        slow: !work::noted().is_empty(),
+    });
     order::warn(cx, Stage::UseBackend);
 }
 
@@ -148,5 +155,11 @@ pub fn use_server(cx: &mut Cx<'_>, line: &Line) {
     } else {
         Target::Name(server.str().into_owned(), usize::MAX)
     };
-    cx.ext::<RuleSets>().use_server.list.push(UseBackend { target, condition, place: line.place() });
+    cx.ext::<RuleSets>().use_server.list.push(UseBackend {
+        target,
+        condition,
+        place: line.place(),
+        // what it asks for is known when a backend has been chosen
+        slow: false,
+    });
 }

@@ -9,6 +9,7 @@ use crate::rules::number;
 use crate::rules::sets::{RuleSets, Rules};
 use crate::rules::table::{self, Parsed, Sets, Works};
 use portcullis_config::{Cx, Line, ProxyKind};
+use portcullis_sample::work;
 use std::time::Duration;
 
 /// One of the four rule sets.
@@ -175,6 +176,7 @@ fn rule(cx: &mut Cx<'_>, line: &Line, set: &Set) -> bool {
     let name = line.word(2).map(|w| w.str().into_owned()).unwrap_or_default();
     let owner = section(cx);
     let mut p = Parsing::new(cx, line.args(3), set.at);
+    drop(work::noted());
     let parsed = match first(&mut p, set, &name, &owner).or_else(|| listed(&mut p, set, &name)) {
         Some(Ok(parsed)) => parsed,
         Some(Err(message)) => {
@@ -193,6 +195,7 @@ fn rule(cx: &mut Cx<'_>, line: &Line, set: &Set) -> bool {
             return false;
         }
     };
+    let slow = work::noted();
     let condition = match p.args.peek() {
         Some(word) if !p.at_end() => {
             let got = word.str();
@@ -216,7 +219,7 @@ fn rule(cx: &mut Cx<'_>, line: &Line, set: &Set) -> bool {
         None => None,
     };
     let place = line.place();
-    (set.rules)(cx.ext()).push(Rule { action: parsed.action, condition, place });
+    (set.rules)(cx.ext()).push(Rule { action: parsed.action, condition, place, slow });
     true
 }
 
