@@ -2,6 +2,10 @@
 //!
 //! The names are those of `docs/keywords.tsv`; what each does comes from the rows, and a test keeps the file true.
 
+#[cfg(test)]
+#[path = "keywords_shown.rs"]
+mod shown;
+
 use portcullis_config::sections::SECTIONS;
 use portcullis_config::{Does, Registry, Row, Sections, suggest};
 use portcullis_proxy::filter::FILTERS;
@@ -9,7 +13,8 @@ use portcullis_proxy::rules::table::{ACTIONS, ActionRow, Sets, Works};
 use portcullis_sample::{Vocabulary, vocabulary};
 use std::fmt::Write;
 
-/// The inventory with the states as they were when it was written: class, place, keyword, state, remark.
+/// The inventory with the states as they were when it was written: class, place, keyword, state, remark, the test that
+/// shows it.
 const TABLE: &str = include_str!("../../../docs/keywords.tsv");
 
 /// What a keyword does.
@@ -79,6 +84,22 @@ impl Entry {
         }
     }
 }
+
+/// Actions of TCP's rule sets that are no rows: set, name, arguments, help.
+const FIRST: &[(&str, &str, &str, &str)] = &[
+    ("tcp-request connection", "accept", "", "Accepts the connection; no further rule is looked at."),
+    ("tcp-request connection", "reject", "", "Closes the connection."),
+    ("tcp-request connection", "expect-proxy", "layer4", "A PROXY header is to come first."),
+    ("tcp-request connection", "expect-netscaler-cip", "layer4", "A NetScaler CIP header is to come first."),
+    ("tcp-request session", "accept", "", "Accepts the session; no further rule is looked at."),
+    ("tcp-request session", "reject", "", "Closes the connection."),
+    ("tcp-request content", "accept", "", "Accepts the contents; no further rule is looked at."),
+    ("tcp-request content", "reject", "", "Closes the connection."),
+    ("tcp-request content", "capture", "<sample> len <length>", "Captures a sample for the log."),
+    ("tcp-response content", "accept", "", "Accepts the response; no further rule is looked at."),
+    ("tcp-response content", "close", "", "Closes the server's connection."),
+    ("tcp-response content", "reject", "", "Closes both connections."),
+];
 
 /// The rule sets as the table names them.
 const SETS: &[(&str, Option<Sets>)] = &[
@@ -203,7 +224,12 @@ fn action(entry: Entry, set: Option<Sets>) -> Entry {
         set.is_some_and(|s| row.sets.intersects(s))
             && (stem == name || (stem == "track-sc" && name.starts_with(stem)))
     };
-    let Some(row) = ACTIONS.iter().find(is) else { return entry };
+    let Some(row) = ACTIONS.iter().find(is) else {
+        return match FIRST.iter().find(|(place, n, _, _)| *place == entry.place && *n == name) {
+            Some((_, _, args, help)) => entry.works((*args).into(), help),
+            None => entry,
+        };
+    };
     match row.works {
         Works::Yes(_) => entry.works(row.args.into(), row.help),
         Works::NotYet(what) => Entry { remark: what.into(), args: row.args.into(), ..entry },
@@ -213,9 +239,11 @@ fn action(entry: Entry, set: Option<Sets>) -> Entry {
 /// `docs/keywords.tsv` as it should be.
 #[cfg(test)]
 fn table(registry: &Registry) -> String {
-    let mut out = String::from("class\tplace\tkeyword\tstate\tremark\n");
+    let shown = shown::Shown::read(std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")));
+    let mut out = String::from("class\tplace\tkeyword\tstate\tremark\ttest\n");
     for e in all(registry) {
-        let _ = writeln!(out, "{}\t{}\t{}\t{}\t{}", e.class, e.place, e.name, e.state.name(), e.remark);
+        let (state, test) = (e.state.name(), if e.state == State::Refused { "" } else { shown.by(&e) });
+        let _ = writeln!(out, "{}\t{}\t{}\t{state}\t{}\t{test}", e.class, e.place, e.name, e.remark);
     }
     out
 }
@@ -298,7 +326,9 @@ fn dump_configuration(registry: &Registry) -> String {
             lines.extend(working(&all, "cfg").filter(|e| e.place == *place).map(|e| line_of(registry, e)));
         }
         if section == "listen" {
-            let rules = |e: &&Entry| SETS.iter().any(|(n, _)| *n == e.place);
+            // HAProxy does not list the first ones
+            let listed = |e: &Entry| !FIRST.iter().any(|f| f.0 == e.place && f.1 == e.name);
+            let rules = |e: &&Entry| SETS.iter().any(|(n, _)| *n == e.place) && listed(e);
             lines.extend(working(&all, "cfg").filter(rules).map(|e| line_of(registry, e)));
         }
         if !lines.is_empty() {

@@ -135,7 +135,7 @@ impl Table {
     /// Where to begin to look. Places are in the order of hashes, so that a larger table is filled from first to last.
     #[inline]
     fn home(hash: u32, slots: usize) -> usize {
-        (u64::from(hash) * slots as u64 >> 32) as usize
+        ((u64::from(hash) * slots as u64) >> 32) as usize
     }
     /// Shows the numbers of what has this hash, until `f` has seen enough.
     #[inline]

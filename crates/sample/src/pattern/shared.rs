@@ -33,7 +33,7 @@ enum Made {
     /// Whole strings whose case matters: the entries' own table.
     Keys,
     /// Patterns by the number of their entry.
-    Patterns(Patterns),
+    Patterns(Box<Patterns>),
 }
 
 #[derive(Debug, Default)]
@@ -94,6 +94,9 @@ impl Values {
     }
 }
 
+/// Key and value of an entry.
+pub type Pair = (Box<[u8]>, Box<[u8]>);
+
 /// What a view found for a text.
 #[derive(Clone, Debug)]
 pub struct Found {
@@ -102,7 +105,7 @@ pub struct Found {
     /// HAProxy has a tree for this method, and not a list.
     pub indexed: bool,
     /// Key and value of the entry.
-    pub entry: Option<(Box<[u8]>, Box<[u8]>)>,
+    pub entry: Option<Pair>,
     /// Type of what a map gives; `None`: only conditions look at it.
     pub kind: Option<&'static str>,
 }
@@ -240,7 +243,7 @@ impl Made {
             p.add_as(e.key, how.fold, how.resolve, number).map_err(|m| (e.line, m))?;
         }
         p.seal();
-        Ok(Self::Patterns(p))
+        Ok(Self::Patterns(Box::new(p)))
     }
     /// Keys that go and come are taken out of it and put into it where they stand.
     fn exact(&self) -> bool {
@@ -549,7 +552,9 @@ impl Shared {
         found.iter().for_each(|n| inner.entries.forget(*n));
         let last = inner.entries.find(&key, inner.current).is_none();
         for (how, made) in inner.views.iter_mut().filter(|_| last) {
-            if let Made::Patterns(Patterns { set: Set::Exact { exact, folded }, .. }) = made {
+            if let Made::Patterns(p) = made
+                && let Set::Exact { exact, folded } = &mut p.set
+            {
                 let unhexed = (how.method == Method::Bin).then(|| super::unhex(&key).unwrap_or_default());
                 let key = unhexed.as_ref().unwrap_or(&key);
                 exact.remove(key);
