@@ -498,3 +498,65 @@ fn who_waits_for_a_server_that_goes_balances_again() {
     drop((server, waits));
     assert!(weak.upgrade().is_none(), "nothing holds it");
 }
+
+/// How 100,000 requests of two workers are spread over servers of weight 1 to 4; each worker has `held` at a time.
+fn spread(algorithm: Algorithm, consistent: bool, maxconn: u32, held: usize) -> Vec<u32> {
+    let hash = portcullis_config::HashType { consistent, ..Default::default() };
+    let balance = Balancing { algorithm, hash, ..Balancing::default() };
+    let servers = (1..=4).map(|n| {
+        let mut line = limited(&format!("s{n}"), maxconn);
+        (line.id, line.set.weight) = (n, Some(n));
+        line
+    });
+    let section = Proxy { balance, ..proxy("b", servers.collect()) };
+    let backend = States::new(2).backend(&section, 10);
+    let counts: Vec<AtomicU32> = (0..4).map(|_| AtomicU32::new(0)).collect();
+    std::thread::scope(|scope| {
+        for worker in 0..2u32 {
+            let (backend, counts) = (&backend, &counts);
+            scope.spawn(move || {
+                let mut slots = std::collections::VecDeque::new();
+                for n in 0..50_000u32 {
+                    let hash = Some((n * 2 + worker).wrapping_mul(2_654_435_761));
+                    let slot = take(backend.balance(Ask { hash, ..Ask::default() }));
+                    counts[slot.server().slot as usize].fetch_add(1, SeqCst);
+                    slots.push_back(slot);
+                    if slots.len() > held {
+                        slots.pop_front();
+                    }
+                }
+            });
+        }
+    });
+    counts.into_iter().map(AtomicU32::into_inner).collect()
+}
+
+/// Each algorithm keeps its word over two workers.
+#[test]
+fn a_hundred_thousand_requests_are_spread_as_said() {
+    let near = |counts: &[u32], shares: [u32; 4], off: u32| {
+        let whole: u32 = shares.iter().sum();
+        let fair = shares.map(|s| 100_000 * s / whole);
+        counts.iter().zip(fair).all(|(n, f)| n.abs_diff(f) <= off)
+    };
+    for (algorithm, consistent, held, off) in [
+        // in turn: not one too many for each worker
+        (Algorithm::RoundRobin, false, 3, 2),
+        (Algorithm::StaticRoundRobin, false, 3, 2),
+        // draws hit the ring, whose places are as uneven as 3.5's
+        (Algorithm::Random(1), false, 3, 6_000),
+        // what is open is in the ratio of the weights
+        (Algorithm::LeastConn, false, 40, 4000),
+        // slots of a table: keys are spread evenly
+        (Algorithm::Source, false, 3, 950),
+        // places on a ring: 16 for each unit of weight are as uneven as they are
+        (Algorithm::Source, true, 3, 12_000),
+    ] {
+        let counts = spread(algorithm.clone(), consistent, 0, held);
+        assert_eq!(counts.iter().sum::<u32>(), 100_000);
+        assert!(near(&counts, [1, 2, 3, 4], off), "{algorithm:?} {consistent}: {counts:?}");
+    }
+    // the first has room for all but one of what is open
+    let counts = spread(Algorithm::First, false, 11, 5);
+    assert!(counts[0] > 50_000 && counts[2] == 0 && counts[3] == 0, "{counts:?}");
+}

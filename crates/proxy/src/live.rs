@@ -133,21 +133,21 @@ pub fn remove_server(process: &Process, server: &Arc<ServerState>) -> Result<(),
 /// # Errors
 /// What is wrong with it.
 pub fn add_backend(process: &Process, model: &Model, section: Proxy) -> Result<(), String> {
+    let place = process.newest().ok_or("The process is about to begin.")?.free_place();
+    let names = proxy::Names::of(model, process.counts.conns.limit());
+    let mut diags = Diagnostics::default();
+    let mut scripts = Scripts::new(model);
+    let mut made = proxy::compile(model, &names, place, &section, process, &mut scripts, &mut diags);
+    if let Some(wrong) = diags.list.iter().find(|d| d.severity == portcullis_config::Severity::Alert) {
+        process.states.retain(|name| name != section.name);
+        return Err(wrong.message.clone());
+    }
+    if section.balance.algorithm == portcullis_config::Algorithm::Unsaid {
+        made.algorithm = "unknown";
+    }
+    made.section = Some(Arc::new(section));
     let plan = process.renew(|newest| {
-        let newest = newest.ok_or("The process is about to begin.")?;
-        let names = proxy::Names::of(model, process.counts.conns.limit());
-        let mut diags = Diagnostics::default();
-        let mut scripts = Scripts::new(model);
-        let place = newest.free_place();
-        let mut made = proxy::compile(model, &names, place, &section, process, &mut scripts, &mut diags);
-        if let Some(wrong) = diags.list.iter().find(|d| d.severity == portcullis_config::Severity::Alert) {
-            process.states.retain(|name| name != section.name);
-            return Err(wrong.message.clone());
-        }
-        if section.balance.algorithm == portcullis_config::Algorithm::Unsaid {
-            made.algorithm = "unknown";
-        }
-        made.section = Some(Arc::new(section));
+        let newest = newest.filter(|n| n.free_place() == place).ok_or("Another change came first.")?;
         Ok::<_, String>(Arc::new(newest.with_backend(made)))
     })?;
     publish(process, &plan, |_, _| {});

@@ -90,6 +90,9 @@ fn set(call: &mut Call<'_>) -> Outcome {
         "check-addr" => target(call, &named, Which::Health, true),
         "check-port" => target(call, &named, Which::Health, false),
         "agent-send" => agent_send(call, &named),
+        "ssl" if named.server_plan().is_none_or(|p| p.tls.is_none()) => {
+            Outcome::err("'set server <srv> ssl' cannot be set.  default-server should define ssl settings")
+        }
         what @ ("name" | "ssl") => Outcome::err(format!("'set server <b>/<s> {what}' is not supported yet.")),
         _ => Outcome::err(USAGE),
     }

@@ -138,6 +138,7 @@ fn servers_come_and_go() {
                 "show default-server be",
                 "show default-server nope",
                 "show defaults",
+                "set server be/s1 ssl on",
             ],
         );
         states(w, "be");

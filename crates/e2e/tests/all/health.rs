@@ -546,3 +546,89 @@ fn programs() {
         w.note(std::fs::read_to_string(w.dir().join("args")).unwrap_or_default());
     });
 }
+
+/// TLS under checks: which connections have it, what they send and offer, and how failures are told.
+#[test]
+fn over_tls() {
+    scenario("health/over_tls", |w| {
+        crate::tls::own(w, "a", false, "DNS:a.test");
+        let _plain = ok(w, "plain");
+        let _garbage = answering(w, "garbage", "HTTP/1.0 400 no\r\n\r\n");
+        let _silent = origin(w, "silent", |mut c| {
+            c.wait_end();
+        });
+        let by = |rules: &str, text: &str| {
+            format!("  option httpchk GET /\n{rules}  http-check expect string <{text}>\n")
+        };
+        let says = |text: &str| by("", text);
+        let mut config = String::from(
+            "frontend web\n  bind 127.0.0.1:${tls} ssl crt ${dir}/a.pem alpn http/1.1\n  http-request return status 200 \
+             content-type text/plain lf-string \"<%[ssl_fc_sni]|%[ssl_fc_alpn]|%[req.hdr(host)]>\"\nbackend be\n",
+        );
+        let tls = "127.0.0.1:${tls} check verify none";
+        let mut backends = Vec::new();
+        let mut add = |name: &'static str, lines: &str, server: &str| {
+            config.push_str(&format!("backend {name}\n  timeout check 1s\n{lines}  server s {server}\n"));
+            backends.push(name);
+        };
+        add("plainly", "", &format!("{tls} ssl"));
+        add("nameless", &says("||"), &format!("{tls} ssl sni str(not.this)"));
+        add("named", &says("a.b||"), &format!("{tls} ssl check-sni a.b"));
+        add("offers", &says("|http/1.1|"), &format!("{tls} ssl check-alpn http/1.1"));
+        add("as_traffic", &says("|http/1.1|"), &format!("{tls} ssl alpn http/1.1"));
+        let host = "  http-check send meth GET uri / hdr host c.d:80\n";
+        add("by_host", &by(host, "c.d||c.d:80"), &format!("{tls} ssl"));
+        add("not_by_host", &by(host, "||c.d:80"), &format!("{tls} ssl no-check-sni-auto"));
+        add("elsewhere", &says("||"), "127.0.0.1:1 check ssl verify none port ${tls} check-ssl");
+        add("only_checks", &says("||"), &format!("{tls} check-ssl"));
+        add(
+            "not_checks",
+            "  option httpchk GET /\n",
+            "127.0.0.1:${plain} check ssl verify none no-check-ssl",
+        );
+        add("moved", "  option httpchk GET /\n", "127.0.0.1:1 check ssl verify none port ${plain}");
+        add(
+            "rule",
+            &by(&format!("  http-check connect ssl sni e.f alpn http/1.1\n{host}"), "e.f|http/1.1|c.d:80"),
+            tls,
+        );
+        add(
+            "default_rule",
+            &by(&format!("  http-check connect default\n{host}"), "a.b||c.d:80"),
+            &format!("{tls} ssl check-sni a.b"),
+        );
+        add(
+            "twice",
+            "  option tcp-check\n  tcp-check connect ssl\n  tcp-check send \"GET / HTTP/1.0\\r\\n\\r\\n\"\n  tcp-check expect \
+             string <||>\n  tcp-check connect port ${tls} ssl sni g.h alpn http/1.1\n  tcp-check send \"GET / \
+             HTTP/1.0\\r\\n\\r\\n\"\n  tcp-check expect string <g.h|http/1.1|>\n",
+            tls,
+        );
+        add("trusted", "", "127.0.0.1:${tls} check ssl verify required ca-file ${dir}/a.pem");
+        add("untrusted", "", "127.0.0.1:${tls} check ssl verify required ca-file ${dir}/b.pem");
+        add("nonsense", "  option httpchk GET /\n", "127.0.0.1:${garbage} check ssl verify none");
+        add("silence", "", "127.0.0.1:${silent} check ssl verify none");
+        add(
+            "step",
+            "  option tcp-check\n  tcp-check connect ssl\n  tcp-check expect string x\n",
+            "127.0.0.1:${garbage} check verify none",
+        );
+        crate::tls::own(w, "b", false, "DNS:b.test");
+        start(w, &config);
+        for name in backends {
+            let of = (name, "s");
+            if ["untrusted", "nonsense", "silence", "step"].contains(&name) {
+                until(w, of, "status", "DOWN");
+            } else {
+                let checked = || !column(w, of, "check_duration").is_empty();
+                assert!(wait_for(PATIENCE, || checked().then_some(())).is_some(), "{name} is not checked");
+            }
+            w.note(format!(
+                "{name}: {} {} {}",
+                column(w, of, "status"),
+                column(w, of, "check_status"),
+                column(w, of, "last_chk")
+            ));
+        }
+    });
+}

@@ -31,6 +31,7 @@ mod own_connections;
 mod persistence;
 mod places;
 mod proxy_protocol;
+mod real_servers;
 mod retries;
 mod reuse;
 mod rules;
