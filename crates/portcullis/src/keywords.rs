@@ -134,6 +134,10 @@ fn judge(entry: Entry, registry: &Registry, vocabulary: &Vocabulary) -> Entry {
         // its row only judges the argument
         ("cfg", "bind") if name == "expose-fd" => entry,
         ("cfg", "bind") => entry.fill(best(registry.bind().filter(|r| r.name == name))),
+        // what a line of a crt-list takes has the row of the listener's option
+        ("cfg", "crt-list") if portcullis_tls::rows::crt_list::KEYWORDS.contains(&name) => {
+            entry.fill(best(registry.bind().filter(|r| r.name == name)))
+        }
         ("cfg", "server") => entry.fill(best(registry.server().filter(|r| r.name == name))),
         ("cfg", place) => match SETS.iter().find(|(n, _)| *n == place) {
             Some((_, set)) => action(entry, *set),

@@ -1,9 +1,13 @@
 //! The server's side of a listener: which certificate and which configuration a ClientHello gets.
 
+use crate::encrypted::Passphrases;
 use crate::hello::Hello;
+use crate::mint::Mint;
 use crate::names;
+use crate::secrets;
 use crate::settings::{BindTls, Conf, Entry, GlobalTls, Origin, Verify};
-use crate::store::{Certificate, Slot};
+use crate::store::{Certificate, Parts, Slot, build};
+use crate::stream::Records;
 use crate::tickets::{Cache, Sessions, Tickets};
 use crate::verify::{Clients, Policy};
 use crate::x509::{Cert, KeyKind};
@@ -39,12 +43,17 @@ struct Chosen {
 impl ResolvesServerCert for Chosen {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let key = CHOSEN.with_borrow(Clone::clone)?;
-        let Some(schemes) = &self.schemes else { return Some(key) };
-        let limited = Limited { key: key.key.clone(), schemes: schemes.clone() };
-        let mut new = CertifiedKey::new(key.cert.clone(), Arc::new(limited));
-        new.ocsp.clone_from(&key.ocsp);
-        Some(Arc::new(new))
+        Some(limited(key, self.schemes.as_ref()))
     }
+}
+
+/// A certificate whose key signs with these schemes only, if some are said.
+pub(crate) fn limited(key: Arc<CertifiedKey>, schemes: Option<&Arc<[SignatureScheme]>>) -> Arc<CertifiedKey> {
+    let Some(schemes) = schemes else { return key };
+    let limited = Limited { key: key.key.clone(), schemes: schemes.clone() };
+    let mut new = CertifiedKey::new(key.cert.clone(), Arc::new(limited));
+    new.ocsp.clone_from(&key.ocsp);
+    Arc::new(new)
 }
 
 /// A key that signs with some schemes only.
@@ -122,8 +131,12 @@ struct State {
 pub struct Acceptor {
     state: RwLock<Arc<State>>,
     strict: bool,
+    /// `generate-certificates`
+    mint: Option<Mint>,
     /// ClientHellos are kept for samples (`tune.ssl.capture-buffer-size`).
     pub capture: usize,
+    /// How large records may be.
+    pub records: Records,
     cache: Arc<Cache>,
     identity: String,
     http: bool,
@@ -150,6 +163,9 @@ pub fn cache(global: &GlobalTls) -> Arc<Cache> {
         n => ServerSessionMemoryCache::new(n.unwrap_or(20_000)),
     }))
 }
+
+/// Most bytes of early data.
+const EARLY: u32 = 16_384;
 
 /// What a configuration is made for.
 struct Making<'m> {
@@ -182,6 +198,10 @@ pub fn compile(
                 .to_owned(),
         );
     }
+    let early = bind.conf.early || bind.entries.iter().any(|e| e.conf.as_ref().is_some_and(|c| c.early));
+    if early && bind.ticket_keys.is_some() {
+        warn("'allow-0rtt' wins over 'tls-ticket-keys' for {}: sessions are kept here.".to_owned());
+    }
     let making = Making { global, bind, cache, identity: identity.to_owned(), http };
     let base = making.config(None, 0)?;
     let (known, made) = making.known(&bind.entries, 1)?;
@@ -193,12 +213,33 @@ pub fn compile(
     Ok(Acceptor {
         state: RwLock::new(Arc::new(state)),
         strict,
+        mint: mint(global, bind)?,
         capture: global.capture,
+        records: global.records(),
         cache: cache.clone(),
         identity: identity.to_owned(),
         http,
         made: AtomicUsize::new(made),
     })
+}
+
+/// `generate-certificates`
+fn mint(global: &GlobalTls, bind: &BindTls) -> Result<Option<Mint>, String> {
+    if !bind.generate {
+        return Ok(None);
+    }
+    let Some((path, content)) = &bind.ca_sign else {
+        return Err(
+            "cannot enable certificate generation, no CA certificate File configured for {}.".to_owned()
+        );
+    };
+    let failed = |why: &str| format!("Failed to read CA certificate file '{path}' for {{}}. {why}");
+    let pem = content.clone().ok_or_else(|| failed("It cannot be read."))?;
+    let mut passphrases =
+        bind.ca_sign_pass.as_ref().map(|p| Passphrases::of(p.as_bytes())).unwrap_or_default();
+    let made = build(path, &Parts { pem, ..Parts::default() }, &mut passphrases);
+    let made = made.map_err(|e| failed(&format!("Chain loading failed: {e}")))?;
+    Ok(Some(Mint::new(made.key, global.minted.unwrap_or(1000))))
 }
 
 fn table(known: &[Known]) -> Table {
@@ -238,15 +279,31 @@ impl Acceptor {
     pub fn choose(&self, hello: &Hello) -> Choice {
         let state = self.state.read().clone();
         let found = hello.sni.as_deref().and_then(|name| state.find(&name.to_ascii_lowercase(), hello));
-        let found =
-            found.or_else(|| if self.strict { None } else { state.pick(&state.table.default, None, hello) });
+        let default = || state.pick(&state.table.default, None, hello);
+        if found.is_none()
+            && let (Some(mint), Some(name), Some(default)) = (&self.mint, &hello.sni, default())
+            && let Some(minted) = mint.certificate(&name.to_ascii_lowercase(), &default.slot.get())
+        {
+            return self.chosen(&state.base, hello, Some(minted), None);
+        }
+        let found = found.or_else(|| if self.strict { None } else { default() });
         let made = found.and_then(|k| k.conf.as_ref()).map_or(&state.base, |(_, made)| made);
+        self.chosen(made, hello, found.map(|k| k.slot.get()), found.map(|k| k.slot.name.clone()))
+    }
+
+    fn chosen(
+        &self,
+        made: &Made,
+        hello: &Hello,
+        certificate: Option<Arc<Certificate>>,
+        name: Option<Box<str>>,
+    ) -> Choice {
         let protocols = &made.own.alpn_protocols;
         let common = protocols.is_empty() || protocols.iter().any(|p| hello.offers(p));
         Choice {
             config: if common { made.own.clone() } else { made.without.clone() },
-            certificate: found.map(|k| k.slot.get()),
-            name: found.map(|k| k.slot.name.clone()),
+            certificate,
+            name,
             clients: made.clients.clone(),
             status: hello.status,
         }
@@ -406,7 +463,12 @@ pub(crate) fn versions(bits: u8) -> Vec<&'static SupportedProtocolVersion> {
 }
 
 /// Suites and groups as a side's options and defaults say; the message begins behind the proxy's name.
-pub(crate) fn provider(own: &Conf, base: &Conf, default: &Conf) -> Result<CryptoProvider, String> {
+pub(crate) fn provider(
+    own: &Conf,
+    base: &Conf,
+    default: &Conf,
+    level: Option<u8>,
+) -> Result<CryptoProvider, String> {
     let said = |of: fn(&Conf) -> &Option<String>| {
         of(own).as_deref().or(of(base).as_deref()).or(of(default).as_deref()).map(str::to_owned)
     };
@@ -437,6 +499,14 @@ pub(crate) fn provider(own: &Conf, base: &Conf, default: &Conf) -> Result<Crypto
             .ok_or_else(|| format!("unable to set elliptic named curve to '{text}' for {{}}."))?,
         (None, None) => names::default_groups(),
     };
+    if let Some(level) = level {
+        let bits = names::security_bits(level);
+        provider.cipher_suites.retain(|s| names::cipher(s.suite()).1 >= bits);
+        provider.kx_groups.retain(|g| names::group_bits(g.name()) >= bits);
+        if provider.cipher_suites.is_empty() || provider.kx_groups.is_empty() {
+            return Err(format!("nothing is left at 'ssl-security-level {level}' for {{}}."));
+        }
+    }
     Ok(provider)
 }
 
@@ -476,6 +546,7 @@ impl Making<'_> {
         let (mut number, mut confs) = (first, Vec::<(Arc<Conf>, Arc<Made>)>::new());
         let mut known = Vec::new();
         for Entry { slot, filters, conf, default, origin } in entries {
+            self.strong_enough(slot)?;
             let conf = match conf {
                 None => None,
                 Some(conf) => match confs.iter().find(|(c, _)| Arc::ptr_eq(c, conf)) {
@@ -493,12 +564,26 @@ impl Making<'_> {
         Ok((known, number))
     }
 
+    /// Is the key of a certificate long enough for `ssl-security-level`?
+    fn strong_enough(&self, slot: &Slot<Certificate>) -> Result<(), String> {
+        let Some(level) = self.global.security_level else { return Ok(()) };
+        let certificate = slot.get();
+        let key = certificate.key.cert.first().and_then(|c| Cert::parse(c.as_ref())).map(|c| c.key_name());
+        match key {
+            Some((kind, bits)) if names::key_bits(kind, bits) < names::security_bits(level) => Err(format!(
+                "unable to load SSL certificate into SSL Context '{}': ee key too small.",
+                slot.name
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// The configuration of a listener, or of one line of a crt-list.
     fn config(&self, own: Option<&Conf>, number: usize) -> Result<Made, String> {
         let mut clients = None;
         let nothing = Conf::default();
         let (own, base, default) = (own.unwrap_or(&nothing), &self.bind.conf, &self.global.bind.conf);
-        let provider = Arc::new(provider(own, base, default)?);
+        let provider = Arc::new(provider(own, base, default, self.global.security_level)?);
         let algorithms = provider.signature_verification_algorithms;
         let either = |of: fn(&Conf) -> &Option<String>| {
             of(own).as_deref().or(of(base).as_deref()).or(of(default).as_deref())
@@ -542,14 +627,22 @@ impl Making<'_> {
         config.ignore_client_order = !(self.bind.client_order || self.global.bind.client_order);
         let identity = format!("{} {number}", self.identity);
         let lifetime = self.global.lifetime.unwrap_or(300);
-        if self.bind.tickets.or(self.global.bind.tickets).unwrap_or(true) {
-            let keys = self.bind.ticket_keys.as_ref().map(|k| k.as_slice());
+        let early = own.early || base.early;
+        if early {
+            // the library takes early data of sessions that it keeps itself, so that none is taken twice
+            (config.max_early_data_size, config.send_half_rtt_data) = (EARLY, true);
+        }
+        if !early && self.bind.tickets.or(self.global.bind.tickets).unwrap_or(true) {
+            let keys = self.bind.ticket_keys.clone();
             if let Some(tickets) = Tickets::new(keys, identity.as_bytes(), lifetime) {
                 config.ticketer = tickets;
             }
         }
         config.session_storage =
             Arc::new(Sessions { cache: self.cache.clone(), identity: identity.into_bytes(), lifetime });
+        if self.global.key_log {
+            config.key_log = Arc::new(secrets::Log);
+        }
         let mut without = config.clone();
         without.alpn_protocols.clear();
         Ok(Made { own: Arc::new(config), without: Arc::new(without), clients })

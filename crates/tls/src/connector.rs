@@ -1,8 +1,9 @@
 //! The client's side towards one server.
 
-use crate::acceptor::{enabled, provider, schemes};
+use crate::acceptor::{enabled, limited, provider, schemes};
 use crate::settings::{Conf, GlobalTls, ServerTls, Verify};
 use crate::store::{Certificate, Slot};
+use crate::stream::Records;
 use crate::verify::{Policy, Servers};
 use rustls::client::{
     ClientConfig, ClientSessionMemoryCache, ResolvesClientCert, Resumption, Tls12Resumption,
@@ -24,16 +25,22 @@ pub struct Connector {
     pub certificate: Option<Arc<Slot<Certificate>>>,
     /// How the server's certificate is judged.
     pub policy: Option<Policy>,
+    /// How large records may be.
+    pub records: Records,
     /// The address that stands for the server where no name is sent.
     address: IpAddr,
 }
 
 #[derive(Debug)]
-struct Own(Arc<Slot<Certificate>>);
+struct Own {
+    slot: Arc<Slot<Certificate>>,
+    /// `client-sigalgs`
+    schemes: Option<Arc<[SignatureScheme]>>,
+}
 
 impl ResolvesClientCert for Own {
     fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        Some(self.0.get().key.clone())
+        Some(limited(self.slot.get().key.clone(), self.schemes.as_ref()))
     }
     fn has_certs(&self) -> bool {
         true
@@ -66,7 +73,7 @@ pub fn compile(global: &GlobalTls, tls: &ServerTls, address: IpAddr) -> Result<C
                     'ssl-server-verify none' in the global section to disable server-side verifications by default."
             .to_owned());
     }
-    let provider = Arc::new(provider(own, &nothing, default)?);
+    let provider = Arc::new(provider(own, &nothing, default, global.security_level)?);
     let policy = (verify != Verify::None).then(|| Policy {
         trusted: own.ca.iter().cloned().collect(),
         revoked: own.crl.clone(),
@@ -85,12 +92,21 @@ pub fn compile(global: &GlobalTls, tls: &ServerTls, address: IpAddr) -> Result<C
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier));
     let mut config = match &tls.crt {
-        Some(slot) => builder.with_client_cert_resolver(Arc::new(Own(slot.clone()))),
+        Some(slot) => {
+            let schemes = schemes(own.client_sigalgs.as_deref().or(default.client_sigalgs.as_deref()))?;
+            builder.with_client_cert_resolver(Arc::new(Own {
+                slot: slot.clone(),
+                schemes: schemes.map(Into::into),
+            }))
+        }
         None => builder.with_no_client_auth(),
     };
     // nothing is offered unless it is said: an HTTP server that is told nothing takes HTTP/1.1
     config.alpn_protocols = own.alpn.iter().flatten().cloned().collect();
     config.check_selected_alpn = false;
+    if global.key_log {
+        config.key_log = Arc::new(crate::secrets::Log);
+    }
     config.resumption = match (tls.no_reuse, tls.no_tickets || global.server.no_tickets) {
         (true, _) => Resumption::disabled(),
         (false, no_tickets) => {
@@ -106,7 +122,8 @@ pub fn compile(global: &GlobalTls, tls: &ServerTls, address: IpAddr) -> Result<C
         Arc::new(config)
     };
     let (http1, http2) = (only(b"http/1.1"), only(b"h2"));
-    Ok(Connector { config: Arc::new(config), http1, http2, certificate: tls.crt.clone(), policy, address })
+    let (certificate, records) = (tls.crt.clone(), global.records());
+    Ok(Connector { config: Arc::new(config), http1, http2, certificate, policy, records, address })
 }
 
 impl Connector {

@@ -49,6 +49,24 @@ impl<'a> Iterator for Der<'a> {
     }
 }
 
+/// An element of these parts, one behind the other.
+#[must_use]
+pub fn element(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let len: usize = parts.iter().map(|p| p.len()).sum();
+    let bytes = len.to_be_bytes();
+    let zeros = bytes.iter().take_while(|b| **b == 0).count();
+    let mut out = vec![tag];
+    match (len, bytes.get(zeros..)) {
+        (0..=127, _) | (_, None) => out.push(len as u8),
+        (_, Some(digits)) => {
+            out.push(0x80 | digits.len() as u8);
+            out.extend_from_slice(digits);
+        }
+    }
+    parts.iter().for_each(|p| out.extend_from_slice(p));
+    out
+}
+
 /// Is it a list of signed certificate timestamps (RFC 6962 section 3.3), as far as lengths go?
 #[must_use]
 pub fn is_sct_list(list: &[u8]) -> bool {
@@ -110,6 +128,15 @@ pub fn dotted(oid: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        for len in [0, 1, 127, 128, 255, 256, 70_000] {
+            let content = vec![7; len];
+            let written = element(OCTETS, &[&content]);
+            assert_eq!(Der(&written).tagged(OCTETS).unwrap().content, content);
+        }
+    }
 
     #[test]
     fn timestamps() {

@@ -10,11 +10,9 @@ use std::fmt::Write as _;
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-/// A time of a certificate, `Nov 26 22:40:59 2026 GMT`.
+/// Year, month, day, hour, minute and second of a time in seconds since the epoch.
 #[must_use]
-pub fn date(e: Element<'_>) -> String {
-    let Some(at) = seconds(e) else { return String::new() };
-    // civil from days
+pub fn civil(at: i64) -> [i64; 6] {
     let (days, rest) = (at.div_euclid(86_400) + 719_468, at.rem_euclid(86_400));
     let (era, doe) = (days.div_euclid(146_097), days.rem_euclid(146_097));
     let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
@@ -23,8 +21,16 @@ pub fn date(e: Element<'_>) -> String {
     let day = doy - (153 * mp + 2) / 5 + 1;
     let month = if mp < 10 { mp + 3 } else { mp - 9 };
     let year = yoe + era * 400 + i64::from(month <= 2);
+    [year, month, day, rest / 3600, rest / 60 % 60, rest % 60]
+}
+
+/// A time of a certificate, `Nov 26 22:40:59 2026 GMT`.
+#[must_use]
+pub fn date(e: Element<'_>) -> String {
+    let Some(at) = seconds(e) else { return String::new() };
+    let [year, month, day, hour, minute, second] = civil(at);
     let name = usize::try_from(month - 1).ok().and_then(|m| MONTHS.get(m)).unwrap_or(&"");
-    format!("{name} {day:2} {:02}:{:02}:{:02} {year} GMT", rest / 3600, rest / 60 % 60, rest % 60)
+    format!("{name} {day:2} {hour:02}:{minute:02}:{second:02} {year} GMT")
 }
 
 /// A serial number without the zero that DER puts in front.

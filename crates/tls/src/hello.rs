@@ -26,6 +26,8 @@ pub struct Hello {
     pub status: bool,
     /// The protocols that it offers (`application_layer_protocol_negotiation`), as they stand there.
     pub alpn: Box<[u8]>,
+    /// The client's random number.
+    pub random: Option<[u8; 32]>,
     /// The body of the message (without its header).
     pub body: Box<[u8]>,
 }
@@ -101,7 +103,8 @@ fn parse(body: &[u8]) -> Option<Hello> {
     let ciphers = r.counted(2)?;
     r.counted(1)?;
     let mut extensions = Reader(if r.0.is_empty() { &[] } else { r.counted(2)? });
-    let mut hello = Hello { body: body.into(), ..Hello::default() };
+    let random = body.get(2..34).and_then(|r| r.try_into().ok());
+    let mut hello = Hello { body: body.into(), random, ..Hello::default() };
     // TLS 1.3 suites say nothing of signatures
     let any = pairs(ciphers).any(|c| (0x1301..=0x1305).contains(&c));
     let ecdsa = any

@@ -1,9 +1,20 @@
 //! What is known of a TLS connection once its handshake is over (or has failed): logs and samples read it.
 
+use crate::secrets::Secret;
 use crate::verify::Verdict;
 use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
+use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
+
+impl Info {
+    /// Has something come that another may have sent, because the handshake is not done yet?
+    #[must_use]
+    pub fn is_early(&self) -> bool {
+        self.early.as_ref().is_some_and(|early| early.get())
+    }
+}
 
 /// One side's TLS.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +47,12 @@ pub struct Info {
     pub verdict: Verdict,
     /// The ClientHello's body.
     pub hello: Option<Box<[u8]>>,
+    /// Early data came; true: and the handshake is not done yet.
+    pub early: Option<Rc<Cell<bool>>>,
+    /// The client's random number, and the server's.
+    pub randoms: [Option<[u8; 32]>; 2],
+    /// Secrets, with `tune.ssl.keylog`.
+    pub secrets: Vec<Secret>,
     /// The error that ended the handshake, in the numbers of OpenSSL; 0: none.
     pub error: u32,
 }

@@ -6,7 +6,7 @@ use crate::ocsp;
 use crate::rows::conf::At;
 use crate::rows::crt_list::{self, Row};
 use crate::settings::{Entry, GlobalTls, Origin};
-use crate::store::{Certificate, Draft, Line, Parts, Slot, certificates, crls, key_of};
+use crate::store::{Certificate, Chains, Draft, Line, Parts, Slot, certificates, crls, key_of};
 use crate::x509::Cert;
 use aws_lc_rs::digest;
 use portcullis_config::files::Files;
@@ -128,7 +128,8 @@ impl Live {
         let store = self.global.store.lock();
         let current = store.certificates.get(name).map(|slot| Draft::of(&slot.get()));
         let before = self.certificate.as_ref().map(|p| p.value.clone()).or(current);
-        let value = part_of(name, part, payload, before, &mut store.passphrases.known_only())
+        let with = (&mut store.passphrases.known_only(), &store.chains);
+        let value = part_of(name, part, payload, before, with)
             .map_err(|e| format!("{e}\nCan't load the payload\n"))?;
         drop(store);
         let done = if self.certificate.is_some() { "updated" } else { "created" };
@@ -268,10 +269,11 @@ fn part_of(
     part: Part,
     payload: &[u8],
     before: Option<Draft>,
-    passphrases: &mut Passphrases,
+    (passphrases, chains): (&mut Passphrases, &Arc<Chains>),
 ) -> Result<Draft, String> {
     if part == Part::Pem {
-        let new = Draft::read(name, &Parts { pem: payload.to_vec(), ..Parts::default() }, passphrases)?;
+        let parts = Parts { pem: payload.to_vec(), chains: chains.clone(), ..Parts::default() };
+        let new = Draft::read(name, &parts, passphrases)?;
         return Ok(match before {
             Some(old) => Draft { issuer: old.issuer, ocsp: None, load: old.load, ..new },
             None => new,

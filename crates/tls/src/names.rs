@@ -195,6 +195,43 @@ pub fn group(g: rustls::NamedGroup) -> &'static str {
     }
 }
 
+/// Bits that everything has to be worth at this `ssl-security-level` (SSL_CTX_set_security_level(3)).
+#[must_use]
+pub fn security_bits(level: u8) -> u16 {
+    match level {
+        0 => 0,
+        1 => 80,
+        2 => 112,
+        3 => 128,
+        4 => 192,
+        _ => 256,
+    }
+}
+
+/// Bits that a group is worth.
+#[must_use]
+pub fn group_bits(g: rustls::NamedGroup) -> u16 {
+    match g {
+        rustls::NamedGroup::secp384r1 | rustls::NamedGroup::X25519MLKEM768 | rustls::NamedGroup::MLKEM768 => {
+            192
+        }
+        _ => 128,
+    }
+}
+
+/// Bits that a key of this kind and size is worth.
+#[must_use]
+pub fn key_bits(kind: &str, size: usize) -> u16 {
+    match (kind, size) {
+        ("RSA", 15_360..) => 256,
+        ("RSA", 7_680..) => 192,
+        ("RSA", 3_072..) => 128,
+        ("RSA", _) => 112,
+        ("EC", size) => (size / 2) as u16,
+        _ => 128,
+    }
+}
+
 /// Reads a list of signature algorithms (`RSA+SHA256`, `rsa_pss_rsae_sha256`, `ECDSA+SHA384` …); `None`: one is unknown.
 #[must_use]
 pub fn signatures(text: &str) -> Option<Vec<SignatureScheme>> {
@@ -255,6 +292,13 @@ mod tests {
         assert!(names("FOO").is_empty());
         // '!' is for good
         assert!(names("!AESGCM:!CHACHA20:ALL").is_empty());
+    }
+
+    #[test]
+    fn what_is_worth_so_many_bits() {
+        assert!(key_bits("RSA", 2048) >= security_bits(2) && key_bits("RSA", 2048) < security_bits(3));
+        assert!(key_bits("EC", 256) >= security_bits(3) && key_bits("EC", 384) >= security_bits(4));
+        assert!(group_bits(rustls::NamedGroup::X25519) < security_bits(4));
     }
 
     #[test]

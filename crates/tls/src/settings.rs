@@ -1,6 +1,8 @@
 //! What the configuration says about TLS, as it stands there.
 
 use crate::store::{Authorities, Certificate, Extra, Revoked, Shared, Slot};
+use crate::stream::Records;
+use crate::tickets::KeyFile;
 use crate::verify::Ignored;
 use std::sync::Arc;
 
@@ -63,6 +65,8 @@ pub struct Conf {
     pub ca_ignore: Ignored,
     /// `no-ca-names`
     pub no_ca_names: bool,
+    /// `allow-0rtt`
+    pub early: bool,
     /// Versions.
     pub versions: Versions,
     /// `ciphers`
@@ -116,9 +120,15 @@ pub struct BindTls {
     /// `no-tls-tickets`, `tls-tickets`
     pub tickets: Option<bool>,
     /// `tls-ticket-keys`
-    pub ticket_keys: Option<Arc<Vec<Vec<u8>>>>,
+    pub ticket_keys: Option<Arc<KeyFile>>,
     /// `prefer-client-ciphers`
     pub client_order: bool,
+    /// `generate-certificates`
+    pub generate: bool,
+    /// `ca-sign-file`: the file and its content, if it can be read.
+    pub ca_sign: Option<(String, Option<Vec<u8>>)>,
+    /// `ca-sign-pass`
+    pub ca_sign_pass: Option<String>,
     /// The rest.
     pub conf: Conf,
 }
@@ -165,12 +175,30 @@ pub struct GlobalTls {
     pub max_conns: u32,
     /// `maxsslrate`; 0: none.
     pub max_rate: u32,
+    /// `tune.ssl.keylog`
+    pub key_log: bool,
+    /// `tune.ssl.maxrecord`; 0: none.
+    pub max_record: usize,
+    /// `tune.ssl.hard-maxrecord`; 0: none.
+    pub hard_max_record: usize,
+    /// `tune.ssl.ssl-ctx-cache-size`
+    pub minted: Option<usize>,
+    /// `ssl-security-level`
+    pub security_level: Option<u8>,
     /// `tune.ssl.cachesize`
     pub cache_size: Option<usize>,
     /// `tune.ssl.lifetime`, in seconds
     pub lifetime: Option<u32>,
     /// `tune.ssl.capture-buffer-size`
     pub capture: usize,
+}
+
+impl GlobalTls {
+    /// How large records may be.
+    #[must_use]
+    pub fn records(&self) -> Records {
+        Records { start: self.max_record, hard: self.hard_max_record }
+    }
 }
 
 /// A path under a base directory, unless it is absolute.

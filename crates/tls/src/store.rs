@@ -3,6 +3,7 @@
 
 use crate::encrypted::{self, Passphrases};
 use crate::settings::under;
+use crate::tickets::KeyFile;
 use crate::x509::{Cert, KeyKind};
 use parking_lot::{Mutex, RwLock};
 use portcullis_config::files::Files;
@@ -122,8 +123,50 @@ pub struct Store {
     pub revoked: BTreeMap<String, Revoked>,
     /// `crt-list`
     pub lists: BTreeMap<String, Vec<Line>>,
+    /// How chains are completed.
+    pub chains: Arc<Chains>,
+    /// `tls-ticket-keys`, in the order in which they were read.
+    pub ticket_files: Vec<Arc<KeyFile>>,
     /// Passphrases of private keys, and who is asked for further ones.
     pub passphrases: Passphrases,
+}
+
+/// How the chains of certificates are completed, and cut.
+#[derive(Clone, Debug, Default)]
+pub struct Chains {
+    /// `ssl-skip-self-issued-ca`
+    pub skip_self_issued: bool,
+    /// `issuers-chain-path`: each begins with the issuer of those that it completes.
+    pub issuers: Vec<Vec<CertificateDer<'static>>>,
+}
+
+impl Chains {
+    /// What is sent for these certificates of a file, and the issuer of a file of its own.
+    fn complete(&self, chain: &mut Vec<CertificateDer<'static>>, issuer: Option<&CertificateDer<'static>>) {
+        if chain.len() == 1 {
+            // as 3.5: both have to say which key it is
+            let issued = |first: &CertificateDer<'static>| {
+                let own = chain.first().and_then(|c| Cert::parse(c.as_ref()));
+                let first = Cert::parse(first.as_ref());
+                own.zip(first).is_some_and(|(own, first)| {
+                    own.authority_key_id().is_some() && crate::verify::issued(&first, &own)
+                })
+            };
+            let found = self.issuers.iter().find(|c| c.first().is_some_and(issued));
+            let more: Vec<_> = issuer
+                .into_iter()
+                .chain(found.filter(|_| issuer.is_none()).into_iter().flatten())
+                .cloned()
+                .collect();
+            chain.extend(more);
+        }
+        if self.skip_self_issued && chain.len() == 2 {
+            let last = chain.last().and_then(|c| Cert::parse(c.as_ref()));
+            if last.is_some_and(|c| c.self_issued()) {
+                chain.pop();
+            }
+        }
+    }
 }
 
 /// What was read, as the configuration, its Plan and the Runtime API share it.
@@ -167,6 +210,8 @@ pub struct Parts {
     pub ocsp: Option<Vec<u8>>,
     /// What they were loaded of.
     pub load: Arc<Load>,
+    /// How their chain is completed.
+    pub chains: Arc<Chains>,
 }
 
 /// A certificate in the making.
@@ -182,6 +227,8 @@ pub struct Draft {
     pub ocsp: Option<Vec<u8>>,
     /// What it was loaded of.
     pub load: Arc<Load>,
+    /// How its chain is completed.
+    pub chains: Arc<Chains>,
 }
 
 impl Clone for Draft {
@@ -192,6 +239,7 @@ impl Clone for Draft {
             issuer: self.issuer.clone(),
             ocsp: self.ocsp.clone(),
             load: self.load.clone(),
+            chains: self.chains.clone(),
         }
     }
 }
@@ -206,6 +254,7 @@ impl Draft {
             issuer: certificate.issuer.clone(),
             ocsp: certificate.key.ocsp.clone(),
             load: certificate.load.clone(),
+            chains: Arc::default(),
         }
     }
 
@@ -230,7 +279,14 @@ impl Draft {
             (None, None) => None,
         };
         let issuer = parts.issuer.as_deref().and_then(|text| certificates(text).into_iter().next());
-        Ok(Self { chain, key, issuer, ocsp: parts.ocsp.clone(), load: parts.load.clone() })
+        Ok(Self {
+            chain,
+            key,
+            issuer,
+            ocsp: parts.ocsp.clone(),
+            load: parts.load.clone(),
+            chains: parts.chains.clone(),
+        })
     }
 
     /// Makes the certificate.
@@ -260,9 +316,7 @@ impl Draft {
 
     fn with_key(&self, name: &str, key: Arc<dyn SigningKey>) -> Result<Certificate, String> {
         let mut chain = self.chain.clone();
-        if chain.len() == 1 {
-            chain.extend(self.issuer.clone());
-        }
+        self.chains.complete(&mut chain, self.issuer.as_ref());
         let mut key = CertifiedKey::new(chain, key);
         let own = key.cert.first().and_then(|c| Cert::parse(c.as_ref())).map(|c| c.spki);
         if key.key.public_key().is_some_and(|public| own != Some(public.as_ref())) {
@@ -411,7 +465,7 @@ impl Store {
         if let Some(slot) = self.certificates.get(path) {
             return Ok(slot.clone());
         }
-        let parts = parts(files, path, extra)?;
+        let parts = Parts { chains: self.chains.clone(), ..parts(files, path, extra)? };
         let made = build(path, &parts, &mut self.passphrases)?;
         Ok(self.insert(path, made))
     }
@@ -440,6 +494,7 @@ impl Store {
             issuer: read(&load.issuer, crt_base, "")?,
             ocsp: read(&load.ocsp, crt_base, "Error opening OCSP response file")?.filter(|o| !o.is_empty()),
             load: Arc::new(load.clone()),
+            chains: self.chains.clone(),
         };
         if let Some(list) = read(&load.sctl, crt_base, "")?
             && !crate::der::is_sct_list(&list)
@@ -540,5 +595,6 @@ fn parts(files: &dyn Files, path: &str, extra: Extra) -> Result<Parts, String> {
         issuer: beside(extra.issuer, "issuer"),
         ocsp: beside(extra.ocsp, "ocsp").filter(|o| !o.is_empty()),
         load: Arc::new(Load::plain(path, extra)),
+        chains: Arc::default(),
     })
 }

@@ -9,13 +9,15 @@ use crate::errors;
 use crate::hello::{Seen, look};
 use crate::info::Info;
 use crate::names;
+use crate::secrets;
 use crate::verify::take_verdict;
 use rustls::client::UnbufferedClientConnection;
-use rustls::server::UnbufferedServerConnection;
+use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{
-    ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus,
+    ConnectionState, EncodeError, EncryptError, InsufficientSizeError, ReadEarlyData, UnbufferedStatus,
 };
 use rustls::{CommonState, Error, HandshakeKind};
+use std::cell::Cell;
 use std::io::IoSlice;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -50,6 +52,8 @@ enum Step {
     More,
     /// There is plaintext.
     Data,
+    /// There is plaintext that came before the handshake was done.
+    Early,
     /// The peer has said that it sends no more.
     Closed,
 }
@@ -76,7 +80,24 @@ pub struct Stream {
     failed: bool,
     close_sent: bool,
     info: Option<Rc<Info>>,
+    records_limit: Records,
+    /// Early data came, and the handshake is not done yet.
+    early: Option<Rc<Cell<bool>>>,
+    /// Payload that was sent since something came last.
+    burst: u32,
 }
+
+/// How large records may be; 0: as large as there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Records {
+    /// `tune.ssl.maxrecord`
+    pub start: usize,
+    /// `tune.ssl.hard-maxrecord`
+    pub hard: usize,
+}
+
+/// So much is sent in small records before larger ones come.
+const BURST: u32 = 65_536;
 
 impl std::fmt::Debug for Stream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -90,11 +111,30 @@ struct Turn {
     step: Result<Option<Step>, Error>,
 }
 
+/// Takes early data, which only a server is sent.
+type Early<D> = fn(ReadEarlyData<'_, '_, D>, &mut Vec<u8>);
+
+fn no_early<D>(_: ReadEarlyData<'_, '_, D>, _: &mut Vec<u8>) {}
+
+fn early(mut data: ReadEarlyData<'_, '_, ServerConnectionData>, plain: &mut Vec<u8>) {
+    while let Some(Ok(record)) = data.next_record() {
+        plain.extend_from_slice(record.payload);
+    }
+}
+
 /// One state of rustls: what is to be sent goes to `out`, what was received to `plain`.
-fn turn<D>(status: UnbufferedStatus<'_, '_, D>, out: &mut Vec<u8>, plain: &mut Vec<u8>) -> Turn {
+fn turn<D>(
+    status: UnbufferedStatus<'_, '_, D>,
+    (out, plain): (&mut Vec<u8>, &mut Vec<u8>),
+    early: Early<D>,
+) -> Turn {
     let UnbufferedStatus { discard, state } = status;
     let step = match state {
         Err(e) => Err(e),
+        Ok(ConnectionState::ReadEarlyData(data)) => {
+            early(data, plain);
+            Ok(if plain.is_empty() { None } else { Some(Step::Early) })
+        }
         Ok(ConnectionState::ReadTraffic(mut traffic)) => {
             while let Some(Ok(record)) = traffic.next_record() {
                 plain.extend_from_slice(record.payload);
@@ -140,6 +180,9 @@ impl Stream {
             failed: false,
             close_sent: false,
             info: None,
+            records_limit: Records::default(),
+            early: None,
+            burst: 0,
         }
     }
 
@@ -148,6 +191,7 @@ impl Stream {
     pub fn accept(acceptor: &Arc<Acceptor>, first: &[u8]) -> Self {
         let mut new = Self::new(Side::Listening(acceptor.clone()));
         new.info = Some(Rc::default());
+        new.records_limit = acceptor.records;
         new.incoming.extend_from_slice(first);
         new.unread = !first.is_empty();
         new
@@ -168,6 +212,7 @@ impl Stream {
     pub fn connect_offering(connector: &Connector, name: Option<&str>, offer: Offer) -> Result<Self, Error> {
         let mut new = Self::new(Side::Client(Box::new(connector.connect(name, offer)?)));
         new.info = Some(Rc::new(Info { sni: name.map(Into::into), ..Info::default() }));
+        new.records_limit = connector.records;
         new.unread = true;
         Ok(new)
     }
@@ -254,7 +299,13 @@ impl Stream {
             };
             let choice = acceptor.choose(&hello);
             let kept = (acceptor.capture > 0 && hello.body.len() <= acceptor.capture).then_some(hello.body);
-            self.info = Some(Rc::new(Info { sni: hello.sni, hello: kept, ..Info::default() }));
+            let random = hello.random;
+            self.info = Some(Rc::new(Info {
+                sni: hello.sni,
+                hello: kept,
+                randoms: [random, None],
+                ..Info::default()
+            }));
             self.side = Side::Server(Box::new(UnbufferedServerConnection::new(choice.config.clone())?));
             self.choice = Some(Box::new(choice));
         }
@@ -265,14 +316,21 @@ impl Stream {
         let result = loop {
             let rest = bytes.get_mut(at..).unwrap_or(&mut []);
             let Turn { discard, step } = match &mut self.side {
-                Side::Server(c) => turn(c.process_tls_records(rest), &mut self.out, &mut self.plain),
-                Side::Client(c) => turn(c.process_tls_records(rest), &mut self.out, &mut self.plain),
+                Side::Server(c) => turn(c.process_tls_records(rest), (&mut self.out, &mut self.plain), early),
+                Side::Client(c) => {
+                    turn(c.process_tls_records(rest), (&mut self.out, &mut self.plain), no_early)
+                }
                 Side::Listening(_) => break Ok(()),
             };
             at += discard;
             match step {
                 Ok(None) => {}
-                Ok(Some(Step::Data)) => {
+                Ok(Some(step @ (Step::Data | Step::Early))) => {
+                    if step == Step::Early && self.early.is_none() {
+                        let early = Rc::new(Cell::new(true));
+                        self.early = Some(early.clone());
+                        Rc::make_mut(self.info.get_or_insert_default()).early = Some(early);
+                    }
                     self.unread = true;
                     break Ok(());
                 }
@@ -290,11 +348,35 @@ impl Stream {
                 }
             }
         };
+        if self.early.is_some() && !self.is_handshaking() {
+            // whoever has looked at it sees it too
+            self.early.take().inspect(|early| early.set(false));
+        }
+        self.note_randoms(bytes);
         bytes.drain(..at.min(bytes.len()));
+        let logged = secrets::take();
+        if !logged.is_empty() {
+            Rc::make_mut(self.info.get_or_insert_default()).secrets.extend(logged);
+        }
         if let Some(verdict) = take_verdict() {
             Rc::make_mut(self.info.get_or_insert_default()).verdict = verdict;
         }
         result
+    }
+
+    /// Keeps the random numbers of hellos that have just come, or are about to be sent.
+    fn note_randoms(&mut self, incoming: &[u8]) {
+        let Some(info) = self.info.as_ref().filter(|i| i.randoms[1].is_none()) else { return };
+        let found = match &self.side {
+            Side::Listening(_) => return,
+            Side::Server(_) => [info.randoms[0], secrets::random(self.waiting(), 2)],
+            Side::Client(_) => {
+                [info.randoms[0].or_else(|| secrets::random(self.waiting(), 1)), secrets::random(incoming, 2)]
+            }
+        };
+        if found != info.randoms {
+            Rc::make_mut(self.info.get_or_insert_default()).randoms = found;
+        }
     }
 
     /// An alert that the library wants to be sent. The library remembers where in `rest` messages are that it has not
@@ -304,8 +386,10 @@ impl Stream {
         for _ in 0..4 {
             let rest = rest.get_mut(at..).unwrap_or(&mut []);
             let Turn { step, discard } = match &mut self.side {
-                Side::Server(c) => turn(c.process_tls_records(rest), &mut self.out, &mut self.plain),
-                Side::Client(c) => turn(c.process_tls_records(rest), &mut self.out, &mut self.plain),
+                Side::Server(c) => turn(c.process_tls_records(rest), (&mut self.out, &mut self.plain), early),
+                Side::Client(c) => {
+                    turn(c.process_tls_records(rest), (&mut self.out, &mut self.plain), no_early)
+                }
                 Side::Listening(_) => return,
             };
             at += discard;
@@ -324,6 +408,7 @@ impl Stream {
 
     /// Moves plaintext to where it is wanted, up to `room` bytes.
     pub fn take_plain(&mut self, into: &mut Vec<u8>, room: usize) -> usize {
+        self.burst = 0;
         let waiting = self.plain.get(self.plain_at..).unwrap_or(&[]);
         let part = waiting.get(..room.min(waiting.len())).unwrap_or(waiting);
         into.extend_from_slice(part);
@@ -405,6 +490,15 @@ impl Stream {
         bytes as usize
     }
 
+    /// Most payload of the next record.
+    fn record(&self) -> usize {
+        match self.records_limit {
+            Records { start, .. } if start > 0 && self.burst < BURST => start.min(RECORD),
+            Records { hard, .. } if hard > 0 => hard.min(RECORD),
+            _ => RECORD,
+        }
+    }
+
     /// Payload that was made records of and is not confirmed yet.
     #[must_use]
     pub fn pending(&self) -> usize {
@@ -421,18 +515,19 @@ impl Stream {
         while usize::from(self.record_count) < AT_ONCE {
             let Some(first) = slices.get(at.0) else { break };
             let rest = first.get(at.1..).unwrap_or(&[]);
-            if rest.len() >= RECORD || (at.0 + 1 == slices.len() && !rest.is_empty()) {
-                let part = rest.get(..RECORD).unwrap_or(rest);
+            let record = self.record();
+            if rest.len() >= record || (at.0 + 1 == slices.len() && !rest.is_empty()) {
+                let part = rest.get(..record).unwrap_or(rest);
                 self.seal_one(part)?;
                 at.1 += part.len();
                 continue;
             }
             staging.clear();
             while let Some(slice) = slices.get(at.0)
-                && staging.len() < RECORD
+                && staging.len() < record
             {
                 let rest = slice.get(at.1..).unwrap_or(&[]);
-                let part = rest.get(..RECORD - staging.len()).unwrap_or(rest);
+                let part = rest.get(..record - staging.len()).unwrap_or(rest);
                 staging.extend_from_slice(part);
                 at.1 += part.len();
                 if at.1 >= slice.len() {
@@ -452,13 +547,15 @@ impl Stream {
         if let Some(r) = self.records.get_mut(usize::from(self.record_count)) {
             *r = (self.out.len() as u32, part.len() as u32);
             self.record_count += 1;
+            self.burst = self.burst.saturating_add(part.len() as u32);
         }
         Ok(())
     }
 
     /// Tells the peer that nothing more comes; the alert waits to be sent.
     pub fn close(&mut self) {
-        if !std::mem::replace(&mut self.close_sent, true) && !self.is_handshaking() && !self.failed {
+        let established = !self.is_handshaking() || self.early.is_some();
+        if !std::mem::replace(&mut self.close_sent, true) && established && !self.failed {
             let _ = self.write(64, |traffic, room| traffic(room, None));
         }
     }
@@ -482,7 +579,7 @@ impl Stream {
             let mut incoming = std::mem::take(&mut self.incoming);
             let mut done = None;
             macro_rules! side {
-                ($conn:expr) => {{
+                ($conn:expr, $early:expr) => {{
                     let UnbufferedStatus { state, discard } = $conn.process_tls_records(&mut incoming);
                     match state {
                         Ok(ConnectionState::WriteTraffic(mut traffic)) => {
@@ -515,7 +612,7 @@ impl Stream {
                         }
                         other => {
                             let status = UnbufferedStatus { discard, state: other };
-                            let step = turn(status, &mut self.out, &mut self.plain).step;
+                            let step = turn(status, (&mut self.out, &mut self.plain), $early).step;
                             match step {
                                 Ok(step) => self.ended |= step == Some(Step::Closed),
                                 Err(e) => {
@@ -529,8 +626,8 @@ impl Stream {
                 }};
             }
             match &mut self.side {
-                Side::Server(c) => side!(c),
-                Side::Client(c) => side!(c),
+                Side::Server(c) => side!(c, early),
+                Side::Client(c) => side!(c, no_early),
                 Side::Listening(_) => return Err(Error::HandshakeNotComplete),
             }
             self.incoming = incoming;
@@ -543,7 +640,11 @@ impl Stream {
 
     /// Where the handshake stands; once it is done, what is known of the connection is written down.
     pub fn progress(&mut self) -> Progress {
-        if self.is_handshaking() {
+        // a request may come before the handshake is done, if its protocol is known
+        let early = self.early.is_some()
+            && self.has_plain()
+            && self.common().is_some_and(|c| c.alpn_protocol().is_some());
+        if self.is_handshaking() && !early {
             return Progress::More;
         }
         self.remember();

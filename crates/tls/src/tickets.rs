@@ -2,6 +2,7 @@
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::{digest, rand};
+use parking_lot::RwLock;
 use portcullis_wire::base64;
 use rustls::server::{ProducesTickets, StoresServerSessions};
 use std::sync::Arc;
@@ -48,29 +49,54 @@ struct Key {
     key: LessSafeKey,
 }
 
-/// Seals and opens tickets of one configuration.
-pub struct Tickets {
-    keys: Vec<Key>,
-    /// The one that seals.
-    current: usize,
-    lifetime: u32,
+/// The keys of a `tls-ticket-keys` file, and those that an operator has put in their place since (`set ssl tls-key`).
+#[derive(Debug)]
+pub struct KeyFile {
+    /// The file.
+    pub name: String,
+    keys: RwLock<Arc<Vec<Vec<u8>>>>,
+    /// How often they were changed.
+    changes: AtomicU64,
 }
 
-impl std::fmt::Debug for Tickets {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Tickets({} keys)", self.keys.len())
+impl KeyFile {
+    /// With what was read of it.
+    #[must_use]
+    pub fn new(name: &str, keys: Vec<Vec<u8>>) -> Arc<Self> {
+        Arc::new(Self {
+            name: name.to_owned(),
+            keys: RwLock::new(Arc::new(keys)),
+            changes: AtomicU64::new(0),
+        })
+    }
+    /// The keys now, the oldest first.
+    #[must_use]
+    pub fn keys(&self) -> Arc<Vec<Vec<u8>>> {
+        self.keys.read().clone()
+    }
+    /// One more behind them; the oldest goes. False: it is not of their size.
+    pub fn push(&self, key: Vec<u8>) -> bool {
+        let mut keys = self.keys.write();
+        if keys.first().is_none_or(|k| k.len() != key.len()) {
+            return false;
+        }
+        *keys = Arc::new(keys.iter().skip(1).cloned().chain([key]).collect());
+        self.changes.fetch_add(1, Relaxed);
+        true
     }
 }
 
-impl Tickets {
-    /// With the keys of a file, or a random one. `identity` tells configurations apart: a session of one, which may have
-    /// asked for a certificate, is never resumed under another.
-    #[must_use]
-    pub fn new(file: Option<&[Vec<u8>]>, identity: &[u8], lifetime: u32) -> Option<Arc<Self>> {
-        let mut random = [0u8; 48];
-        rand::fill(&mut random).ok()?;
-        let random = [random.to_vec()];
-        let materials = file.unwrap_or(&random);
+/// Keys of one configuration.
+struct Made {
+    keys: Vec<Key>,
+    /// The one that seals.
+    current: usize,
+    /// Of which state of the file.
+    changes: u64,
+}
+
+impl Made {
+    fn of(materials: &[Vec<u8>], identity: &[u8], changes: u64) -> Option<Self> {
         let mut keys = Vec::new();
         for material in materials {
             let mut context = digest::Context::new(&digest::SHA256);
@@ -86,7 +112,51 @@ impl Tickets {
         }
         // of a file's keys, the last but one seals: the last may not have reached all machines yet
         let current = keys.len().saturating_sub(2);
-        Some(Arc::new(Self { keys, current, lifetime }))
+        Some(Self { keys, current, changes })
+    }
+}
+
+/// Seals and opens tickets of one configuration.
+pub struct Tickets {
+    file: Option<Arc<KeyFile>>,
+    identity: Vec<u8>,
+    made: RwLock<Arc<Made>>,
+    lifetime: u32,
+}
+
+impl std::fmt::Debug for Tickets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Tickets({:?})", self.file.as_ref().map(|file| &file.name))
+    }
+}
+
+impl Tickets {
+    /// With the keys of a file, or a random one. `identity` tells configurations apart: a session of one, which may have
+    /// asked for a certificate, is never resumed under another.
+    #[must_use]
+    pub fn new(file: Option<Arc<KeyFile>>, identity: &[u8], lifetime: u32) -> Option<Arc<Self>> {
+        let mut random = [0u8; 48];
+        rand::fill(&mut random).ok()?;
+        let materials = file.as_ref().map_or_else(|| Arc::new(vec![random.to_vec()]), |f| f.keys());
+        let made = RwLock::new(Arc::new(Made::of(&materials, identity, 0)?));
+        Some(Arc::new(Self { file, identity: identity.to_vec(), made, lifetime }))
+    }
+
+    /// The keys; made anew if those of the file have changed.
+    fn made(&self) -> Arc<Made> {
+        let made = self.made.read().clone();
+        let Some(file) = &self.file else { return made };
+        let changes = file.changes.load(Relaxed);
+        if changes == made.changes {
+            return made;
+        }
+        match Made::of(&file.keys(), &self.identity, changes).map(Arc::new) {
+            Some(new) => {
+                *self.made.write() = new.clone();
+                new
+            }
+            None => made,
+        }
     }
 }
 
@@ -99,7 +169,8 @@ impl ProducesTickets for Tickets {
     }
     fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
         let plain = dated(plain);
-        let key = self.keys.get(self.current)?;
+        let made = self.made();
+        let key = made.keys.get(made.current)?;
         let mut nonce = [0u8; NONCE_LEN];
         rand::fill(&mut nonce).ok()?;
         let mut sealed = plain;
@@ -111,7 +182,8 @@ impl ProducesTickets for Tickets {
     fn decrypt(&self, ticket: &[u8]) -> Option<Vec<u8>> {
         let (name, rest) = ticket.split_at_checked(NAME)?;
         let (nonce, sealed) = rest.split_at_checked(NONCE_LEN)?;
-        let key = self.keys.iter().find(|k| k.name == name)?;
+        let made = self.made();
+        let key = made.keys.iter().find(|k| k.name == name)?;
         let nonce = Nonce::assume_unique_for_key(nonce.try_into().ok()?);
         let mut plain = sealed.to_vec();
         let len = key.key.open_in_place(nonce, Aad::from(&key.name), &mut plain).ok()?.len();
@@ -184,14 +256,29 @@ mod tests {
     #[test]
     fn sealed_for_one_configuration() {
         let file = keys(&format!("{0}\n{0}\n{0}\n", "A".repeat(64))).unwrap();
-        let a = Tickets::new(Some(&file), b"a", 300).unwrap();
-        let same = Tickets::new(Some(&file), b"a", 300).unwrap();
-        let b = Tickets::new(Some(&file), b"b", 300).unwrap();
+        let file = KeyFile::new("file", file);
+        let a = Tickets::new(Some(file.clone()), b"a", 300).unwrap();
+        let same = Tickets::new(Some(file.clone()), b"a", 300).unwrap();
+        let b = Tickets::new(Some(file), b"b", 300).unwrap();
         let ticket = a.encrypt(b"secret").unwrap();
         assert_eq!(same.decrypt(&ticket).as_deref(), Some(&b"secret"[..]));
         assert_eq!(b.decrypt(&ticket), None);
         assert_eq!(a.decrypt(&ticket[1..]), None);
         assert!(keys("x\n").is_err());
         assert!(keys(&"A".repeat(64)).is_err());
+    }
+
+    /// The last but one seals; what was sealed opens until its key has gone.
+    #[test]
+    fn keys_are_replaced_while_it_runs() {
+        let file = KeyFile::new("file", (0..3).map(|n| vec![n; 48]).collect());
+        let tickets = Tickets::new(Some(file.clone()), b"a", 300).unwrap();
+        let ticket = tickets.encrypt(b"secret").unwrap();
+        assert!(ticket.starts_with(&[1; 16]));
+        assert!(!file.push(vec![9; 80]) && file.push(vec![9; 48]));
+        assert!(tickets.encrypt(b"x").unwrap().starts_with(&[2; 16]));
+        assert_eq!(tickets.decrypt(&ticket).as_deref(), Some(&b"secret"[..]));
+        assert!(file.push(vec![10; 48]));
+        assert_eq!(tickets.decrypt(&ticket), None);
     }
 }

@@ -229,7 +229,7 @@ impl Policy {
 }
 
 /// Did `issuer` issue `cert`, as names and key identifiers say?
-fn issued(issuer: &Cert<'_>, cert: &Cert<'_>) -> bool {
+pub(crate) fn issued(issuer: &Cert<'_>, cert: &Cert<'_>) -> bool {
     issuer.subject == cert.issuer
         && match (cert.authority_key_id(), issuer.subject_key_id()) {
             (Some(a), Some(s)) => a == s,

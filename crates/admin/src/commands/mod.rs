@@ -21,6 +21,7 @@ pub mod server_state;
 pub mod servers;
 pub mod sessions;
 pub mod stat;
+pub mod tls_keys;
 pub mod variables;
 pub mod wait;
 
@@ -51,6 +52,7 @@ const TABLES: &[&[Row]] = &[
     servers::ROWS,
     sessions::ROWS,
     stat::ROWS,
+    tls_keys::ROWS,
     variables::ROWS,
     wait::ROWS,
 ];
@@ -71,7 +73,6 @@ const LATER: &[&str] = &[
     "dump stats-file",
     "httpclient",
     "set profiling",
-    "set ssl tls-key",
     "set table",
     "show cache",
     "show dev",
@@ -86,7 +87,6 @@ const LATER: &[&str] = &[
     "show ssl providers",
     "show table",
     "show tasks",
-    "show tls-keys",
     "show trace",
     "trace",
     "update ssl",

@@ -363,3 +363,74 @@ fn responses_of_a_responder_are_stapled() {
         staple(w, "-status -tls1_3");
     });
 }
+
+/// Keys of tickets change while the process runs: what was sealed opens until its key has gone.
+#[test]
+fn keys_of_tickets_change_live() {
+    scenario("certificates/keys_of_tickets_change_live", |w| {
+        own(w, "a", false, "DNS:a.test");
+        let line = |c: &str| format!("{}\n", c.repeat(64));
+        w.file("one.keys", &["A", "B", "C"].map(line).concat());
+        w.file("two.keys", &["D", "E", "F", "G"].map(line).concat());
+        start(
+            w,
+            "frontend fe
+  bind 127.0.0.1:${one} ssl crt ${dir}/a.pem tls-ticket-keys ${dir}/one.keys ssl-max-ver TLSv1.2
+  bind 127.0.0.1:${two} ssl crt ${dir}/a.pem tls-ticket-keys ${dir}/two.keys ssl-max-ver TLSv1.2
+  http-request return status 200 hdr resumed %[ssl_fc_is_resumed]
+",
+        );
+        let dir = w.dir().display().to_string();
+        ask(w, "show tls-keys");
+        ask(w, "show tls-keys *");
+        ask(w, "show tls-keys #1");
+        ask(w, &format!("show tls-keys {dir}/two.keys"));
+        ask(w, "show tls-keys nobody");
+        show(w, "one", "-sess_out s");
+        show(w, "one", "-sess_in s");
+        ask(w, &format!("set ssl tls-key {dir}/one.keys {}", "H".repeat(64)));
+        show(w, "one", "-sess_in s");
+        ask(w, &format!("set ssl tls-key {dir}/one.keys {}", "I".repeat(64)));
+        show(w, "one", "-sess_in s");
+        ask(w, "show tls-keys #1");
+        for wrong in ["", "#0", "#0 xx", "nobody AAAA", &format!("#0 {}", "A".repeat(108))] {
+            ask(w, &format!("set ssl tls-key {wrong}"));
+        }
+    });
+}
+
+/// `generate-certificates`: a name that no certificate is for gets one of the authority's, with the default one's key.
+#[test]
+fn certificates_are_made_for_names() {
+    scenario("certificates/certificates_are_made_for_names", |w| {
+        own(w, "a", false, "DNS:a.test");
+        own(w, "ca", true, "DNS:ca");
+        start(
+            w,
+            "frontend fe
+  bind 127.0.0.1:${one} ssl crt ${dir}/a.pem generate-certificates ca-sign-file ${dir}/ca.pem
+  http-request return status 200 hdr own %[ssl_f_s_dn]
+",
+        );
+        let port = w.port("one");
+        for args in ["-servername a.test", "-servername new.test -verify_hostname new.test", "-noservername"]
+        {
+            for _ in 0..2 {
+                let out = std::process::Command::new("openssl")
+                    .args(["s_client", "-CAfile", "ca.crt", "-connect", &format!("127.0.0.1:{port}")])
+                    .args(args.split_whitespace())
+                    .current_dir(w.dir())
+                    .stdin(std::process::Stdio::null())
+                    .output()
+                    .unwrap();
+                let text = String::from_utf8_lossy(&out.stdout).into_owned();
+                let wanted = ["subject=", "issuer=", "Verify return code", "Verification"];
+                let mut said: Vec<&str> =
+                    text.lines().map(str::trim).filter(|l| wanted.iter().any(|w| l.starts_with(w))).collect();
+                // it is said again for each ticket that came in time
+                said.dedup();
+                w.note(format!("{args}: {}", said.join(" | ")));
+            }
+        }
+    });
+}

@@ -414,3 +414,184 @@ frontend fe
     assert_eq!(crate::certificates::answer(&w, "set rate-limit ssl-sessions global 7").trim(), "");
     assert_eq!(figure(&w, "SslRateLimit"), 7);
 }
+
+/// What key logs are made of: the secrets are those that the client logs.
+#[test]
+fn secrets_are_those_that_the_client_knows() {
+    let mut w = World::new(portcullis_e2e::binary::Binary::under_test());
+    own(&w, "a", false, "DNS:a.test");
+    w.proxy(
+        "global
+  tune.ssl.keylog on
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 30s
+  timeout server 30s
+frontend fe
+  bind 127.0.0.1:${one} ssl crt ${dir}/a.pem
+  http-request return status 200 hdr log \"%[ssl_fc_client_random,hex] %[ssl_fc_client_handshake_traffic_secret] %[ssl_fc_server_handshake_traffic_secret] %[ssl_fc_client_traffic_secret_0] %[ssl_fc_server_traffic_secret_0] %[ssl_fc_exporter_secret]\" hdr old %[ssl_fc_session_key,hex] hdr random %[ssl_fc_server_random,hex]
+",
+    );
+    const LABELS: [&str; 5] = [
+        "CLIENT_HANDSHAKE_TRAFFIC_SECRET",
+        "SERVER_HANDSHAKE_TRAFFIC_SECRET",
+        "CLIENT_TRAFFIC_SECRET_0",
+        "SERVER_TRAFFIC_SECRET_0",
+        "EXPORTER_SECRET",
+    ];
+    let header = |text: &str, name: &str| {
+        let line = text.lines().find_map(|l| l.strip_prefix(&format!("{name}: ")));
+        line.unwrap_or_default().to_owned()
+    };
+    let answer = fetch(&mut w, "one", "-tls1_3 -keylogfile new");
+    let known = std::fs::read_to_string(w.dir().join("new")).unwrap();
+    let value =
+        |label: &str| known.lines().find_map(|l| l.strip_prefix(&format!("{label} "))).unwrap().to_owned();
+    let log = header(&answer, "log");
+    let mut said = log.split(' ');
+    let random = said.next().unwrap().to_ascii_lowercase();
+    for (label, secret) in LABELS.iter().zip(said) {
+        assert_eq!(value(label), format!("{random} {secret}"), "{label}");
+    }
+    assert_eq!(header(&answer, "random").len(), 64);
+    let answer = fetch(&mut w, "one", "-tls1_2 -keylogfile old");
+    let known = std::fs::read_to_string(w.dir().join("old")).unwrap();
+    let master = known.lines().find(|l| l.starts_with("CLIENT_RANDOM")).unwrap().rsplit(' ').next().unwrap();
+    assert_eq!(header(&answer, "old").to_ascii_lowercase(), master);
+}
+
+/// Early data: a request that came before the handshake was done is told of, may be made to wait, and is not taken twice.
+#[test]
+fn requests_before_the_handshake_is_done() {
+    scenario("tls/requests_before_the_handshake_is_done", |w| {
+        own(w, "a", false, "DNS:a.test");
+        w.origin("o", |mut c| {
+            while let Some(request) = c.request() {
+                let early = request.field("early-data").unwrap_or_else(|| "none".into());
+                c.send(format!("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nseen: {early}\r\n\r\n").as_bytes());
+            }
+        });
+        w.file("early", "GET /early HTTP/1.1\r\nHost: h\r\n\r\n");
+        w.file("wait", "GET /wait HTTP/1.1\r\nHost: h\r\n\r\n");
+        w.proxy(&format!(
+            "{DEFAULTS}
+frontend fe
+  bind 127.0.0.1:${{one}} ssl crt ${{dir}}/a.pem alpn http/1.1 allow-0rtt
+  bind 127.0.0.1:${{two}} ssl crt ${{dir}}/a.pem alpn http/1.1
+  http-request wait-for-handshake if {{ path /wait }}
+  http-request set-var(txn.early) ssl_fc_has_early
+  http-response set-header early %[var(txn.early)]
+  default_backend be
+backend be
+  server s 127.0.0.1:${{o}}
+"
+        ));
+        w.forget_logs();
+        w.forget_origins();
+        for (port, file) in [("one", "early"), ("one", "wait"), ("two", "early")] {
+            show(w, port, "-tls1_3 -alpn http/1.1 -sess_out s");
+            w.note(format!("{port} {file}"));
+            show(w, port, &format!("-tls1_3 -alpn http/1.1 -sess_in s -early_data {file}"));
+        }
+    });
+}
+
+/// What completes a chain, and what is left out of one.
+#[test]
+fn chains_are_completed_and_cut() {
+    scenario("tls/chains_are_completed_and_cut", |w| {
+        let dir = w.dir().to_owned();
+        key(&dir, "ca", false);
+        openssl(&dir, "req -x509 -new -key ca.key -out ca.crt -subj /CN=authority -days 3650");
+        w.file("ext", "authorityKeyIdentifier=keyid\n");
+        signed(w, "a", "-days 3650 -extfile ext");
+        let part = |name: &str| std::fs::read(dir.join(name)).unwrap();
+        std::fs::create_dir(dir.join("issuers")).unwrap();
+        std::fs::write(dir.join("issuers/ca.pem"), part("ca.crt")).unwrap();
+        std::fs::write(dir.join("whole.pem"), [part("a.crt"), part("ca.crt"), part("a.key")].concat())
+            .unwrap();
+        std::fs::remove_file(dir.join("a.crt")).unwrap();
+        for (n, global) in
+            ["", "issuers-chain-path ${dir}/issuers", "ssl-skip-self-issued-ca"].iter().enumerate()
+        {
+            w.proxy(&format!(
+                "global
+  {global}
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 30s
+  timeout server 30s
+frontend fe
+  bind 127.0.0.1:${{alone{n}}} ssl crt ${{dir}}/a.pem
+  bind 127.0.0.1:${{whole{n}}} ssl crt ${{dir}}/whole.pem
+  http-request return status 200
+"
+            ));
+            for port in [format!("alone{n}"), format!("whole{n}")] {
+                let port = w.port(&port);
+                let out = Command::new("openssl")
+                    .args(["s_client", "-showcerts", "-connect", &format!("127.0.0.1:{port}")])
+                    .stdin(Stdio::null())
+                    .output()
+                    .unwrap();
+                let text = String::from_utf8_lossy(&out.stdout).into_owned();
+                w.note(format!("{global}: {} certificates", text.matches("BEGIN CERTIFICATE").count()));
+            }
+        }
+    });
+}
+
+/// Records of a limited size.
+#[test]
+fn records_are_no_larger_than_they_may_be() {
+    let mut w = World::new(portcullis_e2e::binary::Binary::under_test());
+    own(&w, "a", false, "DNS:a.test");
+    w.file("body", &"x".repeat(40_000));
+    for (n, (limit, most)) in
+        [("tune.ssl.hard-maxrecord 1000", 1000), ("tune.ssl.maxrecord 500", 500)].iter().enumerate()
+    {
+        w.proxy(&format!(
+            "global
+  tune.bufsize 65536
+  {limit}
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 30s
+  timeout server 30s
+frontend fe
+  bind 127.0.0.1:${{p{n}}} ssl crt ${{dir}}/a.pem
+  http-request return status 200 content-type text/plain file ${{dir}}/body
+"
+        ));
+        let port = w.port(&format!("p{n}"));
+        let address = format!("127.0.0.1:{port}");
+        let mut child = Command::new("openssl")
+            .args(["s_client", "-msg", "-tls1_3", "-ign_eof", "-connect", &address])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut input = child.stdin.take().unwrap();
+        input.write_all(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").unwrap();
+        let out = child.wait_with_output().unwrap();
+        let text = String::from_utf8_lossy(&out.stdout);
+        assert!(text.contains(&"x".repeat(100)));
+        // a record's header is shown as five bytes: the length is the last two
+        let sizes: Vec<usize> = text
+            .split("<<< TLS 1.2, RecordHeader [length 0005]")
+            .skip(1)
+            .filter_map(|t| {
+                let bytes: Vec<&str> = t.split_whitespace().take(5).collect();
+                (bytes.first() == Some(&"17")).then_some(())?;
+                usize::from_str_radix(&format!("{}{}", bytes.get(3)?, bytes.get(4)?), 16).ok()
+            })
+            .collect();
+        let bulk = sizes.iter().filter(|n| **n == most + 17).count();
+        assert!(bulk >= 30, "{limit}: {sizes:?}");
+        assert!(sizes.iter().filter(|n| **n > most + 17).count() <= 4, "{limit}: {sizes:?}");
+    }
+}

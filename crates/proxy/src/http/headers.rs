@@ -49,6 +49,10 @@ pub fn to_server(x: &mut Exchange<'_>, session: &Session, back: &ProxyPlan) -> R
     let head = &mut x.scratch.request;
     // a `listen` has one section for both sides
     let other = Some(back).filter(|_| back.index != front.index);
+    if x.facts.frontend_tls.as_ref().is_some_and(|i| i.is_early()) {
+        // RFC 8470 section 5.1
+        head.push(b"early-data", b"1");
+    }
     let (fwd, to) = (other.and_then(|b| b.forwardfor.as_ref()), other.and_then(|b| b.originalto.as_ref()));
     rules::headers::forwardfor(head, &x.facts, front.forwardfor.as_ref(), fwd);
     rules::headers::originalto(head, &x.facts, front.originalto.as_ref(), to);

@@ -101,6 +101,8 @@ pub enum Action {
     Pause(Delay),
     /// `set-timeout`
     SetTimeout(Timeout, Delay),
+    /// `wait-for-handshake`
+    WaitForHandshake,
     /// `wait-for-body`
     WaitForBody {
         /// How long.

@@ -173,6 +173,7 @@ fn execute(action: &Action, cursor: &mut Cursor, cx: &mut RuleCx<'_, '_>, hint: 
             }
             Step::Next
         }
+        Action::WaitForHandshake => wait_for_handshake(cursor, cx),
         Action::WaitForBody { time, at_least } => wait_for_body(*time, *at_least, cursor, cx),
         Action::EarlyHint(name, format) => {
             let value = format.bytes(&cx.scope());
@@ -239,6 +240,21 @@ fn pause(delay: &Delay, cursor: &mut Cursor, cx: &RuleCx<'_, '_>) -> Step {
     }
     (cursor.entered, cursor.deadline) = (true, Some(deadline));
     Step::End(Flow::Wait(Wait::Until(deadline)))
+}
+
+/// Who looks at the client's connection meanwhile brings its handshake on.
+fn wait_for_handshake(cursor: &mut Cursor, cx: &RuleCx<'_, '_>) -> Step {
+    const LOOK_AGAIN: Duration = Duration::from_millis(3);
+    const PATIENCE: Duration = Duration::from_secs(10);
+    if !cx.facts.frontend_tls.as_ref().is_some_and(|i| i.is_early()) {
+        return Step::Next;
+    }
+    let deadline = cursor.deadline.unwrap_or_else(|| cx.now.after(Some(PATIENCE)));
+    if cx.now >= deadline {
+        return Step::End(Flow::Deny(Box::new(cx.pages.answer(425, &cx.scope()))));
+    }
+    (cursor.entered, cursor.deadline) = (true, Some(deadline));
+    Step::End(Flow::Wait(Wait::Until(cx.now.after(Some(LOOK_AGAIN)))))
 }
 
 fn wait_for_body(time: Duration, at_least: u64, cursor: &mut Cursor, cx: &RuleCx<'_, '_>) -> Step {

@@ -107,7 +107,13 @@ pub const ACTIONS: &[ActionRow] = &[
         "Sends a group of SPOE messages.",
         NotYet("SPOE"),
     ),
-    row("wait-for-handshake", REQ, "", "Waits until the TLS handshake is done.", NotYet("TLS")),
+    row(
+        "wait-for-handshake",
+        REQ,
+        "",
+        "Waits until the TLS handshake is done.",
+        Yes(actions::wait_for_handshake),
+    ),
     row(
         "set-retries",
         Sets::TCP_REQUEST.union(REQ),

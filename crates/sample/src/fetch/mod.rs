@@ -39,7 +39,7 @@ macro_rules! derived {
 }
 
 /// Rows.
-pub const ROWS: [SampleRows; 25] = [
+pub const ROWS: [SampleRows; 27] = [
     constant::ROWS,
     acls::ROWS,
     blocks::ROWS,
@@ -64,6 +64,8 @@ pub const ROWS: [SampleRows; 25] = [
     tls::ROWS[3],
     tls::ROWS[4],
     tls::ROWS[5],
+    tls::ROWS[6],
+    tls::ROWS[7],
     ACL_ROWS,
 ];
 

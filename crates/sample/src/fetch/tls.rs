@@ -8,6 +8,7 @@ use crate::value::{Sample, Type, Value};
 use portcullis_tls::der;
 use portcullis_tls::info::Info;
 use portcullis_tls::x509::{self, Cert};
+use portcullis_wire::hex;
 
 fn bytes(b: Option<&[u8]>) -> Sample<'_> {
     b.map(|b| Value::Bin(b.into())).into()
@@ -160,7 +161,6 @@ fn hello_part<'s>(s: &Scope<'s>, part: fn(&Hello<'s>) -> Option<&'s [u8]>) -> Op
 
 struct Hello<'a> {
     version: &'a [u8],
-    random: &'a [u8],
     ciphers: &'a [u8],
     extensions: &'a [u8],
 }
@@ -176,12 +176,12 @@ fn counted<'a>(b: &mut &'a [u8], n: usize) -> Option<&'a [u8]> {
 impl<'a> Hello<'a> {
     fn of(body: &'a [u8]) -> Option<Self> {
         let (version, rest) = body.split_at_checked(2)?;
-        let (random, mut rest) = rest.split_at_checked(32)?;
+        let (_, mut rest) = rest.split_at_checked(32)?;
         counted(&mut rest, 1)?;
         let ciphers = counted(&mut rest, 2)?;
         counted(&mut rest, 1)?;
         let extensions = counted(&mut rest, 2).unwrap_or(&[]);
-        Some(Self { version, random, ciphers, extensions })
+        Some(Self { version, ciphers, extensions })
     }
     fn each(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
         let mut rest = self.extensions;
@@ -330,11 +330,97 @@ macro_rules! connection {
     };
 }
 
+/// What key logs are made of.
+macro_rules! secrets {
+    ($side:literal, $info:ident, $row:ident) => {
+        [
+            $row(
+                concat!("ssl_", $side, "_client_random"),
+                Type::Bin,
+                "The client's random number.",
+                |_, s, _| bytes($info(s).and_then(|i| i.randoms[0].as_ref().map(<[u8; 32]>::as_slice))),
+            ),
+            $row(
+                concat!("ssl_", $side, "_server_random"),
+                Type::Bin,
+                "The server's random number.",
+                |_, s, _| bytes($info(s).and_then(|i| i.randoms[1].as_ref().map(<[u8; 32]>::as_slice))),
+            ),
+            $row(
+                concat!("ssl_", $side, "_session_key"),
+                Type::Bin,
+                "The master secret of TLS 1.2, with 'tune.ssl.keylog'.",
+                |_, s, _| bytes(secret($info(s), "CLIENT_RANDOM")),
+            ),
+            $row(
+                concat!("ssl_", $side, "_client_early_traffic_secret"),
+                Type::Str,
+                "CLIENT_EARLY_TRAFFIC_SECRET, with 'tune.ssl.keylog'.",
+                |_, s, _| digits(secret($info(s), "CLIENT_EARLY_TRAFFIC_SECRET")),
+            ),
+            $row(
+                concat!("ssl_", $side, "_client_handshake_traffic_secret"),
+                Type::Str,
+                "CLIENT_HANDSHAKE_TRAFFIC_SECRET, with 'tune.ssl.keylog'.",
+                |_, s, _| digits(secret($info(s), "CLIENT_HANDSHAKE_TRAFFIC_SECRET")),
+            ),
+            $row(
+                concat!("ssl_", $side, "_server_handshake_traffic_secret"),
+                Type::Str,
+                "SERVER_HANDSHAKE_TRAFFIC_SECRET, with 'tune.ssl.keylog'.",
+                |_, s, _| digits(secret($info(s), "SERVER_HANDSHAKE_TRAFFIC_SECRET")),
+            ),
+            $row(
+                concat!("ssl_", $side, "_client_traffic_secret_0"),
+                Type::Str,
+                "CLIENT_TRAFFIC_SECRET_0, with 'tune.ssl.keylog'.",
+                |_, s, _| digits(secret($info(s), "CLIENT_TRAFFIC_SECRET_0")),
+            ),
+            $row(
+                concat!("ssl_", $side, "_server_traffic_secret_0"),
+                Type::Str,
+                "SERVER_TRAFFIC_SECRET_0, with 'tune.ssl.keylog'.",
+                |_, s, _| digits(secret($info(s), "SERVER_TRAFFIC_SECRET_0")),
+            ),
+            $row(
+                concat!("ssl_", $side, "_exporter_secret"),
+                Type::Str,
+                "EXPORTER_SECRET, with 'tune.ssl.keylog'.",
+                |_, s, _| digits(secret($info(s), "EXPORTER_SECRET")),
+            ),
+            $row(
+                concat!("ssl_", $side, "_early_exporter_secret"),
+                Type::Str,
+                "EARLY_EXPORTER_SECRET: the library never tells of it.",
+                |_, s, _| digits(secret($info(s), "EARLY_EXPORTER_SECRET")),
+            ),
+            $row(
+                concat!("ssl_", $side, "_npn"),
+                Type::Str,
+                "The protocol that NPN negotiated: nobody speaks that any more.",
+                |_, _, _| Sample::Missing,
+            ),
+        ]
+    };
+}
+
 static CLIENT_CERT: [Fetch; 10] = certificate!("c", client_cert);
 static OWN_CERT: [Fetch; 10] = certificate!("f", own_cert);
 static SERVER_CERT: [Fetch; 10] = certificate!("s", server_cert);
 static FRONT: [Fetch; 11] = connection!("fc", fc, own);
 static BACK: [Fetch; 11] = connection!("bc", bc, back);
+static FRONT_SECRETS: [Fetch; 11] = secrets!("fc", fc, own);
+static BACK_SECRETS: [Fetch; 11] = secrets!("bc", bc, back);
+
+/// A secret of a connection (`tune.ssl.keylog`).
+fn secret<'i>(info: Option<&'i Info>, label: &str) -> Option<&'i [u8]> {
+    info?.secrets.iter().find(|s| s.label == label).map(|s| &*s.secret)
+}
+
+/// The same as the lower case digits that key logs have.
+fn digits(secret: Option<&[u8]>) -> Sample<'static> {
+    string(secret.map(|s| hex::text(s).to_ascii_lowercase()))
+}
 
 /// What only one side has.
 static OTHERS: &[Fetch] = &[
@@ -390,14 +476,11 @@ static OTHERS: &[Fetch] = &[
     own("ssl_fc_has_sni", Type::Bool, "Did the client send a server name?", |_, s, _| {
         Value::Bool(fc(s).is_some_and(|i| i.sni.is_some())).into()
     }),
-    own("ssl_fc_has_early", Type::Bool, "Is this early data? It never is.", |_, _, _| {
-        Value::Bool(false).into()
+    own("ssl_fc_has_early", Type::Bool, "Did early data come, with no handshake done yet?", |_, s, _| {
+        Value::Bool(fc(s).is_some_and(Info::is_early)).into()
     }),
     own("ssl_fc_crtname", Type::Str, "The file of our certificate.", |_, s, _| {
         fc(s).and_then(|i| i.own_name.as_deref()).map(|n| Value::str(n.as_bytes())).into()
-    }),
-    own("ssl_fc_client_random", Type::Bin, "The client's random number.", |_, s, _| {
-        bytes(hello_part(s, |h| Some(h.random)))
     }),
     own("ssl_fc_protocol_hello_id", Type::Int, "The version in the ClientHello.", |_, s, _| {
         hello_part(s, |h| Some(h.version))
@@ -410,7 +493,7 @@ static OTHERS: &[Fetch] = &[
         Type::Bin,
         "The client's cipher suites, hexadecimal.",
         |a, s, _| match pairs(ciphers(s), a) {
-            Sample::There(Value::Bin(b)) => string(Some(b.iter().map(|b| format!("{b:02X}")).collect())),
+            Sample::There(Value::Bin(b)) => string(Some(hex::text(&b))),
             other => other,
         },
     )
@@ -440,5 +523,13 @@ const fn table(fetches: &'static [Fetch]) -> SampleRows {
 }
 
 /// Rows.
-pub const ROWS: [SampleRows; 6] =
-    [table(&CLIENT_CERT), table(&OWN_CERT), table(&SERVER_CERT), table(&FRONT), table(&BACK), table(OTHERS)];
+pub const ROWS: [SampleRows; 8] = [
+    table(&CLIENT_CERT),
+    table(&OWN_CERT),
+    table(&SERVER_CERT),
+    table(&FRONT),
+    table(&BACK),
+    table(&FRONT_SECRETS),
+    table(&BACK_SECRETS),
+    table(OTHERS),
+];

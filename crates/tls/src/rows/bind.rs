@@ -3,10 +3,10 @@
 use super::conf::{At, Wrong, option};
 use super::crt_list;
 use crate::settings::{BindTls, Conf, Entry, GlobalTls, under};
+use crate::tickets::KeyFile;
 use portcullis_config::rows::bind::complain;
 use portcullis_config::{Args, Bind, BindOption, Cx, Sections, bind_option as opt};
 use std::path::Path;
-use std::sync::Arc;
 
 /// An option that `bind` has in common with others.
 macro_rules! shared {
@@ -17,6 +17,7 @@ macro_rules! shared {
 
 /// The rows of this file.
 pub const OPTIONS: &[BindOption] = &[
+    shared!("allow-0rtt", "", "Takes requests that come before the handshake is done."),
     opt!("alpn", "<protocols>", alpn, "Protocols that are negotiated, the preferred one first."),
     shared!("ca-file", "<cafile>", "Authorities that clients' certificates are verified with, and told of."),
     shared!(
@@ -35,6 +36,19 @@ pub const OPTIONS: &[BindOption] = &[
         "client-sigalgs",
         "<sigalgs>",
         "Signature algorithms that are accepted of clients' certificates."
+    ),
+    opt!(
+        "ca-sign-file",
+        "<cafile>",
+        ca_sign,
+        "The authority that certificates are made with, with its key ('generate-certificates')."
+    ),
+    opt!("ca-sign-pass", "<passphrase>", ca_sign_pass, "The passphrase of that key."),
+    opt!(
+        "generate-certificates",
+        "",
+        |_, b, _| tls(b).generate = true,
+        "Makes certificates for names that none is for."
     ),
     shared!("crl-file", "<crlfile>", "Revocation lists that clients' certificates are looked up in."),
     opt!("crt", "<cert>", crt, "A certificate with its key, a bundle, or a directory of them."),
@@ -189,6 +203,22 @@ fn crt_list(cx: &mut Cx<'_>, bind: &mut Bind, args: &mut Args<'_>) {
     }
 }
 
+fn ca_sign(cx: &mut Cx<'_>, bind: &mut Bind, args: &mut Args<'_>) {
+    let Some(path) = word(args) else {
+        return refuse(cx, bind, args, "'ca-sign-file' : missing CAfile path".to_owned().into());
+    };
+    let path = under(cx.global_ext::<GlobalTls>().ca_base.as_deref(), &path);
+    let content = cx.files.read(Path::new(&path)).ok();
+    tls(bind).ca_sign = Some((path, content));
+}
+
+fn ca_sign_pass(cx: &mut Cx<'_>, bind: &mut Bind, args: &mut Args<'_>) {
+    match word(args) {
+        Some(word) => tls(bind).ca_sign_pass = Some(word),
+        None => refuse(cx, bind, args, "'ca-sign-pass' : missing CAkey password".to_owned().into()),
+    }
+}
+
 /// Lines of base64, the last three count: the one before the last signs new tickets.
 fn ticket_keys(cx: &mut Cx<'_>, bind: &mut Bind, args: &mut Args<'_>) {
     let Some(path) = word(args) else {
@@ -203,7 +233,17 @@ fn ticket_keys(cx: &mut Cx<'_>, bind: &mut Bind, args: &mut Args<'_>) {
         return refuse(cx, bind, args, format!("'{path}' : unable to load ssl tickets keys file").into());
     };
     match crate::tickets::keys(&String::from_utf8_lossy(&text)) {
-        Ok(keys) => tls(bind).ticket_keys = Some(Arc::new(keys)),
+        Ok(keys) => {
+            let store = cx.global_ext::<GlobalTls>().store.clone();
+            let files = &mut store.lock().ticket_files;
+            let known = files.iter().find(|f| f.name == path).cloned();
+            let file = known.unwrap_or_else(|| {
+                let file = KeyFile::new(&path, keys);
+                files.push(file.clone());
+                file
+            });
+            tls(bind).ticket_keys = Some(file);
+        }
         Err(e) => refuse(cx, bind, args, format!("'{path}' : {e}").into()),
     }
 }

@@ -69,6 +69,10 @@ pub fn option(at: &mut At<'_>, conf: &mut Conf, name: &str, next: NextWord<'_>) 
         "ca-verify-file" => authorities(at, "ca-verify-file", next).map(|a| conf.ca_verify = Some(a)),
         "crl-file" => revoked(at, conf, next),
         "crt-ignore-err" | "ca-ignore-err" => errors(conf, name, next),
+        "allow-0rtt" => {
+            conf.early = true;
+            Ok(())
+        }
         "no-ca-names" => {
             conf.no_ca_names = true;
             Ok(())

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// The options of `bind` that a line may have (manual section 5.1, `crt-list`).
-const KEYWORDS: &[&str] = &[
+pub const KEYWORDS: &[&str] = &[
     "allow-0rtt",
     "alpn",
     "ca-file",
@@ -107,9 +107,6 @@ pub fn entries(at: &mut At<'_>, row: &mut Row, place: &str, origin: Origin) -> R
             Some(Err(e)) => return Err(e.first.map_or(format!("parsing [{place}]: {}", e.message), |f| f)),
             None => match load::word(&mut row.load, name, &mut next) {
                 Some(done) => done.map_err(|e| format!("parsing [{place}]: {e}"))?,
-                None if name == "allow-0rtt" => {
-                    return Err(format!("parsing [{place}]: '{name}' is not supported yet"));
-                }
                 None => return Err(format!("parsing [{place}]: unknown ssl keyword {name}")),
             },
         }

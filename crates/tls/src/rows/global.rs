@@ -2,8 +2,11 @@
 
 use super::conf::{At, left_out, option};
 use crate::settings::{Conf, GlobalTls};
+use crate::store::{Chains, certificates};
 use portcullis_config::rows::value;
 use portcullis_config::{Cx, Keyword, Line, global_keyword as row};
+use std::path::Path;
+use std::sync::Arc;
 
 /// The rows of this file.
 pub const ROWS: &[Keyword] = &[
@@ -116,6 +119,30 @@ pub const ROWS: &[Keyword] = &[
         extra_files,
         "Which files beside a certificate's are read."
     ),
+    row!(
+        "ssl-default-server-client-sigalgs",
+        "<sigalgs>",
+        |cx, l| text(cx, l, "signature algorithms", |g| &mut g.server.conf.client_sigalgs),
+        "'client-sigalgs' of 'server' lines without."
+    ),
+    row!(
+        "ssl-security-level",
+        "<number>",
+        security_level,
+        "How strong suites, groups and keys have to be, from 0 to 5, as OpenSSL counts."
+    ),
+    row!(
+        "ssl-skip-self-issued-ca",
+        "",
+        |cx, _| chains(cx, |c| c.skip_self_issued = true),
+        "Sends no authority that issued itself, though a certificate's file has it."
+    ),
+    row!(
+        "issuers-chain-path",
+        "<dir>",
+        issuers,
+        "Where the chains are that complete certificates whose files have none."
+    ),
     row!("ssl-server-verify", "[none|required]", server_verify, "'verify' of 'server' lines without."),
     row!("tune.ssl.cachesize", "<number>", cache_size, "Sessions that can be resumed without tickets."),
     row!(
@@ -123,6 +150,43 @@ pub const ROWS: &[Keyword] = &[
         "<number>",
         capture,
         "Bytes of a ClientHello that are kept for samples; larger ones are not."
+    ),
+    row!(
+        "tune.ssl.capture-cipherlist-size",
+        "<number>",
+        |cx, l| {
+            cx.warn(
+                l.word(0),
+                "'tune.ssl.capture-cipherlist-size' is deprecated and will be removed in version 2.7. Please use \
+                 'tune.ssl.capture-buffer-size' instead.",
+            );
+            capture(cx, l);
+        },
+        "The old name of 'tune.ssl.capture-buffer-size'."
+    ),
+    row!(
+        "tune.ssl.hard-maxrecord",
+        "<number>",
+        |cx, l| record(cx, l, |g| &mut g.hard_max_record),
+        "Most bytes of a record."
+    ),
+    row!(
+        "tune.ssl.keylog",
+        "{ on | off }",
+        key_log,
+        "Keeps the secrets of connections for the samples that key logs are made of."
+    ),
+    row!(
+        "tune.ssl.maxrecord",
+        "<number>",
+        |cx, l| record(cx, l, |g| &mut g.max_record),
+        "Most bytes of a record where a connection begins to send."
+    ),
+    row!(
+        "tune.ssl.ssl-ctx-cache-size",
+        "<number>",
+        minted,
+        "Certificates of 'generate-certificates' that are kept."
     ),
     row!("tune.ssl.lifetime", "<timeout>", lifetime, "How long a session can be resumed."),
 ];
@@ -144,6 +208,81 @@ fn base(cx: &mut Cx<'_>, line: &Line, of: fn(&mut GlobalTls) -> &mut Option<Stri
                 line.word(0),
                 format!("global statement '{name}' expects a directory path as an argument."),
             );
+        }
+    }
+}
+
+fn security_level(cx: &mut Cx<'_>, line: &Line) {
+    let word = line.word(1).map(|w| w.str().into_owned()).unwrap_or_default();
+    match word.parse::<i64>() {
+        Ok(level @ 0..=5) => tls(cx).security_level = u8::try_from(level).ok(),
+        Ok(_) => {
+            cx.alert(line.word(1), "'ssl-security-level' : expects a value between 0 and 5");
+        }
+        Err(_) => {
+            let text = format!("'ssl-security-level' : expects an integer argument, found '{word}'");
+            cx.alert(line.word(1).or(line.word(0)), text);
+        }
+    }
+}
+
+/// Changes how chains are completed.
+fn chains(cx: &mut Cx<'_>, change: impl FnOnce(&mut Chains)) {
+    let store = tls(cx).store.clone();
+    change(Arc::make_mut(&mut store.lock().chains));
+}
+
+fn issuers(cx: &mut Cx<'_>, line: &Line) {
+    let dir = line.word(1).map(|w| w.str().into_owned()).unwrap_or_default();
+    let Ok(list) = cx.files.list(Path::new(&dir)) else {
+        let text = "global statement 'issuers-chain-path' expects a directory path as an argument.";
+        cx.alert(line.word(1).or(line.word(0)), text);
+        return;
+    };
+    for file in list {
+        let name = file.display();
+        let chain = certificates(&cx.files.read(&file).unwrap_or_default());
+        let Some(first) = chain.first().cloned() else {
+            cx.warn(None, format!("unable to load issuers-chain {name} : pem certificate not found."));
+            continue;
+        };
+        let mut known = false;
+        chains(cx, |c| {
+            known = c.issuers.iter().any(|c| c.first() == Some(&first));
+            if !known {
+                c.issuers.push(chain);
+            }
+        });
+        if known {
+            cx.warn(None, format!("duplicate issuers-chain {name}: it is known already."));
+        }
+    }
+}
+
+fn minted(cx: &mut Cx<'_>, line: &Line) {
+    record(cx, line, |g| g.minted.insert(0));
+}
+
+fn key_log(cx: &mut Cx<'_>, line: &Line) {
+    match line.word(1).map(|w| w.str().into_owned()).unwrap_or_default().as_str() {
+        "on" => tls(cx).key_log = true,
+        "off" => tls(cx).key_log = false,
+        other => {
+            let text = format!("'tune.ssl.keylog' expects either 'on' or 'off' but got '{other}'.");
+            cx.alert(line.word(1).or(line.word(0)), text);
+        }
+    }
+}
+
+fn record(cx: &mut Cx<'_>, line: &Line, of: fn(&mut GlobalTls) -> &mut usize) {
+    let name = line.word(0).map(|w| w.str().into_owned()).unwrap_or_default();
+    let Some(word) = value::one(cx, line, 1, &format!("'{name}' expects an integer argument.")) else {
+        return;
+    };
+    match usize::try_from(value::lenient(cx, word, &name)) {
+        Ok(n) => *of(tls(cx)) = n,
+        Err(_) => {
+            cx.alert(Some(word), format!("'{name}' expects a positive numeric value."));
         }
     }
 }

@@ -19,6 +19,11 @@ pub const OPTIONS: &[ServerOption] = &[
     shared!("ciphers", "<ciphers>", "Cipher suites of TLS 1.2, in OpenSSL's language."),
     shared!("ciphersuites", "<ciphersuites>", "Cipher suites of TLS 1.3."),
     shared!("crl-file", "<crlfile>", "Revocation lists that the server's certificate is looked up in."),
+    shared!(
+        "client-sigalgs",
+        "<sigalgs>",
+        "Signature algorithms that we sign with where servers want a certificate."
+    ),
     opt!("crt", "<cert>", crt, "The certificate that servers are shown when they ask."),
     shared!("curves", "<curves>", "Groups of the key exchange."),
     shared!("force-sslv3", "", "Speaks SSLv3 only, which is refused."),

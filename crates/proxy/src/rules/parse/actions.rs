@@ -318,6 +318,11 @@ pub fn set_timeout(p: P<'_, '_, '_, '_>, _: Sets) -> Outcome {
     done(Action::SetTimeout(timeout, delay(p, &format!("set-timeout {name}"))?))
 }
 
+/// `wait-for-handshake`
+pub fn wait_for_handshake(_: P<'_, '_, '_, '_>, _: Sets) -> Outcome {
+    done(Action::WaitForHandshake)
+}
+
 /// `wait-for-body`
 pub fn wait_for_body(p: P<'_, '_, '_, '_>, _: Sets) -> Outcome {
     const EXPECTS: &str = "expects time <time> [ at-least <bytes> ]";
