@@ -265,3 +265,20 @@ fn what_cannot_be_opened() {
         }
     });
 }
+
+/// Connections that say nothing do not keep an operator out. HAProxy has no such bound.
+#[test]
+fn silent_clients_make_way() {
+    let mut w = World::new(portcullis_e2e::binary::Binary::under_test());
+    start(&mut w, "");
+    let mut silent: Vec<UnixStream> = (0..40).map(|_| connect(&w).unwrap()).collect();
+    assert!(talk(connect(&w).unwrap(), "show proc").contains("master"));
+    let mut last = silent.pop().unwrap();
+    // the one that came last is still there
+    last.write_all(b"show version\n").unwrap();
+    let mut answer = String::new();
+    last.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains("3.5"), "{answer}");
+    let mut first = silent.remove(0);
+    assert_eq!(first.read(&mut [0; 8]).unwrap_or(0), 0);
+}

@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use std::collections::VecDeque;
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
+use std::time::Instant;
 
 /// Longest line, and most bytes that are read ahead.
 const LONGEST: usize = 16 * 1024;
@@ -121,6 +122,8 @@ pub struct Client {
     reload: Option<bool>,
     at: At,
     state: State,
+    /// When it sent something last.
+    heard: Instant,
 }
 
 impl Client {
@@ -142,7 +145,14 @@ impl Client {
             reload: None,
             at: At::Line,
             state,
+            heard: Instant::now(),
         }
+    }
+
+    /// Since when it is silent and nothing is done for it; none: something is.
+    pub fn rests_since(&self) -> Option<Instant> {
+        let waits = matches!(self.at, At::Line | At::Payload { .. });
+        (waits && self.output.is_empty() && !self.closing && self.reload.is_none()).then_some(self.heard)
     }
 
     pub fn into_socket(self) -> OwnedFd {
@@ -187,7 +197,10 @@ impl Client {
         while !self.ended && self.input.len() < LONGEST {
             match rustix::io::read(&self.socket, &mut bytes) {
                 Ok(0) => self.ended = true,
-                Ok(n) => self.input.extend_from_slice(bytes.get(..n).unwrap_or_default()),
+                Ok(n) => {
+                    self.heard = Instant::now();
+                    self.input.extend_from_slice(bytes.get(..n).unwrap_or_default());
+                }
                 Err(Errno::AGAIN | Errno::INTR) => break,
                 Err(e) => return Err(e),
             }

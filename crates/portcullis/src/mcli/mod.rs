@@ -26,7 +26,8 @@ use rustix::net::SocketFlags;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
-/// Most connections at the same time; others wait in the backlog.
+/// Most connections at the same time. Beyond that, the one that has been silent for longest makes way; if something is done for all
+/// of them, others wait in the backlog.
 const MOST: usize = 32;
 
 /// What connections ask of the master, and what they are told of it.
@@ -113,7 +114,7 @@ impl Cli {
 
     /// What to wait for.
     pub fn poll_fds<'a>(&'a self, into: &mut Vec<PollFd<'a>>) {
-        if self.clients.len() < MOST {
+        if self.has_room() {
             into.extend(self.listeners.iter().map(|l| PollFd::from_borrowed_fd(l.fd.as_fd(), PollFlags::IN)));
         }
         self.clients.iter().for_each(|c| c.poll_fds(into));
@@ -138,14 +139,29 @@ impl Cli {
         wanted
     }
 
+    fn has_room(&self) -> bool {
+        self.clients.len() < MOST || self.clients.iter().any(|c| c.rests_since().is_some())
+    }
+
+    /// The connection that has been silent for longest.
+    fn silent(&self) -> Option<usize> {
+        let resting = self.clients.iter().enumerate().filter_map(|(at, c)| Some((c.rests_since()?, at)));
+        resting.min().map(|(_, at)| at)
+    }
+
     fn accept(&mut self) {
-        for l in &self.listeners {
-            while self.clients.len() < MOST {
+        for at in 0..self.listeners.len() {
+            while self.has_room() {
                 let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-                match rustix::net::accept_with(&l.fd, flags) {
-                    Ok(fd) => self.clients.push(Client::new(fd, l.cli.level)),
-                    Err(_) => break,
+                let Some(l) = self.listeners.get(at) else { return };
+                let Ok(fd) = rustix::net::accept_with(&l.fd, flags) else { break };
+                let new = Client::new(fd, l.cli.level);
+                if self.clients.len() >= MOST
+                    && let Some(at) = self.silent()
+                {
+                    drop(self.clients.remove(at));
                 }
+                self.clients.push(new);
             }
         }
     }

@@ -7,13 +7,23 @@ use portcullis_transport::Buffer;
 use std::future::poll_fn;
 use std::task::Poll;
 
-/// Reads the body to its end, as long as the client goes on sending.
+/// Most bytes that are read for nothing; a client that sends more loses its connection.
+const MOST: usize = 1024 * 1024;
+
+/// Reads the body to its end, as long as the client goes on sending and it is not too long.
 pub async fn drain(session: &Session, mut body: Body, mut input: Buffer) -> After {
     let task = &session.task;
+    let mut dropped = 0;
     loop {
         match body.step(&mut input, false) {
             Step::Payload { origin, .. } => {
                 input.consume(origin);
+                dropped += origin;
+                if dropped > MOST {
+                    session.conn.discard_input(true);
+                    task.worker.buffers.give(input);
+                    return After::Close;
+                }
                 continue;
             }
             Step::End => break,
