@@ -23,14 +23,38 @@ pub struct About {
     pub files: Vec<String>,
 }
 
+/// How the configuration is read again in place went.
+#[derive(Debug)]
+pub struct Reloaded {
+    /// It is in force.
+    pub success: bool,
+    /// What was said, in lines.
+    pub text: String,
+}
+
+/// Somebody who wants to know.
+#[derive(Debug)]
+pub struct Asker(pub(crate) tokio::sync::oneshot::Sender<Reloaded>);
+
+impl Asker {
+    /// Tells how it went.
+    pub fn tell(self, done: Reloaded) {
+        // it may be gone
+        let _ = self.0.send(done);
+    }
+}
+
+/// Has the configuration read again, and the asker told. It must not block.
+pub type Reloads = Box<dyn Fn(Asker) + Send + Sync>;
+
 /// The process as commands see it.
 pub struct Admin {
     /// What workers share.
     pub process: Arc<Process>,
-    /// What the configuration says.
-    pub model: Arc<Model>,
     /// Facts from the start.
     pub about: About,
+    /// Who reads the configuration again.
+    pub reloads: Option<Reloads>,
     /// What statistics know of the process.
     pub vitals: Arc<Vitals>,
     /// The listening sockets of the process.
@@ -79,7 +103,7 @@ impl Admin {
         about: About,
         registry: Registry,
     ) -> Self {
-        let (process, model) = (vitals.process.clone(), vitals.model.clone());
+        let (process, model) = (vitals.process.clone(), vitals.model());
         let config = model.global.ext.get::<crate::socket::CliConfig>().cloned().unwrap_or_default();
         Self {
             vitals,
@@ -98,8 +122,8 @@ impl Admin {
                 ..Live::default()
             }),
             process,
-            model,
             about,
+            reloads: None,
         }
     }
 
@@ -107,6 +131,18 @@ impl Admin {
     #[must_use]
     pub fn plan(&self) -> Arc<Plan> {
         self.process.newest().unwrap_or_else(|| self.first.clone())
+    }
+    /// What the newest configuration says.
+    #[must_use]
+    pub fn model(&self) -> Arc<Model> {
+        self.vitals.model()
+    }
+    /// Another configuration is in force. Changes of certificates that were in the making are given up, as is what lines were read on.
+    pub fn follow(&self, model: Arc<Model>) {
+        let global = model.global.ext.get::<GlobalTls>().cloned().unwrap_or_default();
+        *self.tls.lock() = Live { global, ..Live::default() };
+        *self.desk.lock() = None;
+        self.vitals.set_model(model);
     }
     /// Now, in milliseconds of the process' clock.
     #[must_use]

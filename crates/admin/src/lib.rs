@@ -17,7 +17,7 @@ pub mod serve;
 pub mod session;
 pub mod socket;
 
-pub use admin::{About, Admin};
+pub use admin::{About, Admin, Asker, Reloaded, Reloads};
 pub use keywords::rows;
-pub use serve::{Door, Visit, serve};
+pub use serve::{Control, Door, Visit, serve};
 pub use socket::{Bound, Level, SeverityOutput, bind};

@@ -54,25 +54,34 @@ impl Door {
     }
 }
 
+/// The control plane as the rest of the process holds it.
+pub struct Control {
+    /// The way in for visits, if there may be some.
+    pub door: Option<Door>,
+    /// What commands work on.
+    pub admin: Arc<Admin>,
+}
+
 /// Begins to answer on the sockets and for `visited`, on a thread of its own; without any of them there is none. Nobody
 /// is accepted once the process begins to stop; the thread ends with the process, or without visits when the last connection
 /// has ended.
 ///
 /// # Errors
 /// When the thread cannot be made.
-pub fn serve(bound: Vec<Bound>, mut admin: Admin, visited: bool) -> io::Result<Option<Door>> {
+pub fn serve(bound: Vec<Bound>, mut admin: Admin, visited: bool) -> io::Result<Option<Control>> {
     if bound.is_empty() && !visited {
         return Ok(None);
     }
     admin.sockets = bound.iter().map(|b| (b.name.clone(), b.cli.level)).collect();
     let admin = Arc::new(admin);
     let (door, visits) = unbounded_channel();
+    let control = Control { door: visited.then_some(Door(door)), admin: admin.clone() };
     std::thread::Builder::new().name("control".into()).spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let local = tokio::task::LocalSet::new();
         local.block_on(&runtime, main(bound, admin, visits))
     })?;
-    Ok(visited.then_some(Door(door)))
+    Ok(Some(control))
 }
 
 async fn main(bound: Vec<Bound>, admin: Arc<Admin>, visits: UnboundedReceiver<Visit>) -> io::Result<()> {

@@ -121,6 +121,8 @@ pub struct ServerState {
     /// Its names.
     pub naming: Mutex<Naming>,
     identity: Mutex<Identity>,
+    /// What connections to it are made from, and how often that has changed.
+    connects: Mutex<(u64, u32)>,
 }
 
 /// Where a server is.
@@ -171,7 +173,7 @@ pub struct Naming {
 }
 
 impl Naming {
-    fn new(config: &ServerConfig) -> Self {
+    pub(crate) fn new(config: &ServerConfig) -> Self {
         let name = config.fqdn.clone();
         match name {
             Some(name) if name.starts_with('_') => Self { srv_record: Some(name), ..Self::default() },
@@ -304,6 +306,7 @@ impl ServerState {
             unresolved: AtomicBool::new(config.unresolved),
             naming: Mutex::new(Naming::new(config)),
             identity: Mutex::new(config.identity.clone()),
+            connects: Mutex::new((0, 0)),
         }
     }
 
@@ -311,6 +314,16 @@ impl ServerState {
     pub fn is_tracked(&self) -> bool {
         self.life.lock().trackers.iter().any(|(_, s)| s.strong_count() > 0)
     }
+    /// Which generation of connections a plan makes whose settings of connections have this hash: those of another one are
+    /// not to be used again.
+    pub fn generation(&self, settings: u64) -> u32 {
+        let mut connects = self.connects.lock();
+        if connects.0 != settings {
+            *connects = (settings, connects.1.wrapping_add(1));
+        }
+        connects.1
+    }
+
     /// Does its traffic say how it is (`observe`)?
     #[inline]
     pub fn is_observed(&self) -> bool {

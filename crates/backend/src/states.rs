@@ -3,7 +3,7 @@
 use crate::backend::{BackendState, Entry};
 use crate::balance::Balancer;
 use crate::indexes::Indexes;
-use crate::server::{Admin, ServerConfig, ServerState};
+use crate::server::{Admin, Naming, ServerConfig, ServerState, Whereabouts};
 use parking_lot::Mutex;
 use portcullis_config::{Opts, Proxy};
 use std::collections::HashMap;
@@ -81,7 +81,6 @@ impl States {
         }
         let members: Vec<Arc<ServerState>> = entries.iter().map(|e| e.state.clone()).collect();
         let gone: Vec<Arc<ServerState>> = old.into_values().map(|(_, e)| e.state).collect();
-        gone.iter().for_each(|s| s.store_admin(Admin::Maint));
         same &= gone.is_empty();
         drop(entries);
         if same && state.balancer.lock().is(&proxy.balance, allbackups) {
@@ -93,6 +92,8 @@ impl States {
             let mut balancer = state.balancer.lock();
             let newly = balancer.set_members(&proxy.balance, &members, allbackups, &state.queues);
             drop(balancer);
+            // only now, so that at no moment there is nobody
+            gone.iter().for_each(|s| s.store_admin(Admin::Maint));
             newly.iter().for_each(|s| {
                 state.queues.hand_over(s);
             });
@@ -208,6 +209,18 @@ impl States {
     }
 }
 
+/// A server is where its line says again when that says something new, whatever an operator or the DNS said of the old one.
+fn follow_address(state: &ServerState, old: &ServerConfig, new: &ServerConfig) {
+    let renamed = old.fqdn != new.fqdn;
+    let moved = new.fqdn.is_none() && old.identity != new.identity;
+    let found = old.unresolved != new.unresolved && !matches!(state.whereabouts(), Whereabouts::At(_));
+    if renamed || moved || found {
+        *state.naming.lock() = Naming::new(new);
+        state.store_whereabouts(if new.unresolved { Whereabouts::Nowhere } else { Whereabouts::Configured });
+        state.store_unresolved(new.unresolved);
+    }
+}
+
 /// Follows what the configuration changed; leaves alone what only the run time changed.
 fn update(entry: &mut Entry, config: ServerConfig) {
     let (state, old) = (&entry.state, &entry.config);
@@ -221,6 +234,7 @@ fn update(entry: &mut Entry, config: ServerConfig) {
     if config.disabled != old.disabled {
         state.store_admin(if config.disabled { Admin::Maint } else { Admin::Ready });
     }
+    follow_address(state, old, &config);
     state.store_backup(config.backup);
     state.store_slowstart(config.slowstart);
     state.store_identity(&config.identity);

@@ -5,6 +5,7 @@ use crate::cx::Cx;
 use crate::diag::{Diagnostics, FileId, Place, Severity};
 use crate::env::Env;
 use crate::files::Files;
+use crate::in_place::{self, Setting};
 use crate::lexer;
 use crate::model::{Model, Open, Proxy, ProxyKind};
 use crate::refused::Refused;
@@ -12,7 +13,7 @@ use crate::row::{Does, Keyword, Registry, Sections};
 use crate::sections::{self, Naming, SectionRow};
 use crate::word::{Line, Span, Word};
 use crate::{no_effect, suggest, unknown};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// One file's text.
@@ -35,6 +36,10 @@ pub struct Loaded {
     pub bad_files: Vec<String>,
     /// The lines that counted, as [`Manner::dump`] asked for them.
     pub dump: String,
+    /// The lines of settings that hold as long as the process lives ([`in_place`]).
+    pub settings: Vec<Setting>,
+    /// Those of them that a running process would have to change.
+    pub fixed: Vec<Setting>,
 }
 
 /// How to load.
@@ -94,6 +99,36 @@ pub fn load_as(
     files: &dyn Files,
     env: &mut Env,
 ) -> Loaded {
+    load_into(None, manner, sources, registry, files, env)
+}
+
+/// Loads a configuration for a process that runs with these settings already: what would change one of them is not done,
+/// and told in [`Loaded::fixed`].
+#[must_use]
+pub fn load_again(
+    held: &[Setting],
+    sources: &[SourceFile],
+    registry: &Registry,
+    files: &dyn Files,
+    env: &mut Env,
+) -> Loaded {
+    let known: HashSet<&str> = held.iter().map(|s| s.text.as_str()).collect();
+    let mut loaded = load_into(Some(&known), Manner::default(), sources, registry, files, env);
+    let now: HashSet<&str> = loaded.settings.iter().map(|s| s.text.as_str()).collect();
+    let gone = held.iter().filter(|s| !now.contains(s.text.as_str()));
+    let gone: Vec<_> = gone.map(|s| Setting { place: None, ..s.clone() }).collect();
+    loaded.fixed.extend(gone);
+    loaded
+}
+
+fn load_into(
+    held: Option<&HashSet<&str>>,
+    manner: Manner,
+    sources: &[SourceFile],
+    registry: &Registry,
+    files: &dyn Files,
+    env: &mut Env,
+) -> Loaded {
     let mut loaded = Loaded::default();
     loaded.model.defaults.push(Proxy::default());
     let index = Index::new(registry);
@@ -111,6 +146,9 @@ pub fn load_as(
             diags: &mut loaded.diags,
             manner,
             dump: &mut loaded.dump,
+            settings: &mut loaded.settings,
+            fixed: &mut loaded.fixed,
+            held,
             registry,
             index: &index,
             files,
@@ -200,6 +238,10 @@ struct Loader<'a> {
     diags: &'a mut Diagnostics,
     manner: Manner,
     dump: &'a mut String,
+    settings: &'a mut Vec<Setting>,
+    fixed: &'a mut Vec<Setting>,
+    /// What the process runs with already.
+    held: Option<&'a HashSet<&'a str>>,
     registry: &'a Registry,
     index: &'a Index,
     files: &'a dyn Files,
@@ -520,6 +562,7 @@ impl Loader<'_> {
             return;
         }
         match k.does {
+            Does::Works(_) if !self.settle(k, &line, negated, defaulted) => {}
             Does::Works(run) => self.with(&line, negated, defaulted, |cx| run(cx, &line)),
             Does::NoEffect(reason) => match no_effect::wrong(k, &line) {
                 Some((word, text)) => {
@@ -535,6 +578,41 @@ impl Loader<'_> {
                 self.alert(&line, 0, text);
             }
         }
+    }
+
+    /// Keeps a line that settles something for the process' life. False: it is not to be done (again).
+    fn settle(&mut self, k: &'static Keyword, line: &Line, negated: bool, defaulted: bool) -> bool {
+        let section = self.section.map_or(Sections::GLOBAL, |s| s.section);
+        if !in_place::settles(section, k.name) {
+            return true;
+        }
+        let mut text = dumped(line, true, false);
+        text.truncate(text.trim_end().len());
+        let sign = if negated {
+            "no "
+        } else if defaulted {
+            "default "
+        } else {
+            ""
+        };
+        let of = if section == Sections::GLOBAL { String::new() } else { format!("{} : ", self.env.section) };
+        let setting = Setting {
+            keyword: k.name,
+            section: self.section.map_or("", |s| s.name),
+            text: format!("{of}{sign}{text}"),
+            place: Some(line.place()),
+        };
+        let again = self.held.map(|held| held.contains(setting.text.as_str()));
+        let done = match again {
+            Some(false) => {
+                self.fixed.push(setting.clone());
+                false
+            }
+            Some(true) => !in_place::once(k.name),
+            None => true,
+        };
+        self.settings.push(setting);
+        done
     }
 
     /// Gives a row what it works with.

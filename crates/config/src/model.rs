@@ -120,6 +120,8 @@ pub struct Global {
     pub no_exit_on_failure: bool,
     /// `mworker-max-reloads`
     pub mworker_max_reloads: Option<u32>,
+    /// `reload-mode in-place`
+    pub reload_in_place: bool,
     /// `node`, `description`
     pub node: Option<String>,
     /// `description`
@@ -419,7 +421,7 @@ pub enum MultiQueue {
 }
 
 /// What a proxy section can do, and `defaults`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ProxyKind {
     /// `defaults`
     #[default]

@@ -39,6 +39,7 @@ pub fn registry() -> Registry {
             variables,
             portcullis_proxy::rules::rows(),
             portcullis_stats::rows(),
+            portcullis_stats::file::rows(),
             checks,
             programs,
             pace,

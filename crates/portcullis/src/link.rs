@@ -1,10 +1,12 @@
 //! What passes between the master and a worker, and between an old worker and the new one, over a pair of sockets.
 //!
 //! A worker tells the master what it says while it starts (`T` and the text), and `R` when it serves. The master gives it
-//! connections for its Runtime API (`C`, level, modes). A new worker, which has the master's end of the old one's pair, asks
+//! connections for its Runtime API (`C`, level, modes), and asks it to follow the configuration in place (`F`; what is said, then
+//! `Y`, `N` if the configuration is wrong, or `X` if only a new process can follow it). A new worker, which has the master's end of the old one's pair, asks
 //! `L` and gets the listening sockets: one packet each, with its names as its text, and a full stop at the end.
 
 use crate::mcli::Visit;
+use crate::reload::Refusal;
 use portcullis_admin::Level;
 use portcullis_transport::handover::{self, Given};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -15,6 +17,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 const READY: &[u8] = b"R";
+const FOLLOW: &[u8] = b"F";
+const FOLLOWED: &[u8] = b"Y";
+const WRONG: &[u8] = b"N";
+const FIXED: &[u8] = b"X";
 const LISTENERS: &[u8] = b"L";
 const END: &[u8] = b".";
 /// In front of what a worker has said.
@@ -43,6 +49,10 @@ pub enum Heard {
     Said(String),
     /// A connection for the Runtime API.
     Visit(portcullis_admin::Visit),
+    /// The configuration shall be read again in place.
+    Follow,
+    /// It was, and is in force; or it is not: because it is wrong (true), or because only a new process can follow it.
+    Followed(Result<(), bool>),
     /// Nothing yet.
     Nothing,
     /// The other end is gone.
@@ -82,6 +92,26 @@ impl Link {
     /// Tells the master that the worker serves.
     pub fn ready(&self) {
         let _ = send(&self.0, READY, SendFlags::NOSIGNAL);
+    }
+
+    /// Asks the worker to follow the configuration in place.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn follow(&self) -> io::Result<()> {
+        send(&self.0, FOLLOW, SendFlags::NOSIGNAL)?;
+        Ok(())
+    }
+
+    /// Tells the master how that went.
+    pub fn followed(&self, done: &Result<String, Refusal>) {
+        let (text, word) = match done {
+            Ok(text) => (text.as_str(), FOLLOWED),
+            Err(refusal @ Refusal::Wrong(_)) => (refusal.text(), WRONG),
+            Err(refusal @ Refusal::Fixed(_)) => (refusal.text(), FIXED),
+        };
+        self.said(text);
+        let _ = send(&self.0, word, SendFlags::NOSIGNAL);
     }
 
     /// Tells the master what the worker has said.
@@ -146,6 +176,10 @@ fn understand(text: &[u8], fd: Option<OwnedFd>) -> Heard {
     match (text, fd) {
         (READY, _) => Heard::Ready,
         (LISTENERS, _) => Heard::Listeners,
+        (FOLLOW, _) => Heard::Follow,
+        (FOLLOWED, _) => Heard::Followed(Ok(())),
+        (WRONG, _) => Heard::Followed(Err(true)),
+        (FIXED, _) => Heard::Followed(Err(false)),
         ([SAID, said @ ..], _) => Heard::Said(String::from_utf8_lossy(said).into_owned()),
         ([VISIT, level, expert, experimental], Some(fd)) => {
             let level = [Level::User, Level::Operator, Level::Admin].into_iter().find(|l| *l as u8 == *level);

@@ -4,7 +4,10 @@ use crate::options::Options;
 use crate::{compose, say};
 use portcullis_config::env::Env;
 use portcullis_config::files::LocalFiles;
-use portcullis_config::{DnsFamilies, Global, Loaded, Manner, Model, Severity, gather, load_as, resolve};
+use portcullis_config::{
+    DnsFamilies, Files, Global, Loaded, Manner, Model, Setting, Severity, gather, load_again, load_as,
+    resolve,
+};
 use std::process::ExitCode;
 
 /// Reads the configuration. Nothing is judged yet: [`verdict`] is for when the plan is made.
@@ -18,6 +21,18 @@ pub fn configuration(options: &Options) -> Result<Loaded, String> {
     override_model(&mut loaded.model, options);
     resolve::servers(&mut loaded, &LocalFiles, options.ignore_resolution);
     print!("{}", loaded.dump);
+    Ok(loaded)
+}
+
+/// Reads the configuration for a process that runs with these settings already.
+///
+/// # Errors
+/// The message, if a file cannot be read.
+pub fn again(options: &Options, held: &[Setting], files: &dyn Files) -> Result<Loaded, String> {
+    let sources = gather(&options.files, files)?;
+    let mut loaded = load_again(held, &sources, &compose::registry(), files, &mut environment(options));
+    override_model(&mut loaded.model, options);
+    resolve::servers(&mut loaded, files, options.ignore_resolution);
     Ok(loaded)
 }
 

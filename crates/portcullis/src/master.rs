@@ -425,14 +425,76 @@ impl Master<'_> {
 
     /// Becomes the program of the same path again, which starts a worker with what the files say now.
     fn reload(&mut self) {
-        say::notice("Reloading HAProxy");
         self.notifier.reloading();
+        if self.global.reload_in_place && !self.hard && self.in_place() {
+            return;
+        }
+        say::notice("Reloading HAProxy");
         let state = self.remember();
         let why = execute(self.program, &state);
         say::warning(format!("Cannot execute {} again : {why}", self.program.path.display()));
         self.notifier.ready();
         self.hard = false;
         self.report(false);
+    }
+
+    /// Has the current worker follow the configuration. False: only a new process can, or there is no worker.
+    fn in_place(&mut self) -> bool {
+        let Some(pid) = self.workers.iter().find(|w| w.current).map(|w| w.pid) else { return false };
+        say::keep();
+        say::notice("Reloading in place");
+        if self.workers.iter().any(|w| w.pid == pid && w.link.follow().is_err()) {
+            return false;
+        }
+        loop {
+            // one that has ended meanwhile was reaped
+            let Some(worker) = self.workers.iter().find(|w| w.pid == pid) else {
+                self.followed(false);
+                return true;
+            };
+            match worker.link.hear() {
+                Heard::Followed(Ok(())) => {
+                    self.followed(true);
+                    return true;
+                }
+                Heard::Followed(Err(true)) => {
+                    self.followed(false);
+                    return true;
+                }
+                Heard::Followed(Err(false)) => {
+                    say::notice("The worker cannot follow in place; a new one is started.");
+                    return false;
+                }
+                Heard::Said(text) => {
+                    say::keep_of_another(&text);
+                    continue;
+                }
+                Heard::Gone => self.reap(),
+                _ => {}
+            }
+            let link = self.workers.iter().find(|w| w.pid == pid).map(|w| &w.link);
+            self.wait(link);
+            self.serve_cli();
+            while let Some(signal) = self.signals.next() {
+                self.signal(signal);
+            }
+        }
+    }
+
+    /// How a reload in place went.
+    fn followed(&mut self, success: bool) {
+        self.reloads.0 += 1;
+        if success {
+            self.reloads.1 = 0;
+            if let Ok(global) = load::global(self.options) {
+                self.global = global;
+            }
+            self.notifier.ready();
+        } else {
+            self.reloads.1 += 1;
+            self.notifier.failed();
+        }
+        self.report(success);
     }
 
     /// What the master that this process becomes has to know.

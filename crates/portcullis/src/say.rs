@@ -76,6 +76,11 @@ pub fn line(to: &impl rustix::fd::AsFd, text: &[u8]) {
     }
 }
 
+/// Messages that are in their form already.
+pub fn lines(text: &str) {
+    raw(text);
+}
+
 /// The messages about a configuration, from `least` on.
 pub fn diagnostics(diags: &Diagnostics, least: Severity) {
     if let Some(worst) = diags.list.iter().map(|d| d.severity).max() {

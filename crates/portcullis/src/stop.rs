@@ -1,8 +1,10 @@
 //! A serving process' life after its start: signals, the steps of a soft stop, requests of the master.
 
 use crate::link::{Heard, Link};
+use crate::reload::{Askers, Refusal, Reloader};
 use crate::say;
-use portcullis_admin::Door;
+use crate::workers::Begun;
+use portcullis_admin::{Asker, Reloaded};
 use portcullis_config::{Global, ProxyKind};
 use portcullis_proxy::plan::{Plan, ProxyPlan};
 use portcullis_proxy::start::Running;
@@ -11,6 +13,7 @@ use portcullis_telemetry::log::{Flush, Level, LogWriter};
 use portcullis_transport::Sockets;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::AsFd;
+use std::collections::VecDeque;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -33,41 +36,43 @@ enum Phase {
     Ending(Instant),
 }
 
-struct Life<'a> {
+struct Life<'o> {
     running: Running,
-    first: Arc<Plan>,
-    global: &'a Global,
+    reloader: Reloader<'o>,
     log: LogWriter,
     phase: Phase,
+    /// When the streams of plans older than this one are ended (`hard-stop-after`).
+    ending: VecDeque<(Instant, u64)>,
 }
 
 /// Serves until told to stop and done with it.
-pub fn until_stopped(
-    signals: &Signals,
-    link: Option<&Link>,
-    running: Running,
-    (sockets, door): (&dyn Sockets, Option<&Door>),
-    plan: &Arc<Plan>,
-    global: &Global,
-) -> ExitCode {
+pub fn until_stopped(signals: &Signals, link: Option<&Link>, begun: Begun<'_>) -> ExitCode {
+    let Begun { running, door, reloader, askers } = begun;
     let log = LogWriter::new(0, running.process.counts.clone());
-    let mut life = Life { running, first: plan.clone(), global, log, phase: Phase::Serving };
+    let mut life = Life { running, reloader, log, phase: Phase::Serving, ending: VecDeque::new() };
     loop {
-        wait(signals, link, life.patience());
+        wait(signals, link, askers.as_ref(), life.patience());
         while let Some(signal) = signals.next() {
             life.signal(signal);
         }
         match link.map(Link::hear) {
-            Some(Heard::Listeners) => link.iter().for_each(|l| l.give(&sockets.listening())),
+            Some(Heard::Listeners) => {
+                link.iter().for_each(|l| l.give(&life.reloader.sockets.listening()));
+            }
             Some(Heard::Visit(visit)) => {
-                if let Some(door) = door {
+                if let Some(door) = &door {
                     door.enter(visit);
                 }
+            }
+            Some(Heard::Follow) => {
+                let done = life.reload();
+                link.iter().for_each(|l| l.followed(&done));
             }
             // the master is gone, and nobody else would stop this process
             Some(Heard::Gone) => return ExitCode::FAILURE,
             _ => {}
         }
+        life.answer(askers.as_ref().map(Askers::all).unwrap_or_default());
         if life.running.broken() {
             say::alert("A worker thread has ended unexpectedly. Exiting.");
             return ExitCode::FAILURE;
@@ -81,8 +86,9 @@ pub fn until_stopped(
 }
 
 /// Until a signal or a request comes, or time is up.
-fn wait(signals: &Signals, link: Option<&Link>, patience: Option<Duration>) {
+fn wait(signals: &Signals, link: Option<&Link>, askers: Option<&Askers>, patience: Option<Duration>) {
     let mut fds: Vec<PollFd<'_>> = vec![PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN)];
+    fds.extend(askers.map(|a| PollFd::new(a.fd(), PollFlags::IN)));
     fds.extend(link.map(|l| PollFd::from_borrowed_fd(l.as_fd(), PollFlags::IN)));
     let time = patience.and_then(|p| Timespec::try_from(p).ok());
     // interrupted or failed: the caller looks at everything anyhow
@@ -90,6 +96,45 @@ fn wait(signals: &Signals, link: Option<&Link>, patience: Option<Duration>) {
 }
 
 impl Life<'_> {
+    fn global(&self) -> &Global {
+        &self.reloader.model.global
+    }
+
+    fn plan(&self) -> Arc<Plan> {
+        self.running.plan.clone()
+    }
+
+    /// Reads the configuration again and follows it; what comes of it is said here, too.
+    fn reload(&mut self) -> Result<String, Refusal> {
+        if self.phase != Phase::Serving {
+            return Err(Refusal::Wrong("The process is ending.\n".into()));
+        }
+        let done = self.reloader.reload(&mut self.running);
+        match &done {
+            Ok(text) => {
+                say::lines(text);
+                if let Some(time) = self.global().hard_stop_after {
+                    self.ending.push_back((Instant::now() + time, self.running.plan.generation));
+                }
+            }
+            Err(refusal) => say::lines(refusal.text()),
+        }
+        done
+    }
+
+    /// Those who asked for it over the Runtime API.
+    fn answer(&mut self, askers: Vec<Asker>) {
+        if askers.is_empty() {
+            return;
+        }
+        let done = self.reload();
+        let success = done.is_ok();
+        let text = done.unwrap_or_else(|refusal| refusal.text().to_owned());
+        for asker in askers {
+            asker.tell(Reloaded { success, text: text.clone() });
+        }
+    }
+
     fn patience(&self) -> Option<Duration> {
         let until = |at: Instant| at.saturating_duration_since(Instant::now());
         match self.phase {
@@ -104,6 +149,12 @@ impl Life<'_> {
         match signal {
             number::SIGUSR1 => self.asked_to_leave(),
             number::SIGTERM | number::SIGINT => signals::die_of(signal),
+            number::SIGHUP | number::SIGUSR2 if self.global().reload_in_place => {
+                if let Err(refusal) = self.reload() {
+                    say::alert("The configuration was not followed; what was in force goes on.");
+                    drop(refusal);
+                }
+            }
             number::SIGHUP => self.dump(),
             number::SIGQUIT => self.dump_memory(),
             number::SIGTTOU => self.pause(),
@@ -115,6 +166,9 @@ impl Life<'_> {
     /// What is due; true: the process is done.
     fn step(&mut self) -> bool {
         let now = Instant::now();
+        while let Some((_, generation)) = self.ending.pop_front_if(|(at, _)| *at <= now) {
+            self.running.end_older(generation);
+        }
         match self.phase {
             Phase::Serving => false,
             Phase::Grace(at) if now >= at => {
@@ -139,7 +193,7 @@ impl Life<'_> {
             return;
         }
         self.running.process.stopping.store(true, Ordering::SeqCst);
-        match self.global.grace.filter(|g| !g.is_zero()) {
+        match self.global().grace.filter(|g| !g.is_zero()) {
             Some(grace) => {
                 say::notice(format!("Scheduling a soft-stop in {} ms.", grace.as_millis()));
                 self.phase = Phase::Grace(Instant::now() + grace);
@@ -154,9 +208,9 @@ impl Life<'_> {
     }
 
     fn leave(&mut self) {
-        let window = self.global.close_spread_time.unwrap_or(Some(Duration::ZERO));
+        let window = self.global().close_spread_time.unwrap_or(Some(Duration::ZERO));
         self.running.soft_stop(window);
-        let end = self.global.hard_stop_after.map(|t| Instant::now() + t);
+        let end = self.global().hard_stop_after.map(|t| Instant::now() + t);
         self.phase = Phase::Leaving(end);
         let plan = self.plan();
         let (fronts, backs): (Vec<_>, Vec<_>) =

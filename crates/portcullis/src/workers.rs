@@ -3,10 +3,11 @@
 use crate::daemon::{self, Background, Split};
 use crate::link::Link;
 use crate::options::Options;
+use crate::reload::{self, Askers, Reloader};
 use crate::{compose, confinement, cpus, limits, load, say, stop, takeover};
 use portcullis_admin::Door;
 use portcullis_backend::health::Report;
-use portcullis_config::{Loaded, Model, Severity};
+use portcullis_config::{Loaded, Model, Setting, Severity};
 use portcullis_proxy::plan::Plan;
 use portcullis_proxy::process::Process;
 use portcullis_proxy::start::{self, Bound, Running};
@@ -26,6 +27,7 @@ pub struct Master {
 /// A process that is ready to be confined: everything is open.
 struct Opened {
     model: Arc<Model>,
+    settings: Vec<Setting>,
     plan: Arc<Plan>,
     process: Arc<Process>,
     sockets: Arc<LocalSockets>,
@@ -105,6 +107,9 @@ pub(crate) fn compile(
             loaded.diags.late(Severity::Warning, None, text);
         }
     }
+    if let Err(text) = portcullis_stats::file::preload(&plan, &loaded.model) {
+        loaded.diags.late(Severity::Warning, None, text);
+    }
     load::verdict(loaded, options)?;
     compose::after_load(options);
     Ok((plan, process, wanted))
@@ -127,9 +132,8 @@ fn serve(
         }
     };
     let link = master.map(|m| m.link);
-    let (model, plan, sockets) = (opened.model.clone(), opened.plan.clone(), opened.sockets.clone());
-    match begin(opened, link.is_some()) {
-        Ok((running, door)) => {
+    match begin(options, opened, link.is_some()) {
+        Ok(begun) => {
             say::started();
             takeover::finish(options);
             if let Some(background) = background {
@@ -140,14 +144,7 @@ fn serve(
                 link.ready();
             }
             say::keep_no_more();
-            stop::until_stopped(
-                signals,
-                link.as_ref(),
-                running,
-                (&*sockets, door.as_ref()),
-                &plan,
-                &model.global,
-            )
+            stop::until_stopped(signals, link.as_ref(), begun)
         }
         Err(message) => failed(message),
     }
@@ -200,12 +197,25 @@ fn open(
     let about = portcullis_admin::About { startup_logs: say::so_far(), files: loaded.diags.files.clone() };
     let warnings = loaded.diags.count(Severity::Warning) as u32;
     let sockets = Arc::new(sockets);
-    Ok(Opened { model: Arc::new(model), plan, process, sockets, bound, control, about, warnings })
+    let settings = std::mem::take(&mut loaded.settings);
+    Ok(Opened { model: Arc::new(model), settings, plan, process, sockets, bound, control, about, warnings })
+}
+
+/// A process that serves.
+pub struct Begun<'o> {
+    /// Its workers.
+    pub running: Running,
+    /// The way to its Runtime API for the master's clients.
+    pub door: Option<Door>,
+    /// How it follows another configuration.
+    pub reloader: Reloader<'o>,
+    /// Who wants that, if there is a way to ask.
+    pub askers: Option<Askers>,
 }
 
 /// Gives up privileges, then starts the threads.
-fn begin(opened: Opened, visited: bool) -> Result<(Running, Option<Door>), String> {
-    let Opened { model, plan, process, sockets, bound, control, about, warnings } = opened;
+fn begin(options: &Options, opened: Opened, visited: bool) -> Result<Begun<'_>, String> {
+    let Opened { model, settings, plan, process, sockets, bound, control, about, warnings } = opened;
     confinement::confine(&model.global)?;
     let places = Arc::new(model.global.thread_cpus.clone());
     let place = move |worker: u16| {
@@ -245,11 +255,24 @@ fn begin(opened: Opened, visited: bool) -> Result<(Running, Option<Door>), Strin
     process.set_statistics(vitals.clone());
     let running = start::start(&plan, process, bound, Arc::new(place))
         .map_err(|e| format!("[haproxy.main()] Cannot start the workers : {e}"))?;
-    let admin = portcullis_admin::Admin::new(vitals, plan, sockets, about, crate::compose::registry());
-    let door = portcullis_admin::serve(control, admin, visited)
+    let mut admin = portcullis_admin::Admin::new(
+        vitals.clone(),
+        plan,
+        sockets.clone(),
+        about,
+        crate::compose::registry(),
+    );
+    let (bell, askers) =
+        reload::bell().map_err(|e| format!("[haproxy.main()] Cannot open a pair of sockets : {e}"))?;
+    admin.reloads = Some(Box::new(move |asker| bell.ring(asker)));
+    let control = portcullis_admin::serve(control, admin, visited)
         .map_err(|e| format!("[haproxy.main()] Cannot serve the Runtime API : {e}"))?;
     confinement::seal(&model.global);
-    Ok((running, door))
+    let (door, admin) = control.map_or((None, None), |c| (c.door, Some(c.admin)));
+    // without anybody at the other end it would always be ready
+    let askers = admin.is_some().then_some(askers);
+    let reloader = Reloader { options, model, settings, sockets, vitals, admin, older: Vec::new() };
+    Ok(Begun { running, door, reloader, askers })
 }
 
 /// Says why the process ends.

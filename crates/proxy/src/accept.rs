@@ -1,6 +1,6 @@
 //! Accepting: limits first, then the connection goes to the least loaded worker.
 
-use crate::plan::ListenerPlan;
+use crate::plan::{ListenerPlan, Plan};
 use crate::session::Origin;
 use crate::worker::mailbox::Mail;
 use crate::worker::{Task, Worker};
@@ -11,6 +11,7 @@ use portcullis_telemetry::gate::{self, Admission, Running, Shut};
 use portcullis_transport::{Conn, Millis, Peer};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::net::SocketFlags;
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
@@ -26,13 +27,33 @@ pub struct Listening {
     pub fd: OwnedFd,
     /// What the configuration says of it.
     pub listener: Arc<ListenerPlan>,
+    /// The plan that this is of.
+    pub plan: Arc<Plan>,
     counted: Acceptor,
 }
 
 impl Listening {
     /// Counts from now on as one that accepts, before its worker has begun: `disable frontend` waits for all of them.
-    pub fn new(fd: OwnedFd, listener: Arc<ListenerPlan>) -> Self {
-        Self { fd, counted: Acceptor::new(listener.clone()), listener }
+    pub fn new(fd: OwnedFd, listener: Arc<ListenerPlan>, plan: Arc<Plan>) -> Self {
+        Self { fd, counted: Acceptor::new(listener.clone()), listener, plan }
+    }
+}
+
+/// A task that accepts, as its worker knows it.
+pub struct Accepting {
+    task: tokio::task::AbortHandle,
+    retired: Rc<Cell<bool>>,
+}
+
+impl Accepting {
+    /// It ends at once.
+    pub fn abort(&self) {
+        self.task.abort();
+    }
+    /// It ends when it has nothing in its hands: another task accepts on the socket for a newer plan, or, if its listener is
+    /// gone, when nobody waits there any more. The worker's tasks have to be woken.
+    pub fn retire(&self) {
+        self.retired.set(true);
     }
 }
 
@@ -62,34 +83,74 @@ pub struct Accepted {
     pub at: Millis,
     /// What it came by.
     pub listener: Arc<ListenerPlan>,
+    /// The plan of that.
+    pub plan: Rc<Arc<Plan>>,
     /// Its place under the limits.
     pub admission: Admission,
 }
 
-/// Starts accepting on this worker; the task ends when the worker drops its handle ([`Worker::close_listeners`]).
-pub fn spawn(worker: &Rc<Worker>, listening: Listening) {
-    let task = tokio::task::spawn_local(accept(worker.clone(), listening));
-    worker.keep_listener(task.abort_handle());
+/// An [`Accepted`] on its way to another worker.
+pub struct Packed {
+    fd: OwnedFd,
+    peer: Peer,
+    at: Millis,
+    listener: Arc<ListenerPlan>,
+    plan: Arc<Plan>,
+    admission: Admission,
 }
 
-async fn accept(worker: Rc<Worker>, listening: Listening) {
-    let Listening { fd, listener, counted: _counted } = listening;
+impl Accepted {
+    fn pack(self) -> Packed {
+        let Self { fd, peer, at, listener, plan, admission } = self;
+        Packed { fd, peer, at, listener, plan: Arc::clone(&plan), admission }
+    }
+}
+
+impl Packed {
+    /// On the worker that it was sent to.
+    #[must_use]
+    pub fn unpack(self, worker: &Worker) -> Accepted {
+        let Self { fd, peer, at, listener, plan, admission } = self;
+        Accepted { fd, peer, at, listener, plan: worker.counted(plan), admission }
+    }
+}
+
+/// Starts accepting on this worker; the task ends when the worker drops its handle ([`Worker::close_listeners`]).
+pub fn spawn(worker: &Rc<Worker>, listening: Listening) {
+    let retired = Rc::new(Cell::new(false));
+    let task = tokio::task::spawn_local(accept(worker.clone(), listening, retired.clone()));
+    worker.keep_listener(Accepting { task: task.abort_handle(), retired });
+}
+
+async fn accept(worker: Rc<Worker>, listening: Listening, retired: Rc<Cell<bool>>) {
+    let Listening { fd, listener, plan, counted: _counted } = listening;
+    let plan = worker.counted(plan);
     let Ok(mut socket) = portcullis_sys::reactor::register(fd) else { return };
     let timer = Task::service(&worker);
     let front = &listener.proxy.front;
-    let at_once = worker.plan().global.maxaccept;
+    let at_once = plan.global.maxaccept;
     let mut taken = 0u32;
     loop {
-        admitted(&worker, &listener, &timer, gate::room).await;
+        // one whose place is taken by another; what waits at a listener that is gone is still taken
+        let over = || retired.get() && (!listener.is_gone() || front.running() != Running::Ready);
+        if admitted(&worker, &listener, &timer, gate::room, over).await.is_none() {
+            return;
+        }
         let next = poll_fn(|cx| {
-            if front.running() != Running::Ready {
+            if over() || front.running() != Running::Ready {
                 return Poll::Ready(None);
             }
             let _ = timer.poll_woken(cx);
-            poll_accept(&socket, cx).map(Some)
+            match poll_accept(&socket, cx) {
+                Poll::Pending if retired.get() => Poll::Ready(None),
+                other => other.map(Some),
+            }
         });
         let Some(accepted) = next.await else {
-            match held_back(&listener, socket.into_inner(), &timer).await {
+            if retired.get() {
+                return;
+            }
+            match held_back(&listener, socket.into_inner(), &timer, &retired).await {
                 Some(again) => socket = again,
                 None => return,
             }
@@ -98,10 +159,16 @@ async fn accept(worker: Rc<Worker>, listening: Listening) {
         match accepted {
             Ok((fd, peer)) => {
                 let at = worker.clock.now();
-                let admission = admitted(&worker, &listener, &timer, gate::admit).await;
+                let Some(admission) = admitted(&worker, &listener, &timer, gate::admit, || false).await
+                else {
+                    return;
+                };
                 let counts = (&*worker.process.counts, &*listener.proxy.front, &listener.counts);
                 gate::accepted(counts.0, counts.1, counts.2, worker.id.into(), at.0);
-                place(&worker, Accepted { fd, peer, at, listener: listener.clone(), admission });
+                place(
+                    &worker,
+                    Accepted { fd, peer, at, listener: listener.clone(), plan: plan.clone(), admission },
+                );
             }
             Err(e) if is_resource(&e) => {
                 report(&worker, &listener, &e);
@@ -135,7 +202,13 @@ impl Drop for Counted<'_> {
 }
 
 /// Waits while the frontend is disabled: clients are refused then. None: it was shut down, or cannot listen again.
-async fn held_back(listener: &ListenerPlan, fd: OwnedFd, timer: &Task) -> Option<AsyncFd<OwnedFd>> {
+/// [`Accepting::retire`]d, too.
+async fn held_back(
+    listener: &ListenerPlan,
+    fd: OwnedFd,
+    timer: &Task,
+    retired: &Cell<bool>,
+) -> Option<AsyncFd<OwnedFd>> {
     let front = &listener.proxy.front;
     let tcp = matches!(listener.bind.address.host, Host::V4(_) | Host::V6(_));
     if tcp {
@@ -145,10 +218,10 @@ async fn held_back(listener: &ListenerPlan, fd: OwnedFd, timer: &Task) -> Option
     let holding = Counted::new(&front.holding);
     poll_fn(|cx| {
         let _ = timer.poll_woken(cx);
-        if front.running() == Running::Paused { Poll::Pending } else { Poll::Ready(()) }
+        if front.running() == Running::Paused && !retired.get() { Poll::Pending } else { Poll::Ready(()) }
     })
     .await;
-    if front.running() == Running::Stopped {
+    if front.running() == Running::Stopped || retired.get() {
         return None;
     }
     if tcp {
@@ -162,19 +235,32 @@ async fn held_back(listener: &ListenerPlan, fd: OwnedFd, timer: &Task) -> Option
 type Ask<T> = fn(&gate::Process, &gate::Frontend, &gate::Listener, u64, &std::task::Waker) -> Result<T, Shut>;
 
 /// Waits until every limit and rate has room; `ask` looks, or takes a place. Asked before `accept` too, so that what has
-/// no room stays in the kernel's backlog.
-async fn admitted<T>(worker: &Rc<Worker>, listener: &Arc<ListenerPlan>, timer: &Task, ask: Ask<T>) -> T {
+/// no room stays in the kernel's backlog. None: `over` says that nobody is to be let in any more.
+async fn admitted<T>(
+    worker: &Rc<Worker>,
+    listener: &Arc<ListenerPlan>,
+    timer: &Task,
+    ask: Ask<T>,
+    over: impl Fn() -> bool,
+) -> Option<T> {
     let (process, front) = (&*worker.process.counts, &*listener.proxy.front);
     loop {
-        let answer =
-            poll_fn(|cx| match ask(process, front, &listener.counts, worker.clock.now().0, cx.waker()) {
-                Ok(yes) => Poll::Ready(Ok(yes)),
+        let answer = poll_fn(|cx| {
+            if over() {
+                return Poll::Ready(Ok(None));
+            }
+            match ask(process, front, &listener.counts, worker.clock.now().0, cx.waker()) {
+                Ok(yes) => Poll::Ready(Ok(Some(yes))),
                 Err(Shut::Rate(ms)) => Poll::Ready(Err(ms)),
-                Err(Shut::Full) => Poll::Pending,
-            })
-            .await;
+                Err(Shut::Full) => {
+                    let _ = timer.poll_woken(cx);
+                    Poll::Pending
+                }
+            }
+        })
+        .await;
         match answer {
-            Ok(yes) => return yes,
+            Ok(answer) => return answer,
             Err(ms) => pause(timer, Duration::from_millis(ms)).await,
         }
     }
@@ -256,7 +342,7 @@ fn place(worker: &Rc<Worker>, accepted: Accepted) {
         {
             load[other].fetch_add(1, Ordering::Relaxed);
             if let Some(address) = worker.process.workers().get(other) {
-                address.send(Mail::Accepted(accepted));
+                address.send(Mail::Accepted(accepted.pack()));
             }
             return;
         }
@@ -267,12 +353,13 @@ fn place(worker: &Rc<Worker>, accepted: Accepted) {
 
 /// Begins a session on this worker (whose load was counted up already).
 pub fn adopt(worker: &Rc<Worker>, accepted: Accepted) {
-    let Accepted { fd, peer, at, listener, admission } = accepted;
+    let Accepted { fd, peer, at, listener, plan, admission } = accepted;
     if let Some(less) = listener.bind.mss.filter(|n| *n < 0) {
         portcullis_sys::socket::shrink_segments(fd.as_fd(), less.unsigned_abs());
     }
     let origin = Origin::Connection(admission);
-    let session = crate::session::Session::new(worker, Conn::new(fd), peer, at, listener, origin);
+    let mut session = crate::session::Session::new(worker, Conn::new(fd), peer, at, listener, origin);
+    session.plan = plan;
     let run = crate::session::run(session);
     if account::wanted() {
         tokio::task::spawn_local(account::Measured::new(run));

@@ -61,6 +61,15 @@ impl CapturedErrors {
     pub fn all(&self) -> Vec<(usize, bool, Arc<Captured>)> {
         self.kept.lock().iter().map(|((proxy, response), c)| (*proxy, *response, c.clone())).collect()
     }
+    /// Proxies have other indexes from now on; those that have none are gone.
+    pub fn follow(&self, index: impl Fn(usize) -> Option<usize>) {
+        let mut kept = self.kept.lock();
+        let old = std::mem::take(&mut *kept);
+        kept.extend(
+            old.into_iter().filter_map(|((proxy, response), c)| Some(((index(proxy)?, response), c))),
+        );
+    }
+
     fn keep(&self, proxy: usize, response: bool, captured: Captured) {
         let captured = Arc::new(captured);
         let old = self.kept.lock().insert((proxy, response), captured);

@@ -25,7 +25,8 @@ pub struct Refused;
 /// # Errors
 /// [`Refused`]: a rule rejected the connection, or its header was wrong or late.
 pub async fn run_all(session: &mut Session) -> Result<Option<Buffer>, Refused> {
-    let plan = session.worker().plan();
+    session.renew();
+    let plan = session.plan.clone();
     let front = &plan.proxies[session.listener.frontend];
     let sets = front.rules.as_deref();
     let mut effects = Effects::default();

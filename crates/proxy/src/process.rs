@@ -5,9 +5,11 @@ use crate::plan::Plan;
 use crate::worker::mailbox::{Address, Mail};
 use parking_lot::Mutex;
 use portcullis_backend::{Descriptors, States};
+use portcullis_config::ProxyKind;
 use portcullis_sample::Random;
-use portcullis_telemetry::gate::Process as Counts;
+use portcullis_telemetry::gate::{Frontend, Listener, Process as Counts};
 use portcullis_telemetry::log::Sinks;
+use portcullis_tls::tickets::Cache;
 use portcullis_transport::{Clock, Millis};
 use std::any::Any;
 use std::collections::HashMap;
@@ -47,6 +49,19 @@ pub struct Process {
     node: OnceLock<String>,
     newest: Mutex<Option<Arc<Plan>>>,
     nameservers: Mutex<HashMap<(String, String), Arc<Counters>>>,
+    fronts: Mutex<HashMap<(Box<str>, ProxyKind), Front>>,
+    listeners: Mutex<HashMap<ListenerKey, Arc<Listener>>>,
+    tls_sessions: OnceLock<Arc<Cache>>,
+}
+
+/// Its frontend, its text, which of several of that text it is, and whether it speaks TLS.
+type ListenerKey = (Box<str>, Box<str>, (usize, bool));
+
+/// A frontend's state, and the `maxconn` and `rate-limit sessions` that its configuration says.
+#[derive(Debug)]
+struct Front {
+    state: Arc<Frontend>,
+    said: (u32, u32),
 }
 
 /// How something is said on standard error; it must not block.
@@ -74,6 +89,9 @@ impl Process {
             node: OnceLock::new(),
             newest: Mutex::default(),
             nameservers: Mutex::default(),
+            fronts: Mutex::default(),
+            listeners: Mutex::default(),
+            tls_sessions: OnceLock::new(),
         })
     }
     /// Keeps what the room of statistics knows of the whole process; once.
@@ -131,6 +149,58 @@ impl Process {
         let plan = make(newest.as_ref())?;
         *newest = Some(plan.clone());
         Ok(plan)
+    }
+    /// The state of a frontend, found again by name. A limit that the configuration changes holds; one that only an operator
+    /// has changed stays.
+    #[must_use]
+    pub fn frontend(&self, (name, kind): (&str, ProxyKind), maxconn: u32, rate_limit: u32) -> Arc<Frontend> {
+        let mut all = self.fronts.lock();
+        let new = || Front {
+            state: Arc::new(Frontend::new(self.load.len(), maxconn, rate_limit)),
+            said: (maxconn, rate_limit),
+        };
+        let front = all.entry((name.into(), kind)).or_insert_with(new);
+        if front.said.0 != maxconn {
+            front.state.sessions.set_limit(maxconn);
+        }
+        if front.said.1 != rate_limit {
+            front.state.rate_limit.store(rate_limit, Ordering::Relaxed);
+        }
+        front.said = (maxconn, rate_limit);
+        front.state.clone()
+    }
+    /// Gauge and counters of an address of a frontend, found again by its text (and which of several of that text it is).
+    #[must_use]
+    pub fn listener(&self, frontend: &str, bind: &str, nth: (usize, bool), maxconn: u32) -> Arc<Listener> {
+        let mut all = self.listeners.lock();
+        let new = || Arc::new(Listener { tls: nth.1, ..Listener::new(self.load.len(), maxconn) });
+        let listener = all.entry((frontend.into(), bind.into(), nth)).or_insert_with(new);
+        if listener.conns.limit() != maxconn {
+            listener.conns.set_limit(maxconn);
+        }
+        listener.clone()
+    }
+    /// TLS sessions that clients may resume; made once.
+    pub fn tls_sessions(&self, make: impl FnOnce() -> Arc<Cache>) -> Arc<Cache> {
+        self.tls_sessions.get_or_init(make).clone()
+    }
+    /// Forgets what the newest plan has no more; who still holds it ends in peace.
+    pub fn retain(&self, before: &crate::plan::Plan, plan: &crate::plan::Plan) {
+        self.captured.follow(|old| {
+            let old = before.proxies.get(old)?;
+            plan.proxies.iter().find(|p| p.name == old.name && p.kind == old.kind).map(|p| p.index)
+        });
+        let names: std::collections::HashSet<&str> = plan.proxies.iter().map(|p| &*p.name).collect();
+        self.states.retain(|name| names.contains(name));
+        self.fronts.lock().retain(|(name, _), _| names.contains(&**name));
+        let listeners: std::collections::HashSet<usize> =
+            plan.listeners.iter().map(|l| l.identity()).collect();
+        self.listeners.lock().retain(|_, l| listeners.contains(&(Arc::as_ptr(l) as usize)));
+        let asked: std::collections::HashSet<(&str, &str)> =
+            plan.resolvers.iter().flat_map(|r| r.nameservers.iter().map(|n| (&*r.name, &*n.name))).collect();
+        self.nameservers
+            .lock()
+            .retain(|(section, name), _| asked.contains(&(section.as_str(), name.as_str())));
     }
     /// `node`, or the system's name.
     pub fn set_node(&self, name: String) {

@@ -1,7 +1,7 @@
 //! A client's connection from accept to close: what comes before its first stream, and which protocol it speaks.
 
 use crate::own::Own;
-use crate::plan::ListenerPlan;
+use crate::plan::{ListenerPlan, Plan};
 use crate::worker::{Task, Worker};
 use portcullis_config::{Mode, Opts};
 use portcullis_sample::vars::SessionVars;
@@ -10,6 +10,7 @@ use portcullis_transport::{Buffer, Conn, Millis, Peer};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// A client's connection. What only some of them have is behind a pointer: an idle one must stay small.
 pub struct Session {
@@ -21,6 +22,8 @@ pub struct Session {
     pub client: Peer,
     /// What it came by.
     pub listener: Arc<ListenerPlan>,
+    /// The plan that its requests are served by; the listener is of this one.
+    pub plan: Rc<Arc<Plan>>,
     /// What it began with.
     pub origin: Origin,
     /// When it was accepted.
@@ -109,6 +112,7 @@ impl Session {
             conn,
             client,
             listener,
+            plan: worker.plan(),
             origin,
             accepted,
             idle_since: accepted,
@@ -118,6 +122,43 @@ impl Session {
             vars: SessionVars::default(),
             told: None,
         }
+    }
+
+    /// Between two requests: goes on with the worker's newest plan. A connection whose listener that has no more stays with
+    /// its own, and ends with what it does.
+    #[inline]
+    pub fn renew(&mut self) {
+        if self.is_outdated() {
+            self.follow();
+        }
+    }
+
+    /// Is there a plan that it does not follow?
+    #[inline]
+    #[must_use]
+    pub fn is_outdated(&self) -> bool {
+        let newest = self.worker().plan.borrow();
+        // what another worker has accepted may have come by a newer one than there is here yet
+        !Rc::ptr_eq(&self.plan, &newest) && newest.generation > self.plan.generation
+    }
+
+    #[cold]
+    fn follow(&mut self) {
+        let newest = self.worker().plan();
+        match newest.successor(&self.listener) {
+            Some(listener) => {
+                self.listener = listener.clone();
+                self.plan = newest;
+            }
+            None => self.listener.gone.store(true, Ordering::Relaxed),
+        }
+    }
+
+    /// Shall the connection end with this response, although it could be kept?
+    #[inline]
+    #[must_use]
+    pub fn ends_kept(&self) -> bool {
+        self.listener.is_gone() || self.worker().ends_kept()
     }
 
     /// The address that the client asked for.
@@ -149,7 +190,7 @@ impl Drop for Session {
             worker.panicked(&self.listener);
         }
         if let Origin::Connection(_) = self.origin {
-            worker.process.load[usize::from(worker.id)].fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+            worker.process.load[usize::from(worker.id)].fetch_sub(1, Ordering::Relaxed);
         }
     }
 }

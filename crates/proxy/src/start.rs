@@ -5,7 +5,9 @@ use crate::plan::{ListenerPlan, Plan};
 use crate::process::Process;
 use crate::worker::mailbox::{Mail, mailbox};
 use crate::worker::slots::Abort;
+use portcullis_config::Bind;
 use portcullis_config::addr::Host;
+use portcullis_telemetry::gate;
 use portcullis_transport::listen;
 use portcullis_transport::sockets::Sockets;
 use rustix::fd::OwnedFd;
@@ -37,29 +39,35 @@ pub fn bind(plan: &Plan, sockets: &dyn Sockets) -> Result<Vec<Bound>, Vec<String
     let mut failed = Vec::new();
     for listener in plan.listeners.iter().filter(|l| l.enabled) {
         for shard in 0..listener.shards {
-            match sockets.listen(&listener.bind, &listener.options) {
-                Ok((fd, lacking)) => {
-                    let warnings = lacking.iter().map(|l| warning(listener, l)).collect();
-                    let shard = (shard, listener.shards);
-                    bound.push(Bound { fd, listener: listener.clone(), shard, warnings });
-                }
-                Err(e) => {
-                    failed.push(format!(
-                        "Binding [{}:{}] for {} {}: {} ({}) for [{}]",
-                        listener.file,
-                        listener.bind.place.line,
-                        listener.frontend_kind,
-                        listener.frontend_name,
-                        e.step,
-                        reason(&e.reason),
-                        listener.bind.text
-                    ));
+            match open(listener, shard, sockets) {
+                Ok(one) => bound.push(one),
+                Err(message) => {
+                    failed.push(message);
                     break;
                 }
             }
         }
     }
     if failed.is_empty() { Ok(bound) } else { Err(failed) }
+}
+
+fn open(listener: &Arc<ListenerPlan>, shard: u16, sockets: &dyn Sockets) -> Result<Bound, String> {
+    match sockets.listen(&listener.bind, &listener.options) {
+        Ok((fd, lacking)) => {
+            let warnings = lacking.iter().map(|l| warning(listener, l)).collect();
+            Ok(Bound { fd, listener: listener.clone(), shard: (shard, listener.shards), warnings })
+        }
+        Err(e) => Err(format!(
+            "Binding [{}:{}] for {} {}: {} ({}) for [{}]",
+            listener.file,
+            listener.bind.place.line,
+            listener.frontend_kind,
+            listener.frontend_name,
+            e.step,
+            reason(&e.reason),
+            listener.bind.text
+        )),
+    }
 }
 
 /// What a listener has to do without, in HAProxy's words.
@@ -91,6 +99,8 @@ pub struct Running {
     pub process: Arc<Process>,
     /// The listening sockets, as long as they are open.
     pub bound: Vec<Bound>,
+    /// The newest plan.
+    pub plan: Arc<Plan>,
     threads: Vec<JoinHandle<io::Result<()>>>,
     /// Workers that have closed their listeners since the stop began.
     closed: Arc<AtomicUsize>,
@@ -114,7 +124,7 @@ pub fn start(
     portcullis_sample::facts::set_buffer_size(plan.global.bufsize);
     let mut threads = Vec::new();
     for (id, mailbox) in (0..workers).zip(mailboxes) {
-        let listeners = listeners_of(id, &bound)?;
+        let listeners = listeners_of(id, &bound, plan)?;
         let (process, plan, place) = (process.clone(), plan.clone(), place.clone());
         let thread = std::thread::Builder::new().name(format!("worker-{}", id + 1)).spawn(move || {
             place(id);
@@ -123,18 +133,89 @@ pub fn start(
         })?;
         threads.push(thread);
     }
-    Ok(Running { process, bound, threads, closed: Arc::default() })
+    let plan = plan.clone();
+    Ok(Running { process, bound, plan, threads, closed: Arc::default() })
 }
 
 /// A worker's own descriptors of the sockets that it accepts on.
-fn listeners_of(worker: u16, bound: &[Bound]) -> io::Result<Vec<Listening>> {
+fn listeners_of(worker: u16, bound: &[Bound], plan: &Arc<Plan>) -> io::Result<Vec<Listening>> {
     let mine = bound
         .iter()
         .filter(|b| b.listener.shard_of.get(usize::from(worker)).copied().flatten() == Some(b.shard.0));
-    mine.map(|b| Ok(Listening::new(b.fd.as_ref().try_clone()?, b.listener.clone()))).collect()
+    mine.map(|b| Ok(Listening::new(b.fd.as_ref().try_clone()?, b.listener.clone(), plan.clone()))).collect()
+}
+
+/// The sockets of a newer plan's listeners: those of `bound` that go on, others opened anew.
+///
+/// # Errors
+/// One message a listener that cannot be opened, as with [`bind`]; nothing has changed then.
+pub fn bind_again(plan: &Plan, bound: &[Bound], sockets: &dyn Sockets) -> Result<Vec<Bound>, Vec<String>> {
+    let mut taken = vec![false; bound.len()];
+    let mut all = Vec::new();
+    let mut missing = Vec::new();
+    for listener in plan.listeners.iter().filter(|l| l.enabled) {
+        for shard in 0..listener.shards {
+            let here =
+                |(at, b): &(usize, &Bound)| !taken[*at] && same_socket(&b.listener.bind, &listener.bind);
+            match bound.iter().enumerate().find(here) {
+                Some((at, b)) => {
+                    taken[at] = true;
+                    let shard = (shard, listener.shards);
+                    all.push(Bound { fd: b.fd.clone(), listener: listener.clone(), shard, warnings: vec![] });
+                }
+                None => missing.push((listener, shard)),
+            }
+        }
+    }
+    let mut failed = Vec::new();
+    for (listener, shard) in missing {
+        match open(listener, shard, sockets) {
+            Ok(bound) => all.push(bound),
+            Err(message) => failed.push(message),
+        }
+    }
+    if failed.is_empty() { Ok(all) } else { Err(failed) }
+}
+
+/// Is the socket of one line what the other line wants?
+fn same_socket(a: &Bind, b: &Bind) -> bool {
+    let fixed = |x: &Bind| (x.namespace.clone(), x.interface.clone(), x.transparent, x.v4v6);
+    a.address == b.address && fixed(a) == fixed(b)
 }
 
 impl Running {
+    /// Goes on with a newer plan and its listeners ([`bind_again`]). What the older one alone listened on is given up once nobody
+    /// waits there.
+    pub fn follow(&mut self, plan: &Arc<Plan>, bound: Vec<Bound>) -> io::Result<()> {
+        let workers = 0..self.threads.len() as u16;
+        let all: Vec<_> = workers.map(|id| listeners_of(id, &bound, plan)).collect::<Result<_, _>>()?;
+        for old in self.plan.listeners.iter().filter(|l| plan.successor(l).is_none()) {
+            old.gone.store(true, Ordering::Relaxed);
+        }
+        let ready = |b: &&Bound| b.listener.proxy.front.running() == gate::Running::Ready;
+        for b in bound.iter().filter(ready) {
+            // what the socket does without is the same as before
+            let _ = listen::again(&b.fd, &b.listener.bind, &b.listener.options);
+        }
+        for (worker, listeners) in self.process.workers().iter().zip(all) {
+            worker.send(Mail::Plan(plan.clone(), listeners));
+        }
+        (self.plan, self.bound) = (plan.clone(), bound);
+        Ok(())
+    }
+    /// Ends the streams of plans that are older than this one.
+    pub fn end_older(&self, generation: u64) {
+        self.process.tell_all(|| {
+            Mail::Run(Box::new(move |w| {
+                for (slot, _, info) in w.slots.list() {
+                    if info.stream.is_some_and(|s| s.plan.generation < generation) {
+                        w.slots.abort(slot, Abort::Stopping);
+                    }
+                }
+                w.wake_all();
+            }))
+        });
+    }
     /// Soft stop: listeners close at once, streams go on, kept connections end over `window` (`close-spread-time`; `None`:
     /// as they would anyhow).
     pub fn soft_stop(&mut self, window: Option<Duration>) {
@@ -165,7 +246,7 @@ impl Running {
             listen::listen(&b.fd, &b.listener.options).map_err(|e| (b.listener.clone(), e))?;
         }
         for (id, worker) in (0..).zip(self.process.workers()) {
-            if let Ok(listeners) = listeners_of(id, &self.bound) {
+            if let Ok(listeners) = listeners_of(id, &self.bound, &self.plan) {
                 worker.send(Mail::Run(Box::new(move |w| {
                     listeners.into_iter().for_each(|l| crate::accept::spawn(w, l));
                 })));
@@ -226,7 +307,6 @@ mod tests {
     use portcullis_config::env::Env;
     use portcullis_config::files::LocalFiles;
     use portcullis_config::{Registry, SourceFile, load};
-    use portcullis_telemetry::gate;
     use portcullis_telemetry::log::Sinks;
     use portcullis_transport::{Conn, Peer};
     use std::io::{Read, Write};

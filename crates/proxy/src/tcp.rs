@@ -28,7 +28,8 @@ static NO_PAGES: LazyLock<ErrorPages> = LazyLock::new(ErrorPages::default);
 /// Runs a TCP session; `first` was read with its PROXY header.
 pub async fn run(session: &mut Session, first: Option<Buffer>) {
     let worker = session.worker().clone();
-    let plan = worker.plan();
+    session.renew();
+    let plan = session.plan.clone();
     let late = Late::default();
     let front: &ProxyPlan = &plan.proxies[session.listener.frontend];
     session.requests = 1;

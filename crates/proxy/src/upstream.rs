@@ -43,6 +43,8 @@ pub struct Upstream {
     pub key: u64,
     /// It is its session's own.
     pub own: bool,
+    /// The generation of its server's settings that it was made with.
+    pub generation: u32,
     hold: Hold,
     /// It speaks HTTP/2, and no stream of it runs.
     mux: Option<Rc<Mux>>,
@@ -395,6 +397,9 @@ pub(crate) async fn watched<T>(
     .await
 }
 
+/// How often a stream is balanced again when it is given a server that its plan does not know.
+const STRAYS: u32 = 3;
+
 /// Finds a server for a stream and a connection to it: balance, queue, reuse or connect, retry, redispatch.
 ///
 /// # Errors
@@ -411,6 +416,7 @@ pub async fn establish<'p>(
     let redispatch = back.retry.redispatch.filter(|_| !wish.pinned);
     let policy = portcullis_backend::RetryPolicy { retries, redispatch, ..back.retry };
     let mut done = facts.retries;
+    let mut strays = 0;
     'balance: loop {
         let stay = wish.stay.take().filter(|s| wish.forced || s.persistable());
         let mut slot = match choose(task, back, state, wish, stay.as_ref()) {
@@ -425,7 +431,16 @@ pub async fn establish<'p>(
         }
         let found = back.server_of(slot.server());
         let Some(server) = found.or_else(|| late.server(&task.worker.process, back, slot.server())) else {
-            return Err(Failure { termination: *b"SC", status: 503 });
+            // a server of a newer plan only, whose backend stands elsewhere there
+            strays += 1;
+            if strays > 4 * STRAYS {
+                return Err(Failure { termination: *b"SC", status: 503 });
+            }
+            if strays > STRAYS {
+                // one of its own, which the newer plan has taken out of service
+                (wish.stay, wish.forced) = (back.own_server(), true);
+            }
+            continue 'balance;
         };
         facts.server_name = &server.name;
         facts.server_id = server.id;
@@ -727,7 +742,8 @@ impl Way {
         };
         facts.backend_tls = None;
         let speaks = Speaks::of(server, wish);
-        Self { asked, key: key ^ speaks.key(), name, speaks }
+        let key = key ^ speaks.key() ^ u64::from(server.generation) << 32;
+        Self { asked, key, name, speaks }
     }
 }
 
@@ -745,7 +761,7 @@ fn idle_one(
     let worker = &task.worker;
     let mut idle = worker.idle.borrow_mut();
     let own = wish.own.as_mut().and_then(|own| own.take(slot.server())).and_then(|h| idle.pool.remove(h));
-    let own = own.filter(|u| !u.is_dead());
+    let own = own.filter(|u| !u.is_dead() && u.generation == server.generation);
     let joined = if own.is_none() { idle.join(slot.server(), way.key, asker) } else { None };
     let up = match joined {
         Some(stream) => stream,
@@ -854,7 +870,8 @@ async fn connect_new(
     let lease = strict.unwrap_or_else(|| Lease::new(slot.server().clone(), worker.id.into()));
     let _descriptor = Some(Counted::new(&worker.process.descriptors));
     let hold = Hold { lease, watch, waker, _descriptor, _tls };
-    let up = Upstream { conn, glitches: 0, key, own: false, hold, mux: None, part: None };
+    let generation = server.generation;
+    let up = Upstream { conn, glitches: 0, key, own: false, generation, hold, mux: None, part: None };
     if !speaks.is_spoken_over(&up.conn) {
         return Ok((up, false));
     }

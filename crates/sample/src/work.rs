@@ -54,6 +54,9 @@ thread_local! {
 /// # Errors
 /// The system's.
 pub fn start() -> std::io::Result<()> {
+    if QUEUE.get().is_some() {
+        return Ok(());
+    }
     let (sender, jobs) = sync_channel(ROOM);
     std::thread::Builder::new().name("hashes".into()).spawn(move || serve(&jobs))?;
     let _ = QUEUE.set(sender);

@@ -66,7 +66,7 @@ impl<'a> Info<'a> {
     }
     /// The figures that there are: without a description there is none of it.
     pub fn figures(&self) -> impl Iterator<Item = &'static Figure> {
-        let described = self.vitals.model.global.description.is_some();
+        let described = self.vitals.model().global.description.is_some();
         FIGURES.iter().filter(move |f| described || f.name != "description")
     }
     fn counts(&self) -> &Process {
@@ -103,7 +103,7 @@ impl<'a> Info<'a> {
         self.listeners() + self.counts().conns.get() + self.vitals.clients.load(Relaxed)
     }
     fn node(&self) -> String {
-        let global = &self.vitals.model.global;
+        let global = &self.vitals.model().global;
         global.node.clone().unwrap_or_else(portcullis_sys::localtime::host_name)
     }
 }
@@ -368,7 +368,7 @@ pub const FIGURES: &[Figure] = &[
     ),
     row(50, "node", "COSV", "Node name (global.node)", |i| Value::text(i.node())),
     row(51, "description", "COSV", "Node description (global.description)", |i| {
-        Value::text(i.vitals.model.global.description.clone().unwrap_or_default())
+        Value::text(i.vitals.model().global.description.clone().unwrap_or_default())
     }),
     row(52, "Stopping", "MGPV", "1 if the worker process is currently stopping, otherwise zero", |i| {
         Value::U32(i.vitals.process.is_stopping().into())

@@ -5,6 +5,7 @@
 
 pub mod actions;
 pub mod figures;
+pub mod file;
 pub mod filter;
 pub mod form;
 pub mod lines;

@@ -1,5 +1,6 @@
 //! What statistics know of the process beside its counters; one of it, shared by workers and the control plane.
 
+use parking_lot::Mutex;
 use portcullis_config::Model;
 use portcullis_proxy::process::Process;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ pub struct Vitals {
     /// What workers share.
     pub process: Arc<Process>,
     /// What the configuration says.
-    pub model: Arc<Model>,
+    model: Mutex<Arc<Model>>,
     /// Wall clock when it started.
     pub started: Duration,
     /// `maxconn` at the start: as far as `set maxconn global` may go.
@@ -62,8 +63,18 @@ impl Vitals {
                 idle: AtomicU32::new(100),
             },
             process,
-            model,
+            model: Mutex::new(model),
         }
+    }
+
+    /// What the newest configuration says.
+    #[must_use]
+    pub fn model(&self) -> Arc<Model> {
+        self.model.lock().clone()
+    }
+    /// Another configuration is in force.
+    pub fn set_model(&self, model: Arc<Model>) {
+        *self.model.lock() = model;
     }
 
     /// That of a running process, for its workers.

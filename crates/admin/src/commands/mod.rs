@@ -15,12 +15,14 @@ pub mod lists;
 pub mod meta;
 pub mod patterns;
 pub mod process;
+pub mod reload;
 pub mod resolvers;
 pub mod rings;
 pub mod server_state;
 pub mod servers;
 pub mod sessions;
 pub mod stat;
+pub mod stats_file;
 pub mod tls_keys;
 pub mod variables;
 pub mod wait;
@@ -46,12 +48,14 @@ const TABLES: &[&[Row]] = &[
     meta::ROWS,
     patterns::ROWS,
     process::ROWS,
+    reload::ROWS,
     resolvers::ROWS,
     rings::ROWS,
     server_state::ROWS,
     servers::ROWS,
     sessions::ROWS,
     stat::ROWS,
+    stats_file::ROWS,
     tls_keys::ROWS,
     variables::ROWS,
     wait::ROWS,
@@ -70,7 +74,6 @@ const LATER: &[&str] = &[
     "clear table",
     "debug counters",
     "debug dev",
-    "dump stats-file",
     "httpclient",
     "set profiling",
     "set table",

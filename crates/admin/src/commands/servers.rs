@@ -85,7 +85,7 @@ fn state(call: &mut Call<'_>) -> Outcome {
         Ok(p) => p,
         Err(e) => return e,
     };
-    let model = call.admin.model.clone();
+    let model = call.admin.model();
     let now = call.admin.now();
     let bodies = proxies.into_iter().map(move |p| {
         let mut out = String::new();

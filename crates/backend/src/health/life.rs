@@ -12,7 +12,7 @@ use std::time::Duration;
 const MAX_TEXT: usize = 256;
 
 /// Which of a server's two checks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Which {
     /// `check`
     Health,

@@ -76,6 +76,12 @@ pub const ROWS: &[Keyword] = &[
         "Admits set-user-id programs to be started."
     ),
     row!("mworker-max-reloads", "<number>", max_reloads, "Reloads that an old worker may outlive."),
+    row!(
+        "reload-mode",
+        "{ new-process | in-place }",
+        reload_mode,
+        "What a reload does: start a new process, or have the running one follow the configuration."
+    ),
     row!("node", "<name>", node, "The node's name on the statistics page."),
     row!("description", "<text>", description, "A text for the statistics page."),
     row!("localpeer", "<name>", localpeer, "This node's name among peers."),
@@ -259,6 +265,18 @@ fn max_reloads(cx: &mut Cx<'_>, line: &Line) {
         Ok(n) => cx.model.global.mworker_max_reloads = Some(n),
         Err(_) => {
             cx.alert(Some(word), "'mworker-max-reloads' expects a positive value or zero.");
+        }
+    }
+}
+
+fn reload_mode(cx: &mut Cx<'_>, line: &Line) {
+    const WANTED: &str = "'reload-mode' expects 'new-process' or 'in-place'.";
+    let Some(word) = value::one(cx, line, 1, WANTED) else { return };
+    match &*word.str() {
+        "new-process" => cx.model.global.reload_in_place = false,
+        "in-place" => cx.model.global.reload_in_place = true,
+        _ => {
+            cx.alert(Some(word), WANTED);
         }
     }
 }

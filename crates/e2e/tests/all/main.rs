@@ -21,6 +21,7 @@ mod http2;
 mod http2_limits;
 mod http2_servers;
 mod http_options;
+mod in_place;
 mod language;
 mod limits;
 mod listeners;

@@ -378,3 +378,60 @@ fn page_for_people() {
     let html = ask("/s;st=FOO");
     assert!(!html.contains("[X]"));
 }
+
+/// What of a stats-file is not 0, without times and rates.
+fn nonzero(w: &World, text: &str) {
+    let mut columns: Vec<&str> = Vec::new();
+    for line in text.lines() {
+        if let Some(header) = line.strip_prefix('#') {
+            columns = header.split(',').collect();
+            w.note(line);
+            continue;
+        }
+        let known = |name: &str| {
+            !matches!(name, "lastchg" | "lastsess" | "rate" | "req_rate" | "conn_rate" | "h1sess" | "h1req")
+        };
+        let cells = columns.iter().zip(line.split(','));
+        let shown =
+            cells.filter(|(c, v)| *v != "0" && !v.is_empty() && known(c)).map(|(c, v)| format!("{c}={v}"));
+        w.note(shown.collect::<Vec<_>>().join(" "));
+    }
+}
+
+#[test]
+fn a_stats_file() {
+    scenario("statistics/a_stats_file", |w| {
+        w.ok("o1");
+        let file = "#fe guid,stot,bin,nonsense,dreq,conn_tot,req_tot,hrsp_2xx,\nfe-guid,5,100,7,3,6,8,9,\nli-guid,50\n\
+                    nobody,1,2,3,4,\nb-0,55,4,3,2,1,0\n\n\
+                    #be guid,stot,lbtot,chkdown,econ,hrsp_5xx,\nbe-guid,10,11,12,14,15,\nsrv-guid,20,21,22,24,25,\nfe-guid,1,1\n";
+        let path = w.file("stats", file).display().to_string();
+        let text = format!(
+            "global\n  stats-file {path}\n  stats socket ${{dir}}/cli level admin\n  nbthread 1\ndefaults\n  mode http\n  \
+             timeout connect 5s\n  timeout client 5s\n  timeout server 5s\n\
+             frontend fe\n  guid fe-guid\n  option socket-stats\n  bind 127.0.0.1:${{fe}} guid-prefix b\n  default_backend be\n\
+             backend be\n  guid be-guid\n  server s1 127.0.0.1:${{o1}} guid srv-guid\n  server s2 127.0.0.1:1 disabled\n\
+             listen li\n  guid li-guid\n  bind 127.0.0.1:${{li}}\n"
+        );
+        w.proxy(&text);
+        let mut c = w.client("fe");
+        c.get("/", "Connection: close\r\n").response();
+        c.close();
+        w.settle();
+        let dumped = crate::runtime_api::ask(w, "dump stats-file");
+        nonzero(w, &dumped.split_once("reqbin").map_or(String::new(), |_| dumped.clone()));
+    });
+}
+
+/// A body that nobody wants is read to a bound only.
+#[test]
+fn a_form_that_does_not_end() {
+    let mut w = World::new(portcullis_e2e::binary::Binary::under_test());
+    w.ok("o1");
+    w.proxy(&page("stats uri /s\nstats admin if TRUE"));
+    let mut c = w.client("fe");
+    c.send("POST /s HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000000\r\n\r\n");
+    c.send(vec![b'x'; 40_000]);
+    assert_eq!(c.response().status(), 303);
+    assert!(c.send_until_refused(&[b'x'; 65536], 64 << 20));
+}

@@ -15,7 +15,7 @@ use portcullis_config::{Cx, Does, Keyword, Line, Model, Sections};
 use portcullis_transport::Millis;
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::future::poll_fn;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -110,16 +110,21 @@ pub struct Schedule {
     /// Those that are due while too many run.
     waiting: RefCell<VecDeque<usize>>,
     running: Cell<u32>,
+    /// When checks of an older plan's schedule were due.
+    known: HashMap<(*const ServerState, Which), Option<u64>>,
     pace: Pace,
     waker: RefCell<Option<Waker>>,
 }
 
-/// Begins with the checks of the worker's servers, as its newest plan says; those of an older plan are over.
+/// Begins with the checks of the worker's servers, as its newest plan says. What was due with an older plan stays due then; what
+/// runs goes on, and counts.
 pub fn begin(worker: &Rc<Worker>) {
-    if let Some((task, _)) = worker.checks.borrow_mut().take() {
+    let older = worker.checks.borrow_mut().take();
+    if let Some((task, _)) = &older {
         task.abort();
     }
-    let schedule = Schedule { pace: worker.plan().global.checks, ..Schedule::default() };
+    let known = older.as_ref().map(|(_, s)| s.due()).unwrap_or_default();
+    let schedule = Schedule { pace: worker.plan().global.checks, known, ..Schedule::default() };
     for proxy in worker.plan().proxies.iter().filter(|p| !p.disabled) {
         for server in &proxy.servers {
             schedule.add(worker, proxy, server);
@@ -182,6 +187,13 @@ pub fn hurry(process: &Process, server: u32) {
 }
 
 impl Schedule {
+    /// When each check is due next, by its server's state; none: it runs.
+    fn due(&self) -> HashMap<(*const ServerState, Which), Option<u64>> {
+        let jobs = self.jobs.borrow();
+        let one = |j: &Job| ((Arc::as_ptr(&j.state), j.which), j.flight.is_none().then_some(j.due));
+        jobs.iter().flatten().map(one).collect()
+    }
+
     fn add(&self, worker: &Worker, proxy: &ProxyPlan, server: &ServerPlan) {
         let (Some(backend), Some(check), state) = (&proxy.state, &server.check, &server.state) else {
             return;
@@ -202,7 +214,12 @@ impl Schedule {
                 0 => 0,
                 all => over.as_millis() as u64 * u64::from(check.position) / u64::from(all),
             };
-            let due = worker.clock.now().0 + delay;
+            let now = worker.clock.now().0;
+            let waits = now + every.as_millis() as u64;
+            let due = match self.known.get(&(Arc::as_ptr(state), which)) {
+                Some(due) => due.map_or(waits, |due| due.min(waits)),
+                None => now + delay,
+            };
             let (backend, state, proxy) = (backend.clone(), state.clone(), proxy.index);
             let job = Job { which, backend, state, proxy, due, flight: None };
             let mut jobs = self.jobs.borrow_mut();

@@ -25,9 +25,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
-/// Begins to look up the names of the worker's sections, as its newest plan says; what an older one wanted is over.
+/// Begins to look up the names of the worker's sections, as its newest plan says. Rules that wait for an answer of an older
+/// one's sections wait for that of the section of the same name.
 pub fn begin(worker: &Rc<Worker>) {
-    *worker.names.borrow_mut() = Resolvers::begin(worker);
+    let older = std::mem::take(&mut *worker.names.borrow_mut());
+    let newer = Resolvers::begin(worker);
+    newer.inherit(worker, &older);
+    *worker.names.borrow_mut() = newer;
 }
 
 /// On the worker whose section it is.

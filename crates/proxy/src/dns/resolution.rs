@@ -148,6 +148,19 @@ impl Resolvers {
         Self(all)
     }
 
+    /// Asks for those who wait for an answer of older sections; sections that are on another worker now have none.
+    pub(super) fn inherit(&self, worker: &Rc<Worker>, older: &Self) {
+        for (_, old) in &older.0 {
+            let Some((_, new)) = self.0.iter().find(|(_, r)| r.plan.name == old.plan.name) else { continue };
+            for resolution in old.table.borrow().values() {
+                let (name, wanted) = &resolution.key;
+                for tell in resolution.waiting.borrow_mut().drain(..) {
+                    new.look_up(worker, name, *wanted == Wanted::V4First, tell);
+                }
+            }
+        }
+    }
+
     /// That of this section, if it is here.
     pub(super) fn of(&self, section: usize) -> Option<Rc<Resolver>> {
         self.0.iter().find(|(at, _)| *at == section).map(|(_, r)| r.clone())

@@ -12,7 +12,7 @@ pub use settings::Settings;
 
 use crate::http::{Scratch, exchange};
 use crate::outcome::{self, Heads};
-use crate::plan::{Plan, ProxyPlan};
+use crate::plan::ProxyPlan;
 use crate::session::{self, Begun, Origin, Session};
 use crate::worker::{Task, Woken, Worker};
 use portcullis_sample::{Facts, account};
@@ -34,15 +34,16 @@ const WOKEN: usize = 8;
 /// Serves a client's connection until it ends. `first`: what was read of it already.
 pub async fn serve(session: &mut Session, first: Option<Box<Buffer>>) {
     let worker = session.worker().clone();
-    let plan = worker.plan();
-    let front = &*plan.proxies[session.listener.frontend];
+    session.renew();
+    let plan = session.plan.clone();
+    let front = session.listener.proxy.clone();
     let settings = &plan.global.h2;
-    let protocol = Connection::new(settings.config(&plan.global, front));
+    let protocol = Connection::new(settings.config(&plan.global, &front));
     let shared = Shared::begin(&mut session.conn, protocol);
     let mut driver = Driver {
         shared,
         worker: worker.clone(),
-        plan: &plan,
+        plan,
         front,
         input: first.map(|b| *b).unwrap_or_default(),
         scratch: None,
@@ -64,11 +65,12 @@ pub async fn serve(session: &mut Session, first: Option<Box<Buffer>>) {
 }
 
 /// What reads and writes a connection.
-struct Driver<'p> {
+struct Driver {
     shared: Rc<Shared>,
     worker: Rc<Worker>,
-    plan: &'p Arc<Plan>,
-    front: &'p ProxyPlan,
+    /// The session's; streams that begin from now on are served by it.
+    plan: crate::worker::OwnPlan,
+    front: Arc<ProxyPlan>,
     input: Buffer,
     /// Where the next request's head goes.
     scratch: Option<Box<Scratch>>,
@@ -107,9 +109,12 @@ enum Read {
     Over,
 }
 
-impl Driver<'_> {
+impl Driver {
     fn poll(&mut self, session: &mut Session, cx: &mut Context<'_>) -> Poll<()> {
         self.shared.drive(cx);
+        if session.is_outdated() && self.leaves != Some(Millis(0)) {
+            self.renew(session);
+        }
         if self.shared.is_broken() && !self.ended {
             return Poll::Ready(());
         }
@@ -149,6 +154,18 @@ impl Driver<'_> {
             cx.waker().wake_by_ref();
         }
         Poll::Pending
+    }
+
+    /// There is a newer plan: streams begin with that. If none has the listener any more, the end is announced.
+    #[cold]
+    fn renew(&mut self, session: &mut Session) {
+        session.renew();
+        if session.listener.is_gone() {
+            self.leaves = Some(Millis(0));
+            return;
+        }
+        self.plan = session.plan.clone();
+        self.front = session.listener.proxy.clone();
     }
 
     /// Tells of a connection that ends before it has begun.
@@ -328,6 +345,7 @@ impl Driver<'_> {
             conn: Conn::from(Stream::new(self.shared.clone(), id)),
             client: session.client,
             listener: session.listener.clone(),
+            plan: session.plan.clone(),
             origin: Origin::Stream(Some(Box::new(Begun { scratch, request }))),
             accepted: session.accepted,
             idle_since: worker.clock.now(),
@@ -349,7 +367,7 @@ impl Driver<'_> {
     /// Tells of a stream that was no request, or of a connection that its client has spoiled.
     #[cold]
     fn refused(&self, session: &Session, what: LogErrors) {
-        let (worker, front) = (&self.worker, self.front);
+        let (worker, front) = (&self.worker, &*self.front);
         let id = usize::from(worker.id);
         front.front.request(&worker.process.counts, id, worker.clock.now().0);
         front.front.counters.of(id).failed_req.inc();

@@ -30,7 +30,7 @@ pub async fn send(x: &mut Exchange<'_>, session: &mut Session, mut answer: Answe
     }
     let mut out = std::mem::take(&mut x.scratch.out);
     out.clear();
-    x.keep &= !session.worker().ends_kept();
+    x.keep &= !session.ends_kept();
     let bodyless = x.method == Method::Head;
     x.keep &= answer.write_h1(version, x.keep, bodyless, x.front.client_case.as_deref(), &mut out);
     session.task.deadline(session.task.worker.clock.now().after(x.front.timeouts.client));

@@ -133,7 +133,8 @@ pub struct Exchange<'p> {
 /// Serves one request.
 pub async fn exchange(session: &mut Session, rest: Option<Buffer>) -> After {
     let worker = session.worker().clone();
-    let plan = worker.plan();
+    session.renew();
+    let plan = session.plan.clone();
     let late = Late::default();
     let front: &ProxyPlan = &plan.proxies[session.listener.frontend];
     session.requests += 1;

@@ -115,6 +115,24 @@ async fn wait_for_request(session: &mut Session) -> bool {
     if session.requests == 0 {
         return true;
     }
+    loop {
+        match next_request(session).await {
+            Waited::Request => return true,
+            Waited::End => return false,
+            Waited::NewPlan => session.renew(),
+        }
+    }
+}
+
+/// What came of waiting for a request.
+enum Waited {
+    Request,
+    End,
+    /// There is a newer plan than the session's.
+    NewPlan,
+}
+
+async fn next_request(session: &Session) -> Waited {
     let front = &session.listener.proxy;
     let t = &front.timeouts;
     let timeout = t.http_keep_alive.or(t.http_request).or(t.client);
@@ -126,7 +144,7 @@ async fn wait_for_request(session: &mut Session) -> bool {
     poll_fn(|cx| {
         if conn.poll_readable(cx).is_ready() {
             return match task.worker.turn.start(&mut queued, cx.waker()) {
-                true => Poll::Ready(true),
+                true => Poll::Ready(Waited::Request),
                 false => Poll::Pending,
             };
         }
@@ -139,7 +157,13 @@ async fn wait_for_request(session: &mut Session) -> bool {
             task.deadline(at.min(session.idle_since.after(timeout)));
         }
         if task.poll_woken(cx).is_some() {
-            return Poll::Ready(false);
+            return Poll::Ready(Waited::End);
+        }
+        if session.listener.is_gone() {
+            return Poll::Ready(Waited::End);
+        }
+        if session.is_outdated() {
+            return Poll::Ready(Waited::NewPlan);
         }
         Poll::Pending
     })

@@ -433,7 +433,7 @@ async fn respond(
     };
     x.facts.status = x.scratch.response.status.into();
     x.keep &= info.framing != Framing::UntilClose && !tunnel;
-    if session.worker().ends_kept() {
+    if session.ends_kept() {
         x.keep = false;
     }
     if !streamed {

@@ -216,7 +216,7 @@ fn log_at(
     if front.formats.needs.contains(Needs::LOG_COUNT) {
         facts.log_count = front.log_count.fetch_add(1, Ordering::Relaxed);
     }
-    let plan = worker.plan();
+    let plan = session.plan.clone();
     let scope = Scope {
         wall: worker.clock.wall(),
         ext: crate::rules::internal::ext(&plan),

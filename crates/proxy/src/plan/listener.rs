@@ -10,6 +10,7 @@ use portcullis_tls::settings::{BindTls, GlobalTls};
 use portcullis_tls::tickets::Cache;
 use portcullis_transport::listen::ListenOptions;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 /// The kernel's own ceiling for a backlog is lower than this.
@@ -41,7 +42,9 @@ pub struct ListenerPlan {
     /// Which of them each worker accepts on, from 0; none where `thread` leaves it out.
     pub shard_of: Vec<Option<u16>>,
     /// Gauge and counters; `maxconn` of the `bind` line.
-    pub counts: Listener,
+    pub counts: Arc<Listener>,
+    /// A newer plan has it no more: its sockets close when nobody waits there, its connections when what they do is done.
+    pub gone: AtomicBool,
     /// Something comes before the first stream: rules, a PROXY header.
     pub shakes_hands: bool,
     /// Connections speak TLS.
@@ -51,6 +54,17 @@ pub struct ListenerPlan {
 }
 
 impl ListenerPlan {
+    /// The same for the same address of the same frontend in every plan.
+    #[must_use]
+    pub fn identity(&self) -> usize {
+        Arc::as_ptr(&self.counts) as usize
+    }
+    /// Is it in no plan any more?
+    #[inline]
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.gone.load(Relaxed)
+    }
     /// May this worker (from 0) serve it?
     #[must_use]
     pub fn allows_worker(&self, i: usize) -> bool {
@@ -79,6 +93,7 @@ pub fn compile(
                 last_id = (last_id + 1..).find(|id| p.binds.iter().all(|b| b.id != *id)).unwrap_or(0);
                 bind.id = last_id;
             }
+            let nth = p.binds.iter().take(number).filter(|b| b.text == bind.text).count();
             let wanted = bind.backlog.or(p.backlog).unwrap_or_else(|| bind.maxconn.unwrap_or(maxconn));
             let keepalive = (p.opts.intersects(Opts::CLITCPKA | Opts::TCPKA)).then(|| {
                 let s = |d: Option<Duration>| d.map_or(0, |d| d.as_secs() as u32);
@@ -113,10 +128,13 @@ pub fn compile(
                 enabled: !(inet && bind.address.ports == Ports::None),
                 shards: shard_of.iter().flatten().max().map_or(1, |last| last + 1),
                 shard_of,
-                counts: Listener {
-                    tls: tls.is_some(),
-                    ..Listener::new(process.load.len(), bind.maxconn.unwrap_or(0))
-                },
+                counts: process.listener(
+                    &p.name,
+                    &bind.text,
+                    (nth, tls.is_some()),
+                    bind.maxconn.unwrap_or(0),
+                ),
+                gone: AtomicBool::new(false),
                 shakes_hands: bind.accept_proxy
                     || bind.accept_cip.is_some()
                     || tls.is_some()

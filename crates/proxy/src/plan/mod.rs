@@ -66,6 +66,8 @@ pub struct GlobalPlan {
 /// A whole configuration, ready to run.
 #[derive(Clone, Debug)]
 pub struct Plan {
+    /// Which one of the process; later ones have greater numbers.
+    pub generation: u64,
     /// `global`
     pub global: Arc<GlobalPlan>,
     /// All proxies, in the configuration's order.
@@ -74,6 +76,7 @@ pub struct Plan {
     pub backends: Arc<HashMap<Box<[u8]>, usize>>,
     /// All listeners.
     pub listeners: Vec<Arc<ListenerPlan>>,
+    by_identity: Arc<HashMap<usize, u32>>,
     /// `resolvers` sections, in the configuration's order.
     pub resolvers: Vec<Arc<crate::dns::ResolversPlan>>,
     /// Names of the configuration's files.
@@ -89,6 +92,7 @@ impl Plan {
     #[must_use]
     fn with(&self, proxy: ProxyPlan) -> Self {
         let mut plan = self.clone();
+        plan.generation += 1;
         let index = proxy.index;
         match plan.proxies.get_mut(index) {
             Some(place) => *place = Arc::new(proxy),
@@ -141,6 +145,14 @@ impl Plan {
         proxy.remove(server);
         self.with(proxy)
     }
+    /// What this plan makes of a listener of another plan; none: it is not there any more, or speaks something else now.
+    #[must_use]
+    pub fn successor(&self, of: &ListenerPlan) -> Option<&Arc<ListenerPlan>> {
+        let found = self.listeners.get(*self.by_identity.get(&of.identity())? as usize)?;
+        let same =
+            found.enabled && found.proxy.mode == of.proxy.mode && found.tls.is_some() == of.tls.is_some();
+        same.then_some(found)
+    }
 }
 
 /// Makes the plan. What is wrong is added to `diags`; the plan may only be used if none of it is an alert.
@@ -157,21 +169,25 @@ pub fn compile(model: &Model, process: &crate::process::Process, diags: &mut Dia
     let global = Arc::new(global(model, scripts.count()));
     link(model, process);
     let nothing = GlobalTls::default();
-    let sessions = portcullis_tls::acceptor::cache(model.global.ext.get::<GlobalTls>().unwrap_or(&nothing));
-    let listeners = model
+    let make = || portcullis_tls::acceptor::cache(model.global.ext.get::<GlobalTls>().unwrap_or(&nothing));
+    let sessions = process.tls_sessions(make);
+    let listeners: Vec<_> = model
         .proxies
         .iter()
         .enumerate()
         .filter(|(_, p)| p.kind.front() && !p.disabled)
         .flat_map(|(i, p)| listener::compile(model, i, p, &proxies[i], (process, &sessions), diags))
         .collect();
+    let by_identity = Arc::new(listeners.iter().zip(0..).map(|(l, at)| (l.identity(), at)).collect());
     let back = proxies.iter().filter(|p| p.kind.back());
     let backends = back.map(|p| (p.name.as_bytes().into(), p.index)).collect();
     Plan {
+        generation: 0,
         global,
         proxies,
         backends: Arc::new(backends),
         listeners,
+        by_identity,
         resolvers: crate::dns::compile(model, process, diags),
         files: diags.files.clone().into(),
         tls_sessions: sessions,

@@ -180,6 +180,17 @@ impl ProxyPlan {
             seat.take_if(|s| std::ptr::eq(&*s.state, state));
         }
     }
+    /// The state of one of its servers.
+    #[must_use]
+    pub fn state_of(&self, server: &ServerPlan) -> Option<Arc<ServerState>> {
+        Some(server.state.clone())
+    }
+    /// A server for a stream of this plan when balancing knows those of newer plans only: one that works, or any.
+    #[must_use]
+    pub fn own_server(&self) -> Option<Arc<ServerState>> {
+        let works = |s: &&Arc<ServerPlan>| s.state.health() != portcullis_backend::Health::Down;
+        self.servers.iter().find(works).or(self.servers.first()).map(|s| s.state.clone())
+    }
     /// The state of the server that a `use-server` rule chooses; servers that do not work are passed over.
     #[must_use]
     pub fn use_server(&self, scope: &portcullis_sample::Scope<'_>) -> Option<Arc<ServerState>> {
@@ -296,7 +307,7 @@ pub fn compile(
         rdp: p.rdp_persist.as_ref().and_then(|name| crate::persist::rdp::expression(name)).map(Arc::from),
         algorithm: p.balance.algorithm.name(),
         state,
-        front: Arc::new(Frontend::new(process.load.len(), front_maxconn(model, p), p.rate_limit_sessions)),
+        front: process.frontend((&p.name, p.kind), front_maxconn(model, p), p.rate_limit_sessions),
         loggers,
         profiled,
         log_count: Arc::default(),

@@ -100,6 +100,10 @@ pub struct ServerPlan {
     pub resolve: Option<Box<ResolvePlan>>,
     /// `socks4`
     pub socks4: Option<SocketAddr>,
+    /// Hash of all that connections to it are made from.
+    pub fingerprint: u64,
+    /// Connections of another generation are not used again ([`ServerState::generation`]).
+    pub generation: u32,
 }
 
 impl ServerPlan {
@@ -184,7 +188,7 @@ pub fn compile(
         let seconds = |d: Option<Duration>| d.map_or(0, |d| d.as_secs() as u32);
         (p.srvtcpka.cnt.unwrap_or(0), seconds(p.srvtcpka.idle), seconds(p.srvtcpka.intvl))
     });
-    ServerPlan {
+    let mut plan = ServerPlan {
         name: s.name.as_str().into(),
         weight: s.set.weight.unwrap_or(1),
         id: s.id,
@@ -230,7 +234,20 @@ pub fn compile(
         check,
         resolve: resolve(model, s),
         socks4: set.socks4.as_ref().and_then(socket_addr),
-    }
+        fingerprint: 0,
+        generation: 0,
+    };
+    plan.fingerprint = fingerprint(&plan, p, s);
+    plan.generation = plan.state.generation(plan.fingerprint);
+    plan
+}
+
+/// Hash of all that connections to a server are made from.
+fn fingerprint(plan: &ServerPlan, p: &Proxy, s: &Server) -> u64 {
+    let way = (&plan.target, plan.port_offset, &plan.connect, &plan.usesrc, plan.socks4);
+    let head = (plan.send_proxy, plan.send_proxy_v2, &plan.proxy_v2_options, &plan.proxy_v2_values);
+    let tls = s.set.ext.get::<ServerTls>();
+    portcullis_sample::convert::hash::xxh64(0, format!("{:?} {way:?} {head:?} {tls:?}", p.mode).as_bytes())
 }
 
 /// An Internet server without a port takes the client's.

@@ -24,6 +24,7 @@ pub struct Mux {
     server: Arc<ServerState>,
     pool: PoolSettings,
     key: u64,
+    generation: u32,
     /// Not for others than the session that it was made for.
     private: bool,
     /// What the pool has of it, while it does not rest there.
@@ -114,6 +115,7 @@ impl Mux {
             server: state,
             pool: server.pool,
             key: whole.key,
+            generation: whole.generation,
             private: asker.reuse == Reuse::Never || !server.shareable(),
             whole: RefCell::default(),
             streams: Cell::new(0),
@@ -141,6 +143,7 @@ impl Mux {
             glitches: self.shared.glitches(),
             key: self.key,
             own: self.private,
+            generation: self.generation,
             hold: Hold::none(&self.server),
             mux: None,
             part: Some(Part(self.clone())),

@@ -12,11 +12,11 @@ pub type Job = Box<dyn FnOnce(&Rc<Worker>) + Send>;
 /// A message to a worker.
 pub enum Mail {
     /// A connection that another worker accepted for this one.
-    Accepted(crate::accept::Accepted),
+    Accepted(crate::accept::Packed),
     /// End this stream.
     Abort(SlotId, Abort),
-    /// A new plan: requests that begin from now on use it.
-    Plan(Arc<crate::plan::Plan>),
+    /// A new plan, and where the worker accepts for it: requests that begin from now on use it.
+    Plan(Arc<crate::plan::Plan>, Vec<crate::accept::Listening>),
     /// Do this (listings, taking or closing idle connections, closing listeners).
     Run(Job),
     /// Leave: the process ends.

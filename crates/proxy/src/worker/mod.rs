@@ -21,6 +21,9 @@ use std::time::Duration;
 
 pub use task::{Task, Woken};
 
+/// A plan with a worker's own count of users, so that no two cores share a cache line for it.
+pub type OwnPlan = Rc<Arc<crate::plan::Plan>>;
+
 /// What is a worker's own.
 pub struct Worker {
     /// From 0.
@@ -52,7 +55,7 @@ pub struct Worker {
     /// When a failure to accept was last reported.
     pub last_report: Cell<Millis>,
     wheel: RefCell<Wheel>,
-    accepting: RefCell<Vec<tokio::task::AbortHandle>>,
+    accepting: RefCell<Vec<crate::accept::Accepting>>,
     /// Checks of servers that are this worker's.
     pub(crate) checks: RefCell<Option<(tokio::task::AbortHandle, Rc<crate::check::schedule::Schedule>)>>,
     /// Names that this worker looks up.
@@ -113,7 +116,7 @@ impl Worker {
     }
 
     /// Remembers a task that accepts.
-    pub fn keep_listener(&self, task: tokio::task::AbortHandle) {
+    pub fn keep_listener(&self, task: crate::accept::Accepting) {
         self.accepting.borrow_mut().push(task);
     }
 
@@ -196,24 +199,38 @@ pub(crate) fn drive<T>(worker: &Rc<Worker>, work: impl Future<Output = T>) -> st
 async fn read_mail(worker: &Rc<Worker>, mut mailbox: Mailbox) {
     while let Some(mail) = mailbox.recv().await {
         match mail {
-            Mail::Accepted(conn) => crate::accept::adopt(worker, conn),
+            Mail::Accepted(conn) => crate::accept::adopt(worker, conn.unpack(worker)),
             Mail::Abort(slot, why) => {
                 if worker.slots.abort(slot, why) {
                     worker.wake_all();
                 }
             }
-            Mail::Plan(plan) => {
-                *worker.plan.borrow_mut() = Rc::new(plan);
-                crate::check::schedule::begin(worker);
-                crate::dns::begin(worker);
-            }
+            Mail::Plan(plan, listeners) => follow(worker, plan, listeners),
             Mail::Run(job) => job(worker),
             Mail::Quit => break,
         }
     }
 }
 
+/// Goes on with a new plan: its listeners, checks and names. Connections that rest move to it now, others at their next
+/// request.
+fn follow(worker: &Rc<Worker>, plan: Arc<crate::plan::Plan>, listeners: Vec<crate::accept::Listening>) {
+    *worker.plan.borrow_mut() = Rc::new(plan);
+    worker.accepting.borrow_mut().drain(..).for_each(|t| t.retire());
+    for l in listeners {
+        crate::accept::spawn(worker, l);
+    }
+    crate::check::schedule::begin(worker);
+    crate::dns::begin(worker);
+    worker.wake_all();
+}
+
 impl Worker {
+    /// A worker's own count of users of this plan.
+    pub(crate) fn counted(&self, plan: Arc<crate::plan::Plan>) -> OwnPlan {
+        let newest = self.plan();
+        if Arc::ptr_eq(&newest, &plan) { newest } else { Rc::new(plan) }
+    }
     /// Wakes every task with a timer, to look at its slot.
     pub fn wake_all(&self) {
         self.wheel.borrow().wake_all();

@@ -10,6 +10,7 @@ pub use super::entries::Entry;
 use super::{Method, Patterns, Set};
 use crate::value::{Type, Value};
 use parking_lot::{Mutex, RwLock};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::ErrorKind;
@@ -128,9 +129,67 @@ pub struct View {
 static ALL: LazyLock<RwLock<HashMap<String, Arc<Shared>>>> = LazyLock::new(RwLock::default);
 static NEXT_ID: AtomicU32 = AtomicU32::new(0);
 
-/// Patterns that stand in the configuration itself take a number too, as in HAProxy, so that those of files are the same.
+thread_local! {
+    static AGAIN: RefCell<Option<Again>> = const { RefCell::new(None) };
+}
+
+/// What a configuration uses that is read while another one is in force.
+#[derive(Default)]
+struct Again {
+    lists: HashMap<String, Arc<Shared>>,
+    /// Who used the lists that were there already.
+    users: Vec<(Arc<Shared>, Users)>,
+}
+
+/// From now on this thread reads a configuration while another one is in force: lists whose files have not changed are found
+/// again, with all that was changed in them at run time; others are made, and nobody else sees them before [`commit`].
+pub fn begin() {
+    AGAIN.set(Some(Again::default()));
+}
+
+/// What was read since [`begin`] is in force; lists that it does not use are forgotten.
+pub fn commit() {
+    if let Some(again) = AGAIN.take() {
+        *ALL.write() = again.lists;
+    }
+}
+
+/// What was read since [`begin`] is not used.
+pub fn roll_back() {
+    for (list, users) in AGAIN.take().map(|a| a.users).unwrap_or_default() {
+        *list.users.lock() = users;
+    }
+}
+
+/// The list of this name as far as this thread is concerned; with its file unchanged.
+fn known(name: &str, source: u64) -> Option<Arc<Shared>> {
+    let own = AGAIN.with_borrow(|a| a.as_ref().and_then(|a| a.lists.get(name).cloned()));
+    let found = own.or_else(|| ALL.read().get(name).cloned());
+    found.filter(|s| s.source == source)
+}
+
+/// A list is used by what this thread reads.
+fn keep(list: &Arc<Shared>) {
+    AGAIN.with_borrow_mut(|again| match again {
+        None => {
+            ALL.write().insert(list.name.clone(), list.clone());
+        }
+        Some(again) => {
+            let before = again.lists.insert(list.name.clone(), list.clone());
+            if before.is_none_or(|b| !Arc::ptr_eq(&b, list)) {
+                again.users.push((list.clone(), std::mem::take(&mut *list.users.lock())));
+            }
+        }
+    });
+    list.used();
+}
+
+/// Patterns that stand in the configuration itself take a number too, as in HAProxy, so that those of files are the same. Once
+/// a configuration is in force, numbers are for new lists only.
 pub(crate) fn skip_id() {
-    NEXT_ID.fetch_add(1, Ordering::Relaxed);
+    if AGAIN.with_borrow(Option::is_none) {
+        NEXT_ID.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 /// Every list, by number.
@@ -181,15 +240,14 @@ pub fn open(
         }
     };
     let source = fingerprint(&text);
-    let known = ALL.read().get(name).filter(|s| s.source == source).cloned();
-    if let Some(list) = known {
+    if let Some(list) = known(name, source) {
         if map != list.is_map() {
             let (was, is) = if map { ("one", "two") } else { ("two", "one") };
             return Err(format!(
                 "The file \"{name}\" is already used as {was} column file and cannot be used by as {is} column file."
             ));
         }
-        list.used();
+        keep(&list);
         return Ok(list);
     }
     let id = id.unwrap_or_else(|| NEXT_ID.fetch_add(1, Ordering::Relaxed));
@@ -205,8 +263,7 @@ pub fn open(
         values: Mutex::default(),
     });
     list.load(&text, map);
-    list.used();
-    ALL.write().insert(name.into(), list.clone());
+    keep(&list);
     Ok(list)
 }
 

@@ -206,7 +206,7 @@ impl Html {
             common: common.clone(),
             options: options.clone(),
             admin,
-            model: vitals.model.clone(),
+            model: vitals.model(),
             choosing: false,
         }
     }

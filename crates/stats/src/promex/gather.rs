@@ -143,7 +143,7 @@ impl Block {
         let moment = Moment { now, maxconn: vitals.process.counts.conns.limit(), legends: false };
         let proxy = Proxy {
             plan: plan.clone(),
-            model: query.describe.then(|| vitals.model.clone()),
+            model: query.describe.then(|| vitals.model()),
             labels: String::new(),
             named: 0,
             http: false,

@@ -99,8 +99,8 @@ impl Applet for Exporter {
             if first.scope == Scope::Global {
                 self.next += scope.len();
                 let described =
-                    self.query.describe.then(|| vitals.model.global.description.as_deref()).flatten();
-                figures(&scope, &Info::new(vitals, &self.plan, false), described, out);
+                    self.query.describe.then(|| vitals.model().global.description.clone()).flatten();
+                figures(&scope, &Info::new(vitals, &self.plan, false), described.as_deref(), out);
                 return Poll::Ready(Ok(true));
             }
             let now = self.worker.clock.now().0;

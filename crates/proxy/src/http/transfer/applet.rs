@@ -204,7 +204,7 @@ async fn respond(
     length: Length,
 ) {
     let info = Info { framing: framing(length), keep_alive: true, ..Info::default() };
-    x.keep &= length != Length::Close && !session.worker().ends_kept();
+    x.keep &= length != Length::Close && !session.ends_kept();
     let streamed = session.conn.stream().is_some();
     if !streamed {
         x.keep = headers::to_client(&mut x.scratch.response, x.scratch.request.version, x.keep, &info);

@@ -1,0 +1,466 @@
+//! The configuration read again in place: `reload config`, `reload-mode in-place`. HAProxy has nothing like it, so nothing is compared.
+use crate::runtime_api::ask;
+use portcullis_e2e::binary::Binary;
+use portcullis_e2e::process::{PATIENCE, wait_for};
+use portcullis_e2e::{Gate, World, proc};
+use rustix::process::Signal;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+const GLOBAL: &str = "\
+global
+  stats socket ${dir}/cli level admin
+  nbthread 2
+  set-var proc.kept str(first)
+defaults
+  mode http
+  timeout connect 10s
+  timeout client 30s
+  timeout server 30s
+";
+
+/// A frontend and a backend with these lines.
+fn config(global: &str, front: &str, back: &str) -> String {
+    let global = GLOBAL.replacen("global\n", &format!("global\n{}", crate::indent(global)), 1);
+    format!(
+        "{global}frontend fe\n  bind 127.0.0.1:${{fe}}\n{}  default_backend be\nbackend be\n  balance roundrobin\n{}",
+        crate::indent(front),
+        crate::indent(back)
+    )
+}
+
+fn world() -> World {
+    let mut w = World::new(Binary::under_test());
+    for name in ["o1", "o2"] {
+        w.origin(name, move |mut c| {
+            while c.request().is_some() {
+                let text = format!("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{name}");
+                c.send(text);
+            }
+        });
+    }
+    w
+}
+
+fn start(w: &mut World, text: &str) {
+    w.proxy(text);
+    let socket = w.dir().join("cli");
+    assert!(wait_for(PATIENCE, || socket.exists().then_some(())).is_some(), "no stats socket");
+}
+
+/// Puts this in the place of the configuration and has it read.
+fn reload(w: &mut World, text: &str) -> String {
+    w.file("0.cfg", text);
+    ask(w, "reload config")
+}
+
+/// The body that a request on this connection gets.
+fn body(c: &mut portcullis_e2e::Client, path: &str) -> String {
+    String::from_utf8_lossy(&c.get(path, "").response().body).into_owned()
+}
+
+/// How many plans are in use beside the newest; the one before it may be for a moment.
+fn older(answer: &str) -> Option<usize> {
+    let line = answer.lines().find(|l| l.contains("older ones are still in use"))?;
+    line.rsplit_once("opened). ")?.1.split(' ').next()?.parse().ok()
+}
+
+#[test]
+fn a_change_is_followed_by_connections_that_are_open() {
+    let mut w = world();
+    let map = w.file("m", "a 1\n").display().to_string();
+    let front = format!("http-request set-header x %[path,map({map},none)]");
+    start(&mut w, &config("", &front, "server s1 127.0.0.1:${o1}\nserver s2 127.0.0.1:${o1} weight 7"));
+    let mut c = w.client("fe");
+    assert_eq!(body(&mut c, "/1"), "o1");
+    for command in [
+        "set server be/s2 weight 3",
+        &format!("add map {map} /b 2"),
+        "set maxconn frontend fe 77",
+        "experimental-mode on; set var proc.kept str(second)",
+    ] {
+        ask(&w, command);
+    }
+    let answer = reload(
+        &mut w,
+        &config(
+            "",
+            &format!("bind 127.0.0.1:${{more}}\n{front}"),
+            "server s1 127.0.0.1:${o2}\nserver s2 127.0.0.1:${o2} weight 7\nserver s3 127.0.0.1:${o2}",
+        ),
+    );
+    assert!(answer.starts_with("Success=1\n"), "{answer}");
+    assert!(answer.contains("2 listeners (1 opened)"), "{answer}");
+    // the same connection, an idle one to the old server notwithstanding
+    for n in 0..6 {
+        assert_eq!(body(&mut c, &format!("/{n}")), "o2");
+    }
+    let mut more = w.client("more");
+    assert_eq!(body(&mut more, "/"), "o2");
+    // what the run time changed stays; counters go on
+    assert!(ask(&w, "get weight be/s2").starts_with("3 (initial 7)"), "{}", ask(&w, "get weight be/s2"));
+    assert!(ask(&w, &format!("get map {map} /b")).contains("value=\"2\""));
+    assert!(ask(&w, "get var proc.kept").contains("second"));
+    let stat = ask(&w, "show stat fe 1 -1");
+    let row: Vec<&str> = stat.lines().nth(1).unwrap().split(',').collect();
+    assert_eq!((row[6], row[48]), ("77", "8"), "{stat}");
+    // a list whose file has changed is the file's
+    w.file("m", "a 5\n");
+    let same = std::fs::read_to_string(w.dir().join("0.cfg")).unwrap();
+    assert!(reload(&mut w, &same).starts_with("Success=1"));
+    assert!(!ask(&w, &format!("get map {map} /b")).contains("value=\"2\""));
+    assert_eq!(ask(&w, "show map").matches("pattern loaded").count(), 1);
+    // a listener that is gone, and what is connected to it
+    let plain = config("", &front, "server s1 127.0.0.1:${o2}");
+    let answer = reload(&mut w, &plain);
+    assert!(answer.contains("1 listeners (0 opened)"), "{answer}");
+    more.wait_end();
+    let port = w.port("more");
+    assert!(wait_for(PATIENCE, || TcpStream::connect(("127.0.0.1", port)).is_err().then_some(())).is_some());
+    let last = c.get("/last", "").response();
+    assert_eq!(String::from_utf8_lossy(&last.body), "o2", "{last:?} {:?}", c.end());
+    assert!(!ask(&w, "show servers state").contains(" s2 "));
+    // nothing holds on to what is over
+    let gone = wait_for(PATIENCE, || (older(&reload(&mut w, &plain))? <= 1).then_some(()));
+    assert!(gone.is_some(), "{}", reload(&mut w, &plain));
+}
+
+#[test]
+fn what_is_wrong_changes_nothing() {
+    let mut w = world();
+    let map = w.file("m", "a 1\n").display().to_string();
+    let front = format!("http-request set-header x %[path,map({map},none)]");
+    let good = config("", &front, "server s1 127.0.0.1:${o1}");
+    start(&mut w, &good);
+    let mut c = w.client("fe");
+    assert_eq!(body(&mut c, "/"), "o1");
+    ask(&w, &format!("add map {map} b 2"));
+    w.file("m", "c 3\n");
+    let wrong = config("", &format!("{front}\nbogus"), "server s2 127.0.0.1:${o2}");
+    let answer = reload(&mut w, &wrong);
+    let line = wrong.lines().position(|l| l.contains("bogus")).unwrap() + 1;
+    assert!(answer.starts_with("Success=0\n"), "{answer}");
+    assert!(answer.contains(&format!("0.cfg:{line}] : unknown keyword 'bogus'")), "{answer}");
+    // only known when everything is put together
+    let port = w.port("o1");
+    let taken = config("", &format!("bind 127.0.0.1:{port}"), "server s2 127.0.0.1:${o2}");
+    let answer = reload(&mut w, &taken);
+    assert!(answer.starts_with("Success=0\n") && answer.contains("cannot bind socket"), "{answer}");
+    let settled =
+        config("tune.bufsize 20000", &front, "server s2 127.0.0.1:${o2}").replace("nbthread 2", "nbthread 1");
+    let answer = reload(&mut w, &settled);
+    for words in [
+        "'nbthread 1' is new or changed",
+        "'nbthread 2' is not there any more",
+        "'tune.bufsize 20000' is new",
+        "SIGUSR2 to the master",
+    ] {
+        assert!(answer.contains(words), "{words}: {answer}");
+    }
+    assert!(ask(&w, &format!("get map {map} b")).contains("value=\"2\""));
+    assert!(
+        ask(&w, "show servers state").contains(" s1 ") && !ask(&w, "show servers state").contains(" s2 ")
+    );
+    assert_eq!(body(&mut c, "/"), "o1");
+    assert!(reload(&mut w, &good).starts_with("Success=1"));
+    assert_eq!(body(&mut c, "/"), "o1");
+}
+
+#[test]
+fn streams_end_on_the_plan_that_they_began_with() {
+    let mut w = World::new(Binary::under_test());
+    let (gate, wait) = (Gate::default(), Gate::default());
+    let (held, ended) = (gate.clone(), wait.clone());
+    w.origin("o1", move |mut c| {
+        c.request();
+        c.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nol");
+        held.wait();
+        c.send("d.");
+        ended.wait();
+    });
+    w.answering("o2", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nnew");
+    let back = "http-response set-header x-plan PLAN\nserver s1 127.0.0.1:PORT";
+    let text = |plan: &str, port: &str| config("", "", &back.replace("PLAN", plan).replace("PORT", port));
+    start(&mut w, &text("old", "${o1}"));
+    let mut slow = w.client("fe");
+    slow.get("/", "");
+    assert!(slow.head().is_some());
+    assert!(reload(&mut w, &text("new", "${o2}")).starts_with("Success=1"));
+    let mut other = w.client("fe");
+    let answer = other.get("/", "").response();
+    assert_eq!((answer.field("x-plan").as_deref(), &answer.body[..]), (Some("new"), &b"new"[..]));
+    // one that is used, and two that are over
+    let answer = reload(&mut w, &text("new", "${o2}"));
+    assert!(answer.contains("older ones are still in use"), "{answer}");
+    gate.open();
+    slow.read_exactly(4);
+    let answer = slow.get("/", "").response();
+    assert_eq!(answer.field("x-plan").as_deref(), Some("new"));
+    wait.open();
+    let done = wait_for(PATIENCE, || (older(&reload(&mut w, &text("new", "${o2}")))? <= 1).then_some(()));
+    assert!(done.is_some());
+}
+
+#[test]
+fn http2_connections_move_between_their_streams() {
+    let mut w = World::new(Binary::under_test());
+    let text = |status: u32, more: &str| {
+        config("", &format!("bind 127.0.0.1:${{h}} proto h2\n{more}http-request return status {status}"), "")
+    };
+    start(&mut w, &text(201, ""));
+    let mut c = w.h2_client("h", &[]);
+    c.get(1, "/", &[]).answer(1);
+    assert!(reload(&mut w, &text(202, "")).starts_with("Success=1"));
+    c.get(3, "/", &[]).answer(3);
+    // without its listener the connection ends in order
+    assert!(reload(&mut w, &config("", "http-request return status 203", "")).starts_with("Success=1"));
+    c.rest();
+    let seen = w.finish();
+    assert!(seen.contains("201") && seen.contains("202"), "{seen}");
+}
+
+#[test]
+fn streams_of_older_plans_end_in_time() {
+    let mut w = World::new(Binary::under_test());
+    let gate = Gate::default();
+    let wait = gate.clone();
+    w.origin("o1", move |mut c| {
+        c.request();
+        c.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nol");
+        wait.wait();
+    });
+    let text = config("hard-stop-after 100ms", "", "server s1 127.0.0.1:${o1}");
+    start(&mut w, &text);
+    let mut slow = w.client("fe");
+    slow.get("/", "");
+    assert!(slow.head().is_some());
+    assert!(reload(&mut w, &text).starts_with("Success=1"));
+    slow.wait_end();
+    gate.open();
+}
+
+#[test]
+fn by_signals_and_by_the_master() {
+    let mut w = world();
+    let text = |mode: &str, front: &str| {
+        config(mode, front, "server s1 127.0.0.1:${o1}")
+            .replace("stats socket ${dir}/cli level admin", "maxconn 100")
+    };
+    w.proxy_with(&text("reload-mode in-place", ""), &["-W", "-db", "-S", "${dir}/master"]);
+    let talk = |w: &World, command: &str| {
+        let mut s = UnixStream::connect(w.dir().join("master")).ok()?;
+        s.set_read_timeout(Some(PATIENCE)).unwrap();
+        let _ = s.write_all(format!("{command}\n").as_bytes());
+        let _ = s.shutdown(Shutdown::Write);
+        let mut answer = String::new();
+        let _ = s.read_to_string(&mut answer);
+        Some(answer)
+    };
+    assert!(wait_for(PATIENCE, || talk(&w, "@1 show info")?.contains("Pid").then_some(())).is_some());
+    let master = w.process(0).pid();
+    let worker = proc::only_child(master, None).unwrap();
+    let status = |w: &mut World| {
+        let mut c = w.client("fe");
+        let status = c.get("/", "Connection: close\r\n").response().status();
+        c.close();
+        status
+    };
+    w.file("0.cfg", &text("reload-mode in-place", "http-request return status 201"));
+    let answer = talk(&w, "reload").unwrap();
+    assert!(answer.starts_with("Success=1\n") && answer.contains("is in force"), "{answer}");
+    assert_eq!((status(&mut w), proc::only_child(master, None)), (201, Some(worker)));
+    // a signal does the same
+    w.file("0.cfg", &text("reload-mode in-place", "http-request return status 202"));
+    w.process(0).signal(Signal::USR2);
+    assert!(wait_for(PATIENCE, || (status(&mut w) == 202).then_some(())).is_some());
+    assert_eq!(proc::only_child(master, None), Some(worker));
+    w.file("0.cfg", &text("reload-mode in-place", "bogus"));
+    let answer = talk(&w, "reload").unwrap();
+    assert!(answer.starts_with("Success=0\n") && answer.contains("unknown keyword 'bogus'"), "{answer}");
+    assert_eq!((status(&mut w), proc::only_child(master, None)), (202, Some(worker)));
+    // what only a new process can do is done by one
+    w.file("0.cfg", &text("reload-mode in-place\ntune.bufsize 20000", "http-request return status 203"));
+    let answer = talk(&w, "reload").unwrap();
+    assert!(answer.starts_with("Success=1\n"), "{answer}");
+    let said = w.process(0).stderr();
+    assert!(said.contains("'tune.bufsize 20000' is new or changed"), "{said}");
+    assert!(wait_for(PATIENCE, || (status(&mut w) == 203).then_some(())).is_some());
+    let other = wait_for(PATIENCE, || proc::only_child(master, None).filter(|p| *p != worker));
+    assert!(other.is_some());
+}
+
+/// What a client of the storm does, again and again, until it is told to stop.
+type Play = fn(&Storm, u16) -> std::io::Result<()>;
+
+struct Storm {
+    over: AtomicBool,
+    requests: AtomicU64,
+    failures: Mutex<Vec<String>>,
+}
+
+impl Storm {
+    fn go_on(&self) -> bool {
+        !self.over.load(SeqCst)
+    }
+    fn one(&self, reader: &mut BufReader<TcpStream>, head: &str) -> std::io::Result<u16> {
+        reader.get_mut().write_all(head.as_bytes())?;
+        let (mut line, mut length) = (String::new(), 0);
+        reader.read_line(&mut line)?;
+        let status = line.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
+        loop {
+            let mut field = String::new();
+            if reader.read_line(&mut field)? == 0 {
+                return Err(std::io::ErrorKind::UnexpectedEof.into());
+            }
+            if let Some(n) = field.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = n.trim().parse().unwrap_or(0);
+            }
+            if field == "\r\n" {
+                break;
+            }
+        }
+        reader.read_exact(&mut vec![0; length])?;
+        self.requests.fetch_add(1, SeqCst);
+        if !matches!(status, 200 | 101) {
+            return Err(std::io::Error::other(format!("status {status}")));
+        }
+        Ok(status)
+    }
+}
+
+fn connect(port: u16) -> std::io::Result<BufReader<TcpStream>> {
+    let s = TcpStream::connect(("127.0.0.1", port))?;
+    s.set_read_timeout(Some(PATIENCE))?;
+    s.set_nodelay(true)?;
+    Ok(BufReader::new(s))
+}
+
+fn short(storm: &Storm, port: u16) -> std::io::Result<()> {
+    while storm.go_on() {
+        storm.one(&mut connect(port)?, "GET /short HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")?;
+        std::thread::sleep(Duration::from_millis(4));
+    }
+    Ok(())
+}
+
+fn kept(storm: &Storm, port: u16) -> std::io::Result<()> {
+    let mut c = connect(port)?;
+    while storm.go_on() {
+        storm.one(&mut c, "GET /kept HTTP/1.1\r\nHost: a\r\n\r\n")?;
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    Ok(())
+}
+
+fn slow(storm: &Storm, port: u16) -> std::io::Result<()> {
+    while storm.go_on() {
+        storm.one(&mut connect(port)?, "GET /slow HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")?;
+    }
+    Ok(())
+}
+
+fn socket(storm: &Storm, port: u16) -> std::io::Result<()> {
+    while storm.go_on() {
+        let mut c = connect(port)?;
+        let head = "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+        storm.one(&mut c, head)?;
+        let until = Instant::now() + Duration::from_millis(700);
+        while Instant::now() < until && storm.go_on() {
+            c.get_mut().write_all(b"ping")?;
+            c.read_exact(&mut [0; 4])?;
+            storm.requests.fetch_add(1, SeqCst);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+    Ok(())
+}
+
+/// Nothing fails while the configuration changes again and again: servers come, go, move and change places, listeners come and
+/// go. `E2E_RELOADS` says how often.
+#[test]
+fn nothing_fails_in_a_storm_of_reloads() {
+    let reloads: usize = std::env::var("E2E_RELOADS").ok().and_then(|n| n.parse().ok()).unwrap_or(40);
+    let mut w = World::new(Binary::under_test());
+    w.forget_origins();
+    for name in ["o1", "o2"] {
+        w.origin(name, |mut c| {
+            while let Some(request) = c.request() {
+                let line = request.start_line();
+                if line.contains("/ws") {
+                    c.send(
+                        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                            Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n",
+                    );
+                    while c.read_exactly(4).len() == 4 {
+                        c.send("pong");
+                    }
+                    return;
+                }
+                if line.contains("/slow") {
+                    std::thread::sleep(Duration::from_millis(300));
+                }
+                c.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+            }
+        });
+    }
+    let variants = [
+        config("", "bind 127.0.0.1:${a}", "server s1 127.0.0.1:${o1}\nserver s2 127.0.0.1:${o2}"),
+        config("", "bind 127.0.0.1:${b}", "server s2 127.0.0.1:${o1}"),
+        config(
+            "",
+            "",
+            "option httpchk\nserver t1 127.0.0.1:${o1} check inter 100\nserver t2 127.0.0.1:${o2} maxconn 100",
+        ),
+        config("", "use_backend other if { path_beg /kept }", "server t2 127.0.0.1:${o1} maxconn 50")
+            + "backend other\n  balance leastconn\n  server x 127.0.0.1:${o2}\n",
+    ];
+    start(&mut w, &variants[0]);
+    let storm = Arc::new(Storm {
+        over: AtomicBool::new(false),
+        requests: AtomicU64::new(0),
+        failures: Mutex::default(),
+    });
+    let port = w.port("fe");
+    let plays: [(&str, Play, usize); 4] =
+        [("short", short, 3), ("kept", kept, 4), ("slow", slow, 2), ("socket", socket, 3)];
+    let mut threads = Vec::new();
+    for (name, play, many) in plays {
+        for _ in 0..many {
+            let storm = storm.clone();
+            threads.push(std::thread::spawn(move || {
+                if let Err(e) = play(&storm, port) {
+                    storm.failures.lock().unwrap().push(format!("{name}: {e}"));
+                }
+            }));
+        }
+    }
+    let pid = w.process(0).pid();
+    let memory = || proc::status(pid, "VmRSS").trim().trim_end_matches(" kB").parse::<u64>().unwrap_or(0);
+    let mut early = 0;
+    let began = Instant::now();
+    for n in 0..reloads {
+        let answer = reload(&mut w, &variants[(n + 1) % variants.len()]);
+        assert!(answer.starts_with("Success=1"), "{answer}");
+        if n == reloads / 4 {
+            early = memory();
+        }
+    }
+    let took = began.elapsed();
+    storm.over.store(true, SeqCst);
+    threads.into_iter().for_each(|t| t.join().unwrap());
+    let failures = storm.failures.lock().unwrap().clone();
+    assert!(failures.is_empty(), "{failures:?}");
+    let gone = wait_for(PATIENCE, || (older(&reload(&mut w, &variants[0]))? <= 1).then_some(()));
+    assert!(gone.is_some(), "older plans are kept: {}", reload(&mut w, &variants[0]));
+    let late = memory();
+    let requests = storm.requests.load(SeqCst);
+    println!(
+        "{reloads} reloads in {took:?}, {requests} requests, {early} kB at a quarter, {late} kB at the end"
+    );
+    assert!(late < early + early / 4 + 4096, "memory grows: {early} kB, {late} kB");
+}
