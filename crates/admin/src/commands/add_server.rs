@@ -149,7 +149,8 @@ fn added(call: &Call<'_>) -> Result<&'static str, String> {
     if state.server(name).is_some() {
         return Err("Already exists a server with the same name in backend.".into());
     }
-    let section = proxy.section(&call.admin.model).ok_or("No such backend.")?;
+    let model = call.admin.model();
+    let section = proxy.section(&model).ok_or("No such backend.")?;
     let mut line = read(call, &plan, section, name)?;
     identify(&plan, proxy, &mut line)?;
     judge(call, &plan, proxy, &line)?;
@@ -157,7 +158,7 @@ fn added(call: &Call<'_>) -> Result<&'static str, String> {
         true => "Ignoring cookie as HTTP mode is disabled.\n",
         false => "",
     };
-    let backend = Backend { plan: proxy, section, model: &call.admin.model };
+    let backend = Backend { plan: proxy, section, model: &model };
     live::add_server(&call.admin.process, backend, &line).map(|()| warning)
 }
 
@@ -166,17 +167,18 @@ fn read(call: &Call<'_>, plan: &Plan, section: &Proxy, name: &str) -> Result<Ser
     let rest = call.words.get(3..).unwrap_or_default();
     let words: Vec<&[u8]> = std::iter::once(name.as_bytes()).chain(rest.iter().map(Vec::as_slice)).collect();
     let origin = rest.get(2).map(|w| String::from_utf8_lossy(w).into_owned());
+    let model = call.admin.model();
     let others = |of: &str| {
         let of = if of.is_empty() { &section.name } else { of };
         let proxy = plan.proxies.iter().find(|p| p.state.is_some() && *p.name == *of)?;
-        let its = proxy.section(&call.admin.model)?;
+        let its = proxy.section(&model)?;
         let wanted = origin.as_deref().and_then(|o| o.rsplit_once(['/', ':'])).map(|(_, s)| s);
         let late = proxy.servers.iter().find(|s| wanted == Some(&s.name)).and_then(|s| s.line.as_deref());
         let server = late.or_else(|| its.servers.iter().find(|s| wanted == Some(&s.name)));
         Some(skeleton(its, server))
     };
     let mut desk = call.admin.desk.lock();
-    let desk = desk.get_or_insert_with(|| Desk::new(&call.admin.model.global));
+    let desk = desk.get_or_insert_with(|| Desk::new(&model.global));
     // certificates are those that are there now
     let mut live = call.admin.tls.lock();
     std::mem::swap(desk.global().ext.entry::<GlobalTls>(), &mut live.global);
@@ -255,7 +257,7 @@ fn judge(call: &Call<'_>, plan: &Plan, proxy: &ProxyPlan, line: &Server) -> Resu
     if settings.agent && settings.agent_port.is_none() {
         return Err(format!("server {} does not have agent port. Agent check has been disabled.", line.name));
     }
-    portcullis_proxy::check::plan::at_run_time(&call.admin.model, line)
+    portcullis_proxy::check::plan::at_run_time(&call.admin.model(), line)
 }
 
 fn del(call: &mut Call<'_>) -> Outcome {
@@ -287,8 +289,9 @@ fn defaults(call: &mut Call<'_>) -> Outcome {
         Err(e) => return e,
     };
     let mut out = String::new();
+    let model = call.admin.model();
     for p in proxies {
-        let Some(section) = p.section(&call.admin.model) else { continue };
+        let Some(section) = p.section(&model) else { continue };
         let mut names: Vec<String> =
             section.named_default_servers.iter().map(|(n, _)| format!("{}/{n}", p.name)).collect();
         names.sort();

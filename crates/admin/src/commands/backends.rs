@@ -22,7 +22,8 @@ pub const ROWS: &[Row] = &[
         publish(c, true)
     }),
     Row::new("show defaults", "", Level::User, "list all proxies defaults sections", |c| {
-        let named = c.admin.model.defaults.iter().filter(|d| !d.name.is_empty());
+        let model = c.admin.model();
+        let named = model.defaults.iter().filter(|d| !d.name.is_empty());
         Outcome::Text(named.map(|d| format!("{}\n", d.name)).collect::<String>().into_bytes())
     }),
     Row::new("unpublish backend", "<bk>", Level::Operator, "remove backend for any traffic selection", |c| {
@@ -68,7 +69,8 @@ fn added(call: &Call<'_>) -> Result<(), String> {
         return Err("Usage: add backend <name> from <defproxy>.".into());
     }
     let from = call.arg(4).into_owned();
-    let model = &call.admin.model;
+    let model = call.admin.model();
+    let model = &*model;
     let found = model.defaults.iter().position(|d| !d.name.is_empty() && d.name == from);
     let at = found.ok_or_else(|| format!("Cannot find default proxy '{from}'."))?;
     let defaults = model.defaults.get(at).ok_or(USAGE)?;
@@ -136,7 +138,8 @@ fn options(call: &Call<'_>) -> Result<(Option<Mode>, Option<String>), String> {
 
 /// The section, judged and compiled as if it had been read with the others, which are there by name.
 fn whole(call: &Call<'_>, plan: &Plan, proxy: Proxy) -> Result<(Model, Proxy), String> {
-    let own = &call.admin.model;
+    let own = call.admin.model();
+    let own = &*own;
     let others = plan.proxies.iter().filter(|p| !p.is_nobody()).map(|p| Proxy {
         kind: p.kind,
         name: p.name.to_string(),
