@@ -177,7 +177,7 @@ impl Reloader<'_> {
             let _ = plan::compile(&self.model, &process, &mut Diagnostics::default());
             return Err(Refusal::Wrong(render::all(&diags, Severity::Notice, std::process::id())));
         }
-        let before = running.plan.clone();
+        let before = process.newest().unwrap_or_else(|| running.plan.clone());
         plan.generation = before.generation + 1;
         let plan = Arc::new(plan);
         adopt(&mut bound, &trial, &plan);
@@ -187,13 +187,14 @@ impl Reloader<'_> {
             let _ = plan::compile(&self.model, &process, &mut Diagnostics::default());
             Refusal::Wrong(said(Severity::Alert, &format!("Cannot share the listening sockets : {e}")))
         })?;
+        let _ = process.renew(|_| Ok::<_, ()>(plan.clone()));
         shared::commit();
         self.settle(&loaded.model.global, running);
         process.retain(&before, &plan);
         close_changed(running, &before, &plan);
         self.model = Arc::new(std::mem::take(&mut loaded.model));
         match &self.admin {
-            Some(admin) => admin.follow(plan.clone(), self.model.clone()),
+            Some(admin) => admin.follow(self.model.clone()),
             None => self.vitals.set_model(self.model.clone()),
         }
         self.older.push(Arc::downgrade(&before));

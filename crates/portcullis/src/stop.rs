@@ -100,10 +100,6 @@ impl Life<'_> {
         &self.reloader.model.global
     }
 
-    fn plan(&self) -> Arc<Plan> {
-        self.running.plan.clone()
-    }
-
     /// Reads the configuration again and follows it; what comes of it is said here, too.
     fn reload(&mut self) -> Result<String, Refusal> {
         if self.phase != Phase::Serving {
@@ -204,7 +200,7 @@ impl Life<'_> {
 
     /// The plan as it is now: servers and backends may have come and gone.
     fn plan(&self) -> Arc<Plan> {
-        self.running.process.newest().unwrap_or_else(|| self.first.clone())
+        self.running.process.newest().unwrap_or_else(|| self.running.plan.clone())
     }
 
     fn leave(&mut self) {
