@@ -402,9 +402,9 @@ fn nonzero(w: &World, text: &str) {
 fn a_stats_file() {
     scenario("statistics/a_stats_file", |w| {
         w.ok("o1");
-        let file = "#fe guid,stot,bin,nonsense,dreq,conn_tot,req_tot,hrsp_2xx,\nfe-guid,5,100,7,3,6,8,9,\nli-guid,50\n\
-                    nobody,1,2,3,4,\nb-0,55,4,3,2,1,0\n\n\
-                    #be guid,stot,lbtot,chkdown,econ,hrsp_5xx,\nbe-guid,10,11,12,14,15,\nsrv-guid,20,21,22,24,25,\nfe-guid,1,1\n";
+        let file = "#fe guid,stot,bin,nonsense,dreq,conn_tot,hrsp_2xx,\nfe-guid,5,100,7,3,6,9,\nli-guid,50\n\
+                    nobody,1,2,3,4,\nb-0,55,0,3,2,1,0\n\n\
+                    #be guid,stot,lbtot,econ,hrsp_5xx,\nbe-guid,10,11,14,15,\nsrv-guid,20,21,24,25,\nfe-guid,1,1\n";
         let path = w.file("stats", file).display().to_string();
         let text = format!(
             "global\n  stats-file {path}\n  stats socket ${{dir}}/cli level admin\n  nbthread 1\ndefaults\n  mode http\n  \

@@ -214,6 +214,8 @@ struct Stage {
     body: BodyState,
     last_call: bool,
     bytes: Option<&'static [u8]>,
+    /// There is no message of HTTP.
+    tcp: bool,
 }
 
 /// The request that the recordings of 3.5 were made with.
@@ -251,6 +253,7 @@ impl Stage {
             body: BodyState::default(),
             last_call: false,
             bytes: None,
+            tcp: false,
         }
     }
 
@@ -276,7 +279,7 @@ impl Stage {
             now: self.now,
             wall: Duration::ZERO,
             direction,
-            request: Some(&mut self.request),
+            request: Some(&mut self.request).filter(|_| !self.tcp),
             response: self.response.as_mut(),
             line: None,
             log: None,
@@ -561,6 +564,7 @@ fn rules_suspend_and_resume() {
 
     let mut s =
         Stage::new(&["tcp-request inspect-delay 5s", "tcp-request content reject if { req.len gt 3 }"]);
+    s.tcp = true;
     s.bytes = Some(b"ab");
     assert!(matches!(s.run(|r| &r.tcp_request), Flow::Wait(Wait::Data)) || s.last_call);
     s.bytes = Some(b"abcd");

@@ -232,7 +232,7 @@ async fn respond(
     }
     x.facts.bytes_down += ways.down.counted();
     x.scratch.out = std::mem::take(&mut ways.down.before);
-    ways.reclaim(x, session);
+    if ways.up.done { ways.reclaim(x, session) } else { ways.give_up(x, session) }
 }
 
 /// Moves both directions until both messages are over. Some: cause and phase of a failure.
@@ -260,7 +260,8 @@ async fn pump(
                 Poll::Pending => {}
             }
         }
-        if down.done && up.done {
+        // what is left of a request that is answered is nobody's; a stream of HTTP/2 ends with its both sides
+        if down.done && (up.done || session.conn.stream().is_none()) {
             return Poll::Ready(None);
         }
         if up.done && matches!(session.task.watch(&session.conn, cx), Seen::Broken) {

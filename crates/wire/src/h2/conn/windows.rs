@@ -31,10 +31,8 @@ impl<T: Default> Connection<T> {
         self.widen();
         let end = header.has(flag::END_STREAM);
         let payload = length - padding;
-        match payload {
-            0 if !end => self.glitch(),
-            0 => {}
-            _ => self.earn(credit::TAKEN),
+        if payload == 0 && !end {
+            self.glitch();
         }
         let rest = padding.saturating_sub(1);
         self.at = match payload + rest {
@@ -63,6 +61,8 @@ impl<T: Default> Connection<T> {
             Ok(()) => {
                 if self.is_reset(id) {
                     self.pay(credit::FRAME);
+                } else if payload > 0 {
+                    self.earn(credit::TAKEN);
                 }
                 self.consumed(id, padding as usize);
                 let event = if end && payload == 0 { self.ended(id, Vec::new()) } else { Event::Nothing };
