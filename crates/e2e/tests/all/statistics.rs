@@ -391,6 +391,9 @@ fn nonzero(w: &World, text: &str) {
         let known = |name: &str| {
             !matches!(name, "lastchg" | "lastsess" | "rate" | "req_rate" | "conn_rate" | "h1sess" | "h1req")
         };
+        // 3.5 has no number of a frontend's requests in the file, we have
+        let front = columns.first() == Some(&"fe guid");
+        let known = |name: &str| known(name) && !(front && name == "req_tot");
         let cells = columns.iter().zip(line.split(','));
         let shown =
             cells.filter(|(c, v)| *v != "0" && !v.is_empty() && known(c)).map(|(c, v)| format!("{c}={v}"));
