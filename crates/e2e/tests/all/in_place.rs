@@ -298,6 +298,8 @@ type Play = fn(&Storm, u16) -> std::io::Result<()>;
 
 struct Storm {
     over: AtomicBool,
+    /// Reloads so far.
+    reloads: AtomicU64,
     requests: AtomicU64,
     failures: Mutex<Vec<String>>,
 }
@@ -305,6 +307,11 @@ struct Storm {
 impl Storm {
     fn go_on(&self) -> bool {
         !self.over.load(SeqCst)
+    }
+    /// Until the configuration has changed again, or will not any more.
+    fn next_reload(&self) {
+        let seen = self.reloads.load(SeqCst);
+        wait_for(PATIENCE, || (self.reloads.load(SeqCst) > seen || !self.go_on()).then_some(()));
     }
     fn one(&self, reader: &mut BufReader<TcpStream>, head: &str) -> std::io::Result<u16> {
         reader.get_mut().write_all(head.as_bytes())?;
@@ -342,7 +349,6 @@ fn connect(port: u16) -> std::io::Result<BufReader<TcpStream>> {
 fn short(storm: &Storm, port: u16) -> std::io::Result<()> {
     while storm.go_on() {
         storm.one(&mut connect(port)?, "GET /short HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")?;
-        std::thread::sleep(Duration::from_millis(4));
     }
     Ok(())
 }
@@ -351,7 +357,6 @@ fn kept(storm: &Storm, port: u16) -> std::io::Result<()> {
     let mut c = connect(port)?;
     while storm.go_on() {
         storm.one(&mut c, "GET /kept HTTP/1.1\r\nHost: a\r\n\r\n")?;
-        std::thread::sleep(Duration::from_millis(2));
     }
     Ok(())
 }
@@ -369,12 +374,11 @@ fn socket(storm: &Storm, port: u16) -> std::io::Result<()> {
         let head = "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
                     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
         storm.one(&mut c, head)?;
-        let until = Instant::now() + Duration::from_millis(700);
-        while Instant::now() < until && storm.go_on() {
+        let until = storm.reloads.load(SeqCst) + 5;
+        while storm.reloads.load(SeqCst) < until && storm.go_on() {
             c.get_mut().write_all(b"ping")?;
             c.read_exact(&mut [0; 4])?;
             storm.requests.fetch_add(1, SeqCst);
-            std::thread::sleep(Duration::from_millis(20));
         }
     }
     Ok(())
@@ -387,8 +391,15 @@ fn nothing_fails_in_a_storm_of_reloads() {
     let reloads: usize = std::env::var("E2E_RELOADS").ok().and_then(|n| n.parse().ok()).unwrap_or(40);
     let mut w = World::new(Binary::under_test());
     w.forget_origins();
+    let storm = Arc::new(Storm {
+        over: AtomicBool::new(false),
+        reloads: AtomicU64::new(0),
+        requests: AtomicU64::new(0),
+        failures: Mutex::default(),
+    });
     for name in ["o1", "o2"] {
-        w.origin(name, |mut c| {
+        let storm = storm.clone();
+        w.origin(name, move |mut c| {
             while let Some(request) = c.request() {
                 let line = request.start_line();
                 if line.contains("/ws") {
@@ -402,7 +413,7 @@ fn nothing_fails_in_a_storm_of_reloads() {
                     return;
                 }
                 if line.contains("/slow") {
-                    std::thread::sleep(Duration::from_millis(300));
+                    storm.next_reload();
                 }
                 c.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
             }
@@ -420,11 +431,6 @@ fn nothing_fails_in_a_storm_of_reloads() {
             + "backend other\n  balance leastconn\n  server x 127.0.0.1:${o2}\n",
     ];
     start(&mut w, &variants[0]);
-    let storm = Arc::new(Storm {
-        over: AtomicBool::new(false),
-        requests: AtomicU64::new(0),
-        failures: Mutex::default(),
-    });
     let port = w.port("fe");
     let plays: [(&str, Play, usize); 4] =
         [("short", short, 3), ("kept", kept, 4), ("slow", slow, 2), ("socket", socket, 3)];
@@ -446,6 +452,7 @@ fn nothing_fails_in_a_storm_of_reloads() {
     for n in 0..reloads {
         let answer = reload(&mut w, &variants[(n + 1) % variants.len()]);
         assert!(answer.starts_with("Success=1"), "{answer}");
+        storm.reloads.fetch_add(1, SeqCst);
         if n == reloads / 4 {
             early = memory();
         }
