@@ -392,3 +392,6 @@ impl Drop for Ticket {
         }
     }
 }
+
+#[cfg(test)]
+mod model;
