@@ -4,10 +4,10 @@ SHELL := /bin/bash
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 CFG ?= examples/quickstart.cfg
 
-.PHONY: help run build release test lint fmt bench soak bigconf fuzz clean
+.PHONY: help run build release test real-servers lint fmt bench soak bigconf fuzz clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
 run: build ## build and start examples/quickstart.cfg (or CFG=file) in the foreground; then: curl localhost:8080
 	$(TARGET)/quick/portcullis -db -f $(CFG)
@@ -21,6 +21,10 @@ release: ## the binary to ship and to measure: $(TARGET)/release/portcullis
 test: ## every test: unit tests of all rooms, then the real binary end to end, compared with Debian's haproxy
 	@scripts/need haproxy nginx-light wrk nghttp2-client dnsmasq-base openssl socat python3
 	@scripts/test $(TESTARGS)
+
+real-servers: build ## the checks of PostgreSQL, MariaDB, Redis, SMTP and LDAP against the real programs (root; 300 MB of packages once)
+	@scripts/need postgresql mariadb-server redis-server slapd postfix python3
+	scripts/real-servers $(TARGET)/quick/portcullis
 
 lint: ## formatting, clippy without warnings, licences and sources of dependencies
 	cargo fmt --all --check
@@ -42,7 +46,7 @@ bigconf: release ## 10,000 backends of 5 servers: time and memory of -c, against
 	@scripts/need haproxy python3
 	python3 bench/bigconf.py --binary $(TARGET)/release/portcullis $(BIGARGS)
 
-fuzz: ## each fuzz target (configuration, HTTP/1, HTTP/2, HPACK, PROXY protocol, CIP, Runtime API, samples, patterns, normalizers, TLS, crt-lists, PEM, statistics, master CLI, handover, cookies) for a minute (FUZZARGS="--secs 10 http1")
+fuzz: ## each fuzz target (configuration, HTTP/1, HTTP/2, HPACK, PROXY protocol, CIP, Runtime API, samples, patterns, normalizers, TLS, crt-lists, PEM, statistics, master CLI, handover, cookies, DNS, SMTP) for a minute (FUZZARGS="--secs 10 http1")
 	@scripts/need g++
 	scripts/fuzz $(FUZZARGS)
 
