@@ -163,7 +163,7 @@ impl BackendState {
     }
     /// The server of this name.
     pub fn server(&self, name: &str) -> Option<Arc<ServerState>> {
-        self.servers.read().iter().find(|e| &*e.state.name == name).map(|e| e.state.clone())
+        self.servers.read().iter().find(|e| *e.state.name.get() == *name).map(|e| e.state.clone())
     }
     /// Usable servers: active and backup ones (`act`, `bck`).
     pub fn usable(&self) -> (u32, u32) {

@@ -59,11 +59,33 @@ pub enum Health {
     Down = 2,
 }
 
+/// A server's name, which an operator may change (`set server … name`).
+#[derive(Debug)]
+pub struct Name(Mutex<Arc<str>>);
+
+impl Name {
+    /// What it is now.
+    #[must_use]
+    pub fn get(&self) -> Arc<str> {
+        self.0.lock().clone()
+    }
+    /// It is another one from now on.
+    pub fn set(&self, to: &str) {
+        *self.0.lock() = to.into();
+    }
+}
+
+impl std::fmt::Display for Name {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0.lock())
+    }
+}
+
 /// A server's state: what outlives a Plan and what all workers share.
 #[derive(Debug)]
 pub struct ServerState {
     /// Its name.
-    pub name: Arc<str>,
+    pub name: Name,
     /// Its backend's name.
     pub backend: Arc<str>,
     /// Number of this state in the process; indexes [`crate::IdlePool`]. Nobody else has it while anything holds this.
@@ -268,7 +290,7 @@ impl ServerState {
         }
         Self {
             backend: names.0,
-            name: names.1,
+            name: Name(Mutex::new(names.1)),
             index,
             slot,
             id: AtomicU32::new(config.id),

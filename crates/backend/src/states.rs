@@ -58,7 +58,7 @@ impl States {
         let mut entries = state.servers.write();
         let before = entries.len();
         let mut old: HashMap<Arc<str>, (usize, Entry)> =
-            entries.drain(..).enumerate().map(|(at, e)| (e.state.name.clone(), (at, e))).collect();
+            entries.drain(..).enumerate().map(|(at, e)| (e.state.name.get(), (at, e))).collect();
         let mut same = before == proxy.servers.len();
         for server in &proxy.servers {
             let config = ServerConfig::new(server);

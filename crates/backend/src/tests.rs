@@ -65,7 +65,7 @@ fn at(time: u64) -> Priority {
 fn round_robin_skips_the_full_and_queues_when_all_are() {
     let backend = States::new(1).backend(&proxy("b", vec![limited("s1", 1), limited("s2", 2)]), 10);
     let slots: Vec<_> = (0..3).map(|_| take(backend.balance(Ask::default()))).collect();
-    let on = |name: &str| slots.iter().filter(|s| &*s.server().name == name).count();
+    let on = |name: &str| slots.iter().filter(|s| &*s.server().name.get() == name).count();
     assert_eq!((on("s1"), on("s2")), (1, 2));
     let mut a = wait(&backend, backend.balance(Ask::default()), at(1));
     let mut b = wait(&backend, backend.balance(Ask::default()), at(2));
@@ -216,18 +216,18 @@ fn states_change() {
     assert!(matches!(waits.try_take(), Some(Grant::Moved(0))));
     assert_eq!(s1.queued(), 0);
     for _ in 0..3 {
-        assert_eq!(&*take(backend.balance(Ask::default())).server().name, "s2");
+        assert_eq!(&*take(backend.balance(Ask::default())).server().name.get(), "s2");
     }
     backend.set_health(&s2, Health::Down);
     assert_eq!(backend.usable(), (0, 2));
     let held = take(backend.balance(Ask::default()));
-    assert_eq!(&*held.server().name, "b1", "the first backup only");
+    assert_eq!(&*held.server().name.get(), "b1", "the first backup only");
     // it must be the first backup, even if it is full
     let waits = wait(&backend, backend.balance(Ask::default()), at(2));
-    assert_eq!(waits.server().map(|s| &*s.name), Some("b1"));
+    assert_eq!(waits.server().map(|s| s.name.to_string()).as_deref(), Some("b1"));
     drop((held, waits));
     backend.set_weight(&b1, 0);
-    assert_eq!(&*take(backend.balance(Ask::default())).server().name, "b2");
+    assert_eq!(&*take(backend.balance(Ask::default())).server().name.get(), "b2");
     backend.set_health(&b2, Health::Down);
     assert!(matches!(backend.balance(Ask::default()), Choice::Nobody));
     backend.set_health(&s2, Health::Up);
@@ -237,7 +237,10 @@ fn states_change() {
     backend.set_weight(&b1, 1);
     assert!(granted(&mut waits).is_none(), "backups help only when all active servers are gone");
     backend.set_health(&s2, Health::Down);
-    assert_eq!(granted(&mut waits).map(|(slot, _)| slot.server().name.to_string()).as_deref(), Some("b1"));
+    assert_eq!(
+        granted(&mut waits).map(|(slot, _)| slot.server().name.get().to_string()).as_deref(),
+        Some("b1")
+    );
     drop(held);
 }
 
@@ -248,7 +251,7 @@ fn all_backups_take_turns() {
     section.opts |= Opts::ALLBACKUPS;
     let backend = States::new(1).backend(&section, 10);
     let names: Vec<_> =
-        (0..4).map(|_| take(backend.balance(Ask::default())).server().name.to_string()).collect();
+        (0..4).map(|_| take(backend.balance(Ask::default())).server().name.get().to_string()).collect();
     assert_eq!(names, ["b1", "b2", "b1", "b2"]);
 }
 
@@ -257,12 +260,15 @@ fn redispatch_avoids() {
     let backend = States::new(1).backend(&proxy("b", vec![limited("s1", 0), limited("s2", 0)]), 10);
     let s1 = backend.server("s1").expect("s1");
     for _ in 0..5 {
-        assert_eq!(&*take(backend.balance(Ask { avoid: Some(&s1), ..Ask::default() })).server().name, "s2");
+        assert_eq!(
+            &*take(backend.balance(Ask { avoid: Some(&s1), ..Ask::default() })).server().name.get(),
+            "s2"
+        );
     }
     let s2 = backend.server("s2").expect("s2");
     backend.set_admin(&s2, Admin::Maint);
     assert_eq!(
-        &*take(backend.balance(Ask { avoid: Some(&s1), ..Ask::default() })).server().name,
+        &*take(backend.balance(Ask { avoid: Some(&s1), ..Ask::default() })).server().name.get(),
         "s1",
         "there is no other"
     );
@@ -414,7 +420,7 @@ fn no_wake_up_is_lost_and_no_slot_leaks() {
 
 fn hashed(backend: &BackendState, hash: u32) -> Option<Arc<str>> {
     match backend.balance(Ask { hash: Some(hash), ..Ask::default() }) {
-        Choice::Server(slot) => Some(slot.server().name.clone()),
+        Choice::Server(slot) => Some(slot.server().name.get()),
         _ => None,
     }
 }
@@ -456,7 +462,7 @@ fn servers_come_and_go_under_every_algorithm() {
                 }
             }
             let chosen = match backend.balance(Ask { hash: Some(random), ..Ask::default() }) {
-                Choice::Server(slot) => slot.server().name.to_string(),
+                Choice::Server(slot) => slot.server().name.get().to_string(),
                 Choice::Nobody if there.is_empty() => continue,
                 other => panic!("{other:?} with {there:?}"),
             };
@@ -493,7 +499,7 @@ fn who_waits_for_a_server_that_goes_balances_again() {
     assert!(matches!(waits.try_take(), Some(Grant::Moved(_))));
     assert!(backend.server("new").is_none() && backend.servers().len() == 1);
     drop(slot);
-    assert_eq!(&*take(backend.balance(Ask::default())).server().name, "s1");
+    assert_eq!(&*take(backend.balance(Ask::default())).server().name.get(), "s1");
     let weak = Arc::downgrade(&server);
     drop((server, waits));
     assert!(weak.upgrade().is_none(), "nothing holds it");

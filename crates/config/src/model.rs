@@ -980,7 +980,7 @@ pub struct ServerSettings {
     pub send_proxy: bool,
     /// `send-proxy-v2`
     pub send_proxy_v2: bool,
-    /// `proxy-v2-options` that work without TLS: `crc32c`, `unique-id`, `authority`, `authority`.
+    /// `proxy-v2-options`, and those that `send-proxy-v2-ssl` and `send-proxy-v2-ssl-cn` stand for.
     pub proxy_v2_options: Vec<String>,
     /// `source`
     pub source: Option<Source>,

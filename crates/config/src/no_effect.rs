@@ -116,10 +116,6 @@ const JUDGED: &[(&str, &str)] = &[
     ("option use-small-buffers", SMALL),
     ("tune.bufsize.large", LARGE),
     ("tune.bufsize.small", SMALL),
-    (
-        "tune.idle-pool.shared",
-        "idle server connections stay with their worker, which has its share of the clients",
-    ),
     ("tune.idletimer", "the size of reads follows the size of messages, not the time between them"),
     ("tune.max-rules-at-once", SCHEDULER),
 ];

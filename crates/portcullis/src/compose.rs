@@ -43,6 +43,7 @@ pub fn registry() -> Registry {
             checks,
             programs,
             pace,
+            portcullis_proxy::mail::rows(),
             portcullis_admin::rows(),
             logs,
             tls,

@@ -127,6 +127,57 @@ pub fn remove_server(process: &Process, server: &Arc<ServerState>) -> Result<(),
     Ok(())
 }
 
+/// Why a server cannot be renamed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unrenamed {
+    /// It is gone.
+    Gone,
+    /// Something in the configuration names it.
+    Named,
+    /// Another server of its backend has this name.
+    Taken,
+}
+
+/// Another name for a server.
+///
+/// # Errors
+/// Why that cannot be.
+pub fn rename_server(process: &Process, server: &Arc<ServerState>, to: &str) -> Result<(), Unrenamed> {
+    change_server(process, server, Unrenamed::Gone, |backend, plan| {
+        let taken = |s: &&Arc<ServerPlan>| *s.name == *to && !Arc::ptr_eq(&s.state, server);
+        if backend.servers.iter().find(taken).is_some() {
+            return Err(Unrenamed::Taken);
+        }
+        if plan.named || server.is_tracked() {
+            return Err(Unrenamed::Named);
+        }
+        server.name.set(to);
+        Ok(plan.renamed(to))
+    })
+}
+
+/// TLS towards a server that has it configured: on or off. False: it is gone.
+pub fn switch_tls(process: &Process, server: &Arc<ServerState>, on: bool) -> bool {
+    change_server(process, server, (), |_, plan| Ok(plan.with_tls(on))).is_ok()
+}
+
+/// Another plan of a server that is there; streams that run keep theirs.
+fn change_server<E>(
+    process: &Process,
+    server: &Arc<ServerState>,
+    gone: E,
+    make: impl FnOnce(&ProxyPlan, &ServerPlan) -> Result<ServerPlan, E>,
+) -> Result<(), E> {
+    let plan = process.renew(|newest| {
+        let of = |n: &'_ Arc<Plan>| n.proxies.iter().find(|p| p.server_of(server).is_some()).cloned();
+        let Some((newest, backend)) = newest.and_then(|n| Some((n, of(n)?))) else { return Err(gone) };
+        let Some(old) = backend.server_of(server) else { return Err(gone) };
+        Ok(Arc::new(newest.with_changed(&backend, &Arc::new(make(&backend, old)?))))
+    })?;
+    publish(process, &plan, |_, _| {});
+    Ok(())
+}
+
 /// Adds a backend without servers, which content switching ignores until it is published. `section` is a whole one; `model`
 /// has what else it needs, and itself.
 ///

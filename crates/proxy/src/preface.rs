@@ -4,7 +4,11 @@ use crate::plan::ServerPlan;
 use crate::rules::lang::{At, Parsing};
 use portcullis_config::{Args, Cx, Does, Sections, Server, ServerOption};
 use portcullis_sample::{Format, Scope};
-use portcullis_wire::proxy_protocol::{Addresses, Tlv, Transport, encode_v1, encode_v2, kind};
+use portcullis_tls::info::Info;
+use portcullis_tls::x509::{self, Cert};
+use portcullis_wire::proxy_protocol::{
+    Addresses, Ssl, Tlv, Transport, encode_v1, encode_v2, kind, ssl_client,
+};
 use std::sync::Arc;
 
 /// The rows of this file.
@@ -84,8 +88,44 @@ pub fn write(server: &ServerPlan, scope: &Scope<'_>, out: &mut Vec<u8>) {
     if server.sends("crc32c") {
         tlvs.push(Tlv { kind: kind::CRC32C, value: &[0; 4] });
     }
+    let info = facts.frontend_tls.as_deref();
+    if server.sends("authority") {
+        let name = info.and_then(|i| i.sni.as_deref());
+        tlvs.extend(name.map(|name| Tlv { kind: kind::AUTHORITY, value: name.as_bytes() }));
+    }
     if server.sends("unique-id") {
         tlvs.extend(scope.unique_id().map(|value| Tlv { kind: kind::UNIQUE_ID, value }));
     }
+    let mut of_tls = Vec::new();
+    if ABOUT_TLS.iter().any(|o| server.sends(o)) {
+        tls(server, info, &mut of_tls);
+        tlvs.push(Tlv { kind: kind::SSL, value: &of_tls });
+    }
     encode_v2(Transport::Stream, addresses.as_ref(), &tlvs, out);
+}
+
+/// Each of these options brings what is known of the client's TLS.
+const ABOUT_TLS: [&str; 5] = ["ssl", "cert-cn", "ssl-cipher", "cert-sig", "cert-key"];
+
+/// What is known of the client's TLS, as far as the server wants to know it (proxy-protocol.txt, section 2.2.6).
+fn tls(server: &ServerPlan, info: Option<&Info>, out: &mut Vec<u8>) {
+    let Some(info) = info else { return Ssl::write(0, 0, &[], out) };
+    let peer = info.peer.first().and_then(|c| Cert::parse(c.as_ref()));
+    let own = info.own.as_ref().and_then(|own| Cert::parse(own.cert.first()?.as_ref()));
+    let name = peer.and_then(|c| c.common_names().next());
+    let key = own.as_ref().map(|c| c.key_name()).map(|(kind, bits)| format!("{kind}{bits}"));
+    let signature = own.as_ref().and_then(|c| x509::short_name(c.signature_oid));
+    let mut subs = vec![Tlv { kind: kind::SSL_VERSION, value: info.version.as_bytes() }];
+    for (option, kind, value) in [
+        ("cert-cn", kind::SSL_CN, name.as_deref()),
+        ("cert-key", kind::SSL_KEY_ALG, key.as_deref()),
+        ("cert-sig", kind::SSL_SIG_ALG, signature),
+        ("ssl-cipher", kind::SSL_CIPHER, Some(info.cipher)),
+    ] {
+        let value = value.filter(|_| server.sends(option));
+        subs.extend(value.map(|value| Tlv { kind, value: value.as_bytes() }));
+    }
+    let now = if info.peer_shown { ssl_client::CERT_CONN } else { 0 };
+    let ever = if info.peer.is_empty() { 0 } else { ssl_client::CERT_SESS };
+    Ssl::write(ssl_client::SSL | now | ever, info.verdict.last, &subs, out);
 }

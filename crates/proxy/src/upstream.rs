@@ -1,6 +1,7 @@
 //! Connections to servers: idle ones and how they are watched, new ones and how they are made.
 
 mod late;
+mod lend;
 mod mux;
 mod room;
 
@@ -82,6 +83,11 @@ impl Drop for Counted {
 }
 
 impl Upstream {
+    /// Whose connection.
+    #[must_use]
+    pub fn server(&self) -> &Arc<portcullis_backend::ServerState> {
+        self.hold.lease.server()
+    }
     /// How often it was used again.
     #[must_use]
     pub fn requests(&self) -> u32 {
@@ -203,6 +209,26 @@ impl Idle {
                 None
             }
         }
+    }
+
+    /// An idle connection for a check of the server (`check-reuse-pool`); `name`: `check-pool-conn-name`. Those that speak
+    /// HTTP/2 are left alone.
+    pub fn take_for_check(
+        &mut self,
+        worker: u16,
+        (server, state): (&ServerPlan, &portcullis_backend::ServerState),
+        name: Option<&str>,
+        now: Millis,
+    ) -> Option<Upstream> {
+        let key = key_of(server, crate::tls::pool_key(name));
+        let mut up = self.pool.take(state, key, Reuse::Always, true)?;
+        self.resumed(&up);
+        if up.mux.is_some() {
+            self.put(up, key, false, server, now);
+            return None;
+        }
+        up.hold.lease.resume(worker.into());
+        Some(up)
     }
 
     /// Marks a connection that was taken from the pool as being in use.
@@ -711,6 +737,11 @@ async fn through(task: &Task, conn: &Conn, to: std::net::SocketAddr, wish: &Wish
     granted.map_err(|i| interrupted(i, *b"sC"))?.map_err(|_| refused)
 }
 
+/// What connections to a server have in common that were made for this name of the pool.
+fn key_of(server: &ServerPlan, name: u64) -> u64 {
+    name ^ u64::from(server.generation) << 32
+}
+
 /// What an attempt needs of a connection.
 struct Way {
     /// The address that the client asked for.
@@ -742,7 +773,7 @@ impl Way {
         };
         facts.backend_tls = None;
         let speaks = Speaks::of(server, wish);
-        let key = key ^ speaks.key() ^ u64::from(server.generation) << 32;
+        let key = key_of(server, key) ^ speaks.key();
         Self { asked, key, name, speaks }
     }
 }
@@ -810,6 +841,12 @@ async fn connect_new(
         if let Some(found) = idle_one(task, back, server, slot, facts, wish, &way) {
             return Ok((found, true));
         }
+    }
+    if let Some(of) = lend::lender(worker, (back, server), slot, wish, &way)
+        && let Some(found) = lend::borrow(task, (back, server), slot, wish, (of, way.key)).await?
+    {
+        facts.backend_tls = None;
+        return Ok((found, true));
     }
     let Way { asked, name, key, speaks } = way;
     let counters = slot.server().counters.of(worker.id.into());

@@ -57,7 +57,7 @@ impl On<'_> {
 
     /// Ends all streams on the server.
     pub fn shutdown(&self, process: &Process) {
-        let (backend, server) = (&self.backend.name, &self.server.name);
+        let (backend, server) = (&self.backend.name, self.server.name.get());
         process.tell_all(|| {
             let (backend, server) = (backend.clone(), server.clone());
             Mail::Run(Box::new(move |worker| shutdown_here(worker, &backend, &server)))

@@ -22,15 +22,9 @@ pub struct LocalTime {
 /// Local time (environment variable `TZ`, or `/etc/localtime`) of `epoch` seconds since 1970. The C library reads its
 /// zone file at the first call of the process: call once before chroot.
 pub fn local_time(epoch: i64) -> LocalTime {
-    let time: libc::time_t = epoch;
-    // SAFETY: tm is plain old data (integers and a pointer), for which all zeros is a valid value.
-    let mut tm: libc::tm = unsafe { std::mem::zeroed() };
-    // SAFETY: both pointers are to live, properly typed locals; localtime_r writes to `tm` only and locks its own
-    // state. Nothing in this workspace changes the environment after threads have started.
-    let done = unsafe { libc::localtime_r(&raw const time, &raw mut tm) };
-    if done.is_null() {
+    let Some(tm) = broken_down(epoch) else {
         return LocalTime { year: 1970, month: 1, day: 1, ..LocalTime::default() };
-    }
+    };
     LocalTime {
         year: tm.tm_year.saturating_add(1900),
         month: (tm.tm_mon + 1).clamp(1, 12) as u8,
@@ -40,6 +34,25 @@ pub fn local_time(epoch: i64) -> LocalTime {
         second: tm.tm_sec.clamp(0, 60) as u8,
         offset: i32::try_from(tm.tm_gmtoff).unwrap_or(0),
     }
+}
+
+/// What the local time zone is called then (`CET`, `CEST`).
+pub fn zone_name(epoch: i64) -> String {
+    let zone = broken_down(epoch).map(|tm| tm.tm_zone).filter(|zone| !zone.is_null());
+    // SAFETY: localtime_r has set it to a string that ends with zero and that the C library keeps as long as the zone is
+    // not read again, which nothing here makes it do.
+    let name = zone.map(|zone| unsafe { std::ffi::CStr::from_ptr(zone) });
+    name.map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+fn broken_down(epoch: i64) -> Option<libc::tm> {
+    let time: libc::time_t = epoch;
+    // SAFETY: tm is plain old data (integers and a pointer), for which all zeros is a valid value.
+    let mut tm: libc::tm = unsafe { std::mem::zeroed() };
+    // SAFETY: both pointers are to live, properly typed locals; localtime_r writes to `tm` only and locks its own
+    // state. Nothing in this workspace changes the environment after threads have started.
+    let done = unsafe { libc::localtime_r(&raw const time, &raw mut tm) };
+    (!done.is_null()).then_some(tm)
 }
 
 /// Name of this host (`gethostname`), empty if it has none.

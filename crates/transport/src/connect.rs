@@ -2,9 +2,11 @@
 
 use crate::conn::Conn;
 use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix, SocketFlags, SocketType, ipproto, sockopt};
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
+use tokio::net::TcpStream;
 
 /// Where to connect to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -98,6 +100,18 @@ pub fn start(target: &Target, options: &ConnectOptions, marks: Marks) -> io::Res
         Ok(()) | Err(rustix::io::Errno::INPROGRESS) => Ok(Conn::new(fd)),
         Err(e) => Err(e.into()),
     }
+}
+
+/// Connects for tasks of this program's own, which read and write at their ease.
+///
+/// # Errors
+/// The system's.
+pub async fn stream(target: &Target, options: &ConnectOptions) -> io::Result<TcpStream> {
+    let conn = start(target, options, Marks::default())?;
+    poll_fn(|cx| conn.poll_writable(cx)).await;
+    conn.connected()?;
+    let fd = conn.into_fd().ok_or(io::ErrorKind::Unsupported)?;
+    TcpStream::from_std(std::net::TcpStream::from(fd))
 }
 
 fn apply(

@@ -8,4 +8,5 @@ pub mod hex;
 pub mod netscaler_cip;
 pub mod probe;
 pub mod proxy_protocol;
+pub mod smtp;
 pub mod socks4;

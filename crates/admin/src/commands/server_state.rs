@@ -6,6 +6,7 @@ use crate::socket::Level;
 use portcullis_backend::discovery::Told;
 use portcullis_backend::health::Which;
 use portcullis_backend::{Admin, Health, Spot, SpotPort, Whereabouts};
+use portcullis_proxy::live::{self, Unrenamed};
 use std::net::IpAddr;
 
 /// The rows of this file.
@@ -90,11 +91,59 @@ fn set(call: &mut Call<'_>) -> Outcome {
         "check-addr" => target(call, &named, Which::Health, true),
         "check-port" => target(call, &named, Which::Health, false),
         "agent-send" => agent_send(call, &named),
-        "ssl" if named.server_plan().is_none_or(|p| p.tls.is_none()) => {
-            Outcome::err("'set server <srv> ssl' cannot be set.  default-server should define ssl settings")
-        }
-        what @ ("name" | "ssl") => Outcome::err(format!("'set server <b>/<s> {what}' is not supported yet.")),
+        "ssl" => tls(call, &named),
+        "name" => rename(call, &named),
         _ => Outcome::err(USAGE),
+    }
+}
+
+/// `set server … ssl`
+fn tls(call: &Call<'_>, named: &Named) -> Outcome {
+    if named.server_plan().is_none_or(|p| p.tls.is_none() && p.spare_tls.is_none()) {
+        return Outcome::err(
+            "'set server <srv> ssl' cannot be set.  default-server should define ssl settings",
+        );
+    }
+    let on = match &*call.arg(4) {
+        "on" => true,
+        "off" => false,
+        _ => return Outcome::err("'set server <srv> ssl' expects 'on' or 'off'."),
+    };
+    match live::switch_tls(&call.admin.process, &named.server, on) {
+        true => Outcome::notice("server ssl setting updated."),
+        false => Outcome::err("No such server."),
+    }
+}
+
+/// `set server … name`
+fn rename(call: &Call<'_>, named: &Named) -> Outcome {
+    let to = call.arg(4);
+    if to.is_empty() {
+        return Outcome::err("set server <b>/<s> name requires a new name.");
+    }
+    if to.chars().any(|c| !c.is_ascii_alphanumeric() && !"_-.:".contains(c)) {
+        return Outcome::err("Server name contains invalid characters.");
+    }
+    let server = &named.server;
+    if server.own_admin() != Admin::Maint {
+        return Outcome::err(
+            "Server must be in maintenance mode to be renamed (set server <b>/<s> state maint).",
+        );
+    }
+    let before = server.name.get();
+    match live::rename_server(&call.admin.process, server, &to) {
+        Ok(()) => {
+            if *before != *to {
+                let text = format!("Server {}/{to} renamed from '{before}'.", server.backend);
+                call.admin.process.say(portcullis_config::Severity::Notice, &text);
+            }
+            Outcome::notice("Server name updated.")
+        }
+        Err(Unrenamed::Gone) => Outcome::err("No such server."),
+        Err(Unrenamed::Taken) => Outcome::err("A server with the same name already exists in this backend."),
+        Err(Unrenamed::Named) => Outcome::err(
+            "Cannot rename: server's name is statically referenced (use-server, track, or sample argument).",
+        ),
     }
 }
 
@@ -164,9 +213,10 @@ fn target(call: &Call<'_>, named: &Named, which: Which, with_address: bool) -> O
     };
     let port = match &*port {
         "" => None,
-        text => match text.parse::<u16>() {
-            Ok(n) if n > 0 => Some(n),
-            _ => return Outcome::err("provided port is invalid"),
+        text => match text.parse::<i64>().map(u16::try_from) {
+            Ok(Ok(n)) => Some(n),
+            Ok(Err(_)) => return Outcome::err("provided port is invalid"),
+            Err(_) => return Outcome::err("provided port is not an integer"),
         },
     };
     let to = match which {
@@ -174,7 +224,10 @@ fn target(call: &Call<'_>, named: &Named, which: Which, with_address: bool) -> O
         Which::Agent => &mut life.agent_target,
     };
     to.addr = addr.or(to.addr);
-    to.port = port.or(to.port);
+    if port.is_some() {
+        // 0: the server's own
+        to.port = port.filter(|n| *n > 0 || which == Which::Agent);
+    }
     Outcome::Nothing
 }
 
@@ -201,7 +254,12 @@ fn address(call: &Call<'_>, named: &Named) -> Outcome {
         (_, false) => old,
         ("port", _) => match port(&call.arg(6)) {
             Some(port) => port,
-            None => return Outcome::err(format!("Invalid port '{}'", call.arg(6))),
+            None if call.arg(6).bytes().any(|b| b.is_ascii_digit()) => {
+                return Outcome::err(format!("Invalid port '{}'", call.arg(6)));
+            }
+            None => {
+                return Outcome::err(format!("problem converting port '{}' to an int", call.arg(6)));
+            }
         },
         _ => return Outcome::err("set server <b>/<s> addr requires an address and optionally a port."),
     };

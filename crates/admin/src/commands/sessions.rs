@@ -218,7 +218,7 @@ fn narrow(call: &Call<'_>) -> Result<Narrow, Outcome> {
             "server" => {
                 let named = super::server(call, at + 1)?;
                 n.backend = Some(named.backend.name.clone());
-                n.server = Some(named.server.name.clone());
+                n.server = Some(named.server.name.get());
                 at += 1;
             }
             "susp" | "show-uri" => {
@@ -349,7 +349,7 @@ fn shutdown_server(call: &mut Call<'_>) -> Outcome {
     Outcome::Later(Box::pin(async move {
         let narrow = Narrow {
             backend: Some(named.backend.name.clone()),
-            server: Some(named.server.name.clone()),
+            server: Some(named.server.name.get()),
             ..Narrow::default()
         };
         let mut all = ask(process.clone()).await;

@@ -23,6 +23,8 @@ pub enum Report {
         level: Level,
         /// The line.
         text: String,
+        /// It is worth a mail of this level, too (`email-alert level`).
+        mail: Option<Level>,
     },
     /// The backend has no usable server any more.
     Empty {
@@ -85,8 +87,8 @@ impl Observed {
             (Self::Response(100..=499 | 501 | 505), _) => Some(Ok(())),
             (Self::Response(_), _) => Some(Err("Wrong http response")),
             (Self::Garbage, _) => Some(Err("Invalid http response (headers)")),
-            (Self::Silence, _) => Some(Err("Http response timeout")),
-            (Self::Broken, _) => Some(Err("Broken pipe in response")),
+            (Self::Silence, _) => Some(Err("Read timeout (http)")),
+            (Self::Broken, _) => Some(Err("Read error (http)")),
         }
     }
 }
@@ -172,7 +174,12 @@ fn named(server: &ServerState) -> String {
 
 impl BackendState {
     fn tell(&self, out: &mut Vec<Report>, level: Level, text: String) {
-        out.push(Report::Log { backend: self.name.clone(), level, text });
+        out.push(Report::Log { backend: self.name.clone(), level, text, mail: None });
+    }
+
+    /// The same, and those who get mails are told.
+    fn tell_by_mail(&self, out: &mut Vec<Report>, level: Level, mail: Level, text: String) {
+        out.push(Report::Log { backend: self.name.clone(), level, text, mail: Some(mail) });
     }
 
     fn on_backup(&self) -> String {
@@ -227,7 +234,7 @@ impl BackendState {
     ) {
         match (from, to) {
             (Health::Down, Health::Up | Health::Stopping) if server.begin_warming(now) => {
-                let (backend, server) = (self.name.clone(), server.name.clone());
+                let (backend, server) = (self.name.clone(), server.name.get());
                 out.push(Report::Warms { backend, server, why: why.to_owned() });
             }
             (_, Health::Down) => server.end_warming(),
@@ -273,9 +280,13 @@ impl BackendState {
                 let text = format!("{who} is DOWN{why}. {}", self.left(server, moved));
                 // it had been stopping: nobody is alarmed
                 let level = if from == Health::Stopping { Level::Notice } else { Level::Alert };
-                self.tell(out, level, text);
+                let mail = if server.admin() == Admin::Drain { Level::Notice } else { level };
+                self.tell_by_mail(out, level, mail, text);
             }
-            Health::Up => self.tell(out, Level::Notice, format!("{who} is UP{why}. {}", self.online(moved))),
+            Health::Up => {
+                let text = format!("{who} is UP{why}. {}", self.online(moved));
+                self.tell_by_mail(out, Level::Notice, Level::Notice, text);
+            }
             Health::Stopping => {
                 self.tell(out, Level::Notice, format!("{who} is stopping{why}. {}", self.online(moved)));
             }
@@ -292,7 +303,7 @@ impl BackendState {
     fn end_streams(&self, server: &ServerState, from: Health, to: Health, out: &mut Vec<Report>) {
         let settings = server.life.lock().settings.clone();
         if to == Health::Down && from != Health::Down && settings.kill_on_down {
-            out.push(Report::EndSessions { backend: self.name.clone(), server: server.name.clone() });
+            out.push(Report::EndSessions { backend: self.name.clone(), server: server.name.get() });
         }
         let takes = !server.backup() && server.weight() > 0;
         if to == Health::Up && from == Health::Down && settings.kill_backups_on_up && takes {
@@ -461,7 +472,8 @@ impl BackendState {
             Health::Down => self.left(server, moved),
             _ => self.online(moved),
         };
-        self.tell(out, Level::Notice, format!("{who} enters drain state{via}. {rest}"));
+        let text = format!("{who} enters drain state{via}. {rest}");
+        self.tell_by_mail(out, Level::Notice, Level::Notice, text);
     }
 
     fn leave_drain(
@@ -591,7 +603,7 @@ impl BackendState {
             (goal, line)
         };
         if let Some(line) = line {
-            self.tell(&mut out, Level::Notice, line);
+            self.tell_by_mail(&mut out, Level::Notice, Level::Info, line);
         }
         if let Some(to) = goal {
             let cause = if log { Cause::Told } else { Cause::Check(&outcome) };

@@ -92,6 +92,10 @@ pub struct CheckSettings {
     pub alpn: Option<Vec<Vec<u8>>>,
     /// `check-proto`
     pub proto: Option<portcullis_config::Proto>,
+    /// `check-reuse-pool`
+    pub reuse_pool: bool,
+    /// `check-pool-conn-name`
+    pub pool_name: Option<String>,
     /// `agent-addr`
     pub agent_addr: Option<IpAddr>,
     /// `agent-port`
@@ -131,6 +135,8 @@ impl Default for CheckSettings {
             no_sni_auto: false,
             alpn: None,
             proto: None,
+            reuse_pool: false,
+            pool_name: None,
             agent_addr: None,
             agent_port: None,
             agent_inter: None,
@@ -146,5 +152,11 @@ impl CheckSettings {
     #[must_use]
     pub fn any(&self) -> bool {
         self.check || self.agent
+    }
+    /// May checks go over idle connections: is nothing said about connections of their own?
+    #[must_use]
+    pub fn shares_pool(&self) -> bool {
+        let own = self.send_proxy || self.via_socks4 || self.ssl.is_some() || self.proto.is_some();
+        self.reuse_pool && !own && self.addr.is_none() && self.port.is_none() && self.alpn.is_none()
     }
 }

@@ -3,7 +3,7 @@
 use super::{Class, Connection, Descriptors, Handle, PoolSettings, allowed};
 use crate::server::{Admin, ServerState};
 use portcullis_config::Reuse;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 const NONE: u32 = u32::MAX;
@@ -90,8 +90,9 @@ pub struct IdlePool<C> {
     free: Vec<u32>,
     /// By [`ServerState::index`].
     servers: Vec<Option<Box<PerServer>>>,
-    /// Servers with shared idle connections here; those without any more leave at the next purge.
-    occupied: Vec<u32>,
+    /// Servers with shared idle connections here; those without any more leave at the next purge, or when somebody looks
+    /// for one to close.
+    occupied: VecDeque<u32>,
 }
 
 impl<C: Connection> IdlePool<C> {
@@ -103,7 +104,7 @@ impl<C: Connection> IdlePool<C> {
             places: Vec::new(),
             free: Vec::new(),
             servers: Vec::new(),
-            occupied: Vec::new(),
+            occupied: VecDeque::new(),
         }
     }
 
@@ -121,7 +122,7 @@ impl<C: Connection> IdlePool<C> {
     ///
     /// # Errors
     /// The connection itself, to be closed, if it must not be kept: `pool-max-conn`, `pool-purge-delay 0` or
-    /// `tune.pool-low-fd-ratio` say so, there are as many as were in use lately and `pool-low-conn` more, or it is dead.
+    /// `tune.pool-low-fd-ratio` say so (a server's only one is kept all the same: it is worth most), there are as many as were in use lately and `pool-low-conn` more, or it is dead.
     /// (`max-reuse` is for HTTP/2: HAProxy 3.5 does not look at it for HTTP/1.)
     pub fn put(
         &mut self,
@@ -159,7 +160,7 @@ impl<C: Connection> IdlePool<C> {
     fn keeps(&self, server: &ServerState, settings: &PoolSettings) -> bool {
         settings.purge_delay != 0
             && server.idle.workers.of(self.worker).has_room(settings.low_conn)
-            && !self.descriptors.above_low()
+            && (!self.descriptors.above_low() || self.oldest(*server.index) == NONE)
             && match u32::try_from(settings.max_conn) {
                 Ok(0) => false,
                 Ok(max) => server.idle.shared() < max,
@@ -246,10 +247,25 @@ impl<C: Connection> IdlePool<C> {
     /// [`Descriptors::above_high`]: the oldest of that server, or else of another one.
     pub fn evict(&mut self, server: &ServerState) -> Option<C> {
         let at = match self.oldest(*server.index) {
-            NONE => self.occupied.iter().map(|s| self.oldest(*s)).find(|at| *at != NONE)?,
+            NONE => self.of_any()?,
             at => at,
         };
         self.unlink(at)
+    }
+
+    /// The oldest of the server that has had some for longest; servers take turns.
+    fn of_any(&mut self) -> Option<u32> {
+        while let Some(server) = self.occupied.pop_front() {
+            let at = self.oldest(server);
+            if at != NONE {
+                self.occupied.push_back(server);
+                return Some(at);
+            }
+            if let Some(per) = self.servers.get_mut(server as usize).and_then(|s| s.as_mut()) {
+                per.listed = false;
+            }
+        }
+        None
     }
 
     /// Likewise, of that server only.
@@ -296,7 +312,7 @@ impl<C: Connection> IdlePool<C> {
             let Some(per) = self.servers.get_mut(server as usize).and_then(|s| s.as_mut()) else { break };
             if per.all.oldest == NONE {
                 per.listed = false;
-                self.occupied.swap_remove(at);
+                self.occupied.swap_remove_back(at);
             } else {
                 next = Some(next.map_or(per.next_purge, |n: u64| n.min(per.next_purge)));
                 at += 1;
@@ -349,7 +365,7 @@ impl<C: Connection> IdlePool<C> {
         });
         if !per.listed {
             per.listed = true;
-            occupied.push(server as u32);
+            occupied.push_back(server as u32);
             per.next_purge = now + settings.purge_delay;
         }
         if per.all.oldest == NONE {

@@ -199,15 +199,19 @@ fn descriptors() {
     let (mut world, mut pool) = (World::new(), IdlePool::<Conn>::new(0, fds.clone()));
     (0..20).for_each(|_| fds.add());
     assert!(fds.above_low() && !fds.above_high());
-    let conn = world.connect(0);
-    assert!(pool.put(conn, 0, false, &PoolSettings::default(), 0).is_err());
+    let roomy = PoolSettings { low_conn: 5, ..PoolSettings::default() };
+    let puts = |world: &mut World, pool: &mut IdlePool<Conn>| {
+        let conn = world.connect(0);
+        pool.put(conn, 0, false, &roomy, 0).is_ok()
+    };
+    assert!(puts(&mut world, &mut pool), "a server's only one is kept");
+    assert!(!puts(&mut world, &mut pool), "no other");
     fds.sub();
-    let conn = world.connect(0);
-    assert!(pool.put(conn, 0, false, &PoolSettings::default(), 0).is_ok());
+    assert!(puts(&mut world, &mut pool));
     (0..6).for_each(|_| fds.add());
     assert!(fds.above_high());
     let other = world.servers[1].clone();
-    assert_eq!(number(pool.evict(&other)), Some(2), "of another server if that has none");
+    assert_eq!(number(pool.evict(&other)), Some(1), "of another server if that has none");
 }
 
 #[test]

@@ -68,6 +68,17 @@ pub const NAMESERVER: Wants = Wants {
     name: false,
     rhttp: false,
 };
+/// `mailer`
+pub const MAILER: Wants = Wants {
+    datagram: false,
+    both_kinds: false,
+    port: true,
+    range: false,
+    offset: false,
+    fd: false,
+    name: true,
+    rhttp: false,
+};
 /// `log`
 pub const LOG: Wants = Wants {
     datagram: true,

@@ -292,7 +292,6 @@ fn idle_pool(cx: &mut Cx<'_>, line: &Line) {
     let choices = [("full", true), ("on", true), ("off", false)];
     if let Some(on) = choice(cx, line, "tune.idle-pool.shared", "'full', 'on' or 'off'", &choices) {
         cx.model.global.tune.idle_pool_shared = on;
-        crate::no_effect::tell(cx, line.word(1), "tune.idle-pool.shared");
     }
 }
 

@@ -33,9 +33,6 @@ section! {
         "server" "<peername>" "A peer and its address.",
         "shards" "<shards>" "How many parts the tables are cut in.",
         "table" "<tablename> type { ip | ipv6 | integer | string | binary } [param*]" "A stick table that the section owns.";
-    MAILERS, MAILERS, "mails":
-        "mailer" "<mailername> <ip>:<port>" "A mail server.",
-        "timeout" "mail <time>" "Time that sending may take.";
     LOG_FORWARD, LOG_FORWARD, "log forwarding":
         "backlog" "<conns>" "Connections that wait to be accepted.",
         "bind" "<addr> [param*]" "Where messages come in over TCP.",

@@ -235,12 +235,14 @@ fn sample(text: &str) -> Result<(Vec<(u32, u32)>, u32), String> {
     Ok((ranges, size))
 }
 
+/// The number of a syslog level of this name, from 0 (`emerg`) on.
+#[must_use]
+pub fn level_number(word: &Word) -> Option<u8> {
+    LEVELS.iter().zip(0u8..).find_map(|(name, n)| word.is(name).then_some(n))
+}
+
 fn level<'w>(word: &'w Word, what: &str) -> Result<u8, Wrong<'w>> {
-    LEVELS
-        .iter()
-        .zip(0u8..)
-        .find_map(|(name, n)| word.is(name).then_some(n))
-        .ok_or_else(|| (Some(word), format!("unknown {what} '{}'", word.str())))
+    level_number(word).ok_or_else(|| (Some(word), format!("unknown {what} '{}'", word.str())))
 }
 
 fn log_tag(cx: &mut Cx<'_>, line: &Line) {

@@ -1,7 +1,8 @@
 //! The `resolvers` section, and `dns-accept-family` (manual sections 5.3.2 and 3.1).
 
+use super::address::{self, Wants};
+use super::server;
 use super::value::{self, TimeError};
-use super::{address, server};
 use crate::addr::{Address, Host, Ports, Transport};
 use crate::cx::Cx;
 use crate::diag::{Diagnostics, Place, Severity};
@@ -130,10 +131,15 @@ fn nameserver(cx: &mut Cx<'_>, line: &Line) {
 
 fn place_of(cx: &Cx<'_>, text: &str) -> Result<Address, String> {
     let text = &*address::expand(cx.env, text);
-    let address = address::parse(text, address::NAMESERVER)?;
-    match address.host {
-        Host::V4(_) | Host::V6(_) => Ok(address),
-        _ => Err(value::not_yet(&format!("'{text}'"), "DNS servers that have no IP address")),
+    let mut address = address::parse(text, Wants { name: true, ..address::NAMESERVER })?;
+    if let Host::Name(name) = &address.host {
+        let found = super::resolve::host(cx, name);
+        address.host = found.ok_or_else(|| format!("invalid address: '{name}' in '{text}'"))?;
+    }
+    match (&address.host, address.transport) {
+        (Host::V4(_) | Host::V6(_), _) => Ok(address),
+        (Host::Unix(_) | Host::Abstract(_) | Host::AbstractZ(_), Transport::Stream) => Ok(address),
+        _ => Err(value::not_yet(&format!("'{text}'"), "datagrams over Unix sockets")),
     }
 }
 

@@ -79,6 +79,8 @@ pub const OPTIONS: &[ServerOption] = &[
     opt!("no-backup", "", |_, s, _| s.set.backup = false, "Takes 'backup' back."),
     opt!("no-send-proxy", "", |_, s, _| s.set.send_proxy = false, "Takes 'send-proxy' back."),
     opt!("no-send-proxy-v2", "", |_, s, _| s.set.send_proxy_v2 = false, "Takes 'send-proxy-v2' back."),
+    opt!("no-send-proxy-v2-ssl", "", |_, s, _| no_tls(s), "Takes 'send-proxy-v2-ssl' back."),
+    opt!("no-send-proxy-v2-ssl-cn", "", |_, s, _| no_tls(s), "Takes 'send-proxy-v2-ssl-cn' back."),
     opt!("no-tfo", "", |_, s, _| s.set.tfo = false, "Takes 'tfo' back."),
     opt!("pool-low-conn", "<max>", pool_low_conn, "Idle connections that a worker leaves to the others."),
     opt!("pool-max-conn", "<max>", pool_max_conn, "Idle connections that are kept; -1 for no limit."),
@@ -112,6 +114,18 @@ pub const OPTIONS: &[ServerOption] = &[
         "",
         |_, s, _| s.set.send_proxy_v2 = true,
         "Connections begin with a PROXY protocol header, version 2."
+    ),
+    opt!(
+        "send-proxy-v2-ssl",
+        "",
+        |_, s, _| tells(s, "ssl"),
+        "The same, with what is known of the client's TLS."
+    ),
+    opt!(
+        "send-proxy-v2-ssl-cn",
+        "",
+        |_, s, _| tells(s, "cert-cn"),
+        "The same, with the name in the client's certificate."
     ),
     opt!(
         "strict-maxconn",
@@ -495,17 +509,27 @@ fn proto(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>) {
     }
 }
 
+/// `send-proxy-v2-ssl` and its kin: a header that says this, too.
+fn tells(server: &mut Server, option: &str) {
+    server.set.send_proxy_v2 = true;
+    server.set.proxy_v2_options.push(option.to_owned());
+}
+
+/// `no-send-proxy-v2-ssl` and its kin
+fn no_tls(server: &mut Server) {
+    server.set.send_proxy_v2 = false;
+    server.set.proxy_v2_options.retain(|o| o != "ssl" && o != "cert-cn");
+}
+
+/// `proxy-v2-options`: more of them.
 fn proxy_v2_options(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>) {
     let word = args.next();
     let text = word.map(|w| w.str().into_owned()).unwrap_or_default();
     let mut options = Vec::new();
     for name in text.split(',') {
         match name {
-            "crc32c" | "unique-id" => options.push(name.to_owned()),
-            "ssl" | "cert-cn" | "ssl-cipher" | "cert-sig" | "cert-key" | "authority" => {
-                complain(cx, server, word, &value::not_yet(&format!("'proxy-v2-options {name}'"), "TLS"));
-                return;
-            }
+            "ssl" | "cert-cn" | "ssl-cipher" | "cert-sig" | "cert-key" | "authority" | "crc32c"
+            | "unique-id" => options.push(name.to_owned()),
             _ => {
                 complain(
                     cx,
@@ -517,7 +541,7 @@ fn proxy_v2_options(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>) {
             }
         }
     }
-    server.set.proxy_v2_options = options;
+    server.set.proxy_v2_options.extend(options);
 }
 
 fn namespace(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>) {

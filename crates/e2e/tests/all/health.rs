@@ -632,3 +632,50 @@ fn over_tls() {
         }
     });
 }
+
+/// `healthcheck` sections: a server's own instead of its backend's.
+#[test]
+fn named_sections() {
+    scenario("health/named_sections", |w| {
+        let _http = answering(w, "http", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
+        let _banner = origin(w, "banner", |mut c| {
+            c.send_quietly(b"+PONG\r\n");
+            c.half_close();
+            c.wait_end();
+        });
+        start(
+            w,
+            "\
+healthcheck page
+ type httpchk GET /x HTTP/1.1 h.test
+ http-check expect string hello
+healthcheck other
+ type httpchk
+ http-check send meth GET uri /y
+ http-check expect string bye
+healthcheck banner
+ type tcp-check
+ tcp-check connect
+ tcp-check expect string PONG
+healthcheck redis
+ type redis-check
+backend be
+ option tcp-check
+ tcp-check expect string nothing
+ default-server fall 1
+ server s1 127.0.0.1:${http} check healthcheck page
+ server s2 127.0.0.1:${http} check healthcheck other
+ server s3 127.0.0.1:${banner} check healthcheck banner
+ server s4 127.0.0.1:${banner} check healthcheck redis
+ server s5 127.0.0.1:${banner} check
+",
+        );
+        for (server, status) in
+            [("s1", "L7OK"), ("s2", "L7RSP"), ("s3", "L7OK"), ("s4", "L7OK"), ("s5", "L7RSP")]
+        {
+            until(w, ("be", server), "check_status", status);
+            note_server(w, "be", server);
+        }
+        w.forget_logs();
+    });
+}

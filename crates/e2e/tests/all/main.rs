@@ -26,6 +26,7 @@ mod language;
 mod limits;
 mod listeners;
 mod logs;
+mod mails;
 mod master;
 mod master_cli;
 mod own_connections;

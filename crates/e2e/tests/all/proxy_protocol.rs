@@ -341,3 +341,43 @@ fn send_proxy_v2_with_unique_id() {
         origin.wait_line(0, ">");
     });
 }
+
+/// What a server is told of the client's TLS (`send-proxy-v2-ssl` and its kin).
+#[test]
+fn told_of_tls() {
+    scenario("proxy_protocol/told_of_tls", |w| {
+        crate::tls::own(w, "a", true, "DNS:a.test");
+        crate::tls::own(w, "b", false, "DNS:b.test");
+        let cases = [
+            ("ssl", "send-proxy-v2-ssl"),
+            ("cn", "send-proxy-v2-ssl-cn"),
+            ("all", "send-proxy-v2 proxy-v2-options cert-cn,cert-sig,cert-key,authority"),
+            ("none", "send-proxy-v2-ssl no-send-proxy-v2-ssl send-proxy-v2 proxy-v2-options authority"),
+        ];
+        let mut config = String::from(
+            "frontend pp\n  bind 127.0.0.1:${pp} accept-proxy\n  http-request return status 200 content-type text/plain lf-string \
+             \"%[fc_pp_tlv(0x20),hex] %[fc_pp_authority]\"\n",
+        );
+        for (name, options) in cases {
+            // a client without TLS; one with a certificate; one without
+            config.push_str(&format!(
+                "listen {name}\n  bind 127.0.0.1:${{{name}_plain}}\n  bind 127.0.0.1:${{{name}_tls}} ssl crt ${{dir}}/a.pem ca-file \
+                 ${{dir}}/b.pem verify optional crt-ignore-err all ca-ignore-err all\n  server s 127.0.0.1:${{pp}} {options}\n\
+                 listen {name}_shown\n  bind 127.0.0.1:${{{name}_shown}}\n  server s 127.0.0.1:${{{name}_tls}} ssl verify none crt \
+                 ${{dir}}/b.pem sni str(a.test)\nlisten {name}_bare\n  bind 127.0.0.1:${{{name}_bare}}\n  server s \
+                 127.0.0.1:${{{name}_tls}} ssl verify none no-sni-auto\n"
+            ));
+        }
+        w.proxy(&config);
+        for (name, options) in cases {
+            w.note(options);
+            for client in ["plain", "shown", "bare"] {
+                let mut c = w.client(&format!("{name}_{client}"));
+                c.get("/", "Connection: close\r\n");
+                let answer = String::from_utf8_lossy(&c.read_to_end().0).into_owned();
+                w.note(format!("{client}: {}", answer.rsplit("\r\n").next().unwrap_or("")));
+            }
+        }
+        w.forget_logs();
+    });
+}

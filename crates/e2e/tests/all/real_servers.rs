@@ -177,6 +177,138 @@ fn a_server_is_killed_under_load() {
     assert!(good["one"] > 100 && good["two"] > 100, "{good:?}");
 }
 
+/// Requests that a server has had so far, and its status.
+fn served(w: &World, server: &str) -> (u64, String) {
+    let text = ask(w, "show stat be 4 -1");
+    let line = text.lines().find(|l| l.starts_with(&format!("be,{server},"))).unwrap_or("");
+    let column = |n| line.split(',').nth(n).unwrap_or("");
+    (column(7).parse().unwrap_or(0), column(17).to_owned())
+}
+
+fn until(w: &World, server: &str, status: &str) {
+    let reached = wait_for(PATIENCE, || (served(w, server).1 == status).then_some(()));
+    assert!(reached.is_some(), "{server} is {:?}, not {status}", served(w, server));
+}
+
+/// A server that is stopped in the middle of everything, and goes on later, costs no client an error.
+#[test]
+fn a_server_hangs() {
+    let mut w = World::new(Binary::under_test());
+    let (_one, two) = (nginx(&mut w, "one"), nginx(&mut w, "two"));
+    let port = start(
+        &mut w,
+        "frontend fe\n  bind 127.0.0.1:${fe}\n  default_backend be\nbackend be\n  balance roundrobin\n  option redispatch 1\n  \
+         timeout server 300ms\n  timeout check 100ms\n  option httpchk\n  retry-on conn-failure empty-response \
+         response-timeout\n  default-server check inter 100ms fastinter 50ms\n  server one 127.0.0.1:${one}\n  server two \
+         127.0.0.1:${two}\n",
+    );
+    until(&w, "two", "UP");
+    let clients = Clients::start(port, 8);
+    for _ in 0..2 {
+        two.signal(rustix::process::Signal::STOP);
+        until(&w, "two", "DOWN");
+        two.signal(rustix::process::Signal::CONT);
+        until(&w, "two", "UP");
+        let before = served(&w, "two").0;
+        let serves = || (served(&w, "two").0 > before + 100).then_some(());
+        assert!(wait_for(PATIENCE, serves).is_some(), "two serves nobody");
+    }
+    let ((good, bad), _) = clients.end();
+    assert!(bad.is_empty(), "{} good ones, and {bad:?}", good.values().sum::<usize>());
+}
+
+/// A server that says what is no HTTP is found out by its traffic, and costs no client an error.
+#[test]
+fn a_server_talks_garbage() {
+    let mut w = World::new(Binary::under_test());
+    let _one = nginx(&mut w, "one");
+    w.origin("two", |mut c| {
+        if c.request().is_some() {
+            c.send_quietly(b"\0\x01garbage\r\n\r\n");
+            c.wait_end();
+        }
+    });
+    let port = start(
+        &mut w,
+        "frontend fe\n  bind 127.0.0.1:${fe}\n  default_backend be\nbackend be\n  balance roundrobin\n  option redispatch 1\n  \
+         retry-on junk-response\n  default-server check inter 60s observe layer7 error-limit 5 on-error mark-down\n  server \
+         one 127.0.0.1:${one}\n  server two 127.0.0.1:${two}\n",
+    );
+    let clients = Clients::start(port, 4);
+    until(&w, "two", "DOWN");
+    let ((good, bad), _) = clients.end();
+    assert!(bad.is_empty() && good["one"] > 10, "{good:?} {bad:?}");
+}
+
+/// A server that resets behind the head of its response: the client sees an end, never another response in its place, and all
+/// else goes on.
+#[test]
+fn a_server_resets_behind_the_head() {
+    let mut w = World::new(Binary::under_test());
+    w.origin("two", |mut c| {
+        if c.request().is_some() {
+            c.send_quietly(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n12345");
+            c.reset();
+        }
+    });
+    let _one = nginx(&mut w, "one");
+    start(
+        &mut w,
+        "frontend fe\n  bind 127.0.0.1:${fe}\n  use_backend bad if { path /bad }\n  default_backend be\nbackend be\n  server one \
+         127.0.0.1:${one}\nbackend bad\n  retry-on all-retryable-errors\n  server two 127.0.0.1:${two}\n",
+    );
+    for _ in 0..20 {
+        let mut c = w.client("fe");
+        c.get("/bad", "");
+        let answer = String::from_utf8_lossy(&c.read_to_end().0).into_owned();
+        assert!(answer.matches("HTTP/1.1").count() <= 1 && !answer.ends_with("1234567890"), "{answer}");
+        let mut c = w.client("fe");
+        c.get("/good", "Connection: close\r\n");
+        let answer = String::from_utf8_lossy(&c.read_to_end().0).into_owned();
+        assert!(answer.ends_with("one"), "{answer}");
+    }
+}
+
+/// A server that comes back under load gets a few requests first, and its whole share when `slowstart` is over.
+#[test]
+fn a_server_comes_back_slowly() {
+    let mut w = World::new(Binary::under_test());
+    let (_one, two) = (nginx(&mut w, "one"), nginx(&mut w, "two"));
+    let port = start(
+        &mut w,
+        "frontend fe\n  bind 127.0.0.1:${fe}\n  default_backend be\nbackend be\n  balance roundrobin\n  option redispatch 1\n  \
+         retry-on conn-failure empty-response response-timeout\n  default-server check inter 50ms slowstart 4s\n  server one \
+         127.0.0.1:${one}\n  server two 127.0.0.1:${two}\n",
+    );
+    until(&w, "two", "UP");
+    two.kill();
+    until(&w, "two", "DOWN");
+    let _two = nginx(&mut w, "two");
+    until(&w, "two", "UP");
+    let clients = Clients::start(port, 8);
+    // its share of the next thousand requests
+    let share = || {
+        let all = || (served(&w, "one").0, served(&w, "two").0);
+        let before = all();
+        let after = wait_for(PATIENCE, || Some(all()).filter(|n| n.0 + n.1 > before.0 + before.1 + 1000));
+        let after = after.expect("load");
+        let (one, two) = (after.0 - before.0, after.1 - before.1);
+        100 * two / (one + two)
+    };
+    let first = share();
+    let throttle = || {
+        let text = ask(&w, "show stat be 4 -1");
+        let line = text.lines().find(|l| l.starts_with("be,two,"));
+        line.and_then(|l| l.split(',').nth(29)).unwrap_or("").to_owned()
+    };
+    let warm = wait_for(PATIENCE, || (throttle().is_empty() || throttle() == "100").then_some(()));
+    assert!(warm.is_some(), "throttle {}", throttle());
+    let last = share();
+    let ((_, bad), _) = clients.end();
+    assert!(bad.is_empty(), "{bad:?}");
+    assert!(first < 30 && (48..=52).contains(&last), "{first} % at first, {last} % at last");
+}
+
 /// Writes the file from which dnsmasq answers.
 fn hosts(path: &Path, address: &str) {
     std::fs::write(path, format!("{address} moving.test\n")).unwrap();

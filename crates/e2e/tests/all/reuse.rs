@@ -1,5 +1,7 @@
 //! Which server connection a request gets, and which are kept (manual: http-reuse, pool-*, max-reuse).
 use crate::sections;
+use portcullis_e2e::binary::Binary;
+use portcullis_e2e::process::{PATIENCE, wait_for};
 use portcullis_e2e::{Client, End, Gate, World, scenario};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -201,4 +203,67 @@ fn idle_connections_are_purged() {
         let purged = end.recv_timeout(portcullis_e2e::process::PATIENCE);
         w.note(format!("purged: {}", purged == Ok(true)));
     });
+}
+
+/// A pool of two workers: how many server connections clients need that come one after the other and stay.
+fn of_two_workers(global: &str, server: &str) -> usize {
+    let mut w = World::new(Binary::under_test());
+    let origin = w.origin("o1", |c| c.answer_all(OK));
+    w.proxy(&format!(
+        "global\n nbthread 2\n {global}\ndefaults\n mode http\n timeout connect 10s\n timeout client 30s\n timeout server \
+         30s\nfrontend fe\n bind 127.0.0.1:${{fe}}\n default_backend be\nbackend be\n http-reuse always\n server s1 \
+         127.0.0.1:${{o1}} {server}\n"
+    ));
+    let mut clients = Vec::new();
+    for n in 0..8 {
+        let mut c = w.client("fe");
+        c.get(&format!("/{n}"), "").response();
+        clients.push(c);
+    }
+    origin.connections()
+}
+
+/// Idle connections go where they are wanted (`tune.idle-pool.shared`), unless there are few (`pool-low-conn`).
+#[test]
+fn shared_by_workers() {
+    assert_eq!(of_two_workers("", ""), 1);
+    assert_eq!(of_two_workers("tune.idle-pool.shared full", ""), 1);
+    assert_eq!(of_two_workers("tune.idle-pool.shared off", ""), 2);
+    assert_eq!(of_two_workers("", "pool-low-conn 2"), 2);
+}
+
+/// `check-reuse-pool`: checks go over the connection that a client's request left, and leave it to others.
+#[test]
+fn checks_over_idle_connections() {
+    for (server, reuses) in [
+        ("check-reuse-pool", true),
+        ("check-reuse-pool pool-conn-name str(a) check-pool-conn-name a", true),
+        ("check-reuse-pool pool-conn-name str(a)", false),
+        ("check-reuse-pool port ${o1}", false),
+        ("no-check-reuse-pool", false),
+    ] {
+        let mut w = World::new(Binary::under_test());
+        let origin = w.origin("o1", |c| c.answer_all(OK));
+        w.proxy(&sections(
+            "",
+            &format!(
+                "http-reuse always\noption httpchk\nhttp-check send meth GET uri /check ver HTTP/1.1 hdr host h\n\
+                 default-server check inter 50ms {server}"
+            ),
+        ));
+        let mut c = w.client("fe");
+        c.get("/client", "").response();
+        let of = |path: &str| {
+            let begin = format!("< GET {path} ");
+            let all = origin.transcripts();
+            all.iter().map(|l| l.iter().filter(|l| l.starts_with(&begin)).count()).collect::<Vec<_>>()
+        };
+        let mine = of("/client").iter().position(|n| *n > 0).expect("the request's connection");
+        let before: usize = of("/check").iter().sum();
+        let checked = || (of("/check").iter().sum::<usize>() >= before + 3).then_some(());
+        assert!(wait_for(PATIENCE, checked).is_some(), "no checks");
+        assert_eq!(of("/check")[mine] >= 2, reuses, "{server}: {:?}", origin.transcripts());
+        c.get("/client", "").response();
+        assert_eq!(of("/client")[mine], 2, "{server}");
+    }
 }

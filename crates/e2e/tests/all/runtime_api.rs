@@ -1034,3 +1034,54 @@ fn bytes_of_running_streams() {
         });
     }
 }
+
+/// `set server … name` and `ssl`.
+#[test]
+fn names_and_tls_change() {
+    scenario("runtime_api/names_and_tls_change", |w| {
+        w.ok("o1");
+        start(
+            w,
+            "frontend fe\n  bind 127.0.0.1:${fe}\n  default_backend be\nbackend be\n  use-server named if { path /x }\n  http-response \
+             add-header x-server %s\n  server plain 127.0.0.1:${o1}\n  server named 127.0.0.1:${o1} disabled\n  server tracked \
+             127.0.0.1:${o1} check disabled\n  server tracks 127.0.0.1:${o1} track tracked\n  server over 127.0.0.1:${o1} ssl \
+             verify none disabled\n",
+        );
+        all(
+            w,
+            "cli",
+            &[
+                "set server be/plain name",
+                "set server be/plain name a&b",
+                "set server be/plain name new",
+                "set server be/named name new",
+                "set server be/tracked name new",
+                "disable server be/plain",
+                "set server be/plain name over",
+                "set server be/plain name plain",
+                "set server be/plain name new",
+                "set server be/new state ready",
+                "set server be/new ssl on",
+                "set server be/over ssl",
+                "set server be/over ssl x",
+            ],
+        );
+        // a request under the new name
+        let answer = get(w, "/");
+        w.note(answer);
+        all(
+            w,
+            "cli",
+            &["disable server be/new", "set server be/over ssl off", "set server be/over state ready"],
+        );
+        // what was TLS is plain text now
+        let answer = get(w, "/");
+        w.note(answer);
+        all(w, "cli", &["set server be/over ssl on"]);
+        let state = ask(w, "show servers state be");
+        for line in state.lines().skip(2) {
+            let words: Vec<&str> = line.split(' ').collect();
+            w.note(format!("{} {}", words.get(3).unwrap_or(&""), words.get(20).unwrap_or(&"")));
+        }
+    });
+}

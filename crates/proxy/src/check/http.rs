@@ -5,8 +5,8 @@ use crate::rules::lang::Scope;
 use portcullis_message::{Head, Method};
 use portcullis_wire::h1::{Chunked, Framing, Info, Limits, Parsed, parse_response};
 
-/// Writes the request; `state` is the value of `x-haproxy-server-state`.
-pub fn write_request(send: &HttpSend, state: Option<&str>, scope: &Scope<'_>, out: &mut Vec<u8>) {
+/// Writes the request; `state` is the value of `x-haproxy-server-state`, `last` whether no other follows on the connection.
+pub fn write_request(send: &HttpSend, state: Option<&str>, last: bool, scope: &Scope<'_>, out: &mut Vec<u8>) {
     let method = send.method.as_deref().unwrap_or(b"OPTIONS");
     let version = send.version.as_deref().unwrap_or(b"HTTP/1.0");
     let headers: Vec<(&[u8], Vec<u8>)> =
@@ -35,7 +35,7 @@ pub fn write_request(send: &HttpSend, state: Option<&str>, scope: &Scope<'_>, ou
     if !body.is_empty() {
         field(b"content-length", body.len().to_string().as_bytes(), out);
     }
-    if version == b"HTTP/1.1" && !connection {
+    if version == b"HTTP/1.1" && !connection && last {
         field(b"connection", b"close", out);
     }
     out.extend_from_slice(b"\r\n");

@@ -15,7 +15,7 @@ mod options;
 pub mod plan;
 pub mod report;
 mod rows;
-mod run;
+pub(crate) mod run;
 pub mod schedule;
 pub mod tls;
 

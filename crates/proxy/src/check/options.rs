@@ -40,7 +40,7 @@ pub const OPTIONS: &[ServerOption] = &[
         address(cx, s, a, "addr", |c, ip| c.addr = Some(ip));
     }),
     opt("port", "<port>", "The port that checks go to.", |cx, s, a| {
-        port(cx, s, a, "port", |c, n| c.port = Some(n));
+        port(cx, s, a, "port", |c, n| c.port = n);
     }),
     opt("check-send-proxy", "", "Checks begin with a PROXY header.", |_, s, _| set(s).send_proxy = true),
     opt("no-check-send-proxy", "", "Takes 'check-send-proxy' back.", |_, s, _| set(s).send_proxy = false),
@@ -54,6 +54,13 @@ pub const OPTIONS: &[ServerOption] = &[
     opt("check-sni-auto", "", "Takes 'no-check-sni-auto' back.", |_, s, _| set(s).no_sni_auto = false),
     opt("no-check-sni-auto", "", "Checks do not send the name of their Host header.", |_, s, _| {
         set(s).no_sni_auto = true;
+    }),
+    opt("check-reuse-pool", "", "HTTP checks go over idle connections if there are any.", |_, s, _| {
+        set(s).reuse_pool = true;
+    }),
+    opt("no-check-reuse-pool", "", "Takes 'check-reuse-pool' back.", |_, s, _| set(s).reuse_pool = false),
+    opt("check-pool-conn-name", "<name>", "The name of those connections.", |cx, s, a| {
+        text(cx, s, a, "check-pool-conn-name", |c, t| c.pool_name = Some(t.str().into_owned()));
     }),
     opt("check-alpn", "<protocols>", "The protocols that checks offer.", alpn),
     opt("observe", "{ layer4 | layer7 }", "Traffic says how a server is.", |cx, s, a| {
@@ -89,7 +96,7 @@ pub const OPTIONS: &[ServerOption] = &[
         address(cx, s, a, "agent-addr", |c, ip| c.agent_addr = Some(ip));
     }),
     opt("agent-port", "<port>", "The agent's port.", |cx, s, a| {
-        port(cx, s, a, "agent-port", |c, n| c.agent_port = Some(n));
+        port(cx, s, a, "agent-port", |c, n| c.agent_port = n);
     }),
     opt("agent-inter", "<delay>", "Time between questions to the agent.", |cx, s, a| {
         time(cx, s, a, "agent-inter", |c, t| c.agent_inter = Some(t));
@@ -231,16 +238,17 @@ fn port(
     server: &mut Server,
     args: &mut Args<'_>,
     name: &str,
-    take: impl FnOnce(&mut CheckSettings, u16),
+    take: impl FnOnce(&mut CheckSettings, Option<u16>),
 ) {
     let word = args.next();
     match word.map(|w| value::leading(&w.text).0).map(u16::try_from) {
-        Some(Ok(n @ 1..)) => take(set(server), n),
+        // 0: the one that it would be anyway
+        Some(Ok(n)) => take(set(server), Some(n).filter(|n| *n > 0)),
         _ => complain(
             cx,
             server,
             word.or(last(args)),
-            &format!("'{name}' expects a port number from 1 to 65535."),
+            &format!("'{name}' expects a port number from 0 to 65535."),
         ),
     }
 }

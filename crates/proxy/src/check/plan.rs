@@ -5,7 +5,7 @@ use super::config::{Act, CheckConfig, HttpSend, Method, NamedSections, Port, Rul
 use super::expect::{Expect, Pattern};
 use portcullis_backend::health::CheckSettings;
 use portcullis_config::addr::{Host, Ports};
-use portcullis_config::{Diagnostics, Model, Proxy, Server, Severity};
+use portcullis_config::{Diagnostics, Model, Proto, Proxy, Server, Severity};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -252,6 +252,12 @@ pub fn check(model: &mut Model, diags: &mut Diagnostics) {
                     p.name, s.name
                 ));
             }
+            if settings.check && settings.healthcheck.is_none() && !speaks(settings, &script) {
+                alert(format!(
+                    "config: proxy '{}': server '{}' uses an incompatible MUX protocol for the selected check type.",
+                    p.name, s.name
+                ));
+            }
             if let Some(track) = &settings.track {
                 tracking(model, p, s, settings, track, &mut alert);
             }
@@ -334,6 +340,15 @@ fn in_vain(p: &Proxy, diags: &mut Diagnostics) {
                 format!("{who} uses {rules} rules without 'option {option}', so the rules are ignored.");
             diags.late(Severity::Warning, None, text);
         }
+    }
+}
+
+/// Can such a check be made over what `check-proto` says?
+fn speaks(settings: &CheckSettings, script: &Script) -> bool {
+    match settings.proto {
+        None => true,
+        Some(Proto::None) => script.kind != Kind::Http,
+        Some(_) => script.kind == Kind::Http,
     }
 }
 

@@ -32,7 +32,12 @@ pub fn deliver(worker: &Rc<Worker>, reports: Vec<Report>) {
 
 fn one(worker: &Rc<Worker>, report: Report) {
     match report {
-        Report::Log { backend, level, text } => log(worker, &backend, level, &text, Severity::Warning, &text),
+        Report::Log { backend, level, text, mail } => {
+            log(worker, &backend, level, &text, Severity::Warning, &text);
+            if let Some(level) = mail {
+                write(worker, backend, level, &text);
+            }
+        }
         Report::Empty { backend } => {
             let plan = worker.plan();
             let listen = find(&plan, &backend).is_some_and(|p| p.kind == ProxyKind::Listen);
@@ -85,7 +90,7 @@ fn warm_up(worker: &Rc<Worker>, backend: &str, server: &str, why: String) {
 #[cold]
 pub fn seen(worker: &Rc<Worker>, backend: &Arc<BackendState>, server: &ServerState, what: Observed) {
     // only a server that is still there matters
-    let Some(server) = backend.server(&server.name) else { return };
+    let Some(server) = backend.server(&server.name.get()) else { return };
     deliver(worker, backend.observe(&server, what, worker.clock.now().0));
 }
 
@@ -104,6 +109,15 @@ pub fn of_stream(termination: [u8; 4], status: Option<u16>) -> Option<Observed> 
 
 fn find<'p>(plan: &'p Plan, backend: &str) -> Option<&'p ProxyPlan> {
     plan.proxies.get(*plan.backends.get(backend.as_bytes())?).map(|p| &**p)
+}
+
+/// A mail, if the backend's mail servers are told of what matters that much.
+fn write(worker: &Worker, backend: Arc<str>, level: Level, text: &str) {
+    let plan = worker.plan();
+    let alerts = find(&plan, &backend).and_then(|p| p.alerts.as_ref()).filter(|a| level <= a.level);
+    if let Some(alerts) = alerts {
+        crate::mail::post::send(worker, backend, alerts.clone(), text);
+    }
 }
 
 /// A line in the log of a backend, and words on standard error.

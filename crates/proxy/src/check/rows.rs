@@ -35,30 +35,28 @@ const CONNECT: &str = "[default] [port <expr>] [addr <ip>] [send-proxy] [via-soc
 
 /// The rows of this file.
 pub const ROWS: &[Keyword] = &[
-    row("option tcp-check", BACK, "", "Checks servers by 'tcp-check' rules.", |cx, l| option(cx, l, 2)),
+    row("option tcp-check", BACK, "", "Checks servers by 'tcp-check' rules.", option),
     row(
         "option httpchk",
         BACK,
         "[<method>] [<uri>] [<version>] [<host>]",
         "Checks servers by an HTTP request.",
-        |cx, l| option(cx, l, 2),
+        option,
     ),
-    row("option ssl-hello-chk", BACK, "", "Checks that servers speak SSL.", |cx, l| option(cx, l, 2)),
-    row("option smtpchk", BACK, "[<hello> <domain>]", "Checks mail servers.", |cx, l| option(cx, l, 2)),
+    row("option ssl-hello-chk", BACK, "", "Checks that servers speak SSL.", option),
+    row("option smtpchk", BACK, "[<hello> <domain>]", "Checks mail servers.", option),
     row(
         "option mysql-check",
         BACK,
         "[user <username> [{ post-41 | pre-41 | post-80 }]]",
         "Checks MySQL servers.",
-        |cx, l| option(cx, l, 2),
+        option,
     ),
-    row("option pgsql-check", BACK, "user <username>", "Checks PostgreSQL servers.", |cx, l| {
-        option(cx, l, 2)
-    }),
-    row("option redis-check", BACK, "", "Checks Redis servers.", |cx, l| option(cx, l, 2)),
-    row("option ldap-check", BACK, "", "Checks LDAP servers.", |cx, l| option(cx, l, 2)),
-    row("option spop-check", BACK, "", "Checks SPOP agents.", |cx, l| option(cx, l, 2)),
-    row("option external-check", BACK, "", "Checks servers by a program.", |cx, l| option(cx, l, 2)),
+    row("option pgsql-check", BACK, "user <username>", "Checks PostgreSQL servers.", option),
+    row("option redis-check", BACK, "", "Checks Redis servers.", option),
+    row("option ldap-check", BACK, "", "Checks LDAP servers.", option),
+    row("option spop-check", BACK, "", "Checks SPOP agents.", option),
+    row("option external-check", BACK, "", "Checks servers by a program.", option),
     row("external-check command", BACK, "<command>", "The program that checks.", |cx, l| {
         if let Some(word) = argument(cx, l, 2, "missing argument after 'command'") {
             cx.ext::<CheckConfig>().command = Some(word);
@@ -98,7 +96,7 @@ pub const ROWS: &[Keyword] = &[
     row("tcp-check send-binary-lf", RULES, "<hexfmt> [comment <msg>]", "Sends bytes that are made.", tcp),
     row("tcp-check", RULES, "{ set-var | set-var-fmt | unset-var }(<var-name>) ...", "Sets variables.", tcp),
     row("healthcheck", Sections::HEALTHCHECK, "<name>", "A check that servers name.", section),
-    row("type", Sections::HEALTHCHECK, "<type> [<param>]*", "What kind of check.", |cx, l| option(cx, l, 1)),
+    row("type", Sections::HEALTHCHECK, "<type> [<param>]*", "What kind of check.", kind),
 ];
 
 fn argument(cx: &mut Cx<'_>, line: &Line, at: usize, missing: &str) -> Option<String> {
@@ -109,11 +107,17 @@ fn argument(cx: &mut Cx<'_>, line: &Line, at: usize, missing: &str) -> Option<St
 /// `healthcheck NAME`
 fn section(cx: &mut Cx<'_>, line: &Line) {
     let Some(name) = argument(cx, line, 1, "'healthcheck' expects a name.") else { return };
-    let sections = cx.model.ext.entry::<NamedSections>();
-    if sections.0.iter().any(|s| s.name == name) {
-        cx.alert(line.word(1), format!("healthcheck section '{name}' already declared."));
-        return;
+    if let Some(c) = name.chars().find(|c| !c.is_ascii_alphanumeric() && !"_-.:".contains(*c)) {
+        cx.alert(line.word(1), format!("character '{c}' is not permitted in 'healthcheck' name '{name}'."));
     }
+    let sections = cx.model.ext.entry::<NamedSections>();
+    let first = sections.0.iter().find(|s| s.name == name).map(|s| s.place);
+    if let Some(first) = first {
+        let file = cx.diags.files.get(first.file.0 as usize).map_or("?", String::as_str);
+        let text = format!("healthcheck section '{name}' already defined at {file}:{}.", first.line);
+        cx.alert(line.word(1), text);
+    }
+    let sections = cx.model.ext.entry::<NamedSections>();
     sections.0.push(Section { name, place: line.place(), ..Section::default() });
 }
 
@@ -132,33 +136,70 @@ fn open<'c>(cx: &'c mut Cx<'_>) -> (&'c mut CheckConfig, Place) {
     (cx.ext(), place)
 }
 
-/// `option KIND …`, `type KIND …`; the kind stands before word `at`.
-fn option(cx: &mut Cx<'_>, line: &Line, at: usize) {
-    let Some(word) = line.word(at - 1) else {
-        cx.alert(line.word(0), "'type' expects a type of check.");
+/// `option KIND …`
+fn option(cx: &mut Cx<'_>, line: &Line) {
+    let Some(word) = line.word(1) else { return };
+    let kind = word.str().into_owned();
+    let place = line.place();
+    if let Some(method) = chosen(cx, line, word, &format!("option {kind}")) {
+        let config = cx.ext::<CheckConfig>();
+        (config.method, config.place) = (method, place);
+    }
+}
+
+/// `type KIND …`
+fn kind(cx: &mut Cx<'_>, line: &Line) {
+    let Some(word) = line.word(1) else {
+        cx.alert(line.word(0), "'type' expects a healthcheck type.");
         return;
     };
+    if cx.model.ext.entry::<NamedSections>().0.last().is_some_and(|s| s.typed) {
+        cx.alert(line.word(0), "healthcheck type already defined.");
+        return;
+    }
     let kind = word.str().into_owned();
-    let mut p = Parsing::new(cx, line.args(at), At::Check);
-    match method(&mut p, &kind) {
-        Ok(method) => {
-            if let Some(extra) = p.args.next() {
+    if !TYPES.contains(&&*kind) {
+        let all: Vec<String> = TYPES.iter().map(|t| format!("'{t}'")).collect();
+        let text = format!("unknown healthcheck type '{kind}' (expects {}).", all.join(", "));
+        cx.alert(Some(word), text);
+    } else if let Some(method) = chosen(cx, line, word, &kind) {
+        let place = line.place();
+        if let Some(section) = cx.model.ext.entry::<NamedSections>().0.last_mut() {
+            section.typed = true;
+            (section.config.method, section.config.place) = (method, place);
+        }
+    }
+}
+
+/// Types of `healthcheck` sections.
+const TYPES: [&str; 9] = [
+    "tcp-check",
+    "httpchk",
+    "ssl-hello-chk",
+    "smtpchk",
+    "pgsql-check",
+    "redis-check",
+    "mysql-check",
+    "ldap-check",
+    "spop-check",
+];
+
+/// The kind of check that a line names, `name` in messages.
+fn chosen(cx: &mut Cx<'_>, line: &Line, word: &Word, name: &str) -> Option<Method> {
+    let mut p = Parsing::new(cx, line.args(2), At::Check);
+    match method(&mut p, &word.str()) {
+        Ok(method) => match p.args.next() {
+            Some(extra) => {
+                let kind = word.str();
                 let text = format!("'{kind}' cannot handle unexpected argument '{}'.", extra.str());
                 p.cx.alert(Some(extra), text);
-                return;
+                None
             }
-            let place = line.place();
-            let (config, _) = open(p.cx);
-            (config.method, config.place) = (method, place);
-            if p.cx.section == Sections::HEALTHCHECK
-                && let Some(last) = p.cx.model.ext.entry::<NamedSections>().0.last_mut()
-            {
-                last.typed = true;
-            }
-        }
+            None => Some(method),
+        },
         Err(why) => {
-            let what = if at == 2 { format!("option {kind}") } else { kind };
-            p.cx.alert(Some(word), format!("'{what}' : {why}."));
+            p.cx.alert(Some(word), format!("'{name}' : {why}."));
+            None
         }
     }
 }
@@ -189,14 +230,8 @@ fn method(p: &mut Parsing<'_, '_, '_>, kind: &str) -> Result<Method, String> {
         "redis-check" => Method::Redis,
         "ldap-check" => Method::Ldap,
         "spop-check" => Method::Spop,
-        "external-check" if p.cx.section != Sections::HEALTHCHECK => Method::External,
-        _ => {
-            return Err(
-                "unknown type (expects 'tcp-check', 'httpchk', 'ssl-hello-chk', 'smtpchk', 'pgsql-check', \
-                        'redis-check', 'mysql-check', 'ldap-check', 'spop-check')"
-                    .into(),
-            );
-        }
+        "external-check" => Method::External,
+        other => return Err(format!("unknown type '{other}'")),
     })
 }
 
@@ -271,7 +306,18 @@ fn rule(cx: &mut Cx<'_>, line: &Line, http: bool) {
     };
     match parsed {
         Ok(Some(rule)) => {
+            let named = p.cx.section == Sections::HEALTHCHECK;
             let (config, owner) = open(p.cx);
+            let other = if http {
+                matches!(config.method, Method::Tcp).then_some("TCP")
+            } else {
+                matches!(config.method, Method::Http(_)).then_some("HTTP")
+            };
+            if let Some(other) = other.filter(|_| named) {
+                let text = format!("unable to configure '{kind}' rule for '{other}' healthcheck.");
+                p.cx.alert(Some(word), text);
+                return;
+            }
             let rules = if http { &mut config.http } else { &mut config.tcp };
             rules.add(owner, rule);
         }
@@ -296,7 +342,7 @@ fn parse(p: &mut Parsing<'_, '_, '_>, name: &str, http: bool) -> Result<Rule, St
             let text = p.want("expects a string as argument")?.str().into_owned();
             Ok(Rule { act: Act::Comment, comment: Some(text) })
         }
-        "connect" => connect(p),
+        "connect" => connect(p, http),
         "expect" => expect(p, http),
         "send" if http => request(p),
         "send" | "send-lf" | "send-binary" | "send-binary-lf" if !http => send(p, name),
@@ -320,7 +366,7 @@ fn comment(p: &mut Parsing<'_, '_, '_>) -> Result<String, String> {
     Ok(p.want("'comment' expects a string as argument")?.str().into_owned())
 }
 
-fn connect(p: &mut Parsing<'_, '_, '_>) -> Result<Rule, String> {
+fn connect(p: &mut Parsing<'_, '_, '_>, http: bool) -> Result<Rule, String> {
     let mut connect = Connect::default();
     let mut about = None;
     while let Some(word) = p.args.next() {
@@ -339,11 +385,15 @@ fn connect(p: &mut Parsing<'_, '_, '_>) -> Result<Rule, String> {
             "comment" => about = Some(comment(p)?),
             "proto" => {
                 let word = p.want("'proto' expects a MUX protocol as argument")?;
-                connect.proto = match &*word.str() {
-                    "h1" => Some(Proto::H1),
-                    "h2" => Some(Proto::H2),
-                    "none" => Some(Proto::None),
-                    other => {
+                connect.proto = match (&*word.str(), http) {
+                    ("h1", true) => Some(Proto::H1),
+                    ("h2", true) => Some(Proto::H2),
+                    ("none", false) => Some(Proto::None),
+                    (other @ ("h1" | "h2" | "none"), _) => {
+                        let kind = if http { "http-check" } else { "tcp-check" };
+                        return Err(format!("'proto' : invalid MUX protocol '{other}' for {kind}"));
+                    }
+                    (other, _) => {
                         return Err(value::not_yet(&format!("'proto {other}'"), "HTTP/3").replace('.', ""));
                     }
                 };

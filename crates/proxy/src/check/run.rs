@@ -9,10 +9,12 @@ use super::report::state_header;
 use crate::plan::{Plan, ProxyPlan, ServerPlan};
 use crate::rules::internal;
 use crate::rules::lang::{Direction, Facts, Message, Payload, Scope};
+use crate::upstream::Upstream;
 use crate::worker::Task;
 use portcullis_backend::ServerState;
 use portcullis_backend::health::{Outcome, Status};
 use portcullis_config::Proto;
+use portcullis_message::{Head, HeaderId, Version};
 use portcullis_tls::stream::Stream;
 use portcullis_transport::connect::{self, Marks, Target};
 use portcullis_transport::{Buffer, Conn, Millis};
@@ -124,7 +126,7 @@ pub(super) fn address(
 }
 
 /// What the system says, as HAProxy's logs show it.
-pub(super) fn system(e: &io::Error) -> String {
+pub(crate) fn system(e: &io::Error) -> String {
     let text = e.to_string();
     let text = text.split(" (os error").next().unwrap_or_default();
     let name = e.raw_os_error().map_or("", |n| {
@@ -152,6 +154,23 @@ pub(super) fn system(e: &io::Error) -> String {
     }
 }
 
+/// A check's connection.
+enum Link {
+    /// Its own.
+    Own(Conn),
+    /// One of the pool, which goes back there (`check-reuse-pool`).
+    Shared(Box<Upstream>),
+}
+
+impl Link {
+    fn conn(&self) -> &Conn {
+        match self {
+            Self::Own(conn) => conn,
+            Self::Shared(up) => &up.conn,
+        }
+    }
+}
+
 /// A run under way.
 struct Run<'a> {
     task: &'a Task,
@@ -159,7 +178,7 @@ struct Run<'a> {
     plan: &'a CheckPlan,
     facts: Facts<'a>,
     began: Millis,
-    conn: Option<Conn>,
+    link: Option<Link>,
     /// It speaks HTTP/2.
     h2: Option<Box<Talk>>,
     linger: bool,
@@ -191,7 +210,7 @@ pub(super) async fn run(task: &Task, subject: &Subject, plan: &CheckPlan) -> Out
         plan,
         facts,
         began,
-        conn: None,
+        link: None,
         h2: None,
         linger: false,
         input: Vec::new(),
@@ -229,7 +248,8 @@ impl Run<'_> {
                         .send_state
                         .then(|| state_header(&self.task.worker, proxy, server, &self.subject.state));
                     let mut bytes = Vec::new();
-                    write_request(send, state.as_deref(), &self.scope(), &mut bytes);
+                    let last = !matches!(self.link, Some(Link::Shared(_)));
+                    write_request(send, state.as_deref(), last, &self.scope(), &mut bytes);
                     let limits = Limits { relaxed: false, ..proxy.response_limits };
                     let method = send.method.as_deref().unwrap_or(b"OPTIONS");
                     self.response = Some(Response::new(method, limits));
@@ -317,6 +337,14 @@ impl Run<'_> {
             }
             None => target.port,
         };
+        if target == portcullis_backend::health::Target::default()
+            && let Some(up) = self.idle(c, server)
+        {
+            self.task.deadline(self.deadline(self.task.worker.clock.exact().now()));
+            self.link = Some(Link::Shared(Box::new(up)));
+            self.result = Outcome::new(Status::L4Ok, "");
+            return None;
+        }
         self.task.deadline(self.connect_deadline());
         let socks = if c.is_plain() { self.plan.settings.via_socks4 } else { c.via_socks4 };
         let conn = match open(self.task, server, state, address(server, state, &target), socks).await {
@@ -334,7 +362,7 @@ impl Run<'_> {
         let connected = self.task.worker.clock.exact().now();
         self.task.deadline(self.deadline(connected));
         self.linger = c.linger;
-        self.conn = Some(conn);
+        self.link = Some(Link::Own(conn));
         let inherited = self.plan.settings.proto.or(server.proto).filter(|_| c.is_plain());
         let http = self.plan.script.kind == Kind::Http;
         let global = &self.subject.plan.global;
@@ -351,11 +379,37 @@ impl Run<'_> {
             return Some(failed);
         }
         let failed = self.shake_hands(step, c).await;
-        let info = self.conn.as_ref().and_then(Conn::tls_info);
+        let info = self.conn().and_then(Conn::tls_info);
         if http && spoken.is_none() && info.is_some_and(|i| i.alpn.as_deref() == Some(b"h2")) {
             self.h2 = Some(talk());
         }
         failed
+    }
+
+    fn conn(&self) -> Option<&Conn> {
+        self.link.as_ref().map(Link::conn)
+    }
+
+    /// An idle connection, if one may and can be used.
+    fn idle(&self, c: &Connect, server: &ServerPlan) -> Option<Upstream> {
+        let settings = &self.plan.settings;
+        if !c.unwritten || self.plan.script.kind != Kind::Http || !settings.shares_pool() {
+            return None;
+        }
+        let name = settings.pool_name.as_deref().or(settings.sni.as_deref());
+        let worker = &self.task.worker;
+        let mut idle = worker.idle.borrow_mut();
+        idle.take_for_check(worker.id, (server, &self.subject.state), name, worker.clock.now())
+    }
+
+    /// Is the connection as it was before: was the response complete, and does it not end it?
+    fn is_as_before(&self) -> bool {
+        let keeps = |r: &Response| {
+            let head = r.head.as_ref();
+            let ends = |h: &Head| h.first(HeaderId::Connection).is_some() || h.version < Version::HTTP_11;
+            r.complete && !r.broken && head.is_some_and(|h| !ends(h))
+        };
+        !self.ended && self.input.is_empty() && self.response.as_ref().is_some_and(keeps)
     }
 
     /// TLS, if the connection has it.
@@ -369,7 +423,7 @@ impl Run<'_> {
             Some(Outcome::new(Status::L6Response, format!("SSL handshake failure{}", run.place(step))))
         };
         let Ok(stream) = Stream::connect(connector, name.as_deref()) else { return failed(step, self) };
-        let conn = self.conn.as_mut()?;
+        let Some(Link::Own(conn)) = &mut self.link else { return None };
         conn.begin_tls(stream);
         match within(self.task, |cx| conn.poll_handshake(cx)).await {
             Ok(Ok(())) => {
@@ -388,7 +442,7 @@ impl Run<'_> {
         let inherited = !moved && (server.send_proxy || server.send_proxy_v2);
         let wanted = if c.is_plain() { settings.send_proxy || inherited } else { c.send_proxy };
         let mut out = Vec::new();
-        let Some(conn) = self.conn.as_ref().filter(|_| wanted) else { return out };
+        let Some(conn) = self.conn().filter(|_| wanted) else { return out };
         let addresses = conn.local().zip(conn.remote()).map(|(src, dst)| Addresses::Inet { src, dst });
         if !server.send_proxy_v2 {
             encode_v1(addresses.as_ref(), &mut out);
@@ -411,7 +465,7 @@ impl Run<'_> {
 
     /// Writes all of it.
     async fn put(&mut self, step: &Step, mut bytes: &[u8]) -> Option<Outcome> {
-        let conn = self.conn.as_ref()?;
+        let conn = self.conn()?;
         while !bytes.is_empty() {
             let sent = within(self.task, |cx| conn.poll_send(cx, &[IoSlice::new(bytes)], false)).await;
             match sent {
@@ -429,7 +483,7 @@ impl Run<'_> {
     /// Reads more; an outcome if that failed.
     async fn more(&mut self, step: &Step, e: &Expect) -> Option<Outcome> {
         let worker = &self.task.worker;
-        let conn = self.conn.as_ref()?;
+        let conn = self.conn()?;
         let mut buffer: Buffer = worker.buffers.take();
         let got = within(self.task, |cx| match conn.is_tls() || conn.poll_readable(cx).is_ready() {
             true => conn.poll_recv(cx, &mut buffer),
@@ -630,13 +684,24 @@ impl Run<'_> {
         format!(" at step {} of tcp-check ({what}){comment}", step.number)
     }
 
-    /// Closes the connection; a server is left with nothing to wait for.
+    /// Closes the connection, so that a server is left with nothing to wait for; or lets it rest in the pool.
     fn close(&mut self) {
-        if let Some(conn) = self.conn.take()
-            && !self.linger
-            && self.plan.script.kind != Kind::Http
-        {
-            conn.reset_on_close();
+        match self.link.take() {
+            Some(Link::Shared(up)) => {
+                let worker = &self.task.worker;
+                let mut idle = worker.idle.borrow_mut();
+                match self.subject.server().filter(|_| self.is_as_before()) {
+                    Some(server) => {
+                        let key = up.key;
+                        idle.put(*up, key, false, server, worker.clock.now());
+                    }
+                    None => idle.close(*up),
+                }
+            }
+            Some(Link::Own(conn)) if !self.linger && self.plan.script.kind != Kind::Http => {
+                conn.reset_on_close();
+            }
+            _ => {}
         }
     }
 }

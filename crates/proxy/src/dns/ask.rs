@@ -4,6 +4,7 @@ use super::counters::Count;
 use super::plan::{NameserverPlan, ResolversPlan};
 use super::stream::Stream;
 use portcullis_config::Hold;
+use portcullis_transport::connect::Target;
 use portcullis_wire::dns::{self, Data, Empty, Kind, Message};
 use std::future::{Future, poll_fn};
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -152,7 +153,10 @@ fn way(server: &NameserverPlan, stream: Option<&Option<Rc<Stream>>>) -> Way {
     match (stream, &server.stream) {
         (Some(Some(stream)), _) => Way::Stream(stream.clone(), None),
         (_, Some(_)) => Way::Closed,
-        (_, None) => datagram(server.address).map_or(Way::Closed, Way::Datagram),
+        (_, None) => match &server.target {
+            Target::Inet { addr, .. } => datagram(*addr).map_or(Way::Closed, Way::Datagram),
+            Target::Unix(_) | Target::Abstract(_) => Way::Closed,
+        },
     }
 }
 

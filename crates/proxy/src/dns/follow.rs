@@ -78,7 +78,8 @@ fn lose(worker: &Rc<Worker>, follower: &Follower, reason: &str) {
 
 /// A log line of a server's backend, said on standard error, too.
 fn tell(worker: &Rc<Worker>, follower: &Follower, text: String) {
-    let report = Report::Log { backend: follower.backend.name.clone(), level: Level::Notice, text };
+    let report =
+        Report::Log { backend: follower.backend.name.clone(), level: Level::Notice, text, mail: None };
     report::deliver(worker, vec![report]);
 }
 

@@ -2,12 +2,13 @@
 
 use super::counters::Counters;
 use super::family::Families;
+use crate::plan::server::target_of;
 use crate::process::Process;
-use portcullis_config::addr::{Host, Ports};
 use portcullis_config::{Diagnostics, Hold, Model, Nameserver, Severity};
-use portcullis_tls::settings::ServerTls;
-use portcullis_transport::connect::ConnectOptions;
-use std::net::SocketAddr;
+use portcullis_tls::connector::{self, Connector};
+use portcullis_tls::settings::{GlobalTls, ServerTls};
+use portcullis_transport::connect::{ConnectOptions, Target};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,7 +42,7 @@ pub struct NameserverPlan {
     /// Its name.
     pub name: Arc<str>,
     /// Where it is.
-    pub address: SocketAddr,
+    pub target: Target,
     /// How it is asked over TCP; none: it is asked over UDP.
     pub stream: Option<StreamPlan>,
     /// What is counted of it.
@@ -55,13 +56,15 @@ pub struct StreamPlan {
     pub connect: ConnectOptions,
     /// `maxconn`
     pub maxconn: u32,
+    /// `ssl`: what connections are made with, and the name that is sent (`verifyhost`).
+    pub tls: Option<(Connector, Option<String>)>,
 }
 
 /// All sections of a configuration.
 pub fn compile(model: &Model, process: &Process, diags: &mut Diagnostics) -> Vec<Arc<ResolversPlan>> {
     let families = Arc::new(Families::new(model.global.dns_families));
     let one = |r: &portcullis_config::Resolvers, diags: &mut Diagnostics| {
-        let nameservers = r.nameservers.iter().filter_map(|n| nameserver(&r.name, n, process, diags));
+        let nameservers = r.nameservers.iter().filter_map(|n| nameserver(model, &r.name, n, process, diags));
         Arc::new(ResolversPlan {
             name: r.name.as_str().into(),
             nameservers: nameservers.collect(),
@@ -77,25 +80,19 @@ pub fn compile(model: &Model, process: &Process, diags: &mut Diagnostics) -> Vec
 }
 
 fn nameserver(
+    model: &Model,
     section: &str,
     n: &Nameserver,
     process: &Process,
     diags: &mut Diagnostics,
 ) -> Option<NameserverPlan> {
-    let ip = match n.address.host {
-        Host::V4(ip) => ip.into(),
-        Host::V6(ip) => ip.into(),
-        _ => return None,
-    };
-    let port = match n.address.ports {
-        Ports::One(port) => port,
-        _ => return None,
-    };
-    if n.set.as_ref().is_some_and(|s| s.ext.get::<ServerTls>().is_some_and(|t| t.ssl)) {
-        let text = format!("'nameserver {}' : 'ssl' is not supported yet for name servers.", n.name);
-        diags.add(Severity::Alert, Some(n.place), text);
-        return None;
-    }
+    let target = target_of(&n.address)?;
+    let said = n.set.as_ref().and_then(|s| s.ext.get::<ServerTls>()).filter(|t| t.ssl);
+    let tls = said.map(|tls| Ok((connector(model, tls, &target)?, tls.verify_host.clone())));
+    let tls = tls.transpose().unwrap_or_else(|why: String| {
+        diags.add(Severity::Alert, Some(n.place), format!("'nameserver {}' : {why}", n.name));
+        None
+    });
     let stream = n.set.as_deref().map(|set| StreamPlan {
         connect: ConnectOptions {
             source: set.source.as_ref().and_then(crate::plan::server::source_ports),
@@ -108,11 +105,23 @@ fn nameserver(
             ..ConnectOptions::default()
         },
         maxconn: if set.maxconn == 0 { MOST_CONNECTIONS } else { set.maxconn },
+        tls,
     });
     Some(NameserverPlan {
         name: n.name.as_str().into(),
-        address: SocketAddr::new(ip, port),
+        target,
         stream,
         counters: process.nameserver(section, &n.name),
     })
+}
+
+/// What a connection over TLS is made with.
+fn connector(model: &Model, tls: &ServerTls, target: &Target) -> Result<Connector, String> {
+    let nothing = GlobalTls::default();
+    let global = model.global.ext.get::<GlobalTls>().unwrap_or(&nothing);
+    let ip = match target {
+        Target::Inet { addr, .. } => addr.ip(),
+        Target::Unix(_) | Target::Abstract(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+    };
+    connector::compile(global, tls, ip)
 }

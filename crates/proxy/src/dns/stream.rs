@@ -2,15 +2,17 @@
 //! has rested for a while.
 
 use super::plan::{NameserverPlan, ResolversPlan, StreamPlan};
-use portcullis_transport::connect::{self, Marks, Target};
+use portcullis_tls::stream::Stream as TlsStream;
+use portcullis_transport::connect::{self, Marks};
+use portcullis_transport::{Buffer, Conn};
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, IoSlice};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::net::TcpStream;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout};
 
@@ -18,6 +20,8 @@ use tokio::time::{Instant, timeout};
 const PIPELINED: usize = 4;
 /// How long a connection may rest.
 const REST: Duration = Duration::from_secs(5);
+/// Bytes that are read at once.
+const ROOM: usize = 4096;
 /// Questions that wait for a connection; more are refused.
 const MOST_WAITING: usize = 4096;
 
@@ -106,8 +110,9 @@ impl Drop for Open {
 /// A connection, from its beginning to its end.
 async fn serve(stream: Rc<Stream>) {
     let mut open = Open(stream.clone(), false);
-    let Ok(Ok(socket)) = timeout(stream.plan.retry, connected(&stream)).await else { return };
-    let mut line = Line { socket, flying: HashMap::new(), out: Vec::new(), read: Vec::new() };
+    let Ok(Ok(conn)) = timeout(stream.plan.retry, connected(&stream)).await else { return };
+    let buffer = Buffer::with_capacity(ROOM);
+    let mut line = Line { conn, flying: HashMap::new(), out: Vec::new(), buffer, read: Vec::new() };
     let mut rests_since = Instant::now();
     loop {
         line.flying.retain(|_, tell| !tell.is_closed());
@@ -118,13 +123,8 @@ async fn serve(stream: Rc<Stream>) {
         }
         tokio::select! {
             biased;
-            ready = line.socket.readable() => {
-                if ready.is_err() || line.receive().is_err() {
-                    return;
-                }
-            }
-            ready = line.socket.writable(), if !line.out.is_empty() => {
-                if ready.is_err() || line.send().is_err() {
+            went = poll_fn(|cx| line.poll(cx)) => {
+                if went.is_err() {
                     return;
                 }
             }
@@ -139,21 +139,25 @@ async fn serve(stream: Rc<Stream>) {
     }
 }
 
-async fn connected(stream: &Stream) -> io::Result<TcpStream> {
+async fn connected(stream: &Stream) -> io::Result<Conn> {
     let (server, how) = stream.server().ok_or(io::ErrorKind::NotFound)?;
-    let target = Target::Inet { addr: server.address, mptcp: false };
-    let conn = connect::start(&target, &how.connect, Marks::default())?;
+    let mut conn = connect::start(&server.target, &how.connect, Marks::default())?;
     poll_fn(|cx| conn.poll_writable(cx)).await;
     conn.connected()?;
-    let fd = conn.into_fd().ok_or(io::ErrorKind::Unsupported)?;
-    TcpStream::from_std(std::net::TcpStream::from(fd))
+    if let Some((connector, name)) = &how.tls {
+        conn.begin_tls(TlsStream::connect(connector, name.as_deref()).map_err(io::Error::other)?);
+        let shaken = poll_fn(|cx| conn.poll_handshake(cx)).await;
+        shaken.map_err(|_| io::ErrorKind::ConnectionAborted)?;
+    }
+    Ok(conn)
 }
 
 /// What is under way on a connection.
 struct Line {
-    socket: TcpStream,
+    conn: Conn,
     flying: HashMap<u16, oneshot::Sender<Vec<u8>>>,
     out: Vec<u8>,
+    buffer: Buffer,
     read: Vec<u8>,
 }
 
@@ -174,25 +178,25 @@ impl Line {
         }
     }
 
-    fn send(&mut self) -> io::Result<()> {
-        match self.socket.try_write(&self.out) {
-            Ok(n) => {
-                self.out.drain(..n);
-                Ok(())
+    /// Sends what waits, and takes what comes; ready when something came.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.out.is_empty() {
+            match self.conn.poll_send(cx, &[IoSlice::new(&self.out)], false)? {
+                Poll::Ready(n) => drop(self.out.drain(..n)),
+                Poll::Pending => break,
             }
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(()),
-            Err(e) => Err(e),
         }
+        if ready!(self.conn.poll_recv(cx, &mut self.buffer))? == 0 {
+            return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+        }
+        self.read.extend_from_slice(self.buffer.data());
+        self.buffer.clear();
+        self.answer();
+        Poll::Ready(Ok(()))
     }
 
-    fn receive(&mut self) -> io::Result<()> {
-        let mut buffer = [0; 4096];
-        match self.socket.try_read(&mut buffer) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(n) => self.read.extend_from_slice(buffer.get(..n).unwrap_or_default()),
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-            Err(e) => return Err(e),
-        }
+    /// Gives each message to who waits for it.
+    fn answer(&mut self) {
         // a message has its length before it
         while let Some((message, length)) = first(&self.read) {
             let id = message.get(..2).map(|b| b.iter().fold(0, |n, b| n << 8 | u16::from(*b)));
@@ -202,7 +206,6 @@ impl Line {
             }
             self.read.drain(..length);
         }
-        Ok(())
     }
 }
 

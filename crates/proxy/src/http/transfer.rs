@@ -11,6 +11,7 @@ use super::flow::{Flow, FlowError};
 use super::request::too_odd;
 use super::{checkcache, client, filters, headers, stages};
 use crate::captured::{self, Wrong};
+use crate::check::report;
 use crate::filter::{Chain, Gate, Point, Stage};
 use crate::outcome::{self, Steps};
 use crate::plan::{ProxyPlan, ServerPlan};
@@ -19,6 +20,7 @@ use crate::session::Session;
 use crate::upstream::Upstream;
 use crate::worker::{Task, Woken, Worker};
 use head::{Answer, no_answer};
+use portcullis_backend::health::Observed;
 use portcullis_config::{ConnectionMode, Opts, RetryOn};
 use portcullis_message::Method;
 use portcullis_sample::{Direction, Scope};
@@ -219,6 +221,16 @@ impl Transfer {
         captured::response(session, (x.front, back), server, raw, wrong, flow.body_bytes);
     }
 
+    /// The server has failed a request that is tried again: this is seen, too (`observe`).
+    fn observed(&self, worker: &Rc<Worker>, back: &ProxyPlan, what: Option<Observed>) {
+        let server = self.upstream.server();
+        if server.is_observed()
+            && let (Some(state), Some(what)) = (&back.state, what)
+        {
+            report::seen(worker, state, server, what);
+        }
+    }
+
     /// There is no response: what is left goes back, and the connection will be closed.
     fn give_up(&mut self, x: &mut Exchange<'_>, worker: &Worker) {
         self.reclaim(x, worker);
@@ -249,7 +261,10 @@ pub async fn run(
         }
         let (len, mut info) = match answer {
             Answer::Head(len, info) => (len, info),
-            other if x.may_retry(back, other.failure()) => return again(x, worker, t),
+            other if x.may_retry(back, other.failure()) => {
+                t.observed(worker, back, other.observed());
+                return again(x, worker, t);
+            }
             Answer::Refused if x.may_repeat(back, t.is_untouched()) => return again(x, worker, t),
             other => {
                 if matches!(other, Answer::Unasked) {
@@ -294,6 +309,7 @@ pub async fn run(
             continue;
         }
         if x.may_retry(back, RetryOn::status(x.scratch.response.status)) {
+            t.observed(worker, back, Some(Observed::Response(x.scratch.response.status)));
             return again(x, worker, t);
         }
         x.facts.timers.response = ms(worker.clock.now().since(t.sent_at));

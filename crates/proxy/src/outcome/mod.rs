@@ -209,7 +209,7 @@ fn log_at(
     let said = heads.and_then(|h| h.level);
     let level = match said {
         Some(None) => return,
-        Some(Some(level)) => level_of(level),
+        Some(Some(level)) => Level::numbered(level),
         None if error && front.has(Opts::LOG_SEPARATE_ERRORS) => Level::Err,
         None => Level::Info,
     };
@@ -255,7 +255,7 @@ pub fn log_now(
     if front.loggers.is_empty() {
         return;
     }
-    let level = level.map_or(Level::Info, level_of);
+    let level = level.map_or(Level::Info, Level::numbered);
     write(worker, front, level, scope, (step, profile), &|line| match &front.formats.log {
         Some(format) => format.run(scope, line),
         None => connect_line(scope, line),
@@ -359,13 +359,6 @@ pub fn never_began(session: &Session, front: &ProxyPlan, message: &str, received
 
 fn elapsed(session: &Session) -> i32 {
     i32::try_from(session.worker().clock.now().since(session.accepted)).unwrap_or(i32::MAX)
-}
-
-fn level_of(n: u8) -> Level {
-    [Level::Emerg, Level::Alert, Level::Crit, Level::Err, Level::Warning, Level::Notice, Level::Info]
-        .get(usize::from(n))
-        .copied()
-        .unwrap_or(Level::Debug)
 }
 
 fn count(

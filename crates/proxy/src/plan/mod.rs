@@ -59,6 +59,8 @@ pub struct GlobalPlan {
     pub pp2_never_send_local: bool,
     /// `harden.reject-privileged-ports.tcp`
     pub reject_privileged_ports: bool,
+    /// `tune.idle-pool.shared`
+    pub idle_shared: bool,
     /// How checks are paced.
     pub checks: crate::check::schedule::Pace,
 }
@@ -136,6 +138,13 @@ impl Plan {
     pub fn with_server(&self, backend: &ProxyPlan, server: Arc<ServerPlan>) -> Self {
         let mut proxy = backend.clone();
         proxy.push(server);
+        self.with(proxy)
+    }
+    /// With another plan of a server of that backend.
+    #[must_use]
+    pub fn with_changed(&self, backend: &ProxyPlan, server: &Arc<ServerPlan>) -> Self {
+        let mut proxy = backend.clone();
+        proxy.change(server);
         self.with(proxy)
     }
     /// Without that server of that backend.
@@ -228,6 +237,7 @@ fn global(model: &Model, checks: u32) -> GlobalPlan {
         keep_insecure_te: g.h1_do_not_close_on_insecure_te,
         pp2_never_send_local: g.pp2_never_send_local,
         reject_privileged_ports: g.reject_privileged_ports_tcp,
+        idle_shared: t.idle_pool_shared,
         checks: crate::check::schedule::Pace::new(model, checks),
     }
 }

@@ -92,6 +92,8 @@ pub struct ProxyPlan {
     pub loggers: Arc<Loggers>,
     /// The same where profiles have to do with it.
     pub profiled: Option<Arc<Profiled>>,
+    /// Who gets mails about its servers.
+    pub alerts: Option<Arc<crate::mail::Alerts>>,
     /// What its log looks like.
     pub formats: Arc<Formats>,
     /// Log lines so far (`%lc`), if a format shows them.
@@ -172,6 +174,11 @@ impl ProxyPlan {
             *seat = Some(server.clone());
         }
         self.servers.push(server);
+    }
+    /// With another plan of a server that is there.
+    pub(super) fn change(&mut self, server: &Arc<ServerPlan>) {
+        let all = self.servers.iter_mut().chain(self.by_slot.iter_mut().flatten());
+        all.filter(|s| Arc::ptr_eq(&s.state, &server.state)).for_each(|s| *s = server.clone());
     }
     /// Without this server.
     pub(super) fn remove(&mut self, state: &ServerState) {
@@ -310,6 +317,7 @@ pub fn compile(
         front: process.frontend((&p.name, p.kind), front_maxconn(model, p), p.rate_limit_sessions),
         loggers,
         profiled,
+        alerts: crate::mail::Alerts::of(model, p),
         log_count: Arc::default(),
         bind_names: p.binds.iter().map(|b| b.name.as_deref().map(Into::into)).collect(),
         rules: p.ext.get::<RuleSets>().cloned().map(Arc::new),
@@ -320,7 +328,8 @@ pub fn compile(
         unique_id: p.ext.get::<UniqueId>().cloned().filter(|u| u.format.is_some()),
         wants_destination: p.ext.get::<RuleSets>().is_some()
             || p.originalto.is_some()
-            || formats.needs.contains(Needs::DESTINATION)
+            // a backend writes no lines about streams
+            || p.kind.front() && formats.needs.contains(Needs::DESTINATION)
             || p.ext.get::<Option<Arc<Forwarded>>>().is_some_and(Option::is_some)
             || p.opts.contains(Opts::TRANSPARENT)
             || p.servers.iter().any(|s| s.set.send_proxy || s.set.send_proxy_v2 || server::follows_client(s)),

@@ -4,7 +4,7 @@ use crate::preface::Values;
 use crate::rules::lang::Expr;
 use crate::tls::{PoolName, Sni};
 use portcullis_backend::{PoolSettings, ServerState, SpotPort, Whereabouts};
-use portcullis_config::addr::{Host, Ports, Transport};
+use portcullis_config::addr::{Address, Host, Ports, Transport};
 use portcullis_config::{
     Diagnostics, Mode, Model, Opts, Proto, Proxy, ResolveOptions, Server, Severity, Source, UseSrc,
     Websockets,
@@ -22,7 +22,7 @@ use std::time::Duration;
 const UNKNOWN: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
 
 /// How a server's name is looked up at run time.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ResolvePlan {
     /// Which of the plan's `resolvers` sections.
     pub section: usize,
@@ -42,7 +42,7 @@ pub struct ServerTlsPlan {
 }
 
 /// A `server` line.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ServerPlan {
     /// Its name.
     pub name: Arc<str>,
@@ -79,7 +79,9 @@ pub struct ServerPlan {
     /// `set-proxy-v2-tlv-fmt`
     pub proxy_v2_values: Vec<(u8, Arc<Format>)>,
     /// TLS towards it.
-    pub tls: Option<Box<ServerTlsPlan>>,
+    pub tls: Option<Arc<ServerTlsPlan>>,
+    /// The same while an operator has switched it off.
+    pub spare_tls: Option<Arc<ServerTlsPlan>>,
     /// `pool-conn-name`
     pub pool_name: Option<Arc<Expr>>,
     /// `redir`
@@ -95,7 +97,7 @@ pub struct ServerPlan {
     /// `pool-max-conn`, `max-reuse` and their kin.
     pub pool: PoolSettings,
     /// Its checks.
-    pub check: Option<Box<crate::check::CheckPlan>>,
+    pub check: Option<Arc<crate::check::CheckPlan>>,
     /// How its name is looked up at run time.
     pub resolve: Option<Box<ResolvePlan>>,
     /// `socks4`
@@ -107,6 +109,17 @@ pub struct ServerPlan {
 }
 
 impl ServerPlan {
+    /// The same server by another name.
+    pub(crate) fn renamed(&self, to: &str) -> Self {
+        Self { name: to.into(), ..self.clone() }
+    }
+    /// The same server with or without TLS towards it; connections that were made in the other way are not used again.
+    pub(crate) fn with_tls(&self, on: bool) -> Self {
+        let both = self.tls.clone().or_else(|| self.spare_tls.clone());
+        let (tls, spare_tls) = if on { (both, None) } else { (None, both) };
+        let generation = self.state.generation(self.fingerprint ^ u64::from(!on));
+        Self { tls, spare_tls, generation, ..self.clone() }
+    }
     /// Where to connect for a client that asked for `dst`; `state` knows if an operator or the DNS moved the server. None:
     /// nowhere, no address is known for its name.
     #[must_use]
@@ -223,7 +236,8 @@ pub fn compile(
         send_proxy_v2: set.send_proxy_v2,
         proxy_v2_options: set.proxy_v2_options.clone(),
         proxy_v2_values: set.ext.get::<Values>().map(|v| v.0.clone()).unwrap_or_default(),
-        tls: tls(model, p, s, diags),
+        tls: tls(model, p, s, diags).map(Arc::from),
+        spare_tls: None,
         pool_name: set.ext.get::<PoolName>().and_then(|n| n.0.clone()),
         redir: set.redir.as_deref().map(Into::into),
         strict_maxconn: set.strict_maxconn && set.maxconn > 0,
@@ -231,7 +245,7 @@ pub fn compile(
         websockets: set.websockets,
         idle_ping: set.idle_ping,
         pool: PoolSettings::new(set),
-        check,
+        check: check.map(Arc::from),
         resolve: resolve(model, s),
         socks4: set.socks4.as_ref().and_then(socket_addr),
         fingerprint: 0,
@@ -308,20 +322,25 @@ pub fn source_ports(s: &Source) -> Option<(SocketAddr, u16)> {
 /// The address. Names have been resolved when everything was read ([`portcullis_config::resolve`]); a server whose name
 /// was not is nowhere, as its state says.
 fn target(s: &Server, diags: &mut Diagnostics) -> Target {
-    let port = portcullis_config::resolve::port(s.address.ports);
-    let mptcp = s.address.transport == Transport::Mptcp;
-    let ip: IpAddr = match &s.address.host {
-        Host::Unix(path) => return Target::Unix(path.clone()),
-        Host::Abstract(name) => return Target::Abstract(abstract_name(name)),
-        Host::AbstractZ(name) => return Target::Abstract(name.clone()),
+    target_of(&s.address).unwrap_or_else(|| {
+        let text = format!("'server {}' : this address form is not supported yet for servers.", s.name);
+        diags.add(Severity::Alert, Some(s.place), text);
+        Target::Inet { addr: UNKNOWN, mptcp: false }
+    })
+}
+
+/// What to connect to for an address; none: nobody can connect to such.
+pub(crate) fn target_of(address: &Address) -> Option<Target> {
+    let port = portcullis_config::resolve::port(address.ports);
+    let mptcp = address.transport == Transport::Mptcp;
+    let ip: IpAddr = match &address.host {
+        Host::Unix(path) => return Some(Target::Unix(path.clone())),
+        Host::Abstract(name) => return Some(Target::Abstract(abstract_name(name))),
+        Host::AbstractZ(name) => return Some(Target::Abstract(name.clone())),
         Host::V4(a) => (*a).into(),
         Host::V6(a) => (*a).into(),
         Host::Name(_) => IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
-        Host::Fd(_) | Host::SockPair(_) | Host::Rhttp(_) => {
-            let text = format!("'server {}' : this address form is not supported yet for servers.", s.name);
-            diags.add(Severity::Alert, Some(s.place), text);
-            IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED)
-        }
+        Host::Fd(_) | Host::SockPair(_) | Host::Rhttp(_) => return None,
     };
-    Target::Inet { addr: SocketAddr::new(ip, port), mptcp }
+    Some(Target::Inet { addr: SocketAddr::new(ip, port), mptcp })
 }

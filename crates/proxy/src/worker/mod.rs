@@ -60,6 +60,8 @@ pub struct Worker {
     pub(crate) checks: RefCell<Option<(tokio::task::AbortHandle, Rc<crate::check::schedule::Schedule>)>>,
     /// Names that this worker looks up.
     pub(crate) names: RefCell<crate::dns::Resolvers>,
+    /// Mails that this worker sends.
+    pub(crate) post: RefCell<crate::mail::post::Post>,
     timer_waker: RefCell<Option<Waker>>,
     log_waker: RefCell<Option<Waker>>,
     /// Random numbers for samples and choices; nothing secret hangs on them.
@@ -89,6 +91,7 @@ impl Worker {
             accepting: RefCell::default(),
             checks: RefCell::default(),
             names: RefCell::default(),
+            post: RefCell::default(),
             timer_waker: RefCell::default(),
             log_waker: RefCell::default(),
             random: Random::new(0x9E37_79B9_7F4A_7C15 ^ (u64::from(id) << 32) ^ clock.micros()),

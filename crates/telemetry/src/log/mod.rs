@@ -38,5 +38,16 @@ pub enum Level {
     Debug = 7,
 }
 
+impl Level {
+    /// The level of this number, from 0 (`emerg`) on.
+    #[must_use]
+    pub fn numbered(n: u8) -> Self {
+        [Self::Emerg, Self::Alert, Self::Crit, Self::Err, Self::Warning, Self::Notice, Self::Info]
+            .get(usize::from(n))
+            .copied()
+            .unwrap_or(Self::Debug)
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@ use crate::plan::ProxyPlan;
 use crate::session::Session;
 use crate::worker::slots::Abort;
 use crate::worker::{Woken, Worker};
+use portcullis_backend::health::Observed;
 use portcullis_config::{Opts, RetryOn};
 use portcullis_transport::Millis;
 use portcullis_transport::conn::Seen;
@@ -53,6 +54,16 @@ impl Answer {
             Self::Gone(false) | Self::Malformed(_) | Self::Unasked | Self::Spoiled => RetryOn::JUNK_RESPONSE,
             Self::ServerLate => RetryOn::RESPONSE_TIMEOUT,
             _ => RetryOn::NONE,
+        }
+    }
+
+    /// What it says of the server.
+    pub(super) fn observed(&self) -> Option<Observed> {
+        match self {
+            Self::ServerLate => Some(Observed::Silence),
+            Self::Gone(true) | Self::Reset => Some(Observed::Broken),
+            Self::Gone(false) | Self::Malformed(_) | Self::Unasked | Self::Spoiled => Some(Observed::Garbage),
+            _ => None,
         }
     }
 }
