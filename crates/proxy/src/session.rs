@@ -7,6 +7,7 @@ use portcullis_config::{Mode, Opts};
 use portcullis_sample::vars::SessionVars;
 use portcullis_telemetry::gate::Admission;
 use portcullis_transport::{Buffer, Conn, Millis, Peer};
+use std::cell::OnceCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -40,6 +41,8 @@ pub struct Session {
     pub vars: SessionVars,
     /// What a header in front of the connection, or a rule, said of it.
     pub told: Option<Box<Told>>,
+    /// This end's address, once somebody has asked for it.
+    pub local: OnceCell<Option<SocketAddr>>,
 }
 
 /// What a session began with.
@@ -121,6 +124,7 @@ impl Session {
             own: None,
             vars: SessionVars::default(),
             told: None,
+            local: OnceCell::new(),
         }
     }
 
@@ -164,7 +168,8 @@ impl Session {
     /// The address that the client asked for.
     #[must_use]
     pub fn destination(&self) -> Option<SocketAddr> {
-        self.told.as_ref().and_then(|t| t.destination).or_else(|| self.conn.local())
+        let told = self.told.as_ref().and_then(|t| t.destination);
+        told.or_else(|| *self.local.get_or_init(|| self.conn.local()))
     }
 
     /// The request that it was begun for, if it is a stream.

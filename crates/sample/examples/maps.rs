@@ -37,7 +37,7 @@ fn main() {
                 view.matches(&Value::V4(n.wrapping_mul(2_654_435_761).into()))
             } else {
                 let key = format!("host{n}.example.com");
-                view.lookup(Value::str(key.as_bytes()), |e, _, _| e.value.len()).is_some()
+                view.lookup(Value::str(key.as_bytes()), |_, value, _, _| value.len()).is_some()
             };
             hits += u32::from(hit);
         }

@@ -354,6 +354,7 @@ impl Driver {
             own: None,
             vars: session.vars.shared(),
             told: session.told.clone(),
+            local: session.local.clone(),
         };
         worker.slots.connected(stream.task.slot, stream.client, stream.accepted);
         let run = run(stream);

@@ -101,14 +101,14 @@ fn lookup<'s>(a: &'s Args, v: Value<'s>) -> Sample<'s> {
     let Some(map) = a.made::<Map>(0) else { return Sample::Missing };
     let text: Option<Bytes<'_>> =
         if map.output == Output::Groups { v.bytes().map(|b| b.to_vec().into()) } else { None };
-    let found = map.view.lookup(v, |e, patterns, index| match map.output {
-        Output::Key => Some(Value::Str(Cow::Owned(e.key.to_vec()))),
-        Output::Int => Some(Value::Int(leading_int(e.value))),
-        Output::Ip => parse_ip(e.value).map(Value::ip),
-        Output::Str => Some(Value::Str(Cow::Owned(e.value.to_vec()))),
+    let found = map.view.lookup(v, |key, value, patterns, index| match map.output {
+        Output::Key => Some(Value::Str(Cow::Owned(key.to_vec()))),
+        Output::Int => Some(Value::Int(leading_int(value))),
+        Output::Ip => parse_ip(value).map(Value::ip),
+        Output::Str => Some(Value::Str(Cow::Owned(value.to_vec()))),
         Output::Groups => {
             let text = text.as_deref().unwrap_or(&[]);
-            Some(Value::Str(Cow::Owned(with_groups(text, patterns, index, e.value))))
+            Some(Value::Str(Cow::Owned(with_groups(text, patterns, index, value))))
         }
     });
     found.flatten().or_else(|| map.default.clone()).into()

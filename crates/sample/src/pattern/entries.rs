@@ -1,6 +1,7 @@
 //! The entries of a list: records one behind the other, each with its key and its value, and a table that finds those
 //! with a key by one probe, so that a lookup among a million touches two places in memory.
 
+use portcullis_sys::memory::prefer_large_pages;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
@@ -115,7 +116,9 @@ impl Table {
         Self { slots: Self::slots(entries), used: 0, seeds }
     }
     fn slots(entries: usize) -> Vec<Slot> {
-        vec![0; entries + entries / 2 + entries / 8 + 8]
+        let mut slots = vec![0; entries + entries / 2 + entries / 8 + 8];
+        prefer_large_pages(&mut slots);
+        slots
     }
     /// The upper half of a place's content.
     #[inline]
@@ -194,7 +197,8 @@ impl Entries {
     /// Room for so many entries, whose keys and values have so many bytes.
     #[must_use]
     pub fn of_file(entries: usize, bytes: usize) -> Self {
-        let room = Vec::with_capacity(bytes + entries * (HEAD + UNIT - 1));
+        let mut room = Vec::with_capacity(bytes + entries * (HEAD + UNIT - 1));
+        prefer_large_pages(room.spare_capacity_mut());
         Self {
             pieces: vec![Piece { start: 0, bytes: room }],
             table: Table::new(entries),
@@ -204,6 +208,12 @@ impl Entries {
             lines: 0,
             last: 0,
         }
+    }
+    /// The hash of a key, which nobody can foresee.
+    #[inline]
+    #[must_use]
+    pub fn hash(&self, key: &[u8]) -> u32 {
+        self.table.hash(key)
     }
     /// How many there are.
     #[must_use]

@@ -3,6 +3,7 @@
 mod entries;
 pub mod index;
 mod ints;
+mod lines;
 mod nets;
 mod parts;
 mod prefixes;

@@ -1,5 +1,5 @@
 //! Prefixes of addresses, as numbers: the longest that an address has is found by one step to the addresses that begin
-//! with the same 16 bits and a binary search among their ranges, however many prefixes there are.
+//! with the same 16 bits and a binary search among their ranges, however many prefixes there are: two places in memory.
 
 use hashbrown::HashTable;
 use std::ops::{BitAnd, Not};
@@ -8,8 +8,12 @@ use std::ops::{BitAnd, Not};
 pub trait Address:
     Copy + Ord + Default + Into<u128> + BitAnd<Output = Self> + Not<Output = Self> + std::fmt::Debug
 {
+    /// What is behind its first 16 bits.
+    type Rest: Copy + Ord + Default + std::fmt::Debug;
     /// Its first 16 bits.
     fn top(self) -> usize;
+    /// The others.
+    fn rest(self) -> Self::Rest;
     /// Of so many leading ones.
     fn mask(bits: u8) -> Self;
     /// The next one.
@@ -17,8 +21,12 @@ pub trait Address:
 }
 
 impl Address for u32 {
+    type Rest = u16;
     fn top(self) -> usize {
         (self >> 16) as usize
+    }
+    fn rest(self) -> u16 {
+        self as u16
     }
     fn mask(bits: u8) -> Self {
         u32::MAX.checked_shl(32 - u32::from(bits)).unwrap_or(0)
@@ -29,8 +37,12 @@ impl Address for u32 {
 }
 
 impl Address for u128 {
+    type Rest = u128;
     fn top(self) -> usize {
         (self >> 112) as usize
+    }
+    fn rest(self) -> u128 {
+        self
     }
     fn mask(bits: u8) -> Self {
         u128::MAX.checked_shl(128 - u32::from(bits)).unwrap_or(0)
@@ -53,19 +65,31 @@ const FEW: usize = 1024;
 /// Prefixes that may be added before the ranges have to be made anew.
 const LOOSE: usize = 256;
 
-/// Where ranges of addresses begin that have the same longest prefix.
-#[derive(Clone, Debug, Default)]
-struct Ranges<A> {
+/// Ranges of addresses that have the same longest prefix.
+#[derive(Clone, Debug)]
+struct Ranges<A: Address> {
+    /// Where each begins, if there are few.
     starts: Vec<A>,
-    /// The prefix of each range: its length and number.
-    found: Vec<Option<(u8, u32)>>,
+    /// The same without the first 16 bits, and the number of the prefix, if there are many: a lookup looks at one place here.
+    near: Vec<(A::Rest, u32)>,
     /// By the first 16 bits: how many ranges begin before.
     tops: Vec<u32>,
+    /// The prefix of each range: its length and number.
+    found: Vec<Option<(u8, u32)>>,
 }
+
+impl<A: Address> Default for Ranges<A> {
+    fn default() -> Self {
+        Self { starts: Vec::new(), near: Vec::new(), tops: Vec::new(), found: Vec::new() }
+    }
+}
+
+/// In [`Ranges::near`]: no prefix.
+const NONE: u32 = u32::MAX;
 
 /// Prefixes of one family.
 #[derive(Clone, Debug, Default)]
-pub struct Prefixes<A> {
+pub struct Prefixes<A: Address> {
     all: Vec<Prefix<A>>,
     /// Of the first `sealed` of them.
     ranges: Ranges<A>,
@@ -107,8 +131,11 @@ impl<A: Address> Ranges<A> {
         }
         close(&mut ranges, &mut open, None);
         if ranges.starts.len() >= FEW {
-            let before = |top: usize| ranges.starts.partition_point(|s| s.top() < top) as u32;
+            let starts = std::mem::take(&mut ranges.starts);
+            let before = |top: usize| starts.partition_point(|s| s.top() < top) as u32;
             ranges.tops = (0..=1 << 16).map(before).collect();
+            let number = |found: &Option<(u8, u32)>| found.map_or(NONE, |(_, index)| index);
+            ranges.near = starts.iter().zip(&ranges.found).map(|(s, f)| (s.rest(), number(f))).collect();
         }
         ranges
     }
@@ -122,15 +149,20 @@ impl<A: Address> Ranges<A> {
             self.found.push(found);
         }
     }
+    /// Which range this address is in, and the number of its prefix.
     #[inline]
-    fn find(&self, x: A) -> Option<(u8, u32)> {
-        let (from, to) = match (self.tops.get(x.top()), self.tops.get(x.top() + 1)) {
-            (Some(from), Some(to)) => (*from as usize, *to as usize),
-            _ => (0, self.starts.len()),
-        };
-        let among = self.starts.get(from..to)?;
-        let at = from + among.partition_point(|s| *s <= x);
-        *self.found.get(at.checked_sub(1)?)?
+    fn find(&self, x: A) -> Option<(usize, u32)> {
+        if let (Some(from), Some(to)) = (self.tops.get(x.top()), self.tops.get(x.top() + 1)) {
+            let among = self.near.get(*from as usize..*to as usize)?;
+            let rest = x.rest();
+            let at = (*from as usize + among.partition_point(|(r, _)| *r <= rest)).checked_sub(1)?;
+            return self.near.get(at).filter(|(_, index)| *index != NONE).map(|(_, index)| (at, *index));
+        }
+        let at = self.starts.partition_point(|s| *s <= x).checked_sub(1)?;
+        self.found.get(at).copied().flatten().map(|(_, index)| (at, index))
+    }
+    fn bits(&self, at: usize) -> u8 {
+        self.found.get(at).copied().flatten().map_or(0, |(bits, _)| bits)
     }
 }
 
@@ -142,7 +174,7 @@ impl<A: Address> Prefixes<A> {
         if self.more.is_empty() {
             return sealed.map(|(_, index)| index);
         }
-        let least = sealed.map_or(0, |(bits, _)| bits);
+        let least = sealed.map_or(0, |(at, _)| self.ranges.bits(at));
         let more = self.more.iter().take_while(|(bits, _)| sealed.is_none() || *bits > least);
         let find = |(bits, nets): &(u8, HashTable<(A, u32)>)| {
             let net = x & A::mask(*bits);

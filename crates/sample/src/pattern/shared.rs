@@ -7,9 +7,11 @@
 
 use super::entries::Entries;
 pub use super::entries::Entry;
+use super::lines::{Known, Lines};
 use super::{Method, Patterns, Set};
 use crate::value::{Type, Value};
 use parking_lot::{Mutex, RwLock};
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -31,8 +33,8 @@ pub struct How {
 /// A list as one method matches it, compiled.
 #[derive(Debug)]
 enum Made {
-    /// Whole strings whose case matters: the entries' own table.
-    Keys,
+    /// Whole strings whose case matters: lines with what is short, and the entries' own table.
+    Keys(Lines),
     /// Patterns by the number of their entry.
     Patterns(Box<Patterns>),
 }
@@ -293,7 +295,9 @@ impl Made {
     /// Of the entries of a version; also what is wrong with the first that the method refuses.
     fn of(how: How, entries: &Entries, version: u32) -> Result<Self, (u32, String)> {
         if Self::keys(how) {
-            return Ok(Self::Keys);
+            let current =
+                || entries.each().filter(|(_, e)| e.version() == version).map(|(_, e)| (e.key, e.value));
+            return Ok(Self::Keys(Lines::of(|key| entries.hash(key), current)));
         }
         let mut p = Patterns::new(how.method);
         for (number, e) in entries.each().filter(|(_, e)| e.version() == version) {
@@ -305,15 +309,24 @@ impl Made {
     /// Keys that go and come are taken out of it and put into it where they stand.
     fn exact(&self) -> bool {
         match self {
-            Self::Keys => true,
+            Self::Keys(_) => true,
             Self::Patterns(p) => matches!(p.set, Set::Exact { .. }),
         }
     }
     fn patterns(&self) -> Option<&Patterns> {
         match self {
-            Self::Keys => None,
+            Self::Keys(_) => None,
             Self::Patterns(p) => Some(p),
         }
+    }
+}
+
+/// A value as the whole string that it is compared as.
+#[inline]
+fn text<'a>(value: &'a Value<'_>) -> Option<Cow<'a, [u8]>> {
+    match value {
+        Value::Str(s) | Value::Method(s) => Some(Cow::Borrowed(s)),
+        other => Some(Cow::Owned(other.clone().cast(Type::Str)?.bytes()?.to_vec())),
     }
 }
 
@@ -323,11 +336,28 @@ impl Inner {
     fn find(&self, made: &Made, value: Value<'_>) -> Option<u32> {
         match made {
             Made::Patterns(p) => p.find(value),
-            Made::Keys => match &value {
-                Value::Str(s) | Value::Method(s) => self.entries.find(s, self.current),
-                _ => self.entries.find(value.cast(Type::Str)?.bytes()?, self.current),
-            },
+            Made::Keys(_) => self.entries.find(&text(&value)?, self.current),
         }
+    }
+    /// What the lines of a view know of a value.
+    #[inline]
+    fn known<'a>(&self, lines: &'a Lines, value: &Value<'_>) -> Option<Known<'a>> {
+        let key = text(value)?;
+        Some(lines.find(self.entries.hash(&key), &key))
+    }
+    /// The lines of the view of whole strings.
+    fn lines(&mut self) -> (&Entries, impl Iterator<Item = &mut Lines>) {
+        let lines = self.views.iter_mut().filter_map(|(_, made)| match made {
+            Made::Keys(lines) => Some(lines),
+            Made::Patterns(_) => None,
+        });
+        (&self.entries, lines)
+    }
+    /// Lines know nothing of these entries any more.
+    fn forget(&mut self, key: &[u8]) {
+        let (entries, lines) = self.lines();
+        let hash = entries.hash(key);
+        lines.for_each(|l| l.forget(hash, key));
     }
     /// Numbers of these entries of the current version.
     fn of(&self, which: Which<'_>) -> Vec<u32> {
@@ -340,7 +370,9 @@ impl Inner {
             }
         }
     }
+    /// What lines know is not true any more until they are made anew.
     fn drop_versions(&mut self, which: impl Fn(u32) -> bool) {
+        self.lines().1.for_each(|l| *l = Lines::default());
         let gone: Vec<u32> =
             self.entries.each().filter(|(_, e)| which(e.version())).map(|(number, _)| number).collect();
         gone.into_iter().for_each(|number| self.entries.forget(number));
@@ -554,6 +586,9 @@ impl Shared {
         if version != inner.current {
             return Ok(());
         }
+        let (entries, lines) = inner.lines();
+        let hash = entries.hash(key);
+        lines.for_each(|l| l.put(hash, key, value));
         let mut others = false;
         for (how, made) in &mut inner.views {
             let Made::Patterns(p) = made else { continue };
@@ -594,6 +629,9 @@ impl Shared {
         let found = inner.of(which);
         for i in &found {
             inner.entries.set(*i, value);
+            if let Some(key) = inner.entries.get(*i).map(|e| e.key.to_vec()) {
+                inner.forget(&key);
+            }
         }
         !found.is_empty()
     }
@@ -607,6 +645,7 @@ impl Shared {
             return false;
         };
         found.iter().for_each(|n| inner.entries.forget(*n));
+        inner.forget(&key);
         let last = inner.entries.find(&key, inner.current).is_none();
         for (how, made) in inner.views.iter_mut().filter(|_| last) {
             if let Made::Patterns(p) = made
@@ -667,19 +706,36 @@ impl View {
     #[must_use]
     pub fn matches(&self, value: &Value<'_>) -> bool {
         let inner = self.list.inner.read();
-        inner.views.get(self.index).is_some_and(|(_, made)| inner.find(made, value.clone()).is_some())
+        let Some((_, made)) = inner.views.get(self.index) else { return false };
+        let known = match made {
+            Made::Keys(lines) => inner.known(lines, value),
+            Made::Patterns(_) => Some(Known::Elsewhere),
+        };
+        match known {
+            Some(Known::Value(_)) => true,
+            Some(Known::Elsewhere) => inner.find(made, value.clone()).is_some(),
+            Some(Known::Nothing) | None => false,
+        }
     }
-    /// What `f` makes of the entry that the value matches, and of the view's patterns and the entry's number in them; there
-    /// are none for whole strings whose case matters.
+    /// What `f` makes of key and value of the entry that the value matches, and of the view's patterns and the entry's number
+    /// in them; there are none for whole strings whose case matters.
     pub fn lookup<T>(
         &self,
         value: Value<'_>,
-        f: impl FnOnce(Entry<'_>, Option<&Patterns>, u32) -> T,
+        f: impl FnOnce(&[u8], &[u8], Option<&Patterns>, u32) -> T,
     ) -> Option<T> {
         let inner = self.list.inner.read();
         let (_, made) = inner.views.get(self.index)?;
+        if let Made::Keys(lines) = made {
+            match inner.known(lines, &value)? {
+                Known::Value(found) => return Some(f(&text(&value)?, found, None, 0)),
+                Known::Nothing => return None,
+                Known::Elsewhere => {}
+            }
+        }
         let number = inner.find(made, value)?;
-        Some(f(inner.entries.get(number)?, made.patterns(), number))
+        let entry = inner.entries.get(number)?;
+        Some(f(entry.key, entry.value, made.patterns(), number))
     }
 }
 

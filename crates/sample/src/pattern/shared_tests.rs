@@ -6,7 +6,7 @@ fn how(method: Method) -> How {
     How { method, fold: false, resolve: false }
 }
 fn value(v: &View, key: &str) -> Option<String> {
-    v.lookup(Value::str(key.as_bytes()), |e, _, _| String::from_utf8_lossy(e.value).into_owned())
+    v.lookup(Value::str(key.as_bytes()), |_, value, _, _| String::from_utf8_lossy(value).into_owned())
 }
 
 #[test]
@@ -43,4 +43,42 @@ fn what_is_added_and_removed_again_and_again_takes_no_room() {
     assert!(list.inner.read().entries.dead() <= 64);
     list.add(None, b"k", b"last").unwrap();
     assert_eq!(value(&view, "k").as_deref(), Some("last"));
+}
+
+/// What is kept in lines of the cache follows every change.
+#[test]
+fn large_lists_change_as_small_ones_do() {
+    let text: String = (0..6000).map(|i| format!("k{i} v{i}\n")).collect();
+    let list = open("virt-large.map", true, None, &|_| Ok(text.clone().into_bytes())).unwrap();
+    let view = list.view(how(Method::Str)).unwrap();
+    let found = |key: &str| value(&view, key);
+    for i in 0..6000 {
+        assert_eq!(found(&format!("k{i}")), Some(format!("v{i}")));
+        assert_eq!(found(&format!("n{i}")), None);
+    }
+    assert!(view.matches(&Value::str(b"k7")) && !view.matches(&Value::str(b"n7")));
+    assert!(list.set(Which::Key(b"k1"), b"a longer value than there was"));
+    assert!(list.remove(Which::Key(b"k2")));
+    list.add(None, b"k3", b"second").unwrap();
+    list.add(None, b"n1", b"new").unwrap();
+    list.put(b"k4", Some(b"put")).unwrap();
+    let now = ["k1", "k2", "k3", "n1", "k4"].map(found);
+    let wanted = [Some("a longer value than there was"), None, Some("v3"), Some("new"), Some("put")];
+    assert_eq!(now, wanted.map(|w| w.map(str::to_owned)));
+    assert!(list.remove(Which::Key(b"k3")) && found("k3").is_none());
+    for i in 100..4000 {
+        assert!(list.remove(Which::Key(format!("k{i}").as_bytes())));
+    }
+    assert_eq!([found("k100"), found("k3999")], [None, None]);
+    assert_eq!(found("k4000").as_deref(), Some("v4000"));
+    let next = list.prepare();
+    (0..5000).for_each(|i| list.add(Some(next), format!("k{i}").as_bytes(), b"next").unwrap());
+    assert_eq!(found("k5000").as_deref(), Some("v5000"));
+    assert!(list.commit(next));
+    assert_eq!(
+        [found("k0").as_deref(), found("k4999").as_deref(), found("k5000").as_deref()],
+        [Some("next"), Some("next"), None]
+    );
+    list.clear(None);
+    assert_eq!(found("k0"), None);
 }
