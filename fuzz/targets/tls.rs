@@ -30,6 +30,7 @@ fn sides(max: Option<u8>) -> Sides {
         filters: Vec::new(),
         conf: None,
         default: true,
+        origin: None,
     };
     let bind = BindTls { ssl: true, entries: vec![entry], ..BindTls::default() };
     let sessions = acceptor::cache(&global);
@@ -38,7 +39,7 @@ fn sides(max: Option<u8>) -> Sides {
     server.conf.verify = Some(Verify::None);
     server.conf.versions.max = max;
     let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    (Arc::new(acceptor), connector::compile(&global, &server, address, true).unwrap())
+    (Arc::new(acceptor), connector::compile(&global, &server, address).unwrap())
 }
 
 /// One end with what it was given to send and what it made of what came.
