@@ -91,6 +91,7 @@ async fn rules(
             response: None,
             line: None,
             head_pending: false,
+            unread: None,
             request_bytes: None,
             response_bytes: None,
             inspecting: false,

@@ -15,13 +15,13 @@ use crate::worker::{Woken, Worker, slots};
 use portcullis_backend::ServerState;
 use portcullis_config::{Mode, Opts, Proto};
 use portcullis_sample::format::Needs;
-use portcullis_sample::{Direction, Facts, Payload, Scope};
+use portcullis_sample::{Direction, Facts, Payload, Scope, Unread};
 use portcullis_transport::{Buffer, Millis};
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::{Arc, LazyLock};
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 
 static NO_PAGES: LazyLock<ErrorPages> = LazyLock::new(ErrorPages::default);
 
@@ -40,6 +40,7 @@ pub async fn run(session: &mut Session, first: Option<Buffer>) {
         facts: Facts::new(),
         effects: Effects::default(),
         first,
+        unread: Unread::default(),
         filters: None,
         back: None,
         server: None,
@@ -119,6 +120,8 @@ struct Stream<'p> {
     filters: Option<Rc<RefCell<Chain>>>,
     /// Bytes of the client that were read to be looked at.
     first: Option<Buffer>,
+    /// What they are as a request.
+    unread: Unread,
 }
 
 /// What follows the story of a stream.
@@ -194,6 +197,7 @@ fn rule_cx<'a, 'p>(s: &'a mut Stream<'p>, worker: &'a Worker, last_call: bool) -
         response: None,
         line: None,
         head_pending: false,
+        unread: Some(&s.unread),
         request_bytes: Some(Payload { bytes, may_grow: !last_call && !full }),
         response_bytes: None,
         inspecting: true,
@@ -248,7 +252,8 @@ async fn rules(s: &mut Stream<'_>, session: &mut Session, of: &ProxyPlan) -> Res
     let began = worker.clock.now();
     let give_up = sets.request_delay.map_or(began, |d| began.after(Some(d)));
     let mut cursor = Cursor::default();
-    let mut ended = false;
+    // what has come with the connection is there from the first rule on
+    let mut ended = s.first.is_none() && !take(s, session);
     loop {
         let last_call = ended || worker.clock.now() >= give_up;
         let flow = run_rules(&sets.tcp_request, &mut cursor, &mut rule_cx(s, &worker, last_call));
@@ -277,6 +282,19 @@ async fn rules(s: &mut Stream<'_>, session: &mut Session, of: &ProxyPlan) -> Res
     }
 }
 
+/// Takes what has come already. False: there will be no more.
+fn take(s: &mut Stream<'_>, session: &Session) -> bool {
+    let buffers = &session.task.worker.buffers;
+    let mut buffer = buffers.take();
+    let got = session.conn.poll_recv(&mut Context::from_waker(Waker::noop()), &mut buffer);
+    if buffer.is_empty() {
+        buffers.give(buffer);
+    } else {
+        s.first = Some(buffer);
+    }
+    !matches!(got, Poll::Ready(Ok(0)))
+}
+
 /// Reads more to be looked at. False: there will be no more, or no more fits, or it is time.
 async fn look(s: &mut Stream<'_>, session: &Session, until: Millis) -> Result<bool, [u8; 2]> {
     let task = &session.task;
@@ -285,6 +303,7 @@ async fn look(s: &mut Stream<'_>, session: &Session, until: Millis) -> Result<bo
     if first.is_full() {
         return Ok(false);
     }
+    s.unread = Unread::default();
     poll_fn(|cx| match session.conn.poll_recv(cx, first) {
         Poll::Ready(Ok(n)) => Poll::Ready(Ok(n > 0)),
         Poll::Ready(Err(_)) => Poll::Ready(Err(*b"CR")),

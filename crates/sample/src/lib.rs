@@ -41,7 +41,7 @@ pub use fetch::auth::basic as basic_authorization;
 pub use format::Format;
 pub use place::Places;
 pub use row::{AclKeyword, Convert, Fetch, SampleRows, Vocabulary, vocabulary};
-pub use scope::{Direction, Message, Payload, Random, RequestLine, Scope};
+pub use scope::{Direction, Message, Payload, Random, RequestLine, Scope, Unread};
 pub use value::{Sample, Type, Value};
 
 /// Keywords of this room's sections.

@@ -2,8 +2,9 @@
 
 use crate::facts::Facts;
 use portcullis_message::Head;
+use portcullis_wire::h1::{Limits, Parsed, parse_request};
 use std::any::Any;
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::time::Duration;
 
 /// A worker's source of random numbers for samples (`rand`); not for secrets. xorshift64*.
@@ -46,9 +47,39 @@ pub enum Message<'a> {
     Pending,
     /// It is here.
     Here(&'a Head),
+    /// These bytes of a TCP stream may begin with one.
+    Bytes(&'a Unread, Payload<'a>),
+}
+
+/// A request's head that is read from the bytes of a TCP stream once a sample asks for it.
+#[derive(Clone, Debug, Default)]
+pub struct Unread(OnceCell<Box<Head>>);
+
+impl Unread {
+    fn of<'a>(&'a self, payload: Payload<'a>) -> Message<'a> {
+        if let Some(head) = self.0.get() {
+            return Message::Here(head);
+        }
+        let mut head = Box::<Head>::default();
+        let limits = Limits { max_fields: 101, relaxed: false, any_method_payload: true };
+        match parse_request(payload.bytes, &limits, &mut head) {
+            Ok(Parsed::Complete(..)) => Message::Here(self.0.get_or_init(|| head)),
+            Ok(Parsed::Partial) if payload.may_grow => Message::Pending,
+            Ok(Parsed::Partial) | Err(_) => Message::None,
+        }
+    }
 }
 
 impl<'a> Message<'a> {
+    /// What it is after the bytes of a TCP stream were read as a request.
+    #[inline]
+    #[must_use]
+    pub fn read(self) -> Self {
+        match self {
+            Self::Bytes(unread, payload) => unread.of(payload),
+            other => other,
+        }
+    }
     /// The head, if it is here.
     #[inline]
     #[must_use]

@@ -307,7 +307,8 @@ impl<'a> Value<'a> {
     }
 }
 
-fn until_nul(b: Bytes<'_>) -> Bytes<'_> {
+/// A text as far as C would see it.
+pub(crate) fn until_nul(b: Bytes<'_>) -> Bytes<'_> {
     match b.iter().position(|c| *c == 0) {
         None => b,
         Some(n) => match b {

@@ -21,6 +21,7 @@ pub mod secrets;
 pub mod settings;
 pub mod store;
 pub mod stream;
+pub mod suites;
 pub mod tickets;
 pub mod verify;
 pub mod x509;

@@ -186,8 +186,8 @@ pub fn groups(text: &str) -> Option<Vec<&'static dyn SupportedKxGroup>> {
 pub fn group(g: rustls::NamedGroup) -> &'static str {
     match g {
         rustls::NamedGroup::X25519 => "X25519",
-        rustls::NamedGroup::secp256r1 => "P-256",
-        rustls::NamedGroup::secp384r1 => "P-384",
+        rustls::NamedGroup::secp256r1 => "prime256v1",
+        rustls::NamedGroup::secp384r1 => "secp384r1",
         rustls::NamedGroup::X25519MLKEM768 => "X25519MLKEM768",
         rustls::NamedGroup::secp256r1MLKEM768 => "SecP256r1MLKEM768",
         rustls::NamedGroup::MLKEM768 => "MLKEM768",

@@ -54,6 +54,7 @@ impl<'p> Exchange<'p> {
             response: if response { Some(&mut scratch.response) } else { None },
             line: Some(&scratch.line),
             head_pending: false,
+            unread: None,
             request_bytes: Some(Payload { bytes, may_grow: !body.complete && !body.full }),
             response_bytes: None,
             inspecting: true,

@@ -7,8 +7,8 @@ use crate::reply::{Answer, Pages};
 use crate::worker::Worker;
 use portcullis_config::Proto;
 use portcullis_message::Head;
-use portcullis_sample::RequestLine;
 use portcullis_sample::work::Pending;
+use portcullis_sample::{RequestLine, Unread};
 use portcullis_transport::clock::Millis;
 use std::any::Any;
 use std::cell::RefCell;
@@ -79,6 +79,8 @@ pub struct RuleCx<'a, 'f> {
     pub line: Option<&'a RequestLine>,
     /// A head that is not there yet may still come (`tcp-request content` in front of HTTP).
     pub head_pending: bool,
+    /// What the bytes from the client are as a request, where they are TCP.
+    pub unread: Option<&'a Unread>,
     /// Bytes from the client: all of TCP, the body of HTTP.
     pub request_bytes: Option<Payload<'a>>,
     /// Bytes from the server.
@@ -114,7 +116,10 @@ impl RuleCx<'_, '_> {
             random: self.random,
             facts: self.facts,
             direction: self.direction,
-            request: message(self.request.as_deref(), self.head_pending),
+            request: match (self.unread, self.request_bytes) {
+                (Some(unread), Some(bytes)) => Message::Bytes(unread, bytes),
+                _ => message(self.request.as_deref(), self.head_pending),
+            },
             response: message(
                 self.response.as_deref(),
                 self.head_pending && self.direction == Direction::Response,

@@ -6,7 +6,7 @@ use super::lang::{Direction, Expr, Verdict};
 use super::rewrite;
 use super::sets::Rules;
 use crate::explain::{self, Observer};
-use crate::reply::{Answer, codes};
+use crate::reply::{Answer, Spec, codes};
 use portcullis_message::{Head, Version};
 use portcullis_sample::work;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -76,7 +76,10 @@ fn run_observed<O: Observer>(
             }
         }
         observer.before(cx);
+        // what an action asks for is what there is
+        let last_call = std::mem::replace(&mut cx.last_call, true);
         let step = execute(&rule.action, cursor, cx, &mut hint);
+        cx.last_call = last_call;
         observer.after(cx);
         if rule.action.is_final() {
             cx.facts.last_rule = Some(rule.place);
@@ -96,6 +99,14 @@ fn run_observed<O: Observer>(
     flow
 }
 
+/// An answer; its formats see its status as what the client gets.
+fn answer(spec: &Spec, cx: &mut RuleCx<'_, '_>) -> Box<Answer> {
+    let before = std::mem::replace(&mut cx.facts.status, spec.status.into());
+    let answer = spec.answer(cx.pages, &cx.scope());
+    cx.facts.status = before;
+    Box::new(answer)
+}
+
 fn ok(done: bool) -> Step {
     if done { Step::Next } else { Step::Failed }
 }
@@ -106,9 +117,9 @@ fn execute(action: &Action, cursor: &mut Cursor, cx: &mut RuleCx<'_, '_>, hint: 
         Action::SwitchMode(proto) => Step::End(Flow::SwitchMode(*proto)),
         Action::Reject => Step::End(Flow::Reject),
         Action::Close => Step::End(Flow::Close),
-        Action::Deny(spec) => Step::End(Flow::Deny(Box::new(spec.answer(cx.pages, &cx.scope())))),
-        Action::Tarpit(spec) => Step::End(Flow::Tarpit(Box::new(spec.answer(cx.pages, &cx.scope())))),
-        Action::Return(spec) => Step::End(Flow::Return(Box::new(spec.answer(cx.pages, &cx.scope())))),
+        Action::Deny(spec) => Step::End(Flow::Deny(answer(spec, cx))),
+        Action::Tarpit(spec) => Step::End(Flow::Tarpit(answer(spec, cx))),
+        Action::Return(spec) => Step::End(Flow::Return(answer(spec, cx))),
         Action::Service(service) => Step::End(Flow::Service(service)),
         Action::Auth(realm) => {
             Step::End(Flow::Return(Box::new(super::auth::challenge(realm.as_deref(), cx))))

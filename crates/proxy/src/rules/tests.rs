@@ -284,6 +284,7 @@ impl Stage {
             line: None,
             log: None,
             head_pending: false,
+            unread: None,
             request_bytes: self.bytes.map(payload),
             response_bytes: None,
             inspecting: self.bytes.is_some(),

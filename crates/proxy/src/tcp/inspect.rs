@@ -73,6 +73,7 @@ impl<'r, 'p> ResponseRules<'r, 'p> {
             request: None,
             response: None,
             head_pending: false,
+            unread: None,
             request_bytes: None,
             response_bytes: Some(Payload { bytes: seen.bytes, may_grow: !last_call }),
             inspecting: true,

@@ -113,9 +113,6 @@ fn url_dec(b: &[u8], form: bool) -> Option<Vec<u8>> {
                 let hex = b.get(i + 1..i + 3)?;
                 let digit = |d: u8| char::from(d).to_digit(16).map(|d| d as u8);
                 let byte = digit(*hex.first()?)? << 4 | digit(*hex.get(1)?)?;
-                if byte == 0 {
-                    return Some(out);
-                }
                 out.push(byte);
                 i += 2;
             }

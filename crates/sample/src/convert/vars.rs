@@ -204,7 +204,8 @@ fn check_when(args: &mut Args) -> Result<(), String> {
 fn when<'s>(a: &Args, v: Value<'s>, s: &Scope<'_>) -> Sample<'s> {
     let Some((negated, question)) = a.made::<(bool, Question)>(0) else { return Sample::Missing };
     let f = s.facts;
-    let error = f.termination[0] != b'-' || (500..=599).contains(&f.status) || f.redispatched;
+    // what we answered ourselves went well
+    let error = !matches!(f.termination[0], b'-' | b'L') || (500..=599).contains(&f.status) || f.redispatched;
     let forwarded = f.server_id != 0;
     let applet = !forwarded && f.server_name.starts_with('<') && f.server_name != "<NOSRV>";
     let answer = match question {
@@ -246,11 +247,11 @@ pub const ROWS: &[Convert] = &[
     )
     .with(1, &[ArgKind::Int])
     .impure(),
-    Convert::new("set-var", Type::Any, Type::Same, "Sets a variable to the input, which goes on.", set)
+    Convert::new("set-var", Type::Any, Type::Any, "Sets a variable to the input, which goes on.", set)
         .with(1, &[STR, STR, STR, STR, STR])
         .checked(check_set)
         .impure(),
-    Convert::new("unset-var", Type::Any, Type::Same, "Unsets a variable; the input goes on.", |a, v, s| {
+    Convert::new("unset-var", Type::Any, Type::Any, "Unsets a variable; the input goes on.", |a, v, s| {
         if let Some(name) = a.var(0) {
             s.facts.vars.unset(name, s.direction);
         }
@@ -271,7 +272,7 @@ pub const ROWS: &[Convert] = &[
     Convert::new("secure_memcmp", Type::Bin, Type::Bool, "Equals a variable, in constant time.", same)
         .with(1, &[STR])
         .checked(required),
-    Convert::new("when", Type::Any, Type::Same, "Passes the input if this is so.", when)
+    Convert::new("when", Type::Any, Type::Any, "Passes the input if this is so.", when)
         .with(1, &[STR, STR, STR])
         .checked(check_when),
 ];

@@ -33,10 +33,10 @@ pub fn basic(head: &Head) -> Option<(Vec<u8>, Vec<u8>)> {
 }
 
 fn with<'s>(s: &Scope<'s>, f: impl FnOnce(&'s Head) -> Option<Cow<'s, [u8]>>) -> Sample<'s> {
-    match s.request {
+    match s.request.read() {
         Message::Here(h) => f(h).map(Value::Str).into(),
         Message::Pending => Sample::NotYet,
-        Message::None => Sample::Missing,
+        _ => Sample::Missing,
     }
 }
 
@@ -76,10 +76,10 @@ fn authenticated<'s>(
     s: &Scope<'s>,
     f: impl FnOnce(Option<&'s User>) -> Sample<'s>,
 ) -> Sample<'s> {
-    let head = match s.request {
+    let head = match s.request.read() {
         Message::Here(head) => head,
         Message::Pending => return Sample::NotYet,
-        Message::None => return Sample::Missing,
+        _ => return Sample::Missing,
     };
     let (Some(list), Some((user, password))) = (a.made::<List>(0).and_then(List::get), basic(head)) else {
         return Sample::Missing;

@@ -4,7 +4,7 @@ use super::blocks::Blocks;
 use crate::args::{ArgKind, Args};
 use crate::place::{EITHER_BYTES, REQUEST, REQUEST_BYTES, RESPONSE_BYTES};
 use crate::row::{Cursor, Fetch, SampleRows};
-use crate::scope::{Direction, Payload, Scope};
+use crate::scope::{Direction, Message, Payload, Scope};
 use crate::value::{Sample, Type, Value};
 
 /// `len` bytes from `offset`; all that are there for a length of 0.
@@ -42,12 +42,20 @@ fn len(s: &Scope<'_>, direction: Direction, c: &mut Cursor) -> Sample<'static> {
     }
 }
 
+/// What there is of the request's body. What comes behind a head in a TCP stream is no body.
+pub(super) fn body<'s>(s: &Scope<'s>) -> Option<Payload<'s>> {
+    match s.request {
+        Message::Bytes(..) => s.request.read().head().map(|_| Payload { bytes: b"", may_grow: false }),
+        _ => s.request_bytes,
+    }
+}
+
 /// What `Content-Length` announces, or what is there.
 fn size<'s>(_: &'s Args, s: &Scope<'s>, c: &mut Cursor) -> Sample<'s> {
     let announced = s.request.head().and_then(|h| h.first(portcullis_message::HeaderId::ContentLength));
     match announced {
         Some(v) => Value::Int(crate::value::leading_int(v)).into(),
-        None => length(s.request_bytes, c),
+        None => length(body(s), c),
     }
 }
 
@@ -88,7 +96,7 @@ pub const ROWS: SampleRows = SampleRows {
         })
         .impure(),
         Fetch::new("req.body", Type::Bin, REQUEST, "The request's body as far as it is there.", |_, s, _| {
-            whole(s.request_bytes)
+            whole(body(s))
         })
         .impure(),
         Fetch::new(
@@ -96,7 +104,7 @@ pub const ROWS: SampleRows = SampleRows {
             Type::Int,
             REQUEST,
             "Length of what is there of the request's body.",
-            |_, s, c| length(s.request_bytes, c),
+            |_, s, c| length(body(s), c),
         )
         .impure(),
         Fetch::new("req.body_size", Type::Int, REQUEST, "Announced length of the request's body.", size)

@@ -99,10 +99,10 @@ fn pairs(head: &Head, set: Option<Read>) -> impl Iterator<Item = (&[u8], &[u8])>
 
 /// The head, or what to answer without it.
 fn head(m: Message<'_>) -> Result<&Head, Sample<'static>> {
-    match m {
+    match m.read() {
         Message::Here(h) => Ok(h),
         Message::Pending => Err(Sample::NotYet),
-        Message::None => Err(Sample::Missing),
+        _ => Err(Sample::Missing),
     }
 }
 

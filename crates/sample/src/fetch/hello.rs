@@ -113,15 +113,6 @@ impl<'a> Hello<'a> {
             }
         }
     }
-    /// The highest version that is offered.
-    fn offered(&self) -> u16 {
-        let listed = self.extension(43).and_then(|e| {
-            let list = Reader(e).counted(1)?;
-            let grease = |v: u16| v & 0x0F0F == 0x0A0A;
-            list.chunks_exact(2).map(|v| u16::from(v[0]) << 8 | u16::from(v[1])).filter(|v| !grease(*v)).max()
-        });
-        listed.unwrap_or(self.version)
-    }
     fn server_name(&self) -> Option<&'a [u8]> {
         let mut list = Reader(Reader(self.extension(0)?).counted(2)?);
         loop {
@@ -132,17 +123,10 @@ impl<'a> Hello<'a> {
             }
         }
     }
-    /// The protocols of ALPN, with commas between.
-    fn protocols(&self) -> Option<Vec<u8>> {
+    /// The protocols of ALPN.
+    fn protocols(&self) -> Option<impl Iterator<Item = &'a [u8]>> {
         let mut list = Reader(Reader(self.extension(16)?).counted(2)?);
-        let mut out = Vec::new();
-        while let Some(p) = list.counted(1) {
-            if !out.is_empty() {
-                out.push(b',');
-            }
-            out.extend_from_slice(p);
-        }
-        Some(out)
+        Some(std::iter::from_fn(move || list.counted(1)))
     }
     /// The groups for which there are key shares.
     fn key_shares(&self) -> Option<Vec<u8>> {
@@ -156,14 +140,12 @@ impl<'a> Hello<'a> {
     }
 }
 
-type Pick = fn(&Hello<'_>) -> Option<Value<'static>>;
-
 fn owned(b: &[u8], text: bool) -> Value<'static> {
     let b = Cow::Owned(b.to_vec());
     if text { Value::Str(b) } else { Value::Bin(b) }
 }
 
-fn client<'s>(s: &Scope<'s>, pick: Pick) -> Sample<'s> {
+fn client<'s>(s: &Scope<'s>, pick: impl FnOnce(&Hello<'_>) -> Option<Value<'static>>) -> Sample<'s> {
     let Some(p) = s.raw(Direction::Request) else { return Sample::Missing };
     match handshake(p.bytes, 1) {
         Seen::There((_, body)) => Hello::of(&body).and_then(|h| pick(&h)).into(),
@@ -179,33 +161,35 @@ fn kind<'s>(p: Option<Payload<'s>>, wanted: fn(u8) -> bool) -> Sample<'s> {
         let plausible = p.bytes.first().is_none_or(|b| *b == 22);
         return if p.may_grow && plausible { Sample::NotYet } else { Sample::Missing };
     };
-    if head[0] == 22 && head[1] == 3 && wanted(head[5]) {
-        Value::Int(head[5].into()).into()
-    } else {
-        Sample::Missing
+    if head[0] != 22 || head[1] != 3 || !wanted(head[5]) {
+        return Sample::Missing;
+    }
+    // known once its record is whole
+    let record = 5 + (usize::from(head[3]) << 8 | usize::from(head[4]));
+    match p.bytes.len() {
+        n if n >= record => Value::Int(head[5].into()).into(),
+        _ if p.may_grow => Sample::NotYet,
+        _ => Sample::Missing,
     }
 }
 
 /// Major version in the upper half, minor in the lower, as the manual has it for 3.1 to 3.4.
 fn version(h: &Hello<'_>) -> Option<Value<'static>> {
-    let v = i64::from(h.offered());
+    let v = i64::from(h.version);
     Some(Value::Int((v >> 8) << 16 | v & 0xFF))
 }
 
 /// `msts`-like cookie of an RDP connection request: `Cookie: name=value CR LF` behind TPKT and X.224 headers.
+/// `NotYet`: there are too few bytes to say.
 fn rdp<'s>(p: Payload<'s>, name: &[u8]) -> Sample<'s> {
-    let short = || if p.may_grow { Sample::NotYet } else { Sample::Missing };
-    let Some(head) = p.bytes.get(..11) else {
-        let plausible = p.bytes.first().is_none_or(|b| *b == 3);
-        return if plausible { short() } else { Sample::Missing };
-    };
+    let Some(head) = p.bytes.get(..11) else { return Sample::NotYet };
     // TPKT version 3, an X.224 connection request
     let total = usize::from(head[2]) << 8 | usize::from(head[3]);
     if head[0] != 3 || head[1] != 0 || head[5] & 0xF0 != 0xE0 || usize::from(head[4]) + 5 != total {
         return Sample::Missing;
     }
     let Some(body) = p.bytes.get(11..total) else {
-        return if p.bytes.len() < total { short() } else { Sample::Missing };
+        return if p.bytes.len() < total { Sample::NotYet } else { Sample::Missing };
     };
     let cookie = body.get(..7).filter(|c| c.eq_ignore_ascii_case(b"Cookie:")).and_then(|_| body.get(7..));
     let Some(cookie) = cookie.map(<[u8]>::trim_ascii_start) else { return Sample::Missing };
@@ -217,13 +201,18 @@ fn rdp<'s>(p: Payload<'s>, name: &[u8]) -> Sample<'s> {
 }
 
 fn rdp_cookie<'s>(a: &'s Args, s: &Scope<'s>, _: &mut Cursor) -> Sample<'s> {
-    s.raw(Direction::Request).map_or(Sample::Missing, |p| rdp(p, a.text(0)))
+    let Some(p) = s.raw(Direction::Request) else { return Sample::Missing };
+    match rdp(p, a.text(0)) {
+        Sample::NotYet if !p.may_grow => Sample::Missing,
+        cookie => cookie,
+    }
 }
 fn rdp_count<'s>(a: &'s Args, s: &Scope<'s>, _: &mut Cursor) -> Sample<'s> {
     let Some(p) = s.raw(Direction::Request) else { return Sample::Missing };
     match rdp(p, a.text(0)) {
         Sample::There(_) => Value::Int(1).into(),
         Sample::Missing => Value::Int(0).into(),
+        Sample::NotYet if !p.may_grow => Sample::Missing,
         Sample::NotYet => Sample::NotYet,
     }
 }
@@ -280,13 +269,22 @@ const fn early(name: &'static str, output: Type, help: &'static str, eval: Fetch
 fn sni<'s>(_: &'s Args, s: &Scope<'s>, _: &mut Cursor) -> Sample<'s> {
     client(s, |h| h.server_name().map(|n| owned(n, true)))
 }
+/// A condition looks at each protocol.
+fn alpn<'s>(_: &'s Args, s: &Scope<'s>, c: &mut Cursor) -> Sample<'s> {
+    let sample = client(s, |h| h.protocols()?.nth(c.index as usize).map(|p| owned(p, true)));
+    if c.all {
+        c.index += 1;
+        c.more = matches!(sample, Sample::There(_));
+    }
+    sample
+}
 fn client_kind<'s>(_: &'s Args, s: &Scope<'s>, _: &mut Cursor) -> Sample<'s> {
     kind(s.raw(Direction::Request), |t| t <= 4)
 }
 fn server_kind<'s>(_: &'s Args, s: &Scope<'s>, _: &mut Cursor) -> Sample<'s> {
     kind(s.raw(Direction::Response), |t| t <= 4)
 }
-fn offered<'s>(_: &'s Args, s: &Scope<'s>, _: &mut Cursor) -> Sample<'s> {
+fn hello_version<'s>(_: &'s Args, s: &Scope<'s>, _: &mut Cursor) -> Sample<'s> {
     client(s, version)
 }
 
@@ -297,11 +295,9 @@ pub const ROWS: SampleRows = SampleRows {
         hello("req_ssl_sni", Type::Str, "Server name in the ClientHello.", sni),
         hello("req.ssl_hello_type", Type::Int, "Type of the client's handshake message.", client_kind),
         hello("req_ssl_hello_type", Type::Int, "Type of the client's handshake message.", client_kind),
-        hello("req.ssl_ver", Type::Int, "Version in the ClientHello.", offered),
-        hello("req_ssl_ver", Type::Int, "Version in the ClientHello.", offered),
-        hello("req.ssl_alpn", Type::Str, "Protocols in the ClientHello.", |_, s, _| {
-            client(s, |h| h.protocols().map(|p| Value::Str(Cow::Owned(p))))
-        }),
+        hello("req.ssl_ver", Type::Int, "Version in the ClientHello.", hello_version),
+        hello("req_ssl_ver", Type::Int, "Version in the ClientHello.", hello_version),
+        hello("req.ssl_alpn", Type::Str, "Protocols in the ClientHello.", alpn),
         hello("req.ssl_ec_ext", Type::Bool, "Are there elliptic curves in the ClientHello?", |_, s, _| {
             client(s, |h| Some(Value::Bool(h.extension(10).is_some())))
         }),
@@ -410,8 +406,8 @@ mod tests {
             let Seen::There((_, body)) = handshake(&all, 1) else { panic!("{record}") };
             let h = Hello::of(&body).unwrap();
             assert_eq!(h.server_name(), Some(&b"shop.example"[..]));
-            assert_eq!(h.protocols().unwrap(), b"h2,http/1.1");
-            assert_eq!((h.offered(), version(&h)), (0x304, Some(Value::Int(3 << 16 | 4))));
+            assert_eq!(h.protocols().unwrap().collect::<Vec<_>>(), [&b"h2"[..], b"http/1.1"]);
+            assert_eq!(version(&h), Some(Value::Int(3 << 16 | 3)));
         }
         assert!(matches!(handshake(b"GET / HTTP/1.1\r\n", 1), Seen::Not));
     }
@@ -426,7 +422,7 @@ mod tests {
                 if let Seen::There((_, body)) = handshake(&bad, 1)
                     && let Some(h) = Hello::of(&body)
                 {
-                    let _ = (h.server_name(), h.protocols(), h.key_shares(), h.offered());
+                    let _ = (h.server_name(), h.protocols().map(Iterator::count), h.key_shares());
                 }
             }
         }

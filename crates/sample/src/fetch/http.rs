@@ -12,10 +12,10 @@ use std::net::{IpAddr, Ipv4Addr};
 /// The head, or what to answer without it.
 macro_rules! head {
     ($m:expr) => {
-        match $m {
+        match $m.read() {
             Message::Here(h) => h,
             Message::Pending => return Sample::NotYet,
-            Message::None => return Sample::Missing,
+            _ => return Sample::Missing,
         }
     };
 }
@@ -210,7 +210,7 @@ pub(super) fn path(h: &Head) -> &[u8] {
 }
 
 fn method<'s>(_: &'s Args, s: &Scope<'s>, _: &mut Cursor) -> Sample<'s> {
-    match (s.request, s.request_line()[0]) {
+    match (s.request.read(), s.request_line()[0]) {
         (Message::Here(h), _) => Value::Method(h.method().into()).into(),
         (_, m) if !m.is_empty() => Value::Method(m.into()).into(),
         (Message::Pending, _) => Sample::NotYet,
@@ -231,7 +231,7 @@ fn version(v: portcullis_message::Version) -> Sample<'static> {
 }
 
 fn request_version<'s>(_: &'s Args, s: &Scope<'s>, _: &mut Cursor) -> Sample<'s> {
-    match (s.request, s.request_line()[2]) {
+    match (s.request.read(), s.request_line()[2]) {
         (Message::Here(h), _) => version(h.version),
         (_, v) if v.len() > 5 => Value::str(v.get(5..).unwrap_or(v)).into(),
         (Message::Pending, _) => Sample::NotYet,
@@ -244,8 +244,13 @@ fn status<'s>(_: &'s Args, s: &Scope<'s>, _: &mut Cursor) -> Sample<'s> {
         Message::Here(h) => Value::Int(i64::from(h.status)).into(),
         _ if s.facts.status >= 0 => Value::Int(i64::from(s.facts.status)).into(),
         Message::Pending => Sample::NotYet,
-        Message::None => Sample::Missing,
+        _ => Sample::Missing,
     }
+}
+
+fn is_http<'s>(_: &'s Args, s: &Scope<'s>, _: &mut Cursor) -> Sample<'s> {
+    head!(s.request);
+    Value::Bool(true).into()
 }
 
 fn query<'s>(args: &'s Args, s: &Scope<'s>, _: &mut Cursor) -> Sample<'s> {
@@ -455,28 +460,8 @@ pub const ROWS: SampleRows = SampleRows {
         Fetch::new("resp_ver", Type::Str, RESPONSE_LINE, "HTTP version of the response.", |_, s, _| {
             version(head!(s.response).version)
         }),
-        Fetch::new(
-            "req.proto_http",
-            Type::Bool,
-            REQUEST_LINE,
-            "Is the request valid HTTP?",
-            |_, s, _| match s.request {
-                Message::Here(_) => Value::Bool(true).into(),
-                Message::Pending => Sample::NotYet,
-                Message::None => Value::Bool(false).into(),
-            },
-        ),
-        Fetch::new(
-            "req_proto_http",
-            Type::Bool,
-            REQUEST_LINE,
-            "Is the request valid HTTP?",
-            |_, s, _| match s.request {
-                Message::Here(_) => Value::Bool(true).into(),
-                Message::Pending => Sample::NotYet,
-                Message::None => Value::Bool(false).into(),
-            },
-        ),
+        Fetch::new("req.proto_http", Type::Bool, REQUEST_LINE, "Is the request valid HTTP?", is_http),
+        Fetch::new("req_proto_http", Type::Bool, REQUEST_LINE, "Is the request valid HTTP?", is_http),
         Fetch::new(
             "http_first_req",
             Type::Bool,
@@ -489,7 +474,10 @@ pub const ROWS: SampleRows = SampleRows {
             Type::Int,
             CLIENT_CONNECTION,
             "Major version of HTTP on the client's connection.",
-            |_, s, _| Value::Int(s.request.head().map_or(1, |h| i64::from(h.version.major.max(1)))).into(),
+            |_, s, _| {
+                let version = if s.facts.client_link.stream == 0 { 1 } else { 2 };
+                s.facts.http.then_some(Value::Int(version)).into()
+            },
         ),
     ],
     converters: &[],

@@ -13,10 +13,10 @@ use std::borrow::Cow;
 
 macro_rules! head {
     ($m:expr) => {
-        match $m {
+        match $m.read() {
             Message::Here(h) => h,
             Message::Pending => return Sample::NotYet,
-            Message::None => return Sample::Missing,
+            _ => return Sample::Missing,
         }
     };
 }
@@ -68,7 +68,7 @@ fn binary<'s>(m: Message<'s>) -> Sample<'s> {
 
 /// A parameter of a body in form encoding.
 fn body_parameter<'s>(a: &'s Args, s: &Scope<'s>, cursor: &mut Cursor) -> Sample<'s> {
-    let Some(body) = s.request_bytes else { return Sample::Missing };
+    let Some(body) = super::bytes::body(s) else { return Sample::Missing };
     let (name, fold) = (a.text(0), a.text(1) == b"i");
     let mut hits = body.bytes.split(|b| matches!(b, b'&' | b';')).filter_map(|pair| {
         let eq = pair.iter().position(|b| *b == b'=')?;

@@ -1,6 +1,7 @@
 //! Samples of TLS on both sides (manual section 7.3.4), and of what ended a client's connection (section 7.3.3).
 
 use crate::args::{ArgKind, Args};
+use crate::convert::hash::xxh64;
 use crate::place::{CLIENT_SESSION, RESPONSE_LINE};
 use crate::row::{Fetch, FetchFn, SampleRows};
 use crate::scope::Scope;
@@ -211,6 +212,14 @@ fn ciphers(s: &Scope<'_>) -> Option<Vec<u8>> {
     hello_part(s, |h| Some(h.ciphers)).map(<[u8]>::to_vec)
 }
 
+fn suites(list: &[u8]) -> String {
+    let name = |number: u16| {
+        portcullis_tls::suites::name(number).map_or_else(|| format!("UNKNOWN({number:04x})"), str::to_owned)
+    };
+    let (numbers, _) = list.as_chunks::<2>();
+    numbers.iter().map(|n| name(u16::from_be_bytes(*n))).collect::<Vec<_>>().join(",")
+}
+
 /// A list with its length before it, out of an extension.
 fn list(s: &Scope<'_>, id: u16, width: usize) -> Option<Vec<u8>> {
     let hello = Hello::of(fc(s)?.hello.as_deref()?)?;
@@ -352,49 +361,49 @@ macro_rules! secrets {
                 "The master secret of TLS 1.2, with 'tune.ssl.keylog'.",
                 |_, s, _| bytes(secret($info(s), "CLIENT_RANDOM")),
             ),
-            $row(
+            own(
                 concat!("ssl_", $side, "_client_early_traffic_secret"),
                 Type::Str,
                 "CLIENT_EARLY_TRAFFIC_SECRET, with 'tune.ssl.keylog'.",
                 |_, s, _| digits(secret($info(s), "CLIENT_EARLY_TRAFFIC_SECRET")),
             ),
-            $row(
+            own(
                 concat!("ssl_", $side, "_client_handshake_traffic_secret"),
                 Type::Str,
                 "CLIENT_HANDSHAKE_TRAFFIC_SECRET, with 'tune.ssl.keylog'.",
                 |_, s, _| digits(secret($info(s), "CLIENT_HANDSHAKE_TRAFFIC_SECRET")),
             ),
-            $row(
+            own(
                 concat!("ssl_", $side, "_server_handshake_traffic_secret"),
                 Type::Str,
                 "SERVER_HANDSHAKE_TRAFFIC_SECRET, with 'tune.ssl.keylog'.",
                 |_, s, _| digits(secret($info(s), "SERVER_HANDSHAKE_TRAFFIC_SECRET")),
             ),
-            $row(
+            own(
                 concat!("ssl_", $side, "_client_traffic_secret_0"),
                 Type::Str,
                 "CLIENT_TRAFFIC_SECRET_0, with 'tune.ssl.keylog'.",
                 |_, s, _| digits(secret($info(s), "CLIENT_TRAFFIC_SECRET_0")),
             ),
-            $row(
+            own(
                 concat!("ssl_", $side, "_server_traffic_secret_0"),
                 Type::Str,
                 "SERVER_TRAFFIC_SECRET_0, with 'tune.ssl.keylog'.",
                 |_, s, _| digits(secret($info(s), "SERVER_TRAFFIC_SECRET_0")),
             ),
-            $row(
+            own(
                 concat!("ssl_", $side, "_exporter_secret"),
                 Type::Str,
                 "EXPORTER_SECRET, with 'tune.ssl.keylog'.",
                 |_, s, _| digits(secret($info(s), "EXPORTER_SECRET")),
             ),
-            $row(
+            own(
                 concat!("ssl_", $side, "_early_exporter_secret"),
                 Type::Str,
                 "EARLY_EXPORTER_SECRET: the library never tells of it.",
                 |_, s, _| digits(secret($info(s), "EARLY_EXPORTER_SECRET")),
             ),
-            $row(
+            own(
                 concat!("ssl_", $side, "_npn"),
                 Type::Str,
                 "The protocol that NPN negotiated: nobody speaks that any more.",
@@ -479,6 +488,9 @@ static OTHERS: &[Fetch] = &[
     own("ssl_fc_has_early", Type::Bool, "Did early data come, with no handshake done yet?", |_, s, _| {
         Value::Bool(fc(s).is_some_and(Info::is_early)).into()
     }),
+    own("ssl_fc_early_rcvd", Type::Bool, "Did early data come?", |_, s, _| {
+        Value::Bool(fc(s).is_some_and(|i| i.early.is_some())).into()
+    }),
     own("ssl_fc_crtname", Type::Str, "The file of our certificate.", |_, s, _| {
         fc(s).and_then(|i| i.own_name.as_deref()).map(|n| Value::str(n.as_bytes())).into()
     }),
@@ -498,6 +510,16 @@ static OTHERS: &[Fetch] = &[
         },
     )
     .with(0, FILTER),
+    own("ssl_fc_cipherlist_str", Type::Str, "The client's cipher suites by name.", |a, s, _| {
+        match pairs(ciphers(s), a) {
+            Sample::There(Value::Bin(b)) => string(Some(suites(&b))),
+            other => other,
+        }
+    })
+    .with(0, FILTER),
+    own("ssl_fc_cipherlist_xxh", Type::Int, "Hash of the client's cipher suites.", |_, s, _| {
+        ciphers(s).map(|c| Value::Int(xxh64(0, &c).cast_signed())).into()
+    }),
     own("ssl_fc_extlist_bin", Type::Str, "The client's extensions.", |a, s, _| {
         let hello = fc(s).and_then(|i| i.hello.as_deref()).and_then(Hello::of);
         pairs(hello.map(|h| h.each().flat_map(|(id, _)| id.to_vec()).collect()), a)

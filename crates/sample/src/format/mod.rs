@@ -14,7 +14,7 @@ pub use compile::{FormatError, Options};
 
 use crate::expr::Expr;
 use crate::scope::Scope;
-use crate::value::{Sample, Type, Value};
+use crate::value::{Sample, Type, Value, until_nul};
 use alias::Alias;
 
 bitflags::bitflags! {
@@ -192,6 +192,8 @@ fn expression(e: &Expr, flags: Flags, scope: &Scope<'_>, out: &mut Vec<u8>) {
             return if b.is_empty() { escape::nothing(flags, out) } else { out.extend_from_slice(&b) };
         }
         Sample::There(Value::Bin(b)) => Value::Bin(b).cast(Type::Str),
+        // texts end where their C strings would
+        Sample::There(Value::Str(s)) => Some(Value::Str(until_nul(s))),
         Sample::There(v) => Some(v),
         _ => None,
     };
