@@ -318,8 +318,9 @@ fn dump_names(registry: &Registry, class: &str, title: &str) -> String {
 fn dump_configuration(registry: &Registry) -> String {
     let all = all(registry);
     let mut out = String::from("# List of registered configuration keywords:\n");
-    for section in SECTIONS.iter().map(|s| s.name).filter(|s| sections_of(s).bits() != Sections::PROXY.bits())
-    {
+    let sections = SECTIONS.iter().map(|s| s.name);
+    let sections = sections.filter(|s| sections_of(s).bits() != Sections::PROXY.bits()).chain(["crt-list"]);
+    for section in sections {
         let places: &[&str] = match section {
             "listen" => &["proxy", "bind", "server"],
             "defaults" | "frontend" | "backend" => continue,
@@ -346,7 +347,11 @@ fn dump_configuration(registry: &Registry) -> String {
 fn line_of(registry: &Registry, e: &Entry) -> String {
     let skipped = e.args.split(' ').filter(|a| a.starts_with('<')).count();
     let mut line = e.title();
-    if matches!(e.place, "bind" | "server") && skipped > 0 {
+    let of_tls = portcullis_tls::rows::bind::OPTIONS.iter().any(|o| o.name == e.name);
+    if e.place == "bind" && of_tls && e.name != "ssl" {
+        line = line.replace("<addr> ", "<addr> ssl ");
+    }
+    if matches!(e.place, "bind" | "server" | "crt-list") && skipped > 0 {
         let _ = write!(line, " +{skipped}");
     } else if e.place == "proxy" && e.name.starts_with("option ") {
         let row = registry.keywords().find(|r| r.name == e.name);
@@ -438,6 +443,15 @@ mod tests {
         let written = std::fs::read_to_string(path).unwrap();
         let wrong = made.lines().zip(written.lines()).find(|(a, b)| a != b);
         assert_eq!(wrong, None, "run with WRITE_DOCS=1");
+    }
+
+    /// Who says that something works can show it.
+    #[test]
+    fn what_works_is_shown_by_a_test() {
+        let shown = shown::Shown::read(std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")));
+        let all = all(&registry());
+        let working = all.iter().filter(|e| e.state == State::Works && shown.by(e).is_empty());
+        assert_eq!(working.map(Entry::title).collect::<Vec<_>>(), Vec::<String>::new());
     }
 
     /// What works or has no effect stands in the table.

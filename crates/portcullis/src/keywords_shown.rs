@@ -57,9 +57,18 @@ impl Shown {
         for path in found {
             let Ok(text) = fs::read_to_string(&path) else { continue };
             let file = path.strip_prefix(root).unwrap_or(&path).display().to_string();
-            for part in text.split("#[test]").skip(1) {
+            let mut parts = text.split("#[test]");
+            // what they share stands before the first one
+            let before = parts.next().unwrap_or_default();
+            let tests = self.texts.len();
+            for part in parts {
+                // without what is said of the next one
+                let part = part.rsplit_once("\n}\n").map_or(part, |(test, _)| test);
                 let name = part.split("fn ").nth(1).and_then(|t| t.split('(').next()).unwrap_or_default();
                 self.texts.push((format!("{file}::{name}"), part.to_owned()));
+            }
+            if folder.ends_with("/all") && self.texts.len() > tests {
+                self.texts.push((file, before.to_owned()));
             }
         }
     }
@@ -92,6 +101,14 @@ fn mentions(entry: &Entry, text: &str) -> bool {
         ("cfg", "server") => has_line(text, "server", name),
         ("cfg", place) if super::SETS.iter().any(|(n, _)| *n == place) => {
             has(text, &format!("{place} {name}")) || has(text, place) && has(text, name)
+        }
+        // `@!<pid>`: with a number
+        ("cli", "master") if name.contains('<') => {
+            let stem = name.split('<').next().unwrap_or_default();
+            text.match_indices(stem).any(|(at, _)| {
+                text.get(at + stem.len()..)
+                    .is_some_and(|t| t.starts_with(|c: char| c.is_ascii_digit() || c == '{'))
+            })
         }
         ("cnv", _) => has(text, &format!(",{name}")),
         _ => has(text, name),

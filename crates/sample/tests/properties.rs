@@ -3,8 +3,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+use portcullis_message::{Head, Version};
+use portcullis_sample::format::Options;
 use portcullis_sample::pattern::{Method, Patterns};
-use portcullis_sample::{Expr, Facts, Random, Sample, Scope, Value, vocabulary};
+use portcullis_sample::place::Places;
+use portcullis_sample::{Expr, Facts, Format, Message, Random, Sample, Scope, Value, vocabulary};
 
 /// Texts of a few letters, so that they meet.
 struct Texts(Random);
@@ -178,5 +181,67 @@ fn expressions_are_read_back_as_they_were_written() {
         assert_eq!(expr.text(), text);
         let again = Expr::parse(expr.text().as_bytes(), &vocabulary).unwrap();
         assert_eq!((again.output(), again.converted()), (expr.output(), expr.converted()));
+    }
+}
+
+/// What a format makes of a field's value, whatever it is: as it is, in quotes, and so escaped that it can be read back.
+#[test]
+fn formats_keep_what_they_are_given() {
+    let vocabulary = vocabulary();
+    let texts = Texts(Random::new(23));
+    let facts = Facts::new();
+    let compiled = |text: &str| {
+        let (format, _) =
+            Format::compile(text.as_bytes(), Options::plain(Places::FE_HTTP_REQUEST), &vocabulary).unwrap();
+        assert_eq!(format.text(), text);
+        format
+    };
+    let formats =
+        ["%%<%[req.fhdr(x)]>%%", "%{+Q}[req.fhdr(x)]", "%{+E}[req.fhdr(x)]", "%{+Q,+E}[req.fhdr(x)]"]
+            .map(compiled);
+    for _ in 0..2000 {
+        let value = texts.of(b"ab\"\\]%[{}(),';=", 12);
+        let mut head = Head::default();
+        head.set_request(b"GET", b"/", Version::HTTP_11);
+        head.push(b"x", &value);
+        let scope = Scope { request: Message::Here(&head), ..Scope::new(&facts, &texts.0) };
+        let [plain, quoted, escaped, both] = formats.each_ref().map(|f| {
+            let mut out = Vec::new();
+            f.run(&scope, &mut out);
+            out
+        });
+        if value.is_empty() {
+            continue;
+        }
+        assert_eq!(plain, [b"%<", &value[..], b">%"].concat());
+        assert_eq!(quoted, [b"\"", &value[..], b"\""].concat());
+        assert_eq!(unescaped(&escaped), value);
+        assert_eq!(unescaped(both.strip_prefix(b"\"").unwrap().strip_suffix(b"\"").unwrap()), value);
+    }
+}
+
+fn unescaped(text: &[u8]) -> Vec<u8> {
+    let mut bytes = text.iter().copied();
+    std::iter::from_fn(|| match bytes.next() {
+        Some(b'\\') => bytes.next(),
+        other => other,
+    })
+    .collect()
+}
+
+/// Whatever stands in a format besides `%` is what comes out of it.
+#[test]
+fn formats_of_plain_text() {
+    let vocabulary = vocabulary();
+    let texts = Texts(Random::new(29));
+    let facts = Facts::new();
+    for _ in 0..2000 {
+        let text = String::from_utf8(texts.of(b"ab\"\\][{}(),';=%", 12)).unwrap();
+        let written = text.replace('%', "%%");
+        let options = Options::plain(Places::FE_HTTP_REQUEST);
+        let (format, _) = Format::compile(written.as_bytes(), options, &vocabulary).unwrap();
+        let mut out = Vec::new();
+        format.run(&Scope::new(&facts, &texts.0), &mut out);
+        assert_eq!(String::from_utf8(out).unwrap(), text, "{written}");
     }
 }

@@ -3,8 +3,10 @@
 
 mod balance;
 mod certificates;
+mod check_options;
 mod coming_back;
 mod command_line;
+mod commands;
 mod config_errors;
 mod config_language;
 mod confinement;
@@ -38,6 +40,7 @@ mod retries;
 mod reuse;
 mod rules;
 mod runtime_api;
+mod samples;
 mod services;
 mod signals;
 mod smuggling;
@@ -48,6 +51,7 @@ mod tcp;
 mod tcp_response;
 mod timeouts;
 mod tls;
+mod tls_options;
 mod tunnels;
 mod users_and_lists;
 

@@ -63,7 +63,7 @@ fn fetch(w: &mut World, port: &str, args: &str) -> String {
     get(w.dir(), port, args)
 }
 
-fn get(dir: &Path, port: u16, args: &str) -> String {
+pub fn get(dir: &Path, port: u16, args: &str) -> String {
     let address = format!("127.0.0.1:{port}");
     let mut child = Command::new("openssl")
         .args(["s_client", "-quiet", "-connect", &address])
