@@ -3,7 +3,7 @@
 use super::{Class, Connection, Descriptors, Handle, PoolSettings, allowed};
 use crate::server::{Admin, ServerState};
 use portcullis_config::Reuse;
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 const NONE: u32 = u32::MAX;
@@ -92,7 +92,7 @@ pub struct IdlePool<C> {
     servers: Vec<Option<Box<PerServer>>>,
     /// Servers with shared idle connections here; those without any more leave at the next purge, or when somebody looks
     /// for one to close.
-    occupied: VecDeque<u32>,
+    occupied: Vec<u32>,
 }
 
 impl<C: Connection> IdlePool<C> {
@@ -104,7 +104,7 @@ impl<C: Connection> IdlePool<C> {
             places: Vec::new(),
             free: Vec::new(),
             servers: Vec::new(),
-            occupied: VecDeque::new(),
+            occupied: Vec::new(),
         }
     }
 
@@ -253,14 +253,15 @@ impl<C: Connection> IdlePool<C> {
         self.unlink(at)
     }
 
-    /// The oldest of the server that has had some for longest; servers take turns.
+    /// One of the server that has had some for the shortest time: where servers are gone round, those of the others are
+    /// wanted sooner.
     fn of_any(&mut self) -> Option<u32> {
-        while let Some(server) = self.occupied.pop_front() {
+        while let Some(&server) = self.occupied.last() {
             let at = self.oldest(server);
             if at != NONE {
-                self.occupied.push_back(server);
                 return Some(at);
             }
+            self.occupied.pop();
             if let Some(per) = self.servers.get_mut(server as usize).and_then(|s| s.as_mut()) {
                 per.listed = false;
             }
@@ -312,7 +313,7 @@ impl<C: Connection> IdlePool<C> {
             let Some(per) = self.servers.get_mut(server as usize).and_then(|s| s.as_mut()) else { break };
             if per.all.oldest == NONE {
                 per.listed = false;
-                self.occupied.swap_remove_back(at);
+                self.occupied.swap_remove(at);
             } else {
                 next = Some(next.map_or(per.next_purge, |n: u64| n.min(per.next_purge)));
                 at += 1;
@@ -365,7 +366,7 @@ impl<C: Connection> IdlePool<C> {
         });
         if !per.listed {
             per.listed = true;
-            occupied.push_back(server as u32);
+            occupied.push(server as u32);
             per.next_purge = now + settings.purge_delay;
         }
         if per.all.oldest == NONE {
