@@ -4,7 +4,7 @@ SHELL := /bin/bash
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 CFG ?= examples/quickstart.cfg
 
-.PHONY: help run build release test real-servers lint fmt bench soak bigconf fuzz clean
+.PHONY: help run build release test real-servers lint fmt peers conformance attacks messages bench soak bigconf fuzz clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -33,6 +33,23 @@ lint: ## formatting, clippy without warnings, licences and sources of dependenci
 
 fmt: ## format everything
 	cargo fmt --all
+
+peers: build ## other people's HTTP/2 against our binary: curl, nghttp2, nginx, Chromium, Python's h2, httpx and grpcio (PEERSARGS="--only grpc")
+	@scripts/need chromium curl nginx-light nghttp2-client openssl python3-venv
+	@test -x $(TARGET)/peers/bin/python || (python3 -m venv $(TARGET)/peers && $(TARGET)/peers/bin/pip install -q 'h2==4.*' 'httpx[http2]==0.28.*' 'grpcio==1.*' 'wsproto==1.*')
+	$(TARGET)/peers/bin/python scripts/peers/peers.py --binary $(TARGET)/quick/portcullis $(PEERSARGS)
+
+conformance: build ## what RFC 9113 and RFC 7541 ask of a server, over the wire, haproxy's and nginx's answers beside (CONFARGS="--all")
+	@scripts/need haproxy nginx-light
+	python3 scripts/peers/conformance.py --binary $(TARGET)/quick/portcullis $(CONFARGS)
+
+attacks: release ## what attacks over HTTP/2 cost, beside haproxy on the same attack (ATTACKARGS="--only ping,settings")
+	@scripts/need haproxy nginx-light
+	python3 bench/attacks.py --binary $(TARGET)/release/portcullis $(ATTACKARGS)
+
+messages: release ## gRPC messages a CPU second, beside haproxy (after `make peers`, whose Python packages it uses)
+	@scripts/need haproxy nghttp2-client nghttp2-server
+	$(TARGET)/peers/bin/python bench/messages.py --binary $(TARGET)/release/portcullis $(MESSAGESARGS)
 
 bench: release ## CPU, memory and latency against haproxy and nginx, in turns (BENCHARGS="--rows h1-64 --rounds 2 --secs 1")
 	@scripts/need haproxy nginx-light wrk nghttp2-client python3
