@@ -289,6 +289,10 @@ pub struct Tune {
     pub h1_fe_glitches: u32,
     /// `tune.h1.be.glitches-threshold`
     pub h1_be_glitches: u32,
+    /// `tune.glitches.kill.cpu-usage` in percent.
+    pub glitches_kill: u32,
+    /// `tune.runqueue-depth`, for `rq-load auto` (`tune.h2.fe.max-concurrent-streams`).
+    pub runqueue_depth: Option<u32>,
     /// `tune.max-rules-at-once`
     pub max_rules_at_once: u32,
     /// `tune.listener.default-shards`
@@ -325,6 +329,8 @@ impl Default for Tune {
             notsent_lowat_server: None,
             h1_fe_glitches: 0,
             h1_be_glitches: 0,
+            glitches_kill: 0,
+            runqueue_depth: None,
             max_rules_at_once: 0,
             default_shards: Shards::ByGroup,
             multi_queue: MultiQueue::On,
@@ -343,6 +349,8 @@ pub struct H2Tune {
     pub fe_window: Option<u32>,
     /// `tune.h2.fe.max-concurrent-streams`; 0: no limit.
     pub fe_streams: Option<u32>,
+    /// What the load of a worker makes of that.
+    pub fe_load: H2Load,
     /// `tune.h2.fe.max-frames-at-once`; 0: no limit.
     pub fe_frames_at_once: u32,
     /// `tune.h2.fe.max-rst-at-once`; 0: no limit.
@@ -373,12 +381,34 @@ pub struct H2Tune {
     pub frame: Option<u32>,
 }
 
+/// `rq-load` and `min` of `tune.h2.fe.max-concurrent-streams`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct H2Load {
+    /// From which load on fewer streams are announced.
+    pub from: RqLoad,
+    /// So many are announced all the same; 0 is 1.
+    pub least: u32,
+}
+
+/// `rq-load`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RqLoad {
+    /// The load is not looked at.
+    #[default]
+    Ignore,
+    /// `tune.runqueue-depth`
+    Auto,
+    /// So many tasks that wait to run.
+    Above(u32),
+}
+
 impl Default for H2Tune {
     fn default() -> Self {
         Self {
             fe_glitches: 0,
             fe_window: None,
             fe_streams: None,
+            fe_load: H2Load::default(),
             fe_frames_at_once: 0,
             fe_resets_at_once: 0,
             fe_total: 0,
@@ -867,6 +897,8 @@ pub struct Bind {
     pub maxconn: Option<u32>,
     /// `backlog`
     pub backlog: Option<u32>,
+    /// `nbconn`: connections that reverse HTTP keeps.
+    pub nbconn: u32,
     /// `nice`
     pub nice: i32,
     /// `v4v6` true, `v6only` false.
@@ -921,6 +953,7 @@ impl Bind {
             guid_prefix: None,
             maxconn: None,
             backlog: None,
+            nbconn: 1,
             nice: 0,
             v4v6: None,
             interface: None,

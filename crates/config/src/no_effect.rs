@@ -75,7 +75,6 @@ pub const ROWS: &[Keyword] = &[
     row("tune.memory.hot-size", "<size>", ALLOCATOR),
     row("tune.pt.zero-copy-forwarding", "<on|off>", ZERO_COPY),
     row("tune.recv_enough", "<size>", SCHEDULER),
-    row("tune.runqueue-depth", "<number>", SCHEDULER),
     row("tune.sched.low-latency", "<on|off>", SCHEDULER),
     row("tune.ssl.default-dh-param", "<number>", DHE),
     row("tune.ssl.force-private-cache", "", SHARED),
@@ -118,6 +117,10 @@ const JUDGED: &[(&str, &str)] = &[
     ("tune.bufsize.small", SMALL),
     ("tune.idletimer", "the size of reads follows the size of messages, not the time between them"),
     ("tune.max-rules-at-once", SCHEDULER),
+    (
+        "tune.runqueue-depth",
+        "it tunes HAProxy's own scheduler (but 'rq-load auto' of 'tune.h2.fe.max-concurrent-streams' goes by it)",
+    ),
 ];
 const SMALL: &str =
     "a buffer is held only while bytes are in it, so that there is nothing to be saved by smaller ones";

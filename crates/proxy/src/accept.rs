@@ -46,6 +46,11 @@ pub struct Accepting {
 }
 
 impl Accepting {
+    /// A task that looks at `retired` when it is woken.
+    #[must_use]
+    pub fn new(task: tokio::task::AbortHandle, retired: Rc<Cell<bool>>) -> Self {
+        Self { task, retired }
+    }
     /// It ends at once.
     pub fn abort(&self) {
         self.task.abort();
@@ -119,7 +124,7 @@ impl Packed {
 pub fn spawn(worker: &Rc<Worker>, listening: Listening) {
     let retired = Rc::new(Cell::new(false));
     let task = tokio::task::spawn_local(accept(worker.clone(), listening, retired.clone()));
-    worker.keep_listener(Accepting { task: task.abort_handle(), retired });
+    worker.keep_listener(Accepting::new(task.abort_handle(), retired));
 }
 
 async fn accept(worker: Rc<Worker>, listening: Listening, retired: Rc<Cell<bool>>) {
@@ -236,7 +241,7 @@ type Ask<T> = fn(&gate::Process, &gate::Frontend, &gate::Listener, u64, &std::ta
 
 /// Waits until every limit and rate has room; `ask` looks, or takes a place. Asked before `accept` too, so that what has
 /// no room stays in the kernel's backlog. None: `over` says that nobody is to be let in any more.
-async fn admitted<T>(
+pub(crate) async fn admitted<T>(
     worker: &Rc<Worker>,
     listener: &Arc<ListenerPlan>,
     timer: &Task,
@@ -266,7 +271,7 @@ async fn admitted<T>(
     }
 }
 
-async fn pause(timer: &Task, time: Duration) {
+pub(crate) async fn pause(timer: &Task, time: Duration) {
     timer.deadline(timer.worker.clock.now().after(Some(time)));
     poll_fn(|cx| if timer.poll_woken(cx).is_some() { Poll::Ready(()) } else { Poll::Pending }).await;
     timer.deadline(Millis::NEVER);

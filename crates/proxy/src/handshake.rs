@@ -58,6 +58,9 @@ pub async fn run_all(session: &mut Session) -> Result<Option<Buffer>, Refused> {
         }
         return Err(Refused);
     }
+    if let Some(attached) = effects.attached.take() {
+        session.told.get_or_insert_default().attached = Some(*attached);
+    }
     Ok(rest)
 }
 

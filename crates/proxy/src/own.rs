@@ -1,4 +1,4 @@
-//! Idle server connections that one client's session has for itself: with `http-reuse never`, to servers that cannot be
+//! Idle server connections that one client's connection has for itself, its streams together: with `http-reuse never`, to servers that cannot be
 //! shared, and those on which NTLM or Negotiate was spoken, which authenticate the connection (manual, "http-reuse",
 //! "max-session-srv-conns", "option prefer-last-server", "max-keep-alive-queue").
 
@@ -6,9 +6,34 @@ use crate::plan::ProxyPlan;
 use crate::upstream::Idle;
 use portcullis_backend::{Handle, ServerState};
 use portcullis_message::{Head, values};
+use std::cell::{RefCell, RefMut};
+use std::rc::Rc;
 use std::sync::Arc;
 
-/// A session's own connections, the server used first in front; never more than `max-session-srv-conns` that rest.
+/// What a client's connection has for itself; its streams have it together.
+#[derive(Clone, Debug, Default)]
+pub struct Shared(Rc<RefCell<Own>>);
+
+impl Shared {
+    /// It, for a moment.
+    #[must_use]
+    pub fn borrow(&self) -> RefMut<'_, Own> {
+        self.0.borrow_mut()
+    }
+
+    /// A stream or the connection itself has ended: the last of them closes what is left.
+    pub fn end(self, idle: &mut Idle) {
+        let Some(own) = Rc::into_inner(self.0) else { return };
+        for handle in own.into_inner().all() {
+            if let Some(up) = idle.pool.remove(handle) {
+                idle.close(up);
+            }
+        }
+    }
+}
+
+/// A session's own connections, the server used first in front; never more than `max-session-srv-conns` that rest. Streams
+/// side by side may have several to one server.
 #[derive(Debug, Default)]
 pub struct Own {
     servers: Vec<(Arc<ServerState>, Option<Handle>)>,
@@ -19,7 +44,7 @@ pub struct Own {
 impl Own {
     /// The connection to this server, if there is one.
     pub fn take(&mut self, server: &Arc<ServerState>) -> Option<Handle> {
-        self.servers.iter_mut().find(|(s, _)| Arc::ptr_eq(s, server))?.1.take()
+        self.servers.iter_mut().find(|(s, h)| h.is_some() && Arc::ptr_eq(s, server))?.1.take()
     }
 
     /// May one more connection rest?
@@ -30,7 +55,7 @@ impl Own {
 
     /// A connection rests now.
     pub fn put(&mut self, server: &Arc<ServerState>, handle: Handle) {
-        match self.servers.iter_mut().find(|(s, _)| Arc::ptr_eq(s, server)) {
+        match self.servers.iter_mut().find(|(s, h)| h.is_none() && Arc::ptr_eq(s, server)) {
             Some(found) => found.1 = Some(handle),
             None => self.servers.push((server.clone(), Some(handle))),
         }
@@ -64,7 +89,7 @@ impl Own {
     }
 
     /// All connections, to be closed.
-    pub fn all(self) -> impl Iterator<Item = Handle> {
+    fn all(self) -> impl Iterator<Item = Handle> {
         self.servers.into_iter().filter_map(|(_, h)| h)
     }
 }

@@ -1,6 +1,6 @@
 //! A client's connection from accept to close: what comes before its first stream, and which protocol it speaks.
 
-use crate::own::Own;
+use crate::own;
 use crate::plan::{ListenerPlan, Plan};
 use crate::worker::{Task, Worker};
 use portcullis_config::{Mode, Opts};
@@ -35,8 +35,8 @@ pub struct Session {
     pub requests: u32,
     /// Odd heads so far (`tune.h1.fe.glitches-threshold`).
     pub glitches: u32,
-    /// Its own server connections from earlier requests.
-    pub own: Option<Box<Own>>,
+    /// Its own server connections from earlier requests, which streams of one connection have together.
+    pub own: Option<own::Shared>,
     /// Variables of the session.
     pub vars: SessionVars,
     /// What a header in front of the connection, or a rule, said of it.
@@ -77,6 +77,8 @@ impl Begun {
 pub struct Told {
     /// The address that the client asked for.
     pub destination: Option<SocketAddr>,
+    /// `attach-srv`
+    pub attached: Option<crate::rules::attach::Attached>,
     /// A PROXY header came.
     pub proxied: bool,
     /// Its further values as they came, for `fc_pp_tlv` and its kin.
@@ -248,15 +250,10 @@ fn begin(session: &Session) {
     worker.slots.connected(session.task.slot, session.client, session.accepted);
 }
 
-/// Closes the server connections that nobody else may use.
+/// A client's connection, or a stream of it, ends; the last of them closes the server connections that nobody else may use.
 pub fn end(session: &mut Session) {
     session.conn.say_goodbye();
     if let Some(own) = session.own.take() {
-        let mut idle = session.task.worker.idle.borrow_mut();
-        for handle in own.all() {
-            if let Some(up) = idle.pool.remove(handle) {
-                idle.close(up);
-            }
-        }
+        own.end(&mut session.task.worker.idle.borrow_mut());
     }
 }

@@ -36,7 +36,7 @@ pub struct Bound {
 /// One message a listener: `Binding [file:line] for frontend NAME: cannot bind socket (reason) for [address]`.
 pub fn bind(plan: &Plan, sockets: &dyn Sockets) -> Result<Vec<Bound>, Vec<String>> {
     let mut bound = Vec::new();
-    let mut failed = Vec::new();
+    let mut failed = reversed(plan);
     for listener in plan.listeners.iter().filter(|l| l.enabled) {
         for shard in 0..listener.shards {
             match open(listener, shard, sockets) {
@@ -49,6 +49,19 @@ pub fn bind(plan: &Plan, sockets: &dyn Sockets) -> Result<Vec<Bound>, Vec<String
         }
     }
     if failed.is_empty() { Ok(bound) } else { Err(failed) }
+}
+
+/// Listeners of reverse HTTP whose server is none for them.
+fn reversed(plan: &Plan) -> Vec<String> {
+    let wrong = |l: &Arc<ListenerPlan>| {
+        let why = crate::h2::reverse::wrong(plan, l)?;
+        let (file, line) = (&l.file, l.bind.place.line);
+        Some(format!(
+            "Starting [{file}:{line}] for {} {}: protocol rev: {why}",
+            l.frontend_kind, l.frontend_name
+        ))
+    };
+    plan.listeners.iter().filter_map(wrong).collect()
 }
 
 fn open(listener: &Arc<ListenerPlan>, shard: u16, sockets: &dyn Sockets) -> Result<Bound, String> {
@@ -167,7 +180,7 @@ pub fn bind_again(plan: &Plan, bound: &[Bound], sockets: &dyn Sockets) -> Result
             }
         }
     }
-    let mut failed = Vec::new();
+    let mut failed = reversed(plan);
     for (listener, shard) in missing {
         match open(listener, shard, sockets) {
             Ok(bound) => all.push(bound),
@@ -249,6 +262,7 @@ impl Running {
             if let Ok(listeners) = listeners_of(id, &self.bound, &self.plan) {
                 worker.send(Mail::Run(Box::new(move |w| {
                     listeners.into_iter().for_each(|l| crate::accept::spawn(w, l));
+                    crate::h2::reverse::begin(w, &w.plan());
                 })));
             }
         }

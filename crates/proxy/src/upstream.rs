@@ -10,7 +10,7 @@ pub use mux::{Asker, Mux};
 use mux::{Opening, Opens};
 
 use crate::check::report;
-use crate::own::Own;
+use crate::own;
 use crate::plan::{ProxyPlan, ServerPlan};
 use crate::usesrc;
 use crate::worker::{Task, Woken, Worker};
@@ -88,6 +88,19 @@ impl Upstream {
     pub fn server(&self) -> &Arc<portcullis_backend::ServerState> {
         self.hold.lease.server()
     }
+
+    /// A connection that a client has made, as its server's: `conn` is a view of it.
+    #[must_use]
+    pub fn adopted(worker: &Worker, server: &ServerPlan, conn: Conn, key: u64) -> Self {
+        let (watch, waker) = worker.idle.borrow_mut().watch();
+        let lease = Lease::new(server.state.clone(), worker.id.into());
+        let descriptor = Counted::new(&worker.process.descriptors);
+        let hold = Hold { lease, watch, waker, _descriptor: Some(descriptor), _tls: None };
+        let generation = server.generation;
+        let key = key ^ u64::from(generation) << 32;
+        Self { conn, glitches: 0, key, own: false, generation, hold, mux: None, part: None }
+    }
+
     /// How often it was used again.
     #[must_use]
     pub fn requests(&self) -> u32 {
@@ -353,7 +366,7 @@ pub struct Wish<'a> {
     /// May an idle connection be used, and is this the session's first request?
     pub reuse: Option<bool>,
     /// The session's own connections from earlier requests.
-    pub own: Option<&'a mut Own>,
+    pub own: Option<&'a own::Shared>,
     /// The request's head, for `usesrc hdr_ip`.
     pub request: Option<&'a Head>,
     /// The session, for streams that its requests share a connection with.
@@ -512,7 +525,7 @@ pub async fn establish<'p>(
             let counters = back.counters(task.worker.id);
             let mine = slot.server().counters.of(task.worker.id.into());
             // nobody waits any more, or another attempt would fail as well
-            if failure.status == 0 || failure.termination == *b"IC" {
+            if failure.status == 0 || failure.termination == *b"IC" || server.reversed {
                 return Err(failure);
             }
             let attempt = retry::Attempt { done, persistent: wish.persistent, rotates: state.rotates() };
@@ -788,10 +801,12 @@ fn idle_one(
     wish: &mut Wish<'_>,
     way: &Way,
 ) -> Option<Upstream> {
-    let asker = Asker { reuse: back.reuse, first: wish.reuse?, session: wish.session };
+    // nobody can make a connection of its own to such a server
+    let reuse = if server.reversed { Reuse::Always } else { back.reuse };
+    let asker = Asker { reuse, first: wish.reuse?, session: wish.session };
     let worker = &task.worker;
     let mut idle = worker.idle.borrow_mut();
-    let own = wish.own.as_mut().and_then(|own| own.take(slot.server())).and_then(|h| idle.pool.remove(h));
+    let own = wish.own.and_then(|own| own.borrow().take(slot.server())).and_then(|h| idle.pool.remove(h));
     let own = own.filter(|u| !u.is_dead() && u.generation == server.generation);
     let joined = if own.is_none() { idle.join(slot.server(), way.key, asker) } else { None };
     let up = match joined {

@@ -149,10 +149,10 @@ impl Socket {
         if !surely && known && self.io.poll_readable(&mut cx).is_pending() {
             return;
         }
-        let mut scrap = [0u8; 8192];
-        // a client that sends without end is reset
-        for _ in 0..512 {
-            match rustix::net::recv(&self.io, &mut scrap[..], RecvFlags::empty()) {
+        let mut scrap = [0u8; 16 * 1024];
+        // of TCP nothing is copied (MSG_TRUNC); a client that sends without end is reset
+        for _ in 0..64 {
+            match rustix::net::recv(&self.io, &mut scrap[..], RecvFlags::TRUNC) {
                 Ok((_, 1..)) | Err(rustix::io::Errno::INTR) => {}
                 _ => return,
             }

@@ -72,6 +72,7 @@ pub const OPTIONS: &[BindOption] = &[
         "Name of these sockets in statistics."
     ),
     opt!("namespace", "<name>", namespace, "Network namespace to listen in."),
+    opt!("nbconn", "<nbconn>", nbconn, "How many connections reverse HTTP keeps to its server."),
     opt!("nice", "<nice>", nice, "How readily these connections let others go first, -1024 to 1024."),
     opt!("process", "", process, "Removed: 'thread' replaces it."),
     opt!("proto", "<name>", proto, "The protocol that is spoken without further negotiation."),
@@ -127,6 +128,9 @@ fn bind(cx: &mut Cx<'_>, line: &Line) {
     if several && bind.id != 0 {
         complain(cx, &bind, None, "'id' can only be used with a single socket");
         bind.id = 0;
+    }
+    if matches!(bind.address.host, Host::Rhttp(_)) {
+        reversed(cx, &bind);
     }
     unique_id(cx, &bind, first);
     for address in addresses {
@@ -205,7 +209,6 @@ fn usable(cx: &Cx<'_>, mut address: Address, text: &str) -> Result<Address, Stri
                 "Address '{text}' is experimental, must be allowed via a global 'expose-experimental-directives'"
             ));
         }
-        Host::Rhttp(_) => return Err(value::not_yet(&format!("'{text}'"), "reverse HTTP")),
         _ => {}
     }
     Ok(address)
@@ -327,6 +330,38 @@ fn at_least_zero(cx: &mut Cx<'_>, bind: &Bind, args: &mut Args<'_>, of: &str, ru
 
 fn maxconn(cx: &mut Cx<'_>, bind: &mut Bind, args: &mut Args<'_>) {
     bind.maxconn = at_least_zero(cx, bind, args, "maxconn", ">= 0").filter(|n| *n > 0);
+}
+
+/// `nbconn`, of reverse HTTP only.
+fn nbconn(cx: &mut Cx<'_>, bind: &mut Bind, args: &mut Args<'_>) {
+    let of = "nbconn";
+    if !cx.model.global.experimental {
+        let why =
+            format!("'{of}' is experimental, must be allowed via a global 'expose-experimental-directives'");
+        complain(cx, bind, args.words.first(), &why);
+        return;
+    }
+    if !matches!(bind.address.host, Host::Rhttp(_)) {
+        complain(cx, bind, args.words.first(), &format!("'{of}' : only valid for reverse HTTP listeners."));
+        return;
+    }
+    let Some(word) = word(cx, bind, args, of, "missing value.") else { return };
+    match value::leading(&word.text).0 {
+        n @ 1.. => bind.nbconn = u32::try_from(n).unwrap_or(u32::MAX),
+        n => complain(cx, bind, Some(word), &format!("'{of}' : invalid value {n}, must be > 0.")),
+    }
+}
+
+/// What a listener of reverse HTTP cannot have.
+fn reversed(cx: &mut Cx<'_>, bind: &Bind) {
+    let said = [
+        ("accept-proxy", bind.accept_proxy),
+        ("proto", bind.proto.is_some()),
+        ("shards", bind.shards.is_some()),
+    ];
+    for (name, _) in said.iter().filter(|(_, said)| *said) {
+        cx.alert(None, format!("'{name}' option is not accepted for reverse HTTP"));
+    }
 }
 
 fn backlog(cx: &mut Cx<'_>, bind: &mut Bind, args: &mut Args<'_>) {

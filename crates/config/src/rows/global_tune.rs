@@ -86,6 +86,12 @@ pub const ROWS: &[Keyword] = &[
         "Rules that are evaluated in a row."
     ),
     row!(
+        "tune.runqueue-depth",
+        "<number>",
+        runqueue_depth,
+        "What 'rq-load auto' of 'tune.h2.fe.max-concurrent-streams' is; no effect otherwise."
+    ),
+    row!(
         "tune.h1.be.glitches-threshold",
         "[<number>]",
         |cx, l| optional_number(cx, l, "tune.h1.be.glitches-threshold", |t, n| t.h1_be_glitches =
@@ -250,6 +256,18 @@ fn optional_number(cx: &mut Cx<'_>, line: &Line, of: &str, set: fn(&mut Tune, us
             cx.alert(line.word(1), format!("'{of}' expects a non-negative number but got '{n}'."));
         }
     }
+}
+
+fn runqueue_depth(cx: &mut Cx<'_>, line: &Line) {
+    let of = "tune.runqueue-depth";
+    let word = line.word(1);
+    if !word.is_some_and(|w| w.text.first().is_some_and(u8::is_ascii_digit)) {
+        cx.alert(word.or(line.words.first()), format!("'{of}' expects an integer argument."));
+        return;
+    }
+    let depth = word.and_then(|w| u32::try_from(value::leading(&w.text).0).ok());
+    cx.model.global.tune.runqueue_depth = depth.filter(|n| *n > 0);
+    crate::no_effect::tell(cx, word, of);
 }
 
 fn idletimer(cx: &mut Cx<'_>, line: &Line) {

@@ -2,9 +2,9 @@
 
 use super::value;
 use crate::cx::Cx;
-use crate::model::{H2LogErrors, H2Tune};
+use crate::model::{H2Load, H2LogErrors, H2Tune, RqLoad};
 use crate::row::{Does, Keyword, Sections};
-use crate::word::Line;
+use crate::word::{Line, Word};
 
 macro_rules! row {
     ($name:literal, $args:literal, $works:expr, $help:literal) => {
@@ -40,6 +40,12 @@ pub const ROWS: &[Keyword] = &[
         "",
         workaround,
         "Does not offer WebSocket over HTTP/2 to clients."
+    ),
+    row!(
+        "tune.glitches.kill.cpu-usage",
+        "<number>",
+        kill_above,
+        "From which use of the processor on, in percent, connections with too many oddities are ended."
     ),
     number!(
         "tune.h2.be.glitches-threshold",
@@ -80,7 +86,7 @@ pub const ROWS: &[Keyword] = &[
     ),
     row!(
         "tune.h2.fe.max-concurrent-streams",
-        "[<number>] [rq-load ignore]",
+        "[<number>] [rq-load { <number> | auto | ignore }] [min <number>]",
         concurrent,
         "Streams of a client's connection at once."
     ),
@@ -197,37 +203,58 @@ fn concurrent(cx: &mut Cx<'_>, line: &Line) {
         return;
     };
     cx.model.global.tune.h2.fe_streams = Some(n.unsigned_abs());
+    let mut load = H2Load::default();
     let mut words = line.words.iter().skip(2);
     while let Some(word) = words.next() {
-        match word.text.as_slice() {
-            b"rq-load" => match words.next() {
-                Some(load) if load.is("ignore") => {}
-                Some(load) if load.is("auto") || value::leading(&load.text).0 > 0 => {
-                    cx.alert(
-                        Some(load),
-                        value::not_yet(&format!("'{of} ... rq-load'"), "the load of workers"),
-                    );
+        let message = match word.text.as_slice() {
+            b"rq-load" => match words.next().map(rq_load) {
+                Some(Some(from)) => {
+                    load.from = from;
+                    continue;
                 }
-                other => {
-                    let message = format!(
-                        "'{of}' expects a strictly positive run-queue length, or 'auto' or 'ignore'."
-                    );
-                    cx.alert(other.or(Some(word)), message);
-                    return;
+                _ => format!("'{of}' expects a strictly positive run-queue length, or 'auto' or 'ignore'."),
+            },
+            // as unsigned numbers of 32 bits
+            b"min" => match words.next().map_or(0, |w| value::leading(&w.text).0 as u32) {
+                0 => format!("'{of}' expects a strictly positive minimum number of streams'."),
+                least if least > n.unsigned_abs() => format!(
+                    "'{of}' minimum number of streams ({least}) cannot be higher than the maximum ({n})'."
+                ),
+                least => {
+                    load.least = least;
+                    continue;
                 }
             },
-            // the least of what the load leaves, which is not looked at
-            b"min" => {
-                words.next();
-            }
-            _ => {
-                let message = format!(
-                    "'{of}' only supports 'rq-load' or 'min' after the numeric value, but found '{}'.",
-                    word.str()
-                );
-                cx.alert(Some(word), message);
-                return;
-            }
+            _ => format!(
+                "'{of}' only supports 'rq-load' or 'min' after the numeric value, but found '{}'.",
+                word.str()
+            ),
+        };
+        cx.alert(Some(word), message);
+        return;
+    }
+    cx.model.global.tune.h2.fe_load = load;
+}
+
+/// `rq-load`'s argument; None: it is none.
+fn rq_load(word: &Word) -> Option<RqLoad> {
+    match value::leading(&word.text).0 {
+        _ if word.is("ignore") => Some(RqLoad::Ignore),
+        _ if word.is("auto") => Some(RqLoad::Auto),
+        n @ 1.. => Some(RqLoad::Above(u32::try_from(n).unwrap_or(u32::MAX))),
+        _ => None,
+    }
+}
+
+fn kill_above(cx: &mut Cx<'_>, line: &Line) {
+    if !value::no_more(cx, line, 2) {
+        return;
+    }
+    match line.word(1).map(|w| value::leading(&w.text).0) {
+        Some(n @ 0..=100) => cx.model.global.tune.glitches_kill = n as u32,
+        _ => {
+            let message = "'tune.glitches.kill.cpu-usage' expects a numeric value between 0 and 100";
+            cx.alert(line.words.last(), message);
         }
     }
 }

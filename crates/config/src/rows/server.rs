@@ -212,7 +212,6 @@ pub(super) fn address_of(cx: &Cx<'_>, text: &str) -> Result<Address, String> {
                 "Address '{text}' is experimental, must be allowed via a global 'expose-experimental-directives'"
             ));
         }
-        Host::Rhttp(_) => return Err(value::not_yet(&format!("'{text}'"), "reverse HTTP")),
         _ => {}
     }
     if address.transport == Transport::Datagram {

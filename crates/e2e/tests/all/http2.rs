@@ -451,6 +451,23 @@ fn by_its_preface_on_a_port_of_http1() {
     });
 }
 
+/// `switch-mode http proto h2` in mode tcp: HTTP/2 from the first byte on.
+#[test]
+fn switched_to_http2() {
+    scenario("http2/switched_to_http2", |w| {
+        w.ok("o1");
+        w.proxy(
+            "frontend fe\n  mode tcp\n  bind 127.0.0.1:${fe}\n  tcp-request inspect-delay 5s\n  \
+             tcp-request content switch-mode http proto h2 if { req.len gt 0 }\n  default_backend be\n\
+             backend be\n  server s1 127.0.0.1:${o1}\n",
+        );
+        let mut c = w.h2_client("fe", &[]);
+        c.get(1, "/a", &[]).answer(1).get(3, "/b", &[]).answer(3);
+        c.close();
+        w.forget_logs();
+    });
+}
+
 #[test]
 fn connection_errors() {
     let get = |id| frame(kind::HEADERS, 5, id, &block(&start("GET", "/")));

@@ -1,5 +1,6 @@
 //! What is announced to HTTP/2 clients and asked of them (manual section 3.2, `tune.h2.*`), and other people's clients.
 use portcullis_e2e::h2::{block, frame, start};
+use portcullis_e2e::process::{PATIENCE, wait_for};
 use portcullis_e2e::{World, scenario};
 use portcullis_wire::h2::frame::kind;
 use std::process::Command;
@@ -44,6 +45,85 @@ fn streams_in_all() {
         c.get(1, "/", &[]).answer(1);
         c.get(3, "/", &[]).rest();
     });
+}
+
+/// `tune.glitches.kill.cpu-usage`: too many odd things end a connection only where they hurt; its end is announced all the same.
+#[test]
+fn a_bad_connection_of_an_idle_process_stays() {
+    for (name, usage) in [("busy", "0"), ("idle", "100")] {
+        scenario(&format!("http2_limits/glitches_kill_{name}"), |w| {
+            w.ok("o1");
+            let global = format!("tune.h2.fe.glitches-threshold 8\ntune.glitches.kill.cpu-usage {usage}");
+            w.proxy(&config(&format!("{global}\ntune.h2.log-errors none"), "no log"));
+            let mut c = portcullis_e2e::H2::begin(quiet_client(w), &[]);
+            let mut ended = None;
+            for id in 0..20 {
+                c.get(2 * id + 1, "/", &[("connection", "close")]).answer(2 * id + 1);
+                if c.conn().end().is_some() {
+                    ended.get_or_insert(id);
+                }
+            }
+            w.note(format!("ended: {}", ended.is_some()));
+            w.forget_origins();
+        });
+    }
+}
+
+/// `idle-ping` of a `bind` line: a client that answers stays, one that does not is gone when the next is due.
+#[test]
+fn idle_clients_are_pinged() {
+    scenario("http2_limits/idle_clients_are_pinged", |w| {
+        w.ok("o1");
+        let text = config("", "no log").replace("${fe} proto h2", "${fe} proto h2 idle-ping 100ms");
+        w.proxy(&text);
+        let mut c = portcullis_e2e::H2::begin(quiet_client(w), &[]);
+        c.get(1, "/", &[]).answer(1);
+        for _ in 0..3 {
+            let ping =
+                std::iter::from_fn(|| c.next_frame()).find(|(f, _)| f.kind == kind::PING && f.flags == 0);
+            let (_, payload) = ping.expect("a ping");
+            c.send(frame(kind::PING, 1, 0, &payload));
+        }
+        w.note("three pings were answered");
+        let pings = std::iter::from_fn(|| c.next_frame()).filter(|(f, _)| f.kind == kind::PING).count();
+        w.note(format!("closed behind {pings} without an answer"));
+        w.forget_origins();
+    });
+}
+
+/// `rq-load`: a busy worker offers new connections fewer streams, never fewer than `min`.
+#[test]
+fn a_busy_worker_offers_fewer_streams() {
+    let mut w = World::new(portcullis_e2e::binary::Binary::under_test());
+    w.origin("o1", |mut c| {
+        while portcullis_e2e::message::read_request(&mut c).is_some() {
+            c.send_quietly(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        }
+    });
+    w.proxy(&config("tune.h2.fe.max-concurrent-streams 100 rq-load 2 min 7", "no log"));
+    let offered = |w: &mut World| {
+        let mut c = portcullis_e2e::H2::begin(quiet_client(w), &[]);
+        let mut n = None;
+        while n.is_none() {
+            let (header, payload) = c.next_frame().expect("settings");
+            assert_eq!(header.kind, kind::SETTINGS);
+            let find = |s: &&[u8]| s.starts_with(&[0, 3]);
+            n = payload.chunks(6).find(find).map(|s| u32::from_be_bytes([s[2], s[3], s[4], s[5]]));
+        }
+        c.close();
+        n
+    };
+    assert_eq!(offered(&mut w), Some(100));
+    let url = format!("http://127.0.0.1:{}/", w.port("fe"));
+    let mut load = Command::new("h2load")
+        .args(["-D", "20", "-c", "20", "-m", "100", &url])
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let fewer = wait_for(PATIENCE, || (offered(&mut w) == Some(7)).then_some(()));
+    load.kill().unwrap();
+    load.wait().unwrap();
+    assert!(fewer.is_some());
 }
 
 #[test]

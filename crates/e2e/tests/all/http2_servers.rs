@@ -384,6 +384,75 @@ fn alpn_decides() {
     });
 }
 
+/// Checks of a server behind TLS speak what was agreed on (`check-alpn`, or its `alpn`).
+#[test]
+fn checks_by_alpn() {
+    scenario("http2_servers/checks_by_alpn", |w| {
+        crate::tls::own(w, "a", false, "DNS:a.test");
+        let mut text = "global\n  nbthread 1\n  stats socket ${dir}/cli level admin\ndefaults\n  mode http\n  timeout connect 2s\n  \
+                        timeout client 5s\n  timeout server 5s\n  option httpchk\n  default-server inter 300ms fall 1 rise 1\n\
+                        frontend both\n  bind 127.0.0.1:${both} ssl crt ${dir}/a.pem alpn h2,http/1.1\n  \
+                        http-request return status 222 if { fc_http_major 2 }\n  http-request return status 211\n"
+            .to_owned();
+        let cases = [
+            "check-alpn h2",
+            "check-alpn http/1.1",
+            "alpn h2",
+            "alpn h2 check-alpn http/1.1",
+            "alpn h2,http/1.1",
+            "check-proto h1 alpn http/1.1",
+        ];
+        for (n, case) in cases.iter().enumerate() {
+            text += &format!("backend b{n}\n  server s1 127.0.0.1:${{both}} ssl verify none check {case}\n");
+        }
+        w.proxy(&text);
+        for (n, case) in cases.iter().enumerate() {
+            let found = wait_for(PATIENCE, || {
+                let stat = crate::runtime_api::ask(w, "show stat -1 4 -1");
+                let line = stat.lines().find(|l| l.starts_with(&format!("b{n},s1,")))?.to_owned();
+                let field = |at: usize| line.split(',').nth(at).unwrap_or_default().to_owned();
+                field(36).starts_with("L7").then(|| format!("{} {}", field(36), field(37)))
+            });
+            w.note(format!("{case}: {}", found.expect("a check")));
+        }
+        w.forget_logs();
+    });
+}
+
+/// Streams of one connection are one connection in `show servers conn`: used while they run, idle then.
+#[test]
+fn shared_connections_are_counted_once() {
+    scenario("http2_servers/shared_connections_are_counted_once", |w| {
+        let o = w.origin("o1", |conn| {
+            H2::serve(conn, &[]).serve_all(|h, stream, path| {
+                if path != "/hold" {
+                    h.respond(stream, "200", b"ok");
+                }
+            });
+        });
+        let global = "global\n  nbthread 1\n  stats socket ${dir}/cli level admin\ndefaults\n  mode http\n  timeout connect 9s\n  \
+                      timeout client 9s\n  timeout server 9s\n";
+        w.proxy(&format!("{global}{}", config("http-reuse always", "")));
+        let mut c = H2::begin(Client::tcp(w.port("two"), Default::default()), &[]);
+        c.get(1, "/hold", &[]).get(3, "/hold", &[]);
+        o.wait_line(0, "< 3 HEADERS");
+        // used, and idle in all
+        let counts = |w: &World| {
+            let said = crate::runtime_api::ask(w, "show servers conn be");
+            let line = said.lines().find(|l| l.starts_with("be/s1")).expect("its line").to_owned();
+            let all: Vec<&str> = line.split_whitespace().collect();
+            format!("{} {}", all[6], all[14])
+        };
+        w.note(format!("two streams: {}", counts(w)));
+        c.reset(1, 8).reset(3, 8).get(5, "/", &[]).answer(5).ping();
+        let rests = wait_for(PATIENCE, || (counts(w) == "0 1").then_some(()));
+        w.note(format!("none, rests: {}", rests.is_some()));
+        c.close();
+        w.forget_origins();
+        w.forget_logs();
+    });
+}
+
 /// Checks over HTTP/2 (`check-proto`, the server's `proto`, `http-check connect proto`).
 #[test]
 fn checks() {

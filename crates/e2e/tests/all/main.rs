@@ -38,6 +38,7 @@ mod proxy_protocol;
 mod real_servers;
 mod retries;
 mod reuse;
+mod reverse_http;
 mod rules;
 mod runtime_api;
 mod samples;

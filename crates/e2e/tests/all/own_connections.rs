@@ -3,7 +3,8 @@
 use crate::sections;
 use portcullis_e2e::binary::Binary;
 use portcullis_e2e::process::{PATIENCE, wait_for};
-use portcullis_e2e::{Gate, World, scenario};
+use portcullis_e2e::{Client, Gate, H2, World, scenario};
+use portcullis_wire::h2::frame::{flag, kind};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const ASKS: &[u8] = b"HTTP/1.1 401 No\r\nWWW-Authenticate: NTLM\r\nContent-Length: 2\r\n\r\nno";
@@ -99,6 +100,72 @@ fn max_session_srv_conns() {
         scenario(&format!("own_connections/max_session_srv_conns_{name}"), |w| {
             two(w, most, "http-reuse never");
             rounds(w, 1, 4);
+        });
+    }
+}
+
+/// Streams of one connection have its server connections together: those that run side by side and those that follow.
+#[test]
+fn streams_of_one_connection() {
+    for (name, front, server, backend) in [
+        ("never", "", "", "http-reuse never"),
+        ("never_one", "max-session-srv-conns 1", "", "http-reuse never"),
+        ("never_http2", "", "proto h2", "http-reuse never"),
+        ("safe", "", "", "http-reuse safe"),
+    ] {
+        scenario(&format!("own_connections/streams_of_one_connection_{name}"), |w| {
+            let gate = Gate::default();
+            let wait = gate.clone();
+            let origin = match server {
+                "" => w.origin("o1", move |mut c| {
+                    while let Some(request) = c.request() {
+                        if request.start_line().contains("/held") {
+                            wait.wait();
+                        }
+                        c.send_quietly(OK);
+                    }
+                }),
+                _ => w.origin("o1", |c| {
+                    H2::serve(c, &[]).serve_all(|h, stream, path| {
+                        if !path.starts_with("/held") {
+                            h.respond(stream, "200", b"ok");
+                        }
+                    });
+                }),
+            };
+            w.proxy(&format!(
+                "frontend fe\n  bind 127.0.0.1:${{fe}} proto h2\n  {front}\n  default_backend be\n\
+                 backend be\n  {backend}\n  server s1 127.0.0.1:${{o1}} {server}\n"
+            ));
+            let quiet = |w: &mut World| H2::begin(Client::tcp(w.port("fe"), Default::default()), &[]);
+            let mut c = quiet(w);
+            c.get(1, "/1", &[]).answer(1).get(3, "/2", &[]).answer(3);
+            w.note(format!("one after the other: {}", origin.connections()));
+            c.get(5, "/held/1", &[]).get(7, "/held/2", &[]);
+            if server.is_empty() {
+                origin.wait_connections(2);
+                gate.open();
+                let mut left = 2;
+                c.until(|f| {
+                    left -=
+                        u32::from(f.has(flag::END_STREAM) && matches!(f.kind, kind::DATA | kind::HEADERS));
+                    left == 0
+                });
+            } else {
+                origin.wait_line(0, "< 7 HEADERS");
+            }
+            w.note(format!("side by side: {}", origin.connections()));
+            for id in [9, 11] {
+                c.get(id, "/again", &[]).answer(id);
+            }
+            w.note(format!("again: {}", origin.connections()));
+            let mut other = quiet(w);
+            other.get(1, "/other", &[]).answer(1);
+            w.note(format!("another client: {}", origin.connections()));
+            c.close();
+            other.close();
+            w.forget_origins();
+            w.forget_logs();
         });
     }
 }

@@ -29,10 +29,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// Time is up.
-pub(super) struct Late;
+pub(crate) struct Late;
 
 /// Waits for something until the task's deadline.
-pub(super) async fn within<T>(
+pub(crate) async fn within<T>(
     task: &Task,
     mut ready: impl FnMut(&mut Context<'_>) -> Poll<T>,
 ) -> Result<T, Late> {
@@ -68,7 +68,7 @@ impl Subject {
 }
 
 /// How a connection attempt ended.
-pub(super) enum Failed {
+pub(crate) enum Failed {
     /// Not in time.
     Late,
     /// The other end, or the network.
@@ -78,7 +78,7 @@ pub(super) enum Failed {
 }
 
 /// Opens a connection before the task's deadline.
-pub(super) async fn open(
+pub(crate) async fn open(
     task: &Task,
     server: &ServerPlan,
     state: &ServerState,

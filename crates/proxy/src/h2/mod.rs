@@ -5,6 +5,8 @@
 //! connection and wake the driver, which runs behind them: what streams write in one turn of the event loop goes out in
 //! one piece. An idle connection holds its table of header fields, and no buffer.
 
+mod link;
+pub mod reverse;
 pub mod server;
 mod settings;
 
@@ -14,22 +16,16 @@ use crate::http::{Scratch, exchange};
 use crate::outcome::{self, Heads};
 use crate::plan::ProxyPlan;
 use crate::session::{self, Begun, Origin, Session};
-use crate::worker::{Task, Woken, Worker};
+use crate::worker::{Task, Woken};
+use link::{Link, Read, Step};
 use portcullis_sample::{Facts, account};
 use portcullis_transport::h2::{Shared, Stream, tell};
 use portcullis_transport::{Buffer, Conn, Millis};
 use portcullis_wire::h2::{Connection, Event, Reason, Request};
 use settings::LogErrors;
 use std::future::poll_fn;
-use std::io::IoSlice;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-
-/// Bytes that are read in a row before others have their turn.
-const AT_ONCE: usize = 256 * 1024;
-/// Streams that are told in a row that there is room again.
-const WOKEN: usize = 8;
 
 /// Serves a client's connection until it ends. `first`: what was read of it already.
 pub async fn serve(session: &mut Session, first: Option<Box<Buffer>>) {
@@ -38,99 +34,89 @@ pub async fn serve(session: &mut Session, first: Option<Box<Buffer>>) {
     let plan = session.plan.clone();
     let front = session.listener.proxy.clone();
     let settings = &plan.global.h2;
-    let protocol = Connection::new(settings.config(&plan.global, &front));
+    let config = settings.config(&plan.global, &front, worker.turn.load());
+    let protocol = match session.listener.reversed {
+        Some(_) => Connection::reversed(config, &[]),
+        None => Connection::new(config),
+    };
     let shared = Shared::begin(&mut session.conn, protocol);
+    session.own.get_or_insert_default();
     let mut driver = Driver {
-        shared,
-        worker: worker.clone(),
+        link: Link::new(shared, worker.clone(), first.map(|b| *b).unwrap_or_default(), session.accepted),
         plan,
         front,
-        input: first.map(|b| *b).unwrap_or_default(),
         scratch: None,
-        bulk: false,
         queued: false,
         ended: false,
         idle_since: session.accepted,
         was_idle: true,
-        blocked_since: Millis::NEVER,
         leaves: None,
+        spared: false,
         told: false,
         client_leaves: false,
-        received: false,
-        heard: session.accepted,
-        pinged: false,
+        reversed: false,
     };
     poll_fn(|cx| driver.poll(session, cx)).await;
-    driver.end();
+    match session.told.as_ref().and_then(|t| t.attached.clone()).filter(|_| driver.reversed) {
+        Some(to) => reverse::attach(driver.link, &to),
+        None => driver.end(),
+    }
 }
 
 /// What reads and writes a connection.
 struct Driver {
-    shared: Rc<Shared>,
-    worker: Rc<Worker>,
+    link: Link,
     /// The session's; streams that begin from now on are served by it.
     plan: crate::worker::OwnPlan,
     front: Arc<ProxyPlan>,
-    input: Buffer,
     /// Where the next request's head goes.
     scratch: Option<Box<Scratch>>,
-    /// Much comes: reads are large.
-    bulk: bool,
     /// It waits for a turn to begin requests in.
     queued: bool,
     /// The client has finished.
     ended: bool,
     idle_since: Millis,
     was_idle: bool,
-    /// Since when the socket has not taken anything.
-    blocked_since: Millis,
     /// When the connection announces its end, because the process is leaving.
     leaves: Option<Millis>,
+    /// Its end was announced because of odd things, but the worker is not so busy that it has to come.
+    spared: bool,
     /// That too many odd things came was told.
     told: bool,
     /// The client begins no more streams.
     client_leaves: bool,
-    /// Something has come.
-    received: bool,
-    /// When something has come last, or was asked for (`idle-ping`).
-    heard: Millis,
-    /// A ping is on its way.
-    pinged: bool,
-}
-
-/// Why nothing more is read for now.
-#[derive(PartialEq, Eq)]
-enum Read {
-    /// Nothing has come.
-    Waits,
-    /// Others have their turn first.
-    GoesOn,
-    /// The connection is over.
-    Over,
+    /// It is its server's connection from now on (`attach-srv`).
+    reversed: bool,
 }
 
 impl Driver {
     fn poll(&mut self, session: &mut Session, cx: &mut Context<'_>) -> Poll<()> {
-        self.shared.drive(cx);
+        self.link.shared.drive(cx);
         if session.is_outdated() && self.leaves != Some(Millis(0)) {
             self.renew(session);
         }
-        if self.shared.is_broken() && !self.ended {
+        if self.link.shared.is_broken() && !self.ended {
             return Poll::Ready(());
         }
         let read = if self.ended { Read::Waits } else { self.read(session, cx) };
         self.judge(session);
         if read == Read::Over {
             self.ended = true;
-            self.shared.break_all();
+            self.link.shared.break_all();
             self.never_greeted(session);
         }
-        if self.write(cx).is_err() {
+        if self.link.write(cx).is_err() {
             return Poll::Ready(());
         }
-        self.make_room();
+        if self.link.received && session.told.as_ref().is_some_and(|t| t.attached.is_some()) {
+            self.reversed = self.link.shared.protocol.borrow().is_fresh();
+            if self.reversed {
+                return Poll::Ready(());
+            }
+        }
+        self.link.make_room();
         let (idle, over, pending, waited_for) = {
-            let p = self.shared.protocol.borrow();
+            let p = self.link.shared.protocol.borrow();
             (p.is_idle(), p.is_over(), !p.output().is_empty(), p.is_waited_for())
         };
         if !pending && (self.ended || over) {
@@ -144,8 +130,8 @@ impl Driver {
                 Woken::Late if pending => return Poll::Ready(()),
                 Woken::Late => {
                     self.never_greeted(session);
-                    self.shared.protocol.borrow_mut().close(Reason::NoError);
-                    let _ = self.write(cx);
+                    self.link.shared.protocol.borrow_mut().close(Reason::NoError);
+                    let _ = self.link.write(cx);
                     return Poll::Ready(());
                 }
             }
@@ -170,10 +156,10 @@ impl Driver {
 
     /// Tells of a connection that ends before it has begun.
     fn never_greeted(&self, session: &Session) {
-        let protocol = self.shared.protocol.borrow();
+        let protocol = self.link.shared.protocol.borrow();
         let told = protocol.is_greeted() || protocol.glitches() > 0;
         drop(protocol);
-        if !told && self.received {
+        if !told && self.link.received {
             self.refused(session, LogErrors::Connection);
         }
     }
@@ -181,52 +167,50 @@ impl Driver {
     /// An idle connection holds nothing that it does not need.
     fn rest(&mut self, idle: bool) {
         if idle && !self.was_idle {
-            self.idle_since = self.worker.clock.now();
+            self.idle_since = self.link.worker.clock.now();
         }
         self.was_idle = idle;
-        if self.input.is_empty() && self.input.capacity() > 0 {
-            self.worker.buffers.give(std::mem::take(&mut self.input));
-        }
+        self.link.rest();
         if let Some(scratch) = self.scratch.take() {
-            self.worker.scratch.borrow_mut().push(scratch);
+            self.link.worker.scratch.borrow_mut().push(scratch);
         }
     }
 
     /// Sets when something is late, and asks whether it is.
     fn wait(&mut self, session: &Session, cx: &mut Context<'_>, idle: bool, pending: bool) -> Option<Woken> {
         let t = &self.front.timeouts;
-        let now = self.worker.clock.now();
+        let now = self.link.worker.clock.now();
         let mut due = match (pending, idle) {
-            (true, _) => self.blocked_since.after_or_never(t.client),
+            (true, _) => self.link.blocked_since.after_or_never(t.client),
             (_, false) => Millis::NEVER,
             _ if session.requests == 0 => session.accepted.after(t.http_request.or(t.client)),
             _ => self.idle_since.after(t.http_keep_alive.or(t.http_request).or(t.client)),
         };
         // a soft stop: the end is announced at a moment of `close-spread-time`; what is under way goes on
         if self.leaves.is_none() {
-            self.leaves = self.worker.process.idle_end(&self.worker.random);
+            self.leaves = self.link.worker.process.idle_end(&self.link.worker.random);
         }
-        if idle && (self.client_leaves || self.shared.protocol.borrow().is_leaving()) {
+        let leaves = self.client_leaves || (self.link.shared.protocol.borrow().is_leaving() && !self.spared);
+        if idle && leaves {
             return Some(Woken::Late);
         }
         if let Some(every) = session.listener.bind.idle_ping.filter(|_| idle && !pending) {
             // its answer keeps the connection, but does not prolong the wait for a request
             if t.http_keep_alive.or(t.http_request).is_none() && session.requests > 0 {
-                due = self.heard.max(self.idle_since).after_or_never(t.client);
+                due = self.link.heard.max(self.idle_since).after_or_never(t.client);
             }
-            let next = self.heard.max(self.idle_since).after_or_never(Some(every));
-            match (now < next, self.pinged) {
+            let next = self.link.heard.max(self.idle_since).after_or_never(Some(every));
+            match (now < next, self.link.pinged) {
                 (true, _) => due = due.min(next),
                 (false, true) => return Some(Woken::Late),
                 (false, false) => {
-                    (self.heard, self.pinged) = (now, true);
-                    self.shared.protocol.borrow_mut().ping();
+                    self.link.ping();
                     cx.waker().wake_by_ref();
                 }
             }
         }
         if let Some(at) = self.leaves {
-            let mut protocol = self.shared.protocol.borrow_mut();
+            let mut protocol = self.link.shared.protocol.borrow_mut();
             if now < at {
                 due = due.min(at);
             } else if idle {
@@ -244,9 +228,10 @@ impl Driver {
 
     /// Reads and acts on what has come, for a while.
     fn read(&mut self, session: &mut Session, cx: &mut Context<'_>) -> Read {
-        let (mut bytes, mut frames, mut resets) = (0, 0u32, 0u32);
+        let (mut frames, mut resets) = (0, 0u32);
+        self.link.begin_turn();
         loop {
-            while !self.input.is_empty() {
+            while !self.link.input.is_empty() {
                 match self.event(session, &mut resets) {
                     Step::Done => {}
                     Step::More => break,
@@ -261,45 +246,22 @@ impl Driver {
                     return Read::GoesOn;
                 }
             }
-            if bytes >= AT_ONCE {
-                return Read::GoesOn;
-            }
-            let Some(conn) = self.shared.below() else { return Read::Over };
-            if conn.poll_readable(cx).is_pending() || !self.worker.turn.start(&mut self.queued, cx.waker()) {
-                return Read::Waits;
+            let queued = &mut self.queued;
+            if let Some(read) = self.link.fill(cx, |worker, waker| worker.turn.start(queued, waker)) {
+                return read;
             }
             self.queued = false;
-            if self.input.capacity() == 0 {
-                self.input = match self.bulk {
-                    true => self.worker.buffers.take_large(),
-                    false => self.worker.buffers.take(),
-                };
-            }
-            let room = self.input.capacity() - self.input.len();
-            match conn.poll_recv(cx, &mut self.input) {
-                Poll::Ready(Ok(0)) => {
-                    self.shared.peer_closed();
-                    return Read::Over;
-                }
-                Poll::Ready(Err(_)) => return Read::Over,
-                Poll::Ready(Ok(n)) => {
-                    self.received = true;
-                    (self.heard, self.pinged) = (self.worker.clock.now(), false);
-                    bytes += n;
-                    self.bulk = n == room && n >= self.worker.buffers.size() / 2;
-                }
-                Poll::Pending => return Read::Waits,
-            }
         }
     }
 
     /// One event of what has come.
     fn event(&mut self, session: &mut Session, resets: &mut u32) -> Step {
-        let now = self.worker.clock.now().0;
-        let scratch =
-            self.scratch.get_or_insert_with(|| self.worker.scratch.borrow_mut().pop().unwrap_or_default());
-        let mut protocol = self.shared.protocol.borrow_mut();
-        let (n, event) = protocol.receive(self.input.data(), now, &mut scratch.request);
+        let now = self.link.worker.clock.now().0;
+        let scratch = self
+            .scratch
+            .get_or_insert_with(|| self.link.worker.scratch.borrow_mut().pop().unwrap_or_default());
+        let mut protocol = self.link.shared.protocol.borrow_mut();
+        let (n, event) = protocol.receive(self.link.input.data(), now, &mut scratch.request);
         let mut step = Step::Done;
         match event {
             Event::More => step = Step::More,
@@ -331,18 +293,25 @@ impl Driver {
                 tell(&mut protocol, other);
             }
         }
-        self.input.consume(n);
+        self.link.input.consume(n);
         step
     }
 
     /// A request begins: its exchange is a task of its own.
     fn begin(&mut self, session: &mut Session, id: u32, request: Request) {
+        if session.told.as_ref().is_some_and(|t| t.attached.is_some()) {
+            // who is to be asked does not ask (`attach-srv`)
+            self.link.shared.protocol.borrow_mut().close(Reason::Protocol);
+            self.refused(session, LogErrors::Connection);
+            return;
+        }
         let Some(scratch) = self.scratch.take() else { return };
-        let worker = &self.worker;
+        let worker = &self.link.worker;
+        worker.turn.begun();
         session.requests = session.requests.saturating_add(1);
         let stream = Session {
             task: Task::new(worker),
-            conn: Conn::from(Stream::new(self.shared.clone(), id)),
+            conn: Conn::from(Stream::new(self.link.shared.clone(), id)),
             client: session.client,
             listener: session.listener.clone(),
             plan: session.plan.clone(),
@@ -350,8 +319,8 @@ impl Driver {
             accepted: session.accepted,
             idle_since: worker.clock.now(),
             requests: session.requests,
-            glitches: self.shared.protocol.borrow().glitches(),
-            own: None,
+            glitches: self.link.shared.protocol.borrow().glitches(),
+            own: session.own.clone(),
             vars: session.vars.shared(),
             told: session.told.clone(),
             local: session.local.clone(),
@@ -368,7 +337,7 @@ impl Driver {
     /// Tells of a stream that was no request, or of a connection that its client has spoiled.
     #[cold]
     fn refused(&self, session: &Session, what: LogErrors) {
-        let (worker, front) = (&self.worker, &*self.front);
+        let (worker, front) = (&self.link.worker, &*self.front);
         let id = usize::from(worker.id);
         front.front.request(&worker.process.counts, id, worker.clock.now().0);
         front.front.counters.of(id).failed_req.inc();
@@ -376,7 +345,7 @@ impl Driver {
         let mut facts = Facts::new();
         outcome::begin(&mut facts, session, front, true);
         facts.stream = false;
-        facts.client_link.glitches = self.shared.protocol.borrow().glitches();
+        facts.client_link.glitches = self.link.shared.protocol.borrow().glitches();
         facts.termination = *b"PR--";
         facts.status = 0;
         let level = if what >= self.plan.global.h2.log_errors { None } else { Some(None) };
@@ -385,59 +354,27 @@ impl Driver {
         outcome::finish(&mut facts, session, front, None, None, Some(&heads));
     }
 
-    /// `tune.h2.fe.glitches-threshold`: the end is announced at three quarters of it.
+    /// `tune.h2.fe.glitches-threshold`: the end is announced at three quarters of it, and comes at it, if the worker is as busy
+    /// as `tune.glitches.kill.cpu-usage` says.
     fn judge(&mut self, session: &Session) {
         let threshold = self.plan.global.h2.glitches;
         if threshold == 0 {
             return;
         }
-        let mut protocol = self.shared.protocol.borrow_mut();
+        let mut protocol = self.link.shared.protocol.borrow_mut();
         let so_far = protocol.glitches();
         if so_far < threshold / 4 * 3 || protocol.is_over() {
             return;
         }
         protocol.leave();
-        if so_far >= threshold {
+        self.spared = !self.plan.global.h2.kills();
+        if so_far >= threshold && !self.spared {
             protocol.close(Reason::EnhanceYourCalm);
             drop(protocol);
             self.ended = true;
-            self.shared.break_all();
+            self.link.shared.break_all();
             if !std::mem::replace(&mut self.told, true) {
                 self.refused(session, LogErrors::Connection);
-            }
-        }
-    }
-
-    /// Writes what waits, as far as the socket takes it.
-    fn write(&mut self, cx: &mut Context<'_>) -> std::io::Result<()> {
-        let Some(conn) = self.shared.below() else { return Ok(()) };
-        let mut protocol = self.shared.protocol.borrow_mut();
-        while !protocol.output().is_empty() {
-            match conn.poll_send(cx, &[IoSlice::new(protocol.output())], false) {
-                Poll::Ready(Ok(n)) => {
-                    protocol.wrote(n);
-                    self.blocked_since = self.worker.clock.now();
-                }
-                Poll::Ready(Err(e)) => return Err(e),
-                Poll::Pending => {
-                    if self.blocked_since == Millis::NEVER {
-                        self.blocked_since = self.worker.clock.now();
-                    }
-                    return Ok(());
-                }
-            }
-        }
-        self.blocked_since = Millis::NEVER;
-        Ok(())
-    }
-
-    /// Tells some of the streams that wait for it that there is room.
-    fn make_room(&self) {
-        let mut protocol = self.shared.protocol.borrow_mut();
-        for _ in 0..WOKEN {
-            let Some(id) = protocol.next_waiting() else { return };
-            if let Some(user) = protocol.user(id) {
-                user.wake();
             }
         }
     }
@@ -445,22 +382,14 @@ impl Driver {
     /// The socket is closed in order; streams that are left hear of it.
     fn end(self) {
         // what a rule has made vanish says nothing
-        let silent = self.shared.is_broken() && !self.ended;
-        self.shared.break_all();
-        if let Some(conn) = self.shared.below().filter(|_| !silent) {
+        let silent = self.link.shared.is_broken() && !self.ended;
+        self.link.shared.break_all();
+        if let Some(conn) = self.link.shared.below().filter(|_| !silent) {
             conn.finish();
             conn.discard_input(true);
         }
-        self.worker.buffers.give(self.input);
+        self.link.worker.buffers.give(self.link.input);
     }
-}
-
-/// What came of one event.
-enum Step {
-    Done,
-    More,
-    Full,
-    Over,
 }
 
 /// A stream, from its request to its end.

@@ -388,7 +388,8 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
         stay = Some(server);
     }
     let mut persistent = stay.is_some();
-    if let Some(own) = &mut session.own {
+    if let Some(own) = &session.own {
+        let mut own = own.borrow();
         own.tidy(&mut worker.idle.borrow_mut());
         stay = stay.or_else(|| own.preferred(back));
     }
@@ -400,7 +401,7 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
                 client: &session.conn,
                 watch_client: back.has(Opts::ABORTONCLOSE) || session.conn.stream().is_some(),
                 reuse: Some(first),
-                own: session.own.as_deref_mut(),
+                own: session.own.as_ref(),
                 request: Some(&x.scratch.request),
                 session: owner,
                 upgrades: match (x.info.websocket, x.info.upgrade) {
@@ -452,7 +453,7 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
                     idle.put(upstream, key, false, server, worker.clock.now());
                     return Ok(());
                 }
-                let own = session.own.get_or_insert_default();
+                let mut own = session.own.get_or_insert_default().borrow();
                 if !own.has_room(x.front.max_session_srv_conns) {
                     idle.give_up(upstream);
                     return Ok(());

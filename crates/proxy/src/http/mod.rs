@@ -81,6 +81,7 @@ pub fn serve(session: &mut Session, first: Option<Box<Buffer>>) -> impl Future<O
 /// Does the connection speak HTTP/2 from its first byte on: `proto h2`, or ALPN?
 fn speaks_http2(session: &Session) -> bool {
     match session.listener.bind.proto {
+        _ if session.listener.reversed.is_some() => true,
         Some(proto) => proto == Proto::H2,
         None => {
             session.listener.tls.is_some()

@@ -37,6 +37,8 @@ pub struct ListenerPlan {
     pub options: ListenOptions,
     /// Is it to be opened?
     pub enabled: bool,
+    /// Its connections are made here, to this server: BACKEND/SERVER (`rhttp@`).
+    pub reversed: Option<Arc<str>>,
     /// How many sockets.
     pub shards: u16,
     /// Which of them each worker accepts on, from 0; none where `thread` leaves it out.
@@ -100,6 +102,10 @@ pub fn compile(
                 (p.clitcpka.cnt.unwrap_or(0), s(p.clitcpka.idle), s(p.clitcpka.intvl))
             });
             let inet = matches!(bind.address.host, Host::V4(_) | Host::V6(_));
+            let reversed = match &bind.address.host {
+                Host::Rhttp(server) => Some(Arc::from(server.as_str())),
+                _ => None,
+            };
             let workers = workers_of(&bind);
             let shards = match bind.shards.unwrap_or(model.global.tune.default_shards) {
                 _ if !inet || model.global.noreuseport => Shards::ByProcess,
@@ -125,7 +131,8 @@ pub fn compile(
                     sndbuf: model.global.tune.sndbuf_client,
                     notsent_lowat: model.global.tune.notsent_lowat_client,
                 },
-                enabled: !(inet && bind.address.ports == Ports::None),
+                enabled: reversed.is_none() && !(inet && bind.address.ports == Ports::None),
+                reversed,
                 shards: shard_of.iter().flatten().max().map_or(1, |last| last + 1),
                 shard_of,
                 counts: process.listener(
@@ -160,6 +167,11 @@ fn acceptor(
     diags: &mut Diagnostics,
 ) -> Option<Arc<Acceptor>> {
     let tls = bind.ext.get::<BindTls>().filter(|t| t.ssl && !diags.has_bad_lines())?;
+    if matches!(bind.address.host, Host::Rhttp(_)) {
+        // the server's settings say how its connections are made
+        diags.add(Severity::Alert, None, "'ssl' option is not accepted for reverse HTTP");
+        return None;
+    }
     let mut tls = tls.clone();
     if let Some(own) = p.ext.get::<FrontendTls>() {
         tls.entries.extend(own.entries.iter().cloned());

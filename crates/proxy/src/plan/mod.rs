@@ -232,7 +232,7 @@ fn global(model: &Model, checks: u32) -> GlobalPlan {
         multi_queue: t.multi_queue,
         fe_glitches: t.h1_fe_glitches,
         be_glitches: t.h1_be_glitches,
-        h2: crate::h2::Settings::new(t, !g.h2_no_websockets),
+        h2: crate::h2::Settings::new(t, !g.h2_no_websockets, g.nbthread.unwrap_or(1).into()),
         any_method_payload: g.h1_accept_payload_with_any_method,
         keep_insecure_te: g.h1_do_not_close_on_insecure_te,
         pp2_never_send_local: g.pp2_never_send_local,

@@ -88,6 +88,8 @@ pub struct ServerPlan {
     pub redir: Option<Box<[u8]>>,
     /// `strict-maxconn`, and there is a `maxconn`.
     pub strict_maxconn: bool,
+    /// Its connections are made by itself (`rhttp@`, `attach-srv`).
+    pub reversed: bool,
     /// `proto`
     pub proto: Option<Proto>,
     /// `ws`
@@ -241,10 +243,11 @@ pub fn compile(
         pool_name: set.ext.get::<PoolName>().and_then(|n| n.0.clone()),
         redir: set.redir.as_deref().map(Into::into),
         strict_maxconn: set.strict_maxconn && set.maxconn > 0,
+        reversed: matches!(s.address.host, Host::Rhttp(_)),
         proto: set.proto,
         websockets: set.websockets,
         idle_ping: set.idle_ping,
-        pool: PoolSettings::new(set),
+        pool: pool(s),
         check: check.map(Arc::from),
         resolve: resolve(model, s),
         socks4: set.socks4.as_ref().and_then(socket_addr),
@@ -254,6 +257,15 @@ pub fn compile(
     plan.fingerprint = fingerprint(&plan, p, s);
     plan.generation = plan.state.generation(plan.fingerprint);
     plan
+}
+
+/// What may rest. Who makes connections by himself says how many there are (`nbconn`): one that is not kept comes again at once.
+fn pool(s: &Server) -> PoolSettings {
+    let said = PoolSettings::new(&s.set);
+    match s.address.host {
+        Host::Rhttp(_) => PoolSettings { low_conn: u32::MAX, ..said },
+        _ => said,
+    }
 }
 
 /// Hash of all that connections to a server are made from.
@@ -339,8 +351,8 @@ pub(crate) fn target_of(address: &Address) -> Option<Target> {
         Host::AbstractZ(name) => return Some(Target::Abstract(name.clone())),
         Host::V4(a) => (*a).into(),
         Host::V6(a) => (*a).into(),
-        Host::Name(_) => IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
-        Host::Fd(_) | Host::SockPair(_) | Host::Rhttp(_) => return None,
+        Host::Name(_) | Host::Rhttp(_) => IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
+        Host::Fd(_) | Host::SockPair(_) => return None,
     };
     Some(Target::Inet { addr: SocketAddr::new(ip, port), mptcp })
 }

@@ -33,6 +33,8 @@ pub enum Action {
     Close,
     /// `expect-proxy layer4`
     ExpectProxy,
+    /// `attach-srv`
+    Attach(Box<super::attach::Attach>),
     /// `expect-netscaler-cip layer4`
     ExpectNetscalerCip,
     /// `deny`

@@ -55,6 +55,8 @@ pub struct Effects {
     /// 103 responses that are to be sent to the client now, each complete. The caller takes them whenever `run`
     /// returns.
     pub hints: Vec<Head>,
+    /// `attach-srv`: the server that the connection goes to.
+    pub attached: Option<Box<super::attach::Attached>>,
     /// What a rule waits for ([`Wait::Remote`]).
     pub remote: Option<std::rc::Rc<super::do_resolve::Remote>>,
 }

@@ -5,6 +5,7 @@
 //! HAProxy, with the ones that do not work yet.
 
 pub mod action;
+pub mod attach;
 pub mod auth;
 pub mod balance;
 pub mod bandwidth;

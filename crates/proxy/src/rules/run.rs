@@ -202,6 +202,10 @@ fn execute(action: &Action, cursor: &mut Cursor, cx: &mut RuleCx<'_, '_>, hint: 
             variable.run(cx);
             Step::Next
         }
+        Action::Attach(attach) => {
+            attach.run(cx);
+            Step::Next
+        }
         Action::Setting(setting) => {
             setting.run(cx);
             Step::Next

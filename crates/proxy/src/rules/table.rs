@@ -300,7 +300,7 @@ pub const ACTIONS: &[ActionRow] = &[
         Sets::TCP_SESSION,
         "<srv> [name <expr>]",
         "Hands the connection over to a server.",
-        NotYet("reverse HTTP"),
+        Yes(super::attach::parse),
     ),
     row("do-log", TCP, "[profile <log_profile>]", "Writes a log line.", Yes(super::do_log::parse)),
     row(

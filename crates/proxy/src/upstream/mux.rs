@@ -109,20 +109,32 @@ impl Mux {
         whole: Upstream,
         asker: Asker,
     ) -> (Rc<Self>, Upstream) {
-        let state = whole.hold.lease.server().clone();
-        let this = Rc::new(Self {
+        let private = asker.reuse == Reuse::Never || !server.shareable();
+        let this = Rc::new(Self::of(server, shared, &whole, private));
+        let stream = this.resume(whole, &mut worker.idle.borrow_mut(), asker);
+        (this, stream)
+    }
+
+    /// A connection on which its client waits for requests (`attach-srv`) rests in the pool, if that has room for it.
+    pub fn adopt(worker: &Worker, server: &ServerPlan, shared: Rc<Shared>, mut whole: Upstream) -> Rc<Self> {
+        let this = Rc::new(Self::of(server, shared, &whole, false));
+        whole.mux = Some(this.clone());
+        worker.idle.borrow_mut().rest(whole, this.key, false, &this.pool, worker.clock.now());
+        this
+    }
+
+    fn of(server: &ServerPlan, shared: Rc<Shared>, whole: &Upstream, private: bool) -> Self {
+        Self {
             shared,
-            server: state,
+            server: whole.hold.lease.server().clone(),
             pool: server.pool,
             key: whole.key,
             generation: whole.generation,
-            private: asker.reuse == Reuse::Never || !server.shareable(),
+            private,
             whole: RefCell::default(),
             streams: Cell::new(0),
             owner: Cell::new(0),
-        });
-        let stream = this.resume(whole, &mut worker.idle.borrow_mut(), asker);
-        (this, stream)
+        }
     }
 
     /// The connection that has rested works again; its first stream.

@@ -161,6 +161,7 @@ pub fn run(
         for l in listeners {
             crate::accept::spawn(&worker, l);
         }
+        crate::h2::reverse::begin(&worker, &worker.plan());
         read_mail(&worker, mailbox).await;
         worker.flush_log();
     })
@@ -223,6 +224,7 @@ fn follow(worker: &Rc<Worker>, plan: Arc<crate::plan::Plan>, listeners: Vec<crat
     for l in listeners {
         crate::accept::spawn(worker, l);
     }
+    crate::h2::reverse::begin(worker, &worker.plan());
     crate::check::schedule::begin(worker);
     crate::dns::begin(worker);
     worker.wake_all();

@@ -14,6 +14,9 @@ use std::task::Waker;
 /// Requests that one turn begins.
 const STARTS: u32 = 32;
 
+/// What a turn counts in the average of the load is one of so many parts.
+const FADES: u32 = 64;
+
 /// Pieces (of a buffer each) that one turn makes.
 const PIECES: u32 = 4;
 
@@ -24,14 +27,21 @@ pub struct Turn {
     orderly: Cell<bool>,
     waiting: RefCell<VecDeque<Waker>>,
     pieces: Cell<u32>,
+    /// Requests that began in this turn and were not read off a connection of their own.
+    streams: Cell<u32>,
+    /// See [`Turn::load`], in 256ths.
+    load: Cell<u32>,
     makers: RefCell<VecDeque<Waker>>,
 }
 
 impl Turn {
     /// A new turn: wakes those that may begin.
     pub fn begin(&self) {
-        self.left.set(STARTS);
+        let begun = STARTS.saturating_sub(self.left.replace(STARTS)) + self.streams.take();
         let mut waiting = self.waiting.borrow_mut();
+        let here = begun.saturating_add(waiting.len() as u32).min(1 << 16);
+        let before = self.load.get();
+        self.load.set(before - before / FADES + here * (256 / FADES));
         self.orderly.set(waiting.is_empty());
         let n = waiting.len().min(STARTS as usize);
         waiting.drain(..n).for_each(Waker::wake);
@@ -41,6 +51,18 @@ impl Turn {
             let n = makers.len().min(PIECES as usize);
             makers.drain(..n).for_each(Waker::wake);
         }
+    }
+
+    /// How many requests a turn has to do with, those that wait to begin and those that began, on average over the last turns
+    /// (`rq-load` of `tune.h2.fe.max-concurrent-streams`).
+    #[must_use]
+    pub fn load(&self) -> u32 {
+        self.load.get() / 256
+    }
+
+    /// A stream's request begins.
+    pub fn begun(&self) {
+        self.streams.set(self.streams.get() + 1);
     }
 
     /// May a piece of an answer be made in this turn? As with [`Turn::start`].

@@ -1,6 +1,6 @@
 //! A response's header block as a [`Head`] (RFC 9113 section 8.3.2). What is let through is what HAProxy 3.5 lets through.
 
-use super::fields::{self, trimmed};
+use super::fields::{Fields, is_of_connection, trimmed};
 use super::hpack::{Line, Name, Pseudo, Sink};
 use super::request::{Fault, Limits};
 use crate::h1::{Framing, Info};
@@ -18,50 +18,38 @@ pub struct Answer {
 
 /// Takes the lines of a response's block.
 pub(super) struct Builder<'h> {
-    head: &'h mut Head,
-    limits: Limits,
-    fault: Option<Fault>,
+    fields: Fields<'h>,
     status: Option<u16>,
-    /// A field has come: no pseudo-header field may follow.
-    fields: bool,
-    length: Option<u64>,
 }
 
 impl Sink for Builder<'_> {
     fn arena(&mut self) -> Option<&mut Vec<u8>> {
-        if self.fault.is_some() {
-            return None;
-        }
-        let arena = self.head.arena();
-        if arena.len() <= self.limits.size {
-            return Some(arena);
-        }
-        self.fault = Some(Fault::Malformed);
-        None
+        self.fields.arena()
     }
 
     fn take(&mut self, line: Line) {
         let taken = match line.what {
             _ if !line.sound => Err(Fault::Malformed),
-            Name::Field(id) => self.field(id, line),
+            Name::Field(id) => self.field(id, &line),
             Name::Pseudo(Pseudo::Status) => self.status(line.value()),
             Name::Pseudo(_) | Name::Malformed => Err(Fault::Malformed),
             Name::Empty => Err(Fault::Broken),
         };
-        self.fault = self.fault.or(taken.err());
+        self.fields.taken(taken);
     }
 }
 
 impl<'h> Builder<'h> {
     pub(super) fn new(head: &'h mut Head, limits: Limits) -> Self {
-        head.clear();
-        Self { head, limits, fault: None, status: None, fields: false, length: None }
+        Self { fields: Fields::new(head, limits), status: None }
     }
 
     /// Once, before all fields, three digits.
     fn status(&mut self, value: Range<usize>) -> Result<(), Fault> {
-        match self.head.written(value) {
-            [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9'] if !self.fields && self.status.is_none() => {
+        match self.fields.head.written(value) {
+            [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9']
+                if !self.fields.begun && self.status.is_none() =>
+            {
                 let digit = |d: &u8| u16::from(d - b'0');
                 self.status = Some(100 * digit(a) + 10 * digit(b) + digit(c));
                 Ok(())
@@ -70,32 +58,20 @@ impl<'h> Builder<'h> {
         }
     }
 
-    fn field(&mut self, id: HeaderId, line: Line) -> Result<(), Fault> {
-        self.fields = true;
-        let value = trimmed(self.head, line.value());
+    fn field(&mut self, id: HeaderId, line: &Line) -> Result<(), Fault> {
+        self.fields.begun = true;
+        let value = trimmed(self.fields.head, line.value());
         match id {
-            id if fields::is_of_connection(id) => return Err(Fault::Malformed),
-            HeaderId::ContentLength => {
-                let first = self.length.is_none();
-                fields::content_length(self.head.written(value), &mut self.length)?;
-                if first {
-                    fields::push_length(self.head, line.name(), self.length);
-                }
-                return Ok(());
-            }
-            _ => {}
+            id if is_of_connection(id) => Err(Fault::Malformed),
+            HeaderId::ContentLength => self.fields.content_length(line, value),
+            _ => self.fields.push(id, line, value),
         }
-        if self.head.len() + 1 >= self.limits.fields {
-            return Err(Fault::Malformed);
-        }
-        self.head.field_of(id, line.name(), value);
-        Ok(())
     }
 
     /// All of it is here. `ended`: no body comes. `bodyless`: none would, whatever is said (HEAD). `connects`: a tunnel was
     /// asked for.
     pub(super) fn finish(self, ended: bool, bodyless: bool, connects: bool) -> Result<Answer, Fault> {
-        if let Some(fault) = self.fault {
+        if let Some(fault) = self.fields.fault {
             return Err(fault);
         }
         let status = self.status.ok_or(Fault::Malformed)?;
@@ -104,15 +80,15 @@ impl<'h> Builder<'h> {
         if interim && (ended || status == 101) {
             return Err(Fault::Malformed);
         }
-        self.head.response_at(Version { major: 2, minor: 0 }, status, 0..0);
+        self.fields.head.response_at(Version { major: 2, minor: 0 }, status, 0..0);
         let mut info = Info { keep_alive: true, ..Info::default() };
         let empty = bodyless || interim || matches!(status, 204 | 304);
         if connects && (200..300).contains(&status) {
-            self.head.remove_id(HeaderId::ContentLength);
+            self.fields.head.remove_id(HeaderId::ContentLength);
             info.framing = Framing::Tunnel;
             return Ok(Answer { info, interim });
         }
-        info.framing = match self.length {
+        info.framing = match self.fields.length {
             _ if empty => Framing::None,
             Some(1..) if ended => return Err(Fault::Malformed),
             Some(n @ 1..) => Framing::Length(n),

@@ -474,3 +474,115 @@ fn hostile_servers_run_out_of_credit() {
     });
     assert!(n.count() < 100, "blocks without end");
 }
+
+/// Any interleaving of the frames of several responses gives each stream what it has alone.
+#[test]
+fn interleaving_changes_nothing() {
+    let mut seed = 7u64;
+    let mut random = move |n: usize| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) as usize % n
+    };
+    let of = |c: &mut Client, id: u32| -> Vec<String> {
+        let (one, reset) = (format!("{id} "), format!("({id}, "));
+        c.events.iter().filter(|e| e.starts_with(&one) || e.contains(&reset)).cloned().collect()
+    };
+    for _ in 0..300 {
+        let count = 2 + random(4);
+        let streams: Vec<Vec<Vec<u8>>> = (0..count)
+            .map(|i| {
+                let id = 1 + 2 * i as u32;
+                let mut frames = Vec::new();
+                if random(3) == 0 {
+                    frames.push(answer(id, &[(":status", "103"), ("link", "</a>")], false));
+                }
+                // a header block is one piece: nothing comes between its frames
+                let bytes =
+                    block(&[(":status", "200"), ("x", "y"), ("content-length", "20")][..2 + random(2)]);
+                let cut = random(bytes.len());
+                let whole = [
+                    frame(kind::HEADERS, 0, id, &bytes[..cut]),
+                    frame(kind::CONTINUATION, 4, id, &bytes[cut..]),
+                ];
+                frames.push(whole.concat());
+                (0..random(4)).for_each(|n| frames.push(data(id, &vec![b'a' + n as u8; random(30)], false)));
+                frames.push(match random(4) {
+                    0 => answer(id, &[("x-t", "1")], true),
+                    1 => frame(kind::RST_STREAM, 0, id, &[0, 0, 0, random(9) as u8]),
+                    2 => answer(id, OK, false),
+                    _ => data(id, b"", true),
+                });
+                frames
+            })
+            .collect();
+        let asked = || {
+            let mut c = Client::new();
+            for _ in 0..count {
+                c.get();
+            }
+            c
+        };
+        let alone: Vec<_> = (0..count)
+            .map(|i| {
+                let mut c = asked();
+                c.say(&streams[i].concat());
+                of(&mut c, 1 + 2 * i as u32)
+            })
+            .collect();
+        let mut left: Vec<_> = streams.into_iter().map(std::collections::VecDeque::from).collect();
+        let mut c = asked();
+        while left.iter().any(|l| !l.is_empty()) {
+            let i = random(count);
+            if let Some(f) = left[i].pop_front() {
+                c.say(&f);
+            }
+        }
+        assert!(!c.conn.is_over());
+        for (i, want) in alone.iter().enumerate() {
+            assert_eq!(&of(&mut c, 1 + 2 * i as u32), want);
+        }
+    }
+}
+
+/// Reverse HTTP: who has begun as a client serves once settings were exchanged, and the other side asks.
+#[test]
+fn roles_are_exchanged() {
+    let (mut inner, mut outer) = (Connection::<()>::reversed(CONFIG, b""), Connection::<()>::new(CONFIG));
+    fn pass(from: &mut Connection<()>, to: &mut Connection<()>) -> Vec<String> {
+        let bytes = from.output().to_vec();
+        from.wrote(bytes.len());
+        let (mut rest, mut told, mut head) = (&bytes[..], Vec::new(), Head::default());
+        while !rest.is_empty() {
+            let (n, event) = to.receive(rest, 0, &mut head);
+            if event != Event::Nothing {
+                told.push(format!("{event:?} {}", String::from_utf8_lossy(head.target())));
+            }
+            rest = &rest[n..];
+        }
+        told
+    }
+    assert!(pass(&mut inner, &mut outer).is_empty());
+    assert!(!outer.is_fresh(), "its settings are not known yet");
+    assert!(pass(&mut outer, &mut inner).is_empty());
+    assert!(pass(&mut inner, &mut outer).is_empty());
+    assert!(outer.is_fresh());
+    outer.reverse(CONFIG);
+    let asked = head("GET", "/a", &[("host", "ex.com")]);
+    assert_eq!(outer.open_stream(&asked, &Sent { scheme: b"https", upgrade: false }), Some(1));
+    outer.send_end(1, None);
+    let told = pass(&mut outer, &mut inner);
+    assert!(told[0].starts_with("Request(1, ") && told[0].ends_with(" /a"), "{told:?}");
+    let mut response = Head::default();
+    response.set_response(Version::HTTP_11, 200, b"OK");
+    inner.send_head(1, &response);
+    inner.send_data(1, &[IoSlice::new(b"hello")]);
+    inner.send_end(1, None);
+    let told = pass(&mut inner, &mut outer);
+    assert!(told.iter().any(|t| t.starts_with("Response(1, ")), "{told:?}");
+    assert!(!inner.is_over() && !outer.is_over());
+    // one that has asked already has not waited for its turn
+    let mut early = Connection::<()>::reversed(CONFIG, b"");
+    let (n, _) = early.receive(&frame(kind::SETTINGS, 0, 0, b""), 0, &mut Head::default());
+    assert_eq!(n, HEADER);
+    assert!(!early.is_fresh(), "the other side has not said that it knows ours");
+}

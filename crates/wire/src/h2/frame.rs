@@ -29,6 +29,8 @@ pub mod kind {
     pub const PING: u8 = 6;
     /// The connection ends.
     pub const GOAWAY: u8 = 7;
+    /// How urgent a stream is (RFC 9218 section 7.1).
+    pub const PRIORITY_UPDATE: u8 = 16;
     /// More may be sent.
     pub const WINDOW_UPDATE: u8 = 8;
     /// A header block goes on.

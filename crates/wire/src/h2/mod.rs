@@ -12,6 +12,7 @@ mod fields;
 pub mod frame;
 pub mod hpack;
 mod huffman;
+pub mod priority;
 pub mod request;
 pub mod response;
 pub mod sent;

@@ -1,8 +1,9 @@
 //! A request's header block as a [`Head`] that HTTP/1 can be made of (RFC 9113 section 8), and its trailers. What is let
 //! through, what is refused and how it is written is HAProxy 3.5's.
 
-use super::fields::{self, trimmed};
+use super::fields::{Fields, is_of_connection, trimmed};
 use super::hpack::{Line, Name, Pseudo, Sink};
+use super::priority;
 use crate::h1::{Framing, Info, authority, encode};
 use portcullis_message::{Head, HeaderId, Version};
 use std::ops::Range;
@@ -23,6 +24,8 @@ pub struct Limits {
 pub struct Request {
     /// How the message goes on.
     pub info: Info,
+    /// How urgent it is, if it says so (RFC 9218).
+    pub urgency: Option<u8>,
     /// Not a request, but well-formed: it is answered with this status (0: it is one).
     pub status: u16,
 }
@@ -40,55 +43,39 @@ pub enum Fault {
 
 /// Takes the lines of a request's block.
 pub(super) struct Builder<'h> {
-    head: &'h mut Head,
-    limits: Limits,
-    fault: Option<Fault>,
+    fields: Fields<'h>,
     /// Where the pseudo-header fields' values stand.
     parts: [Option<Range<usize>>; 5],
-    /// A field has come: no pseudo-header field may follow.
-    fields: bool,
-    length: Option<u64>,
     cookies: usize,
     expect: bool,
+    urgency: Option<u8>,
 }
 
 impl Sink for Builder<'_> {
     fn arena(&mut self) -> Option<&mut Vec<u8>> {
-        if self.fault.is_some() {
-            return None;
-        }
-        let arena = self.head.arena();
-        if arena.len() <= self.limits.size {
-            return Some(arena);
-        }
-        self.fault = Some(Fault::Malformed);
-        None
+        self.fields.arena()
     }
 
     fn take(&mut self, line: Line) {
         let taken = match line.what {
             _ if !line.sound => Err(Fault::Malformed),
-            Name::Field(id) => self.field(id, line),
+            Name::Field(id) => self.field(id, &line),
             Name::Pseudo(p) => self.pseudo(p, line.value()),
             Name::Malformed => Err(Fault::Malformed),
             Name::Empty => Err(Fault::Broken),
         };
-        self.fault = self.fault.or(taken.err());
+        self.fields.taken(taken);
     }
 }
 
 impl<'h> Builder<'h> {
     pub(super) fn new(head: &'h mut Head, limits: Limits) -> Self {
-        head.clear();
         Self {
-            head,
-            limits,
-            fault: None,
+            fields: Fields::new(head, limits),
             parts: Default::default(),
-            fields: false,
-            length: None,
             cookies: 0,
             expect: false,
+            urgency: None,
         }
     }
 
@@ -97,92 +84,82 @@ impl<'h> Builder<'h> {
     }
 
     fn text(&self, p: Pseudo) -> Option<&[u8]> {
-        self.part(p).map(|r| self.head.written(r))
+        self.part(p).map(|r| self.fields.head.written(r))
     }
 
     /// RFC 9113 section 8.3: before all fields, each once, and no other ones than these.
     fn pseudo(&mut self, p: Pseudo, value: Range<usize>) -> Result<(), Fault> {
         match self.parts.get_mut(p as usize) {
-            Some(part @ None) if !self.fields => *part = Some(value),
+            Some(part @ None) if !self.fields.begun => *part = Some(value),
             _ => return Err(Fault::Malformed),
         }
         Ok(())
     }
 
     /// RFC 9113 section 8.2.2: nothing that is about a connection of HTTP/1.
-    fn field(&mut self, id: HeaderId, line: Line) -> Result<(), Fault> {
-        if !std::mem::replace(&mut self.fields, true) {
+    fn field(&mut self, id: HeaderId, line: &Line) -> Result<(), Fault> {
+        if !std::mem::replace(&mut self.fields.begun, true) {
             self.host()?;
         }
-        let value = trimmed(self.head, line.value());
+        let value = trimmed(self.fields.head, line.value());
         match id {
-            id if fields::is_of_connection(id) => return Err(Fault::Malformed),
-            HeaderId::Te if self.head.written(value.clone()) != b"trailers" => return Err(Fault::Malformed),
-            HeaderId::ContentLength => {
-                let first = self.length.is_none();
-                self.content_length(value)?;
-                if first {
-                    fields::push_length(self.head, line.name(), self.length);
-                }
-                return Ok(());
+            id if is_of_connection(id) => return Err(Fault::Malformed),
+            HeaderId::Te if self.fields.head.written(value.clone()) != b"trailers" => {
+                return Err(Fault::Malformed);
             }
+            HeaderId::ContentLength => return self.fields.content_length(line, value),
             // the authority is in its place
             HeaderId::Host if self.part(Pseudo::Authority).is_some() => return Ok(()),
             HeaderId::Host => {
-                let host = self.head.written(value.clone());
-                let another = self.head.first(HeaderId::Host).is_some_and(|h| !h.eq_ignore_ascii_case(host));
-                if another || (!authority::is_host(host) && !self.limits.relaxed) {
+                let host = self.fields.head.written(value.clone());
+                let another =
+                    self.fields.head.first(HeaderId::Host).is_some_and(|h| !h.eq_ignore_ascii_case(host));
+                if another || (!authority::is_host(host) && !self.fields.limits.relaxed) {
                     return Err(Fault::Malformed);
                 }
-                if self.head.may_have(HeaderId::Host) {
+                if self.fields.head.may_have(HeaderId::Host) {
                     return Ok(());
                 }
             }
             HeaderId::Cookie => self.cookies += 1,
             HeaderId::Expect => {
-                self.expect = self.head.written(value.clone()).eq_ignore_ascii_case(b"100-continue");
+                self.expect = self.fields.head.written(value.clone()).eq_ignore_ascii_case(b"100-continue");
+            }
+            HeaderId::Other if line.name == 8 && self.fields.head.written(line.name()) == b"priority" => {
+                self.urgency = priority::urgency(self.fields.head.written(value.clone()));
             }
             _ => {}
         }
-        if self.head.len() + 1 >= self.limits.fields {
-            return Err(Fault::Malformed);
-        }
-        self.head.field_of(id, line.name(), value);
-        Ok(())
-    }
-
-    /// A list of equal numbers counts as one (RFC 9110 section 8.6).
-    fn content_length(&mut self, value: Range<usize>) -> Result<(), Fault> {
-        fields::content_length(self.head.written(value), &mut self.length)
+        self.fields.push(id, line, value)
     }
 
     /// The authority becomes Host, and the first field.
     fn host(&mut self) -> Result<(), Fault> {
         let Some(authority) = self.part(Pseudo::Authority) else { return Ok(()) };
-        let text = self.head.written(authority.clone());
-        if (!authority::is_host(text) || text.contains(&b'@')) && !self.limits.relaxed {
+        let text = self.fields.head.written(authority.clone());
+        if (!authority::is_host(text) || text.contains(&b'@')) && !self.fields.limits.relaxed {
             return Err(Fault::Malformed);
         }
         let default = self.text(Pseudo::Scheme).and_then(authority::default_port);
         let len = authority::normalized(text, default).len();
         let authority = authority.start..authority.start + len;
         self.parts[Pseudo::Authority as usize] = Some(authority.clone());
-        let arena = self.head.arena();
+        let arena = self.fields.head.arena();
         let start = arena.len();
         arena.extend_from_slice(b"host: ");
         arena.extend_from_within(authority);
         let end = arena.len();
         arena.extend_from_slice(b"\r\n");
-        self.head.field_of(HeaderId::Host, start..start + 4, start + 6..end);
+        self.fields.head.field_of(HeaderId::Host, start..start + 4, start + 6..end);
         Ok(())
     }
 
     /// All of it is here. `ended`: no body comes.
     pub(super) fn finish(mut self, ended: bool) -> Result<Request, Fault> {
-        if !self.fields && self.fault.is_none() {
-            self.fault = self.host().err();
+        if !self.fields.begun && self.fields.fault.is_none() {
+            self.fields.fault = self.host().err();
         }
-        if let Some(fault) = self.fault {
+        if let Some(fault) = self.fields.fault {
             return Err(fault);
         }
         let mut info = Info { keep_alive: true, expect_continue: self.expect, ..Info::default() };
@@ -190,7 +167,7 @@ impl<'h> Builder<'h> {
         if self.cookies > 0 {
             self.gather_cookies();
         }
-        info.framing = match self.length {
+        info.framing = match self.fields.length {
             Some(1..) if ended => return Err(Fault::Malformed),
             Some(n @ 1..) => Framing::Length(n),
             None if !ended && !info.upgrade && self.text(Pseudo::Method) != Some(b"CONNECT") => {
@@ -198,7 +175,7 @@ impl<'h> Builder<'h> {
             }
             _ => Framing::None,
         };
-        Ok(Request { info, status: 0 })
+        Ok(Request { info, urgency: self.urgency, status: 0 })
     }
 
     /// RFC 9113 sections 8.3.1 and 8.5, RFC 8441 section 4.
@@ -206,7 +183,7 @@ impl<'h> Builder<'h> {
         let method = self.part(Pseudo::Method).ok_or(Fault::Malformed)?;
         let (scheme, path) = (self.part(Pseudo::Scheme), self.part(Pseudo::Path));
         let authority = self.part(Pseudo::Authority);
-        let text = self.head.written(method.clone());
+        let text = self.fields.head.written(method.clone());
         let connect = text == b"CONNECT";
         if text.is_empty() || !text.iter().all(|b| portcullis_message::field::is_token(*b)) {
             return Err(Fault::BadRequest);
@@ -215,14 +192,14 @@ impl<'h> Builder<'h> {
         let (scheme, path) = match (self.part(Pseudo::Protocol), scheme, path) {
             (None, None, None) if connect => {
                 let target = authority.ok_or(Fault::Malformed)?;
-                if !authority::is_host_and_port(self.head.written(target.clone())) {
+                if !authority::is_host_and_port(self.fields.head.written(target.clone())) {
                     return Err(Fault::Malformed);
                 }
-                self.head.request_at(method, target, version);
+                self.fields.head.request_at(method, target, version);
                 return Ok(());
             }
             (None, Some(scheme), Some(path)) if !connect => {
-                (self.head.request_at(method, 0..0, version), (scheme, path)).1
+                (self.fields.head.request_at(method, 0..0, version), (scheme, path)).1
             }
             (Some(protocol), Some(scheme), Some(path)) if connect && authority.is_some() => {
                 self.upgrade(protocol, info)?;
@@ -235,18 +212,18 @@ impl<'h> Builder<'h> {
 
     /// An extended CONNECT is HTTP/1's Upgrade.
     fn upgrade(&mut self, protocol: Range<usize>, info: &mut Info) -> Result<(), Fault> {
-        let name = self.head.written(protocol.clone());
+        let name = self.fields.head.written(protocol.clone());
         if name.is_empty() || !name.iter().all(|b| portcullis_message::field::is_token(*b)) {
             return Err(Fault::Malformed);
         }
         (info.upgrade, info.websocket) = (true, name == b"websocket");
-        let arena = self.head.arena();
+        let arena = self.fields.head.arena();
         let start = arena.len();
         arena.extend_from_slice(b"GETupgrade");
         let at = |from: usize, len: usize| start + from..start + from + len;
-        self.head.request_at(at(0, 3), 0..0, Version { major: 2, minor: 0 });
-        self.head.field_of(HeaderId::Upgrade, at(3, 7), protocol);
-        self.head.push(b"connection", b"upgrade");
+        self.fields.head.request_at(at(0, 3), 0..0, Version { major: 2, minor: 0 });
+        self.fields.head.field_of(HeaderId::Upgrade, at(3, 7), protocol);
+        self.fields.head.push(b"connection", b"upgrade");
         Ok(())
     }
 
@@ -257,21 +234,21 @@ impl<'h> Builder<'h> {
         authority: Option<Range<usize>>,
         path: Range<usize>,
     ) -> Result<(), Fault> {
-        let text = self.head.written(scheme.clone());
+        let text = self.fields.head.written(scheme.clone());
         let letters = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.');
         if !text.first().is_some_and(u8::is_ascii_alphabetic) || !text.iter().all(letters) {
             return Err(Fault::BadRequest);
         }
         let web = text.eq_ignore_ascii_case(b"http") || text.eq_ignore_ascii_case(b"https");
-        let text = self.head.written(path.clone());
+        let text = self.fields.head.written(path.clone());
         let odd = |b: &u8| *b <= b' ' || matches!(b, 0x7f | b'#');
         let fits = matches!(text, [b'/', ..] | b"*");
-        if !fits || (text.iter().any(odd) && !self.limits.relaxed) || text.contains(&b' ') {
+        if !fits || (text.iter().any(odd) && !self.fields.limits.relaxed) || text.contains(&b' ') {
             return Err(Fault::Malformed);
         }
         let star = text == b"*";
-        let everything = star && self.head.method() == b"OPTIONS";
-        let arena = self.head.arena();
+        let everything = star && self.fields.head.method() == b"OPTIONS";
+        let arena = self.fields.head.arena();
         let start = arena.len();
         if let Some(authority) = authority {
             arena.extend_from_within(scheme);
@@ -286,8 +263,8 @@ impl<'h> Builder<'h> {
             false => arena.extend_from_within(path),
         }
         let end = arena.len();
-        self.head.target_at(start..end);
-        self.head.normalized = web;
+        self.fields.head.target_at(start..end);
+        self.fields.head.normalized = web;
         Ok(())
     }
 
@@ -295,59 +272,51 @@ impl<'h> Builder<'h> {
     fn gather_cookies(&mut self) {
         let crumbs: Vec<Vec<u8>> = match self.cookies {
             1 => Vec::new(),
-            _ => self.head.all(HeaderId::Cookie).map(<[u8]>::to_vec).collect(),
+            _ => self.fields.head.all(HeaderId::Cookie).map(<[u8]>::to_vec).collect(),
         };
         if crumbs.is_empty() {
-            self.head.move_to_end(HeaderId::Cookie);
+            self.fields.head.move_to_end(HeaderId::Cookie);
             return;
         }
-        self.head.remove_id(HeaderId::Cookie);
-        self.head.push(b"cookie", &crumbs.join(&b"; "[..]));
+        self.fields.head.remove_id(HeaderId::Cookie);
+        self.fields.head.push(b"cookie", &crumbs.join(&b"; "[..]));
     }
 }
 
 /// Takes the lines of a trailer section.
-pub(super) struct Trailers<'h> {
-    head: &'h mut Head,
-    limits: Limits,
-    fault: Option<Fault>,
-}
+pub(super) struct Trailers<'h>(Fields<'h>);
 
 impl<'h> Trailers<'h> {
     pub(super) fn new(head: &'h mut Head, limits: Limits) -> Self {
-        head.clear();
-        Self { head, limits, fault: None }
+        Self(Fields::new(head, limits))
     }
 
     /// The section as HTTP/1 has it, with its empty line.
     pub(super) fn finish(self) -> Result<Vec<u8>, Fault> {
         let mut out = Vec::new();
-        if let Some(fault) = self.fault {
+        if let Some(fault) = self.0.fault {
             return Err(fault);
         }
-        encode::fields(self.head, None, &mut out);
+        encode::fields(self.0.head, None, &mut out);
         Ok(out)
     }
 }
 
 impl Sink for Trailers<'_> {
     fn arena(&mut self) -> Option<&mut Vec<u8>> {
-        if self.fault.is_none() && self.head.size() > self.limits.size {
-            self.fault = Some(Fault::Malformed);
-        }
-        if self.fault.is_some() { None } else { Some(self.head.arena()) }
+        self.0.arena()
     }
 
     /// RFC 9113 section 8.1: no pseudo-header fields.
     fn take(&mut self, line: Line) {
-        match line.what {
-            Name::Field(id) if fields::is_of_connection(id) => self.fault = Some(Fault::Malformed),
-            Name::Field(id) if line.sound && self.head.len() + 1 < self.limits.fields => {
-                let value = trimmed(self.head, line.value());
-                self.head.field_of(id, line.name(), value);
+        let taken = match line.what {
+            Name::Empty => Err(Fault::Broken),
+            Name::Field(id) if line.sound && !is_of_connection(id) => {
+                let value = trimmed(self.0.head, line.value());
+                self.0.push(id, &line, value)
             }
-            Name::Empty => self.fault = Some(Fault::Broken),
-            _ => self.fault = self.fault.or(Some(Fault::Malformed)),
-        }
+            _ => Err(Fault::Malformed),
+        };
+        self.0.taken(taken);
     }
 }

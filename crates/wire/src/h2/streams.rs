@@ -1,5 +1,6 @@
 //! The streams of a connection.
 
+use super::priority::USUAL;
 use std::collections::VecDeque;
 
 /// A stream, and what its user keeps with it.
@@ -26,6 +27,8 @@ pub(super) struct Stream<T> {
     pub done: bool,
     /// It was reset, by one side or the other.
     pub reset: bool,
+    /// Its peer has reset it, and has not been told that nothing may follow.
+    pub left_by_peer: bool,
     /// Its peer has not looked at it.
     pub refused: bool,
     /// What comes has no body, whatever its head says (HEAD).
@@ -34,6 +37,8 @@ pub(super) struct Stream<T> {
     pub connects: bool,
     /// Its user has gone.
     pub gone: bool,
+    /// See [`super::priority`].
+    pub urgency: u8,
     /// It stands in the queue for room.
     pub queued: bool,
     pub user: T,
@@ -54,10 +59,12 @@ impl<T: Default> Stream<T> {
             answered: false,
             done: false,
             reset: false,
+            left_by_peer: false,
             refused: false,
             bodyless: false,
             connects: false,
             gone: false,
+            urgency: USUAL,
             queued: false,
             user: T::default(),
         }
@@ -135,12 +142,13 @@ impl<T> Streams<T> {
     pub fn was_reset(&self, id: u32) -> bool {
         self.forgotten.contains(&id)
     }
-    /// It waits for room, once.
+    /// It waits for room, once, behind all that are as urgent.
     pub fn enqueue(&mut self, id: u32) {
-        if let Some(s) = self.get_mut(id)
-            && !std::mem::replace(&mut s.queued, true)
-        {
-            self.queue.push_back(id);
-        }
+        let Some(s) = self.get_mut(id).filter(|s| !s.queued) else { return };
+        s.queued = true;
+        let mine = s.urgency;
+        let urgency = |id: u32| self.get(id).map_or(USUAL, |s| s.urgency);
+        let ahead = self.queue.iter().rev().take_while(|other| urgency(**other) > mine).count();
+        self.queue.insert(self.queue.len() - ahead, id);
     }
 }

@@ -14,6 +14,7 @@ pub(super) const CONFIG: Config = Config {
     shared: 86 * 16_384,
     unit: 16_384,
     streams: 100,
+    offered: None,
     total: 0,
     frame: 16_384,
     table: 4096,
@@ -168,7 +169,7 @@ impl Peer {
                 Event::More | Event::Full => return at,
                 Event::Nothing | Event::Window(_) if at == bytes.len() && n == 0 => return at,
                 Event::Nothing | Event::Window(_) => {}
-                Event::Request(id, Request { info, status }) => {
+                Event::Request(id, Request { info, status, .. }) => {
                     let mut out = Vec::new();
                     encode::request(&head, None, &mut out);
                     let text = String::from_utf8_lossy(&out).into_owned();
@@ -385,6 +386,18 @@ fn section_5_1_states() {
     assert_eq!(peer.fatal, None);
 }
 
+/// RFC 9113 section 5.1: who has reset a stream sends nothing more on it.
+#[test]
+fn section_5_1_frames_behind_a_reset() {
+    let mut peer = Peer::new();
+    peer.say(&[post(1), frame(kind::RST_STREAM, 0, 1, &[0, 0, 0, 8])].concat());
+    peer.heard();
+    peer.say(&data(1, b"x", false));
+    assert_eq!(peer.heard(), ["RST 1 5"]);
+    peer.say(&data(1, b"x", true));
+    assert_eq!((peer.heard(), peer.fatal), (Vec::<String>::new(), None));
+}
+
 /// RFC 9113 section 5.1: what comes for a stream that was reset here, sent before its peer knew, is ignored.
 #[test]
 fn section_5_1_late_frames_for_a_stream_that_was_reset_here() {
@@ -434,6 +447,29 @@ fn section_5_3_priorities_are_ignored() {
         Reason::Protocol,
     );
     ends(&[frame(kind::PRIORITY, 0, 0, &[0, 0, 0, 9, 1])], Reason::Protocol);
+}
+
+/// RFC 9218: urgent streams have room first, those that are alike in turn.
+#[test]
+fn rfc_9218_urgency() {
+    let mut peer = Peer::new();
+    let asks = |id, priority| frame(kind::HEADERS, 5, id, &with(GET, &[("priority", priority)]));
+    peer.say(&[asks(1, "u=5"), get(3), asks(5, "u=1, i"), get(7), asks(9, "nonsense")].concat());
+    peer.say(&frame(kind::PRIORITY_UPDATE, 0, 0, b"\0\0\0\x07u=0"));
+    peer.heard();
+    // one takes all of the connection's window; all wait then
+    let much = vec![b'x'; 70_000];
+    for id in [1, 3, 5, 7, 9] {
+        peer.conn.send_data(id, &[IoSlice::new(&much)]);
+    }
+    let out = peer.conn.output().len();
+    peer.conn.wrote(out);
+    peer.say(&window(0, 1_000_000));
+    let order: Vec<u32> = std::iter::from_fn(|| peer.conn.next_waiting()).collect();
+    assert_eq!(order, [7, 5, 3, 9, 1]);
+    ends(&[frame(kind::PRIORITY_UPDATE, 0, 0, b"\0\0\0")], Reason::FrameSize);
+    ends(&[frame(kind::PRIORITY_UPDATE, 0, 0, b"\0\0\0\0u=1")], Reason::Protocol);
+    ends(&[frame(kind::PRIORITY_UPDATE, 0, 1, b"\0\0\0\x01u=1")], Reason::Protocol);
 }
 
 /// RFC 9113 section 6.1: DATA and its padding.

@@ -12,6 +12,7 @@ use std::collections::HashMap;
 pub fn check(model: &mut Model, diags: &mut Diagnostics) {
     inheritance(model, diags);
     crate::rules::do_resolve::check(model, diags);
+    crate::rules::attach::check(model, diags);
     let backends: HashMap<String, usize> = model
         .proxies
         .iter()

@@ -3,6 +3,7 @@
 use super::{BLOCK, Block, Checked, Connection, Event, PIECES, Wrong, credit};
 use crate::h2::frame::{self, HEADER, Header, MAX_WINDOW, Reason, flag, kind};
 use crate::h2::hpack;
+use crate::h2::priority;
 use crate::h2::request::{Builder, Fault, Trailers};
 use crate::h2::response;
 use portcullis_message::Head;
@@ -120,6 +121,22 @@ impl<T: Default> Connection<T> {
             Some(on) => self.depends(stream, on).map(|()| Event::Nothing),
             None => Err(Wrong::Connection(Reason::FrameSize)),
         }
+    }
+
+    /// RFC 9218 section 7.1; what is said of streams that are not there yet is not kept.
+    pub(super) fn priority_update<'i>(&mut self, stream: u32, payload: &[u8]) -> Checked<'i> {
+        self.pay(credit::FRAME);
+        let Some((id, value)) = payload.split_first_chunk::<4>() else {
+            return Err(Wrong::Connection(Reason::FrameSize));
+        };
+        let id = u32::from_be_bytes(*id) & MAX_WINDOW;
+        if stream != 0 || id == 0 {
+            return Err(Wrong::Connection(Reason::Protocol));
+        }
+        if let Some(s) = self.streams.get_mut(id) {
+            s.urgency = priority::urgency(value).unwrap_or(priority::USUAL);
+        }
+        Ok(Event::Nothing)
     }
 
     /// No stream depends on itself (RFC 7540 section 5.3.1).

@@ -27,6 +27,8 @@ pub struct Config {
     pub unit: u32,
     /// Streams at once (`tune.h2.fe.max-concurrent-streams`, `tune.h2.be.max-concurrent-streams`).
     pub streams: u32,
+    /// So many of them are announced, where there is too much to do (`rq-load`); a client may have begun more by then.
+    pub offered: Option<u32>,
     /// Streams in all, 0: no limit (`tune.h2.fe.max-total-streams`). Clients count for themselves.
     pub total: u32,
     /// Largest payload (`tune.h2.max-frame-size`).
@@ -41,6 +43,9 @@ pub struct Config {
 
 /// Streams at once when there is no limit: what a worker can bear of one connection.
 const MANY: u32 = 10_000;
+
+/// What is gathered of frames is kept for the next one up to this size.
+const SMALL: usize = 4096;
 
 /// Bytes of a header block before it is decoded: more is not gathered.
 const BLOCK: usize = 64 * 1024;
@@ -128,6 +133,8 @@ pub struct Connection<T> {
     config: Config,
     /// We are its client: streams begin here.
     client: bool,
+    /// We are a client until settings were exchanged, and a server then (reverse HTTP).
+    turns: bool,
     at: At,
     /// The first frame has come, which must be SETTINGS.
     greeted: bool,
@@ -189,6 +196,35 @@ impl<T: Default> Connection<T> {
         this
     }
 
+    /// The connection of a client that is a server as soon as settings were exchanged (manual: bind "rhttp@"). `first`: what
+    /// goes out in front of it.
+    #[must_use]
+    pub fn reversed(config: Config, first: &[u8]) -> Self {
+        let mut this = Self::silent(config, true);
+        (this.at, this.turns) = (At::Frame, true);
+        this.out.extend_from_slice(first);
+        this.out.extend_from_slice(PREFACE);
+        this.greet();
+        this
+    }
+
+    /// Do both sides know the other's settings, and nothing has happened beyond that?
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
+        self.greeted && self.settled && self.total == 0 && !self.is_over()
+    }
+
+    /// A server's connection on which nothing has happened yet is a client's from now on (manual: "attach-srv"). What was
+    /// announced stays, the rest is as `config` says.
+    pub fn reverse(&mut self, config: Config) {
+        let Config { window, frame, table, connect, .. } = self.config;
+        let streams = if config.streams == 0 { MANY } else { config.streams };
+        self.shared = config.shared;
+        self.config = Config { window, frame, table, connect, streams, ..config };
+        self.client = true;
+        self.widen();
+    }
+
     /// Nothing was said yet.
     fn silent(config: Config, client: bool) -> Self {
         let streams = if config.streams == 0 { MANY } else { config.streams };
@@ -196,6 +232,7 @@ impl<T: Default> Connection<T> {
         Self {
             config,
             client,
+            turns: false,
             at: At::Preface(0),
             greeted: false,
             gathered: Vec::new(),
@@ -241,6 +278,9 @@ impl<T: Default> Connection<T> {
             if self.streams.len() == 0 {
                 // an idle connection is small
                 self.out = Vec::new();
+                if self.is_between_frames() {
+                    self.gathered = Vec::new();
+                }
             }
         } else if self.written >= ROOM {
             self.out.drain(..self.written);
@@ -478,6 +518,9 @@ impl<T: Default> Connection<T> {
         self.at = At::Frame;
         let payload = std::mem::take(&mut self.gathered);
         let event = self.whole(header, &payload, head);
+        if payload.capacity() <= SMALL {
+            self.gathered = payload;
+        }
         (part.len(), event)
     }
 
@@ -511,6 +554,7 @@ impl<T: Default> Connection<T> {
             (kind::PRIORITY | kind::RST_STREAM | kind::SETTINGS | kind::PING | kind::GOAWAY, _)
             | (kind::WINDOW_UPDATE, _) => connection(Reason::FrameSize),
             (kind::PUSH_PROMISE, _) => connection(Reason::Protocol),
+            (kind::PRIORITY_UPDATE, _) if !self.client => self.priority_update(stream, payload),
             // RFC 9113 section 4.1: what is unknown is ignored
             _ => {
                 self.pay(credit::FRAME);
@@ -552,7 +596,7 @@ impl<T: Default> Connection<T> {
             return Ok(Event::Nothing);
         };
         let early = !s.done;
-        s.reset = true;
+        (s.reset, s.left_by_peer) = (true, true);
         s.refused = payload == (Reason::RefusedStream as u32).to_be_bytes();
         self.shared += std::mem::take(&mut s.extra);
         let gone = s.gone;
@@ -564,15 +608,14 @@ impl<T: Default> Connection<T> {
         Ok(if gone { Event::Nothing } else { Event::Reset(id, false) })
     }
 
-    /// Resets a stream, if it is not over.
+    /// Resets a stream, once.
     fn reset(&mut self, id: u32, reason: Reason) {
-        match self.streams.get_mut(id) {
-            Some(s) if s.reset => return,
-            Some(s) => {
-                s.reset = true;
-                self.shared += std::mem::take(&mut s.extra);
-            }
-            None => {}
+        if self.streams.was_reset(id) {
+            return;
+        }
+        if let Some(s) = self.streams.get_mut(id) {
+            s.reset = true;
+            self.shared += std::mem::take(&mut s.extra);
         }
         self.number_out(kind::RST_STREAM, id, reason as u32);
         self.streams.remember(id);

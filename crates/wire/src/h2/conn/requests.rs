@@ -2,6 +2,7 @@
 
 use super::{Checked, Connection, Event, Wrong, credit};
 use crate::h2::frame::{MAX_WINDOW, Reason};
+use crate::h2::priority;
 use crate::h2::request::{Fault, Request};
 use crate::h2::streams::Stream;
 
@@ -15,7 +16,9 @@ impl<T: Default> Connection<T> {
         request: Result<Request, Fault>,
     ) -> Checked<'i> {
         self.total = self.total.saturating_add(1);
-        if self.streams.open() >= self.config.streams as usize {
+        // what was announced holds from when the client knows of it
+        let most = self.config.offered.filter(|_| self.settled).unwrap_or(self.config.streams);
+        if self.streams.open() >= most as usize {
             return Err(Wrong::Stream(id, Reason::RefusedStream));
         }
         let request = match request {
@@ -32,7 +35,8 @@ impl<T: Default> Connection<T> {
             _ => None,
         };
         let body = if request.status != 0 { None } else { body };
-        self.streams.push(Stream { body, ended: end, ..Stream::new(id, self.peer_window, window) });
+        let urgency = request.urgency.unwrap_or(priority::USUAL);
+        self.streams.push(Stream { body, urgency, ended: end, ..Stream::new(id, self.peer_window, window) });
         if !end && body.is_none_or(|n| n > u64::from(window)) {
             self.share(id);
         }

@@ -8,10 +8,12 @@ impl<T: Default> Connection<T> {
     pub(super) fn greet(&mut self) {
         let c = &self.config;
         let mut list = Vec::with_capacity(6);
-        match self.client {
-            true => list.push((setting::ENABLE_PUSH, 0)),
-            false if c.connect => list.push((setting::ENABLE_CONNECT_PROTOCOL, 1)),
-            false => {}
+        let serves = !self.client || self.turns;
+        if self.client {
+            list.push((setting::ENABLE_PUSH, 0));
+        }
+        if serves && c.connect {
+            list.push((setting::ENABLE_CONNECT_PROTOCOL, 1));
         }
         if c.table != 4096 {
             list.push((setting::HEADER_TABLE_SIZE, c.table));
@@ -19,8 +21,9 @@ impl<T: Default> Connection<T> {
         if c.window != FIRST_WINDOW {
             list.push((setting::INITIAL_WINDOW_SIZE, c.window));
         }
-        if c.streams != MANY && !self.client {
-            list.push((setting::MAX_CONCURRENT_STREAMS, c.streams));
+        let streams = c.offered.unwrap_or(c.streams);
+        if streams != MANY && serves {
+            list.push((setting::MAX_CONCURRENT_STREAMS, streams));
         }
         if c.frame != FIRST_FRAME {
             list.push((setting::MAX_FRAME_SIZE, c.frame));
@@ -43,8 +46,8 @@ impl<T: Default> Connection<T> {
                 }
                 (setting::MAX_CONCURRENT_STREAMS, n) => self.peer_streams = n,
                 // RFC 8441 section 3: once said it stays
-                (setting::ENABLE_CONNECT_PROTOCOL, n) if self.client => {
-                    if n > 1 || (n == 0 && self.peer_connects) {
+                (setting::ENABLE_CONNECT_PROTOCOL, n) => {
+                    if self.client && (n > 1 || (n == 0 && self.peer_connects)) {
                         return Err(Wrong::Connection(Reason::Protocol));
                     }
                     self.peer_connects = n == 1;
@@ -69,6 +72,9 @@ impl<T: Default> Connection<T> {
             }
         }
         self.frame_out(kind::SETTINGS, flag::ACK, 0, &[]);
+        if std::mem::take(&mut self.turns) {
+            self.client = false;
+        }
         Ok(if wider { Event::Window(0) } else { Event::Nothing })
     }
 

@@ -41,6 +41,11 @@ impl<T: Default> Connection<T> {
         };
         let was_reset = self.streams.was_reset(id);
         let limits = match self.streams.get_mut(id) {
+            // RFC 9113 section 5.1: who has reset a stream sends nothing more on it
+            Some(s) if s.left_by_peer => {
+                s.left_by_peer = false;
+                Err(Reason::StreamClosed)
+            }
             Some(s) if s.reset => Ok(()),
             Some(s) if s.ended => Err(Reason::StreamClosed),
             Some(s) if self.client && !s.answered => Err(Reason::Protocol),
