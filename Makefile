@@ -4,7 +4,7 @@ SHELL := /bin/bash
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 CFG ?= examples/quickstart.cfg
 
-.PHONY: help run build release test real-servers lint fmt peers conformance attacks messages bench soak bigconf fuzz clean
+.PHONY: help run build release test real-servers lint fmt peers conformance attacks messages bench soak bigconf interop fuzz clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20

@@ -168,12 +168,7 @@ impl Policy {
                 (true, 0) => go(err::SELF_SIGNED, 0)?,
                 (true, _) => go(err::SELF_SIGNED_ABOVE, top)?,
                 (false, _) if from_store => go(err::NO_ISSUER, top)?,
-                (false, _) => {
-                    go(err::NO_LOCAL_ISSUER, top)?;
-                    if top == 0 {
-                        go(err::LEAF, 0)?;
-                    }
-                }
+                (false, _) => go(err::NO_LOCAL_ISSUER, top)?,
             }
         }
         for (depth, cert) in chain.iter().enumerate() {
@@ -205,6 +200,9 @@ impl Policy {
                     go(code, depth)?;
                 }
             }
+        }
+        if top == 0 && !leaf.self_issued() {
+            go(err::LEAF, 0)?;
         }
         for (depth, cert) in chain.iter().enumerate().rev() {
             let issuer = match chain.get(depth + 1) {

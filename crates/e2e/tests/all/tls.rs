@@ -6,6 +6,14 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+/// Timeouts for a proxy that logs nothing.
+const QUIET: &str = "defaults
+  mode http
+  timeout connect 5s
+  timeout client 30s
+  timeout server 30s
+";
+
 const DEFAULTS: &str = "global
   log 127.0.0.1:${log} local0
 defaults
@@ -339,19 +347,14 @@ fn encrypted_keys_are_opened_when_they_are_read() {
     }
     w.file("say", "#!/bin/sh\necho \"$1 $2\" >> ${dir}/asked\necho secret\n");
     assert!(Command::new("chmod").arg("+x").arg(dir.join("say")).status().unwrap().success());
-    w.proxy(
+    w.proxy(&format!(
         "global
-  ssl-passphrase-cmd ${dir}/say word
-defaults
-  mode http
-  timeout connect 5s
-  timeout client 30s
-  timeout server 30s
-frontend fe
-  bind 127.0.0.1:${one} ssl crt ${dir}/a.pem crt ${dir}/b.pem
+  ssl-passphrase-cmd ${{dir}}/say word
+{QUIET}frontend fe
+  bind 127.0.0.1:${{one}} ssl crt ${{dir}}/a.pem crt ${{dir}}/b.pem
   http-request return status 200 hdr who %[ssl_f_s_dn]
-",
-    );
+"
+    ));
     for name in ["a.test", "b.test"] {
         assert!(fetch(&mut w, "one", &format!("-servername {name}")).contains(&format!("who: /CN={name}")));
     }
@@ -420,19 +423,14 @@ frontend fe
 fn secrets_are_those_that_the_client_knows() {
     let mut w = World::new(portcullis_e2e::binary::Binary::under_test());
     own(&w, "a", false, "DNS:a.test");
-    w.proxy(
+    w.proxy(&format!(
         "global
   tune.ssl.keylog on
-defaults
-  mode http
-  timeout connect 5s
-  timeout client 30s
-  timeout server 30s
-frontend fe
-  bind 127.0.0.1:${one} ssl crt ${dir}/a.pem
+{QUIET}frontend fe
+  bind 127.0.0.1:${{one}} ssl crt ${{dir}}/a.pem
   http-request return status 200 hdr log \"%[ssl_fc_client_random,hex] %[ssl_fc_client_handshake_traffic_secret] %[ssl_fc_server_handshake_traffic_secret] %[ssl_fc_client_traffic_secret_0] %[ssl_fc_server_traffic_secret_0] %[ssl_fc_exporter_secret]\" hdr old %[ssl_fc_session_key,hex] hdr random %[ssl_fc_server_random,hex]
-",
-    );
+"
+    ));
     const LABELS: [&str; 5] = [
         "CLIENT_HANDSHAKE_TRAFFIC_SECRET",
         "SERVER_HANDSHAKE_TRAFFIC_SECRET",
