@@ -19,7 +19,7 @@ release: ## the binary to ship and to measure: $(TARGET)/release/portcullis
 	cargo build --locked --release -p portcullis
 
 test: ## every test: unit tests of all rooms, then the real binary end to end, compared with Debian's haproxy
-	@scripts/need haproxy nginx-light wrk nghttp2-client dnsmasq-base openssl socat python3
+	@scripts/need haproxy nginx-light wrk nghttp2-client dnsmasq-base openssl socat python3 curl pebble
 	@scripts/test $(TESTARGS)
 
 real-servers: build ## the checks of PostgreSQL, MariaDB, Redis, SMTP and LDAP against the real programs (root; 300 MB of packages once)
@@ -62,6 +62,10 @@ soak: release ## ten minutes of full load with clients that reset, stall and hal
 bigconf: release ## 10,000 backends of 5 servers: time and memory of -c, against haproxy
 	@scripts/need haproxy python3
 	python3 bench/bigconf.py --binary $(TARGET)/release/portcullis $(BIGARGS)
+
+interop: build ## TLS with curl, openssl, GnuTLS, Python, Java, Chromium and haproxy, mutual TLS as haproxy judges it, testssl.sh (INTEROPARGS="--only java")
+	@scripts/need curl openssl gnutls-bin python3 default-jdk-headless chromium haproxy testssl.sh
+	scripts/interop --testssl $(INTEROPARGS) $(TARGET)/quick/portcullis
 
 fuzz: ## each fuzz target (configuration, HTTP/1, HTTP/2, HPACK, PROXY protocol, CIP, Runtime API, samples, patterns, normalizers, TLS, crt-lists, PEM, statistics, master CLI, handover, cookies, DNS, SMTP) for a minute (FUZZARGS="--secs 10 http1")
 	@scripts/need g++

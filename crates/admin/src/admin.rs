@@ -10,6 +10,7 @@ use portcullis_telemetry::stats::ProcessCounters;
 use portcullis_tls::live::Live;
 use portcullis_tls::settings::GlobalTls;
 use portcullis_transport::Sockets;
+use portcullis_upkeep::Upkeep;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
@@ -75,6 +76,8 @@ pub struct Admin {
     pub registry: Registry,
     /// What lines are read on that come while the process runs.
     pub desk: Mutex<Option<Desk>>,
+    /// Who keeps certificates fresh, if there are some.
+    pub upkeep: Option<Arc<Upkeep>>,
     /// Certificates, and changes to them that are in the making.
     pub tls: Mutex<Live>,
     first: Arc<Plan>,
@@ -124,6 +127,7 @@ impl Admin {
             process,
             about,
             reloads: None,
+            upkeep: None,
         }
     }
 

@@ -50,6 +50,7 @@ pub const ROWS: &[Keyword] = &[
     row("noepoll", "", POLLER),
     row("noevports", "", POLLER),
     row("nokqueue", "", POLLER),
+    row("noktls", "", "the kernel never makes TLS records: the library does"),
     row("nopoll", "", POLLER),
     row("prealloc-fd", "", ALLOCATOR),
     row("profiling.memory", "<on|off>", DEBUG),
@@ -112,6 +113,7 @@ pub fn wrong(row: &Keyword, line: &Line) -> Option<(usize, String)> {
 /// Keywords whose arguments are judged by rows of their own, which give the notice.
 const JUDGED: &[(&str, &str)] = &[
     ("bind … nice", SCHEDULER),
+    ("crt-store … sctl", TIMESTAMPS),
     ("option use-small-buffers", SMALL),
     ("tune.bufsize.large", LARGE),
     ("tune.bufsize.small", SMALL),
@@ -124,13 +126,22 @@ const JUDGED: &[(&str, &str)] = &[
 ];
 const SMALL: &str =
     "a buffer is held only while bytes are in it, so that there is nothing to be saved by smaller ones";
+const TIMESTAMPS: &str = "lists of certificate timestamps are looked at and not sent: the library has no such extension. \
+                          Timestamps are sent in certificates and OCSP responses";
 const LARGE: &str = "nothing that uses large buffers exists yet";
+
+/// What is said of a keyword of [`JUDGED`].
+#[must_use]
+pub fn sentence(keyword: &str) -> Option<String> {
+    let (name, reason) = JUDGED.iter().find(|j| j.0 == keyword)?;
+    let name = name.rsplit("… ").next().unwrap_or(name);
+    Some(format!("'{name}' is accepted but has no effect: {reason}."))
+}
 
 /// Tells that a keyword of [`JUDGED`] has no effect.
 pub fn tell(cx: &mut crate::Cx<'_>, word: Option<&crate::Word>, keyword: &str) {
-    if let Some((name, reason)) = JUDGED.iter().find(|j| j.0 == keyword) {
-        let name = name.trim_start_matches("bind … ");
-        cx.notice(word, format!("'{name}' is accepted but has no effect: {reason}."));
+    if let Some(text) = sentence(keyword) {
+        cx.notice(word, text);
     }
 }
 

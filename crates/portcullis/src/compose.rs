@@ -30,7 +30,8 @@ pub fn registry() -> Registry {
     let [users, variables] = portcullis_sample::keywords();
     let own = Rows { keywords: portcullis_config::env_rows::ROWS, ..Rows::default() };
     let none = Rows { keywords: portcullis_config::no_effect::ROWS, ..Rows::default() };
-    let [tls, load] = portcullis_tls::rows::rows();
+    let [tls, load, ocsp] = portcullis_tls::rows::rows();
+    let [client, acme, scheduler] = portcullis_upkeep::rows();
     let [checks, programs, pace] = portcullis_proxy::check::rows();
     Registry {
         rooms: vec![
@@ -48,6 +49,10 @@ pub fn registry() -> Registry {
             logs,
             tls,
             load,
+            ocsp,
+            client,
+            acme,
+            scheduler,
             Rows { server: portcullis_proxy::tls::OPTIONS, ..Rows::default() },
             steps,
             own,

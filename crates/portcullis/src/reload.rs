@@ -17,6 +17,7 @@ use portcullis_sample::pattern::shared;
 use portcullis_sample::users::Userlists;
 use portcullis_stats::Vitals;
 use portcullis_transport::LocalSockets;
+use portcullis_upkeep::{Force, Upkeep};
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -106,6 +107,8 @@ pub struct Reloader<'o> {
     pub vitals: Arc<Vitals>,
     /// What commands work on.
     pub admin: Option<Arc<Admin>>,
+    /// Who keeps certificates fresh.
+    pub upkeep: Option<Arc<Upkeep>>,
     /// Plans that were in force, for as long as something uses them.
     pub older: Vec<Weak<Plan>>,
 }
@@ -164,6 +167,11 @@ impl Reloader<'_> {
         if debug::wants_default() && running.process.sinks.ring(debug::DEFAULT).is_none() {
             return Err(impossible("the first converter 'debug' needs a ring that only a new process has."));
         }
+        let force =
+            Force::new(model, &running.process).map_err(|e| Refusal::Wrong(said(Severity::Alert, &e)))?;
+        if force.is_needed() && self.upkeep.is_none() {
+            return Err(impossible("the first certificate needs a thread that only a new process has."));
+        }
         Ok(())
     }
 
@@ -196,6 +204,11 @@ impl Reloader<'_> {
         match &self.admin {
             Some(admin) => admin.follow(self.model.clone()),
             None => self.vitals.set_model(self.model.clone()),
+        }
+        if let Some(upkeep) = &self.upkeep
+            && let Ok(force) = Force::new(&self.model, &process)
+        {
+            upkeep.follow(force, &plan);
         }
         self.older.push(Arc::downgrade(&before));
         drop(before);

@@ -13,6 +13,7 @@ use portcullis_proxy::process::Process;
 use portcullis_proxy::start::{self, Bound, Running};
 use portcullis_sys::signals::Signals;
 use portcullis_transport::LocalSockets;
+use portcullis_upkeep::{Force, Upkeep};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -216,6 +217,7 @@ pub struct Begun<'o> {
 /// Gives up privileges, then starts the threads.
 fn begin(options: &Options, opened: Opened, visited: bool) -> Result<Begun<'_>, String> {
     let Opened { model, settings, plan, process, sockets, bound, control, about, warnings } = opened;
+    let force = Force::new(&model, &process).map_err(|e| format!("[haproxy.main()] {e}"))?;
     confinement::confine(&model.global)?;
     let places = Arc::new(model.global.thread_cpus.clone());
     let place = move |worker: u16| {
@@ -253,6 +255,12 @@ fn begin(options: &Options, opened: Opened, visited: bool) -> Result<Begun<'_>, 
     }));
     let vitals = Arc::new(portcullis_stats::Vitals::new(process.clone(), model.clone(), warnings, 0));
     process.set_statistics(vitals.clone());
+    let upkeep = force.is_needed().then(|| Upkeep::new(&process, force));
+    if let Some(upkeep) = &upkeep {
+        upkeep.serve(&plan).map_err(|e| {
+            format!("[haproxy.main()] Cannot start the thread that keeps certificates fresh : {e}")
+        })?;
+    }
     let running = start::start(&plan, process, bound, Arc::new(place))
         .map_err(|e| format!("[haproxy.main()] Cannot start the workers : {e}"))?;
     let mut admin = portcullis_admin::Admin::new(
@@ -265,13 +273,14 @@ fn begin(options: &Options, opened: Opened, visited: bool) -> Result<Begun<'_>, 
     let (bell, askers) =
         reload::bell().map_err(|e| format!("[haproxy.main()] Cannot open a pair of sockets : {e}"))?;
     admin.reloads = Some(Box::new(move |asker| bell.ring(asker)));
+    admin.upkeep.clone_from(&upkeep);
     let control = portcullis_admin::serve(control, admin, visited)
         .map_err(|e| format!("[haproxy.main()] Cannot serve the Runtime API : {e}"))?;
     confinement::seal(&model.global);
     let (door, admin) = control.map_or((None, None), |c| (c.door, Some(c.admin)));
     // without anybody at the other end it would always be ready
     let askers = admin.is_some().then_some(askers);
-    let reloader = Reloader { options, model, settings, sockets, vitals, admin, older: Vec::new() };
+    let reloader = Reloader { options, model, settings, sockets, vitals, admin, upkeep, older: Vec::new() };
     Ok(Begun { running, door, reloader, askers })
 }
 

@@ -55,6 +55,18 @@ fn broken_down(epoch: i64) -> Option<libc::tm> {
     (!done.is_null()).then_some(tm)
 }
 
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/// A moment since the epoch in local time, as in log lines: `26/Nov/2026:22:08:45.949`.
+#[must_use]
+pub fn stamp(wall: std::time::Duration) -> String {
+    let t = local_time(i64::try_from(wall.as_secs()).unwrap_or(0));
+    let month = MONTHS.get(usize::from(t.month).wrapping_sub(1)).unwrap_or(&"Jan");
+    let millis = wall.subsec_millis();
+    format!("{:02}/{month}/{:04}:{:02}:{:02}:{:02}.{millis:03}", t.day, t.year, t.hour, t.minute, t.second)
+}
+
 /// Name of this host (`gethostname`), empty if it has none.
 pub fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()

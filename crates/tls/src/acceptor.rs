@@ -277,6 +277,9 @@ impl Acceptor {
     /// What a client gets.
     #[must_use]
     pub fn choose(&self, hello: &Hello) -> Choice {
+        if let Some(config) = crate::alpn_challenge::wanted(hello) {
+            return Choice { config, certificate: None, name: None, clients: None, status: false };
+        }
         let state = self.state.read().clone();
         let found = hello.sni.as_deref().and_then(|name| state.find(&name.to_ascii_lowercase(), hello));
         let default = || state.pick(&state.table.default, None, hello);
@@ -375,6 +378,12 @@ impl Acceptor {
         let made = |k: &Known| k.conf.as_ref().map_or(state.base.clone(), |(_, made)| made.clone());
         let clients = state.known.iter().filter_map(|k| made(k).clients.clone());
         clients.filter(|c| by(&c.policy)).count()
+    }
+
+    /// The certificates that it answers with, in their order.
+    #[must_use]
+    pub fn slots(&self) -> Vec<Arc<Slot<Certificate>>> {
+        self.state.read().known.iter().map(|k| k.slot.clone()).collect()
     }
 
     /// How often a certificate stands here.

@@ -2,7 +2,7 @@
 //! `show ssl cert`).
 
 use crate::der::{Der, Element, INTEGER, OID, SEQUENCE};
-use crate::x509::{Cert, one_line, seconds, short_name, text};
+use crate::x509::{Cert, attributes, one_line, seconds, short_name, text};
 use aws_lc_rs::digest;
 use portcullis_wire::{base64, hex};
 use std::fmt::Write as _;
@@ -29,12 +29,18 @@ pub fn civil(at: i64) -> [i64; 6] {
 pub fn date(e: Element<'_>) -> String {
     let Some(at) = seconds(e) else { return String::new() };
     let [year, month, day, hour, minute, second] = civil(at);
-    let name = usize::try_from(month - 1).ok().and_then(|m| MONTHS.get(m)).unwrap_or(&"");
-    format!("{name} {day:2} {hour:02}:{minute:02}:{second:02} {year} GMT")
+    format!("{} {day:2} {hour:02}:{minute:02}:{second:02} {year} GMT", self::month(month))
+}
+
+/// The short name of a month, 1 to 12.
+#[must_use]
+pub fn month(number: i64) -> &'static str {
+    usize::try_from(number - 1).ok().and_then(|m| MONTHS.get(m)).unwrap_or(&"")
 }
 
 /// A serial number without the zero that DER puts in front.
-fn serial(n: &[u8]) -> String {
+#[must_use]
+pub fn serial(n: &[u8]) -> String {
     match n {
         [0, rest @ ..] if !rest.is_empty() => hex::text(rest),
         all => hex::text(all),
@@ -108,7 +114,8 @@ pub fn revocations(der: &[u8], out: &mut String) {
 }
 
 /// The long name of a signature algorithm, as listings of revocation lists have it.
-fn signature_name(oid: &[u8]) -> String {
+#[must_use]
+pub fn signature_name(oid: &[u8]) -> String {
     match short_name(oid) {
         Some("RSA-SHA1") => "sha1WithRSAEncryption".to_owned(),
         Some("RSA-SHA256") => "sha256WithRSAEncryption".to_owned(),
@@ -117,6 +124,16 @@ fn signature_name(oid: &[u8]) -> String {
         Some(name) => name.to_owned(),
         None => crate::der::dotted(oid),
     }
+}
+
+/// A name as OpenSSL's listings of OCSP responses have it, `C = FR, CN = x`.
+#[must_use]
+pub fn spaced(name: &[u8]) -> String {
+    let one = |(oid, value): (&[u8], Element<'_>)| {
+        let label = short_name(oid).map_or_else(|| crate::der::dotted(oid), str::to_owned);
+        format!("{label} = {}", text(value))
+    };
+    attributes(name).map(one).collect::<Vec<_>>().join(", ")
 }
 
 /// DER as PEM.

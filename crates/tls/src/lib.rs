@@ -4,6 +4,7 @@
 //! ([`settings`]); a [`stream::Stream`] is one connection: bytes of the network in, bytes of the application out.
 
 pub mod acceptor;
+pub mod alpn_challenge;
 pub mod connector;
 pub mod der;
 pub mod describe;
@@ -12,6 +13,7 @@ pub mod errors;
 pub mod hello;
 pub mod info;
 pub mod jwt;
+pub mod keys;
 pub mod live;
 pub mod mint;
 pub mod names;

@@ -173,17 +173,16 @@ impl Live {
     pub fn staple(&mut self, response: &[u8]) -> Result<(), String> {
         let id = ocsp::about(response).ok_or("Unable to parse OCSP response.\n")?;
         let mut found = false;
-        for slot in self.global.store.lock().certificates.values() {
+        let store = self.global.store.lock();
+        for slot in store.certificates.values() {
             let current = slot.get();
             let Some(cert) = current.key.cert.first().and_then(|c| Cert::parse(c.as_ref())) else { continue };
             let hash = |algorithm| digest::digest(algorithm, cert.issuer);
             let issuer = [&digest::SHA1_FOR_LEGACY_USE_ONLY, &digest::SHA256];
-            if cert.serial != id.serial || !issuer.iter().any(|a| hash(a).as_ref() == id.issuer_name_hash) {
-                continue;
+            if cert.serial == id.serial && issuer.iter().any(|a| hash(a).as_ref() == id.issuer_name_hash) {
+                store.staple(slot, response)?;
+                found = true;
             }
-            let draft = Draft { ocsp: Some(response.to_vec()), ..Draft::of(&current) };
-            slot.set(draft.finish(&slot.name)?);
-            found = true;
         }
         match found {
             true => Ok(()),

@@ -120,7 +120,7 @@ impl Kept {
 }
 
 /// The identifier of what a scheme signs with.
-fn algorithm(scheme: Scheme) -> Option<Vec<u8>> {
+pub(crate) fn algorithm(scheme: Scheme) -> Option<Vec<u8>> {
     let oid: &[u8] = match scheme {
         Scheme::ECDSA_NISTP256_SHA256 => &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2],
         Scheme::ECDSA_NISTP384_SHA384 => &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 3],
@@ -133,7 +133,7 @@ fn algorithm(scheme: Scheme) -> Option<Vec<u8>> {
 }
 
 /// The authority's name with the wanted one behind it.
-fn subject(authority: &[u8], name: &str) -> Vec<u8> {
+pub(crate) fn subject(authority: &[u8], name: &str) -> Vec<u8> {
     let before = crate::der::Der(authority).inside(SEQUENCE).map_or(&[][..], |d| d.0);
     let own = match name.len() <= MOST_COMMON {
         true => element(
@@ -173,7 +173,7 @@ fn extensions(authority: &Cert<'_>, key: &[u8], name: &str) -> Vec<u8> {
 }
 
 /// A time, with two digits of the year until 2050 (RFC 5280 section 4.1.2.5).
-fn time(at: i64) -> Vec<u8> {
+pub(crate) fn time(at: i64) -> Vec<u8> {
     let [year, month, day, hour, minute, second] = crate::describe::civil(at);
     let rest = format!("{month:02}{day:02}{hour:02}{minute:02}{second:02}Z");
     match year {

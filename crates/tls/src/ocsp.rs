@@ -1,35 +1,276 @@
-//! OCSP responses (RFC 6960), as far as it takes to know which certificate one is about.
+//! OCSP (RFC 6960): which certificate a response is about, requests for one, and whether a response may be used.
 
-use crate::der::{Der, INTEGER, OCTETS, SEQUENCE};
+use crate::der::{BITS, Der, Element, INTEGER, OCTETS, OID, SEQUENCE, element};
+use crate::x509::{Cert, Signed, seconds};
+use aws_lc_rs::digest;
+
+/// id-ad-ocsp
+const BY_OCSP: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 0x30, 1];
+/// id-sha1
+const SHA1: &[u8] = &[0x2b, 0x0e, 3, 2, 0x1a];
+/// Last arc of id-kp-OCSPSigning.
+const SIGNING: u8 = 9;
+/// Seconds that the clocks of a responder and of this machine may differ by.
+const SKEW: i64 = 300;
 
 /// Which certificate a response speaks of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CertId<'a> {
     /// Hash of the issuer's name.
     pub issuer_name_hash: &'a [u8],
+    /// Hash of the issuer's key.
+    pub issuer_key_hash: &'a [u8],
     /// Serial number, as DER has it.
     pub serial: &'a [u8],
+    /// All of it.
+    pub whole: &'a [u8],
+}
+
+impl<'a> CertId<'a> {
+    fn read(e: Element<'a>) -> Option<Self> {
+        let mut id = Der(e.whole).inside(SEQUENCE)?;
+        id.tagged(SEQUENCE)?;
+        let (name, key) = (id.tagged(OCTETS)?, id.tagged(OCTETS)?);
+        let serial = id.tagged(INTEGER)?.content;
+        Some(Self { issuer_name_hash: name.content, issuer_key_hash: key.content, serial, whole: e.whole })
+    }
+
+    /// Reads one from DER.
+    #[must_use]
+    pub fn of(der: &'a [u8]) -> Option<Self> {
+        Self::read(Der(der).next()?)
+    }
+
+    /// Do both stand for the same certificate? Algorithms may have parameters or none.
+    fn is(&self, other: &CertId<'_>) -> bool {
+        self.issuer_name_hash == other.issuer_name_hash
+            && self.issuer_key_hash == other.issuer_key_hash
+            && self.serial == other.serial
+    }
+}
+
+/// What a certificate is called when a responder is asked about it: a `CertID`, DER. None: who issued it is not known.
+#[must_use]
+pub fn id(cert: &Cert<'_>, issuer: &Cert<'_>) -> Option<Vec<u8>> {
+    if !crate::verify::issued(issuer, cert) {
+        return None;
+    }
+    let (.., key) = issuer.key()?;
+    let hash = |bytes: &[u8]| digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, bytes);
+    let algorithm = element(SEQUENCE, &[&element(OID, &[SHA1]), &element(5, &[])]);
+    let name = element(OCTETS, &[hash(cert.issuer).as_ref()]);
+    let key = element(OCTETS, &[hash(key).as_ref()]);
+    Some(element(SEQUENCE, &[&algorithm, &name, &key, &element(INTEGER, &[cert.serial])]))
+}
+
+/// Where a certificate says that its issuer's responder is (authorityInfoAccess); the first one counts.
+#[must_use]
+pub fn responder(cert: &Cert<'_>) -> Option<String> {
+    let (access, _) = cert.extension(&[0x2b, 6, 1, 5, 5, 7, 1, 1])?;
+    for one in Der(access).inside(SEQUENCE)? {
+        let mut d = Der(one.content);
+        if d.tagged(OID)?.content == BY_OCSP
+            && let Some(uri) = d.tagged(0x86)
+        {
+            return std::str::from_utf8(uri.content).ok().map(str::to_owned);
+        }
+    }
+    None
+}
+
+/// A request for the state of one certificate, DER.
+#[must_use]
+pub fn request(id: &[u8]) -> Vec<u8> {
+    let list = element(SEQUENCE, &[&element(SEQUENCE, &[id])]);
+    element(SEQUENCE, &[&element(SEQUENCE, &[&list])])
+}
+
+/// A response that was taken apart as far as its first answer.
+struct Basic<'a> {
+    responder: Element<'a>,
+    produced: Element<'a>,
+    signed: Signed<'a>,
+    /// Certificates that came with it.
+    certificates: Option<Der<'a>>,
+    single: Single<'a>,
+    /// It has further answers.
+    more: bool,
+}
+
+/// An answer about one certificate.
+struct Single<'a> {
+    id: CertId<'a>,
+    status: Element<'a>,
+    this_update: Element<'a>,
+    next_update: Option<Element<'a>>,
+}
+
+fn single(e: Element<'_>) -> Option<Single<'_>> {
+    let mut d = Der(e.content);
+    let id = CertId::read(d.tagged(SEQUENCE)?)?;
+    let (status, this_update) = (d.next()?, d.next()?);
+    let next_update = d.inside(0xa0).and_then(|mut d| d.next());
+    Some(Single { id, status, this_update, next_update })
+}
+
+/// What a response says of itself: 0 is a good one.
+fn status(response: &[u8]) -> Option<(u8, Der<'_>)> {
+    let mut outer = Der(response).inside(SEQUENCE)?;
+    let [status] = outer.tagged(0x0a)?.content else { return None };
+    Some((*status, outer))
+}
+
+fn basic(mut outer: Der<'_>) -> Option<Basic<'_>> {
+    let mut bytes = outer.inside(0xa0)?.inside(SEQUENCE)?;
+    bytes.next()?;
+    let mut basic = Der(bytes.tagged(OCTETS)?.content).inside(SEQUENCE)?;
+    let tbs = basic.tagged(SEQUENCE)?;
+    let oid = basic.inside(SEQUENCE)?.tagged(OID)?.content;
+    let signature = basic.tagged(BITS)?.content.get(1..)?;
+    let certificates = basic.inside(0xa0).and_then(|mut d| d.inside(SEQUENCE));
+    let mut data = Der(tbs.content);
+    data.tagged(0xa0); // version
+    let (responder, produced) = (data.next()?, data.next()?);
+    let mut answers = data.inside(SEQUENCE)?;
+    let first = single(answers.tagged(SEQUENCE)?)?;
+    let signed = Signed { tbs: tbs.whole, oid, signature };
+    Some(Basic { responder, produced, signed, certificates, single: first, more: answers.next().is_some() })
 }
 
 /// The certificate of a successful response's first answer. `None`: it is no such response.
 #[must_use]
 pub fn about(response: &[u8]) -> Option<CertId<'_>> {
-    let mut outer = Der(response).inside(SEQUENCE)?;
-    if outer.tagged(0x0a)?.content != [0] {
-        return None;
+    match status(response)? {
+        (0, outer) => Some(basic(outer)?.single.id),
+        _ => None,
     }
-    let mut bytes = outer.inside(0xa0)?.inside(SEQUENCE)?;
-    bytes.next()?;
-    let mut basic = Der(bytes.tagged(OCTETS)?.content).inside(SEQUENCE)?;
-    let mut data = basic.inside(SEQUENCE)?;
-    data.tagged(0xa0); // version
-    data.next()?; // responder
-    data.next()?; // produced at
-    let mut id = data.inside(SEQUENCE)?.inside(SEQUENCE)?.inside(SEQUENCE)?;
-    id.tagged(SEQUENCE)?;
-    let issuer_name_hash = id.tagged(OCTETS)?.content;
-    id.tagged(OCTETS)?;
-    Some(CertId { issuer_name_hash, serial: id.tagged(INTEGER)?.content })
+}
+
+/// Why a response is not used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unusable {
+    /// It is none, or nobody whom the issuer lets do so has signed it.
+    Check(&'static str),
+    /// It does not say what has become of the certificate, now.
+    Insertion(&'static str),
+}
+
+impl Unusable {
+    /// In OpenSSL's and HAProxy's words.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Check(text) | Self::Insertion(text) => text,
+        }
+    }
+}
+
+/// Until when a response counts, if it says so. It has to be about this certificate alone, of now, and, with an `issuer`,
+/// signed by it or by somebody whom it lets do so.
+///
+/// # Errors
+/// Why it may not be used.
+pub fn check(
+    response: &[u8],
+    wanted: &[u8],
+    issuer: Option<&Cert<'_>>,
+    now: i64,
+) -> Result<Option<i64>, Unusable> {
+    let Some((code, outer)) = status(response) else {
+        return Err(Unusable::Check("d2i_OCSP_RESPONSE() failed"));
+    };
+    if code != 0 {
+        return Err(Unusable::Check("OCSP response status not successful"));
+    }
+    let basic = basic(outer).ok_or(Unusable::Check("OCSP_response_get1_basic() failed"))?;
+    if issuer.is_some_and(|issuer| !is_signed(&basic, issuer, now)) {
+        return Err(Unusable::Check("OCSP_basic_verify() failed"));
+    }
+    let no = |why| Err(Unusable::Insertion(why));
+    if basic.more {
+        return no("OCSP response ignored because contains multiple single responses");
+    }
+    // clients learn also that a certificate is revoked
+    if !matches!(basic.single.status.tag, 0x80 | 0xa1) {
+        return no("OCSP single response: certificate status is unknown");
+    }
+    let ours = CertId::of(wanted);
+    if ours.is_none_or(|ours| !ours.is(&basic.single.id)) {
+        return no("OCSP single response: Certificate ID does not match certificate and issuer");
+    }
+    let next = basic.single.next_update.and_then(seconds);
+    let begun = seconds(basic.single.this_update).is_some_and(|at| at <= now + SKEW);
+    if !begun || next.is_some_and(|at| at < now - SKEW) {
+        return no("OCSP single response: no longer valid.");
+    }
+    Ok(next)
+}
+
+/// Has the issuer signed it, or somebody with a certificate of the issuer's for that?
+fn is_signed(basic: &Basic<'_>, issuer: &Cert<'_>, now: i64) -> bool {
+    if issuer.verifies(&basic.signed) {
+        return true;
+    }
+    let delegated = |e: Element<'_>| {
+        let Some(cert) = Cert::parse(e.whole) else { return false };
+        let (from, to) = cert.validity();
+        cert.extension(&[0x55, 0x1d, 0x25]).is_some()
+            && cert.is_for(SIGNING)
+            && (from..=to).contains(&now)
+            && crate::verify::issued(issuer, &cert)
+            && issuer.verifies(&cert.signed())
+            && cert.verifies(&basic.signed)
+    };
+    basic.certificates.into_iter().flatten().any(delegated)
+}
+
+/// A response in words, as `openssl ocsp -text` has it (without the certificates' own text, which stand as PEM).
+#[must_use]
+pub fn text(response: &[u8]) -> Option<String> {
+    use crate::describe;
+    use portcullis_wire::hex;
+    let (_, outer) = status(response).filter(|(code, _)| *code == 0)?;
+    let basic = basic(outer)?;
+    let Single { id, status, this_update, next_update } = &basic.single;
+    let responder = match basic.responder.tag {
+        0xa1 => describe::spaced(basic.responder.content),
+        _ => hex::text(Der(basic.responder.content).tagged(OCTETS)?.content),
+    };
+    let state = match status.tag {
+        0x80 => "good".to_owned(),
+        0xa1 => {
+            let at = Der(status.content).next().map(describe::date).unwrap_or_default();
+            format!("revoked\n    Revocation Time: {at}")
+        }
+        _ => "unknown".to_owned(),
+    };
+    let mut out = format!(
+        "OCSP Response Data:\n    OCSP Response Status: successful (0x0)\n    Response Type: Basic OCSP Response\n    \
+         Version: 1 (0x0)\n    Responder Id: {responder}\n    Produced At: {}\n    Responses:\n    Certificate ID:\n      \
+         Hash Algorithm: sha1\n      Issuer Name Hash: {}\n      Issuer Key Hash: {}\n      Serial Number: {}\n    \
+         Cert Status: {state}\n    This Update: {}\n",
+        describe::date(basic.produced),
+        hex::text(id.issuer_name_hash),
+        hex::text(id.issuer_key_hash),
+        describe::serial(id.serial),
+        describe::date(*this_update),
+    );
+    if let Some(next) = next_update {
+        out += &format!("    Next Update: {}\n", describe::date(*next));
+    }
+    out += &format!(
+        " \n    Signature Algorithm: {}\n    Signature Value:\n",
+        describe::signature_name(basic.signed.oid)
+    );
+    for line in basic.signed.signature.chunks(18) {
+        let last = line.as_ptr_range().end == basic.signed.signature.as_ptr_range().end;
+        let bytes: Vec<String> = line.iter().map(|b| format!("{b:02x}")).collect();
+        out += &format!("        {}{}\n", bytes.join(":"), if last { "" } else { ":" });
+    }
+    for cert in basic.certificates.into_iter().flatten() {
+        describe::pem("CERTIFICATE", cert.whole, &mut out);
+    }
+    Some(out)
 }
 
 #[cfg(test)]
@@ -38,8 +279,16 @@ mod tests {
 
     #[test]
     fn anything_else_is_none() {
-        assert_eq!(about(b""), None);
-        assert_eq!(about(b"\x30\x03\x0a\x01\x01"), None);
-        assert_eq!(about(b"\x30\x84\xff\xff\xff\xff\x00"), None);
+        for bad in [&b""[..], b"\x30\x03\x0a\x01\x01", b"\x30\x84\xff\xff\xff\xff\x00"] {
+            assert_eq!(about(bad), None);
+            assert!(matches!(check(bad, b"", None, 0), Err(Unusable::Check(_))));
+            assert_eq!(text(bad), None);
+        }
+    }
+
+    #[test]
+    fn requests_name_one_certificate() {
+        let id = element(SEQUENCE, &[&[5, 0]]);
+        assert_eq!(request(&id), [0x30, 10, 0x30, 8, 0x30, 6, 0x30, 4, 0x30, 2, 5, 0]);
     }
 }

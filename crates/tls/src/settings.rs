@@ -4,6 +4,7 @@ use crate::store::{Authorities, Certificate, Extra, Revoked, Shared, Slot};
 use crate::stream::Records;
 use crate::tickets::KeyFile;
 use crate::verify::Ignored;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// `verify`
@@ -191,6 +192,37 @@ pub struct GlobalTls {
     pub lifetime: Option<u32>,
     /// `tune.ssl.capture-buffer-size`
     pub capture: usize,
+    /// `ocsp-update.*`
+    pub ocsp: OcspUpdate,
+}
+
+/// How OCSP responses are fetched (`ocsp-update.*`).
+#[derive(Clone, Copy, Debug)]
+pub struct OcspUpdate {
+    /// `ocsp-update.disable`
+    pub disabled: bool,
+    /// `ocsp-update.mode`: certificates that say nothing.
+    pub mode: bool,
+    /// `ocsp-update.mindelay`, in seconds
+    pub min: u32,
+    /// `ocsp-update.maxdelay`, in seconds
+    pub max: u32,
+    /// `ocsp-update.httpproxy`
+    pub proxy: Option<SocketAddr>,
+}
+
+impl Default for OcspUpdate {
+    fn default() -> Self {
+        Self { disabled: false, mode: false, min: 300, max: 3600, proxy: None }
+    }
+}
+
+impl OcspUpdate {
+    /// Are the responses of a certificate fetched, whose own `ocsp-update` is this?
+    #[must_use]
+    pub fn wants(&self, own: Option<bool>) -> bool {
+        !self.disabled && own.unwrap_or(self.mode)
+    }
 }
 
 impl GlobalTls {

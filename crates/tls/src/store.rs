@@ -2,6 +2,8 @@
 //! swapped as a whole. A handshake takes what is there when it begins.
 
 use crate::encrypted::{self, Passphrases};
+use crate::keys::{self, KeyType, Names};
+use crate::ocsp::Unusable;
 use crate::settings::under;
 use crate::tickets::KeyFile;
 use crate::x509::{Cert, KeyKind};
@@ -33,6 +35,47 @@ pub struct Certificate {
     pub load: Arc<Load>,
 }
 
+impl Certificate {
+    /// The certificate and who issued it, if that is known.
+    fn with_issuer(&self) -> Option<(Cert<'_>, Cert<'_>)> {
+        let (own, above) = self.key.cert.split_first()?;
+        let own = Cert::parse(own.as_ref())?;
+        let known = above.iter().chain(&self.issuer).filter_map(|c| Cert::parse(c.as_ref()));
+        let issuer = known.into_iter().find(|c| crate::verify::issued(c, &own))?;
+        Some((own, issuer))
+    }
+
+    /// Between which seconds since the epoch it is valid.
+    #[must_use]
+    pub fn validity(&self) -> Option<(i64, i64)> {
+        Some(Cert::parse(self.key.cert.first()?.as_ref())?.validity())
+    }
+
+    /// What responders of OCSP call it. None: its issuer is not known.
+    #[must_use]
+    pub fn ocsp_id(&self) -> Option<Vec<u8>> {
+        let (own, issuer) = self.with_issuer()?;
+        crate::ocsp::id(&own, &issuer)
+    }
+
+    /// Where a response about it can be had.
+    #[must_use]
+    pub fn responder(&self) -> Option<String> {
+        crate::ocsp::responder(&Cert::parse(self.key.cert.first()?.as_ref())?)
+    }
+
+    /// Until when a response about it counts, if it says so and may be used.
+    ///
+    /// # Errors
+    /// Why it may not.
+    pub fn judge_response(&self, response: &[u8], now: i64) -> Result<Option<i64>, Unusable> {
+        let unknown = Unusable::Check("its issuer is not known");
+        let (own, issuer) = self.with_issuer().ok_or(unknown)?;
+        let id = crate::ocsp::id(&own, &issuer).ok_or(unknown)?;
+        crate::ocsp::check(response, &id, Some(&issuer), now)
+    }
+}
+
 /// What a certificate is loaded of, and what it is for (manual section 12.7.1). Names of files are as they were written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Load {
@@ -52,6 +95,32 @@ pub struct Load {
     pub alias: Option<String>,
     /// `jwt`
     pub jwt: bool,
+    /// `acme`: the section that it is had by.
+    pub acme: Option<String>,
+    /// `domains`
+    pub domains: Option<String>,
+    /// `ips`
+    pub ips: Option<String>,
+}
+
+impl Load {
+    /// Whom `domains` and `ips` say that it shall be for.
+    ///
+    /// # Errors
+    /// An address is none.
+    pub fn wanted(&self) -> Result<Names, String> {
+        let split = |list: &Option<String>| -> Vec<String> {
+            list.iter()
+                .flat_map(|l| l.split(','))
+                .map(str::trim)
+                .filter(|s| !s.is_empty())
+                .map(str::to_owned)
+                .collect()
+        };
+        let address = |a: &String| a.parse().map_err(|_| format!("'ips' : '{a}' is no IP address."));
+        let addresses = split(&self.ips).iter().map(address).collect::<Result<_, String>>()?;
+        Ok(Names { domains: split(&self.domains), addresses })
+    }
 }
 
 /// A place for something that can be swapped.
@@ -353,6 +422,8 @@ impl SigningKey for NoKey {
     }
 }
 
+const DAY: i64 = 86_400;
+
 /// Makes a certificate of its parts.
 ///
 /// # Errors
@@ -503,6 +574,37 @@ impl Store {
         }
         let made = Draft::read(name, &parts, &mut self.passphrases)?.finish_public(name)?;
         Ok(self.insert(name, made))
+    }
+
+    /// Puts a certificate there that only stands for one which an authority has not issued yet: it has ended already.
+    ///
+    /// # Errors
+    /// No key can be made.
+    pub fn stand_in(&mut self, name: &str, load: &Load, now: i64) -> Result<Arc<Slot<Certificate>>, String> {
+        let cannot = || format!("acme: cannot make a temporary key pair for '{name}'.");
+        let key = KeyType::Rsa(2048).generate().ok_or_else(cannot)?;
+        let names = Names { domains: vec!["expired".to_owned()], addresses: Vec::new() };
+        let der = keys::self_signed(&key, &names, (now - DAY, 0), &[]).ok_or_else(cannot)?;
+        let draft = Draft {
+            chain: vec![der.into()],
+            key: Some(key),
+            issuer: None,
+            ocsp: None,
+            load: Arc::new(load.clone()),
+            chains: Arc::default(),
+        };
+        let made = draft.finish(name)?;
+        Ok(self.insert(name, made))
+    }
+
+    /// A certificate answers with another OCSP response from now on. Who holds the store changes nothing else meanwhile.
+    ///
+    /// # Errors
+    /// In HAProxy's words.
+    pub fn staple(&self, slot: &Slot<Certificate>, response: &[u8]) -> Result<(), String> {
+        let draft = Draft { ocsp: Some(response.to_vec()), ..Draft::of(&slot.get()) };
+        slot.set(draft.finish(&slot.name)?);
+        Ok(())
     }
 
     /// Puts a certificate there that does not come from one file (`crt-store`).

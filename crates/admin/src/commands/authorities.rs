@@ -1,7 +1,7 @@
 //! Certificates of authorities and revocation lists (management manual section 9.3, `show ssl ca-file`, `show ssl crl-file`
 //! and their kin).
 
-use super::certificates::{acceptors, name, tried};
+use super::certificates::{name, tried};
 use crate::command::{Call, Outcome, Row};
 use crate::socket::Level;
 use portcullis_proxy::plan::{Plan, ServerPlan};
@@ -127,7 +127,7 @@ fn del<T>(
 
 /// For how many certificates of listeners, and how many servers, peers are judged by such a policy.
 fn judging(plan: &Plan, by: impl Fn(&Policy) -> bool) -> usize {
-    let clients: usize = acceptors(plan).iter().map(|a| a.judging(&by)).sum();
+    let clients: usize = plan.acceptors().iter().map(|a| a.judging(&by)).sum();
     let servers = plan.proxies.iter().flat_map(|p| p.servers.iter());
     let policy =
         |s: &ServerPlan| s.tls.as_ref().is_some_and(|t| t.connector.policy.as_ref().is_some_and(&by));
@@ -203,7 +203,7 @@ fn committed(name: &str, instances: usize) -> Outcome {
 
 /// The listeners where clients are judged by such a policy.
 fn using(plan: &Plan, by: impl Fn(&Policy) -> bool) -> Vec<(&Acceptor, &BindTls)> {
-    let mut left = acceptors(plan);
+    let mut left = plan.acceptors();
     let mut found = Vec::new();
     for l in &plan.listeners {
         let (Some(tls), Some(bind)) = (&l.tls, l.bind.ext.get::<BindTls>()) else { continue };

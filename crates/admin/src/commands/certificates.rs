@@ -1,15 +1,14 @@
 //! Certificates (management manual section 9.3, `show ssl cert` and its kin): a change is made in a transaction, one at
 //! a time, and put in force as a whole.
 
+use super::ocsp;
 use crate::command::{Call, Outcome, Row};
 use crate::socket::Level;
 use portcullis_proxy::plan::Plan;
-use portcullis_tls::acceptor::Acceptor;
 use portcullis_tls::describe;
 use portcullis_tls::jwt;
 use portcullis_tls::live::{self, Live};
 use portcullis_tls::store::{Certificate, Draft, Load, Slot};
-use portcullis_wire::{base64, hex};
 use std::sync::Arc;
 
 /// The rows of this file.
@@ -57,13 +56,6 @@ pub const ROWS: &[Row] = &[
     ),
     Row::new("set ssl cert", "<certfile> <payload>", Level::Admin, "replace a certificate file", set),
     Row::new(
-        "set ssl ocsp-response",
-        "<resp|payload>",
-        Level::Admin,
-        "update a certificate's OCSP Response from a base64-encode DER",
-        staple,
-    ),
-    Row::new(
         "show ssl cert",
         "[<certfile>]",
         Level::Operator,
@@ -72,20 +64,9 @@ pub const ROWS: &[Row] = &[
     ),
 ];
 
-/// The sides of listeners that speak TLS, each once.
-pub fn acceptors(plan: &Plan) -> Vec<&Arc<Acceptor>> {
-    let mut all: Vec<&Arc<Acceptor>> = Vec::new();
-    for acceptor in plan.listeners.iter().filter_map(|l| l.tls.as_ref()) {
-        if !all.iter().any(|a| Arc::ptr_eq(a, acceptor)) {
-            all.push(acceptor);
-        }
-    }
-    all
-}
-
 /// How many listeners and servers answer with a certificate.
 fn instances(plan: &Plan, slot: &Arc<Slot<Certificate>>) -> usize {
-    let clients: usize = acceptors(plan).iter().map(|a| a.instances(slot)).sum();
+    let clients: usize = plan.acceptors().iter().map(|a| a.instances(slot)).sum();
     let own = |s: &portcullis_proxy::plan::ServerPlan| {
         let tls = s.tls.as_ref().and_then(|t| t.connector.certificate.as_ref());
         tls.is_some_and(|c| Arc::ptr_eq(c, slot))
@@ -161,8 +142,11 @@ fn commit(call: &mut Call<'_>) -> Outcome {
         Err(text) => return Outcome::err(text),
     };
     let plan = call.admin.plan();
-    for acceptor in acceptors(&plan).iter().filter(|a| a.instances(&slot) > 0) {
+    for acceptor in plan.acceptors().iter().filter(|a| a.instances(&slot) > 0) {
         acceptor.refresh();
+    }
+    if let Some(upkeep) = &call.admin.upkeep {
+        upkeep.refresh(&plan);
     }
     Outcome::Text(
         format!("Committing {name}{}\nSuccess!\n", ".".repeat(instances(&plan, &slot))).into_bytes(),
@@ -211,13 +195,20 @@ fn show(call: &mut Call<'_>) -> Outcome {
         return Outcome::Text(list(&live).into_bytes());
     }
     let name = call.arg(3);
+    if let Some(of) = name.strip_suffix(".ocsp").filter(|_| draft(&live, &name).is_none())
+        && let Some(draft) = draft(&live, of)
+    {
+        let text = draft.ocsp.as_deref().and_then(portcullis_tls::ocsp::text);
+        return Outcome::Text(text.unwrap_or_default().into_bytes());
+    }
     let mut text = format!("Filename: {name}\n");
     let plain = name.strip_prefix('*').unwrap_or(&name);
     let slot = live.global.store.lock().certificates.get(plain).cloned();
     if let Some(slot) = &slot {
         files(&slot.get().load, &mut text);
     }
-    let updated = slot.as_ref().is_some_and(|s| s.get().load.ocsp_update == Some(true));
+    let wanted = &live.global.ocsp;
+    let updated = slot.as_ref().is_some_and(|s| wanted.wants(s.get().load.ocsp_update));
     let word = |on: bool| if on { "on" } else { "off" };
     text += &format!("Option: ocsp-update {}\n", word(updated));
     text += &format!("Option: jwt {}\n", word(jwt::allowed(plain).is_some()));
@@ -225,10 +216,10 @@ fn show(call: &mut Call<'_>) -> Outcome {
         return Outcome::Text(format!("{text}Status: Empty\nOCSP Response Key: \n").into_bytes());
     }
     let Some(draft) = draft(&live, &name) else { return Outcome::err(NOT_FOUND) };
-    text += match slot.filter(|_| *name == *plain) {
+    text += match slot.as_ref().filter(|_| *name == *plain) {
         None => "Status: Uncommitted\n",
         Some(_) if jwt::allowed(plain).is_some() => "Status: Used for JWT verification\n",
-        Some(slot) if instances(&plan, &slot) > 0 => "Status: Used\n",
+        Some(slot) if instances(&plan, slot) > 0 => "Status: Used\n",
         Some(_) => "Status: Unused\n",
     };
     if let Some(own) = draft.chain.first() {
@@ -237,8 +228,8 @@ fn show(call: &mut Call<'_>) -> Outcome {
     for above in draft.chain.iter().skip(1) {
         describe::names("Chain ", above.as_ref(), &mut text);
     }
-    let key = draft.ocsp.as_deref().and_then(portcullis_tls::ocsp::about).map(|id| hex::text(id.serial));
-    text += &format!("OCSP Response Key: {}\n", key.unwrap_or_default());
+    let key = slot.filter(|_| updated || draft.ocsp.is_some()).and_then(|s| s.get().ocsp_id());
+    text += &format!("OCSP Response Key: {}\n", key.map(|id| ocsp::key(&id)).unwrap_or_default());
     Outcome::Text(text.into_bytes())
 }
 
@@ -286,18 +277,4 @@ fn dump(call: &mut Call<'_>) -> Outcome {
     }
     draft.chain.iter().for_each(|c| describe::pem("CERTIFICATE", c.as_ref(), &mut text));
     Outcome::Text(text.into_bytes())
-}
-
-fn staple(call: &mut Call<'_>) -> Outcome {
-    let word = call.words.get(3).map(Vec::as_slice);
-    let Some(text) = call.payload.or(word) else {
-        return Outcome::err("'set ssl ocsp-response' expects response in base64 encoding.\n");
-    };
-    let Some(response) = base64::decode_lines(text) else {
-        return Outcome::err("'set ssl ocsp-response' received invalid base64 encoded response.\n");
-    };
-    match call.admin.tls.lock().staple(&response) {
-        Ok(()) => Outcome::info("OCSP Response updated!\n"),
-        Err(text) => Outcome::err(text),
-    }
 }

@@ -5,10 +5,9 @@ use crate::command::{Call, Outcome, Row};
 use crate::socket::Level;
 use portcullis_proxy::captured::{Captured, Named};
 use portcullis_proxy::plan::Plan;
-use portcullis_sys::localtime::local_time;
+use portcullis_sys::localtime::stamp;
 use portcullis_transport::Peer;
 use std::fmt::Write;
-use std::time::Duration;
 
 /// The rows of this file.
 pub const ROWS: &[Row] = &[Row::new(
@@ -21,9 +20,6 @@ pub const ROWS: &[Row] = &[Row::new(
 
 /// Widest text behind an offset: lines have at most 79 characters.
 const WIDTH: usize = 70;
-
-const MONTHS: [&str; 12] =
-    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 fn show(call: &mut Call<'_>) -> Outcome {
     let plan = call.admin.plan();
@@ -54,14 +50,6 @@ fn chosen(call: &Call<'_>, plan: &Plan) -> Result<Option<u32>, ()> {
         return Ok((n != -1).then(|| u32::try_from(n).unwrap_or(u32::MAX)));
     }
     plan.proxies.iter().find(|p| *p.name == *word).map(|p| Some(p.id)).ok_or(())
-}
-
-/// As in log lines: `26/Nov/2026:22:08:45.949`.
-fn stamp(wall: Duration) -> String {
-    let t = local_time(i64::try_from(wall.as_secs()).unwrap_or(0));
-    let month = MONTHS.get(usize::from(t.month).wrapping_sub(1)).unwrap_or(&"Jan");
-    let millis = wall.subsec_millis();
-    format!("{:02}/{month}/{:04}:{:02}:{:02}:{:02}.{millis:03}", t.day, t.year, t.hour, t.minute, t.second)
 }
 
 fn write(error: &Captured, response: bool, out: &mut String) {

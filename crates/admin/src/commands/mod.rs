@@ -1,5 +1,6 @@
 //! The table of commands, one file a subject.
 
+pub mod acme;
 pub mod add_server;
 pub mod authorities;
 pub mod backends;
@@ -13,6 +14,7 @@ pub mod info;
 pub mod limits;
 pub mod lists;
 pub mod meta;
+pub mod ocsp;
 pub mod patterns;
 pub mod process;
 pub mod reload;
@@ -33,6 +35,7 @@ use portcullis_proxy::plan::{Plan, ProxyPlan, ServerPlan};
 use std::sync::{Arc, LazyLock};
 
 const TABLES: &[&[Row]] = &[
+    acme::ROWS,
     add_server::ROWS,
     authorities::ROWS,
     backends::ROWS,
@@ -46,6 +49,7 @@ const TABLES: &[&[Row]] = &[
     limits::ROWS,
     lists::ROWS,
     meta::ROWS,
+    ocsp::ROWS,
     patterns::ROWS,
     process::ROWS,
     reload::ROWS,
@@ -70,7 +74,6 @@ pub static ALL: LazyLock<Vec<&'static Row>> = LazyLock::new(|| {
 
 /// Beginnings of commands that belong to capabilities which are not there yet.
 const LATER: &[&str] = &[
-    "acme",
     "clear table",
     "debug counters",
     "debug dev",
@@ -85,14 +88,11 @@ const LATER: &[&str] = &[
     "show pools",
     "show profiling",
     "show quic",
-    "show ssl ocsp-response",
-    "show ssl ocsp-updates",
     "show ssl providers",
     "show table",
     "show tasks",
     "show trace",
     "trace",
-    "update ssl",
 ];
 
 /// The known command that these words begin, if it is one for later.

@@ -60,22 +60,7 @@ section! {
     TRACES, TRACES, "traces":
         "trace" "[<args...>]" "Turns a trace on.";
     ACME, ACME, "ACME":
-        "account-key" "<filename>" "The key of the account.",
         "acme-vars" "<string>" "Variables of a challenge.",
-        "bits" "<number>" "Size of an RSA key.",
-        "challenge" "<string>" "The kind of challenge.",
-        "challenge-ready" "<value>" "When a challenge is ready.",
-        "contact" "<string>" "An address of mail.",
-        "curves" "<string>" "The curve of an ECDSA key.",
-        "directory" "<string>" "The URL of the server.",
-        "dns-delay" "<time>" "Wait between looks at the DNS.",
         "dns-timeout" "<time>" "Longest wait for the DNS.",
-        "eab-key-id" "<string>" "External account binding: its id.",
-        "eab-mac-alg" "<string>" "External account binding: its algorithm.",
-        "eab-mac-key" "<string>" "External account binding: its key.",
-        "keytype" "<string>" "RSA or ECDSA.",
-        "map" "<map>" "Where tokens are kept.",
-        "profile" "<string>" "The profile of certificates.",
-        "provider-name" "<string>" "The name of the DNS provider.",
-        "reuse-key" "<on|off>" "Keeps the key when a certificate is renewed.";
+        "provider-name" "<string>" "The name of the DNS provider.";
 }

@@ -1,6 +1,7 @@
 //! Every end-to-end test, in one binary.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a failure here is a failed test
 
+mod acme;
 mod balance;
 mod certificates;
 mod check_options;
@@ -31,6 +32,7 @@ mod logs;
 mod mails;
 mod master;
 mod master_cli;
+mod ocsp;
 mod own_connections;
 mod persistence;
 mod places;

@@ -1,8 +1,7 @@
 //! HTTP checks over HTTP/2: one request on a connection of its own.
 
-use super::http::Response;
 use portcullis_message::Head;
-use portcullis_wire::h1::{Framing, Info, Limits, Parsed, parse_request};
+use portcullis_wire::h1::{Framing, Info, Limits, Parsed, Response, parse_request};
 use portcullis_wire::h2::{Config, Connection, Event, Reason, Sent};
 use std::io::IoSlice;
 

@@ -3,7 +3,7 @@
 use super::config::{Act, Connect, Port};
 use super::expect::{Expect, Pattern};
 use super::h2::Talk;
-use super::http::{Response, write_request};
+use super::http::write_request;
 use super::plan::{CheckPlan, Kind, Step, literal};
 use super::report::state_header;
 use crate::plan::{Plan, ProxyPlan, ServerPlan};
@@ -18,7 +18,7 @@ use portcullis_message::{Head, HeaderId, Version};
 use portcullis_tls::stream::Stream;
 use portcullis_transport::connect::{self, Marks, Target};
 use portcullis_transport::{Buffer, Conn, Millis};
-use portcullis_wire::h1::Limits;
+use portcullis_wire::h1::{Limits, Response};
 use portcullis_wire::probe::Answer;
 use portcullis_wire::proxy_protocol::{Addresses, Transport, encode_v1, encode_v2, encode_v2_local};
 use std::future::poll_fn;

@@ -14,6 +14,7 @@ pub use server::ServerPlan;
 use portcullis_backend::ServerState;
 use portcullis_config::{Diagnostics, Model, MultiQueue};
 use portcullis_telemetry::gauge::Gauge;
+use portcullis_tls::acceptor::Acceptor;
 use portcullis_tls::settings::GlobalTls;
 use portcullis_tls::tickets::Cache;
 use std::collections::HashMap;
@@ -132,6 +133,17 @@ impl Plan {
             0..MOST_FREE => self.proxies.len(),
             _ => free().next().map_or(self.proxies.len(), |p| p.index),
         }
+    }
+    /// The sides of listeners that speak TLS, each once.
+    #[must_use]
+    pub fn acceptors(&self) -> Vec<&Arc<Acceptor>> {
+        let mut all: Vec<&Arc<Acceptor>> = Vec::new();
+        for acceptor in self.listeners.iter().filter_map(|l| l.tls.as_ref()) {
+            if !all.iter().any(|a| Arc::ptr_eq(a, acceptor)) {
+                all.push(acceptor);
+            }
+        }
+        all
     }
     /// With one more server in that backend.
     #[must_use]

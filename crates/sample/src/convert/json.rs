@@ -259,6 +259,20 @@ impl Query {
     }
 }
 
+/// What a path (`$.a.b[2]`) leads to in a document: the text of a string, anything else as it stands there.
+#[must_use]
+pub fn look(document: &[u8], path: &str) -> Option<String> {
+    let found = Query { path: steps(path.as_bytes()), int: false }.find(document)?;
+    let text = match found {
+        // RFC 8259 section 7 has an escape that HAProxy's converters do not know
+        Json::Str(s) => unescape(String::from_utf8_lossy(s).replace("\\/", "/").as_bytes())?,
+        Json::Number(b) | Json::Array(b) | Json::Object(b) => b.to_vec(),
+        Json::Bool(b) => b.to_string().into_bytes(),
+        Json::Null => return None,
+    };
+    String::from_utf8(text).ok()
+}
+
 /// The whole number that a text begins with; `None`: JSON does not have it exactly (RFC 7493 section 2.2).
 fn whole(n: &[u8]) -> Option<i64> {
     let digits = n.iter().skip(1).take_while(|b| b.is_ascii_digit()).count();
@@ -417,6 +431,16 @@ mod tests {
         ] {
             assert_eq!(shown(n), text);
         }
+    }
+
+    #[test]
+    fn values_by_path() {
+        let document = br#"{"a": [{"b": "http:\/\/h\u0026"}, 5], "c": null, "d": true}"#;
+        assert_eq!(look(document, "$.a[0].b").as_deref(), Some("http://h&"));
+        assert_eq!(look(document, "$.a[1]").as_deref(), Some("5"));
+        assert_eq!(look(document, "$.a[0]").as_deref(), Some(r#"{"b": "http:\/\/h\u0026"}"#));
+        assert_eq!((look(document, "$.c"), look(document, "$.x")), (None, None));
+        assert_eq!(look(document, "$.d").as_deref(), Some("true"));
     }
 
     #[test]

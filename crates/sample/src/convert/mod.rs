@@ -7,7 +7,7 @@ mod fix;
 mod forwarded;
 mod frame;
 pub mod hash;
-mod json;
+pub mod json;
 pub(crate) mod jwt;
 mod map;
 mod mqtt;

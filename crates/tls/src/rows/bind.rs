@@ -1,6 +1,6 @@
 //! Options of `bind` (manual section 5.1).
 
-use super::conf::{At, Wrong, option};
+use super::conf::{At, Wrong, certificates, option, word};
 use super::crt_list;
 use crate::settings::{BindTls, Conf, Entry, GlobalTls, under};
 use crate::tickets::KeyFile;
@@ -66,6 +66,7 @@ pub const OPTIONS: &[BindOption] = &[
     shared!("force-tlsv11", "", "Speaks TLS 1.1 only, which is refused."),
     shared!("force-tlsv12", "", "Speaks TLS 1.2 only."),
     shared!("force-tlsv13", "", "Speaks TLS 1.3 only."),
+    shared!("ktls", "<on|off>", "Whether the kernel makes TLS records: it does not."),
     shared!("no-alpn", "", "Negotiates no protocol."),
     shared!("no-ca-names", "", "Tells clients no names of authorities."),
     shared!("no-sslv3", "", "Does not speak SSLv3."),
@@ -154,23 +155,8 @@ fn alpn(cx: &mut Cx<'_>, bind: &mut Bind, args: &mut Args<'_>) {
     common(cx, bind, args, "alpn");
 }
 
-fn word(args: &mut Args<'_>) -> Option<String> {
-    args.next().filter(|w| !w.text.is_empty()).map(|w| w.str().into_owned())
-}
-
 fn add(cx: &mut Cx<'_>, bind: &mut Bind, args: &Args<'_>, path: &str, default: bool) {
-    let loaded = with(cx, |at| {
-        let base = at.global.crt_base.as_deref();
-        let mut store = at.global.store.lock();
-        match store.find(base, path) {
-            Some(slot) => Ok(vec![slot]),
-            None => store.load(at.files, &under(base, path), at.global.extra),
-        }
-    });
-    match loaded {
-        Ok(slots) if slots.iter().any(|s| s.get().secret.is_none()) => {
-            refuse(cx, bind, args, crt_list::no_key(path).into());
-        }
+    match with(cx, |at| certificates(at, path)) {
         Ok(slots) => {
             let entry = |slot| Entry { slot, filters: Vec::new(), conf: None, default, origin: None };
             tls(bind).entries.extend(slots.into_iter().map(entry));

@@ -3,7 +3,10 @@
 use super::errors::ignored;
 use crate::names::{self, VERSIONS};
 use crate::settings::{Conf, GlobalTls, Verify, under};
+use crate::store::{Certificate, Slot};
+use portcullis_config::Args;
 use portcullis_config::files::Files;
+use std::sync::Arc;
 
 /// The next word of the line.
 pub type NextWord<'n> = &'n mut dyn FnMut() -> Option<String>;
@@ -50,6 +53,28 @@ impl<'f> At<'f> {
     }
 }
 
+/// The next word of a line, if something stands there.
+pub fn word(args: &mut Args<'_>) -> Option<String> {
+    args.next().filter(|w| !w.text.is_empty()).map(|w| w.str().into_owned())
+}
+
+/// The certificates that `crt` names, read if they are not known yet; one without a key is of no use there.
+///
+/// # Errors
+/// In HAProxy's words.
+pub fn certificates(at: &mut At<'_>, path: &str) -> Result<Vec<Arc<Slot<Certificate>>>, String> {
+    let base = at.global.crt_base.as_deref();
+    let mut store = at.global.store.lock();
+    let slots = match store.find(base, path) {
+        Some(slot) => vec![slot],
+        None => store.load(at.files, &under(base, path), at.global.extra)?,
+    };
+    match slots.iter().any(|s| s.get().secret.is_none()) {
+        true => Err(super::crt_list::no_key(path)),
+        false => Ok(slots),
+    }
+}
+
 /// Reads one option, whose name was read. `None`: it is none of these.
 pub fn option(at: &mut At<'_>, conf: &mut Conf, name: &str, next: NextWord<'_>) -> Option<Result<(), Wrong>> {
     let done = match name {
@@ -73,6 +98,7 @@ pub fn option(at: &mut At<'_>, conf: &mut Conf, name: &str, next: NextWord<'_>) 
             conf.early = true;
             Ok(())
         }
+        "ktls" => ktls(next),
         "no-ca-names" => {
             conf.no_ca_names = true;
             Ok(())
@@ -88,6 +114,17 @@ pub fn option(at: &mut At<'_>, conf: &mut Conf, name: &str, next: NextWord<'_>) 
         _ => return versions(conf, name),
     };
     Some(done)
+}
+
+/// The kernel never makes records: `ktls off` is what is.
+fn ktls(next: NextWord<'_>) -> Result<(), Wrong> {
+    let text = match next().unwrap_or_default().as_str() {
+        "off" => return Ok(()),
+        "on" => "'ktls on' is not supported yet: the library makes all TLS records".to_owned(),
+        "" => "'ktls' expects \"on\" or \"off\" as an argument.".to_owned(),
+        other => format!("'ktls' expects \"on\" or \"off\" as an argument, got '{other}'."),
+    };
+    Err(text.into())
 }
 
 /// `no-sslv3`, `force-tlsv12` and their kin.

@@ -112,7 +112,7 @@ pub fn entries(at: &mut At<'_>, row: &mut Row, place: &str, origin: Origin) -> R
         }
     }
     if row.load.sctl.is_some() {
-        at.said.push(load::NO_TIMESTAMPS.to_owned());
+        at.said.extend(portcullis_config::no_effect::sentence(load::TIMESTAMPS));
     }
     let conf = (!row.options.is_empty()).then(|| Arc::new(conf));
     let slots = load::slots(at, row, &origin)?;

@@ -410,7 +410,7 @@ fn extra_files(cx: &mut Cx<'_>, line: &Line) {
             b"key" => extra.key = true,
             b"sctl" => {
                 extra.sctl = true;
-                cx.notice(Some(word), super::load::NO_TIMESTAMPS);
+                portcullis_config::no_effect::tell(cx, Some(word), super::load::TIMESTAMPS);
             }
             _ => known = false,
         }

@@ -3,10 +3,13 @@
 
 use super::conf::{At, NextWord, option};
 use super::crt_list::{Row, entries};
-use crate::settings::{Entry, GlobalTls, Origin};
+use crate::settings::{Entry, GlobalTls, Origin, under};
 use crate::store::{Certificate, Line as ListLine, Load, Slot};
+use portcullis_config::no_effect;
 use portcullis_config::{Cx, Does, Keyword, Line, Sections};
+use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// The rows of this file.
 pub const ROWS: &[Keyword] = &[
@@ -72,17 +75,19 @@ pub fn word(load: &mut Load, name: &str, next: NextWord<'_>) -> Option<Result<()
         "issuer" => &mut load.issuer,
         "sctl" => &mut load.sctl,
         "alias" => &mut load.alias,
+        "acme" => &mut load.acme,
+        "domains" => &mut load.domains,
+        "ips" => &mut load.ips,
         "jwt" => return Some(switch(name, next).map(|on| load.jwt = on)),
         "ocsp-update" => return Some(switch(name, next).map(|on| load.ocsp_update = Some(on))),
         _ => return None,
     };
     *place = Some(next().unwrap_or_default());
-    Some(Ok(()))
+    Some(load.wanted().map(|_| ()))
 }
 
 fn switch(name: &str, next: NextWord<'_>) -> Result<bool, String> {
     match next().unwrap_or_default().as_str() {
-        "on" if name == "ocsp-update" => Err("'ocsp-update on' is not supported yet".to_owned()),
         "on" => Ok(true),
         "off" => Ok(false),
         other => Err(format!("cannot parse '{name}' value '{other}', 'on' or 'off' is expected.")),
@@ -137,10 +142,6 @@ fn words(cx: &mut Cx<'_>, line: &Line) -> Option<Load> {
                 complain(cx, line, &e);
                 return None;
             }
-            None if matches!(&*name, "acme" | "domains" | "ips") => {
-                complain(cx, line, &format!("'load {name}' is not supported yet"));
-                return None;
-            }
             None => {
                 let text = format!("'load {name}' in section 'crt-store': unknown keyword '{name}'.");
                 complain(cx, line, &text);
@@ -173,17 +174,23 @@ fn load(cx: &mut Cx<'_>, line: &Line) {
     let crt_base = crt_base.or(global.crt_base.clone());
     let key_base = key_base.or(global.key_base.clone());
     let timestamps = load.sctl.is_some();
-    let done = global.store.lock().load_as(files, &name, &load, (crt_base.as_deref(), key_base.as_deref()));
+    let path = under(crt_base.as_deref(), load.crt.as_deref().unwrap_or_default());
+    let done = match load.acme.is_some() && !files.exists(Path::new(&path)) {
+        true => global.store.lock().stand_in(&name, &load, now()),
+        false => {
+            let bases = (crt_base.as_deref(), key_base.as_deref());
+            global.store.lock().load_as(files, &name, &load, bases)
+        }
+    };
     if let Err(e) = done {
         complain(cx, line, &e);
     } else if timestamps {
-        cx.notice(line.word(0), NO_TIMESTAMPS);
+        no_effect::tell(cx, line.word(0), TIMESTAMPS);
     }
 }
 
-/// Why `sctl` is looked at and does nothing else.
-pub const NO_TIMESTAMPS: &str =
-    "'sctl' has no effect: certificate timestamps are sent in certificates and OCSP responses only.";
+/// What `sctl` is called in the list of keywords without effect.
+pub const TIMESTAMPS: &str = "crt-store … sctl";
 
 /// Loads what a line of a crt-list names, with what it says about loading.
 ///
@@ -221,6 +228,12 @@ pub fn slots(at: &mut At<'_>, row: &Row, origin: &Origin) -> Result<Vec<Arc<Slot
     }
 }
 
+/// Seconds since the epoch.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
 /// What two lines say differently about one certificate.
 fn differs(before: &Load, now: &Load) -> Option<String> {
     let shown = |s: &Option<String>| s.clone().unwrap_or_else(|| "(null)".to_owned());
@@ -229,9 +242,24 @@ fn differs(before: &Load, now: &Load) -> Option<String> {
         ("ocsp", &before.ocsp, &now.ocsp),
         ("issuer", &before.issuer, &now.issuer),
         ("sctl", &before.sctl, &now.sctl),
+        ("acme", &before.acme, &now.acme),
+        ("domains", &before.domains, &now.domains),
+        ("ips", &before.ips, &now.ips),
     ];
-    let (name, old, new) = pairs.into_iter().find(|(_, old, new)| old != new)?;
-    Some(format!("different parameter '{name}' : previously '{}' vs '{}'", shown(old), shown(new)))
+    if let Some((name, old, new)) = pairs.into_iter().find(|(_, old, new)| old != new) {
+        return Some(format!(
+            "different parameter '{name}' : previously '{}' vs '{}'",
+            shown(old),
+            shown(new)
+        ));
+    }
+    let said = |update: Option<bool>| match update {
+        Some(true) => "on",
+        Some(false) => "off",
+        None => "default",
+    };
+    let (old, new) = (said(before.ocsp_update), said(now.ocsp_update));
+    (old != new).then(|| format!("different parameter 'ocsp-update' : previously '{old}' vs '{new}'"))
 }
 
 /// `ssl-f-use`: a line of the crt-list that belongs to the frontend.

@@ -6,13 +6,19 @@ pub mod crt_list;
 pub mod errors;
 pub mod global;
 pub mod load;
+pub mod ocsp;
 pub mod server;
 
 use portcullis_config::Rows;
 
 /// Everything that this room brings to the registry.
 #[must_use]
-pub fn rows() -> [Rows; 2] {
-    let rest = Rows { keywords: load::ROWS, ..Rows::default() };
-    [Rows { keywords: global::ROWS, bind: bind::OPTIONS, server: server::OPTIONS, ..Rows::default() }, rest]
+pub fn rows() -> [Rows; 3] {
+    let load = Rows { keywords: load::ROWS, ..Rows::default() };
+    let ocsp = Rows { keywords: ocsp::ROWS, check: Some(ocsp::check), ..Rows::default() };
+    [
+        Rows { keywords: global::ROWS, bind: bind::OPTIONS, server: server::OPTIONS, ..Rows::default() },
+        load,
+        ocsp,
+    ]
 }

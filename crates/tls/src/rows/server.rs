@@ -1,7 +1,7 @@
 //! Options of `server` (manual section 5.2).
 
-use super::conf::{At, option};
-use crate::settings::{GlobalTls, ServerTls, under};
+use super::conf::{At, certificates, option, word};
+use crate::settings::{GlobalTls, ServerTls};
 use portcullis_config::rows::server::complain;
 use portcullis_config::{Args, Cx, Server, ServerOption, server_option as opt};
 
@@ -31,6 +31,7 @@ pub const OPTIONS: &[ServerOption] = &[
     shared!("force-tlsv11", "", "Speaks TLS 1.1 only, which is refused."),
     shared!("force-tlsv12", "", "Speaks TLS 1.2 only."),
     shared!("force-tlsv13", "", "Speaks TLS 1.3 only."),
+    shared!("ktls", "<on|off>", "Whether the kernel makes TLS records: it does not."),
     opt!("no-sni-auto", "", |_, s, _| tls(s).sni_auto = Some(false), "Sends no name but what 'sni' says."),
     opt!("no-ssl", "", |_, s, _| tls(s).ssl = false, "Takes 'ssl' back."),
     opt!("no-ssl-reuse", "", |_, s, _| tls(s).no_reuse = true, "Resumes no sessions."),
@@ -62,10 +63,6 @@ fn tls(server: &mut Server) -> &mut ServerTls {
 
 fn last<'w>(args: &Args<'w>) -> Option<&'w portcullis_config::Word> {
     args.words.get(args.at.saturating_sub(1)).or(args.words.last())
-}
-
-fn word(args: &mut Args<'_>) -> Option<String> {
-    args.next().filter(|w| !w.text.is_empty()).map(|w| w.str().into_owned())
 }
 
 fn common(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>, name: &str) {
@@ -111,18 +108,8 @@ fn crt(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>) {
         return complain(cx, server, last(args), "'crt' : missing certificate file path.");
     };
     let files = cx.files;
-    let global = cx.global_ext::<GlobalTls>();
-    let base = global.crt_base.as_deref();
-    let mut store = global.store.lock();
-    let found = match store.find(base, &path) {
-        Some(slot) => Ok(vec![slot]),
-        None => store.load(files, &under(base, &path), global.extra),
-    };
-    drop(store);
-    match found {
-        Ok(slots) if slots.iter().any(|s| s.get().secret.is_none()) => {
-            complain(cx, server, last(args), &super::crt_list::no_key(&path));
-        }
+    let mut at = At::new(files, cx.global_ext::<GlobalTls>());
+    match certificates(&mut at, &path) {
         Ok(slots) => tls(server).crt = slots.into_iter().next(),
         Err(e) => complain(cx, server, last(args), &e),
     }

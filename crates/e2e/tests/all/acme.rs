@@ -1,0 +1,226 @@
+//! Certificates over ACME (manual section 12.8), from Debian's `pebble`, which refuses every second nonce.
+use crate::certificates::answer;
+use crate::tls::openssl;
+use portcullis_e2e::binary::Binary;
+use portcullis_e2e::process::{PATIENCE, wait_for};
+use portcullis_e2e::{World, ports};
+use rustix::process::Signal;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// An authority with a name server that says of every name that it is here.
+struct Authority(Vec<Child>);
+
+impl Drop for Authority {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+impl Authority {
+    /// `more` goes into its configuration.
+    fn start(w: &mut World, more: &str) -> Self {
+        let dir = w.dir().to_owned();
+        openssl(
+            &dir,
+            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout pebble.key -out pebble.crt -days 60 -subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1",
+        );
+        w.file(
+            "pebble.json",
+            &format!(
+                r#"{{"pebble": {{"listenAddress": "127.0.0.1:${{acme}}", "managementListenAddress": "127.0.0.1:${{management}}",
+  "certificate": "pebble.crt", "privateKey": "pebble.key", "httpPort": ${{http}}, "tlsPort": ${{https}}{more}}}}}"#
+            ),
+        );
+        let (names, records) = (w.port("names"), w.port("records"));
+        let run = |program: &str, args: String| {
+            Command::new(program)
+                .args(args.split(' ').map(|a| if a == "''" { "" } else { a }))
+                .current_dir(&dir)
+                .env("PEBBLE_VA_NOSLEEP", "1")
+                .env("PEBBLE_WFE_NONCEREJECT", "50")
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap()
+        };
+        let authority = Self(vec![
+            run("pebble", format!("-config pebble.json -dnsserver 127.0.0.1:{names}")),
+            run(
+                "pebble-challtestsrv",
+                format!(
+                    "-dns01 127.0.0.1:{names} -http01 '' -https01 '' -tlsalpn01 '' -management 127.0.0.1:{records} -defaultIPv4 127.0.0.1 -defaultIPv6 ''"
+                ),
+            ),
+        ]);
+        let acme = w.port("acme");
+        assert!(
+            wait_for(PATIENCE, || ports::is_listening(acme).then_some(())).is_some(),
+            "pebble does not listen"
+        );
+        authority
+    }
+}
+
+const GLOBAL: &str = "global
+  expose-experimental-directives
+  stats socket ${dir}/cli level admin
+  log 127.0.0.1:${log} local0
+  httpclient.ssl.ca-file ${dir}/pebble.crt
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 30s
+  timeout server 30s
+crt-store
+  load crt ${dir}/site.pem acme LE domains a.test,b.test alias site
+";
+
+/// Waits for a certificate of the authority's with another serial number than this, and gives its own.
+fn issued(w: &World, before: &str) -> String {
+    let shown = || {
+        let text = answer(w, "show ssl cert @/site");
+        let of = |key: &str| text.lines().find_map(|l| l.strip_prefix(key)).unwrap_or_default().to_owned();
+        let scheduled = answer(w, "acme status").contains("\tScheduled\t");
+        (scheduled && of("Issuer: ").contains("Pebble")).then(|| of("Serial: ")).filter(|s| s != before)
+    };
+    wait_for(Duration::from_secs(90), shown).unwrap_or_else(|| panic!("{}", answer(w, "acme status")))
+}
+
+fn subject_names(w: &World) -> String {
+    let text = answer(w, "show ssl cert @/site");
+    text.lines().find(|l| l.starts_with("Subject Alternative Name")).unwrap_or_default().to_owned()
+}
+
+#[test]
+fn certificates_are_issued_and_renewed() {
+    let mut w = World::new(Binary::under_test());
+    let _authority = Authority::start(&mut w, "");
+    w.proxy(&format!(
+        "{GLOBAL}frontend fe
+  bind 127.0.0.1:${{http}}
+  bind 127.0.0.1:${{https}} ssl crt @/site
+  http-request return status 200 content-type text/plain lf-string \"%[path,field(-1,/)].%[path,field(-1,/),map(virt@acme)]\\n\" if {{ path_beg /.well-known/acme-challenge/ }}
+  http-request return status 200
+acme LE
+  directory https://127.0.0.1:${{acme}}/dir
+  account-key ${{dir}}/account.key
+  contact me@example.com
+  keytype RSA
+  map virt@acme
+"
+    ));
+    let first = issued(&w, "");
+    assert_eq!(subject_names(&w), "Subject Alternative Name: DNS:a.test, DNS:b.test");
+    // tokens do not stay in the map
+    assert_eq!(answer(&w, "show map virt@acme").trim(), "");
+    // another certificate, while the listener goes on
+    assert_eq!(answer(&w, "acme renew @/site").trim(), "");
+    issued(&w, &first);
+    let answers = ["acme renew nobody", "acme challenge_ready x", "acme challenge_ready x domain y"];
+    let answers: Vec<String> = answers.iter().map(|a| answer(&w, a).trim().to_owned()).collect();
+    assert_eq!(answers[0], "Can't find the certificate 'nobody'.");
+    assert!(answers[1].starts_with("Not enough parameters: "), "{answers:?}");
+    assert!(
+        answers[2].starts_with("Couldn't find an ACME task using crt \"x\" and dns \"y\""),
+        "{answers:?}"
+    );
+    let lines = w.logs(4);
+    let said: Vec<&str> =
+        lines.iter().filter_map(|l| l.split_once("acme: @/site: ")).map(|(_, said)| said).collect();
+    assert_eq!(
+        said,
+        [
+            "Starting update of the certificate.",
+            "Successful update of the certificate.",
+            "Starting update of the certificate.",
+            "Successful update of the certificate."
+        ]
+    );
+}
+
+#[test]
+fn challenges_are_answered_by_alpn() {
+    let mut w = World::new(Binary::under_test());
+    let _authority = Authority::start(&mut w, "");
+    w.proxy(&format!(
+        "{GLOBAL}frontend fe
+  bind 127.0.0.1:${{https}} ssl crt @/site
+  http-request return status 200
+acme LE
+  directory https://127.0.0.1:${{acme}}/dir
+  account-key ${{dir}}/account.key
+  challenge tls-alpn-01
+"
+    ));
+    issued(&w, "");
+}
+
+/// Somebody has to set records; the authority is told once somebody says that they are there.
+#[test]
+fn records_are_waited_for() {
+    let mut w = World::new(Binary::under_test());
+    let _authority = Authority::start(&mut w, "");
+    w.proxy(&format!(
+        "{GLOBAL}frontend fe
+  bind 127.0.0.1:${{https}} ssl crt @/site
+  http-request return status 200
+acme LE
+  directory https://127.0.0.1:${{acme}}/dir
+  account-key ${{dir}}/account.key
+  challenge dns-01
+"
+    ));
+    let records = w.port("records");
+    let lines = w.logs(3);
+    for line in lines.iter().filter(|l| l.contains("TXT record")) {
+        let words: Vec<&str> = line.split('"').collect();
+        let body = format!("{{\"host\":\"{}.\",\"value\":\"{}\"}}", words[1], words[3]);
+        let url = format!("http://127.0.0.1:{records}/set-txt");
+        assert!(Command::new("curl").args(["-sS", "-d", &body, &url]).status().unwrap().success());
+    }
+    let ready = |domain: &str| answer(&w, &format!("acme challenge_ready @/site domain {domain}"));
+    assert_eq!(ready("a.test").trim(), "Challenge Ready! Remaining challenges to deploy: 1");
+    assert_eq!(
+        ready("b.test").trim(),
+        "Challenge Ready! All challenges ready, starting challenges validation!"
+    );
+    issued(&w, "");
+}
+
+/// An account that the authority has made elsewhere; what is issued survives the process.
+#[test]
+fn accounts_are_bound() {
+    let mut w = World::new(Binary::under_test());
+    let more = r#", "externalAccountBindingRequired": true, "externalAccountMACKeys": {"kid-1": "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"}"#;
+    let authority = Authority::start(&mut w, more);
+    w.file("kid", "kid-1\n");
+    w.file("mac", "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W\n");
+    let config = format!(
+        "{GLOBAL}frontend fe
+  bind 127.0.0.1:${{https}} ssl crt @/site
+  http-request return status 200
+acme LE
+  directory https://127.0.0.1:${{acme}}/dir
+  account-key ${{dir}}/account.key
+  eab-key-id ${{dir}}/kid
+  eab-mac-key ${{dir}}/mac
+  challenge tls-alpn-01
+  keytype ECDSA
+  curves P-256
+  state-dir ${{dir}}/state
+"
+    );
+    std::fs::create_dir(w.dir().join("state")).unwrap();
+    w.proxy(&config);
+    let serial = issued(&w, "");
+    // another process takes the certificate that was kept, and asks nobody
+    w.process(0).signal(Signal::KILL);
+    assert!(w.process(0).wait(PATIENCE).is_some());
+    drop(authority);
+    w.proxy(&config);
+    assert_eq!(issued(&w, ""), serial);
+}

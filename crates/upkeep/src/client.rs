@@ -1,0 +1,315 @@
+//! An HTTP/1.1 client (manual section 3.12, `httpclient.*`): one request a connection, answers of bounded size.
+
+use crate::url::Url;
+use portcullis_message::Head;
+use portcullis_proxy::dns;
+use portcullis_proxy::process::Process;
+use portcullis_tls::connector::Connector;
+use portcullis_tls::stream::Stream;
+use portcullis_transport::connect::{self, ConnectOptions, Marks, Target};
+use portcullis_transport::{Buffer, Conn};
+use portcullis_wire::h1::{Limits, Response};
+use std::future::poll_fn;
+use std::io::IoSlice;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::time::timeout;
+
+/// Longest time between two signs of life of a server.
+const SILENCE: Duration = Duration::from_secs(60);
+/// How long after a failed connection the next one is tried.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Largest answer.
+const MOST: usize = 1 << 20;
+/// Bytes that are read at once.
+const READ: usize = 16 * 1024;
+
+/// What `global` says of it.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `httpclient.resolvers.disabled`
+    pub no_names: bool,
+    /// `httpclient.resolvers.id`
+    pub resolvers: Option<String>,
+    /// `httpclient.resolvers.prefer`
+    pub prefer_v4: bool,
+    /// `httpclient.retries`
+    pub retries: u32,
+    /// `httpclient.timeout.connect`
+    pub connect: Duration,
+    /// `httpclient.ssl.verify none`
+    pub no_verify: bool,
+    /// `httpclient.ssl.ca-file`; none: the system's.
+    pub ca: Option<portcullis_tls::store::Authorities>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let connect = Duration::from_secs(5);
+        Self {
+            no_names: false,
+            resolvers: None,
+            prefer_v4: false,
+            retries: 3,
+            connect,
+            no_verify: false,
+            ca: None,
+        }
+    }
+}
+
+/// The client.
+pub struct Client {
+    /// What is shared by all workers.
+    pub process: Arc<Process>,
+    /// What `global` says of it.
+    pub settings: Settings,
+    /// TLS to servers; none: it cannot be spoken.
+    pub connector: Option<Connector>,
+}
+
+/// A request.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// Its method.
+    pub method: &'a str,
+    /// What is asked for.
+    pub url: &'a str,
+    /// Fields beside those of every request.
+    pub fields: &'a [(&'a str, &'a str)],
+    /// Its body.
+    pub body: &'a [u8],
+    /// A proxy that is asked instead of the server; `http` only.
+    pub proxy: Option<SocketAddr>,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub struct Answer {
+    /// Its head.
+    pub head: Head,
+    /// Its body.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// The value of a field.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<String> {
+        let value = self.head.named(name.as_bytes()).next()?;
+        Some(String::from_utf8_lossy(value).into_owned())
+    }
+}
+
+/// Why there is no answer; the first letters of a termination state and the status that go with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// It is no URL that can be asked for.
+    Url,
+    /// The host has no address.
+    Name,
+    /// Nobody can be connected to.
+    Connect,
+    /// TLS failed.
+    Tls,
+    /// The server did not answer in time.
+    Silence,
+    /// It closed the connection, or what it sends is no answer.
+    Broken,
+}
+
+impl Cause {
+    /// Termination state and status of the log line.
+    #[must_use]
+    pub fn shown(self) -> (&'static str, u16) {
+        match self {
+            Self::Url | Self::Name => ("LR", 503),
+            Self::Connect | Self::Tls => ("SC", 503),
+            Self::Silence => ("sH", 504),
+            Self::Broken => ("SH", 502),
+        }
+    }
+}
+
+/// How far a request that failed had come.
+#[derive(Clone, Debug)]
+pub struct Failed {
+    /// Why.
+    pub cause: Cause,
+    /// When it began, since the epoch.
+    pub began: Duration,
+    /// Milliseconds until a connection was there.
+    pub connected: Option<u128>,
+    /// Milliseconds in all.
+    pub total: u128,
+    /// Connections that were tried again.
+    pub retries: u32,
+}
+
+/// A request on its way.
+struct Run<'c> {
+    client: &'c Client,
+    started: Instant,
+    connected: Option<u128>,
+    retries: u32,
+}
+
+impl Client {
+    /// Sends a request and waits for its answer, whatever its status is.
+    ///
+    /// # Errors
+    /// There is none.
+    pub async fn send(&self, request: Request<'_>) -> Result<Answer, Failed> {
+        let began = self.process.clock.wall();
+        let mut run = Run { client: self, started: Instant::now(), connected: None, retries: 0 };
+        match run.all(request).await {
+            Ok(answer) => Ok(answer),
+            Err(cause) => {
+                let total = run.started.elapsed().as_millis();
+                Err(Failed { cause, began, connected: run.connected, total, retries: run.retries })
+            }
+        }
+    }
+
+    /// An address of a host.
+    async fn resolve(&self, host: &str) -> Option<IpAddr> {
+        if self.settings.no_names {
+            return None;
+        }
+        let plan = self.process.newest()?;
+        let section = self.settings.resolvers.as_deref().unwrap_or("default");
+        let section = plan.resolvers.iter().position(|r| *r.name == *section)?;
+        dns::look_up(&self.process, section, host.to_owned(), self.settings.prefer_v4).await.ok()?
+    }
+}
+
+impl Run<'_> {
+    async fn all(&mut self, request: Request<'_>) -> Result<Answer, Cause> {
+        let url = Url::parse(request.url).ok_or(Cause::Url)?;
+        let to = match request.proxy.filter(|_| !url.secure) {
+            Some(proxy) => proxy,
+            None => {
+                let ip = match url.address() {
+                    Some(ip) => Some(ip),
+                    None => self.client.resolve(&url.host).await,
+                };
+                SocketAddr::new(ip.ok_or(Cause::Name)?, url.port)
+            }
+        };
+        let mut conn = self.connect(to).await?;
+        self.connected = Some(self.started.elapsed().as_millis());
+        if url.secure {
+            self.shake_hands(&mut conn, &url).await?;
+        }
+        write(&conn, &head(&request, &url)).await?;
+        write(&conn, request.body).await?;
+        read(&conn, request.method).await
+    }
+
+    async fn connect(&mut self, to: SocketAddr) -> Result<Conn, Cause> {
+        loop {
+            match self.connect_once(to).await {
+                Some(conn) => return Ok(conn),
+                None if self.retries >= self.client.settings.retries => return Err(Cause::Connect),
+                None => {
+                    self.retries += 1;
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn connect_once(&self, to: SocketAddr) -> Option<Conn> {
+        let target = Target::Inet { addr: to, mptcp: false };
+        let conn = connect::start(&target, &ConnectOptions::default(), Marks::default()).ok()?;
+        timeout(self.client.settings.connect, poll_fn(|cx| conn.poll_writable(cx))).await.ok()?;
+        conn.connected().ok()?;
+        Some(conn)
+    }
+
+    async fn shake_hands(&self, conn: &mut Conn, url: &Url) -> Result<(), Cause> {
+        let connector = self.client.connector.as_ref().ok_or(Cause::Tls)?;
+        let name = url.address().is_none().then_some(url.host.as_str());
+        conn.begin_tls(Stream::connect(connector, name).map_err(|_| Cause::Tls)?);
+        match timeout(SILENCE, poll_fn(|cx| conn.poll_handshake(cx))).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(Cause::Tls),
+            Err(_) => Err(Cause::Silence),
+        }
+    }
+}
+
+/// The request's head. Values cannot end their lines: they are ours.
+fn head(request: &Request<'_>, url: &Url) -> Vec<u8> {
+    let mut out = match request.proxy.filter(|_| !url.secure) {
+        Some(_) => format!("{} http://{}{} HTTP/1.1\r\n", request.method, url.authority, url.path),
+        None => format!("{} {} HTTP/1.1\r\n", request.method, url.path),
+    };
+    out +=
+        &format!("host: {}\r\naccept: */*\r\nuser-agent: Portcullis\r\nconnection: close\r\n", url.authority);
+    for (name, value) in request.fields {
+        out += &format!("{name}: {value}\r\n");
+    }
+    if !request.body.is_empty() || request.method == "POST" {
+        out += &format!("content-length: {}\r\n", request.body.len());
+    }
+    (out + "\r\n").into_bytes()
+}
+
+async fn write(conn: &Conn, bytes: &[u8]) -> Result<(), Cause> {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let sent = poll_fn(|cx| conn.poll_send(cx, &[IoSlice::new(rest)], false));
+        match timeout(SILENCE, sent).await {
+            Ok(Ok(n)) => rest = rest.get(n..).unwrap_or_default(),
+            Ok(Err(_)) => return Err(Cause::Broken),
+            Err(_) => return Err(Cause::Silence),
+        }
+    }
+    Ok(())
+}
+
+async fn read(conn: &Conn, method: &str) -> Result<Answer, Cause> {
+    let limits = Limits { max_fields: 101, relaxed: false, any_method_payload: false };
+    let mut response = Response::new(method.as_bytes(), limits);
+    let (mut buffer, mut input) = (Buffer::with_capacity(READ), Vec::new());
+    loop {
+        buffer.clear();
+        let came = timeout(SILENCE, poll_fn(|cx| conn.poll_recv(cx, &mut buffer))).await;
+        let n = match came {
+            Ok(Ok(n)) => n,
+            Ok(Err(_)) => return Err(Cause::Broken),
+            Err(_) => return Err(Cause::Silence),
+        };
+        input.extend_from_slice(buffer.data());
+        let headless = response.head.is_none();
+        response.take(&mut input, n == 0);
+        if response.broken || input.len() + response.body.len() > MOST || (n == 0 && headless) {
+            return Err(Cause::Broken);
+        }
+        if response.complete {
+            let head = response.head.take().ok_or(Cause::Broken)?;
+            return Ok(Answer { head, body: response.body });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heads() {
+        let url = Url::parse("http://h:8080/p").unwrap();
+        let fields = [("content-type", "a/b")];
+        let mut request = Request { method: "POST", url: "", fields: &fields, body: b"xy", proxy: None };
+        let text = String::from_utf8(head(&request, &url)).unwrap();
+        assert!(text.starts_with("POST /p HTTP/1.1\r\nhost: h:8080\r\n"), "{text}");
+        assert!(text.ends_with("content-type: a/b\r\ncontent-length: 2\r\n\r\n"), "{text}");
+        (request.method, request.body) = ("GET", b"");
+        request.proxy = Some(([127, 0, 0, 1], 80).into());
+        let text = String::from_utf8(head(&request, &url)).unwrap();
+        assert!(text.starts_with("GET http://h:8080/p HTTP/1.1\r\n") && !text.contains("content-length"));
+    }
+}
