@@ -53,8 +53,8 @@ impl KeyType {
             Self::Rsa(bits) => {
                 let size = match bits {
                     ..=2048 => KeySize::Rsa2048,
-                    ..=3072 => KeySize::Rsa3072,
-                    ..=4096 => KeySize::Rsa4096,
+                    2049..=3072 => KeySize::Rsa3072,
+                    3073..=4096 => KeySize::Rsa4096,
                     _ => KeySize::Rsa8192,
                 };
                 let key = rsa::KeyPair::generate(size).ok()?;
