@@ -25,7 +25,7 @@ fn challenge_ready(call: &mut Call<'_>) -> Outcome {
     let (name, domain) = (call.arg(2).into_owned(), call.arg(4).into_owned());
     match call.admin.upkeep.as_ref().and_then(|u| u.record_is_there(&name, &domain)) {
         None => Outcome::err(format!(
-            "Couldn't find an ACME task using crt \"{name}\" and domain \"{domain}\" !\n"
+            "Couldn't find an ACME task using crt \"{name}\" and dns \"{domain}\" to set as ready!\n"
         )),
         Some(0) => Outcome::info("Challenge Ready! All challenges ready, starting challenges validation!\n"),
         Some(left) => Outcome::info(format!("Challenge Ready! Remaining challenges to deploy: {left}\n")),

@@ -7,8 +7,10 @@ use portcullis_sample::convert::json::look;
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// How often a request is tried.
-const TRIES: u32 = 8;
+/// How often a request is tried that fails for the moment.
+const TRIES: u32 = 5;
+/// How many nonces of one request may be refused.
+const NONCES: u32 = 30;
 /// Longest wait between two looks at something.
 const MOST_WAIT: u64 = 60;
 
@@ -112,10 +114,8 @@ impl<'s> Session<'s> {
     /// What the authority says.
     pub async fn post(&mut self, url: &str, payload: &str) -> Result<Reply, String> {
         let mut last = String::new();
-        for attempt in 0..TRIES {
-            if attempt > 0 {
-                sleep(Duration::from_millis(250 << attempt.min(7))).await;
-            }
+        let (mut tries, mut nonces) = (0, 0);
+        while tries < TRIES && nonces < NONCES {
             match self.post_once(url, payload).await {
                 Ok(answer) if answer.head.status < 400 => {
                     let wait = answer.field("retry-after").and_then(|s| s.parse::<u64>().ok());
@@ -128,15 +128,19 @@ impl<'s> Session<'s> {
                 Ok(answer) => {
                     last = problem(&answer);
                     let kind = look(&answer.body, "$.type").unwrap_or_default();
-                    let again = answer.head.status >= 500
-                        || kind.ends_with(":badNonce")
-                        || kind.ends_with(":rateLimited");
-                    if !again {
+                    if kind.ends_with(":badNonce") {
+                        // the answer has brought another one (RFC 8555 section 6.5)
+                        nonces += 1;
+                        continue;
+                    }
+                    if answer.head.status < 500 && !kind.ends_with(":rateLimited") {
                         return Err(last);
                     }
                 }
                 Err(text) => last = text,
             }
+            tries += 1;
+            sleep(Duration::from_millis(500 << tries)).await;
         }
         Err(last)
     }
