@@ -224,3 +224,66 @@ acme LE
     w.proxy(&config);
     assert_eq!(issued(&w, ""), serial);
 }
+
+/// What is right and what is wrong, as 3.5 says of the same lines.
+#[test]
+fn settings_are_judged() {
+    let global = [
+        ("acme.scheduler off", true),
+        ("acme.scheduler foo", false),
+        ("httpclient.resolvers.disabled on", true),
+        ("httpclient.resolvers.id default", true),
+        ("httpclient.resolvers.prefer ipv4", true),
+        ("httpclient.resolvers.prefer x", false),
+        ("httpclient.ssl.verify none", true),
+        ("httpclient.timeout.connect 5s", true),
+        ("ocsp-update.disable on", true),
+        ("ocsp-update.httpproxy 127.0.0.1:8080", true),
+        ("ocsp-update.httpproxy nobody.x:80", false),
+        ("ocsp-update.maxdelay 100", false),
+        ("ocsp-update.mindelay 4000", false),
+        ("ocsp-update.mode on", true),
+        ("tune.ssl.ocsp-update.maxdelay 400", true),
+        ("tune.ssl.ocsp-update.mindelay 4000", false),
+    ];
+    let acme = [
+        ("challenge-ready cli", false),
+        ("challenge dns-01\n  challenge-ready cli,none", false),
+        ("challenge dns-01\n  challenge-ready cli,delay\n  dns-delay 5s", true),
+        ("eab-mac-alg XX", false),
+        ("eab-mac-alg HS512", true),
+        ("reuse-key x", false),
+        ("reuse-key on", true),
+    ];
+    let mut w = World::new(Binary::under_test());
+    crate::tls::own(&w, "a", false, "DNS:a.test");
+    let mut judge = |global: &str, acme: &str, more: [&str; 2], right: bool| {
+        let config = format!(
+            "global
+  expose-experimental-directives
+  {global}
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 30s
+  timeout server 30s
+acme LE
+  directory http://127.0.0.1/dir
+  account-key ${{dir}}/account.key
+  {acme}
+listen l
+  bind 127.0.0.1:${{one}} ssl crt ${{dir}}/a.pem {}
+  server s 127.0.0.1:${{one}} ssl verify none {}
+",
+            more[0], more[1]
+        );
+        let out = w.check(&config, &[]);
+        assert_eq!(out.code == 0, right, "{global} {acme} {more:?}: {}", out.stderr);
+    };
+    global.iter().for_each(|(line, right)| judge(line, "", ["", ""], *right));
+    acme.iter().for_each(|(line, right)| judge("", line, ["", ""], *right));
+    for (word, right) in [("ktls off", true), ("ktls foo", false), ("ktls on", false)] {
+        judge("", "", [word, ""], right);
+        judge("", "", ["", word], right);
+    }
+}
