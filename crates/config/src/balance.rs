@@ -48,8 +48,8 @@ pub enum Algorithm {
     RdpCookie(Box<[u8]>),
     /// `hash`; a higher room keeps the expression, this is its text.
     Hash(Box<[u8]>),
-    /// `log-hash`: of logs, which no proxy balances yet.
-    LogHash,
+    /// `log-hash`; a higher room keeps the converters, this is their text.
+    LogHash(Box<[u8]>),
 }
 
 impl Algorithm {
@@ -69,7 +69,7 @@ impl Algorithm {
             Self::Header { .. } => "hdr",
             Self::RdpCookie(_) => "rdp-cookie",
             Self::Hash(_) => "hash",
-            Self::LogHash => "log-hash",
+            Self::LogHash(_) => "log-hash",
         }
     }
 

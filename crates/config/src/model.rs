@@ -462,12 +462,14 @@ pub enum ProxyKind {
     Listen,
     /// `backend`
     Backend,
+    /// `log-forward`
+    Forward,
 }
 
 impl ProxyKind {
     /// Does it accept connections?
     pub fn front(self) -> bool {
-        matches!(self, Self::Frontend | Self::Listen)
+        matches!(self, Self::Frontend | Self::Listen | Self::Forward)
     }
     /// Does it have servers?
     pub fn back(self) -> bool {
@@ -480,6 +482,7 @@ impl ProxyKind {
             Self::Frontend => "frontend",
             Self::Listen => "listen",
             Self::Backend => "backend",
+            Self::Forward => "log-forward",
         }
     }
 }
@@ -692,6 +695,8 @@ pub struct Proxy {
     pub description: Option<String>,
     /// `disabled`
     pub disabled: bool,
+    /// What a `log-forward` section says of messages.
+    pub forward: Option<Box<Forward>>,
     /// `mode`
     pub mode: Mode,
     /// That was said, here or where it was inherited from.
@@ -993,6 +998,10 @@ pub struct ServerSettings {
     pub minconn: u32,
     /// `maxqueue`; 0: no limit.
     pub maxqueue: u32,
+    /// `log-proto`
+    pub log_proto: LogProto,
+    /// `log-bufsize`: bytes of the ring of a server in a backend in mode log.
+    pub log_bufsize: Option<usize>,
     /// `hash-key`
     pub hash_key: HashKey,
     /// `strict-maxconn`
@@ -1145,7 +1154,7 @@ pub struct LogTarget {
 /// Where log lines go.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LogTo {
-    /// UDP address, Unix datagram socket, or an inherited descriptor (stdout and stderr are 1 and 2).
+    /// UDP address, Unix datagram socket, an inherited descriptor (stdout and stderr are 1 and 2), or a stream address.
     Address(Address),
     /// A `ring` section, by name.
     Ring(Arc<str>),
@@ -1154,7 +1163,7 @@ pub enum LogTo {
 }
 
 /// A `ring` section (manual section 12.5).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Ring {
     /// Where it begins.
     pub place: Place,
@@ -1168,6 +1177,49 @@ pub struct Ring {
     pub maxlen: Option<usize>,
     /// `format`; unspecified is raw.
     pub format: LogFraming,
+    /// `server`: who is sent the events over a stream.
+    pub servers: Vec<Server>,
+    /// `timeout connect`
+    pub connect_timeout: Option<Duration>,
+    /// `timeout server`
+    pub server_timeout: Option<Duration>,
+    /// `backing-file`
+    pub file: Option<String>,
+}
+
+/// What a `log-forward` section says of messages (manual section 12.6).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Forward {
+    /// `option dont-parse-log`
+    pub whole: bool,
+    /// `option assume-rfc6587-ntf`
+    pub transparent: bool,
+    /// `option host`
+    pub host: HostField,
+}
+
+/// What becomes of the host field of a message that is forwarded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HostField {
+    /// The sender's address takes its place.
+    Replace,
+    /// The sender's address, if there is none.
+    #[default]
+    Fill,
+    /// It stays as it is.
+    Keep,
+    /// The sender's address is appended.
+    Append,
+}
+
+/// How messages follow one another on a stream (`log-proto`; RFC 6587).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogProto {
+    /// `legacy`: a line feed ends each.
+    #[default]
+    Legacy,
+    /// `octet-count`: the length goes before each.
+    OctetCount,
 }
 
 /// `format` of a `log` line.

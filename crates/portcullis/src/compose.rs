@@ -78,27 +78,46 @@ pub fn after_load(options: &Options) {
 /// Bytes of the ring that the converter `debug` writes to.
 const DEBUG_RING: usize = 1 << 20;
 
-/// What workers share, for this model.
-pub fn process(model: &Model, limits: &Limits, options: &Options) -> Arc<Process> {
-    let g = &model.global;
-    let workers = usize::from(g.nbthread.unwrap_or(1));
-    let rings = model.rings.iter().map(|r| {
-        let mut config = RingConfig::new(r.name.clone(), g.tune.bufsize);
+/// The rings of a model's sections. What does not start leaves `backing-file`s alone.
+fn rings(model: &Model, starts: bool) -> Result<Vec<Arc<Ring>>, String> {
+    let one = |r: &portcullis_config::Ring| {
+        let mut config = RingConfig::new(r.name.clone(), model.global.tune.bufsize);
         config.description.clone_from(&r.description);
         config.size = r.size.unwrap_or(config.size);
         config.maxlen = r.maxlen.unwrap_or(config.maxlen);
         config.format = r.format;
-        Arc::new(Ring::new(config))
-    });
+        config.file = r.file.as_ref().filter(|_| starts).map(Into::into);
+        Ring::open(config).map(Arc::new).map_err(|e| {
+            let file = r.file.as_deref().unwrap_or_default();
+            format!("config : cannot open backing-file '{file}' for ring '{}': {e}.", r.name)
+        })
+    };
+    model.rings.iter().map(one).collect()
+}
+
+/// What workers share, for this model; `starts`: it is to serve, and is not only tried.
+///
+/// # Errors
+/// A `backing-file` that cannot be made.
+pub fn process(
+    model: &Model,
+    limits: &Limits,
+    options: &Options,
+    starts: bool,
+) -> Result<Arc<Process>, String> {
+    let g = &model.global;
+    let workers = usize::from(g.nbthread.unwrap_or(1));
+    let rings = rings(model, starts)?;
     let own = debug::wants_default().then(|| {
         let mut config = RingConfig::new(debug::DEFAULT, DEBUG_RING);
         (config.maxlen, config.format) = (g.tune.bufsize, LogFraming::Timed);
         config.description = Some("in-memory ring buffer".into());
         Arc::new(Ring::new(config))
     });
-    let rings = rings.chain(own);
+    let rings = rings.into_iter().chain(own);
     let tag = g.log_tag.clone().unwrap_or_else(|| "haproxy".into());
     let mut sinks = Sinks::new(rings.collect(), g.log_send_hostname.clone(), tag);
+    sinks.set_bufsize(g.tune.bufsize);
     if options.check {
         sinks.only_check();
     }
@@ -113,7 +132,7 @@ pub fn process(model: &Model, limits: &Limits, options: &Options) -> Arc<Process
     let process = Process::new(workers, counts, sinks, ratio);
     process.set_node(g.node.clone().unwrap_or_else(portcullis_sys::process::hostname));
     process.set_voice(crate::say::aside);
-    process
+    Ok(process)
 }
 
 /// The plan of a model.

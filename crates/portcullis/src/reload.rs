@@ -144,7 +144,8 @@ impl Reloader<'_> {
             return Err(fixed(&loaded));
         }
         let limits = Limits { maxconn: self.vitals.hard_maxconn, wanted: 0, automatic: false };
-        let nobody = compose::process(&loaded.model, &limits, self.options);
+        let nobody = compose::process(&loaded.model, &limits, self.options, false)
+            .map_err(|text| Refusal::Wrong(said(Severity::Alert, &text)))?;
         let plan = plan::compile(&loaded.model, &nobody, &mut loaded.diags);
         judge(&loaded)?;
         self.helpers(&loaded.model, &plan, running)?;

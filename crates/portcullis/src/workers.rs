@@ -55,7 +55,7 @@ pub fn run(options: &Options, signals: &Signals, master: Option<Master>) -> Exit
 /// `-c`: everything but the start.
 pub fn check(options: &Options) -> ExitCode {
     let checked = load_model(options).and_then(|mut loaded| {
-        compile(&mut loaded, options)?;
+        compile(&mut loaded, options, false)?;
         Ok(loaded)
     });
     match checked {
@@ -94,13 +94,14 @@ fn prepare(options: &Options, has_master: bool) -> Result<(Loaded, Option<Backgr
     }
 }
 
-/// The plan, and the judgement on all that is known then.
+/// The plan, and the judgement on all that is known then; `starts`: it is to serve.
 pub(crate) fn compile(
     loaded: &mut Loaded,
     options: &Options,
+    starts: bool,
 ) -> Result<(Arc<Plan>, Arc<Process>, limits::Limits), ExitCode> {
     let wanted = limits::wanted(&loaded.model, &limits::system());
-    let process = compose::process(&loaded.model, &wanted, options);
+    let process = compose::process(&loaded.model, &wanted, options, starts).map_err(failed)?;
     loaded.model.global.maxconn = Some(wanted.maxconn);
     let plan = compose::plan(&loaded.model, &process, &mut loaded.diags);
     for report in process.states.restore(process.clock.now().0) {
@@ -158,7 +159,7 @@ fn open(
     loaded: &mut Loaded,
     daemon: bool,
 ) -> Result<Opened, ExitCode> {
-    let (plan, process, wanted) = compile(loaded, options)?;
+    let (plan, process, wanted) = compile(loaded, options, true)?;
     let model = std::mem::take(&mut loaded.model);
     if wanted.automatic {
         say::notice(format!("Automatically setting global.maxconn to {}.", wanted.maxconn));

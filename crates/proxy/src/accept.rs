@@ -123,7 +123,11 @@ impl Packed {
 /// Starts accepting on this worker; the task ends when the worker drops its handle ([`Worker::close_listeners`]).
 pub fn spawn(worker: &Rc<Worker>, listening: Listening) {
     let retired = Rc::new(Cell::new(false));
-    let task = tokio::task::spawn_local(accept(worker.clone(), listening, retired.clone()));
+    let (to, told) = (worker.clone(), retired.clone());
+    let task = match crate::logs::forward::is_datagram(&listening) {
+        true => tokio::task::spawn_local(crate::logs::forward::receive(to, listening, told)),
+        false => tokio::task::spawn_local(accept(to, listening, told)),
+    };
     worker.keep_listener(Accepting::new(task.abort_handle(), retired));
 }
 

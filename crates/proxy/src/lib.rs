@@ -14,6 +14,7 @@ pub mod h2;
 pub mod handshake;
 pub mod http;
 pub mod live;
+pub mod logs;
 pub mod mail;
 pub mod outcome;
 pub mod own;

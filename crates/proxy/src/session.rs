@@ -210,6 +210,7 @@ pub fn run(mut session: Session) -> impl Future<Output = ()> {
         if let Ok(first) = opening(&mut session).await {
             match session.listener.proxy.mode {
                 Mode::Http => crate::http::serve(&mut session, first).await,
+                Mode::Log => Box::pin(crate::logs::forward::serve(&mut session, first.map(|b| *b))).await,
                 _ => Box::pin(crate::tcp::run(&mut session, first.map(|b| *b))).await,
             }
         }

@@ -6,7 +6,7 @@ use crate::process::Process;
 use crate::worker::mailbox::{Mail, mailbox};
 use crate::worker::slots::Abort;
 use portcullis_config::Bind;
-use portcullis_config::addr::Host;
+use portcullis_config::addr::{Host, Transport};
 use portcullis_telemetry::gate;
 use portcullis_transport::listen;
 use portcullis_transport::sockets::Sockets;
@@ -310,7 +310,8 @@ impl Running {
 }
 
 fn is_inet(b: &Bound) -> bool {
-    matches!(b.listener.bind.address.host, Host::V4(_) | Host::V6(_))
+    let address = &b.listener.bind.address;
+    matches!(address.host, Host::V4(_) | Host::V6(_)) && address.transport != Transport::Datagram
 }
 
 #[cfg(test)]

@@ -458,7 +458,7 @@ pub const FIGURES: &[Figure] = &[
         "CumRecvLogs",
         "MCPV",
         "Total number of log messages received by log-forwarding listeners on this worker process since started",
-        |_| Value::U32(0),
+        |i| u32(i.totals.cum_recv_logs),
     ),
     row(66, "Build info", "POSV", "Build info", |_| text(portcullis_config::VERSION)),
     row(

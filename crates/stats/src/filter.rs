@@ -2,6 +2,7 @@
 
 use crate::lines;
 use portcullis_backend::{Admin, ServerState};
+use portcullis_config::ProxyKind;
 use portcullis_proxy::plan::ProxyPlan;
 use std::sync::Arc;
 
@@ -43,6 +44,7 @@ impl Filter {
     #[must_use]
     pub fn proxy(&self, p: &ProxyPlan) -> bool {
         !p.disabled
+            && p.kind != ProxyKind::Forward
             && self.proxy.is_none_or(|id| id == p.id)
             && self.scope.as_ref().is_none_or(|names| names.iter().any(|n| **n == *p.name))
             && p.name.contains(&self.part)

@@ -5,6 +5,7 @@ pub mod reactor;
 pub mod datagrams;
 pub mod fd;
 pub mod localtime;
+pub mod mapping;
 pub mod memory;
 pub mod netns;
 pub mod process;

@@ -321,6 +321,8 @@ counters! {
         spliced_bytes_out,
         /// Log lines that could not be sent (`DroppedLogs`).
         dropped_logs,
+        /// Messages that `log-forward` sections received.
+        cum_recv_logs,
         /// Streams that ended in a panic.
         panics,
         /// TLS connections, clients' and servers' (`CumSslConns`).

@@ -54,6 +54,9 @@ pub fn open(bind: &Bind, options: &ListenOptions) -> Result<(OwnedFd, Vec<Lackin
         Host::Unix(_) | Host::Abstract(_) | Host::AbstractZ(_) => {
             unix(bind, options).map(|fd| (fd, Vec::new()))
         }
+        Host::V4(_) | Host::V6(_) if bind.address.transport == Transport::Datagram => {
+            datagram(bind, options).map(|fd| (fd, Vec::new()))
+        }
         Host::V4(_) | Host::V6(_) => inet(bind, options),
         Host::Name(_) | Host::SockPair(_) | Host::Rhttp(_) => Err(step("cannot listen")(io::Error::new(
             io::ErrorKind::Unsupported,
@@ -67,6 +70,9 @@ pub fn open(bind: &Bind, options: &ListenOptions) -> Result<(OwnedFd, Vec<Lackin
 /// # Errors
 /// The step that failed and the system's reason.
 pub fn again(fd: &OwnedFd, bind: &Bind, o: &ListenOptions) -> Result<Vec<Lacking>, ListenError> {
+    if bind.address.transport == Transport::Datagram {
+        return Ok(Vec::new());
+    }
     let step = |step: &'static str| move |reason: io::Error| ListenError { step, reason };
     rustix::io::ioctl_fionbio(fd, true).map_err(|e| step("cannot make socket non-blocking")(e.into()))?;
     let mut lacking = Vec::new();
@@ -217,6 +223,43 @@ fn inet(bind: &Bind, o: &ListenOptions) -> Result<(OwnedFd, Vec<Lacking>), Liste
     rustix::net::bind(&fd, &addr).map_err(err("cannot bind socket"))?;
     listen(&fd, o).map_err(io_err("cannot listen on socket"))?;
     Ok((fd, lacking))
+}
+
+/// A socket that takes datagrams.
+fn datagram(bind: &Bind, o: &ListenOptions) -> Result<OwnedFd, ListenError> {
+    let step = |step: &'static str| move |reason: io::Error| ListenError { step, reason };
+    let Some(addr) = socket_addr(&bind.address) else {
+        return Err(ListenError { step: "invalid address", reason: io::ErrorKind::InvalidInput.into() });
+    };
+    let family = if addr.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let fd = portcullis_sys::netns::within(bind.namespace.as_deref(), || {
+        Ok(rustix::net::socket_with(family, SocketType::DGRAM, flags, None)?)
+    })
+    .map_err(step("cannot create receiving socket"))?;
+    let _ = sockopt::set_socket_reuseaddr(&fd, true);
+    if o.reuse_port {
+        let _ = sockopt::set_socket_reuseport(&fd, true);
+    }
+    if addr.is_ipv6() {
+        let _ = sockopt::set_ipv6_v6only(&fd, v6only(bind));
+    }
+    let asked = portcullis_sys::socket::BeforeConnect {
+        interface: bind.interface.as_deref(),
+        transparent: bind.transparent,
+        md5sig: None,
+        notsent_lowat: None,
+        fast_open: false,
+        no_quick_ack: false,
+        ipv6: addr.is_ipv6(),
+    };
+    portcullis_sys::socket::before_connect(fd.as_fd(), &asked)
+        .map_err(step("cannot make receiving socket transparent"))?;
+    if let Some(n) = o.rcvbuf {
+        let _ = sockopt::set_socket_recv_buffer_size(&fd, n);
+    }
+    rustix::net::bind(&fd, &addr).map_err(|e| step("cannot bind socket")(e.into()))?;
+    Ok(fd)
 }
 
 /// Unix sockets by path are bound under a temporary name, given their owner and mode, and renamed into place, so that

@@ -84,6 +84,10 @@ impl Sockets for LocalSockets {
         bind: &Bind,
         options: &ListenOptions,
     ) -> Result<(Arc<OwnedFd>, Vec<Lacking>), ListenError> {
+        if bind.address.transport == Transport::Datagram {
+            // no process gives such: the next one opens its own beside it
+            return listen::open(bind, options).map(|(fd, lacking)| (Arc::new(fd), lacking));
+        }
         let (fd, lacking) = match self.inherited(bind) {
             Some(fd) => {
                 let lacking = listen::again(&fd, bind, options)?;

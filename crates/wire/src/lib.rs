@@ -10,3 +10,4 @@ pub mod probe;
 pub mod proxy_protocol;
 pub mod smtp;
 pub mod socks4;
+pub mod syslog;

@@ -64,7 +64,7 @@ enum Method {
 impl Method {
     fn new(balance: &Balancing) -> Self {
         match &balance.algorithm {
-            Algorithm::RoundRobin | Algorithm::LogHash => Self::RoundRobin(RoundRobin::default()),
+            Algorithm::RoundRobin | Algorithm::LogHash(_) => Self::RoundRobin(RoundRobin::default()),
             Algorithm::StaticRoundRobin => Self::Map(Map::default()),
             Algorithm::LeastConn => Self::LeastConn,
             Algorithm::First => Self::First(Vec::new()),
@@ -348,7 +348,7 @@ impl Balancer {
         // who waits in the backend's queue must not be overtaken
         let goes_round = matches!(
             self.balance.algorithm,
-            Algorithm::RoundRobin | Algorithm::StaticRoundRobin | Algorithm::First | Algorithm::LogHash
+            Algorithm::RoundRobin | Algorithm::StaticRoundRobin | Algorithm::First | Algorithm::LogHash(_)
         );
         if goes_round && queues.length() != 0 {
             return Pick::Full;

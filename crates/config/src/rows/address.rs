@@ -79,6 +79,17 @@ pub const MAILER: Wants = Wants {
     name: true,
     rhttp: false,
 };
+/// `dgram-bind`
+pub const DGRAM_BIND: Wants = Wants {
+    datagram: true,
+    both_kinds: false,
+    port: true,
+    range: true,
+    offset: false,
+    fd: false,
+    name: true,
+    rhttp: false,
+};
 /// `log`
 pub const LOG: Wants = Wants {
     datagram: true,

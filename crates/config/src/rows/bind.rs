@@ -109,7 +109,7 @@ pub const OPTIONS: &[BindOption] = &[
     opt!("v6only", "", |_, b, _| b.v4v6 = Some(false), "An IPv6 socket takes no IPv4 connections."),
 ];
 
-fn bind(cx: &mut Cx<'_>, line: &Line) {
+pub(super) fn bind(cx: &mut Cx<'_>, line: &Line) {
     let Some(word) = line.word(1).filter(|w| !w.text.is_empty()) else {
         cx.alert(
             line.word(0),
@@ -136,6 +136,33 @@ fn bind(cx: &mut Cx<'_>, line: &Line) {
     for address in addresses {
         cx.proxy().binds.push(Bind { address, ..bind.clone() });
     }
+}
+
+/// `dgram-bind` of a `log-forward` section; options that have nothing to do with datagrams are ignored.
+pub(super) fn dgram_bind(cx: &mut Cx<'_>, line: &Line) {
+    let Some(word) = line.word(1).filter(|w| !w.text.is_empty()) else {
+        cx.alert(line.word(0), "'dgram-bind' expects an address as argument.");
+        return;
+    };
+    let text = word.str().into_owned();
+    let mut all = Vec::new();
+    for part in address::expand(cx.env, &text).split(',').filter(|p| !p.is_empty()) {
+        match address::parse(part, address::DGRAM_BIND).and_then(|a| usable(cx, a, part)) {
+            Ok(address) => spread(address, &mut all),
+            Err(e) => {
+                cx.alert(Some(word), format!("'dgram-bind {text}' : {e}"));
+                return;
+            }
+        }
+    }
+    if all.iter().any(|a| !matches!(a.host, Host::V4(_) | Host::V6(_))) {
+        cx.alert(Some(word), value::not_yet("a 'dgram-bind' that is no IP address", "log forwarding"));
+        return;
+    }
+    let Some(one) = all.first() else { return };
+    let mut bind = Bind::new(line.place(), text, one.clone());
+    options(cx, &mut bind, &mut line.args(2));
+    cx.proxy().binds.extend(all.into_iter().map(|address| Bind { address, ..bind.clone() }));
 }
 
 /// Sockets of a keyword that takes what `bind` takes (`stats socket`): an address at word `at`, then options. Empty if

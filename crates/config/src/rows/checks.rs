@@ -3,7 +3,7 @@
 
 use super::proxy_http::called;
 use crate::diag::{Diagnostics, Place, Severity};
-use crate::model::{LogFormat, LogTo, Mode, Model, Opts, Proto, Proxy, ProxyKind, Server};
+use crate::model::{LogFormat, Mode, Model, Opts, Proto, Proxy, ProxyKind, Server};
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
@@ -32,7 +32,8 @@ pub fn check(model: &mut Model, diags: &mut Diagnostics) {
     if !whole {
         return;
     }
-    log_rings(model, diags);
+    super::log_backends::targets(model, diags);
+    super::log_forward::check(model, diags);
     super::resolvers::check(model, diags);
     super::server_state::check(model, diags);
     if model.global.experimental && !model.global.experimental_used {
@@ -47,8 +48,11 @@ pub fn check(model: &mut Model, diags: &mut Diagnostics) {
 }
 
 fn one_proxy(model: &Model, proxy: &mut Proxy, diags: &mut Diagnostics) {
+    super::log_backends::check(proxy, diags);
     sides(proxy, diags);
-    timeouts(proxy, diags);
+    if proxy.mode != Mode::Log {
+        timeouts(proxy, diags);
+    }
     log_format(model, proxy, diags);
     protocols(proxy, diags);
     servers(proxy, diags);
@@ -105,7 +109,9 @@ fn proxy_ids(model: &mut Model, diags: &mut Diagnostics) {
         }
     }
     let mut next = 2;
-    for proxy in model.proxies.iter_mut().filter(|p| p.id == 0) {
+    // no statistics show those that only forward log messages
+    let counted = |p: &&mut Proxy| p.id == 0 && p.kind != ProxyKind::Forward;
+    for proxy in model.proxies.iter_mut().filter(counted) {
         while taken.contains_key(&next) {
             next += 1;
         }
@@ -419,21 +425,5 @@ fn mode_name(mode: Mode) -> &'static str {
         Mode::Log => "log",
         Mode::Spop => "spop",
         Mode::Haterm => "haterm",
-    }
-}
-
-/// HAProxy finds this out when it starts only; it is a warning here so that `-c` says the same, and more.
-fn log_rings(model: &Model, diags: &mut Diagnostics) {
-    let proxies = model.proxies.iter().filter(|p| p.kind != ProxyKind::Defaults);
-    let lines = proxies.flat_map(|p| p.logs.iter().map(move |l| (Some(p), l)));
-    let mut said = HashSet::new();
-    for (proxy, log) in lines.chain(model.global.logs.iter().map(|l| (None, l))) {
-        let LogTo::Ring(name) = &log.to else { continue };
-        if model.rings.iter().any(|r| r.name == **name) || !said.insert(log.place) {
-            continue;
-        }
-        let section = proxy.map_or("global section".to_owned(), |p| format!("proxy section '{}'", p.name));
-        let message = format!("log directive declared in {section} uses unknown ring named '{name}'.");
-        warn(diags, log.place, message);
     }
 }

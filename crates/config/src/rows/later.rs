@@ -33,14 +33,6 @@ section! {
         "server" "<peername>" "A peer and its address.",
         "shards" "<shards>" "How many parts the tables are cut in.",
         "table" "<tablename> type { ip | ipv6 | integer | string | binary } [param*]" "A stick table that the section owns.";
-    LOG_FORWARD, LOG_FORWARD, "log forwarding":
-        "backlog" "<conns>" "Connections that wait to be accepted.",
-        "bind" "<addr> [param*]" "Where messages come in over TCP.",
-        "dgram-bind" "<addr> [param*]" "Where messages come in over UDP.",
-        "log" "<target> [param*]" "Where messages go.",
-        "maxconn" "<conns>" "Connections at most.",
-        "option" "<option>" "What to keep of messages.",
-        "timeout" "client <time>" "Longest silence of a client.";
     CACHE, CACHE, "caches":
         "early-hints" "<on|off>" "Sends early hints.",
         "max-age" "[<seconds>]" "Longest life of an entry.",

@@ -63,7 +63,7 @@ pub fn framing(name: &[u8]) -> Option<LogFraming> {
     })
 }
 
-fn log(cx: &mut Cx<'_>, line: &Line) {
+pub(super) fn log(cx: &mut Cx<'_>, line: &Line) {
     if cx.negated {
         match line.word(1) {
             Some(w) => {
@@ -172,8 +172,8 @@ fn to(cx: &Cx<'_>, word: &Word) -> Result<LogTo, String> {
     if let Some(ring) = text.strip_prefix("ring@") {
         return Ok(LogTo::Ring(ring.into()));
     }
-    if text.starts_with("backend@") {
-        return Err(value::not_yet(&format!("'{text}'"), "log balancing"));
+    if let Some(backend) = text.strip_prefix("backend@") {
+        return Ok(LogTo::Backend(backend.into()));
     }
     let standard = |fd| Address { transport: Transport::Datagram, host: Host::Fd(fd), ports: Ports::None };
     let mut address = match text.as_ref() {
@@ -181,9 +181,6 @@ fn to(cx: &Cx<'_>, word: &Word) -> Result<LogTo, String> {
         "stderr" => standard(2),
         text => address::parse(text, address::LOG)?,
     };
-    if address.transport != Transport::Datagram && !matches!(address.host, Host::Fd(_)) {
-        return Err(value::not_yet(&format!("'{text}'"), "logging over streams"));
-    }
     if let Host::SockPair(n) = &address.host {
         super::resolve::socket(*n).map_err(|e| format!("cannot use file descriptor '{n}' : {e}."))?;
     }

@@ -13,6 +13,8 @@ pub mod global_tune;
 pub mod h2;
 pub mod later;
 pub mod log;
+mod log_backends;
+mod log_forward;
 pub mod near;
 pub mod persist;
 pub mod place;
@@ -48,6 +50,7 @@ const KEYWORD_TABLES: &[&[Keyword]] = &[
     server::ROWS,
     source::ROWS,
     log::ROWS,
+    log_forward::ROWS,
     ring::ROWS,
     resolvers::ROWS,
     discovery::ROWS,

@@ -74,7 +74,7 @@ const WORDS: &[(&str, Parse)] = &[
     ("url_param", |_, args| url_param(args)),
     ("hash", |_, args| hash(args)),
     ("log-hash", |_, args| match args.next() {
-        Some(_) => Ok(Algorithm::LogHash),
+        Some(w) => Ok(Algorithm::LogHash(w.text.as_slice().into())),
         None => Err("balance log-hash requires a converter list.".to_owned()),
     }),
 ];

@@ -90,7 +90,11 @@ fn mode(cx: &mut Cx<'_>, line: &Line) {
     let (mode, refused) = match word.text.as_slice() {
         b"tcp" => (Mode::Tcp, None),
         b"http" => (Mode::Http, None),
-        b"log" => (Mode::Log, Some(later("log balancing"))),
+        b"log" if cx.proxy().kind == ProxyKind::Frontend => (
+            Mode::Log,
+            Some("mode syslog is only applicable on proxies with backend capability.".to_owned()),
+        ),
+        b"log" => (Mode::Log, None),
         b"spop" => (Mode::Spop, Some(later("SPOE"))),
         b"haterm" => (Mode::Haterm, Some(later("the built-in test server"))),
         b"health" => (

@@ -1,6 +1,7 @@
 //! The `ring` section (manual section 12.5).
 
 use super::value;
+use crate::addr::{Host, Transport};
 use crate::cx::Cx;
 use crate::model::{LogFraming, Ring};
 use crate::row::{Does, Keyword, Sections};
@@ -29,11 +30,11 @@ pub const ROWS: &[Keyword] = &[
     row!(
         "timeout",
         "{ connect | server } <timeout>",
-        later,
+        timeout,
         "Timeouts of the servers that the ring is sent to."
     ),
-    row!("server", "<name> <address> [param*]", later, "Sends the events to a server over TCP."),
-    row!("backing-file", "<path>", later, "Keeps the ring in a file that survives the process."),
+    row!("server", "<name> <address> [param*]", server, "Sends the events to a server over a stream."),
+    row!("backing-file", "<path>", file, "Keeps the ring in a file that survives the process."),
 ];
 
 /// Begins the section: `ring <name>`.
@@ -105,8 +106,57 @@ fn description(cx: &mut Cx<'_>, line: &Line) {
     }
 }
 
-fn later(cx: &mut Cx<'_>, line: &Line) {
-    let name = line.word(0).map(|w| w.str().into_owned()).unwrap_or_default();
-    let message = value::not_yet(&format!("'{name}' in a 'ring' section"), "log forwarding");
-    cx.alert(line.word(0), message);
+fn timeout(cx: &mut Cx<'_>, line: &Line) {
+    let name = line.word(1).map(|w| w.str().into_owned()).unwrap_or_default();
+    if !matches!(&*name, "connect" | "server") {
+        let message = format!("'timeout {name}' in a ring section is ignored: it knows 'connect' and 'server'.");
+        cx.warn(line.word(1).or(line.word(0)), message);
+        return;
+    }
+    let of = format!("timeout {name}");
+    let Some(word) = line.word(2) else {
+        cx.alert(line.word(1), format!("'{of}' expects <time> as argument."));
+        return;
+    };
+    match value::time(cx, word) {
+        Ok(time) if name == "connect" => ring(cx).connect_timeout = Some(time),
+        Ok(time) => ring(cx).server_timeout = Some(time),
+        Err(e) => {
+            cx.alert(Some(word), value::time_message(e, word, &of));
+        }
+    }
+}
+
+fn server(cx: &mut Cx<'_>, line: &Line) {
+    let Some(mut server) = super::server::of_ring(cx, line) else { return };
+    if let Host::Name(name) = &server.address.host {
+        let found = super::resolve::host(cx, name);
+        match found {
+            Some(host) => server.address.host = host,
+            None => {
+                let message = format!("'server {}' : could not resolve address '{name}'.", server.name);
+                cx.alert(line.word(2), message);
+                return;
+            }
+        }
+    }
+    if server.address.transport == Transport::Datagram {
+        // HAProxy takes it and never sends anything
+        cx.alert(line.word(2), value::not_yet("a datagram address", "rings that are sent over UDP"))
+            .hint("a 'log' line with 'udp@' sends datagrams without a ring");
+        return;
+    }
+    ring(cx).servers.push(server);
+}
+
+fn file(cx: &mut Cx<'_>, line: &Line) {
+    let path = line.word(1).map(|w| w.str().into_owned()).unwrap_or_default();
+    if path.is_empty() {
+        let name = ring(cx).name.clone();
+        let message =
+            format!("cannot open backing-file '' for ring '{name}': No such file or directory.");
+        cx.alert(line.word(0), message);
+        return;
+    }
+    ring(cx).file = Some(path);
 }

@@ -6,7 +6,7 @@ use crate::balance::HashKey;
 use crate::cx::Cx;
 use crate::diag::Severity;
 use crate::known;
-use crate::model::{Proto, Server, ServerSettings, Websockets};
+use crate::model::{LogProto, Proto, Server, ServerSettings, Websockets};
 use crate::row::{Does, Keyword, Sections, ServerOption};
 use crate::server_option as opt;
 use crate::word::{Args, Line, Word};
@@ -56,6 +56,13 @@ pub const OPTIONS: &[ServerOption] = &[
     opt!("guid", "<string>", guid, "A name of the server that is unique in the whole configuration."),
     opt!("hash-key", "<key>", hash_key, "What its places on a consistent ring are made from."),
     opt!("id", "<value>", id, "Number of the server in statistics."),
+    opt!("log-bufsize", "<bufsize>", log_bufsize, "Bytes of the ring before it, in a backend in mode log."),
+    opt!(
+        "log-proto",
+        "{ legacy | octet-count }",
+        log_proto,
+        "How log messages follow one another on a connection."
+    ),
     opt!("max-reuse", "<count>", max_reuse, "How often a connection is used again; -1 for no limit."),
     opt!(
         "maxconn",
@@ -170,27 +177,42 @@ fn server(cx: &mut Cx<'_>, line: &Line) {
     read(cx, line, set, None);
 }
 
+/// The server of a line in a `ring` section.
+pub(super) fn of_ring(cx: &mut Cx<'_>, line: &Line) -> Option<Server> {
+    parsed(cx, line, ServerSettings::default(), None)
+}
+
 fn read(cx: &mut Cx<'_>, line: &Line, set: ServerSettings, allowed: Option<&[&str]>) {
+    if let Some(server) = parsed(cx, line, set, allowed) {
+        cx.proxy().servers.push(server);
+    }
+}
+
+fn parsed(
+    cx: &mut Cx<'_>,
+    line: &Line,
+    set: ServerSettings,
+    allowed: Option<&[&str]>,
+) -> Option<Server> {
     let (Some(name), Some(word)) = (line.word(1), line.word(2).filter(|w| !w.text.is_empty())) else {
         cx.alert(line.words.last(), "'server' expects <name> and <addr>[:<port>] as arguments.");
-        return;
+        return None;
     };
     let text = name.str().into_owned();
     if let Some(c) = text.chars().find(|c| !c.is_ascii_alphanumeric() && !"_-.:".contains(*c)) {
         cx.alert(Some(name), format!("character '{c}' is not permitted in server name '{text}'."));
-        return;
+        return None;
     }
     let mut server = Server::new(line.place(), text, nowhere(), set);
     match address_of(cx, &word.str()) {
         Ok(address) => server.address = address,
         Err(e) => {
             complain(cx, &server, Some(word), &e);
-            return;
+            return None;
         }
     }
-    if discovery::name_of(cx, &mut server, word) && some(cx, &mut server, &mut line.args(3), allowed) {
-        cx.proxy().servers.push(server);
-    }
+    let fine = discovery::name_of(cx, &mut server, word) && some(cx, &mut server, &mut line.args(3), allowed);
+    fine.then_some(server)
 }
 
 /// In the place of an address that is still to be read.
@@ -213,9 +235,6 @@ pub(super) fn address_of(cx: &Cx<'_>, text: &str) -> Result<Address, String> {
             ));
         }
         _ => {}
-    }
-    if address.transport == Transport::Datagram {
-        return Err(format!("unsupported transport for server address in '{text}' of this backend."));
     }
     Ok(address)
 }
@@ -371,6 +390,10 @@ pub fn complain(cx: &mut Cx<'_>, server: &Server, word: Option<&Word>, message: 
     let message = match server.name.is_empty() {
         true => message.to_owned(),
         false if cx.section == Sections::RESOLVERS => format!("'nameserver {}' : {message}", server.name),
+        false if cx.section == Sections::RING => {
+            let ring = cx.model.rings.last().map_or("", |r| r.name.as_str());
+            format!("'server {ring}/{}' : {message}", server.name)
+        }
         false => format!("{} : {message}", server.called(&cx.proxy().name)),
     };
     cx.alert(word, message);
@@ -395,6 +418,25 @@ fn bytes(cx: &mut Cx<'_>, server: &Server, args: &mut Args<'_>, missing: &str) -
 /// A count that may be missing (0), as HAProxy takes it.
 fn count(cx: &mut Cx<'_>, args: &mut Args<'_>, of: &str) -> u32 {
     args.next().map_or(0, |w| value::lenient_u32(cx, w, of))
+}
+
+fn log_proto(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>) {
+    let word = args.next();
+    let text = word.map(Word::str).unwrap_or_default();
+    server.set.log_proto = match &*text {
+        "legacy" => LogProto::Legacy,
+        "octet-count" => LogProto::OctetCount,
+        _ => {
+            let message = format!("'log-proto' expects one of 'legacy' or 'octet-count' but got '{text}'.");
+            complain(cx, server, word, &message);
+            return;
+        }
+    };
+}
+
+fn log_bufsize(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>) {
+    let n = count(cx, args, "log-bufsize");
+    server.set.log_bufsize = Some(n as usize);
 }
 
 fn hash_key(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>) {

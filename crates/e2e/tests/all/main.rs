@@ -28,6 +28,7 @@ mod in_place;
 mod language;
 mod limits;
 mod listeners;
+mod log_servers;
 mod logs;
 mod mails;
 mod master;

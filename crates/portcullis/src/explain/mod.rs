@@ -37,7 +37,7 @@ impl Loaded {
     fn read(files: Vec<PathBuf>) -> Result<Self, ExitCode> {
         let options = Options { files, ignore_resolution: true, check: true, ..Options::default() };
         let mut loaded = workers::load_model(&options)?;
-        let (plan, process, _) = workers::compile(&mut loaded, &options)?;
+        let (plan, process, _) = workers::compile(&mut loaded, &options, false)?;
         let sources = portcullis_config::gather(&options.files, &LocalFiles).unwrap_or_default();
         let text = |s: &portcullis_config::SourceFile| {
             String::from_utf8_lossy(&s.text).lines().map(str::to_owned).collect()

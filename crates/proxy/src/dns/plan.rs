@@ -94,16 +94,7 @@ fn nameserver(
         None
     });
     let stream = n.set.as_deref().map(|set| StreamPlan {
-        connect: ConnectOptions {
-            source: set.source.as_ref().and_then(crate::plan::server::source_ports),
-            interface: set.source.as_ref().and_then(|s| s.interface.clone()),
-            user_timeout: set.tcp_ut,
-            congestion: set.cc.clone(),
-            md5sig: set.tcp_md5sig.clone(),
-            fast_open: set.tfo,
-            namespace: set.namespace.clone(),
-            ..ConnectOptions::default()
-        },
+        connect: crate::plan::server::plain_connect(set),
         maxconn: if set.maxconn == 0 { MOST_CONNECTIONS } else { set.maxconn },
         tls,
     });

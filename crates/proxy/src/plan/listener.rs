@@ -1,7 +1,7 @@
 //! A `bind` address, ready to be opened and accepted on.
 
 use super::ProxyPlan;
-use portcullis_config::addr::{Host, Ports};
+use portcullis_config::addr::{Host, Ports, Transport};
 use portcullis_config::{Bind, Diagnostics, Global, Mode, Model, Opts, Proxy, Severity, Shards};
 use portcullis_telemetry::gate::Listener;
 use portcullis_tls::acceptor::{self, Acceptor};
@@ -106,9 +106,15 @@ pub fn compile(
                 Host::Rhttp(server) => Some(Arc::from(server.as_str())),
                 _ => None,
             };
-            let workers = workers_of(&bind);
+            let datagram = bind.address.transport == Transport::Datagram;
+            // one worker keeps the order of datagrams
+            let workers = match (workers_of(&bind), datagram) {
+                (workers, false) => workers,
+                (0, true) => 1 << (number % usize::from(model.global.nbthread.unwrap_or(1).clamp(1, 64))),
+                (workers, true) => 1 << workers.trailing_zeros(),
+            };
             let shards = match bind.shards.unwrap_or(model.global.tune.default_shards) {
-                _ if !inet || model.global.noreuseport => Shards::ByProcess,
+                _ if !inet || datagram || model.global.noreuseport => Shards::ByProcess,
                 said => said,
             };
             let shard_of = shard_of(&model.global, workers, shards);

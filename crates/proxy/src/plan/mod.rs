@@ -82,6 +82,8 @@ pub struct Plan {
     by_identity: Arc<HashMap<usize, u32>>,
     /// `resolvers` sections, in the configuration's order.
     pub resolvers: Vec<Arc<crate::dns::ResolversPlan>>,
+    /// Rings that are sent to servers.
+    pub feeds: Vec<Arc<crate::logs::feed::FeedPlan>>,
     /// Names of the configuration's files.
     pub files: Arc<[String]>,
     /// TLS sessions that can be resumed.
@@ -200,6 +202,7 @@ pub fn compile(model: &Model, process: &crate::process::Process, diags: &mut Dia
         .flat_map(|(i, p)| listener::compile(model, i, p, &proxies[i], (process, &sessions), diags))
         .collect();
     let by_identity = Arc::new(listeners.iter().zip(0..).map(|(l, at)| (l.identity(), at)).collect());
+    let feeds = crate::logs::compile(model, &proxies, process, diags);
     let back = proxies.iter().filter(|p| p.kind.back());
     let backends = back.map(|p| (p.name.as_bytes().into(), p.index)).collect();
     Plan {
@@ -209,6 +212,7 @@ pub fn compile(model: &Model, process: &crate::process::Process, diags: &mut Dia
         backends: Arc::new(backends),
         listeners,
         by_identity,
+        feeds,
         resolvers: crate::dns::compile(model, process, diags),
         files: diags.files.clone().into(),
         tls_sessions: sessions,

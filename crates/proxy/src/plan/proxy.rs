@@ -35,6 +35,8 @@ pub struct ProxyPlan {
     pub kind: ProxyKind,
     /// `mode`
     pub mode: Mode,
+    /// What a `log-forward` section says of messages.
+    pub forward: Option<portcullis_config::Forward>,
     /// Options that are on.
     pub opts: Opts,
     /// `timeout`
@@ -284,6 +286,7 @@ pub fn compile(
         index,
         kind: p.kind,
         mode: p.mode,
+        forward: p.forward.as_deref().copied(),
         opts,
         timeouts: p.timeouts,
         connection: p.connection_mode.unwrap_or_default(),

@@ -6,8 +6,8 @@ use crate::tls::{PoolName, Sni};
 use portcullis_backend::{PoolSettings, ServerState, SpotPort, Whereabouts};
 use portcullis_config::addr::{Address, Host, Ports, Transport};
 use portcullis_config::{
-    Diagnostics, Mode, Model, Opts, Proto, Proxy, ResolveOptions, Server, Severity, Source, UseSrc,
-    Websockets,
+    Diagnostics, Mode, Model, Opts, Proto, Proxy, ResolveOptions, Server, ServerSettings, Severity, Source,
+    UseSrc, Websockets,
 };
 use portcullis_sample::Format;
 use portcullis_tls::connector::{self, Connector};
@@ -291,7 +291,7 @@ fn resolve(model: &Model, s: &Server) -> Option<Box<ResolvePlan>> {
 }
 
 /// The TLS of a `server` line with `ssl`.
-fn tls(model: &Model, p: &Proxy, s: &Server, diags: &mut Diagnostics) -> Option<Box<ServerTlsPlan>> {
+pub(crate) fn tls(model: &Model, p: &Proxy, s: &Server, diags: &mut Diagnostics) -> Option<Box<ServerTlsPlan>> {
     let tls = s.set.ext.get::<ServerTls>().filter(|t| t.ssl && !diags.has_bad_lines())?;
     let nothing = GlobalTls::default();
     let global = model.global.ext.get::<GlobalTls>().unwrap_or(&nothing);
@@ -333,7 +333,7 @@ pub fn source_ports(s: &Source) -> Option<(SocketAddr, u16)> {
 
 /// The address. Names have been resolved when everything was read ([`portcullis_config::resolve`]); a server whose name
 /// was not is nowhere, as its state says.
-fn target(s: &Server, diags: &mut Diagnostics) -> Target {
+pub(crate) fn target(s: &Server, diags: &mut Diagnostics) -> Target {
     target_of(&s.address).unwrap_or_else(|| {
         let text = format!("'server {}' : this address form is not supported yet for servers.", s.name);
         diags.add(Severity::Alert, Some(s.place), text);
@@ -355,4 +355,18 @@ pub(crate) fn target_of(address: &Address) -> Option<Target> {
         Host::Fd(_) | Host::SockPair(_) => return None,
     };
     Some(Target::Inet { addr: SocketAddr::new(ip, port), mptcp })
+}
+
+/// Settings of sockets towards a server that no client is behind.
+pub(crate) fn plain_connect(set: &ServerSettings) -> ConnectOptions {
+    ConnectOptions {
+        source: set.source.as_ref().and_then(source_ports),
+        interface: set.source.as_ref().and_then(|s| s.interface.clone()),
+        user_timeout: set.tcp_ut,
+        congestion: set.cc.clone(),
+        md5sig: set.tcp_md5sig.clone(),
+        fast_open: set.tfo,
+        namespace: set.namespace.clone(),
+        ..ConnectOptions::default()
+    }
 }

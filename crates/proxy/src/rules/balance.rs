@@ -163,7 +163,7 @@ pub(super) fn check(model: &mut Model, diags: &mut Diagnostics) {
                     proxy.name
                 ))
             }
-            Algorithm::LogHash => Some(format!(
+            Algorithm::LogHash(_) if proxy.mode != Mode::Log => Some(format!(
                 "Unusable balance algorithm for backend '{}' (needs 'mode log'). Falling back to round robin.",
                 proxy.name
             )),

@@ -62,6 +62,8 @@ pub struct Worker {
     pub(crate) names: RefCell<crate::dns::Resolvers>,
     /// Mails that this worker sends.
     pub(crate) post: RefCell<crate::mail::post::Post>,
+    /// Rings that this worker sends to servers.
+    pub(crate) feeds: RefCell<crate::logs::feed::Feeds>,
     timer_waker: RefCell<Option<Waker>>,
     log_waker: RefCell<Option<Waker>>,
     /// Random numbers for samples and choices; nothing secret hangs on them.
@@ -92,6 +94,7 @@ impl Worker {
             checks: RefCell::default(),
             names: RefCell::default(),
             post: RefCell::default(),
+            feeds: RefCell::default(),
             timer_waker: RefCell::default(),
             log_waker: RefCell::default(),
             random: Random::new(0x9E37_79B9_7F4A_7C15 ^ (u64::from(id) << 32) ^ clock.micros()),
@@ -158,6 +161,7 @@ pub fn run(
         tokio::task::spawn_local(crate::upstream::tend(worker.clone()));
         crate::check::schedule::begin(&worker);
         crate::dns::begin(&worker);
+        crate::logs::feed::begin(&worker);
         for l in listeners {
             crate::accept::spawn(&worker, l);
         }
@@ -227,6 +231,7 @@ fn follow(worker: &Rc<Worker>, plan: Arc<crate::plan::Plan>, listeners: Vec<crat
     crate::h2::reverse::begin(worker, &worker.plan());
     crate::check::schedule::begin(worker);
     crate::dns::begin(worker);
+    crate::logs::feed::begin(worker);
     worker.wake_all();
 }
 

@@ -51,6 +51,15 @@ impl Framing {
         Self { format, facility, after_time: after_time.into_bytes().into() }
     }
 
+    /// As it was said.
+    pub(super) fn format(&self) -> LogFraming {
+        self.format
+    }
+    /// The number of the facility.
+    pub(super) fn facility(&self) -> u8 {
+        self.facility
+    }
+
     /// Appends one line: header, structured data (rfc5424 only), message, newline; at most `max` bytes in all.
     pub(super) fn write(&self, to: &mut Vec<u8>, stamp: &Stamp, record: &Record<'_>, max: usize) {
         let Record { level, wall, data, mut message } = *record;

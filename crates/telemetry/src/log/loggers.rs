@@ -54,7 +54,7 @@ impl Sample {
 }
 
 /// The level of this number; everything beyond `debug` is `debug`.
-fn from_number(number: u8) -> Level {
+pub(super) fn from_number(number: u8) -> Level {
     match number {
         0 => Level::Emerg,
         1 => Level::Alert,

@@ -9,12 +9,17 @@ mod loggers;
 mod ring;
 mod sink;
 mod stamp;
+mod store;
+mod syslog;
 mod writer;
 
 pub use loggers::{Loggers, Structured};
-pub use ring::{Ring, RingConfig};
-pub use sink::{Sink, Sinks};
+pub use ring::{Reader, Ring, RingConfig};
+pub use sink::{Chooser, Sink, Sinks};
+pub use syslog::Message;
 pub use writer::{Flush, LogWriter};
+
+pub use portcullis_config::HostField;
 
 /// Severity, as syslog numbers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -2,7 +2,7 @@
 
 use super::ring::{Ring, RingConfig};
 use portcullis_config::addr::{Address, Host, Ports, Transport};
-use portcullis_config::{LogTarget, LogTo};
+use portcullis_config::{LogTarget, LogTo, Place};
 use portcullis_sys::localtime::{host_name, local_time};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags};
@@ -12,7 +12,7 @@ use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 /// The syslog port.
 const SYSLOG: u16 = 514;
@@ -21,7 +21,9 @@ const SYSLOG: u16 = 514;
 #[derive(Debug)]
 pub struct Sinks {
     open: Mutex<Vec<Arc<Sink>>>,
-    rings: Vec<Arc<Ring>>,
+    rings: Mutex<Vec<Arc<Ring>>>,
+    /// Size of the rings that no section declares.
+    bufsize: usize,
     host: Option<String>,
     tag: String,
     pid: u32,
@@ -40,7 +42,10 @@ pub struct Sink {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Destination {
     Address(Address),
+    /// A server of a backend in mode log, and its ring's size.
+    Server(Arc<str>, Address, usize),
     Ring(Arc<str>),
+    Backend(Arc<str>),
 }
 
 /// How it is written to.
@@ -48,7 +53,31 @@ enum Destination {
 pub(super) enum To {
     Datagram(Datagram),
     Descriptor(Descriptor),
+    /// A `ring` section, which says what lines look like.
     Ring(Arc<Ring>),
+    /// A ring that leads to a server over a stream; lines look as their `log` line says.
+    Stream(Arc<Ring>),
+    Balanced(Balanced),
+}
+
+/// Which server of a backend gets a line of this text; none: nobody.
+pub type Chooser = Box<dyn Fn(&[u8]) -> Option<Arc<Sink>> + Send + Sync>;
+
+/// A backend in mode log.
+#[derive(Default)]
+pub struct Balanced(RwLock<Option<Chooser>>);
+
+impl std::fmt::Debug for Balanced {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Balanced")
+    }
+}
+
+impl Balanced {
+    /// The sink of the server that gets a line of this text.
+    pub(super) fn choose(&self, message: &[u8]) -> Option<Arc<Sink>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).as_ref()?(message)
+    }
 }
 
 /// A connected datagram socket.
@@ -99,7 +128,8 @@ impl Sinks {
         local_time(0);
         Self {
             open: Mutex::default(),
-            rings,
+            rings: Mutex::new(rings),
+            bufsize: 16384,
             host: host.map(|name| name.unwrap_or_else(host_name)),
             tag: tag.into(),
             pid: std::process::id(),
@@ -124,48 +154,117 @@ impl Sinks {
     pub(super) fn pid(&self) -> u32 {
         self.pid
     }
+    /// `tune.bufsize`: the size of rings that no section declares.
+    pub fn set_bufsize(&mut self, bytes: usize) {
+        self.bufsize = bytes;
+    }
     /// The ring of this name (`show events`).
-    pub fn ring(&self, name: &str) -> Option<&Arc<Ring>> {
-        self.rings.iter().find(|r| r.config().name == name)
+    pub fn ring(&self, name: &str) -> Option<Arc<Ring>> {
+        self.lock_rings().iter().find(|r| r.config().name == name).cloned()
     }
     /// All rings.
-    pub fn rings(&self) -> &[Arc<Ring>] {
-        &self.rings
+    pub fn rings(&self) -> Vec<Arc<Ring>> {
+        self.lock_rings().clone()
+    }
+    fn lock_rings(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Ring>>> {
+        self.rings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    /// The rings of `log` lines that go over a stream, and where to.
+    pub fn streams(&self) -> Vec<(Arc<Ring>, Address)> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let stream = |sink: &Arc<Sink>| match (&sink.destination, &sink.to) {
+            (Destination::Address(address), To::Stream(ring)) => Some((ring.clone(), address.clone())),
+            _ => None,
+        };
+        open.iter().filter_map(stream).collect()
+    }
+    /// From now on lines for this backend go where this says.
+    pub fn deal(&self, backend: &str, chooser: Chooser) {
+        let sink = self.opened(Destination::Backend(backend.into()), || Ok(To::Balanced(Balanced::default())));
+        if let Ok(Sink { to: To::Balanced(b), .. }) = sink.as_deref() {
+            *b.0.write().unwrap_or_else(PoisonError::into_inner) = Some(chooser);
+        }
+    }
+    /// Where lines for a server of a backend in mode log go: a socket of its own, or a ring of `size` bytes that leads to it.
+    ///
+    /// # Errors
+    /// No socket is to be had.
+    pub fn open_server(
+        &self,
+        name: &str,
+        address: &Address,
+        size: Option<usize>,
+        declared: &str,
+    ) -> io::Result<(Arc<Sink>, Option<Arc<Ring>>)> {
+        let size = size.unwrap_or(self.bufsize);
+        let destination = Destination::Server(name.into(), address.clone(), size);
+        let sink = self.opened(destination, || match address.transport {
+            Transport::Datagram => open_address(address),
+            _ => {
+                let what = format!("created from log backend declared into {declared}");
+                Ok(To::Stream(self.add_ring(name.to_owned(), what, size)))
+            }
+        })?;
+        let ring = match &sink.to {
+            To::Stream(ring) => Some(ring.clone()),
+            _ => None,
+        };
+        Ok((sink, ring))
+    }
+    /// One more ring that no section declares.
+    fn add_ring(&self, name: String, what: String, size: usize) -> Arc<Ring> {
+        let config = RingConfig { description: Some(what), ..RingConfig::new(name, size) };
+        let ring = Arc::new(Ring::new(config));
+        self.lock_rings().push(ring.clone());
+        ring
+    }
+    fn add_stream(&self, place: Place) -> To {
+        let known = self.lock_rings().iter().filter(|r| r.config().name.starts_with("ring#")).count();
+        let what = format!("created from log directive declared at line {}", place.line);
+        To::Stream(self.add_ring(format!("ring#{}", known + 1), what, self.bufsize))
+    }
+    /// The sink of this destination: one that is open, or a new one.
+    fn opened(&self, destination: Destination, open: impl FnOnce() -> io::Result<To>) -> io::Result<Arc<Sink>> {
+        let mut all = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sink) = all.iter().find(|s| s.destination == destination) {
+            return Ok(sink.clone());
+        }
+        let sink = Arc::new(Sink { index: all.len(), destination, to: open()? });
+        all.push(sink.clone());
+        Ok(sink)
     }
 
     /// Opens where this line goes, or finds it open. A receiver that is not there yet is no error: it is looked for
     /// again whenever something is to be sent.
     ///
     /// # Errors
-    /// Bad descriptor, unknown ring, unresolvable name, no socket to be had, or a kind of target that has no sink of its
-    /// own (`backend@`, stream addresses).
+    /// Bad descriptor, unknown ring, unresolvable name, or no socket to be had.
     pub fn open(&self, target: &LogTarget) -> io::Result<Arc<Sink>> {
-        let destination = match &target.to {
-            LogTo::Address(address) => Destination::Address(address.clone()),
-            LogTo::Ring(name) => Destination::Ring(name.clone()),
-            LogTo::Backend(_) => {
-                return Err(io::Error::new(io::ErrorKind::Unsupported, "log backends are not supported yet"));
-            }
-        };
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(sink) = open.iter().find(|s| s.destination == destination) {
-            return Ok(sink.clone());
-        }
-        let to = match &destination {
-            Destination::Address(address) if self.checking && inherited(address) => nowhere(),
-            Destination::Address(address) => open_address(address)?,
-            Destination::Ring(name) => match self.ring(name) {
-                Some(ring) => To::Ring(ring.clone()),
-                None if self.checking => nowhere(),
-                None => {
-                    return Err(io::Error::new(io::ErrorKind::NotFound, format!("unknown ring '{name}'")));
+        match &target.to {
+            LogTo::Address(address) => self.opened(Destination::Address(address.clone()), || {
+                if self.checking && inherited(address) {
+                    Ok(nowhere())
+                } else if is_stream(address) {
+                    Ok(self.add_stream(target.place))
+                } else {
+                    open_address(address)
                 }
-            },
-        };
-        let sink = Arc::new(Sink { index: open.len(), destination, to });
-        open.push(sink.clone());
-        Ok(sink)
+            }),
+            LogTo::Ring(name) => self.opened(Destination::Ring(name.clone()), || match self.ring(name) {
+                Some(ring) => Ok(To::Ring(ring)),
+                None if self.checking => Ok(nowhere()),
+                None => Err(io::Error::new(io::ErrorKind::NotFound, format!("unknown ring '{name}'"))),
+            }),
+            LogTo::Backend(name) => {
+                self.opened(Destination::Backend(name.clone()), || Ok(To::Balanced(Balanced::default())))
+            }
+        }
     }
+}
+
+/// Lines go there over a connection.
+fn is_stream(address: &Address) -> bool {
+    address.transport != Transport::Datagram && !matches!(address.host, Host::Fd(_))
 }
 
 /// A descriptor other than those that every process has.
@@ -179,12 +278,6 @@ fn nowhere() -> To {
 }
 
 fn open_address(address: &Address) -> io::Result<To> {
-    if address.transport != Transport::Datagram && !matches!(address.host, Host::Fd(_)) {
-        return Err(io::Error::new(
-            io::ErrorKind::Unsupported,
-            "this kind of log address is not supported yet",
-        ));
-    }
     let port = match address.ports {
         Ports::One(port) | Ports::Range(port, _) => port,
         Ports::None | Ports::Offset(_) => SYSLOG,

@@ -3,7 +3,7 @@
 use portcullis_sys::localtime::{LocalTime, local_time};
 use std::time::Duration;
 
-const MONTHS: [&str; 12] =
+pub(super) const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /// The current second in the two forms that headers need.
@@ -40,6 +40,11 @@ impl Stamp {
         let minutes = t.offset.abs() / 60;
         let sign = if t.offset < 0 { '-' } else { '+' };
         self.zone = format!("{sign}{:02}:{:02}", minutes / 60, minutes % 60).into_bytes();
+    }
+
+    /// The year in four digits.
+    pub(super) fn year(&self) -> &str {
+        self.iso.get(..4).and_then(|y| std::str::from_utf8(y).ok()).unwrap_or_default()
     }
 
     /// Appends the moment with microseconds and zone: `2026-11-23T08:28:21.189907+00:00`.

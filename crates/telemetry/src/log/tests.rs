@@ -408,16 +408,7 @@ fn bad_targets_are_refused() {
         descriptor(-3),
         descriptor(1_000_000),
         LogTarget { to: LogTo::Ring("none".into()), ..descriptor(1) },
-        LogTarget { to: LogTo::Backend("b".into()), ..descriptor(1) },
         target(Host::Rhttp("b/s".into()), 1),
-        LogTarget {
-            to: LogTo::Address(Address {
-                transport: Transport::Stream,
-                host: Host::V4(Ipv4Addr::LOCALHOST),
-                ports: Ports::One(514),
-            }),
-            ..descriptor(1)
-        },
         target(Host::Unix("x".repeat(300)), 0),
     ] {
         assert!(Loggers::new(&sinks, std::slice::from_ref(&bad), &[], None).is_err(), "{bad:?}");
@@ -437,30 +428,107 @@ fn rings() {
     assert!(writer.is_empty(), "rings are written at once");
     writer.log(&loggers, Level::Info, MOMENT, b"", "x".repeat(50).as_bytes());
     let mut out = Vec::new();
-    assert_eq!(ring.read(0, b'\n', 1000, &mut out), 2);
+    // each event has four bytes before it
+    assert_eq!(ring.read(0, b'\n', 1000, &mut out), 4 + 5 + 4 + 19);
     assert_eq!(out, format!("hello\n{}\n", "x".repeat(19)).as_bytes());
     // the oldest make room
     for n in 0..50 {
         writer.log(&loggers, Level::Info, MOMENT, b"", format!("event {n}").as_bytes());
     }
     let (first, next) = ring.range();
-    assert_eq!(next, 52);
+    let after = (4 + 5 + 4 + 19) + 10 * (4 + 7) + 40 * (4 + 8);
+    assert_eq!(next, after);
     out.clear();
-    assert_eq!(ring.read(1, b'\n', 1000, &mut out), 52);
+    assert_eq!(ring.read(1, b'\n', 1000, &mut out), after);
     let text = String::from_utf8_lossy(&out).into_owned();
-    assert_eq!(text.lines().count() as u64, next - first);
+    assert_eq!(text.lines().map(|l| 4 + l.len() as u64).sum::<u64>(), next - first);
     assert!(text.ends_with("event 48\nevent 49\n") && text.len() < 100);
     // in pieces
     out.clear();
     let at = ring.read(first, b'\n', 10, &mut out);
     let rest = ring.read(at, b'\n', out.len() + 1000, &mut out);
-    assert_eq!((rest, String::from_utf8_lossy(&out).into_owned()), (52, text));
+    assert_eq!((rest, String::from_utf8_lossy(&out).into_owned()), (after, text));
     // waiting
     let waker = std::task::Waker::noop();
-    assert!(!ring.wait(51, waker), "there is one already");
-    assert!(ring.wait(52, waker));
+    assert!(!ring.wait(after - 12, waker), "there is one already");
+    assert!(ring.wait(after, waker));
     ring.push(&[b'z'; 300]);
-    assert!(!ring.wait(52, waker));
+    assert!(!ring.wait(after, waker));
     assert_eq!(ring.dropped(), 0);
     Ring::new(RingConfig { size: 10, ..RingConfig::new("s", 100) }).push(b"longer than that");
+}
+
+#[test]
+fn a_reader_is_waited_for() {
+    let ring = Arc::new(Ring::new(RingConfig::new("r", 60)));
+    let event = |n: u32| format!("event {n}");
+    let held = |from: u64| {
+        let mut out = Vec::new();
+        let next = ring.read(from, b' ', 1000, &mut out);
+        (next, String::from_utf8_lossy(&out).into_owned())
+    };
+    let reader = ring.attach(0);
+    (0..10).for_each(|n| ring.push(event(n).as_bytes()));
+    // five of eleven bytes each find room; the others are lost, and the reader has missed nothing
+    assert_eq!(ring.dropped(), 5);
+    let (next, text) = held(reader.place());
+    assert_eq!(text, "event 0 event 1 event 2 event 3 event 4 ");
+    reader.advance(next);
+    ring.push(event(10).as_bytes());
+    assert_eq!(held(next).1, "event 10 ");
+    // nobody reads any more: the newest stay
+    drop(reader);
+    (0..10).for_each(|n| ring.push(event(n).as_bytes()));
+    assert_eq!((held(0).1.as_str(), ring.dropped()), ("event 5 event 6 event 7 event 8 event 9 ", 5));
+    // who comes back goes on with the oldest that is there
+    assert_eq!(ring.attach(next).place(), ring.range().0);
+}
+
+#[test]
+fn a_line_over_a_stream_has_a_ring_of_its_own() {
+    let sinks = sinks(None);
+    let address = Address {
+        transport: Transport::Stream,
+        host: Host::V4(Ipv4Addr::LOCALHOST),
+        ports: Ports::One(514),
+    };
+    let target = LogTarget {
+        to: LogTo::Address(address.clone()),
+        format: LogFraming::Rfc3164,
+        ..descriptor(1)
+    };
+    let loggers = Loggers::new(&sinks, &[target.clone(), target], &[], None).expect("opened");
+    let (mut writer, _) = writer();
+    writer.log(&loggers, Level::Info, MOMENT, b"", b"hello");
+    let streams = sinks.streams();
+    assert_eq!((streams.len(), &streams[0].1), (1, &address));
+    assert_eq!(streams[0].0.config().name, "ring#1");
+    let mut out = Vec::new();
+    streams[0].0.read(0, b'\n', 10, &mut out);
+    let expected = format!("<134>{} localhost haproxy35[11147]: hello\n", stamps().0);
+    assert_eq!(String::from_utf8_lossy(&out), expected);
+}
+
+#[test]
+fn a_backend_deals_lines_out() {
+    let sinks = sinks(None);
+    let (socket, _) = udp();
+    let address = Address {
+        transport: Transport::Datagram,
+        host: Host::V4(Ipv4Addr::LOCALHOST),
+        ports: Ports::One(socket.local_addr().expect("bound").port()),
+    };
+    let target = LogTarget { to: LogTo::Backend("b".into()), ..descriptor(1) };
+    let loggers = Loggers::new(&sinks, &[target], &[], None).expect("opened");
+    let (mut writer, process) = writer();
+    // nobody says yet where to
+    writer.log(&loggers, Level::Info, MOMENT, b"", b"lost");
+    let (sink, ring) = sinks.open_server("b/s", &address, None, "x").expect("opened");
+    assert!(ring.is_none());
+    sinks.deal("b", Box::new(move |text| (text == b"taken").then(|| sink.clone())));
+    writer.log(&loggers, Level::Info, MOMENT, b"", b"taken");
+    writer.log(&loggers, Level::Info, MOMENT, b"", b"refused");
+    assert_eq!(writer.flush(), Flush::Done);
+    assert!(receive(&socket).ends_with(": taken\n"));
+    assert_eq!(process.counters.sum(|c| c.dropped_logs.get()), 2);
 }

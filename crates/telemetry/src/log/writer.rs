@@ -1,7 +1,8 @@
 //! One worker's log lines on their way out.
 
 use super::Level;
-use super::framing::{Framing, Record};
+use super::Message;
+use super::framing::Record;
 use super::loggers::{Logger, Loggers};
 use super::sink::{Datagram, Descriptor, Kind, Sink, To};
 use super::stamp::Stamp;
@@ -77,42 +78,85 @@ impl LogWriter {
         self.now_ms = u64::try_from(wall.as_millis()).unwrap_or(0);
         for logger in &loggers.list {
             if let Some(level) = logger.accepts(level) {
-                self.add(logger, &Record { level, wall, data, message });
+                let record = Record { level, wall, data, message };
+                self.add(logger, message, |to, stamp| {
+                    logger.framing.write(to, stamp, &record, logger.max_len);
+                });
             }
         }
     }
 
-    fn add(&mut self, logger: &Logger, record: &Record<'_>) {
-        let write = |framing: &Framing, to: &mut Vec<u8>, stamp: &Stamp| {
-            framing.write(to, stamp, record, logger.max_len);
-        };
-        if let To::Ring(ring) = &logger.sink.to {
-            self.scratch.clear();
-            write(&logger.framing, &mut self.scratch, &self.stamp);
-            ring.push(self.scratch.strip_suffix(b"\n").unwrap_or(&self.scratch));
-            return;
+    /// Hands on a message that came from elsewhere; `host` is its host field as it is to be.
+    pub fn forward(&mut self, loggers: &Loggers, wall: Duration, message: &Message<'_>, host: Option<&[u8]>) {
+        self.stamp.at(wall);
+        self.now_ms = u64::try_from(wall.as_millis()).unwrap_or(0);
+        for logger in &loggers.list {
+            if let Some(level) = logger.accepts(message.level()) {
+                self.add(logger, message.text, |to, stamp| {
+                    message.write(to, &logger.framing, (stamp, wall), level, host, logger.max_len);
+                });
+            }
         }
-        let index = logger.sink.index;
+    }
+
+    /// A line that `write` makes of a message of this text.
+    fn add(&mut self, logger: &Logger, text: &[u8], write: impl Fn(&mut Vec<u8>, &Stamp)) {
+        match &logger.sink.to {
+            To::Datagram(_) | To::Descriptor(_) => {
+                let at = self.queue(&logger.sink);
+                if let Some(Some(queue)) = self.queues.get_mut(at) {
+                    let before = queue.bytes.len();
+                    write(&mut queue.bytes, &self.stamp);
+                    let kept = queue.keep(before);
+                    self.count(kept);
+                }
+            }
+            To::Ring(ring) | To::Stream(ring) => {
+                self.scratch.clear();
+                write(&mut self.scratch, &self.stamp);
+                ring.push(self.scratch.strip_suffix(b"\n").unwrap_or(&self.scratch));
+            }
+            To::Balanced(backend) => {
+                self.scratch.clear();
+                write(&mut self.scratch, &self.stamp);
+                let sent = backend.choose(text).is_some_and(|sink| self.send_on(&sink));
+                self.count(sent);
+            }
+        }
+    }
+
+    /// Hands the line in `scratch` to a server of a backend; false: it is lost.
+    fn send_on(&mut self, sink: &Arc<Sink>) -> bool {
+        if let To::Stream(ring) | To::Ring(ring) = &sink.to {
+            ring.push(self.scratch.strip_suffix(b"\n").unwrap_or(&self.scratch));
+            return true;
+        }
+        let at = self.queue(sink);
+        let Some(Some(queue)) = self.queues.get_mut(at) else { return false };
+        let before = queue.bytes.len();
+        queue.bytes.extend_from_slice(&self.scratch);
+        queue.keep(before)
+    }
+
+    fn count(&self, kept: bool) {
+        if !kept {
+            self.process.counters.of(self.worker).dropped_logs.inc();
+        }
+    }
+
+    /// The number of this sink's queue, in which there will be something.
+    fn queue(&mut self, sink: &Arc<Sink>) -> usize {
+        let index = sink.index;
         if index >= self.queues.len() {
             self.queues.resize_with(index + 1, || None);
         }
-        let Some(slot) = self.queues.get_mut(index) else { return };
-        let queue = slot.get_or_insert_with(|| Queue {
-            sink: logger.sink.clone(),
-            bytes: Vec::new(),
-            ends: Vec::new(),
-        });
-        if queue.ends.is_empty() {
-            self.full.push(index);
+        if let Some(slot) = self.queues.get_mut(index) {
+            let new = || Queue { sink: sink.clone(), bytes: Vec::new(), ends: Vec::new() };
+            if slot.get_or_insert_with(new).ends.is_empty() {
+                self.full.push(index);
+            }
         }
-        let before = queue.bytes.len();
-        write(&logger.framing, &mut queue.bytes, &self.stamp);
-        if queue.ends.len() >= MAX_LINES || queue.bytes.len() > MAX_BYTES {
-            queue.bytes.truncate(before);
-            self.process.counters.of(self.worker).dropped_logs.inc();
-        } else {
-            queue.ends.push(queue.bytes.len() as u32);
-        }
+        index
     }
 
     /// Does anything wait?
@@ -152,13 +196,23 @@ impl Drop for LogWriter {
 }
 
 impl Queue {
+    /// What was appended behind `before` is a line; false: there is no room for it.
+    fn keep(&mut self, before: usize) -> bool {
+        let fits = self.ends.len() < MAX_LINES && self.bytes.len() <= MAX_BYTES;
+        match fits {
+            true => self.ends.push(self.bytes.len() as u32),
+            false => self.bytes.truncate(before),
+        }
+        fits
+    }
+
     /// Sends what the receiver takes; yields how many lines were given up.
     fn send(&mut self, now_ms: u64) -> u64 {
         let sink = self.sink.clone();
         let (done, dropped) = match &sink.to {
             To::Datagram(socket) => self.send_datagrams(socket, now_ms),
             To::Descriptor(fd) => self.send_lines(fd),
-            To::Ring(_) => (self.ends.len(), 0),
+            To::Ring(_) | To::Stream(_) | To::Balanced(_) => (self.ends.len(), 0),
         };
         self.forget(done);
         dropped

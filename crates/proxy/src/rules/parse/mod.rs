@@ -17,6 +17,7 @@ pub(crate) fn kind(proxy: &Proxy) -> &'static str {
         ProxyKind::Frontend => "frontend",
         ProxyKind::Listen => "proxy",
         ProxyKind::Backend => "backend",
+        ProxyKind::Forward => "log-forward",
     }
 }
 
