@@ -22,6 +22,8 @@ pub struct About {
     pub startup_logs: String,
     /// Names of the configuration files.
     pub files: Vec<String>,
+    /// What the system said of the process when it started.
+    pub boot: crate::commands::inside::Boot,
 }
 
 /// How the configuration is read again in place went.

@@ -18,6 +18,7 @@ pub mod session;
 pub mod socket;
 
 pub use admin::{About, Admin, Asker, Reloaded, Reloads};
+pub use commands::inside::Boot;
 pub use keywords::rows;
 pub use serve::{Control, Door, Visit, serve};
 pub use socket::{Bound, Level, SeverityOutput, bind};

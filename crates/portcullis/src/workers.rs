@@ -196,7 +196,11 @@ fn open(
     if let Some(path) = model.global.pidfile.as_deref().filter(|_| daemon) {
         daemon::write_pid(path).map_err(failed)?;
     }
-    let about = portcullis_admin::About { startup_logs: say::so_far(), files: loaded.diags.files.clone() };
+    let about = portcullis_admin::About {
+        startup_logs: say::so_far(),
+        files: loaded.diags.files.clone(),
+        boot: portcullis_admin::Boot::look(),
+    };
     let warnings = loaded.diags.count(Severity::Warning) as u32;
     let sockets = Arc::new(sockets);
     let settings = std::mem::take(&mut loaded.settings);

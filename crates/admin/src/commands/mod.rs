@@ -11,6 +11,7 @@ pub mod crt_lists;
 pub mod errors;
 pub mod frontends;
 pub mod info;
+pub mod inside;
 pub mod limits;
 pub mod lists;
 pub mod meta;
@@ -46,6 +47,7 @@ const TABLES: &[&[Row]] = &[
     crt_lists::ROWS,
     frontends::ROWS,
     info::ROWS,
+    inside::ROWS,
     limits::ROWS,
     lists::ROWS,
     meta::ROWS,

@@ -1085,3 +1085,33 @@ fn names_and_tls_change() {
         }
     });
 }
+
+/// What scripts read in `show fd`, `show libs` and `show dev`.
+#[test]
+fn descriptors_libraries_and_the_machine() {
+    scenario("runtime_api/inside", |w| {
+        start(w, &sections("", ""));
+        let port = w.port("fe");
+        let all = ask(w, "show fd");
+        let listener = all.lines().find(|l| l.contains(&format!("lport={port}"))).unwrap_or("nothing");
+        for word in
+            listener.split_whitespace().filter(|w| ["l.st=", "fe=", "fam="].iter().any(|k| w.starts_with(k)))
+        {
+            w.note(word.to_string());
+        }
+        let number = listener.split_whitespace().next().unwrap_or("?");
+        let one = ask(w, &format!("show fd {number}"));
+        w.note(format!("the same alone: {}", one.contains(&format!("lport={port}"))));
+        let libraries = ask(w, "show libs");
+        let itself =
+            |l: &&str| l.starts_with("0x") && l.contains("-0x") && l.contains(" (0x") && l.contains(") /");
+        w.note(format!("libraries: {}", libraries.lines().filter(itself).count() > 1));
+        let machine = ask(w, "show dev");
+        for (start, end) in
+            [("HAProxy version", ""), ("Platform info:", ""), ("  OS name:", "Linux"), ("  pid:", "")]
+        {
+            let found = machine.lines().any(|l| l.starts_with(start) && l.ends_with(end));
+            w.note(format!("{start}: {found}"));
+        }
+    });
+}
