@@ -9,12 +9,10 @@ use crate::settings::{Entry, GlobalTls, Origin};
 use crate::store::{Certificate, Chains, Draft, Line, Parts, Slot, certificates, crls, key_of};
 use crate::x509::Cert;
 use aws_lc_rs::digest;
-use portcullis_config::files::Files;
+use portcullis_config::runtime::NoFiles;
 use portcullis_wire::base64;
 use rustls::pki_types::CertificateDer;
 use std::collections::BTreeSet;
-use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A change that is not in force yet.
@@ -39,24 +37,6 @@ pub struct Live {
     pub authorities: Option<Pending<Vec<CertificateDer<'static>>>>,
     /// `set ssl crl-file`
     pub revoked: Option<Pending<Vec<Vec<u8>>>>,
-}
-
-/// No file can be read any more.
-struct Closed;
-
-impl Files for Closed {
-    fn read(&self, _: &Path) -> io::Result<Vec<u8>> {
-        Err(io::ErrorKind::NotFound.into())
-    }
-    fn list(&self, _: &Path) -> io::Result<Vec<PathBuf>> {
-        Err(io::ErrorKind::NotFound.into())
-    }
-    fn is_dir(&self, _: &Path) -> bool {
-        false
-    }
-    fn exists(&self, _: &Path) -> bool {
-        false
-    }
 }
 
 /// Is a change to this one possible beside the one that is in the making?
@@ -256,7 +236,7 @@ impl Live {
             None => return Err(format!("certificate '{}' does not exist!", row.crt)),
         }
         let origin = Origin { list: list.into(), number };
-        let mut at = At::new(&Closed, &mut self.global);
+        let mut at = At::new(&NoFiles, &mut self.global);
         let entries = crt_list::entries(&mut at, &mut row, "CLI:1", origin)?;
         Ok((Line { number, row }, entries))
     }
