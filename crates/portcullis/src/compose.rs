@@ -12,6 +12,7 @@ use portcullis_telemetry::endpoints::Endpoints;
 use portcullis_telemetry::gate::Process as Counts;
 use portcullis_telemetry::log::{Ring, RingConfig, Sinks};
 use portcullis_tls::settings::GlobalTls;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Every row of the binary.
@@ -87,9 +88,13 @@ fn rings(model: &Model, starts: bool) -> Result<Vec<Arc<Ring>>, String> {
         config.maxlen = r.maxlen.unwrap_or(config.maxlen);
         config.format = r.format;
         config.file = r.file.as_ref().filter(|_| starts).map(Into::into);
-        Ring::open(config).map(Arc::new).map_err(|e| {
-            let file = r.file.as_deref().unwrap_or_default();
-            format!("config : cannot open backing-file '{file}' for ring '{}': {e}.", r.name)
+        let file = r.file.as_deref().map_or(Path::new(""), Path::new);
+        let folder = file.parent().filter(|f| !f.as_os_str().is_empty());
+        let there = folder.map_or(Ok(()), |f| std::fs::metadata(f).map(|_| ()));
+        there.and_then(|()| Ring::open(config)).map(Arc::new).map_err(|e| {
+            let why = e.to_string();
+            let why = why.split(" (os error").next().unwrap_or_default();
+            format!("config : cannot open backing-file '{}' for ring '{}': {why}.", file.display(), r.name)
         })
     };
     model.rings.iter().map(one).collect()

@@ -65,7 +65,9 @@ mod tests {
         for more in [&b""[..], b"5", b"5 ", b"5 hell", b"<", b"<1>hello"] {
             assert_eq!(of(more), Framed::More);
         }
-        for wrong in [&b"x"[..], b"0 ", b"5x", b"21 ", b"99999999999999999999999999", b"<12345678901234567890\n"] {
+        for wrong in
+            [&b"x"[..], b"0 ", b"5x", b"21 ", b"99999999999999999999999999", b"<12345678901234567890\n"]
+        {
             assert_eq!(of(wrong), Framed::Wrong, "{wrong:?}");
         }
         assert_eq!(first(b"5 he\n", true, 20), Framed::Message(b"5 he", 5));

@@ -146,6 +146,12 @@ fn added(call: &Call<'_>) -> Result<&'static str, String> {
             proxy.name
         ));
     }
+    if proxy.mode == Mode::Log {
+        return Err(format!(
+            "servers that come to backend '{}' in mode log are not supported yet.",
+            proxy.name
+        ));
+    }
     if state.server(name).is_some() {
         return Err("Already exists a server with the same name in backend.".into());
     }

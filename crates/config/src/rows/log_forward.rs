@@ -35,7 +35,13 @@ pub const ROWS: &[Keyword] = &[
         log::log,
         "Where messages go."
     ),
-    row!("maxconn", "<conns>", false, |cx, l| number(cx, l, |p, n| p.maxconn = Some(n)), "Connections at most."),
+    row!(
+        "maxconn",
+        "<conns>",
+        false,
+        |cx, l| number(cx, l, |p, n| p.maxconn = Some(n)),
+        "Connections at most."
+    ),
     row!(
         "backlog",
         "<conns>",
@@ -44,8 +50,20 @@ pub const ROWS: &[Keyword] = &[
         "Connections that wait to be accepted."
     ),
     row!("timeout client", "<time>", false, timeout, "Longest silence of a client."),
-    row!("option assume-rfc6587-ntf", "", true, |cx, l| flag(cx, l, |f, on| f.transparent = on), "A line feed ends every message of a stream."),
-    row!("option dont-parse-log", "", true, |cx, l| flag(cx, l, |f, on| f.whole = on), "Messages go on as they came."),
+    row!(
+        "option assume-rfc6587-ntf",
+        "",
+        true,
+        |cx, l| flag(cx, l, |f, on| f.transparent = on),
+        "A line feed ends every message of a stream."
+    ),
+    row!(
+        "option dont-parse-log",
+        "",
+        true,
+        |cx, l| flag(cx, l, |f, on| f.whole = on),
+        "Messages go on as they came."
+    ),
     row!(
         "option host",
         "{ replace | fill | keep | append }",

@@ -90,10 +90,9 @@ fn mode(cx: &mut Cx<'_>, line: &Line) {
     let (mode, refused) = match word.text.as_slice() {
         b"tcp" => (Mode::Tcp, None),
         b"http" => (Mode::Http, None),
-        b"log" if cx.proxy().kind == ProxyKind::Frontend => (
-            Mode::Log,
-            Some("mode syslog is only applicable on proxies with backend capability.".to_owned()),
-        ),
+        b"log" if cx.proxy().kind == ProxyKind::Frontend => {
+            (Mode::Log, Some("mode syslog is only applicable on proxies with backend capability.".to_owned()))
+        }
         b"log" => (Mode::Log, None),
         b"spop" => (Mode::Spop, Some(later("SPOE"))),
         b"haterm" => (Mode::Haterm, Some(later("the built-in test server"))),
@@ -285,6 +284,7 @@ fn block(cx: &mut Cx<'_>, line: &Line) {
 pub fn called(proxy: &Proxy) -> String {
     let kind = match proxy.kind {
         crate::model::ProxyKind::Listen => "proxy",
+        crate::model::ProxyKind::Forward => "frontend",
         kind => kind.name(),
     };
     format!("{kind} '{}'", proxy.name)

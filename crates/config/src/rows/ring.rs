@@ -109,7 +109,8 @@ fn description(cx: &mut Cx<'_>, line: &Line) {
 fn timeout(cx: &mut Cx<'_>, line: &Line) {
     let name = line.word(1).map(|w| w.str().into_owned()).unwrap_or_default();
     if !matches!(&*name, "connect" | "server") {
-        let message = format!("'timeout {name}' in a ring section is ignored: it knows 'connect' and 'server'.");
+        let message =
+            format!("'timeout {name}' in a ring section is ignored: it knows 'connect' and 'server'.");
         cx.warn(line.word(1).or(line.word(0)), message);
         return;
     }
@@ -153,8 +154,7 @@ fn file(cx: &mut Cx<'_>, line: &Line) {
     let path = line.word(1).map(|w| w.str().into_owned()).unwrap_or_default();
     if path.is_empty() {
         let name = ring(cx).name.clone();
-        let message =
-            format!("cannot open backing-file '' for ring '{name}': No such file or directory.");
+        let message = format!("cannot open backing-file '' for ring '{name}': No such file or directory.");
         cx.alert(line.word(0), message);
         return;
     }

@@ -188,12 +188,7 @@ fn read(cx: &mut Cx<'_>, line: &Line, set: ServerSettings, allowed: Option<&[&st
     }
 }
 
-fn parsed(
-    cx: &mut Cx<'_>,
-    line: &Line,
-    set: ServerSettings,
-    allowed: Option<&[&str]>,
-) -> Option<Server> {
+fn parsed(cx: &mut Cx<'_>, line: &Line, set: ServerSettings, allowed: Option<&[&str]>) -> Option<Server> {
     let (Some(name), Some(word)) = (line.word(1), line.word(2).filter(|w| !w.text.is_empty())) else {
         cx.alert(line.words.last(), "'server' expects <name> and <addr>[:<port>] as arguments.");
         return None;

@@ -95,27 +95,21 @@ fn a_line_over_tcp_looks_as_it_says() {
             c.wait_end();
         });
         w.forget_origins();
-        w.proxy(&config("  log tcp@127.0.0.1:${o1} format rfc3164 local1", ""));
+        w.proxy(&config("  log tcp@127.0.0.1:${o1} format local local1", ""));
         ask(w, &["/a"]);
-        let line = wait_for(PATIENCE, || {
-            Some(got.lock().unwrap().clone()).filter(|t| !t.is_empty())
-        });
+        let line = wait_for(PATIENCE, || Some(got.lock().unwrap().clone()).filter(|t| !t.is_empty()));
         w.note(mask::line(line.as_deref().unwrap_or("nothing")));
     });
 }
 
 /// Which of three receivers get which lines.
 fn dealt(w: &mut World, balance: &str, options: [&str; 3], steps: &[(&[&str], &[&str])]) {
-    let mut sinks: Vec<LogSink> =
-        (1..=3).map(|n| LogSink::udp(w.port(&format!("u{n}")))).collect();
-    let servers: String = (1..=3)
-        .map(|n| format!("  server s{n} udp@127.0.0.1:${{u{n}}} {}\n", options[n - 1]))
-        .collect();
+    let mut sinks: Vec<LogSink> = (1..=3).map(|n| LogSink::udp(w.port(&format!("u{n}")))).collect();
+    let servers: String =
+        (1..=3).map(|n| format!("  server s{n} udp@127.0.0.1:${{u{n}}} {}\n", options[n - 1])).collect();
     let socket = w.dir().join("api");
-    let global = format!(
-        "  stats socket {} level admin\n  log backend@lb format raw local2",
-        socket.display()
-    );
+    let global =
+        format!("  stats socket {} level admin\n  log backend@lb format raw local2", socket.display());
     w.proxy(&config(&global, &format!("backend lb\n  mode log\n  {balance}\n{servers}")));
     let mut seen = vec![0; 3];
     for (commands, paths) in steps {
@@ -143,23 +137,33 @@ const PATHS: &[&str] = &["/a", "/b", "/c", "/d", "/e", "/f", "/g", "/h"];
 #[test]
 fn lines_go_round() {
     scenario("log_servers/roundrobin", |w| {
-        dealt(w, "balance roundrobin", ["weight 3", "", "backup"], &[
-            (&[], PATHS),
-            (&["disable server lb/s1"], &["/i", "/j"]),
-            (&["disable server lb/s2"], &["/k", "/l"]),
-        ]);
+        dealt(
+            w,
+            "balance roundrobin",
+            ["weight 3", "", "backup"],
+            &[
+                (&[], PATHS),
+                (&["disable server lb/s1"], &["/i", "/j"]),
+                (&["disable server lb/s2"], &["/k", "/l"]),
+            ],
+        );
     });
 }
 
 #[test]
 fn lines_stick() {
     scenario("log_servers/sticky", |w| {
-        dealt(w, "balance sticky", ["", "", ""], &[
-            (&[], &["/a", "/b"]),
-            (&["disable server lb/s1"], &["/c"]),
-            (&["enable server lb/s1"], &["/d"]),
-            (&["disable server lb/s2"], &["/e"]),
-        ]);
+        dealt(
+            w,
+            "balance sticky",
+            ["", "", ""],
+            &[
+                (&[], &["/a", "/b"]),
+                (&["disable server lb/s1"], &["/c"]),
+                (&["enable server lb/s1"], &["/d"]),
+                (&["disable server lb/s2"], &["/e"]),
+            ],
+        );
     });
 }
 
@@ -196,8 +200,14 @@ fn what_is_wrong_is_said() {
             ("ring r\n  server s 127.0.0.1:1 log-proto foo\n", "'log-proto' expects one of"),
             ("ring r\n  timeout connect x\n", "unexpected character 'x'"),
             ("ring r\n  backing-file /nonexistent/x\n", "cannot open backing-file"),
-            ("backend b\n  mode log\n  balance leastconn\n  server s udp@127.0.0.1:1\n", "\"balance\" only supports"),
-            ("backend b\n  mode log\n  balance log-hash foo\n  server s udp@127.0.0.1:1\n", "unknown converter 'foo'"),
+            (
+                "backend b\n  mode log\n  balance leastconn\n  server s udp@127.0.0.1:1\n",
+                "\"balance\" only supports",
+            ),
+            (
+                "backend b\n  mode log\n  balance log-hash foo\n  server s udp@127.0.0.1:1\n",
+                "unknown converter 'foo'",
+            ),
             (
                 "backend b\n  mode log\n  balance log-hash lower\n  hash-type consistent\n  server s udp@127.0.0.1:1\n",
                 "unsupported hash method",
@@ -207,7 +217,10 @@ fn what_is_wrong_is_said() {
                 "cannot mix server types",
             ),
             ("frontend f\n  mode log\n", "only applicable on proxies with backend capability"),
-            ("backend b\n  mode http\n  server s udp@127.0.0.1:1\n", "unsupported transport for server address"),
+            (
+                "backend b\n  mode http\n  server s udp@127.0.0.1:1\n",
+                "unsupported transport for server address",
+            ),
         ] {
             let output = w.check(config, &[]);
             let text = format!("{}{}", output.stdout, output.stderr);

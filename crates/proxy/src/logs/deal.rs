@@ -25,8 +25,8 @@ enum Method {
     Turns(AtomicU32),
     /// By chance.
     Random,
-    /// The first of those that work, in the order in which they came to work.
-    Sticky(Mutex<Vec<u32>>),
+    /// One as long as it works, then the first that does: its slot.
+    Sticky(AtomicU32),
     /// By a hash of the message.
     Hash(Box<Expr>, HashType),
 }
@@ -74,7 +74,8 @@ pub fn compile(
     }
     let method = Method::of(section)?;
     let allbackups = section.opts.contains(portcullis_config::Opts::ALLBACKUPS);
-    process.sinks.deal(&section.name, Dealer { state, sinks, method, allbackups }.chooser());
+    let dealer = Dealer { state, sinks, method, allbackups };
+    process.sinks.deal(&section.name, dealer.chooser(process.clock.wall().as_nanos() as u64));
     Ok(feeds)
 }
 
@@ -82,12 +83,11 @@ impl Method {
     fn of(section: &Proxy) -> Result<Self, String> {
         Ok(match &section.balance.algorithm {
             Algorithm::RoundRobin => Self::Turns(AtomicU32::new(0)),
-            Algorithm::Sticky => Self::Sticky(Mutex::default()),
+            Algorithm::Sticky => Self::Sticky(AtomicU32::new(u32::MAX)),
             Algorithm::LogHash(converters) => {
                 let text = [b"log,", &**converters].concat();
-                let expr = Expr::parse_as(&text, &MESSAGE, &vocabulary()).map_err(|why| {
-                    format!("{why} (from converter list argument in \"balance log-hash\")")
-                })?;
+                let expr = Expr::parse_as(&text, &MESSAGE, &vocabulary())
+                    .map_err(|why| format!("{why} (from converter list argument in \"balance log-hash\")"))?;
                 Self::Hash(Box::new(expr), section.balance.hash)
             }
             _ => Self::Random,
@@ -96,8 +96,8 @@ impl Method {
 }
 
 impl Dealer {
-    fn chooser(self) -> Chooser {
-        let random = Mutex::new(Random::new(0x9E37_79B9));
+    fn chooser(self, seed: u64) -> Chooser {
+        let random = Mutex::new(Random::new(0x9E37_79B9_7F4A_7C15 ^ seed));
         Box::new(move |message| {
             let random = random.lock().unwrap_or_else(PoisonError::into_inner);
             let servers = self.working();
@@ -127,16 +127,11 @@ impl Dealer {
             Method::Turns(turn) => turn.fetch_add(1, Relaxed),
             Method::Random => random.next() as u32,
             Method::Hash(expr, how) => hash::of_bytes(*how, &key(expr, message, random)?),
-            Method::Sticky(order) => {
-                let mut order = order.lock().unwrap_or_else(PoisonError::into_inner);
-                order.retain(|slot| servers.iter().any(|s| s.slot == *slot));
-                for s in servers {
-                    if !order.contains(&s.slot) {
-                        order.push(s.slot);
-                    }
-                }
-                let first = order.first()?;
-                return servers.iter().find(|s| s.slot == *first);
+            Method::Sticky(current) => {
+                let now = current.load(Relaxed);
+                let stays = servers.iter().find(|s| s.slot == now).or(servers.first())?;
+                current.store(stays.slot, Relaxed);
+                return Some(stays);
             }
         };
         let total: u32 = servers.iter().map(|s| s.weight()).sum();
@@ -149,11 +144,13 @@ impl Dealer {
     }
 }
 
-/// What the converters make of a message.
+/// What the converters make of a message; nothing is no key, and goes to nobody.
 fn key(expr: &Expr, message: &[u8], random: &Random) -> Option<Vec<u8>> {
     let facts = Facts::new();
-    let scope =
-        Scope { request_bytes: Some(Payload { bytes: message, may_grow: false }), ..Scope::new(&facts, random) };
+    let scope = Scope {
+        request_bytes: Some(Payload { bytes: message, may_grow: false }),
+        ..Scope::new(&facts, random)
+    };
     let value = expr.eval(&scope).there()?.cast(Type::Str)?;
-    value.bytes().map(<[u8]>::to_vec)
+    value.bytes().filter(|key| !key.is_empty()).map(<[u8]>::to_vec)
 }

@@ -56,7 +56,8 @@ impl FeedPlan {
     ) -> Option<Self> {
         let section = Proxy { name: of.to_owned(), ..Proxy::default() };
         if s.set.send_proxy || s.set.send_proxy_v2 {
-            let text = format!("'server {of}/{}' : 'send-proxy' is not supported yet for log servers.", s.name);
+            let text =
+                format!("'server {of}/{}' : 'send-proxy' is not supported yet for log servers.", s.name);
             diags.add(Severity::Alert, Some(s.place), text);
             return None;
         }

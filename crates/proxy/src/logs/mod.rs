@@ -25,7 +25,9 @@ pub fn compile(
             feeds.extend(FeedPlan::of_server(model, &section.name, server, &ring, timeouts, diags));
         }
     }
-    for (section, plan) in model.proxies.iter().zip(proxies).filter(|(p, _)| p.mode == Mode::Log && p.kind.back()) {
+    for (section, plan) in
+        model.proxies.iter().zip(proxies).filter(|(p, _)| p.mode == Mode::Log && p.kind.back())
+    {
         match deal::compile(model, section, plan, process, diags) {
             Ok(more) => feeds.extend(more),
             Err(why) => {

@@ -291,7 +291,12 @@ fn resolve(model: &Model, s: &Server) -> Option<Box<ResolvePlan>> {
 }
 
 /// The TLS of a `server` line with `ssl`.
-pub(crate) fn tls(model: &Model, p: &Proxy, s: &Server, diags: &mut Diagnostics) -> Option<Box<ServerTlsPlan>> {
+pub(crate) fn tls(
+    model: &Model,
+    p: &Proxy,
+    s: &Server,
+    diags: &mut Diagnostics,
+) -> Option<Box<ServerTlsPlan>> {
     let tls = s.set.ext.get::<ServerTls>().filter(|t| t.ssl && !diags.has_bad_lines())?;
     let nothing = GlobalTls::default();
     let global = model.global.ext.get::<GlobalTls>().unwrap_or(&nothing);

@@ -180,7 +180,8 @@ impl Sinks {
     }
     /// From now on lines for this backend go where this says.
     pub fn deal(&self, backend: &str, chooser: Chooser) {
-        let sink = self.opened(Destination::Backend(backend.into()), || Ok(To::Balanced(Balanced::default())));
+        let sink =
+            self.opened(Destination::Backend(backend.into()), || Ok(To::Balanced(Balanced::default())));
         if let Ok(Sink { to: To::Balanced(b), .. }) = sink.as_deref() {
             *b.0.write().unwrap_or_else(PoisonError::into_inner) = Some(chooser);
         }
@@ -224,7 +225,11 @@ impl Sinks {
         To::Stream(self.add_ring(format!("ring#{}", known + 1), what, self.bufsize))
     }
     /// The sink of this destination: one that is open, or a new one.
-    fn opened(&self, destination: Destination, open: impl FnOnce() -> io::Result<To>) -> io::Result<Arc<Sink>> {
+    fn opened(
+        &self,
+        destination: Destination,
+        open: impl FnOnce() -> io::Result<To>,
+    ) -> io::Result<Arc<Sink>> {
         let mut all = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(sink) = all.iter().find(|s| s.destination == destination) {
             return Ok(sink.clone());

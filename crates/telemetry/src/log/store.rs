@@ -116,7 +116,10 @@ mod tests {
         drop(store);
         let text = std::fs::read(&path).unwrap();
         assert_eq!(std::fs::read(&old).unwrap(), b"older");
-        assert!(text.starts_with(b"PCRING1\n\x64\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x05\0\0\0\0\0\0\0event"), "{text:?}");
+        assert!(
+            text.starts_with(b"PCRING1\n\x64\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x05\0\0\0\0\0\0\0event"),
+            "{text:?}"
+        );
         [path, old].iter().for_each(|p| std::fs::remove_file(p).unwrap());
     }
 }

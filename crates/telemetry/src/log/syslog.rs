@@ -294,78 +294,102 @@ mod tests {
 
     /// As HAProxy 3.5 has forwarded them: in the formats unspecified, rfc3164, rfc5424, raw, short, timed, local.
     const FORWARDED: &[(&str, [&str; 7])] = &[
-        ("<134>Nov 27 06:00:00 myhost prog[12]: hello world", [
+        (
             "<134>Nov 27 06:00:00 myhost prog[12]: hello world",
-            "<134>Nov 27 06:00:00 myhost prog[12]: hello world",
-            "<134>1 YEAR-11-27T06:00:00-00:00 myhost prog 12 - - hello world",
-            "hello world",
-            "<6>hello world",
-            "<6>YEAR-11-27T06:00:00-00:00 hello world",
-            "<134>Nov 27 06:00:00 prog[12]: hello world",
-        ]),
-        ("<134>Nov 27 06:00:00 prog[12]: nohost", [
+            [
+                "<134>Nov 27 06:00:00 myhost prog[12]: hello world",
+                "<134>Nov 27 06:00:00 myhost prog[12]: hello world",
+                "<134>1 YEAR-11-27T06:00:00-00:00 myhost prog 12 - - hello world",
+                "hello world",
+                "<6>hello world",
+                "<6>YEAR-11-27T06:00:00-00:00 hello world",
+                "<134>Nov 27 06:00:00 prog[12]: hello world",
+            ],
+        ),
+        (
             "<134>Nov 27 06:00:00 prog[12]: nohost",
-            "<134>Nov 27 06:00:00 prog[12]: nohost",
-            "<134>1 YEAR-11-27T06:00:00-00:00 prog[12]: - - - - nohost",
-            "nohost",
-            "<6>nohost",
-            "<6>YEAR-11-27T06:00:00-00:00 nohost",
-            "<134>Nov 27 06:00:00 nohost",
-        ]),
-        ("<134>1 2026-11-27T06:00:00.123Z host app 77 ID47 [ex@1 a=\"b\"] the msg", [
+            [
+                "<134>Nov 27 06:00:00 prog[12]: nohost",
+                "<134>Nov 27 06:00:00 prog[12]: nohost",
+                "<134>1 YEAR-11-27T06:00:00-00:00 prog[12]: - - - - nohost",
+                "nohost",
+                "<6>nohost",
+                "<6>YEAR-11-27T06:00:00-00:00 nohost",
+                "<134>Nov 27 06:00:00 nohost",
+            ],
+        ),
+        (
             "<134>1 2026-11-27T06:00:00.123Z host app 77 ID47 [ex@1 a=\"b\"] the msg",
-            "<134>Nov 27 06:00:00 host app[77]: the msg",
-            "<134>1 2026-11-27T06:00:00.123Z host app 77 ID47 [ex@1 a=\"b\"] the msg",
-            "the msg",
-            "<6>the msg",
-            "<6>2026-11-27T06:00:00.123Z the msg",
-            "<134>Nov 27 06:00:00 app[77]: the msg",
-        ]),
-        ("<134>1 2026-11-27T06:00:00.123Z - - - - - the msg", [
-            "<134>1 2026-11-27T06:00:00.123Z 10.1.1.1 - - - - the msg",
-            "<134>Nov 27 06:00:00 10.1.1.1 the msg",
-            "<134>1 2026-11-27T06:00:00.123Z 10.1.1.1 - - - - the msg",
-            "the msg",
-            "<6>the msg",
-            "<6>2026-11-27T06:00:00.123Z the msg",
-            "<134>Nov 27 06:00:00 the msg",
-        ]),
-        ("no prio at all", [
-            "<168>BSD 10.1.1.1 no prio at all",
-            "<168>BSD 10.1.1.1 no prio at all",
-            "<168>1 ISO 10.1.1.1 - - - - no prio at all",
+            [
+                "<134>1 2026-11-27T06:00:00.123Z host app 77 ID47 [ex@1 a=\"b\"] the msg",
+                "<134>Nov 27 06:00:00 host app[77]: the msg",
+                "<134>1 2026-11-27T06:00:00.123Z host app 77 ID47 [ex@1 a=\"b\"] the msg",
+                "the msg",
+                "<6>the msg",
+                "<6>2026-11-27T06:00:00.123Z the msg",
+                "<134>Nov 27 06:00:00 app[77]: the msg",
+            ],
+        ),
+        (
+            "<134>1 2026-11-27T06:00:00.123Z - - - - - the msg",
+            [
+                "<134>1 2026-11-27T06:00:00.123Z 10.1.1.1 - - - - the msg",
+                "<134>Nov 27 06:00:00 10.1.1.1 the msg",
+                "<134>1 2026-11-27T06:00:00.123Z 10.1.1.1 - - - - the msg",
+                "the msg",
+                "<6>the msg",
+                "<6>2026-11-27T06:00:00.123Z the msg",
+                "<134>Nov 27 06:00:00 the msg",
+            ],
+        ),
+        (
             "no prio at all",
-            "<0>no prio at all",
-            "<0>ISO no prio at all",
-            "<168>BSD no prio at all",
-        ]),
-        ("<999>x", [
-            "<999>BSD 10.1.1.1 x",
-            "<999>BSD 10.1.1.1 x",
-            "<999>1 ISO 10.1.1.1 - - - - x",
-            "x",
-            "<7>x",
-            "<7>ISO x",
-            "<999>BSD x",
-        ]),
-        ("<134>Nov  7 06:00:00 myhost prog: nopid\n", [
-            "<134>Nov  7 06:00:00 myhost prog: nopid",
-            "<134>Nov  7 06:00:00 myhost prog: nopid",
-            "<134>1 YEAR-11-07T06:00:00-00:00 myhost prog - - - nopid",
-            "nopid",
-            "<6>nopid",
-            "<6>YEAR-11-07T06:00:00-00:00 nopid",
-            "<134>Nov  7 06:00:00 prog: nopid",
-        ]),
-        ("<134>Nov 27 06:00:00 justtext", [
-            "<134>BSD 10.1.1.1 Nov 27 06:00:00 justtext",
-            "<134>BSD 10.1.1.1 Nov 27 06:00:00 justtext",
-            "<134>1 ISO 10.1.1.1 - - - - Nov 27 06:00:00 justtext",
-            "Nov 27 06:00:00 justtext",
-            "<6>Nov 27 06:00:00 justtext",
-            "<6>ISO Nov 27 06:00:00 justtext",
-            "<134>BSD Nov 27 06:00:00 justtext",
-        ]),
+            [
+                "<168>BSD 10.1.1.1 no prio at all",
+                "<168>BSD 10.1.1.1 no prio at all",
+                "<168>1 ISO 10.1.1.1 - - - - no prio at all",
+                "no prio at all",
+                "<0>no prio at all",
+                "<0>ISO no prio at all",
+                "<168>BSD no prio at all",
+            ],
+        ),
+        (
+            "<999>x",
+            [
+                "<999>BSD 10.1.1.1 x",
+                "<999>BSD 10.1.1.1 x",
+                "<999>1 ISO 10.1.1.1 - - - - x",
+                "x",
+                "<7>x",
+                "<7>ISO x",
+                "<999>BSD x",
+            ],
+        ),
+        (
+            "<134>Nov  7 06:00:00 myhost prog: nopid\n",
+            [
+                "<134>Nov  7 06:00:00 myhost prog: nopid",
+                "<134>Nov  7 06:00:00 myhost prog: nopid",
+                "<134>1 YEAR-11-07T06:00:00-00:00 myhost prog - - - nopid",
+                "nopid",
+                "<6>nopid",
+                "<6>YEAR-11-07T06:00:00-00:00 nopid",
+                "<134>Nov  7 06:00:00 prog: nopid",
+            ],
+        ),
+        (
+            "<134>Nov 27 06:00:00 justtext",
+            [
+                "<134>BSD 10.1.1.1 Nov 27 06:00:00 justtext",
+                "<134>BSD 10.1.1.1 Nov 27 06:00:00 justtext",
+                "<134>1 ISO 10.1.1.1 - - - - Nov 27 06:00:00 justtext",
+                "Nov 27 06:00:00 justtext",
+                "<6>Nov 27 06:00:00 justtext",
+                "<6>ISO Nov 27 06:00:00 justtext",
+                "<134>BSD Nov 27 06:00:00 justtext",
+            ],
+        ),
     ];
     const FORMATS: [LogFraming; 7] = [
         LogFraming::Unspecified,
@@ -421,7 +445,8 @@ mod tests {
 
     #[test]
     fn odd_messages() {
-        for odd in ["", "<", "<>x", "<1", "<1234>x", "<1>1 ", "<1>1 a b c d e", "<1>1 a b c d e [x", "<13>\n"] {
+        for odd in ["", "<", "<>x", "<1", "<1234>x", "<1>1 ", "<1>1 a b c d e", "<1>1 a b c d e [x", "<13>\n"]
+        {
             let message = Message::parse(odd.as_bytes());
             let _ = written(&message, LogFraming::Rfc5424, HostField::Fill);
         }

@@ -487,16 +487,10 @@ fn a_reader_is_waited_for() {
 #[test]
 fn a_line_over_a_stream_has_a_ring_of_its_own() {
     let sinks = sinks(None);
-    let address = Address {
-        transport: Transport::Stream,
-        host: Host::V4(Ipv4Addr::LOCALHOST),
-        ports: Ports::One(514),
-    };
-    let target = LogTarget {
-        to: LogTo::Address(address.clone()),
-        format: LogFraming::Rfc3164,
-        ..descriptor(1)
-    };
+    let address =
+        Address { transport: Transport::Stream, host: Host::V4(Ipv4Addr::LOCALHOST), ports: Ports::One(514) };
+    let target =
+        LogTarget { to: LogTo::Address(address.clone()), format: LogFraming::Rfc3164, ..descriptor(1) };
     let loggers = Loggers::new(&sinks, &[target.clone(), target], &[], None).expect("opened");
     let (mut writer, _) = writer();
     writer.log(&loggers, Level::Info, MOMENT, b"", b"hello");
