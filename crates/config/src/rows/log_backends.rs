@@ -80,16 +80,16 @@ pub fn targets(model: &Model, diags: &mut Diagnostics) {
     let lines = proxies.flat_map(|p| p.logs.iter().map(move |l| (Some(p), l)));
     let mut said = HashSet::new();
     for (proxy, log) in lines.chain(model.global.logs.iter().map(|l| (None, l))) {
-        let what = match &log.to {
+        let (what, severity) = match &log.to {
             LogTo::Ring(name) if model.rings.iter().all(|r| r.name != **name) => {
-                format!("ring named '{name}'")
+                (format!("ring named '{name}'"), Severity::Warning)
             }
             LogTo::Backend(name)
                 if !model.proxies.iter().any(|p| {
                     p.kind == ProxyKind::Backend && p.name == **name && p.mode == Mode::Log && !p.disabled
                 }) =>
             {
-                format!("log backend named '{name}'")
+                (format!("log backend named '{name}'"), Severity::Notice)
             }
             _ => continue,
         };
@@ -98,6 +98,6 @@ pub fn targets(model: &Model, diags: &mut Diagnostics) {
         }
         let section = proxy.map_or("global section".to_owned(), |p| format!("proxy section '{}'", p.name));
         let message = format!("log directive declared in {section} uses unknown {what}.");
-        diags.add(Severity::Warning, Some(log.place), message);
+        diags.add(severity, Some(log.place), message);
     }
 }

@@ -149,7 +149,7 @@ pub fn check(model: &Model, diags: &mut Diagnostics) {
     for p in model.proxies.iter().filter(|p| p.kind == ProxyKind::Forward && !p.binds.is_empty()) {
         if p.logs.is_empty() {
             let text = format!("log-forward section '{}' has no 'log' line: what comes in is lost.", p.name);
-            diags.add(Severity::Warning, Some(p.place), text);
+            diags.add(Severity::Notice, Some(p.place), text);
         }
     }
 }

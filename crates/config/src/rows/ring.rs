@@ -111,7 +111,7 @@ fn timeout(cx: &mut Cx<'_>, line: &Line) {
     if !matches!(&*name, "connect" | "server") {
         let message =
             format!("'timeout {name}' in a ring section is ignored: it knows 'connect' and 'server'.");
-        cx.warn(line.word(1).or(line.word(0)), message);
+        cx.notice(line.word(1).or(line.word(0)), message);
         return;
     }
     let of = format!("timeout {name}");
