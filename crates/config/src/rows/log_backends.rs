@@ -85,9 +85,10 @@ pub fn targets(model: &Model, diags: &mut Diagnostics) {
                 (format!("ring named '{name}'"), Severity::Warning)
             }
             LogTo::Backend(name)
-                if !model.proxies.iter().any(|p| {
-                    p.kind == ProxyKind::Backend && p.name == **name && p.mode == Mode::Log && !p.disabled
-                }) =>
+                if !model
+                    .proxies
+                    .iter()
+                    .any(|p| p.kind.back() && p.name == **name && p.mode == Mode::Log && !p.disabled) =>
             {
                 (format!("log backend named '{name}'"), Severity::Notice)
             }

@@ -111,7 +111,7 @@ fn dealt(w: &mut World, balance: &str, options: [&str; 3], steps: &[(&[&str], &[
     let global =
         format!("  stats socket {} level admin\n  log backend@lb format raw local2", socket.display());
     w.proxy(&config(&global, &format!("backend lb\n  mode log\n  {balance}\n{servers}")));
-    let mut seen = vec![0; 3];
+    let mut seen = [0; 3];
     for (commands, paths) in steps {
         for command in *commands {
             let mut s = UnixStream::connect(&socket).unwrap();
