@@ -97,8 +97,10 @@ impl Shown {
 fn mentions(entry: &Entry, text: &str) -> bool {
     let name = entry.name;
     match (entry.class, entry.place) {
-        ("cfg", "bind") => has_line(text, "bind", name),
-        ("cfg", "server") => has_line(text, "server", name),
+        ("cfg", place @ ("bind" | "server")) => {
+            // one of several words is what it says wherever it stands
+            has_line(text, place, name) || name.contains('-') && has(text, place) && has(text, name)
+        }
         ("cfg", place) if super::SETS.iter().any(|(n, _)| *n == place) => {
             has(text, &format!("{place} {name}")) || has(text, place) && has(text, name)
         }

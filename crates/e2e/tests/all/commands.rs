@@ -140,7 +140,7 @@ listen fe
   server s1 127.0.0.1:${two} proto h2 resolve-net 127.0.0.0/8 resolve-opts prevent-dup-ip
 listen two
   bind 127.0.0.1:${two} proto h2
-  server s1 127.0.0.1:${o1}
+  server s1 127.0.0.1:${o1} no-send-proxy-v2-ssl-cn
 ",
         );
         w.client("fe").get("/", "Connection: close\r\n").read_to_end();

@@ -306,7 +306,7 @@ fn a_server_hello() {
         }
         let listen = |n: u8| {
             format!(
-                "listen l{n}\n  bind 127.0.0.1:${{l{n}}}\n  tcp-response inspect-delay 10s\n  tcp-response content set-var(sess.lv) res.payload_lv(3,2) if {{ res.len gt 8 }}\n  tcp-response content set-var(sess.p) res.payload(0,3) if {{ res.len gt 8 }}\n  tcp-response content reject if {{ rep_ssl_hello_type 2 }}\n  tcp-response content accept if {{ res.ssl_hello_type 14 }}\n  log-format \"%ts %[var(sess.lv),hex] %[var(sess.p),hex]\"\n  server s 127.0.0.1:${{o{n}}}\n"
+                "listen l{n}\n  bind 127.0.0.1:${{l{n}}}\n  tcp-response inspect-delay 10s\n  tcp-response content set-var(sess.lv) res.payload_lv(3,2) if {{ res.len gt 8 }}\n  tcp-response content set-var(sess.p) res.payload(0,3) if {{ res.len gt 8 }}\n  tcp-response content reject if {{ rep_ssl_hello_type 2 }}\n  tcp-response content accept if {{ res.ssl_hello_type 14 }}\n  log-format \"%[var(sess.lv),hex] %[var(sess.p),hex]\"\n  server s 127.0.0.1:${{o{n}}}\n"
             )
         };
         w.proxy(&format!("{TCP}{}{}{}", listen(1), listen(2), listen(3)));
@@ -383,7 +383,7 @@ fn times_and_counts() {
                 "http-request set-var(txn.t1) req.timer.idle,iif(there,there)\nhttp-request set-var(txn.t2) req.timer.hdr,iif(there,there)\nhttp-request set-var(txn.t3) req.timer.tq,iif(there,there)\nhttp-response set-var(txn.t4) res.timer.hdr,iif(there,there)\nhttp-request set-var(sess.b) str(x)\ncapture response header Content-Length len 5\n\
                  log-format \"{times} state %[txn.sess_term_state] rule %[last_rule_file,length] {} %[fe_req_rate] \
                  %[fe_sess_rate] %[srv_sess_rate(be/s1)] captured %[capture.res.hdr(0)]\"",
-                "%[dump_all_vars(txn)] %[dump_all_vars(sess)]"
+                "%[var(txn.t1)] %[var(txn.t2)] %[var(txn.t3)] %[var(txn.t4)] %[dump_all_vars(sess)]"
             ),
             "",
         ));

@@ -192,8 +192,11 @@ pub const ROWS: SampleRows = SampleRows {
             "txn.sess_term_state",
             Type::Str,
             INTERNAL,
-            "Termination state with cookies' part.",
-            |_, s, _| Value::Str(s.facts.termination.to_vec().into()).into(),
+            "Termination state: cause and phase.",
+            |_, s, _| {
+                let [cause, phase, ..] = s.facts.termination;
+                Value::Str(vec![cause, phase].into()).into()
+            },
         )
         .impure(),
         Fetch::new("txn.id32", Type::Int, INTERNAL, "The request's number in the process.", |_, s, _| {
