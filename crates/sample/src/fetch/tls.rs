@@ -403,7 +403,7 @@ macro_rules! secrets {
                 "EARLY_EXPORTER_SECRET: the library never tells of it.",
                 |_, s, _| digits(secret($info(s), "EARLY_EXPORTER_SECRET")),
             ),
-            own(
+            $row(
                 concat!("ssl_", $side, "_npn"),
                 Type::Str,
                 "The protocol that NPN negotiated: nobody speaks that any more.",
