@@ -125,6 +125,7 @@ fn settings_that_nothing_shows() {
   tune.h2.fe.rxbuf 65536
   tune.h2.max-frame-size 16384
   tune.max-checks-per-thread 5
+  tune.glitches.kill.cpu-usage 50
   tune.ssl.capture-buffer-size 100
 defaults
   mode http

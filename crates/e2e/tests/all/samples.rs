@@ -786,7 +786,7 @@ listen fe
   bind 127.0.0.1:${fe} ssl crt ${dir}/a.pem verify required ca-file ${dir}/ca.crt
   log global
   log-format \"<%[ssl_c_chain_der,length,iif(there,)]> <%[ssl_bc_session_key,length]>\"
-  server s 127.0.0.1:${origin} ssl verify none force-tlsv12
+  server s 127.0.0.1:${origin} ssl verify none force-tlsv12 ktls off
 listen origin
   bind 127.0.0.1:${origin} ssl crt ${dir}/a.pem
   http-request return status 200
