@@ -22,6 +22,7 @@ mod health;
 mod http1;
 mod http2;
 mod http2_limits;
+mod http2_peers;
 mod http2_servers;
 mod http_options;
 mod in_place;

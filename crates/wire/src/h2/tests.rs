@@ -637,6 +637,34 @@ fn section_6_9_receiving() {
     assert_eq!(peer.heard(), ["WINDOW 0 2147418112"].map(|_| "WINDOW 0 2147428112".to_owned()));
 }
 
+/// RFC 9113 section 6.9.2: a stream that began before its peer knew our settings has their window as soon as it does, and
+/// what was consumed is measured by that.
+#[test]
+fn section_6_9_2_receiving() {
+    let early = || {
+        let mut peer = Peer::raw(Config { shared: 0, ..CONFIG });
+        peer.say(&[&PREFACE[..], &frame(kind::SETTINGS, 0, 0, &[]), &post(1)].concat());
+        peer.heard();
+        peer
+    };
+    let known = frame(kind::SETTINGS, flag::ACK, 0, &[]);
+    let mut peer = early();
+    peer.say(&[&known[..], &data(1, &[0; 16_384], false)].concat());
+    peer.heard();
+    peer.conn.consumed(1, 8_192);
+    assert_eq!(peer.heard(), ["WINDOW 1 8192"]);
+    peer.say(&data(1, &[0; 8_193], false));
+    assert_eq!(peer.heard(), ["RST 1 3"]);
+    // it has sent more before it knew
+    let mut peer = early();
+    peer.say(&[data(1, &[0; 16_384], false), data(1, &[0; 3_616], false)].concat());
+    peer.heard();
+    peer.conn.consumed(1, 20_000);
+    assert!(peer.heard().is_empty());
+    peer.say(&known);
+    assert_eq!(peer.heard(), ["WINDOW 1 20000"]);
+}
+
 /// Streams with bodies share what `rxbuf` has beyond their own windows, and give it back.
 #[test]
 fn the_shared_window() {

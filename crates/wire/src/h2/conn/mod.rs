@@ -537,7 +537,7 @@ impl<T: Default> Connection<T> {
             (kind::RST_STREAM, 4) => self.rst_stream(stream, payload),
             (kind::SETTINGS | kind::PING | kind::GOAWAY, _) if stream != 0 => connection(Reason::Protocol),
             (kind::SETTINGS, 0) if header.has(flag::ACK) => {
-                self.settled = true;
+                self.settle();
                 self.pay(credit::FRAME);
                 Ok(Event::Nothing)
             }

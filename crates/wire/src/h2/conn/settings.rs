@@ -78,6 +78,21 @@ impl<T: Default> Connection<T> {
         Ok(if wider { Event::Window(0) } else { Event::Nothing })
     }
 
+    /// The peer knows our settings: streams that began before have the window that they say from now on (RFC 9113 section
+    /// 6.9.2), and it is opened again by that measure.
+    pub(super) fn settle(&mut self) {
+        if std::mem::replace(&mut self.settled, true) {
+            return;
+        }
+        let less = FIRST_WINDOW.saturating_sub(self.config.window);
+        for s in self.streams.iter_mut() {
+            s.window = s.window.saturating_sub(less);
+            s.left -= i64::from(less);
+        }
+        let begun: Vec<u32> = self.streams.iter_mut().map(|s| s.id).collect();
+        begun.into_iter().for_each(|id| self.consumed(id, 0));
+    }
+
     /// The window of a stream that begins now.
     pub(super) fn first_window(&self) -> u32 {
         // until the peer knows of ours, it may use what it assumes
