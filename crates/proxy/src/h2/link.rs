@@ -110,15 +110,19 @@ impl Link {
         }
     }
 
-    /// Writes what waits, as far as the socket takes it.
+    /// Writes what waits, as far as the socket takes it; what could not be received for want of room is, then.
     pub fn write(&mut self, cx: &mut Context<'_>) -> std::io::Result<()> {
         let Some(conn) = self.shared.below() else { return Ok(()) };
         let mut protocol = self.shared.protocol.borrow_mut();
+        let was_full = protocol.is_full();
         while !protocol.output().is_empty() {
             match conn.poll_send(cx, &[IoSlice::new(protocol.output())], false) {
                 Poll::Ready(Ok(n)) => {
                     protocol.wrote(n);
                     self.blocked_since = self.worker.clock.now();
+                    if was_full && !protocol.is_full() {
+                        cx.waker().wake_by_ref();
+                    }
                 }
                 Poll::Ready(Err(e)) => return Err(e),
                 Poll::Pending => {

@@ -386,7 +386,7 @@ impl<T: Default> Connection<T> {
     pub fn receive<'i>(&mut self, input: &'i [u8], now: u64, head: &mut Head) -> (usize, Event<'i>) {
         let (mut used, event) = match self.at {
             At::Over => return (input.len(), Event::Nothing),
-            _ if self.output().len() >= FULL => return (0, Event::Full),
+            _ if self.is_full() => return (0, Event::Full),
             At::Preface(seen) => self.preface(input, seen),
             At::Data { .. } => self.data_goes_on(input),
             At::Gather(header) => self.gather(input, header, head),

@@ -1,6 +1,6 @@
 //! Payload both ways, and the windows that limit it (RFC 9113 sections 5.2, 6.1 and 6.9).
 
-use super::{At, Checked, Connection, Event, ROOM, Wrong, credit};
+use super::{At, Checked, Connection, Event, FULL, ROOM, Wrong, credit};
 use crate::h2::frame::{self, HEADER, Header, MAX_WINDOW, Reason, flag, kind};
 use std::io::IoSlice;
 
@@ -192,6 +192,12 @@ impl<T: Default> Connection<T> {
     #[must_use]
     pub fn is_waited_for(&self) -> bool {
         !self.streams.queue.is_empty() && self.send > 0 && self.output().len() < ROOM
+    }
+
+    /// Does so much wait to be written that nothing is received ([`Event::Full`])?
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.output().len() >= FULL
     }
 
     /// Sends payload: how much of it was taken. 0 where windows or the room for what waits are exhausted: the stream goes
