@@ -12,8 +12,8 @@ const FIRST: u32 = 10_000;
 const COUNT: u32 = 9_000;
 
 /// Numbers that fixtures speak of (sizes, ports in PROXY headers): were they a scenario's ports, they would be masked there.
-const SPOKEN: [u16; 11] =
-    [10_000, 11_199, 12_345, 15_000, 15_007, 15_019, 15_360, 15_361, 16_300, 16_384, 17_000];
+const SPOKEN: [u16; 12] =
+    [10_000, 11_199, 12_345, 15_000, 15_007, 15_019, 15_360, 15_361, 16_300, 16_384, 17_000, 17_001];
 
 /// A port that nobody else gets while this lives.
 #[derive(Debug)]

@@ -122,7 +122,8 @@ impl<C: Connection> IdlePool<C> {
     ///
     /// # Errors
     /// The connection itself, to be closed, if it must not be kept: `pool-max-conn`, `pool-purge-delay 0` or
-    /// `tune.pool-low-fd-ratio` say so (a server's only one is kept all the same: it is worth most), there are as many as were in use lately and `pool-low-conn` more, or it is dead.
+    /// `tune.pool-low-fd-ratio` say so (a server's only one is kept as long as `tune.pool-high-fd-ratio` lets it: it is
+    /// worth most), there are as many as were in use lately and `pool-low-conn` more, or it is dead.
     /// (`max-reuse` is for HTTP/2: HAProxy 3.5 does not look at it for HTTP/1.)
     pub fn put(
         &mut self,
@@ -157,10 +158,15 @@ impl<C: Connection> IdlePool<C> {
         Ok(self.handle(at))
     }
 
+    /// Is it the only one of its server here, and none is closed for want of descriptors?
+    fn is_first(&self, server: &ServerState) -> bool {
+        self.oldest(*server.index) == NONE && !self.descriptors.above_high()
+    }
+
     fn keeps(&self, server: &ServerState, settings: &PoolSettings) -> bool {
         settings.purge_delay != 0
             && server.idle.workers.of(self.worker).has_room(settings.low_conn)
-            && (!self.descriptors.above_low() || self.oldest(*server.index) == NONE)
+            && (!self.descriptors.above_low() || self.is_first(server))
             && match u32::try_from(settings.max_conn) {
                 Ok(0) => false,
                 Ok(max) => server.idle.shared() < max,

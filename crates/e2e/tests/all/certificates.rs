@@ -24,7 +24,7 @@ fn start(w: &mut World, config: &str) {
 
 /// What a command answers.
 pub fn answer(w: &World, command: &str) -> String {
-    let mut s = UnixStream::connect(w.dir().join("cli")).unwrap();
+    let mut s = wait_for(PATIENCE, || UnixStream::connect(w.dir().join("cli")).ok()).expect("a stats socket");
     s.set_read_timeout(Some(PATIENCE)).unwrap();
     s.write_all(format!("{command}\n").as_bytes()).unwrap();
     s.shutdown(Shutdown::Write).unwrap();

@@ -34,7 +34,8 @@ pub fn start(w: &mut World, config: &str) {
 
 /// Sends bytes to a socket, finishes, and reads the answer to its end.
 fn talk(w: &World, socket: &str, bytes: &[u8]) -> String {
-    let mut s = UnixStream::connect(w.dir().join(socket)).unwrap();
+    let connect = || UnixStream::connect(w.dir().join(socket)).ok();
+    let mut s = wait_for(PATIENCE, connect).expect("a stats socket");
     s.set_read_timeout(Some(PATIENCE)).unwrap();
     // a binary that closes early is no failure of the test
     let _ = s.write_all(bytes);

@@ -785,7 +785,7 @@ defaults
 listen fe
   bind 127.0.0.1:${fe} ssl crt ${dir}/a.pem verify required ca-file ${dir}/ca.crt
   log global
-  log-format \"<%[ssl_c_chain_der,length,iif(there,)]> <%[ssl_bc_session_key,length]>\"
+  log-format \"<%[ssl_c_chain_der,length,iif(there,)]> <%[ssl_bc_session_key,hex,length]>\"
   server s 127.0.0.1:${origin} ssl verify none force-tlsv12 ktls off
 listen origin
   bind 127.0.0.1:${origin} ssl crt ${dir}/a.pem
@@ -795,5 +795,5 @@ listen origin
     let port = w.port("fe");
     crate::tls::get(w.dir(), port, "-tls1_2 -cert good.crt -key good.key");
     let line = w.logs(1).remove(0);
-    assert!(line.contains("<there> <48>"), "{line}");
+    assert!(line.contains("<there> <96>"), "{line}");
 }
