@@ -405,6 +405,18 @@ fn connect_may_be_refused() {
     });
 }
 
+/// What comes behind it is no request.
+#[test]
+fn connect_that_is_granted_here_ends() {
+    scenario("http1/connect_that_is_granted_here_ends", |w| {
+        w.proxy(&sections("http-request return status 200 content-type text/plain string hi", ""));
+        let mut c = w.client("fe");
+        c.send("CONNECT test:443 HTTP/1.1\r\nHost: test:443\r\n\r\nGET /no HTTP/1.1\r\nHost: test\r\n\r\n");
+        c.read_to_end();
+        w.logs(1);
+    });
+}
+
 #[test]
 fn early_response_while_the_body_is_sent() {
     scenario("http1/early_response_while_the_body_is_sent", |w| {

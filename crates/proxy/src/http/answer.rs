@@ -33,6 +33,8 @@ pub async fn send(x: &mut Exchange<'_>, session: &mut Session, mut answer: Answe
     x.keep &= !session.ends_kept();
     let bodyless = x.method == Method::Head;
     x.keep &= answer.write_h1(version, x.keep, bodyless, x.front.client_case.as_deref(), &mut out);
+    // RFC 9110 section 9.3.6: what comes behind that is no request
+    x.keep &= x.method != Method::Connect || !matches!(answer.head.status, 200..=299);
     session.task.deadline(session.task.worker.clock.now().after(x.front.timeouts.client));
     x.keep &= write_all(session, &out, x.closes()).await.is_ok();
     x.scratch.response = answer.head;
