@@ -6,10 +6,11 @@ use super::config::{
 };
 use super::expect::{Expect, Pattern, Test};
 use crate::rules::lang::{At, Format, Parsing, Regex};
+use crate::rules::rows::works as row;
 use crate::rules::variables;
 use portcullis_backend::health::Status;
 use portcullis_config::rows::value;
-use portcullis_config::{Cx, Does, Keyword, Line, Place, Proto, Sections, Word};
+use portcullis_config::{Cx, Keyword, Line, Place, Proto, Sections, Word};
 use portcullis_wire::hex;
 use portcullis_wire::probe::mysql::Login;
 use std::net::IpAddr;
@@ -17,16 +18,6 @@ use std::sync::Arc;
 
 const BACK: Sections = Sections::BACK;
 const RULES: Sections = Sections::from_bits_retain(Sections::BACK.bits() | Sections::HEALTHCHECK.bits());
-
-const fn row(
-    name: &'static str,
-    sections: Sections,
-    args: &'static str,
-    help: &'static str,
-    parse: fn(&mut Cx<'_>, &Line),
-) -> Keyword {
-    Keyword { name, sections, args, help, negatable: false, does: Does::Works(parse) }
-}
 
 const EXPECT: &str = "[min-recv <int>] [comment <msg>] [ok-status <st>] [error-status <st>] [tout-status <st>] \
                       [on-success <fmt>] [on-error <fmt>] [status-code <expr>] [!] <match> <pattern>";

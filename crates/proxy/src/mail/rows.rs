@@ -1,21 +1,12 @@
 //! `mailers` sections (manual section 12.3) and `email-alert` (4.2).
 
 use super::plan::{Mailer, MailersSection, Said, Sections as Mailers};
+use crate::rules::rows::works as row;
 use portcullis_config::addr::{Host, Ports, Transport};
 use portcullis_config::rows::{address, log, resolve, value};
-use portcullis_config::{Cx, Does, Keyword, Line, Sections};
+use portcullis_config::{Cx, Keyword, Line, Sections};
 use portcullis_telemetry::log::Level;
 use std::net::SocketAddr;
-
-const fn row(
-    name: &'static str,
-    sections: Sections,
-    args: &'static str,
-    help: &'static str,
-    parse: fn(&mut Cx<'_>, &Line),
-) -> Keyword {
-    Keyword { name, sections, args, help, negatable: false, does: Does::Works(parse) }
-}
 
 /// The rows of this file.
 pub const ROWS: &[Keyword] = &[

@@ -38,7 +38,8 @@ fn check_all(model: &mut Model, diags: &mut Diagnostics) {
     }
 }
 
-const fn works(
+/// A keyword that works and has no `no` form.
+pub(crate) const fn works(
     name: &'static str,
     sections: Sections,
     args: &'static str,
