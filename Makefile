@@ -4,7 +4,7 @@ SHELL := /bin/bash
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 CFG ?= examples/quickstart.cfg
 
-.PHONY: help run build release test real-servers lint fmt peers conformance attacks messages bench soak bigconf interop fuzz clean
+.PHONY: help run build release test real-servers lint fmt peers clients screenshots conformance attacks messages bench soak bigconf interop fuzz clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -38,6 +38,15 @@ peers: build ## other people's HTTP/2 against our binary: curl, nghttp2, nginx, 
 	@scripts/need chromium curl nginx-light nghttp2-client openssl python3-venv
 	@test -x $(TARGET)/peers/bin/python || (python3 -m venv $(TARGET)/peers && $(TARGET)/peers/bin/pip install -q 'h2==4.*' 'httpx[http2]==0.28.*' 'grpcio==1.*' 'wsproto==1.*')
 	$(TARGET)/peers/bin/python scripts/peers/peers.py --binary $(TARGET)/quick/portcullis $(PEERSARGS)
+
+clients: build ## clients of HAProxy's stats socket and exporter (haproxyadmin, haproxy-stats, Prometheus, collectd's CSV, hatop, socat), compared with haproxy (CLIENTARGS="--only hatop")
+	@scripts/need haproxy hatop tmux socat python3-venv
+	@test -x $(TARGET)/clients/bin/python || (python3 -m venv $(TARGET)/clients && $(TARGET)/clients/bin/pip install -q 'haproxyadmin==0.2.*' 'haproxy-stats==1.*' 'prometheus_client==0.*')
+	$(TARGET)/clients/bin/python scripts/clients/clients.py --binary $(TARGET)/quick/portcullis $(CLIENTARGS)
+
+screenshots: build ## the statistics page in headless Chromium at a desktop's and a phone's width: $(TARGET)/screenshots
+	@scripts/need chromium python3
+	scripts/screenshots --binary $(TARGET)/quick/portcullis --to $(TARGET)/screenshots
 
 conformance: build ## what RFC 9113 and RFC 7541 ask of a server, over the wire, haproxy's and nginx's answers beside (CONFARGS="--all")
 	@scripts/need haproxy nginx-light

@@ -16,6 +16,9 @@ pub fn unknown(call: &Call<'_>) -> Outcome {
     if let Some(what) = crate::commands::later(call.words) {
         return Outcome::err(format!("'{what}' is not supported yet."));
     }
+    if let Some((what, why)) = crate::commands::internal(call.words) {
+        return Outcome::err(format!("'{what}' does not exist here: {why}."));
+    }
     let first = call.arg(0);
     let mut text =
         format!("Unknown command: '{first}', but maybe one of the following ones is a better match:\n");

@@ -75,6 +75,18 @@ impl Model {
     }
 }
 
+/// `profiling.tasks`: whether it is measured what calls of tasks cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Profiling {
+    /// While a worker is slow.
+    #[default]
+    Auto,
+    /// Always.
+    On,
+    /// Never.
+    Off,
+}
+
 /// `global` (manual chapter 3).
 #[derive(Clone, Debug, Default)]
 pub struct Global {
@@ -166,6 +178,10 @@ pub struct Global {
     pub grace: Option<Duration>,
     /// `hard-stop-after`
     pub hard_stop_after: Option<Duration>,
+    /// `profiling.tasks`
+    pub profiling: Profiling,
+    /// `warn-blocked-traffic-after`; between 1 ms and a second, 100 ms if not said.
+    pub warn_blocked_after: Option<Duration>,
     /// `close-spread-time`; `Some(None)` is `infinite`.
     pub close_spread_time: Option<Option<Duration>>,
     /// `log` lines.

@@ -11,6 +11,7 @@ use portcullis_sample::convert::debug;
 use portcullis_telemetry::endpoints::Endpoints;
 use portcullis_telemetry::gate::Process as Counts;
 use portcullis_telemetry::log::{Ring, RingConfig, Sinks};
+use portcullis_telemetry::trace::{Section, Traces};
 use portcullis_tls::settings::GlobalTls;
 use std::path::Path;
 use std::sync::Arc;
@@ -47,6 +48,7 @@ pub fn registry() -> Registry {
             pace,
             portcullis_proxy::mail::rows(),
             portcullis_admin::rows(),
+            portcullis_telemetry::trace::rows(),
             logs,
             tls,
             load,
@@ -76,7 +78,7 @@ pub fn after_load(options: &Options) {
     }
 }
 
-/// Bytes of the ring that the converter `debug` writes to.
+/// Bytes of the ring that traces and the converter `debug` can write to; memory that nobody writes to is not taken.
 const DEBUG_RING: usize = 1 << 20;
 
 /// The rings of a model's sections. What does not start leaves `backing-file`s alone.
@@ -113,13 +115,10 @@ pub fn process(
     let g = &model.global;
     let workers = usize::from(g.nbthread.unwrap_or(1));
     let rings = rings(model, starts)?;
-    let own = debug::wants_default().then(|| {
-        let mut config = RingConfig::new(debug::DEFAULT, DEBUG_RING);
-        (config.maxlen, config.format) = (g.tune.bufsize, LogFraming::Timed);
-        config.description = Some("in-memory ring buffer".into());
-        Arc::new(Ring::new(config))
-    });
-    let rings = rings.into_iter().chain(own);
+    let mut own = RingConfig::new(debug::DEFAULT, DEBUG_RING);
+    (own.maxlen, own.format) = (g.tune.bufsize, LogFraming::Timed);
+    own.description = Some("in-memory ring buffer".into());
+    let rings = [Arc::new(Ring::new(own))].into_iter().chain(rings);
     let tag = g.log_tag.clone().unwrap_or_else(|| "haproxy".into());
     let mut sinks = Sinks::new(rings.collect(), g.log_send_hostname.clone(), tag);
     sinks.set_bufsize(g.tune.bufsize);
@@ -138,6 +137,30 @@ pub fn process(
     process.set_node(g.node.clone().unwrap_or_else(portcullis_sys::process::hostname));
     process.set_voice(crate::say::aside);
     Ok(process)
+}
+
+/// What `traces` sections say.
+pub fn traces(model: &Model) -> Option<&Traces> {
+    model.global.ext.get::<Section>().map(|s| &s.traces)
+}
+
+/// What traces can be written to.
+pub fn trace_sinks(process: &Process) -> Vec<String> {
+    let rings = process.sinks.rings();
+    ["stdout", "stderr"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(rings.iter().map(|r| r.config().name.clone()))
+        .collect()
+}
+
+/// Sinks that `traces` sections name and that are not there, and where.
+pub fn unknown_sinks<'m>(
+    model: &'m Model,
+    known: &'m [String],
+) -> impl Iterator<Item = &'m (portcullis_config::Place, String)> {
+    let sinks = model.global.ext.get::<Section>().map_or(&[][..], |s| &s.sinks);
+    sinks.iter().filter(|(_, name)| !known.contains(name))
 }
 
 /// The plan of a model.

@@ -1,5 +1,6 @@
 //! The command line (management.txt chapter 3): one row an option; parsing, usage and refusals are made from the rows.
 
+use portcullis_telemetry::trace::{self, Traces};
 use std::path::PathBuf;
 
 /// What the command line asks for.
@@ -71,6 +72,8 @@ pub struct Options {
     pub classes: Option<String>,
     /// `-dL`
     pub libraries: bool,
+    /// `-dt`
+    pub traces: Vec<String>,
     /// `-dc`
     pub cpus: bool,
     /// Options without effect that were given, and why they have none.
@@ -92,6 +95,8 @@ pub enum Print {
     Memory,
     /// `-dKhelp`
     Classes,
+    /// `-dt help`
+    Traces,
 }
 
 /// `-dC`
@@ -107,6 +112,8 @@ enum Takes {
     Nothing,
     /// The next word.
     Word,
+    /// The next word, unless it is an option.
+    Perhaps,
     /// All words up to the next option.
     Words,
     /// The rest of the same word.
@@ -284,7 +291,21 @@ pub const ROWS: &[Row] = &[
     idle("-dp", Takes::Nothing, "disables poll", POLLER),
     idle("-dv", Takes::Nothing, "disables event ports", POLLER),
     switch("-dr", "ignores server names that cannot be resolved", set!(o, _ => o.ignore_resolution = true)),
-    not_yet("-dt", "[<trace>,...]", Takes::Words, "displays traces"),
+    row(
+        "-dt",
+        "[<source>[:<level>[:<verbosity>]],...]",
+        Takes::Perhaps,
+        "displays traces ('-dt help')",
+        |o, v| {
+            if v == "help" {
+                o.print = Some(Print::Traces);
+                return Ok(());
+            }
+            trace::parse(&mut Traces::default(), v).map_err(|e| format!("config : -dt: {e}"))?;
+            o.traces.push(v.to_owned());
+            Ok(())
+        },
+    ),
 ];
 
 /// Why a command line cannot be followed.
@@ -317,6 +338,7 @@ pub fn parse(args: impl IntoIterator<Item = String>) -> Result<Options, Wrong> {
                     )));
                 }
             },
+            Takes::Perhaps => vec![args.next_if(|w| !w.starts_with('-')).unwrap_or_default()],
             Takes::Words => std::iter::from_fn(|| args.next_if(|w| !w.starts_with('-'))).collect(),
             Takes::All => args.by_ref().collect(),
         };

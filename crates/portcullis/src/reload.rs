@@ -12,10 +12,10 @@ use portcullis_config::files::LocalFiles;
 use portcullis_config::{Chroot, Diagnostics, Global, Loaded, Model, Setting, Severity, render};
 use portcullis_proxy::plan::{self, ListenerPlan, Plan};
 use portcullis_proxy::start::{self, Bound, Running};
-use portcullis_sample::convert::debug;
 use portcullis_sample::pattern::shared;
 use portcullis_sample::users::Userlists;
 use portcullis_stats::Vitals;
+use portcullis_telemetry::trace;
 use portcullis_transport::LocalSockets;
 use portcullis_upkeep::{Force, Upkeep};
 use std::collections::HashMap;
@@ -165,8 +165,12 @@ impl Reloader<'_> {
         if hashes && portcullis_sample::work::start().is_err() {
             return Err(impossible("the first hashed password needs a thread that only a new process has."));
         }
-        if debug::wants_default() && running.process.sinks.ring(debug::DEFAULT).is_none() {
-            return Err(impossible("the first converter 'debug' needs a ring that only a new process has."));
+        let known = compose::trace_sinks(&running.process);
+        if let Some((_, name)) = compose::unknown_sinks(model, &known).next() {
+            return Err(Refusal::Wrong(said(
+                Severity::Alert,
+                &format!("traces: sink '{name}' doesn't exist."),
+            )));
         }
         let force =
             Force::new(model, &running.process).map_err(|e| Refusal::Wrong(said(Severity::Alert, &e)))?;
@@ -198,6 +202,12 @@ impl Reloader<'_> {
         })?;
         let _ = process.renew(|_| Ok::<_, ()>(plan.clone()));
         shared::commit();
+        // traces that an operator has begun go on, unless the sections say something else than before
+        if let Some(traces) = compose::traces(&loaded.model)
+            .filter(|new| compose::traces(&self.model).is_none_or(|old| old != *new))
+        {
+            trace::with(|t| t.clone_from(traces));
+        }
         self.settle(&loaded.model.global, running);
         process.retain(&before, &plan);
         close_changed(running, &before, &plan);

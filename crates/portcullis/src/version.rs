@@ -34,6 +34,7 @@ pub fn text(print: Print) -> String {
             "-dM has no effect here: memory is managed by Rust, and nothing can be poisoned.\n".into()
         }
         Print::Classes => CLASSES.into(),
+        Print::Traces => portcullis_telemetry::trace::HELP.into(),
     }
 }
 

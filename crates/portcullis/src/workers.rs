@@ -12,10 +12,13 @@ use portcullis_proxy::plan::Plan;
 use portcullis_proxy::process::Process;
 use portcullis_proxy::start::{self, Bound, Running};
 use portcullis_sys::signals::Signals;
+use portcullis_telemetry::ledger::Profiling;
+use portcullis_telemetry::trace;
 use portcullis_transport::LocalSockets;
 use portcullis_upkeep::{Force, Upkeep};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What a worker of a master has that another process has not.
 pub struct Master {
@@ -111,6 +114,13 @@ pub(crate) fn compile(
     }
     if let Err(text) = portcullis_stats::file::preload(&plan, &loaded.model) {
         loaded.diags.late(Severity::Warning, None, text);
+    }
+    if starts {
+        let known = compose::trace_sinks(&process);
+        for (place, name) in compose::unknown_sinks(&loaded.model, &known) {
+            let text = format!("traces: sink '{name}' doesn't exist.");
+            loaded.diags.late(Severity::Alert, Some(*place), text);
+        }
     }
     load::verdict(loaded, options)?;
     compose::after_load(options);
@@ -219,6 +229,42 @@ pub struct Begun<'o> {
     pub askers: Option<Askers>,
 }
 
+/// Writes a line to a sink by its name; false: there is none.
+fn written(process: &Process, sink: &str, line: &[u8]) -> bool {
+    match sink {
+        "stdout" => say::line(&std::io::stdout(), line),
+        "stderr" => say::line(&std::io::stderr(), line),
+        name => match process.sinks.ring(name) {
+            Some(ring) => ring.note(process.clock.wall(), line),
+            None => return false,
+        },
+    }
+    true
+}
+
+/// `traces` sections, and `-dt`.
+fn begin_traces(model: &Model, options: &Options) -> Result<(), String> {
+    trace::with(|t| {
+        if let Some(traces) = compose::traces(model) {
+            t.clone_from(traces);
+        }
+        options.traces.iter().try_for_each(|text| trace::parse(t, text))
+    })
+    .map_err(|e| format!("config : -dt: {e}"))
+}
+
+/// The default of `warn-blocked-traffic-after`.
+const BLOCKED_AFTER: Duration = Duration::from_millis(100);
+
+/// `profiling.tasks`
+fn profiling(model: &Model) -> Profiling {
+    match model.global.profiling {
+        portcullis_config::Profiling::Auto => Profiling::Auto,
+        portcullis_config::Profiling::On => Profiling::On,
+        portcullis_config::Profiling::Off => Profiling::Off,
+    }
+}
+
 /// Gives up privileges, then starts the threads.
 fn begin(options: &Options, opened: Opened, visited: bool) -> Result<Begun<'_>, String> {
     let Opened { model, settings, plan, process, sockets, bound, control, about, warnings } = opened;
@@ -249,15 +295,16 @@ fn begin(options: &Options, opened: Opened, visited: bool) -> Result<Begun<'_>, 
             .map_err(|e| format!("[haproxy.main()] Cannot start the thread for hashes : {e}"))?;
     }
     let sinks = process.clone();
-    portcullis_sample::convert::debug::install(Box::new(move |sink, line| match sink {
-        "stdout" => say::line(&std::io::stdout(), line),
-        "stderr" => say::line(&std::io::stderr(), line),
-        name => {
-            if let Some(ring) = sinks.sinks.rings().iter().find(|r| r.config().name == name) {
-                ring.note(sinks.clock.wall(), line);
-            }
-        }
+    portcullis_sample::convert::debug::install(Box::new(move |sink, line| {
+        written(&sinks, sink, line);
     }));
+    let sinks = process.clone();
+    trace::install(Box::new(move |sink, line| written(&sinks, sink, line)));
+    begin_traces(&model, options)?;
+    process.ledgers.set_mode(profiling(&model), process.clock.now().0);
+    let after = model.global.warn_blocked_after.unwrap_or(BLOCKED_AFTER);
+    portcullis_proxy::worker::watch::watch(&process, after)
+        .map_err(|e| format!("[haproxy.main()] Cannot start the thread that watches workers : {e}"))?;
     let vitals = Arc::new(portcullis_stats::Vitals::new(process.clone(), model.clone(), warnings, 0));
     process.set_statistics(vitals.clone());
     let upkeep = force.is_needed().then(|| Upkeep::new(&process, force));

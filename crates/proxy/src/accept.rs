@@ -3,11 +3,12 @@
 use crate::plan::{ListenerPlan, Plan};
 use crate::session::Origin;
 use crate::worker::mailbox::Mail;
-use crate::worker::{Task, Worker};
+use crate::worker::{self, Task, Worker};
 use portcullis_config::MultiQueue;
 use portcullis_config::addr::Host;
 use portcullis_sample::account;
 use portcullis_telemetry::gate::{self, Admission, Running, Shut};
+use portcullis_telemetry::ledger::Kind;
 use portcullis_transport::{Conn, Millis, Peer};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::net::SocketFlags;
@@ -125,8 +126,8 @@ pub fn spawn(worker: &Rc<Worker>, listening: Listening) {
     let retired = Rc::new(Cell::new(false));
     let (to, told) = (worker.clone(), retired.clone());
     let task = match crate::logs::forward::is_datagram(&listening) {
-        true => tokio::task::spawn_local(crate::logs::forward::receive(to, listening, told)),
-        false => tokio::task::spawn_local(accept(to, listening, told)),
+        true => worker::spawn(worker, Kind::Accept, None, crate::logs::forward::receive(to, listening, told)),
+        false => worker::spawn(worker, Kind::Accept, None, accept(to, listening, told)),
     };
     worker.keep_listener(Accepting::new(task.abort_handle(), retired));
 }
@@ -369,10 +370,11 @@ pub fn adopt(worker: &Rc<Worker>, accepted: Accepted) {
     let origin = Origin::Connection(admission);
     let mut session = crate::session::Session::new(worker, Conn::new(fd), peer, at, listener, origin);
     session.plan = plan;
+    let slot = Some(session.task.slot);
     let run = crate::session::run(session);
     if account::wanted() {
-        tokio::task::spawn_local(account::Measured::new(run));
+        worker::spawn(worker, Kind::Session, slot, account::Measured::new(run));
     } else {
-        tokio::task::spawn_local(run);
+        worker::spawn(worker, Kind::Session, slot, run);
     }
 }

@@ -30,6 +30,7 @@ pub mod socks;
 pub mod start;
 pub mod tcp;
 pub mod tls;
+pub mod traced;
 pub mod upstream;
 pub mod usesrc;
 pub mod worker;

@@ -8,6 +8,7 @@ use portcullis_backend::{Descriptors, States};
 use portcullis_config::ProxyKind;
 use portcullis_sample::Random;
 use portcullis_telemetry::gate::{Frontend, Listener, Process as Counts};
+use portcullis_telemetry::ledger::Ledgers;
 use portcullis_telemetry::log::Sinks;
 use portcullis_tls::tickets::Cache;
 use portcullis_transport::{Clock, Millis};
@@ -35,6 +36,8 @@ pub struct Process {
     pub descriptors: Arc<Descriptors>,
     /// Connections on each worker, to hand new ones to the least loaded.
     pub load: Vec<AtomicU32>,
+    /// What the workers do.
+    pub ledgers: Ledgers,
     /// A soft stop was asked for (sample `stopping`); with `grace`, nothing else has changed yet.
     pub stopping: AtomicBool,
     leaving: Leaving,
@@ -78,6 +81,7 @@ impl Process {
             sinks,
             descriptors: Arc::new(descriptors),
             load: (0..workers).map(|_| AtomicU32::new(0)).collect(),
+            ledgers: Ledgers::new(workers),
             stopping: AtomicBool::new(false),
             leaving: Leaving { since: AtomicU64::new(0), window: AtomicU64::new(NEVER) },
             captured: Default::default(),

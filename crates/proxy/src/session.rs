@@ -2,10 +2,12 @@
 
 use crate::own;
 use crate::plan::{ListenerPlan, Plan};
+use crate::traced;
 use crate::worker::{Task, Worker};
 use portcullis_config::{Mode, Opts};
 use portcullis_sample::vars::SessionVars;
 use portcullis_telemetry::gate::Admission;
+use portcullis_telemetry::trace::{Level, events};
 use portcullis_transport::{Buffer, Conn, Millis, Peer};
 use std::cell::OnceCell;
 use std::net::SocketAddr;
@@ -27,6 +29,8 @@ pub struct Session {
     pub plan: Rc<Arc<Plan>>,
     /// What it began with.
     pub origin: Origin,
+    /// The index of its connection's slot.
+    pub root: u32,
     /// When it was accepted.
     pub accepted: Millis,
     /// When its last request ended.
@@ -112,8 +116,10 @@ impl Session {
         listener: Arc<ListenerPlan>,
         origin: Origin,
     ) -> Self {
+        let task = Task::new(worker);
         Self {
-            task: Task::new(worker),
+            root: task.slot.index,
+            task,
             conn,
             client,
             listener,
@@ -192,6 +198,7 @@ impl Session {
 impl Drop for Session {
     /// One less on its worker. In a panic, which ends this session alone, it is counted and told.
     fn drop(&mut self) {
+        traced::session(self, events::session::SESS_END, Level::State, "releasing session");
         let worker = &self.task.worker;
         if std::thread::panicking() {
             worker.panicked(&self.listener);
@@ -207,7 +214,12 @@ impl Drop for Session {
 pub fn run(mut session: Session) -> impl Future<Output = ()> {
     async move {
         begin(&session);
-        if let Ok(first) = opening(&mut session).await {
+        traced::session(&session, events::session::SESS_NEW, Level::State, "new session");
+        let opened = opening(&mut session).await;
+        if opened.is_err() {
+            traced::session(&session, events::session::SESS_ERR, Level::Error, "handshake failed");
+        }
+        if let Ok(first) = opened {
             match session.listener.proxy.mode {
                 Mode::Http => crate::http::serve(&mut session, first).await,
                 Mode::Log => Box::pin(crate::logs::forward::serve(&mut session, first.map(|b| *b))).await,

@@ -10,12 +10,14 @@ use crate::relay::{self, End, Inspect, Lane, Ruling, Timeouts};
 use crate::reply::{ErrorPages, Pages};
 use crate::rules::{BodyState, Cursor, Effects, Flow, RuleCx, Wait, run as run_rules};
 use crate::session::Session;
+use crate::traced;
 use crate::upstream::{Failure, Late, Upgrades, Wish, establish};
 use crate::worker::{Woken, Worker, slots};
 use portcullis_backend::ServerState;
 use portcullis_config::{Mode, Opts, Proto};
 use portcullis_sample::format::Needs;
 use portcullis_sample::{Direction, Facts, Payload, Scope, Unread};
+use portcullis_telemetry::trace::{Level, events};
 use portcullis_transport::{Buffer, Millis};
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -63,6 +65,7 @@ pub async fn run(session: &mut Session, first: Option<Buffer>) {
         request: 1,
     };
     worker.slots.set_stream(session.task.slot, Some(stream));
+    traced::tcp(&s.facts, session, (front, None), events::stream::STRM_NEW, Level::State, "new stream");
     worker.process.counts.counters.of(worker.id.into()).cum_req.inc();
     s.facts.unique_id_format = front.unique_id_format();
     if let Some(captures) = &front.captures {
@@ -101,6 +104,7 @@ pub async fn run(session: &mut Session, first: Option<Buffer>) {
     let server = s.server.take();
     let heads = outcome::Heads::none(s.effects.log_level);
     outcome::finish(&mut s.facts, session, front, back, server.as_deref(), Some(&heads));
+    traced::over(&s.facts, session, front, back);
     crate::explain::over(&s.facts);
     if let Some(b) = s.first.take() {
         worker.buffers.give(b);
@@ -154,6 +158,8 @@ async fn story<'p>(
     s.back = Some(back);
     s.facts.backend_name = &back.name;
     s.facts.backend_id = back.id;
+    let (proxies, what) = ((s.front, Some(back)), events::stream::TCP_ANA);
+    traced::tcp(&s.facts, session, proxies, what, Level::User, "connection routed to its backend");
     *held = back.state.as_ref().map(|s| outcome::routed(s, session.worker(), false));
     s.facts.beconn = held.as_ref().map_or(0, |h| h.gauge().get());
     if back.wants_destination && s.facts.frontend.is_none() {

@@ -7,12 +7,14 @@ use crate::plan::ServerPlan;
 use crate::plan::server::ServerTlsPlan;
 use crate::rules::lang::{At, Expr, Parsing};
 use crate::session::Session;
+use crate::traced;
 use crate::upstream::{Failure, Wish, interrupted, watched};
 use crate::worker::{Task, Woken, Worker};
 use portcullis_config::rows::server::complain;
 use portcullis_config::{Args, Cx, Does, Sections, Server, ServerOption};
 use portcullis_message::{Head, HeaderId};
 use portcullis_sample::{Facts, Message, Scope};
+use portcullis_telemetry::trace::{Level, Subject, events};
 use portcullis_tls::acceptor::Acceptor;
 use portcullis_tls::connector::Offer;
 use portcullis_tls::stream::Stream;
@@ -102,6 +104,14 @@ pub async fn accept(
         session.worker().buffers.give(b);
     }
     session.conn.begin_tls(stream);
+    let begun = events::ssl::SSLC_NEW | events::ssl::SSLC_HNDSHK;
+    traced::tls(
+        &traced::of_client(session, front),
+        begun,
+        Level::State,
+        "handshake with the client",
+        &|_, _| {},
+    );
     let t = &front.timeouts;
     session.task.deadline(session.accepted.after(t.client_hs.or(t.client)));
     let got = poll_fn(|cx| match session.conn.poll_handshake(cx) {
@@ -117,15 +127,28 @@ pub async fn accept(
     let counters = front.front.counters.of(session.worker().id.into());
     if matches!(got, Got::Done) {
         let info = session.conn.tls_info();
-        let (resumed, stapled) = info.map_or((false, false), |i| (i.resumed, i.stapled));
+        let (resumed, stapled) = info.as_ref().map_or((false, false), |i| (i.resumed, i.stapled));
         counters.tls_sess.inc();
         counters.tls_reused.add(resumed.into());
         counters.ocsp_stapled.add(stapled.into());
+        let told = |to: &mut String, verbosity| described(info.as_deref(), to, verbosity);
+        let of = traced::of_client(session, front);
+        traced::tls(&of, events::ssl::SSLC_HNDSHK, Level::Proto, "handshake done with the client", &told);
         let worker = session.worker();
         worker.process.counts.tls_front(worker.id.into(), !resumed, worker.clock.now().0);
         return Ok(());
     }
     counters.tls_failed.inc();
+    let why = |to: &mut String, _| {
+        to.push_str(match &got {
+            Got::Late => "no end of the handshake in time",
+            Got::Aborted => "ended from outside",
+            _ => "the handshake failed",
+        });
+    };
+    let of = traced::of_client(session, front);
+    let what = events::ssl::SSLC_ERR | events::ssl::SSLC_END;
+    traced::tls(&of, what, Level::Error, "SSL handshake failure with the client", &why);
     let message = match got {
         Got::Done => return Ok(()),
         Got::Aborted => return Err(Refused),
@@ -230,6 +253,7 @@ pub async fn connect(
     conn.begin_tls(stream);
     let done = watched(task, wish, |cx| conn.poll_handshake(cx)).await;
     facts.backend_tls = conn.tls_info();
+    traced_connect(task, facts, matches!(done, Ok(Ok(()))));
     if matches!(done, Ok(Ok(()))) {
         let new = facts.backend_tls.as_ref().is_none_or(|i| !i.resumed);
         let worker = &task.worker;
@@ -237,4 +261,38 @@ pub async fn connect(
         worker.process.counts.tls_back(worker.id.into(), new, worker.clock.now().0);
     }
     done.map_err(|i| interrupted(i, *b"sC"))?.map_err(|_| refused)
+}
+
+/// What was agreed on.
+fn described(info: Option<&portcullis_tls::info::Info>, to: &mut String, verbosity: u8) {
+    let Some(info) = info else { return };
+    to.push_str(info.version);
+    if verbosity >= 3 {
+        let alpn = info.alpn.as_deref().map_or_else(String::new, |a| String::from_utf8_lossy(a).into_owned());
+        let resumed = if info.resumed { " resumed" } else { "" };
+        let sni = info.sni.as_deref().unwrap_or_default();
+        let more = format!(" {} group={} sni={sni} alpn={alpn}{resumed}", info.cipher, info.group);
+        to.push_str(&more);
+    }
+}
+
+/// Tells of a handshake with a server.
+fn traced_connect(task: &Task, facts: &Facts<'_>, done: bool) {
+    let of = Subject {
+        thread: task.worker.id,
+        backend: Some(facts.backend_name),
+        server: Some(facts.server_name),
+        ..Subject::default()
+    };
+    let told = |to: &mut String, verbosity| described(facts.backend_tls.as_deref(), to, verbosity);
+    match done {
+        true => {
+            let what = events::ssl::SSLC_NEW | events::ssl::SSLC_HNDSHK;
+            traced::tls(&of, what, Level::Proto, "handshake done with the server", &told);
+        }
+        false => {
+            let what = events::ssl::SSLC_ERR | events::ssl::SSLC_END;
+            traced::tls(&of, what, Level::Error, "SSL handshake failure with the server", &|_, _| {});
+        }
+    }
 }

@@ -45,6 +45,8 @@ pub struct Info<'a> {
     now: u64,
     up: Duration,
     descriptors: u64,
+    /// Bytes of pools, and those in use.
+    pools: (u64, u64),
     float: bool,
 }
 
@@ -60,6 +62,7 @@ impl<'a> Info<'a> {
             now,
             up: Duration::from_millis(now),
             descriptors: limit.unwrap_or(0),
+            pools: crate::pools::bytes(&vitals.process),
             float,
             vitals,
         }
@@ -158,8 +161,8 @@ pub const FIGURES: &[Figure] = &[
         "Worker process's hard limit on memory usage in MB (-m on command line)",
         |_| Value::U32(0),
     ),
-    row(10, "PoolAlloc_MB", "MGPV", "Amount of memory allocated in pools (in MB)", |_| Value::U32(0)),
-    row(11, "PoolUsed_MB", "MGPV", "Amount of pool memory currently used (in MB)", |_| Value::U32(0)),
+    row(10, "PoolAlloc_MB", "MGPV", "Amount of memory allocated in pools (in MB)", |i| u32(i.pools.0 >> 20)),
+    row(11, "PoolUsed_MB", "MGPV", "Amount of pool memory currently used (in MB)", |i| u32(i.pools.1 >> 20)),
     row(12, "PoolFailed", "MCPV", "Number of failed pool allocations since this worker was started", |_| {
         Value::U32(0)
     }),
@@ -468,8 +471,12 @@ pub const FIGURES: &[Figure] = &[
         "Worker process's hard limit on memory usage in bytes (-m on command line)",
         |_| Value::U32(0),
     ),
-    row(68, "PoolAlloc_bytes", "MGPV", "Amount of memory allocated in pools (in bytes)", |_| Value::U64(0)),
-    row(69, "PoolUsed_bytes", "MGPV", "Amount of pool memory currently used (in bytes)", |_| Value::U64(0)),
+    row(68, "PoolAlloc_bytes", "MGPV", "Amount of memory allocated in pools (in bytes)", |i| {
+        Value::U64(i.pools.0)
+    }),
+    row(69, "PoolUsed_bytes", "MGPV", "Amount of pool memory currently used (in bytes)", |i| {
+        Value::U64(i.pools.1)
+    }),
     row(70, "Start_time_sec", "MDPV", "Start time in seconds", |i| i.seconds(i.vitals.started)),
     row(71, "Tainted", "SGPV", "Experimental features used", |_| text("0")),
     row(72, "TotalWarnings", "MCPV", "Total warnings issued", |i| Value::U32(i.vitals.warnings)),

@@ -10,6 +10,7 @@ pub mod filter;
 pub mod form;
 pub mod lines;
 pub mod page;
+pub mod pools;
 pub mod promex;
 pub mod vitals;
 pub mod walk;

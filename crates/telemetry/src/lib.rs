@@ -3,6 +3,8 @@
 //! - [`counter`], [`rate`], [`stats`]: per-worker counters with one writer, summed when read (`show stat`).
 //! - [`gauge`], [`gate`]: gauges of the process as guards, and the gates before `accept`.
 //! - [`table`]: columns and lines of statistics and how they are written.
+//! - [`ledger`]: what a worker's event loop does, and what its tasks and pools come to.
+//! - [`trace`]: events of the inside, for who looks for reasons.
 //! - [`log`]: from a formatted line to UDP, Unix sockets, descriptors and rings.
 #![forbid(unsafe_code)]
 
@@ -10,10 +12,12 @@ pub mod counter;
 pub mod endpoints;
 pub mod gate;
 pub mod gauge;
+pub mod ledger;
 pub mod log;
 pub mod rate;
 pub mod stats;
 pub mod table;
+pub mod trace;
 
 pub use counter::{Counter, Sharded};
 pub use gate::{Admission, Frontend, Listener, Process, Shut, accepted, admit};

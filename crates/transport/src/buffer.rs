@@ -1,6 +1,6 @@
 //! Pooled receive buffers: handed out by ownership, taken back when empty, so that an idle connection holds none.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ops::Range;
 
 /// A byte buffer with a window of unread bytes.
@@ -8,13 +8,43 @@ use std::ops::Range;
 pub struct Buffer {
     bytes: Vec<u8>,
     start: usize,
+    /// One of a worker's [`Buffers`], of this size.
+    of: Option<Size>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Size {
+    Normal,
+    Large,
+}
+
+thread_local! {
+    /// How many buffers of each size this thread has made and not dropped.
+    static MADE: [Cell<u64>; 2] = const { [Cell::new(0), Cell::new(0)] };
+}
+
+fn made(size: Size) -> u64 {
+    MADE.with(|m| m[size as usize].get())
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        if let Some(size) = self.of {
+            // a thread that ends counts no more
+            let _ = MADE.try_with(|m| m[size as usize].set(m[size as usize].get().wrapping_sub(1)));
+        }
+    }
 }
 
 impl Buffer {
     /// A buffer that can hold `size` bytes.
     #[must_use]
     pub fn with_capacity(size: usize) -> Self {
-        Self { bytes: Vec::with_capacity(size), start: 0 }
+        Self { bytes: Vec::with_capacity(size), start: 0, of: None }
+    }
+    fn counted(bytes: usize, size: Size) -> Self {
+        MADE.with(|m| m[size as usize].set(m[size as usize].get().wrapping_add(1)));
+        Self { bytes: Vec::with_capacity(bytes), start: 0, of: Some(size) }
     }
     /// The unread bytes.
     #[inline]
@@ -113,11 +143,20 @@ impl Buffers {
     }
     /// A buffer of `tune.bufsize`.
     pub fn take(&self) -> Buffer {
-        self.normal_spares.borrow_mut().pop().unwrap_or_else(|| Buffer::with_capacity(self.size))
+        self.normal_spares.borrow_mut().pop().unwrap_or_else(|| Buffer::counted(self.size, Size::Normal))
     }
     /// A buffer for bulk data.
     pub fn take_large(&self) -> Buffer {
-        self.large_spares.borrow_mut().pop().unwrap_or_else(|| Buffer::with_capacity(self.large))
+        self.large_spares.borrow_mut().pop().unwrap_or_else(|| Buffer::counted(self.large, Size::Large))
+    }
+    /// Of each size: its bytes, how many buffers there are, how many of them are in use.
+    #[must_use]
+    pub fn counts(&self) -> [[u64; 3]; 2] {
+        let of = |size, bytes: usize, spares: &RefCell<Vec<Buffer>>| {
+            let all = made(size);
+            [bytes as u64, all, all.saturating_sub(spares.borrow().len() as u64)]
+        };
+        [of(Size::Normal, self.size, &self.normal_spares), of(Size::Large, self.large, &self.large_spares)]
     }
     /// Takes a buffer back.
     pub fn give(&self, mut b: Buffer) {

@@ -101,6 +101,11 @@ impl Pipes {
         pipe.counted = Some(self.used);
         Some(pipe)
     }
+    /// Bytes that one can hold, and how many wait here for their next use.
+    #[must_use]
+    pub fn counts(&self) -> [u64; 2] {
+        [self.size as u64, self.spares.borrow().len() as u64]
+    }
     /// Takes a pipe back; one that still holds bytes is closed.
     pub fn give(&self, mut pipe: Pipe) {
         pipe.uncount();

@@ -38,6 +38,7 @@ const UNLINKED: u16 = u16::MAX;
 pub struct Wheel {
     entries: Vec<Entry>,
     free: u32,
+    used: u32,
     heads: [u32; SLOTS * LEVELS],
     occupied: [u64; LEVELS],
     now: u64,
@@ -56,6 +57,7 @@ impl Wheel {
         Self {
             entries: Vec::new(),
             free: NIL,
+            used: 0,
             heads: [NIL; SLOTS * LEVELS],
             occupied: [0; LEVELS],
             now: now.0,
@@ -73,6 +75,7 @@ impl Wheel {
             next: NIL,
             slot: UNLINKED,
         };
+        self.used += 1;
         if self.free == NIL {
             self.entries.push(fresh);
             TimerId((self.entries.len() - 1) as u32)
@@ -84,9 +87,16 @@ impl Wheel {
         }
     }
 
+    /// Bytes of an entry, how many there are, how many of them are in use.
+    #[must_use]
+    pub fn counts(&self) -> [u64; 3] {
+        [size_of::<Entry>() as u64, self.entries.len() as u64, self.used.into()]
+    }
+
     /// Gives an entry back.
     pub fn remove(&mut self, id: TimerId) {
         self.unlink(id.0);
+        self.used -= 1;
         let e = &mut self.entries[id.0 as usize];
         e.waker = None;
         e.next = self.free;

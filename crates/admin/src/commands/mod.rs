@@ -8,6 +8,7 @@ pub mod certificates;
 pub mod cookies;
 pub mod counters;
 pub mod crt_lists;
+pub mod debug;
 pub mod errors;
 pub mod frontends;
 pub mod info;
@@ -17,7 +18,9 @@ pub mod lists;
 pub mod meta;
 pub mod ocsp;
 pub mod patterns;
+pub mod pools;
 pub mod process;
+pub mod profiling;
 pub mod reload;
 pub mod resolvers;
 pub mod rings;
@@ -27,6 +30,7 @@ pub mod sessions;
 pub mod stat;
 pub mod stats_file;
 pub mod tls_keys;
+pub mod traces;
 pub mod variables;
 pub mod wait;
 
@@ -43,6 +47,7 @@ const TABLES: &[&[Row]] = &[
     certificates::ROWS,
     cookies::ROWS,
     counters::ROWS,
+    debug::ROWS,
     errors::ROWS,
     crt_lists::ROWS,
     frontends::ROWS,
@@ -53,7 +58,9 @@ const TABLES: &[&[Row]] = &[
     meta::ROWS,
     ocsp::ROWS,
     patterns::ROWS,
+    pools::ROWS,
     process::ROWS,
+    profiling::ROWS,
     reload::ROWS,
     resolvers::ROWS,
     rings::ROWS,
@@ -63,6 +70,7 @@ const TABLES: &[&[Row]] = &[
     stat::ROWS,
     stats_file::ROWS,
     tls_keys::ROWS,
+    traces::ROWS,
     variables::ROWS,
     wait::ROWS,
 ];
@@ -77,34 +85,27 @@ pub static ALL: LazyLock<Vec<&'static Row>> = LazyLock::new(|| {
 /// Beginnings of commands that belong to capabilities which are not there yet.
 const LATER: &[&str] = &[
     "clear table",
-    "debug counters",
-    "debug dev",
     "httpclient",
-    "set profiling",
     "set table",
     "show cache",
-    "show dev",
-    "show fd",
-    "show libs",
     "show peers",
-    "show pools",
-    "show profiling",
     "show quic",
     "show ssl providers",
     "show table",
-    "show tasks",
-    "show trace",
-    "trace",
 ];
 
 /// The known command that these words begin, if it is one for later.
 pub fn later(words: &[Vec<u8>]) -> Option<&'static str> {
-    LATER
-        .iter()
-        .find(|name| {
-            name.split(' ').enumerate().all(|(i, n)| words.get(i).is_some_and(|w| w == n.as_bytes()))
-        })
-        .copied()
+    LATER.iter().find(|name| begins(words, name)).copied()
+}
+
+/// The command about what HAProxy alone is made of that these words begin, and why it does not exist here.
+pub fn internal(words: &[Vec<u8>]) -> Option<(&'static str, &'static str)> {
+    debug::INTERNAL.iter().find(|(name, _)| begins(words, name)).copied()
+}
+
+fn begins(words: &[Vec<u8>], name: &str) -> bool {
+    name.split(' ').enumerate().all(|(i, n)| words.get(i).is_some_and(|w| w == n.as_bytes()))
 }
 
 /// A server as commands name it.

@@ -79,12 +79,17 @@ fn activity(call: &mut Call<'_>) -> Outcome {
         (0..workers).map(|w| pick(counters.of(w))).collect()
     };
     let rate = |w: Window| w.per_second(now);
-    let rows: [(&str, Vec<u64>); 5] = [
+    let ledgers = |pick: fn(&portcullis_telemetry::ledger::Ledger) -> u64| -> Vec<u64> {
+        process.ledgers.iter().map(pick).collect()
+    };
+    let rows: [(&str, Vec<u64>); 7] = [
+        ("loops", ledgers(|l| l.loops())),
         ("accepted", of(&|c| c.cum_conns.get())),
         ("requests", of(&|c| c.cum_req.get())),
         ("conn_rate", of(&|c| rate(c.conn_rate.window(now)))),
         ("sess_rate", of(&|c| rate(c.sess_rate.window(now)))),
         ("bytes_out", of(&|c| c.bytes_out.get())),
+        ("avg_loop_us", ledgers(|l| l.average())),
     ];
     for (name, values) in rows {
         match one {
@@ -94,7 +99,10 @@ fn activity(call: &mut Call<'_>) -> Outcome {
             }
             None => {
                 let list: String = values.iter().map(|v| format!("{v} ")).collect();
-                text.push_str(&format!("{name}: {} [ {list}]\n", values.iter().sum::<u64>()));
+                let sum: u64 = values.iter().sum();
+                // of averages the average
+                let all = if name.starts_with("avg_") { sum / values.len().max(1) as u64 } else { sum };
+                text.push_str(&format!("{name}: {all} [ {list}]\n"));
             }
         }
     }

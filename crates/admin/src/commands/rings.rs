@@ -2,6 +2,8 @@
 
 use crate::command::{Call, Follow, Outcome, Row};
 use crate::socket::Level;
+use portcullis_telemetry::log::{Ring, Sinks};
+use std::sync::Arc;
 
 /// The rows of this file.
 pub const ROWS: &[Row] =
@@ -10,23 +12,26 @@ pub const ROWS: &[Row] =
 /// Most bytes read from a ring at a time.
 pub const CHUNK: usize = 64 * 1024;
 
+/// What events can be written to: name, description, and the ring if it is one.
+pub fn sinks(all: &Sinks) -> Vec<(String, String, Option<Arc<Ring>>)> {
+    let fds = [("stdout", "standard output (fd#1)"), ("stderr", "standard output (fd#2)")];
+    let fds = fds.into_iter().map(|(name, what)| (name.to_owned(), what.to_owned(), None));
+    let rings = all.rings().into_iter().map(|r| {
+        let (name, description) = (r.config().name.clone(), r.config().description.clone());
+        (name.clone(), description.unwrap_or(name), Some(r))
+    });
+    fds.chain(rings).collect()
+}
+
 fn events(call: &mut Call<'_>) -> Outcome {
     let rings = call.admin.process.sinks.rings().to_vec();
     if !call.has(2) {
         let mut text = String::from(
             "Supported events sinks are listed below. Add -0(zero), -w(wait), -n(new). Any key to stop.\n",
         );
-        for (name, what) in [("stdout", "standard output (fd#1)"), ("stderr", "standard output (fd#2)")] {
-            text.push_str(&format!("    {name:<10} : type=fd, 0 dropped, {what}\n"));
-        }
-        for r in &rings {
-            let config = r.config();
-            let what = config.description.as_deref().unwrap_or(&config.name);
-            text.push_str(&format!(
-                "    {:<10} : type=buffer, {} dropped, {what}\n",
-                config.name,
-                r.dropped()
-            ));
+        for (name, what, ring) in sinks(&call.admin.process.sinks) {
+            let (kind, dropped) = ring.map_or(("fd", 0), |r| ("buffer", r.dropped()));
+            text.push_str(&format!("    {name:<10} : type={kind}, {dropped} dropped, {what}\n"));
         }
         return Outcome::Text(text.into_bytes());
     }

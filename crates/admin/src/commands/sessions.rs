@@ -6,6 +6,7 @@ use crate::socket::Level;
 use portcullis_proxy::worker::Worker;
 use portcullis_proxy::worker::mailbox::Mail;
 use portcullis_proxy::worker::slots::{Abort, Info, SlotId, Stream};
+use portcullis_telemetry::ledger::Kind;
 use portcullis_transport::Peer;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -169,15 +170,20 @@ impl Narrow {
 }
 
 /// A connection of the Runtime API itself.
-fn client(c: &Client, now: u64) -> String {
+fn client(c: &Client, now: u64, all: bool) -> String {
+    let since = age(now.saturating_sub(c.since) / 1000);
+    if all {
+        return format!(
+            "{:#x}: proto={} source={}\n  frontend=GLOBAL (id=0 mode=tcp)\n  backend=<NONE> (id=-1 mode=-)\n  \
+             server=<NONE> (id=-1)\n  age={since}\n",
+            c.id, c.protocol, c.source,
+        );
+    }
     format!(
-        "{:#x}: proto={} src={} fe=GLOBAL be=<NONE> srv=<none> ts=00 epoch=0 age={} calls=1 rate=0 cpu=0 lat=0 \
+        "{:#x}: proto={} src={} fe=GLOBAL be=<NONE> srv=<none> ts=00 epoch=0 age={since} calls=1 rate=0 cpu=0 lat=0 \
          rq[f=0h,i=0,an=00h,ax=] rp[f=0h,i=0,an=00h,ax=] scf=[8,0h,fd=-1,rex=,wex=] scb=[8,1h,fd=-1,rex=,wex=] \
          exp= rc=0 c_exp=\n",
-        c.id,
-        c.protocol,
-        c.source,
-        age(now.saturating_sub(c.since) / 1000),
+        c.id, c.protocol, c.source,
     )
 }
 
@@ -245,7 +251,8 @@ async fn ask(process: Arc<portcullis_proxy::process::Process>) -> Vec<Told> {
         let tell = tell.clone();
         Mail::Run(Box::new(move |worker| {
             let worker = worker.clone();
-            tokio::task::spawn_local(async move {
+            let of = worker.clone();
+            portcullis_proxy::worker::spawn(&of, Kind::Listing, None, async move {
                 let mut from = 0;
                 while let Some((part, next)) = slice(&worker, from) {
                     from = next;
@@ -295,7 +302,7 @@ fn show(call: &mut Call<'_>) -> Outcome {
         let mut text: String = all.iter().map(|t| if narrow.all { t.long() } else { t.short() }).collect();
         if narrow.everything() {
             let now = cli.now();
-            cli.clients.lock().iter().for_each(|c| text.push_str(&client(c, now)));
+            cli.clients.lock().iter().for_each(|c| text.push_str(&client(c, now, narrow.all)));
         }
         Outcome::Text(text.into_bytes())
     }))

@@ -6,6 +6,7 @@ pub mod check_threads;
 pub mod checks;
 pub mod cpu_choice;
 pub mod discovery;
+pub mod global_debug;
 pub mod global_limits;
 pub mod global_process;
 pub mod global_threads;
@@ -35,6 +36,7 @@ pub mod value;
 use crate::row::{Keyword, Row, Rows, ServerOption};
 
 const KEYWORD_TABLES: &[&[Keyword]] = &[
+    global_debug::ROWS,
     global_process::ROWS,
     global_limits::ROWS,
     global_threads::ROWS,

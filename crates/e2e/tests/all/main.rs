@@ -26,6 +26,7 @@ mod http2_peers;
 mod http2_servers;
 mod http_options;
 mod in_place;
+mod inside;
 mod language;
 mod limits;
 mod listeners;
@@ -57,6 +58,7 @@ mod tcp_response;
 mod timeouts;
 mod tls;
 mod tls_options;
+mod traces;
 mod tunnels;
 mod users_and_lists;
 

@@ -8,6 +8,7 @@ use crate::worker::slots::Abort;
 use portcullis_backend::health::{Observed, Probe, Report};
 use portcullis_backend::{BackendState, Health, ServerState};
 use portcullis_config::{ProxyKind, Severity};
+use portcullis_telemetry::ledger::Kind;
 use portcullis_telemetry::log::Level;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -68,8 +69,9 @@ fn one(worker: &Rc<Worker>, report: Report) {
 fn warm_up(worker: &Rc<Worker>, backend: &str, server: &str, why: String) {
     let Some(backend) = worker.process.states.find(backend) else { return };
     let Some(server) = backend.server(server) else { return };
+    let of = worker;
     let worker = worker.clone();
-    tokio::task::spawn_local(async move {
+    crate::worker::spawn(of, Kind::Schedule, None, async move {
         loop {
             tokio::time::sleep(Duration::from_millis(server.warming_step())).await;
             match backend.warm(&server, &why, worker.clock.now().0) {

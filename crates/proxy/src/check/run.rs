@@ -9,12 +9,15 @@ use super::report::state_header;
 use crate::plan::{Plan, ProxyPlan, ServerPlan};
 use crate::rules::internal;
 use crate::rules::lang::{Direction, Facts, Message, Payload, Scope};
+use crate::traced;
 use crate::upstream::Upstream;
 use crate::worker::Task;
+use crate::worker::Worker;
 use portcullis_backend::ServerState;
-use portcullis_backend::health::{Outcome, Status};
+use portcullis_backend::health::{Outcome, Status, Verdict};
 use portcullis_config::Proto;
 use portcullis_message::{Head, HeaderId, Version};
+use portcullis_telemetry::trace::{self, Level, events};
 use portcullis_tls::stream::Stream;
 use portcullis_transport::connect::{self, Marks, Target};
 use portcullis_transport::{Buffer, Conn, Millis};
@@ -64,6 +67,48 @@ impl Subject {
     }
     pub fn server(&self) -> Option<&ServerPlan> {
         self.proxy()?.server_of(&self.state)
+    }
+}
+
+impl Subject {
+    fn subject(&self, worker: &Worker) -> trace::Subject<'_> {
+        trace::Subject {
+            thread: worker.id,
+            check: Some(Arc::as_ptr(&self.state) as usize as u64),
+            backend: self.proxy().map(|p| &*p.name),
+            server: self.server().map(|s| &*s.name),
+            ..trace::Subject::default()
+        }
+    }
+
+    /// Something happens to a check of it.
+    #[track_caller]
+    pub(super) fn trace(&self, worker: &Worker, what: u64, level: Level, text: &str) {
+        if trace::on(trace::Source::Check) {
+            let of = self.subject(worker);
+            traced::check(&of, what, level, text, &|to, _| {
+                let (backend, server) = (of.backend.unwrap_or_default(), of.server.unwrap_or_default());
+                let state = if self.state.usable() { "UP" } else { "DOWN" };
+                to.push_str(&format!("[H] BE={backend} SRV={server} {state}"));
+            });
+        }
+    }
+
+    /// A check of it is over.
+    #[track_caller]
+    pub(super) fn traced(&self, worker: &Worker, outcome: &Outcome) {
+        if trace::on(trace::Source::Check) {
+            let of = self.subject(worker);
+            let (what, level, text) = match outcome.status.verdict() != Verdict::Failed {
+                true => (events::check::HCHCK_SUCC, Level::User, "health-check succeeded"),
+                false => (events::check::HCHCK_ERR, Level::Error, "health-check failed"),
+            };
+            traced::check(&of, what | events::check::HCHCK_END, level, text, &|to, _| {
+                let (backend, server) = (of.backend.unwrap_or_default(), of.server.unwrap_or_default());
+                let (status, ms) = (outcome.status.name(), outcome.duration);
+                to.push_str(&format!("[H] BE={backend} SRV={server} status={status} duration={ms}ms"));
+            });
+        }
     }
 }
 
@@ -230,6 +275,7 @@ impl Run<'_> {
             return Outcome::default();
         };
         for step in &self.plan.script.steps {
+            self.trace(&step.rule.act);
             let failed = match &step.rule.act {
                 Act::Comment => None,
                 Act::Variable(v) => {
@@ -266,6 +312,22 @@ impl Run<'_> {
             }
         }
         std::mem::take(&mut self.result)
+    }
+
+    /// A step begins.
+    #[inline]
+    #[track_caller]
+    fn trace(&self, act: &Act) {
+        if trace::on(trace::Source::Check) {
+            let (what, text) = match act {
+                Act::Connect(_) => (events::check::TCP_CHECK_CONN, "eval connect rule"),
+                Act::Send(_) | Act::Request(_) => (events::check::TCP_CHECK_SEND, "eval send rule"),
+                Act::Expect(_) => (events::check::TCP_CHECK_EXPECT, "eval expect rule"),
+                Act::Comment | Act::Variable(_) => (0, "eval action rule"),
+            };
+            let what = what | events::check::TCP_CHECK_EVAL;
+            self.subject.trace(&self.task.worker, what, Level::Proto, text);
+        }
     }
 
     /// What expressions see.

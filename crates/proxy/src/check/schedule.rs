@@ -12,6 +12,8 @@ use portcullis_backend::health::{Status, Which};
 use portcullis_backend::{BackendState, Health, ServerState};
 use portcullis_config::rows::value;
 use portcullis_config::{Cx, Does, Keyword, Line, Model, Sections};
+use portcullis_telemetry::ledger;
+use portcullis_telemetry::trace::{Level, events};
 use portcullis_transport::Millis;
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
@@ -137,7 +139,8 @@ pub fn begin(worker: &Rc<Worker>) {
 
 fn run(worker: &Rc<Worker>, schedule: Schedule) {
     let schedule = Rc::new(schedule);
-    let task = tokio::task::spawn_local(drive(worker.clone(), schedule.clone()));
+    let task =
+        crate::worker::spawn(worker, ledger::Kind::Schedule, None, drive(worker.clone(), schedule.clone()));
     *worker.checks.borrow_mut() = Some((task.abort_handle(), schedule));
 }
 
@@ -321,7 +324,8 @@ impl Schedule {
         self.running.set(self.running.get() + 1);
         let (schedule, state) = (Rc::downgrade(self), job.state.clone());
         let flight = Flight { schedule, worker: worker.clone(), at, state, began: now };
-        job.flight = Some(tokio::task::spawn_local(fly(flight)).abort_handle());
+        job.flight =
+            Some(crate::worker::spawn(worker, ledger::Kind::Check, None, fly(flight)).abort_handle());
     }
 }
 
@@ -357,6 +361,13 @@ impl Drop for Flight {
     }
 }
 
+fn which_text(which: Which) -> &'static str {
+    match which {
+        Which::Agent => "starting agent check",
+        Which::Health => "starting health check",
+    }
+}
+
 async fn fly(flight: Flight) {
     let worker = &flight.worker;
     let Some((which, backend, subject)) = flight.schedule.upgrade().and_then(|s| {
@@ -369,6 +380,7 @@ async fn fly(flight: Flight) {
         return;
     };
     let Some(plan) = subject.server().and_then(|s| s.check.as_deref()) else { return };
+    subject.trace(worker, events::check::HCHCK_START, Level::State, which_text(which));
     let task = Task::service(worker);
     let reports = match which {
         Which::Agent => agent::run(&task, &subject, &backend, plan).await,
@@ -383,6 +395,7 @@ async fn fly(flight: Flight) {
                 // it may be elsewhere (manual section 5.3.1)
                 crate::dns::hurry(&worker.process, resolve.section, &subject.state);
             }
+            subject.traced(worker, &outcome);
             backend.checked(&subject.state, which, outcome, worker.clock.now().0)
         }
     };

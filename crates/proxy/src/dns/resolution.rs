@@ -9,6 +9,7 @@ use crate::plan::server::ResolvePlan;
 use crate::worker::Worker;
 use portcullis_backend::{BackendState, ServerState, SpotPort};
 use portcullis_config::ResolveOptions;
+use portcullis_telemetry::ledger;
 use portcullis_transport::Millis;
 use portcullis_wire::dns::{Kind, fold};
 use std::cell::{Cell, RefCell};
@@ -295,7 +296,12 @@ impl Resolver {
             task: RefCell::default(),
         });
         self.table.borrow_mut().insert(key, new.clone());
-        let task = tokio::task::spawn_local(live(worker.clone(), self.clone(), new.clone()));
+        let task = crate::worker::spawn(
+            worker,
+            ledger::Kind::Names,
+            None,
+            live(worker.clone(), self.clone(), new.clone()),
+        );
         *new.task.borrow_mut() = Some(task.abort_handle());
         new
     }

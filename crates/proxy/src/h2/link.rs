@@ -1,6 +1,8 @@
 //! The socket below a connection of HTTP/2, as its driver reads and writes it: the same with clients and with servers.
 
+use crate::traced;
 use crate::worker::Worker;
+use portcullis_telemetry::trace::{Subject, events};
 use portcullis_transport::h2::Shared;
 use portcullis_transport::{Buffer, Millis};
 use std::io::IoSlice;
@@ -71,6 +73,12 @@ impl Link {
         }
     }
 
+    /// What there is to tell of it as a connection to a server.
+    pub fn of_server(&self) -> Subject<'static> {
+        let connection = Some(Rc::as_ptr(&self.shared) as usize as u64);
+        Subject { thread: self.worker.id, connection, ..Subject::default() }
+    }
+
     /// A turn of reading begins.
     pub fn begin_turn(&mut self) {
         self.read = 0;
@@ -102,6 +110,7 @@ impl Link {
                 self.received = true;
                 (self.heard, self.pinged) = (self.worker.clock.now(), false);
                 self.shared.hear(self.heard);
+                traced::h2_bytes(&self.of_server(), events::h2::H2C_RECV, "received", n);
                 self.read += n;
                 self.bulk = n == room && n >= self.worker.buffers.size() / 2;
                 None
@@ -119,6 +128,7 @@ impl Link {
             match conn.poll_send(cx, &[IoSlice::new(protocol.output())], false) {
                 Poll::Ready(Ok(n)) => {
                     protocol.wrote(n);
+                    traced::h2_bytes(&self.of_server(), events::h2::H2C_SEND, "sent", n);
                     self.blocked_since = self.worker.clock.now();
                     if was_full && !protocol.is_full() {
                         cx.waker().wake_by_ref();

@@ -16,9 +16,12 @@ use crate::http::{Scratch, exchange};
 use crate::outcome::{self, Heads};
 use crate::plan::ProxyPlan;
 use crate::session::{self, Begun, Origin, Session};
-use crate::worker::{Task, Woken};
+use crate::traced;
+use crate::worker::{Task, Woken, spawn};
 use link::{Link, Read, Step};
 use portcullis_sample::{Facts, account};
+use portcullis_telemetry::ledger::Kind;
+use portcullis_telemetry::trace::{self, Level, Source, events};
 use portcullis_transport::h2::{Shared, Stream, tell};
 use portcullis_transport::{Buffer, Conn, Millis};
 use portcullis_wire::h2::{Connection, Event, Reason, Request};
@@ -56,7 +59,15 @@ pub async fn serve(session: &mut Session, first: Option<Box<Buffer>>) {
         client_leaves: false,
         reversed: false,
     };
+    traced::h2(
+        &traced::of_client(session, &driver.front),
+        events::h2::H2C_NEW,
+        Level::User,
+        "new H2 connection",
+    );
     poll_fn(|cx| driver.poll(session, cx)).await;
+    let of = traced::of_client(session, &driver.front);
+    traced::h2(&of, events::h2::H2C_END, Level::State, "H2 connection ended");
     match session.told.as_ref().and_then(|t| t.attached.clone()).filter(|_| driver.reversed) {
         Some(to) => reverse::attach(driver.link, &to),
         None => driver.end(),
@@ -261,6 +272,9 @@ impl Driver {
             .scratch
             .get_or_insert_with(|| self.link.worker.scratch.borrow_mut().pop().unwrap_or_default());
         let mut protocol = self.link.shared.protocol.borrow_mut();
+        if trace::on(Source::H2) {
+            traced::h2_frame(&traced::of_client(session, &self.front), protocol.next(self.link.input.data()));
+        }
         let (n, event) = protocol.receive(self.link.input.data(), now, &mut scratch.request);
         let mut step = Step::Done;
         match event {
@@ -276,16 +290,31 @@ impl Driver {
             }
             Event::Request(id, request) => {
                 drop(protocol);
+                if trace::on(Source::H2) {
+                    let (of, what) =
+                        (traced::of_client(session, &self.front), events::h2::H2S_NEW | events::h2::RX_HDR);
+                    traced::h2_head(&of, id, what, "rcvd H2 request", &scratch.request);
+                }
                 self.begin(session, id, request);
             }
             Event::Refused(_) => {
                 drop(protocol);
+                let of = traced::of_client(session, &self.front);
+                traced::h2(
+                    &of,
+                    events::h2::H2S_ERR | events::h2::PROTO_ERR,
+                    Level::Error,
+                    "rejected H2 request",
+                );
                 session.requests = session.requests.saturating_add(1);
                 self.refused(session, LogErrors::Stream);
             }
             Event::Leaving => self.client_leaves = true,
             Event::Fatal(_) => {
                 drop(protocol);
+                let of = traced::of_client(session, &self.front);
+                let what = events::h2::H2C_ERR | events::h2::PROTO_ERR;
+                traced::h2(&of, what, Level::Error, "protocol error, the connection ends");
                 self.refused(session, LogErrors::Connection);
                 step = Step::Over;
             }
@@ -316,6 +345,7 @@ impl Driver {
             listener: session.listener.clone(),
             plan: session.plan.clone(),
             origin: Origin::Stream(Some(Box::new(Begun { scratch, request }))),
+            root: session.root,
             accepted: session.accepted,
             idle_since: worker.clock.now(),
             requests: session.requests,
@@ -326,11 +356,12 @@ impl Driver {
             local: session.local.clone(),
         };
         worker.slots.connected(stream.task.slot, stream.client, stream.accepted);
+        let slot = Some(stream.task.slot);
         let run = run(stream);
         if account::wanted() {
-            tokio::task::spawn_local(account::Measured::new(run));
+            spawn(worker, Kind::Stream, slot, account::Measured::new(run));
         } else {
-            tokio::task::spawn_local(run);
+            spawn(worker, Kind::Stream, slot, run);
         }
     }
 

@@ -12,6 +12,7 @@ use crate::upstream::{Mux, Upstream};
 use crate::worker::{OwnPlan, Task, Worker};
 use portcullis_sample::{Facts, Scope};
 use portcullis_telemetry::gate;
+use portcullis_telemetry::ledger::Kind;
 use portcullis_tls::connector::Offer;
 use portcullis_tls::stream::Stream as TlsStream;
 use portcullis_transport::h2::Stream;
@@ -35,7 +36,10 @@ pub fn begin(worker: &Rc<Worker>, plan: &OwnPlan) {
         for _ in 0..listener.bind.nbconn {
             let retired = Rc::new(Cell::new(false));
             let task = keep(worker.clone(), listener.clone(), plan.clone(), retired.clone());
-            worker.keep_listener(Accepting::new(tokio::task::spawn_local(task).abort_handle(), retired));
+            worker.keep_listener(Accepting::new(
+                crate::worker::spawn(worker, Kind::Reverse, None, task).abort_handle(),
+                retired,
+            ));
         }
     }
 }
@@ -81,7 +85,8 @@ async fn keep(worker: Rc<Worker>, listener: Arc<ListenerPlan>, plan: OwnPlan, re
             let mut session = Session::new(&worker, conn, peer, at, listener.clone(), origin);
             session.plan = plan.clone();
             // a task of its own: it goes on where this one ends
-            let _ = tokio::task::spawn_local(session::run(session)).await;
+            let slot = Some(session.task.slot);
+            let _ = crate::worker::spawn(&worker, Kind::Session, slot, session::run(session)).await;
         }
         let wait = AGAIN.saturating_sub(Duration::from_millis(worker.clock.now().since(began)));
         if !wait.is_zero() {

@@ -4,9 +4,12 @@
 use super::Settings;
 use super::link::{Link, Read, Step};
 use crate::plan::ServerPlan;
+use crate::traced;
 use crate::upstream::{Asker, Mux, Upstream};
 use crate::worker::{Task, Worker};
 use portcullis_sample::{Facts, Scope};
+use portcullis_telemetry::ledger::Kind;
+use portcullis_telemetry::trace::{self, Level, Source, events};
 use portcullis_transport::h2::{Answered, Shared, tell};
 use portcullis_transport::{Buffer, Millis};
 use portcullis_wire::h2::{Connection, Event, Reason};
@@ -51,7 +54,9 @@ pub(super) fn drive(link: Link, mux: Rc<Mux>, server: &ServerPlan, patience: Opt
         was_idle: false,
         timed: false,
     };
-    tokio::task::spawn_local(async move {
+    let worker = driver.link.worker.clone();
+    traced::h2(&driver.link.of_server(), events::h2::H2C_NEW, Level::User, "new H2 connection");
+    crate::worker::spawn(&worker, Kind::ServerConnection, None, async move {
         poll_fn(|cx| driver.poll(cx)).await;
         driver.end();
     });
@@ -135,12 +140,19 @@ impl Driver {
         let mut spare = self.spare.take().unwrap_or_else(|| self.link.shared.spare());
         let mut protocol = self.link.shared.protocol.borrow_mut();
         let waits = protocol.connects().is_none();
+        if trace::on(Source::H2) {
+            traced::h2_frame(&self.link.of_server(), protocol.next(self.link.input.data()));
+        }
         let (n, event) = protocol.receive(self.link.input.data(), now, &mut spare.head);
         let mut step = Step::Done;
         match event {
             Event::More => step = Step::More,
             Event::Full => step = Step::Full,
-            Event::Fatal(_) => step = Step::Over,
+            Event::Fatal(_) => {
+                let what = events::h2::H2C_ERR | events::h2::PROTO_ERR;
+                traced::h2(&self.link.of_server(), what, Level::Error, "protocol error, the connection ends");
+                step = Step::Over;
+            }
             Event::Response(id, answer) => {
                 let mut answered = std::mem::replace(&mut spare, self.link.shared.spare());
                 answered.answer = answer;
@@ -218,6 +230,7 @@ impl Driver {
 
     /// The socket is closed in order; streams that are left hear of it.
     fn end(self) {
+        traced::h2(&self.link.of_server(), events::h2::H2C_END, Level::State, "H2 connection ended");
         self.link.shared.break_all();
         self.link.worker.idle.borrow_mut().lost(&self.mux);
         if let Some(conn) = self.link.shared.below() {

@@ -12,12 +12,14 @@ use crate::plan::{Plan, ProxyPlan};
 use crate::reply::Answer;
 use crate::rules::{Effects, RuleSets, monitor_answer};
 use crate::session::Session;
+use crate::traced::{self, Side};
 use crate::upstream::{Established, Failure, Late, Upgrades, Wish, establish};
 use portcullis_backend::{Next, RetryPolicy, retry};
 use portcullis_config::{ConnectionMode, Mode, Opts, RetryOn};
 use portcullis_message::{Head, HeaderId, Method};
 use portcullis_sample::format::Needs;
 use portcullis_sample::{Direction, Facts};
+use portcullis_telemetry::trace::{Level, events};
 use portcullis_transport::{Buffer, Millis};
 use portcullis_wire::h1::Info;
 use std::cell::RefCell;
@@ -211,6 +213,7 @@ async fn story<'p>(
         request: session.requests,
     };
     session.worker().slots.set_stream(session.task.slot, Some(stream));
+    traced::stream(x, session, events::stream::STRM_NEW, Level::State, "new stream");
     x.body_done = x.info.framing == portcullis_wire::h1::Framing::None;
     x.valid = true;
     x.expect_cookies(x.front);
@@ -244,6 +247,7 @@ async fn story<'p>(
         (chosen, pending) = stages::route(x, session.worker());
     }
     let back = routed(x, session, chosen)?;
+    traced::stream(x, session, events::stream::HTTP_ANA, Level::User, "request routed to its backend");
     if x.filters.is_some() || back.filters.is_some() {
         filters::routed(x, session, back);
     }
@@ -292,6 +296,11 @@ async fn request_rules(
 ) -> Result<(), Stop> {
     filters::ask(x, session, Direction::Request, Some(Point::Before(stage))).await?;
     if let Some(sets) = &of.rules {
+        let what = match stage {
+            Stage::Frontend => "evaluating the frontend's rules on the request",
+            _ => "evaluating the backend's rules on the request",
+        };
+        traced::stream(x, session, events::stream::HTTP_ANA, Level::State, what);
         rule_sets(x, session, of, sets).await?;
     }
     filters::ask(x, session, Direction::Request, Some(Point::After(stage))).await
@@ -428,6 +437,8 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
         let Established { upstream, slot, server, reused } = arrived(x, back, found, persistent)?;
         x.facts.srvconn = slot.server().sessions.get();
         x.server = Some(slot.server().clone());
+        let what = if reused { "using an idle connection to the server" } else { "connected to the server" };
+        traced::stream(x, session, events::stream::SC_STATE, Level::State, what);
         outcome::reached(slot.server(), &worker, true);
         x.step(session, Steps::CONNECT);
         worker.slots.set_server(session.task.slot, back.index, Some(slot.server().slot));
@@ -439,6 +450,10 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
         }
         let ended = transfer::run(x, session, back, &mut t, reused).await;
         x.facts.server_link.forget(x.front.formats.needs.contains(Needs::TCP_INFO));
+        if matches!(ended, transfer::Ended::Done(_)) && session.conn.stream().is_none() {
+            let what = events::h1::TX_EOI;
+            traced::h1(x, session, Side::Front, what, Level::User, "H1 response fully xferred");
+        }
         let mut idle = worker.idle.borrow_mut();
         match ended {
             transfer::Ended::Done(true) => {
@@ -578,6 +593,10 @@ fn finish(x: &mut Exchange<'_>, session: &mut Session) -> After {
         x.facts.stream = x.valid;
         let heads = outcome::Heads::of(&x.scratch, x.effects.log_level);
         outcome::finish(&mut x.facts, session, x.front, x.back, x.server.as_deref(), Some(&heads));
+        traced::over(&x.facts, session, x.front, x.back);
+    }
+    if !streamed && x.valid {
+        traced::h1(x, session, Side::Front, events::h1::H1S_END, Level::State, "H1 stream ended");
     }
     let mut scratch = std::mem::take(&mut x.scratch);
     // what the next one logs before it has a head is not this one's

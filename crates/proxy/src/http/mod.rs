@@ -20,6 +20,7 @@ use portcullis_config::{Opts, Proto};
 use portcullis_message::Head;
 use portcullis_sample::RequestLine;
 use portcullis_transport::Buffer;
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::task::Poll;
 
@@ -36,6 +37,37 @@ pub struct Scratch {
     pub out: Vec<u8>,
     /// Payload of a request's chunks, while rules look at it.
     pub body: Vec<u8>,
+    _made: Made,
+}
+
+thread_local! {
+    /// How many of them this thread has made and not dropped.
+    static MADE: Cell<u64> = const { Cell::new(0) };
+}
+
+/// One more, until it is dropped.
+struct Made;
+
+impl Default for Made {
+    fn default() -> Self {
+        MADE.set(MADE.get().wrapping_add(1));
+        Self
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        // a thread that ends counts no more
+        let _ = MADE.try_with(|m| m.set(m.get().wrapping_sub(1)));
+    }
+}
+
+impl Scratch {
+    /// How many this worker has.
+    #[must_use]
+    pub fn made() -> u64 {
+        MADE.get()
+    }
 }
 
 /// What follows an exchange.

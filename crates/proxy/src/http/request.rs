@@ -4,9 +4,11 @@ use super::exchange::{Exchange, Stop, ms};
 use crate::captured::{self, Wrong};
 use crate::plan::GlobalPlan;
 use crate::session::Session;
+use crate::traced::{self, Side};
 use crate::worker::Woken;
 use portcullis_config::Opts;
 use portcullis_message::{Head, Method};
+use portcullis_telemetry::trace::{Level, events};
 use portcullis_wire::h1::{Bad, Chunked, Fault, Framing, Parsed, parse_request, too_large};
 use portcullis_wire::h2::frame::PREFACE;
 use std::future::poll_fn;
@@ -73,6 +75,14 @@ pub async fn read(x: &mut Exchange<'_>, session: &mut Session) -> Result<(), Sto
         more(x, session).await?;
     }
     begin(x, session);
+    if session.requests == 1 {
+        traced::h1(x, session, Side::Front, events::h1::H1C_NEW, Level::State, "new H1 connection");
+    }
+    let (what, text) = (events::h1::RX_DATA | events::h1::RX_HEADERS, "rcvd H1 request headers");
+    traced::h1_head(x, session, Side::Front, what | events::h1::H1S_NEW, text, &x.scratch.request);
+    if x.info.framing == Framing::None {
+        traced::h1(x, session, Side::Front, events::h1::RX_EOI, Level::User, "H1 request fully rcvd");
+    }
     x.decide_keep();
     if x.info.glitches > 0 {
         session.glitches += 1;
@@ -168,6 +178,10 @@ pub fn head_fits(head: &Head, len: usize, global: &GlobalPlan) -> bool {
 fn malformed(x: &mut Exchange<'_>, session: &Session, status: u16) -> Stop {
     let worker = session.worker();
     let id = usize::from(worker.id);
+    if session.conn.stream().is_none() {
+        let what = events::h1::H1S_ERR | events::h1::H1C_ERR;
+        traced::h1(x, session, Side::Front, what, Level::Error, "parsing error, reject H1 message");
+    }
     x.scratch.request.clear();
     // it counts as a request, too
     x.front.front.request(&worker.process.counts, id, worker.clock.now().0);

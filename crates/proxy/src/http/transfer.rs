@@ -17,6 +17,7 @@ use crate::outcome::{self, Steps};
 use crate::plan::{ProxyPlan, ServerPlan};
 use crate::rules::Timeout;
 use crate::session::Session;
+use crate::traced::{self, Side};
 use crate::upstream::Upstream;
 use crate::worker::{Task, Woken, Worker};
 use head::{Answer, no_answer};
@@ -24,6 +25,7 @@ use portcullis_backend::health::Observed;
 use portcullis_config::{ConnectionMode, Opts, RetryOn};
 use portcullis_message::Method;
 use portcullis_sample::{Direction, Scope};
+use portcullis_telemetry::trace::{Level, events};
 use portcullis_transport::conn::Seen;
 use portcullis_transport::h2::Stream;
 use portcullis_transport::{Buffer, Conn, Millis};
@@ -248,6 +250,13 @@ pub async fn run(
     t: &mut Transfer,
     reused: bool,
 ) -> Ended {
+    match t.upstream.conn.stream().map(Stream::id) {
+        Some(id) => traced::h2_sends(x, session, id, "sent H2 request", &x.scratch.request),
+        None => {
+            let (what, text) = (events::h1::TX_HEADERS, "sending request headers");
+            traced::h1_head(x, session, Side::Back, what, text, &x.scratch.request);
+        }
+    }
     loop {
         let answer = if x.info.stray_body {
             // HAProxy does not send a CONNECT that has a body
@@ -267,6 +276,10 @@ pub async fn run(
             }
             Answer::Refused if x.may_repeat(back, t.is_untouched()) => return again(x, worker, t),
             other => {
+                if t.upstream.conn.stream().is_none() {
+                    let what = events::h1::H1S_ERR | events::h1::H1C_ERR;
+                    traced::h1(x, session, Side::Back, what, Level::Error, other.text());
+                }
                 if matches!(other, Answer::Unasked) {
                     x.facts.bytes_down += counted(&x.scratch.response, &Info::default());
                 }
@@ -286,6 +299,23 @@ pub async fn run(
             }
         };
         t.down.buffer.consume(len);
+        match t.upstream.conn.stream() {
+            Some(stream) => {
+                let (id, head) = (stream.id(), &x.scratch.response);
+                traced::h2_answer(x, session, id, "rcvd H2 response", head);
+            }
+            None => {
+                let what = events::h1::RX_DATA | events::h1::RX_HEADERS;
+                traced::h1_head(
+                    x,
+                    session,
+                    Side::Back,
+                    what,
+                    "rcvd H1 response headers",
+                    &x.scratch.response,
+                );
+            }
+        }
         if t.upstream.conn.stream().is_some() {
             headers::from_server_stream(x, &mut info);
         } else if info.framing == Framing::Tunnel
@@ -466,6 +496,7 @@ async fn respond(
         down.before = std::mem::take(&mut t.up.before);
         down.before.clear();
     }
+    traced::response(x, session, &x.scratch.response);
     client::head(session, &x.scratch.response, x.front.client_case.as_deref(), &mut down.before);
     down.closes = t.up.done && x.closes() && !tunnel && !streamed;
     down.drop_trailers =

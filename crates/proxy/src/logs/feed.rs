@@ -7,6 +7,7 @@ use crate::worker::{Task, Worker};
 use portcullis_config::addr::Address;
 use portcullis_config::{Diagnostics, LogProto, Model, Proxy, Server, Severity};
 use portcullis_sample::Facts;
+use portcullis_telemetry::ledger::Kind;
 use portcullis_telemetry::log::{Reader, Ring};
 use portcullis_tls::stream::Stream;
 use portcullis_transport::connect::{self, ConnectOptions, Marks, Target};
@@ -113,7 +114,8 @@ pub fn begin(worker: &Rc<Worker>) {
         let running = match known {
             Some(at) => before.swap_remove(at),
             None => {
-                let task = tokio::task::spawn_local(serve(worker.clone(), feed.clone()));
+                let task =
+                    crate::worker::spawn(worker, Kind::Feed, None, serve(worker.clone(), feed.clone()));
                 (feed.clone(), task.abort_handle())
             }
         };

@@ -7,6 +7,7 @@ use crate::worker::Worker;
 use crate::worker::mailbox::Mail as Message;
 use portcullis_config::Severity;
 use portcullis_sys::localtime;
+use portcullis_telemetry::ledger::Kind;
 use portcullis_telemetry::log::Level;
 use portcullis_transport::connect::{self, ConnectOptions, Target};
 use portcullis_wire::smtp::{Dialogue, Mail, Next};
@@ -63,7 +64,7 @@ fn put(worker: &Rc<Worker>, letter: Letter) {
         Some(waiting) => waiting.push_back(letter),
         None => {
             post.0.insert(address, VecDeque::from([letter]));
-            tokio::task::spawn_local(carry(worker.clone(), address));
+            crate::worker::spawn(worker, Kind::Mail, None, carry(worker.clone(), address));
         }
     }
 }

@@ -4,10 +4,13 @@
 pub mod mailbox;
 pub mod slots;
 pub mod task;
+pub mod tasked;
 pub mod turn;
+pub mod watch;
 
 use mailbox::{Mail, Mailbox};
 use portcullis_sample::Random;
+use portcullis_telemetry::ledger::{Held, Kind};
 use portcullis_telemetry::log::LogWriter;
 use portcullis_transport::splice::Pipes;
 use portcullis_transport::{Buffers, Millis, TurnClock, Wheel};
@@ -17,9 +20,10 @@ use std::future::{Future, poll_fn};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use task::{Task, Woken};
+pub use tasked::spawn;
 
 /// A plan with a worker's own count of users, so that no two cores share a cache line for it.
 pub type OwnPlan = Rc<Arc<crate::plan::Plan>>;
@@ -64,6 +68,8 @@ pub struct Worker {
     pub(crate) post: RefCell<crate::mail::post::Post>,
     /// Rings that this worker sends to servers.
     pub(crate) feeds: RefCell<crate::logs::feed::Feeds>,
+    /// When the turn of the event loop began, if that is measured.
+    pub(crate) turn_began: Cell<Option<Instant>>,
     timer_waker: RefCell<Option<Waker>>,
     log_waker: RefCell<Option<Waker>>,
     /// Random numbers for samples and choices; nothing secret hangs on them.
@@ -95,6 +101,7 @@ impl Worker {
             names: RefCell::default(),
             post: RefCell::default(),
             feeds: RefCell::default(),
+            turn_began: Cell::default(),
             timer_waker: RefCell::default(),
             log_waker: RefCell::default(),
             random: Random::new(0x9E37_79B9_7F4A_7C15 ^ (u64::from(id) << 32) ^ clock.micros()),
@@ -155,10 +162,13 @@ pub fn run(
     listeners: Vec<crate::accept::Listening>,
 ) -> std::io::Result<()> {
     let worker = Rc::new(Worker::new(id, process, plan));
+    if let Some(ledger) = worker.process.ledgers.of(id.into()) {
+        ledger.begin(rustix::thread::gettid().as_raw_nonzero().get());
+    }
     drive(&worker.clone(), async move {
         serve_timers(&worker);
-        tokio::task::spawn_local(drive_log(worker.clone()));
-        tokio::task::spawn_local(crate::upstream::tend(worker.clone()));
+        spawn(&worker, Kind::Log, None, drive_log(worker.clone()));
+        spawn(&worker, Kind::Idle, None, crate::upstream::tend(worker.clone()));
         crate::check::schedule::begin(&worker);
         crate::dns::begin(&worker);
         crate::logs::feed::begin(&worker);
@@ -166,14 +176,14 @@ pub fn run(
             crate::accept::spawn(&worker, l);
         }
         crate::h2::reverse::begin(&worker, &worker.plan());
-        read_mail(&worker, mailbox).await;
+        tasked::tasked(&worker, Kind::Mailbox, None, read_mail(&worker, mailbox)).await;
         worker.flush_log();
     })
 }
 
 /// Lets tasks of this worker set their deadlines.
 pub(crate) fn serve_timers(worker: &Rc<Worker>) {
-    tokio::task::spawn_local(drive_timers(worker.clone()));
+    spawn(worker, Kind::Timers, None, drive_timers(worker.clone()));
 }
 
 /// Runs work of a worker to its end, and the tasks that it spawns, in turns.
@@ -192,11 +202,13 @@ pub(crate) fn drive<T>(worker: &Rc<Worker>, work: impl Future<Output = T>) -> st
         let mut work = std::pin::pin!(work);
         poll_fn(|cx| {
             worker.clock.refresh();
+            let sampled = worker.begin_turn();
             worker.turn.begin();
             let done = work.as_mut().poll(cx);
             if worker.turn.is_waited_for() {
                 cx.waker().wake_by_ref();
             }
+            worker.end_turn(sampled);
             done
         })
         .await
@@ -236,6 +248,48 @@ fn follow(worker: &Rc<Worker>, plan: Arc<crate::plan::Plan>, listeners: Vec<crat
 }
 
 impl Worker {
+    /// A turn of the event loop begins; true: it is measured.
+    #[inline]
+    fn begin_turn(&self) -> bool {
+        let Some(ledger) = self.process.ledgers.of(self.id.into()) else { return false };
+        let sampled = ledger.turn(self.clock.now().0);
+        if sampled || ledger.measured() {
+            self.turn_began.set(Some(Instant::now()));
+        }
+        sampled
+    }
+
+    /// It is over.
+    #[inline]
+    fn end_turn(&self, sampled: bool) {
+        let Some(ledger) = self.process.ledgers.of(self.id.into()) else { return };
+        if sampled && let Some(began) = self.turn_began.get() {
+            let average = ledger.lasted(u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX));
+            self.process.ledgers.judge(ledger, average, self.clock.now().0);
+            self.publish();
+        }
+        if ledger.rest() {
+            self.was_late(Kind::Mailbox, u32::MAX);
+        }
+    }
+
+    /// Notes in the ledger what is held for later use.
+    pub fn publish(&self) {
+        let Some(ledger) = self.process.ledgers.of(self.id.into()) else { return };
+        let [small, large] = self.buffers.counts();
+        ledger.hold(Held::Buffer, small);
+        ledger.hold(Held::LargeBuffer, large);
+        let requests = crate::http::Scratch::made();
+        let spare = self.scratch.borrow().len() as u64;
+        let size = size_of::<crate::http::Scratch>() as u64;
+        ledger.hold(Held::Request, [size, requests, requests.saturating_sub(spare)]);
+        ledger.hold(Held::Slot, self.slots.counts());
+        ledger.hold(Held::Timer, self.wheel.borrow().counts());
+        let [size, spare] = self.pipes.counts();
+        // those in use are counted for the whole process
+        ledger.hold(Held::Pipe, [size, spare, 0]);
+    }
+
     /// A worker's own count of users of this plan.
     pub(crate) fn counted(&self, plan: Arc<crate::plan::Plan>) -> OwnPlan {
         let newest = self.plan();

@@ -197,6 +197,18 @@ impl Slots {
             used.map(|(s, index)| (SlotId { index, generation: s.generation }, self.info(index as usize, s)));
         Some((slots.collect(), from + part.len() as u32))
     }
+    /// What one is about, by its index.
+    #[must_use]
+    pub fn about(&self, index: u32) -> Option<Info> {
+        let all = self.all.borrow();
+        all.get(index as usize).filter(|s| s.used).map(|slot| self.info(index as usize, slot))
+    }
+    /// Bytes of one, how many there are, how many of them are in use.
+    #[must_use]
+    pub fn counts(&self) -> [u64; 3] {
+        let size = size_of::<Slot>() + size_of::<Option<Peer>>();
+        [size as u64, self.all.borrow().len() as u64, self.len() as u64]
+    }
     /// How many are in use.
     #[must_use]
     pub fn len(&self) -> usize {

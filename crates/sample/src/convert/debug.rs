@@ -7,9 +7,8 @@ use crate::value::{Sample, Type, Value};
 use portcullis_config::Place;
 use std::cell::RefCell;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Where it tells by default: a ring that is there only if somebody names it.
+/// Where it tells by default: a ring that is always there.
 pub const DEFAULT: &str = "buf0";
 /// Bytes of a value that are shown.
 const MOST: usize = 1024;
@@ -18,7 +17,6 @@ const MOST: usize = 1024;
 pub type Writer = Box<dyn Fn(&str, &[u8]) + Send + Sync>;
 
 static WRITER: OnceLock<Writer> = OnceLock::new();
-static WANTS_DEFAULT: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
     /// Sinks that were named, since the last [`take`].
@@ -28,12 +26,6 @@ thread_local! {
 /// Says who writes; once.
 pub fn install(writer: Writer) {
     let _ = WRITER.set(writer);
-}
-
-/// Has anybody named the default sink?
-#[must_use]
-pub fn wants_default() -> bool {
-    WANTS_DEFAULT.load(Ordering::Relaxed)
 }
 
 /// The sinks that expressions named on this thread since the last call, and where.
@@ -48,9 +40,6 @@ fn check(args: &mut Args) -> Result<(), String> {
         b"" => DEFAULT.to_owned(),
         name => String::from_utf8_lossy(name).into_owned(),
     };
-    if sink == DEFAULT {
-        WANTS_DEFAULT.store(true, Ordering::Relaxed);
-    }
     let prefix = args.text(0).to_vec();
     args.0 = vec![Arg::Str(prefix.into()), Arg::Str(sink.clone().into_bytes().into())];
     SINKS.with_borrow_mut(|all| all.push((names::place(), sink)));

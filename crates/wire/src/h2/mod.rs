@@ -21,7 +21,7 @@ mod streams;
 mod tests;
 
 pub use answer::Answer;
-pub use conn::{Config, Connection, Event, Fatal};
+pub use conn::{Config, Connection, Event, Fatal, Next};
 pub use frame::Reason;
 pub use request::Request;
 pub use sent::Sent;

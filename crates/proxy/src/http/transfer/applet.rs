@@ -8,10 +8,12 @@ use crate::http::client;
 use crate::http::exchange::{Exchange, Stop, ms};
 use crate::http::flow::{Flow, FlowError};
 use crate::session::Session;
+use crate::traced;
 use crate::worker::Woken;
 use portcullis_config::Opts;
 use portcullis_message::{Head, Method, Version};
 use portcullis_sample::Direction;
+use portcullis_telemetry::trace::{Level, events};
 use portcullis_transport::conn::Seen;
 use portcullis_transport::{Buffer, Millis};
 use portcullis_wire::h1::{Framing, Info};
@@ -42,6 +44,7 @@ pub async fn run(x: &mut Exchange<'_>, session: &mut Session, chosen: Chosen) ->
         let sent = client::interim(session, &go_on, None).await;
         sent.map_err(|_| Stop::mute(b"LR", 0))?;
     }
+    traced::applet(x, session, events::applet::APP_NEW, Level::User, "new applet", name);
     let mut ways = Ways::new(x, session);
     let applet = RefCell::new(applet);
     let began = session.task.worker.clock.now();
@@ -64,7 +67,9 @@ pub async fn run(x: &mut Exchange<'_>, session: &mut Session, chosen: Chosen) ->
             return Err(stop);
         }
     };
+    traced::applet(x, session, events::applet::APP_SEND, Level::Proto, "applet answers", name);
     respond(x, session, &mut ways, &applet, length).await;
+    traced::applet(x, session, events::applet::APP_FREE, Level::State, "releasing applet", name);
     Ok(())
 }
 

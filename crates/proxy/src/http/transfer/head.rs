@@ -57,6 +57,25 @@ impl Answer {
         }
     }
 
+    /// In words, for who looks on.
+    pub(super) fn text(&self) -> &'static str {
+        match self {
+            Self::Head(..) => "rcvd H1 response headers",
+            Self::Gone(true) => "the server closed the connection before it answered",
+            Self::Gone(false) => "the server closed the connection in its response's headers",
+            Self::Malformed(_) | Self::Spoiled => "parsing error, reject H1 message",
+            Self::Unasked => "the server switched protocols unasked",
+            Self::Refused => "the server refused the stream",
+            Self::Reset => "the server reset the stream",
+            Self::Client | Self::ClientBroke => "the client left before the response",
+            Self::CutRequest => "the client left in the request's body",
+            Self::BadRequest(_) => "parsing error in the request's body",
+            Self::ClientLate => "the client did not send the request's body in time",
+            Self::ServerLate => "the server did not answer in time",
+            Self::Aborted(_) => "the stream was ended from outside",
+        }
+    }
+
     /// What it says of the server.
     pub(super) fn observed(&self) -> Option<Observed> {
         match self {

@@ -117,6 +117,17 @@ enum At {
     Over,
 }
 
+/// What comes next, for who watches ([`Connection::next`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// A frame.
+    Frame(Header),
+    /// The preface.
+    Preface,
+    /// More of what was begun, or not enough to say.
+    Nothing,
+}
+
 /// A header block that goes on in CONTINUATION frames.
 #[derive(Debug)]
 struct Block {
@@ -379,6 +390,16 @@ impl<T: Default> Connection<T> {
         self.away = Some(last);
         frame::goaway(last, reason, &mut self.out);
         self.tail = (0, 0);
+    }
+
+    /// What these bytes are the beginning of; nothing changes.
+    #[must_use]
+    pub fn next(&self, input: &[u8]) -> Next {
+        match self.at {
+            At::Frame => Header::read(input).map_or(Next::Nothing, Next::Frame),
+            At::Preface(0) => Next::Preface,
+            _ => Next::Nothing,
+        }
     }
 
     /// Takes the peer's bytes, one event at a time: how many of them are done with, and what came of them. `now`:
