@@ -74,6 +74,8 @@ pub struct Admin {
     pub clients: Mutex<Vec<Client>>,
     /// Key of `set anon global-key`; 0: none.
     pub anon_key: AtomicU32,
+    /// Most bytes of a payload, its mark included (`tune.cli.max-payload-size`, but what fits into a buffer always does).
+    pub max_payload: usize,
     /// Every row of the binary.
     pub registry: Registry,
     /// What lines are read on that come while the process runs.
@@ -118,7 +120,11 @@ impl Admin {
             maxconn: config.maxconn.unwrap_or(10) as usize,
             bufsize: model.global.tune.bufsize,
             clients: Mutex::default(),
-            anon_key: AtomicU32::new(0),
+            anon_key: AtomicU32::new(config.anon_key),
+            max_payload: config
+                .max_payload
+                .unwrap_or(128 * 1024)
+                .max(model.global.tune.bufsize.saturating_sub(1)),
             first: plan,
             registry,
             desk: Mutex::default(),

@@ -21,6 +21,13 @@ const ROWS: &[Keyword] = &[
     row!("stats socket", "<address> [param*]", socket, "Listens for Runtime API commands."),
     row!("stats timeout", "<timeout>", timeout, "Ends idle Runtime API connections."),
     row!("stats maxconn", "<connections>", maxconn, "Runtime API connections at the same time."),
+    row!("anonkey", "<key>", anonkey, "The key with which names are hidden when nothing else is said."),
+    row!(
+        "tune.cli.max-payload-size",
+        "<size>",
+        max_payload,
+        "Most bytes of what is given to a command of the Runtime API after '<<'."
+    ),
     row!("stats bind-process", "", gone, "Removed."),
     row!("stats", "", unknown, "Settings of the Runtime API."),
 ];
@@ -94,6 +101,34 @@ fn maxconn(cx: &mut Cx<'_>, line: &Line) {
         Ok(n @ 1..) => cx.global_ext::<CliConfig>().maxconn = Some(n),
         _ => {
             cx.alert(line.word(2).or(line.word(1)), "'stats maxconn' expects a positive value");
+        }
+    }
+}
+
+fn anonkey(cx: &mut Cx<'_>, line: &Line) {
+    let Some(word) = line.word(1) else {
+        cx.alert(None, "a key is expected after 'anonkey'.");
+        return;
+    };
+    match u32::try_from(value::leading(&word.text).0) {
+        Ok(n) => cx.global_ext::<CliConfig>().anon_key = n,
+        Err(_) => {
+            let given = word.str();
+            cx.alert(
+                Some(word),
+                format!("'anonkey' value must be within range 0-4294967295 (was '{given}')."),
+            );
+        }
+    }
+}
+
+fn max_payload(cx: &mut Cx<'_>, line: &Line) {
+    const OF: &str = "tune.cli.max-payload-size";
+    let Some(word) = value::one(cx, line, 1, &format!("'{OF}' expects a size argument.")) else { return };
+    match value::size(&word.text) {
+        Ok(n) => cx.global_ext::<CliConfig>().max_payload = usize::try_from(n).ok(),
+        Err(rest) => {
+            cx.alert(Some(word), format!("unexpected '{rest}' after size passed to '{OF}'"));
         }
     }
 }

@@ -11,9 +11,6 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
-/// Most bytes of a payload, its mark included (the default of `tune.cli.max-payload-size`).
-const MAX_PAYLOAD: usize = 128 * 1024;
-
 /// When a connection is closed, and whether a prompt is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
@@ -185,7 +182,7 @@ impl<S: Stream> Client<S> {
             if self.cli.mode == Mode::Prompt && !self.input.contains(&b'\n') {
                 self.send(b"+ ").await?;
             }
-            let room = MAX_PAYLOAD.saturating_sub(text.len());
+            let room = self.admin.max_payload.saturating_sub(text.len());
             let line = match self.line(room, |b| b.iter().position(|c| *c == b'\n')).await {
                 Ok(line) => line,
                 Err(e) => return Ok(Err(e)),

@@ -82,6 +82,10 @@ pub struct CliConfig {
     pub timeout: Option<Duration>,
     /// `stats maxconn`; 10 when not said.
     pub maxconn: Option<u32>,
+    /// `anonkey`; 0: none.
+    pub anon_key: u32,
+    /// `tune.cli.max-payload-size` in bytes; 128 KiB when not said.
+    pub max_payload: Option<usize>,
 }
 
 /// A listening socket of the Runtime API.

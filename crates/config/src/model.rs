@@ -154,6 +154,12 @@ pub struct Global {
     pub cpu_map: Vec<CpuMap>,
     /// The CPUs of each thread, found when everything was read; nothing (or no entry): any.
     pub thread_cpus: Vec<Vec<u16>>,
+    /// `no numa-cpu-mapping`: no `cpu-policy` looks at where CPUs and memory are.
+    pub no_numa: bool,
+    /// `tune.renice.runtime`
+    pub nice: Option<i32>,
+    /// The nice value before `tune.renice.startup` was set.
+    pub nice_before: Option<i32>,
     /// `cpu-policy`
     pub cpu_policy: Option<String>,
     /// `threads-per-core` of `cpu-policy`; `None`: automatic.

@@ -51,6 +51,7 @@ pub const ROWS: &[Keyword] = &[
     row("noevports", "", POLLER),
     row("nokqueue", "", POLLER),
     row("noktls", "", "the kernel never makes TLS records: the library does"),
+    row("nogetaddrinfo", "", "names are asked with getaddrinfo; there is no older function to fall back to"),
     row("nopoll", "", POLLER),
     row("prealloc-fd", "", ALLOCATOR),
     row("profiling.memory", "<on|off>", DEBUG),
@@ -60,6 +61,7 @@ pub const ROWS: &[Keyword] = &[
     row("ssl-propquery", "<query>", ENGINE),
     row("ssl-provider", "<name>", ENGINE),
     row("ssl-provider-path", "<path>", ENGINE),
+    row("stress-level", "<level>", DEBUG),
     row("tune.applet.zero-copy-forwarding", "<on|off>", ZERO_COPY),
     row("tune.buffers.reserve", "<number>", ALLOCATOR),
     row("tune.disable-fast-forward", "", ZERO_COPY),
@@ -74,8 +76,14 @@ pub const ROWS: &[Keyword] = &[
     row("tune.h2.zero-copy-fwd-send", "<on|off>", ZERO_COPY),
     row("tune.maxpollevents", "<number>", POLLER),
     row("tune.memory.hot-size", "<size>", ALLOCATOR),
+    row(
+        "tune.pattern.cache-size",
+        "<count>",
+        "what is looked up in a list costs the same however long it is: there is nothing to remember",
+    ),
     row("tune.pt.zero-copy-forwarding", "<on|off>", ZERO_COPY),
     row("tune.recv_enough", "<size>", SCHEDULER),
+    row("tune.ring.queues", "<queues>", "there are no queues in front of a ring: a line is copied into it"),
     row("tune.sched.low-latency", "<on|off>", SCHEDULER),
     row("tune.ssl.default-dh-param", "<number>", DHE),
     row("tune.ssl.force-private-cache", "", SHARED),
@@ -92,12 +100,28 @@ pub const ROWS: &[Keyword] = &[
 pub fn wrong(row: &Keyword, line: &Line) -> Option<(usize, String)> {
     let given = line.word(1);
     let is = |test: fn(&[u8]) -> bool| given.is_some_and(|w| test(&w.text));
+    let number = given.map(|w| crate::rows::value::leading(&w.text).0);
     let name = row.name;
     let text = given.map(|w| w.str().into_owned()).unwrap_or_default();
     match row.args {
         "" if given.is_some() => Some((1, format!("'{name}' cannot handle unexpected argument '{text}'."))),
         "<number>" | "<percent>" if !is(|t| t.first().is_some_and(u8::is_ascii_digit)) => {
             Some((1, format!("'{name}' expects an integer argument.")))
+        }
+        "<count>" if number.is_none_or(|n| n < 0) => {
+            Some((given.map_or(0, |_| 1), format!("'{name}' expects a positive numeric value")))
+        }
+        "<count>" => {
+            let more = line.word(2).map(|w| w.str().into_owned());
+            more.map(|w| (2, format!("'{name}' cannot handle unexpected argument '{w}'.")))
+        }
+        "<queues>" if number.is_some_and(|n| !(0..=16).contains(&n)) => {
+            Some((1, format!("'{name}' expects a number between 0 and 16 but got '{text}'.")))
+        }
+        "<queues>" => None,
+        "<level>" if given.is_none() => Some((0, format!("'{name}' expects a level as an argument."))),
+        "<level>" if !is(|t| matches!(t, [b'0'..=b'9'])) => {
+            Some((1, format!("'{name}' level must be between 0 and 9 inclusive.")))
         }
         "<size>" if !is(|t| size(t).is_ok()) => Some((1, format!("'{name}' expects a size in bytes."))),
         "<on|off>" if !is(|t| matches!(t, b"on" | b"off")) => {

@@ -138,6 +138,12 @@ fn judge(entry: Entry, registry: &Registry, vocabulary: &Vocabulary) -> Entry {
         ("cfg", "crt-list") if portcullis_tls::rows::crt_list::KEYWORDS.contains(&name) => {
             entry.fill(best(registry.bind().filter(|r| r.name == name)))
         }
+        ("cfg", "crt-store load") => {
+            match portcullis_tls::rows::load::WORDS.iter().find(|(word, ..)| *word == name) {
+                Some((_, args, help)) => entry.works((*args).into(), help),
+                None => entry,
+            }
+        }
         ("cfg", "server") => entry.fill(best(registry.server().filter(|r| r.name == name))),
         ("cfg", place) => match SETS.iter().find(|(n, _)| *n == place) {
             Some((_, set)) => action(entry, *set),

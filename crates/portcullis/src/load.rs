@@ -20,6 +20,7 @@ pub fn configuration(options: &Options) -> Result<Loaded, String> {
     let mut loaded = load_as(manner, &sources, &compose::registry(), &LocalFiles, &mut environment(options));
     override_model(&mut loaded.model, options);
     resolve::servers(&mut loaded, &LocalFiles, options.ignore_resolution);
+    portcullis_config::rows::global_reading::restore(&loaded.model.global);
     print!("{}", loaded.dump);
     Ok(loaded)
 }
@@ -33,6 +34,7 @@ pub fn again(options: &Options, held: &[Setting], files: &dyn Files) -> Result<L
     let mut loaded = load_again(held, &sources, &compose::registry(), files, &mut environment(options));
     override_model(&mut loaded.model, options);
     resolve::servers(&mut loaded, files, options.ignore_resolution);
+    portcullis_config::rows::global_reading::restore(&loaded.model.global);
     Ok(loaded)
 }
 

@@ -269,6 +269,9 @@ fn profiling(model: &Model) -> Profiling {
 fn begin(options: &Options, opened: Opened, visited: bool) -> Result<Begun<'_>, String> {
     let Opened { model, settings, plan, process, sockets, bound, control, about, warnings } = opened;
     let force = Force::new(&model, &process).map_err(|e| format!("[haproxy.main()] {e}"))?;
+    if let Err(e) = portcullis_config::rows::global_reading::renice(&model.global) {
+        say::warning(format!("[haproxy.main()] {e}"));
+    }
     confinement::confine(&model.global)?;
     let places = Arc::new(model.global.thread_cpus.clone());
     let place = move |worker: u16| {

@@ -42,6 +42,7 @@ pub(crate) const ROWS: &[Keyword] = &[
     row("jwt.decrypt_enc_list", "<list>", "Encryptions that encrypted tokens may use.", |cx, line| {
         allow(cx, line, decrypt::allow_encryptions);
     }),
+    limit!("tune.vars.check-max-size", check, "Most bytes of a health check's variables."),
     limit!("tune.vars.global-max-size", global, "Most bytes of all variables together."),
     limit!("tune.vars.proc-max-size", proc, "Most bytes of the process' variables and all inside."),
     limit!("tune.vars.sess-max-size", sess, "Most bytes of a session's variables and all inside."),

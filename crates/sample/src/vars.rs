@@ -132,6 +132,8 @@ fn no_scope(name: &str) -> String {
 /// Limits in bytes (`tune.vars.*-max-size`); 0: none.
 #[derive(Debug, Default)]
 pub struct Limits {
+    /// `tune.vars.check-max-size`
+    pub check: AtomicU64,
     /// `tune.vars.global-max-size`
     pub global: AtomicU64,
     /// `tune.vars.proc-max-size`
@@ -146,6 +148,7 @@ pub struct Limits {
 
 /// The limits of this process; written when the configuration has been read.
 pub static LIMITS: Limits = Limits {
+    check: AtomicU64::new(0),
     global: AtomicU64::new(0),
     proc: AtomicU64::new(0),
     sess: AtomicU64::new(0),
@@ -391,8 +394,9 @@ impl Vars {
         let (reqres, txn) = own.as_ref().map_or((0, 0), |o| (o.req.used + o.res.used, o.txn.used));
         let txn = reqres + txn;
         let sess = txn + self.session.with(|s| s.used).unwrap_or(0);
+        let middle = if self.is_check() { &LIMITS.check } else { &LIMITS.txn };
         !(depth >= 3 && over(&LIMITS.reqres, reqres + grown)
-            || depth >= 2 && over(&LIMITS.txn, txn + grown)
+            || depth >= 2 && over(middle, txn + grown)
             || over(&LIMITS.sess, sess + grown)
             || over(&LIMITS.proc, PROCESS_USED.load(Ordering::Relaxed) + sess + grown)
             || over(&LIMITS.global, PROCESS_USED.load(Ordering::Relaxed) + sess + grown))
@@ -466,5 +470,16 @@ mod tests {
         assert!(next.unset(name("sess.a"), req) && !next.unset(name("sess.a"), req));
         assert!(next.exists(name("proc.z"), req) && process(name("proc.z")).is_none());
         assert!(VarName::parse(b"foo").is_err() && VarName::parse(b"x.y").is_err());
+    }
+
+    #[test]
+    fn variables_of_a_check_have_a_limit_of_their_own() {
+        let name = VarName::parse(b"check.a").unwrap();
+        let vars = Vars::of_check();
+        LIMITS.check.store(500, Ordering::Relaxed);
+        assert!(vars.set(name, Direction::Request, Value::str(&[b'a'; 100])));
+        assert!(!vars.set(name, Direction::Request, Value::str(&[b'a'; 600])));
+        LIMITS.check.store(0, Ordering::Relaxed);
+        assert!(vars.set(name, Direction::Request, Value::str(&[b'a'; 600])));
     }
 }

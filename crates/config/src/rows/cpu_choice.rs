@@ -63,6 +63,9 @@ pub fn kept(global: &Global, mut cpus: Vec<Cpu>, free: bool) -> Vec<Cpu> {
 }
 
 fn policy(global: &Global) -> &str {
+    if global.no_numa {
+        return "none";
+    }
     global.cpu_policy.as_deref().unwrap_or("performance")
 }
 

@@ -48,6 +48,15 @@ pub const ROWS: &[Keyword] = &[
         cpu_policy,
         "How CPUs are chosen when nothing else says so."
     ),
+    Keyword {
+        name: "numa-cpu-mapping",
+        sections: Sections::GLOBAL,
+        args: "",
+        help: "Lets 'cpu-policy' go by where CPUs and memory are.",
+        negatable: true,
+        // as in HAProxy nothing is said about further words
+        does: Does::Works(|cx, _| cx.model.global.no_numa = cx.negated),
+    },
     row!("cpu-affinity", "<affinity>", cpu_affinity, "Which of the CPUs of its group a thread runs on."),
     row!("cpu-set", "<directive>...", cpu_set, "The CPUs that are used at all."),
 ];

@@ -9,6 +9,7 @@ pub mod discovery;
 pub mod global_debug;
 pub mod global_limits;
 pub mod global_process;
+pub mod global_reading;
 pub mod global_threads;
 pub mod global_tune;
 pub mod h2;
@@ -38,6 +39,7 @@ use crate::row::{Keyword, Row, Rows, ServerOption};
 const KEYWORD_TABLES: &[&[Keyword]] = &[
     global_debug::ROWS,
     global_process::ROWS,
+    global_reading::ROWS,
     global_limits::ROWS,
     global_threads::ROWS,
     global_tune::ROWS,

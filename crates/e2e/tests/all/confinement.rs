@@ -198,3 +198,36 @@ fn the_daemon_keyword() {
         w.note(format!("the pid file's process ends: {}", gone.is_some()));
     });
 }
+
+/// The nice value of the proxy.
+fn nice(w: &mut World) -> String {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", w.process(0).pid())).unwrap();
+    let (_, fields) = stat.rsplit_once(')').unwrap();
+    fields.split_whitespace().nth(16).unwrap().to_owned()
+}
+
+#[test]
+fn priority() {
+    if !is_root() {
+        return; // only root gets a priority back
+    }
+    scenario("confinement/priority", |w| {
+        w.ok("o1");
+        w.proxy(&global("tune.renice.startup 9\n tune.renice.runtime 3"));
+        let nice = nice(w);
+        w.note(format!("nice {nice}"));
+    });
+}
+
+/// The manual says so; 3.5-dev5 keeps the priority of the start.
+#[test]
+fn priority_of_the_start_alone() {
+    if !is_root() || std::env::var_os("PORTCULLIS_BIN").is_some() {
+        return;
+    }
+    let mut w = World::new(portcullis_e2e::binary::Binary::under_test());
+    w.ok("o1");
+    w.proxy(&global("tune.renice.startup 19"));
+    answers(&mut w);
+    assert_ne!(nice(&mut w), "19");
+}

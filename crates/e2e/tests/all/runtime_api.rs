@@ -178,6 +178,17 @@ fn payloads() {
 }
 
 #[test]
+fn limits_and_keys_of_the_configuration() {
+    scenario("runtime_api/limits_and_keys_of_the_configuration", |w| {
+        w.ok("o1");
+        let global = "global\n  anonkey 77\n  tune.cli.max-payload-size 100\n";
+        start(w, &format!("{global}{}", sections("", "")));
+        let long = format!("echo x <<\n{}\n", "a".repeat(16_384));
+        all(w, "cli", &["set anon on; show anon", &long]);
+    });
+}
+
+#[test]
 fn settings_of_a_connection() {
     scenario("runtime_api/settings_of_a_connection", |w| {
         w.ok("o1");

@@ -6,6 +6,7 @@ use super::crt_list::{Row, entries};
 use crate::settings::{Entry, GlobalTls, Origin, under};
 use crate::store::{Certificate, Line as ListLine, Load, Slot};
 use portcullis_config::no_effect;
+use portcullis_config::rows::value;
 use portcullis_config::{Cx, Does, Keyword, Line, Sections};
 use std::path::Path;
 use std::sync::Arc;
@@ -65,6 +66,24 @@ pub struct FrontendTls {
     /// The certificates, in their order.
     pub entries: Vec<Entry>,
 }
+
+/// What can be said about loading: name, argument, help.
+pub const WORDS: &[(&str, &str, &str)] = &[
+    ("acme", "<section>", "The ACME section that the certificate is got by."),
+    ("alias", "<name>", "Another name for the certificate."),
+    ("crt", "<filename>", "The file with the certificate, and with the key if nothing else has it."),
+    ("domains", "<domain>[,...]", "The names that a certificate got by ACME is for."),
+    ("ips", "<address>[,...]", "The addresses that a certificate got by ACME is for."),
+    ("issuer", "<filename>", "The certificate of the issuer."),
+    ("jwt", "{ on | off }", "Admits the certificate for JSON Web Tokens."),
+    ("key", "<filename>", "The private key."),
+    ("ocsp", "<filename>", "An OCSP response."),
+    ("ocsp-update", "{ on | off }", "Asks for OCSP responses again and again."),
+    ("sctl", "<filename>", "Looked at and not sent."),
+];
+
+/// What makes a certificate that stands in for one that is not there yet.
+const NOT_YET: &[&str] = &["bits", "curves", "generate-dummy", "keytype"];
 
 /// Reads one word about loading, whose name was read. `None`: it is none of these.
 pub fn word(load: &mut Load, name: &str, next: NextWord<'_>) -> Option<Result<(), String>> {
@@ -140,6 +159,10 @@ fn words(cx: &mut Cx<'_>, line: &Line) -> Option<Load> {
             Some(Ok(())) => {}
             Some(Err(e)) => {
                 complain(cx, line, &e);
+                return None;
+            }
+            None if NOT_YET.contains(&name.as_str()) => {
+                cx.alert(Some(w), value::not_yet(&format!("'load {name}'"), "generated certificates"));
                 return None;
             }
             None => {
