@@ -51,6 +51,7 @@ screenshots: build ## the statistics page in headless Chromium at a desktop's an
 conformance: build ## what RFC 9113 and RFC 7541 ask of a server, over the wire, haproxy's and nginx's answers beside (CONFARGS="--all")
 	@scripts/need haproxy nginx-light
 	python3 scripts/peers/conformance.py --binary $(TARGET)/quick/portcullis $(CONFARGS)
+	python3 scripts/peers/origins.py --binary $(TARGET)/quick/portcullis $(CONFARGS)
 
 attacks: release ## what attacks over HTTP/2 cost, beside haproxy on the same attack (ATTACKARGS="--only ping,settings")
 	@scripts/need haproxy nginx-light
@@ -76,7 +77,7 @@ interop: build ## TLS with curl, openssl, GnuTLS, Python, Java, Chromium and hap
 	@scripts/need curl openssl gnutls-bin python3 default-jdk-headless chromium haproxy testssl.sh
 	scripts/interop --testssl $(INTEROPARGS) $(TARGET)/quick/portcullis
 
-fuzz: ## each fuzz target (configuration, HTTP/1, HTTP/2, HPACK, PROXY protocol, CIP, Runtime API, samples, patterns, normalizers, TLS, crt-lists, PEM, statistics, master CLI, handover, cookies, DNS, SMTP) for a minute (FUZZARGS="--secs 10 http1")
+fuzz: ## each fuzz target (configuration, HTTP/1, HTTP/2, HPACK, PROXY protocol, CIP, Runtime API, samples, patterns, normalizers, TLS, crt-lists, PEM, OCSP, ACME, statistics, master CLI, handover, cookies, DNS, SMTP, syslog) for a minute (FUZZARGS="--secs 10 http1")
 	@scripts/need g++
 	scripts/fuzz $(FUZZARGS)
 

@@ -5,9 +5,10 @@
     make attacks ATTACKARGS="--only ping,settings"
 
 A proxy with one worker is attacked over one connection after the other for a few seconds or megabytes, whichever is less, while
-an honest client asks all the time on a connection of its own. Columns: CPU seconds a megabyte of attack, connections that it took,
-memory at the peak above that before, and the longest answer that the honest client waited for. Attacks that hold something
-(`window`, `slow`) have many streams and count the memory that a stream takes. A row fails above LIMITS.
+an honest client asks all the time on a connection of its own. Columns: CPU seconds a megabyte of attack (what the proxy still has to
+do when the attack is over counts too), connections that it took, memory at the peak above that before, and the longest answer that
+the honest client waited for. Attacks that hold something (`window`, `slow`, `upload`) have 2,000 streams; their CPU is not by the
+megabyte. A row fails above LIMITS where haproxy's is below it.
 """
 import argparse
 import select
@@ -225,6 +226,17 @@ def hold(port, held, secs):
     return 2000
 
 
+def quiet(session, patience=10):
+    """Waits until a process has nothing to do but for the honest client."""
+    until, before = time.monotonic() + patience, cpu_seconds(session)
+    while time.monotonic() < until:
+        time.sleep(0.1)
+        now = cpu_seconds(session)
+        if now - before < 0.01:
+            return
+        before = now
+
+
 def measure(name, session, port, secs):
     honest, peak, before = Honest(port), Peak(session), cpu_seconds(session)
     honest.start()
@@ -233,6 +245,7 @@ def measure(name, session, port, secs):
         sent, conns = attack(port, ATTACKS[name], secs)
     else:
         sent, conns = hold(port, HELD[name], secs), 20
+    quiet(session)
     honest.over = peak.over = True
     used = cpu_seconds(session) - before
     honest.join(12)
@@ -262,7 +275,7 @@ def main():
                 bench.stop(p)
             ours, ref = row
             each = lambda r: r["cpu"] / max(r["sent"] / 1e6, 0.01) if name in ATTACKS else r["cpu"]
-            bad = each(ours) > max(LIMITS[0], each(ref)) or ours["mib"] > max(LIMITS[1], ref["mib"]) or ours["wait"] > LIMITS[2]
+            bad = each(ours) > max(LIMITS[0], each(ref)) or ours["mib"] > max(LIMITS[1], ref["mib"]) or ours["wait"] > max(LIMITS[2], ref["wait"])
             failed += [name] * bad
             print(f"{name:20} {each(ours):9.4f} {each(ref):9.4f} {ours['conns']:6} {ref['conns']:7} {ours['mib']:6.1f} {ref['mib']:7.1f} "
                   f"{ours['wait']:7.3f} {ref['wait']:7.3f}{'  FAIL' if bad else ''}", flush=True)

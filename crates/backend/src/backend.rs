@@ -7,6 +7,7 @@ use crate::server::{Admin, Health, ServerConfig, ServerState, SlotGuard, Whereab
 use parking_lot::{Mutex, RwLock};
 use portcullis_telemetry::counter::Sharded;
 use portcullis_telemetry::gauge::Gauge;
+use portcullis_telemetry::h2::H2Counters;
 use portcullis_telemetry::stats::{BackendCounters, RateMax};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
@@ -18,6 +19,8 @@ pub struct BackendState {
     pub name: Arc<str>,
     /// Cumulative counters.
     pub counters: Sharded<BackendCounters>,
+    /// HTTP/2 connections with its servers.
+    pub h2: Sharded<H2Counters>,
     /// `rate_max`
     pub sess_rate_max: RateMax,
     pub(crate) queues: Arc<Queues>,
@@ -80,6 +83,7 @@ impl BackendState {
         Self {
             name,
             counters: Sharded::new(workers),
+            h2: Sharded::new(workers),
             sess_rate_max: RateMax::default(),
             queues: Arc::new(Queues::new(fullconn)),
             servers: RwLock::default(),

@@ -6,6 +6,7 @@ mod mux;
 mod room;
 
 pub use late::Late;
+pub(crate) use lend::give_http2;
 pub use mux::{Asker, Mux};
 use mux::{Opening, Opens};
 
@@ -27,6 +28,7 @@ use portcullis_tls::connector::Offer;
 use portcullis_transport::conn::Seen;
 use portcullis_transport::{Conn, Millis, connect};
 use portcullis_wire::h2::Reason;
+use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
@@ -148,6 +150,8 @@ pub struct Idle {
     busy: Vec<Vec<Rc<Mux>>>,
     /// Connections that are being made and that others wait for.
     opening: Vec<Rc<Opening>>,
+    /// Who gets the next connection that rests.
+    promised: VecDeque<lend::Promise>,
     resting: Vec<Option<Handle>>,
     free: Vec<u32>,
     bell: Arc<Bell>,
@@ -163,6 +167,7 @@ impl Idle {
             pool: IdlePool::new(worker.into(), process.descriptors.clone()),
             busy: Vec::new(),
             opening: Vec::new(),
+            promised: VecDeque::new(),
             resting: Vec::new(),
             free: Vec::new(),
             bell: Arc::default(),
@@ -199,12 +204,19 @@ impl Idle {
 
     fn rest(
         &mut self,
-        up: Upstream,
+        mut up: Upstream,
         key: u64,
         private: bool,
         pool: &portcullis_backend::PoolSettings,
         now: Millis,
     ) -> Option<Handle> {
+        if up.mux.is_some()
+            && let Some(give) = self.promised(up.hold.lease.server().clone().as_ref(), key)
+            && let Some(mux) = up.mux.take()
+        {
+            mux.hand_over(up, give);
+            return None;
+        }
         let id = up.hold.watch;
         match self.pool.put(up, key, private, pool, now.0) {
             Ok(handle) => {
@@ -839,8 +851,10 @@ async fn connect_new(
     let worker = &task.worker;
     let asker = Asker { reuse: back.reuse, first: wish.reuse == Some(true), session: wish.session };
     let mut opening = None;
-    // streams that may share whatever there is wait for the connection that another one opens
-    while asker.reuse == Reuse::Always && server.shareable() && way.speaks.is_http2(server) {
+    // streams that may share whatever there is wait for the connection that another one opens, or gets from another worker
+    while server.reversed
+        || (asker.reuse == Reuse::Always && server.shareable() && way.speaks.is_http2(server))
+    {
         let opens = worker.idle.borrow_mut().opening(slot.server(), way.key);
         match opens {
             Opens::Here(mark) => {
@@ -857,11 +871,14 @@ async fn connect_new(
             return Ok((found, true));
         }
     }
-    if let Some(of) = lend::lender(worker, (back, server), slot, wish, &way)
-        && let Some(found) = lend::borrow(task, (back, server), slot, wish, (of, way.key)).await?
-    {
-        facts.backend_tls = None;
-        return Ok((found, true));
+    // nobody can make one of those: if one has just gone elsewhere, it is asked for there
+    let tries = if server.reversed { 2 } else { 1 };
+    for _ in 0..tries {
+        let Some(of) = lend::lender(worker, (back, server), slot, wish, &way) else { break };
+        if let Some(found) = lend::borrow(task, (back, server), slot, wish, (of, way.key)).await? {
+            facts.backend_tls = found.conn.tls_info();
+            return Ok((found, true));
+        }
     }
     let Way { asked, name, key, speaks } = way;
     let counters = slot.server().counters.of(worker.id.into());
@@ -927,7 +944,7 @@ async fn connect_new(
     if !speaks.is_spoken_over(&up.conn) {
         return Ok((up, false));
     }
-    let up = crate::h2::server::begin(worker, server, facts, up, (asker, back.timeouts.server));
+    let up = crate::h2::server::begin(worker, server, facts, up, (asker, back));
     // those that wait find it
     drop(opening);
     if wish.upgrades != Upgrades::Nothing {

@@ -90,16 +90,20 @@ pub fn frontend(p: &ProxyPlan, m: Moment) -> Line {
     line.big(Col::SslFailedHandshake, t.tls_failed);
     line.big(Col::SslOcspStaple, t.ocsp_stapled);
     let http = |n: u64| if p.mode == Mode::Http { n } else { 0 };
+    let h2 = front.h2.totals();
+    let h1_sess = http(t.cum_sess.saturating_sub(t.h2_sess));
+    let h1_req = http(t.cum_req.saturating_sub(h2.streams()));
     line.big(Col::SessOther, t.cum_sess - http(t.cum_sess));
-    line.big(Col::H1sess, http(t.cum_sess));
-    line.big(Col::H2sess, 0);
+    line.big(Col::H1sess, h1_sess);
+    line.big(Col::H2sess, h2.connections());
     line.big(Col::H3sess, 0);
     line.big(Col::ReqOther, t.req_other);
-    line.big(Col::H1req, http(t.cum_req));
-    line.big(Col::H2req, 0);
+    line.big(Col::H1req, h1_req);
+    line.big(Col::H2req, h2.streams());
     line.big(Col::H3req, 0);
-    let open = http(front.sessions.get().into());
-    line.muxes([open, 0, http(t.cum_sess), http(t.cum_req), http(t.bytes_in), http(t.bytes_out), 0, 0]);
+    let open = http(u64::from(front.sessions.get()).saturating_sub(h2.open()));
+    let bytes = [t.bytes_in.saturating_sub(t.h2_in), t.bytes_out.saturating_sub(t.h2_out)].map(http);
+    line.muxes([open, 0, h1_sess, h1_req, bytes[0], bytes[1], 0, 0], &h2);
     line
 }
 
@@ -401,8 +405,20 @@ pub fn backend(p: &ProxyPlan, b: &BackendState, m: Moment, partial: bool) -> Lin
         line.num(c, 0);
     }
     let http = |n: u64| if p.mode == Mode::Http { n } else { 0 };
-    let open = servers.iter().map(|s| u64::from(s.idle.used() + s.idle.shared() + s.idle.private())).sum();
-    line.muxes([http(open), 0, http(t.connect), http(t.cum_req), http(t.res_in), http(t.req_out), 0, 0]);
+    let open: u64 =
+        servers.iter().map(|s| u64::from(s.idle.used() + s.idle.shared() + s.idle.private())).sum();
+    let h2 = b.h2.totals();
+    let h1 = [
+        (open, h2.open()),
+        (0, 0),
+        (t.connect, h2.connections()),
+        (t.cum_req, h2.streams()),
+        (t.res_in, t.h2_in),
+        (t.req_out, t.h2_out),
+        (0, 0),
+        (0, 0),
+    ];
+    line.muxes(h1.map(|(all, not)| http(all.saturating_sub(not))), &h2);
     line
 }
 

@@ -4,6 +4,7 @@
 use crate::counter::Sharded;
 use crate::endpoints::{self, Endpoints};
 use crate::gauge::{Gauge, Held};
+use crate::h2::H2Counters;
 use crate::rate::Window;
 use crate::stats::{FrontendCounters, ListenerCounters, ProcessCounters, RateMax};
 use std::sync::Arc;
@@ -90,6 +91,8 @@ pub struct Frontend {
     pub rate_limit: AtomicU32,
     /// Cumulative counters.
     pub counters: Sharded<FrontendCounters>,
+    /// Its HTTP/2 connections.
+    pub h2: Sharded<H2Counters>,
     /// `conn_rate_max`
     pub conn_rate_max: RateMax,
     /// `rate_max`
@@ -123,6 +126,7 @@ impl Frontend {
             sessions: Arc::new(Gauge::new(maxconn)),
             rate_limit: AtomicU32::new(rate_limit),
             counters: Sharded::new(workers),
+            h2: Sharded::new(workers),
             conn_rate_max: RateMax::default(),
             sess_rate_max: RateMax::default(),
             req_rate_max: RateMax::default(),

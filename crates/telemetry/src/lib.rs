@@ -1,6 +1,7 @@
 //! Counters and the log pipeline.
 //!
 //! - [`counter`], [`rate`], [`stats`]: per-worker counters with one writer, summed when read (`show stat`).
+//! - [`h2`]: what HTTP/2 connections are counted by.
 //! - [`gauge`], [`gate`]: gauges of the process as guards, and the gates before `accept`.
 //! - [`table`]: columns and lines of statistics and how they are written.
 //! - [`ledger`]: what a worker's event loop does, and what its tasks and pools come to.
@@ -12,6 +13,7 @@ pub mod counter;
 pub mod endpoints;
 pub mod gate;
 pub mod gauge;
+pub mod h2;
 pub mod ledger;
 pub mod log;
 pub mod rate;

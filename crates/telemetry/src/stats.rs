@@ -101,20 +101,12 @@ counters! {
         failed_rewrites,
         /// Requests answered here (`intercepted`).
         intercepted,
-        /// HTTP/1 sessions (`h1_sess`).
-        h1_sess,
-        /// HTTP/2 sessions (`h2_sess`).
+        /// HTTP/2 sessions that have never been of HTTP/1: by ALPN, or as their listener says.
         h2_sess,
-        /// HTTP/3 sessions (`h3_sess`).
-        h3_sess,
-        /// Sessions that are not HTTP (`sess_other`).
-        sess_other,
-        /// HTTP/1 requests (`h1req`).
-        h1_req,
-        /// HTTP/2 requests (`h2req`).
-        h2_req,
-        /// HTTP/3 requests (`h3req`).
-        h3_req,
+        /// Bytes of HTTP/2 requests.
+        h2_in,
+        /// Bytes of their responses.
+        h2_out,
         /// Streams that are not HTTP (`req_other`).
         req_other,
         /// `hrsp_1xx`
@@ -225,6 +217,10 @@ counters! {
         connect,
         /// Reused connections (`reuse`).
         reuse,
+        /// Bytes of requests over HTTP/2.
+        h2_out,
+        /// Bytes of their responses.
+        h2_in,
         /// `hrsp_1xx`
         http_1xx,
         /// `hrsp_2xx`

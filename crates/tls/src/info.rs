@@ -4,15 +4,14 @@ use crate::secrets::Secret;
 use crate::verify::Verdict;
 use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
-use std::cell::Cell;
-use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 impl Info {
     /// Has something come that another may have sent, because the handshake is not done yet?
     #[must_use]
     pub fn is_early(&self) -> bool {
-        self.early.as_ref().is_some_and(|early| early.get())
+        self.early.as_ref().is_some_and(|early| early.load(Relaxed))
     }
 }
 
@@ -48,7 +47,7 @@ pub struct Info {
     /// The ClientHello's body.
     pub hello: Option<Box<[u8]>>,
     /// Early data came; true: and the handshake is not done yet.
-    pub early: Option<Rc<Cell<bool>>>,
+    pub early: Option<Arc<AtomicBool>>,
     /// The client's random number, and the server's.
     pub randoms: [Option<[u8; 32]>; 2],
     /// Secrets, with `tune.ssl.keylog`.

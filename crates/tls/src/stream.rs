@@ -3,6 +3,10 @@
 //! A connection that rests holds what rustls keeps of it and nothing else: bytes are worked on in buffers that belong to
 //! the thread, and only what cannot go on yet stays with the connection.
 
+mod parted;
+
+pub use parted::Parted;
+
 use crate::acceptor::{Acceptor, Choice, set_chosen};
 use crate::connector::{Connector, Offer};
 use crate::errors;
@@ -17,10 +21,10 @@ use rustls::unbuffered::{
     ConnectionState, EncodeError, EncryptError, InsufficientSizeError, ReadEarlyData, UnbufferedStatus,
 };
 use rustls::{CommonState, Error, HandshakeKind};
-use std::cell::Cell;
 use std::io::IoSlice;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// Most payload of a record.
 const RECORD: usize = 16384;
@@ -82,7 +86,7 @@ pub struct Stream {
     info: Option<Rc<Info>>,
     records_limit: Records,
     /// Early data came, and the handshake is not done yet.
-    early: Option<Rc<Cell<bool>>>,
+    early: Option<Arc<AtomicBool>>,
     /// Payload that was sent since something came last.
     burst: u32,
 }
@@ -327,7 +331,7 @@ impl Stream {
                 Ok(None) => {}
                 Ok(Some(step @ (Step::Data | Step::Early))) => {
                     if step == Step::Early && self.early.is_none() {
-                        let early = Rc::new(Cell::new(true));
+                        let early = Arc::new(AtomicBool::new(true));
                         self.early = Some(early.clone());
                         Rc::make_mut(self.info.get_or_insert_default()).early = Some(early);
                     }
@@ -350,7 +354,7 @@ impl Stream {
         };
         if self.early.is_some() && !self.is_handshaking() {
             // whoever has looked at it sees it too
-            self.early.take().inspect(|early| early.set(false));
+            self.early.take().inspect(|early| early.store(false, Relaxed));
         }
         self.note_randoms(bytes);
         bytes.drain(..at.min(bytes.len()));

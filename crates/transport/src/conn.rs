@@ -60,6 +60,25 @@ impl From<Stream> for Conn {
     }
 }
 
+/// A connection on its way from one thread to another.
+#[derive(Debug)]
+pub struct Parted {
+    fd: OwnedFd,
+    tls: Option<portcullis_tls::stream::Parted>,
+}
+
+impl Parted {
+    /// Gives it to this thread.
+    #[must_use]
+    pub fn whole(self) -> Conn {
+        let mut conn = Conn::new(self.fd);
+        if let Some(tls) = self.tls {
+            conn.begin_tls(tls.whole());
+        }
+        conn
+    }
+}
+
 /// A stream is no socket.
 fn no_socket<T>() -> Poll<io::Result<T>> {
     Poll::Ready(Err(io::ErrorKind::Unsupported.into()))
@@ -108,6 +127,18 @@ impl Conn {
             Over::Socket(s) => Some(s.into_fd()),
             Over::Stream(_) => None,
         }
+    }
+
+    /// Takes it away from its thread, TLS and all. None: it is a stream, or shakes hands still.
+    #[must_use]
+    pub fn part(self) -> Option<Parted> {
+        let Over::Socket(socket) = self.0 else { return None };
+        let (fd, tls) = socket.into_parts();
+        let tls = match tls {
+            Some(stream) => Some(stream.part()?),
+            None => None,
+        };
+        Some(Parted { fd, tls })
     }
 
     /// Reads what there is, up to the buffer's room. 0: the peer has finished. A full buffer is an error of the caller

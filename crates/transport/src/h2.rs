@@ -160,6 +160,16 @@ impl Shared {
         this
     }
 
+    /// The connection and its protocol, for another thread. None: streams have it still, or it has nothing below.
+    #[must_use]
+    pub fn part(self) -> Option<(crate::conn::Parted, Connection<User>)> {
+        let mut protocol = self.protocol.into_inner();
+        if protocol.users().next().is_some() {
+            return None;
+        }
+        Some((self.below.into_inner()?.part()?, protocol))
+    }
+
     /// Begins a stream with this request. None: there is no room for it.
     pub fn open(self: &Rc<Self>, head: &Head, sent: &Sent<'_>) -> Option<Stream> {
         if self.broken.get() {

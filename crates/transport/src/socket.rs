@@ -39,6 +39,13 @@ impl Socket {
         self.io.into_fd()
     }
 
+    /// Leaves the reactor with its TLS, if it speaks TLS.
+    #[must_use]
+    pub fn into_parts(self) -> (OwnedFd, Option<Stream>) {
+        let tls = self.tls.map(|tls| tls.into_stream());
+        (self.io.into_fd(), tls)
+    }
+
     /// Is it on the reactor, because it was waited for?
     #[must_use]
     pub fn is_registered(&self) -> bool {

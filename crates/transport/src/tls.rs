@@ -55,6 +55,12 @@ impl Tls {
         Self { stream: RefCell::new(stream) }
     }
 
+    /// Its TLS alone.
+    #[must_use]
+    pub fn into_stream(self) -> Stream {
+        self.stream.into_inner()
+    }
+
     /// What is known of it.
     #[must_use]
     pub fn info(&self) -> Option<Rc<Info>> {

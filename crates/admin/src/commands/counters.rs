@@ -39,6 +39,7 @@ fn clear(call: &mut Call<'_>) -> Outcome {
         [&front.conn_rate_max, &front.sess_rate_max, &front.req_rate_max].into_iter().for_each(|m| m.clear());
         if all {
             front.counters.iter().for_each(|c| c.clear());
+            front.h2.iter().for_each(|c| c.clear());
         }
         let Some(back) = &p.state else { continue };
         back.sessions().clear_highest();
@@ -48,6 +49,7 @@ fn clear(call: &mut Call<'_>) -> Outcome {
         if all {
             back.clear_downs();
             back.counters.iter().for_each(|c| c.clear());
+            back.h2.iter().for_each(|c| c.clear());
         }
         back.servers().iter().for_each(|s| server(s, all));
     }

@@ -12,7 +12,7 @@ pub struct WorkerIdle {
     idle: AtomicU32,
     safe: AtomicU32,
     private: AtomicU32,
-    used: AtomicU32,
+    pub(super) used: AtomicU32,
     /// Most in use since the last purge.
     used_max: AtomicU32,
     /// How many are probably needed.

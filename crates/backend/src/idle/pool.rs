@@ -249,6 +249,14 @@ impl<C: Connection> IdlePool<C> {
         (count > 0).then_some(at)
     }
 
+    /// Another worker that has connections of `server`, idle or not: the one with the most.
+    pub fn holder(&self, server: &ServerState) -> Option<usize> {
+        let others = server.idle.workers.numbered().filter(|(at, _)| *at != self.worker);
+        let used = |w: &super::WorkerIdle| w.used.load(std::sync::atomic::Ordering::Relaxed);
+        let (count, at) = others.map(|(at, w)| (used(w), at)).max_by_key(|(count, _)| *count)?;
+        (count > 0).then_some(at)
+    }
+
     /// The connection that is to be closed before a new one to `server` is made while
     /// [`Descriptors::above_high`]: the oldest of that server, or else of another one.
     pub fn evict(&mut self, server: &ServerState) -> Option<C> {

@@ -184,6 +184,35 @@ fn floods_end_their_connection_and_nothing_else() {
     });
 }
 
+/// A client that does not read has 256 KiB made for it at most; what it has said meanwhile is looked at once it reads.
+#[test]
+fn a_late_reader_is_heard() {
+    const STREAMS: u32 = 60;
+    let mut w = World::new(portcullis_e2e::binary::Binary::under_test());
+    let field = "x".repeat(12_000);
+    w.origin("o1", move |mut c| {
+        while portcullis_e2e::message::read_request(&mut c).is_some() {
+            c.send_quietly(
+                format!("HTTP/1.1 200 OK\r\nX-Long: {field}\r\nContent-Length: 0\r\n\r\n").as_bytes(),
+            );
+        }
+    });
+    w.proxy(&config("tune.sndbuf.client 16384", "no log"));
+    let mut c = portcullis_e2e::H2::begin(quiet_client(&mut w), &[]);
+    let get = block(&start("GET", "/"));
+    c.send((0..STREAMS).flat_map(|n| frame(kind::HEADERS, 5, 2 * n + 1, &get)).collect::<Vec<u8>>());
+    // all is answered, and waits
+    w.settle();
+    c.send(frame(kind::PING, 0, 0, b"portculs"));
+    w.settle();
+    let (mut answers, mut heard) = (0, false);
+    while answers < STREAMS || !heard {
+        let (header, _) = c.next_frame().expect("the answers, and that of the ping");
+        answers += u32::from(header.kind == kind::HEADERS);
+        heard |= header.kind == kind::PING;
+    }
+}
+
 /// A client whose story is not told.
 fn quiet_client(w: &mut World) -> portcullis_e2e::Client {
     portcullis_e2e::Client::tcp(w.port("fe"), Default::default())

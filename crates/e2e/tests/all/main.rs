@@ -21,6 +21,7 @@ mod filters;
 mod health;
 mod http1;
 mod http2;
+mod http2_counters;
 mod http2_limits;
 mod http2_peers;
 mod http2_servers;

@@ -111,6 +111,45 @@ fn with_haproxy_inside() {
     }
 }
 
+/// A connection rests with one worker and goes to another one that needs it, TLS and all.
+#[test]
+fn workers_lend_each_other_what_has_come() {
+    for tls in [false, true] {
+        let mut w = World::new(Binary::under_test());
+        w.answering("o1", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        crate::tls::own(&w, "a", false, "DNS:localhost");
+        let mut waits = passive("", "").replace("nbthread 1", "nbthread 2").replace(
+            "default_backend rev",
+            "http-response set-header x-thread %[thread]\n  default_backend rev",
+        );
+        let mut serves = active(1);
+        if tls {
+            waits = waits.replace("${reg} proto h2", "${reg} ssl crt ${dir}/a.pem alpn h2");
+            serves = serves.replace("${reg} proto h2", "${reg} ssl verify none alpn h2");
+        }
+        w.proxy(&waits);
+        w.proxy(&serves);
+        comes_to(&mut w, 200);
+        let mut threads = std::collections::BTreeMap::<String, u32>::new();
+        let met = wait_for(PATIENCE, || {
+            let answer = quiet(&mut w).get("/status", "").response();
+            assert_eq!(answer.status(), 200, "{threads:?} {answer:?}");
+            *threads.entry(answer.field("x-thread").expect("its thread")).or_default() += 1;
+            (threads.len() == 2 && threads.values().all(|n| *n > 4)).then_some(())
+        });
+        assert!(met.is_some(), "{threads:?}");
+        assert_eq!(resting(&w), 1, "it is still the only one");
+        let said = crate::runtime_api::ask(&w, "show stat");
+        let line = said.lines().find(|l| l.starts_with("rev,BACKEND")).expect("a line").to_owned();
+        let columns: Vec<&str> = said.lines().next().expect("columns").split(',').collect();
+        let column = |name: &str| {
+            let at = columns.iter().position(|c| *c == name).expect("a column");
+            line.split(',').nth(at).expect("a value").to_owned()
+        };
+        assert_eq!([column("h2_open_connections"), column("h2_total_connections")], ["1", "1"]);
+    }
+}
+
 /// What an attached connection hears, and that nothing but its settings may come before.
 #[test]
 fn an_attached_connection() {

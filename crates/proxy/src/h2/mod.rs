@@ -5,6 +5,7 @@
 //! connection and wake the driver, which runs behind them: what streams write in one turn of the event loop goes out in
 //! one piece. An idle connection holds its table of header fields, and no buffer.
 
+mod counts;
 mod link;
 pub mod reverse;
 pub mod server;
@@ -18,6 +19,7 @@ use crate::plan::ProxyPlan;
 use crate::session::{self, Begun, Origin, Session};
 use crate::traced;
 use crate::worker::{Task, Woken, spawn};
+use counts::{Counts, Side};
 use link::{Link, Read, Step};
 use portcullis_sample::{Facts, account};
 use portcullis_telemetry::ledger::Kind;
@@ -44,7 +46,9 @@ pub async fn serve(session: &mut Session, first: Option<Box<Buffer>>) {
     };
     let shared = Shared::begin(&mut session.conn, protocol);
     session.own.get_or_insert_default();
+    let counts = Counts::begin(Side::Front(front.front.clone()), &worker);
     let mut driver = Driver {
+        counts,
         link: Link::new(shared, worker.clone(), first.map(|b| *b).unwrap_or_default(), session.accepted),
         plan,
         front,
@@ -77,6 +81,7 @@ pub async fn serve(session: &mut Session, first: Option<Box<Buffer>>) {
 /// What reads and writes a connection.
 struct Driver {
     link: Link,
+    counts: Counts,
     /// The session's; streams that begin from now on are served by it.
     plan: crate::worker::OwnPlan,
     front: Arc<ProxyPlan>,
@@ -111,6 +116,7 @@ impl Driver {
         }
         let read = if self.ended { Read::Waits } else { self.read(session, cx) };
         self.judge(session);
+        self.counts.see(&self.link.shared);
         if read == Read::Over {
             self.ended = true;
             self.link.shared.break_all();
@@ -368,11 +374,7 @@ impl Driver {
     /// Tells of a stream that was no request, or of a connection that its client has spoiled.
     #[cold]
     fn refused(&self, session: &Session, what: LogErrors) {
-        let (worker, front) = (&self.link.worker, &*self.front);
-        let id = usize::from(worker.id);
-        front.front.request(&worker.process.counts, id, worker.clock.now().0);
-        front.front.counters.of(id).failed_req.inc();
-        session.listener.counts.counters.of(id).failed_req.inc();
+        let front = &*self.front;
         let mut facts = Facts::new();
         outcome::begin(&mut facts, session, front, true);
         facts.stream = false;
@@ -400,7 +402,7 @@ impl Driver {
         protocol.leave();
         self.spared = !self.plan.global.h2.kills();
         if so_far >= threshold && !self.spared {
-            protocol.close(Reason::EnhanceYourCalm);
+            protocol.punish();
             drop(protocol);
             self.ended = true;
             self.link.shared.break_all();
@@ -411,7 +413,8 @@ impl Driver {
     }
 
     /// The socket is closed in order; streams that are left hear of it.
-    fn end(self) {
+    fn end(mut self) {
+        self.counts.see(&self.link.shared);
         // what a rule has made vanish says nothing
         let silent = self.link.shared.is_broken() && !self.ended;
         self.link.shared.break_all();

@@ -137,5 +137,5 @@ pub(super) fn attach(link: Link, to: &Attached) {
     let view = Conn::from(Stream::new(link.shared.clone(), 0));
     let whole = Upstream::adopted(&worker, server, view, to.key);
     let mux = Mux::adopt(&worker, server, link.shared.clone(), whole);
-    server::drive(link, mux, server, back.timeouts.server);
+    server::drive(link, mux, server, back);
 }

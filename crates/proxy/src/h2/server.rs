@@ -2,17 +2,18 @@
 //! does; streams are begun by exchanges, and which of them may use it is [`crate::upstream::Mux`]'s.
 
 use super::Settings;
+use super::counts::{Counts, Side};
 use super::link::{Link, Read, Step};
-use crate::plan::ServerPlan;
+use crate::plan::{ProxyPlan, ServerPlan};
 use crate::traced;
-use crate::upstream::{Asker, Mux, Upstream};
+use crate::upstream::{Asker, Mux, Upstream, give_http2};
 use crate::worker::{Task, Worker};
 use portcullis_sample::{Facts, Scope};
 use portcullis_telemetry::ledger::Kind;
 use portcullis_telemetry::trace::{self, Level, Source, events};
-use portcullis_transport::h2::{Answered, Shared, tell};
+use portcullis_transport::h2::{Answered, Shared, User, tell};
 use portcullis_transport::{Buffer, Millis};
-use portcullis_wire::h2::{Connection, Event, Reason};
+use portcullis_wire::h2::{Connection, Event};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -24,7 +25,7 @@ pub fn begin(
     server: &ServerPlan,
     facts: &Facts<'_>,
     mut whole: Upstream,
-    (asker, patience): (Asker, Option<Duration>),
+    (asker, back): (Asker, &ProxyPlan),
 ) -> Upstream {
     let plan = worker.plan();
     let mut first = Vec::new();
@@ -37,34 +38,61 @@ pub fn begin(
     let shared = Shared::begin(&mut whole.conn, protocol);
     let (mux, stream) = Mux::begin(worker, server, shared.clone(), whole, asker);
     let link = Link::new(shared, worker.clone(), Buffer::default(), worker.clock.now());
-    drive(link, mux, server, patience);
+    drive(link, mux, server, back);
+    stream
+}
+
+/// A connection that another worker has driven so far; `whole`: what the pool has of it. None: it is of no use any more.
+pub(crate) fn take_over(
+    worker: &Rc<Worker>,
+    (back, server): (&ProxyPlan, &ServerPlan),
+    protocol: Connection<User>,
+    mut whole: Upstream,
+    asker: Asker,
+) -> Option<Upstream> {
+    let shared = Shared::begin(&mut whole.conn, protocol);
+    let (mux, stream) = Mux::take_over(worker, server, shared.clone(), whole, asker);
+    let link = Link::new(shared, worker.clone(), Buffer::default(), worker.clock.now());
+    let counts = back.state.clone().map(|state| Counts::go_on(Side::Back(state), worker));
+    run(link, mux, server, back, counts);
     stream
 }
 
 /// Reads and writes a connection until its end.
-pub(super) fn drive(link: Link, mux: Rc<Mux>, server: &ServerPlan, patience: Option<Duration>) {
+pub(super) fn drive(link: Link, mux: Rc<Mux>, server: &ServerPlan, back: &ProxyPlan) {
+    let counts = back.state.clone().map(|state| Counts::begin(Side::Back(state), &link.worker));
+    run(link, mux, server, back, counts);
+}
+
+fn run(link: Link, mux: Rc<Mux>, server: &ServerPlan, back: &ProxyPlan, counts: Option<Counts>) {
     let mut driver = Driver {
         mux,
+        counts,
         task: Task::service(&link.worker),
         settings: link.worker.plan().global.h2,
         link,
         ping: server.idle_ping,
-        patience,
+        patience: back.timeouts.server,
         spare: None,
         was_idle: false,
         timed: false,
+        leaves: false,
     };
     let worker = driver.link.worker.clone();
     traced::h2(&driver.link.of_server(), events::h2::H2C_NEW, Level::User, "new H2 connection");
     crate::worker::spawn(&worker, Kind::ServerConnection, None, async move {
         poll_fn(|cx| driver.poll(cx)).await;
-        driver.end();
+        match driver.leaves {
+            true => driver.leave(),
+            false => driver.end(),
+        }
     });
 }
 
 /// What reads and writes a connection.
 struct Driver {
     link: Link,
+    counts: Option<Counts>,
     mux: Rc<Mux>,
     task: Task,
     /// As they were when it began.
@@ -78,6 +106,8 @@ struct Driver {
     was_idle: bool,
     /// Its timer is set.
     timed: bool,
+    /// It goes to another worker.
+    leaves: bool,
 }
 
 impl Driver {
@@ -85,9 +115,17 @@ impl Driver {
         self.link.shared.drive(cx);
         let read = self.read(cx);
         self.judge();
+        self.count();
         if read == Read::Over || self.link.write(cx).is_err() {
             let _ = self.link.write(cx);
             return Poll::Ready(());
+        }
+        if self.mux.is_wanted() {
+            self.leaves = self.is_at_rest();
+            if self.leaves {
+                return Poll::Ready(());
+            }
+            self.mux.stays(&self.link.worker);
         }
         self.link.make_room();
         self.link.worker.idle.borrow_mut().settle(&self.mux, &self.link.worker);
@@ -160,7 +198,7 @@ impl Driver {
                     user.answered(answered);
                 }
             }
-            Event::Leaving => protocol.users().for_each(portcullis_transport::h2::User::wake),
+            Event::Leaving => protocol.users().for_each(User::wake),
             other => {
                 tell(&mut protocol, other);
             }
@@ -174,6 +212,12 @@ impl Driver {
         step
     }
 
+    fn count(&mut self) {
+        if let Some(counts) = &mut self.counts {
+            counts.see(&self.link.shared);
+        }
+    }
+
     /// `tune.h2.be.glitches-threshold`: no more streams begin at three quarters of it.
     fn judge(&mut self) {
         let mut protocol = self.link.shared.protocol.borrow_mut();
@@ -184,7 +228,7 @@ impl Driver {
         }
         protocol.leave();
         if so_far >= threshold && self.settings.kills() {
-            protocol.close(Reason::EnhanceYourCalm);
+            protocol.punish();
         }
     }
 
@@ -228,9 +272,35 @@ impl Driver {
         false
     }
 
+    /// Is nothing under way in either direction?
+    fn is_at_rest(&self) -> bool {
+        let p = self.link.shared.protocol.borrow();
+        self.link.input.is_empty()
+            && p.is_idle()
+            && p.is_between_frames()
+            && p.output().is_empty()
+            && !p.is_leaving()
+            && !p.is_over()
+            && !self.link.shared.is_broken()
+    }
+
+    /// Another worker drives it from now on.
+    fn leave(mut self) {
+        self.count();
+        let Self { link, mux, .. } = self;
+        let wanted = mux.take_wanted();
+        drop(mux);
+        let Link { shared, worker, input, .. } = link;
+        worker.buffers.give(input);
+        if let Some((whole, give)) = wanted {
+            give_http2(&worker, shared, whole, give);
+        }
+    }
+
     /// The socket is closed in order; streams that are left hear of it.
-    fn end(self) {
+    fn end(mut self) {
         traced::h2(&self.link.of_server(), events::h2::H2C_END, Level::State, "H2 connection ended");
+        self.count();
         self.link.shared.break_all();
         self.link.worker.idle.borrow_mut().lost(&self.mux);
         if let Some(conn) = self.link.shared.below() {

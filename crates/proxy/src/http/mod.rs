@@ -92,6 +92,8 @@ enum Then {
 pub fn serve(session: &mut Session, first: Option<Box<Buffer>>) -> impl Future<Output = ()> {
     async move {
         if speaks_http2(session) {
+            let front = &session.listener.proxy.front;
+            front.counters.of(session.worker().id.into()).h2_sess.inc();
             return Box::pin(crate::h2::serve(session, first)).await;
         }
         let mut then = Box::pin(requests(session, first.map(|b| *b))).await;

@@ -376,6 +376,10 @@ fn count(
     let reached = server.is_some() || applet;
     f.bytes_in.add(up);
     f.bytes_out.add(down);
+    if facts.client_link.stream != 0 {
+        f.h2_in.add(up);
+        f.h2_out.add(down);
+    }
     if reached {
         f.req_out.add(up);
         f.res_in.add(down);
@@ -412,6 +416,10 @@ fn count(
     if reached {
         b.req_out.add(up);
         b.res_in.add(down);
+    }
+    if facts.server_link.stream != 0 {
+        b.h2_out.add(up);
+        b.h2_in.add(down);
     }
     if let Some(server) = server {
         b.times.add(q, c, r, t);

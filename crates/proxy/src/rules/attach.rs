@@ -86,13 +86,10 @@ fn wrong(model: &Model, attach: &Attach) -> Option<String> {
         return Some(format!("attach-srv rule: no such server '{text}'."));
     };
     let named = server.set.ext.get::<PoolName>().is_some_and(|n| n.0.is_some());
-    if attach.name.is_some() && !named {
-        return Some(format!(
+    (attach.name.is_some() && !named).then(|| {
+        format!(
             "attach-srv rule has a name argument while server '{text}' does not use pool-conn-name; either reconfigure the \
              server or remove the name argument from this attach-srv rule."
-        ));
-    }
-    // a connection stays with its worker, and no other one could make one
-    (model.global.nbthread.unwrap_or(1) > 1)
-        .then(|| "attach-srv rule: not supported yet with several threads; set 'nbthread 1'.".to_owned())
+        )
+    })
 }

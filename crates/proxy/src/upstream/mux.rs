@@ -3,6 +3,7 @@
 //! A connection with streams is not idle: it stands with the busy ones of its worker. When its last stream has gone it rests in
 //! the pool like one of HTTP/1, and counts, ages and ends like one.
 
+use super::lend::Give;
 use super::{Hold, Idle, Upstream};
 use crate::plan::ServerPlan;
 use crate::worker::Worker;
@@ -33,6 +34,8 @@ pub struct Mux {
     streams: Cell<u32>,
     /// Whose streams run: the session that began the first of them.
     owner: Cell<u64>,
+    /// Another worker wants it, while it rests: what the pool had of it, and where it goes.
+    wanted: RefCell<Option<(Upstream, Give)>>,
 }
 
 /// A stream's share of its connection, until it is dropped.
@@ -123,6 +126,51 @@ impl Mux {
         this
     }
 
+    /// A connection that another worker had, with its first stream here. None: it is of no use any more.
+    pub fn take_over(
+        worker: &Worker,
+        server: &ServerPlan,
+        shared: Rc<Shared>,
+        mut whole: Upstream,
+        asker: Asker,
+    ) -> (Rc<Self>, Option<Upstream>) {
+        let this = Rc::new(Self::of(server, shared, &whole, false));
+        whole.mux = Some(this.clone());
+        let stream = worker.idle.borrow_mut().wake(whole, asker);
+        (this, stream)
+    }
+
+    /// Is it one of those that requests with this key may use?
+    pub(super) fn has_key(&self, key: u64) -> bool {
+        self.key == key
+    }
+
+    /// Another worker wants it: its driver gives it away, or not.
+    pub(super) fn hand_over(&self, whole: Upstream, give: Give) {
+        *self.wanted.borrow_mut() = Some((whole, give));
+        self.shared.wake_driver();
+    }
+
+    /// Does another worker want it?
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
+        self.wanted.borrow().is_some()
+    }
+
+    /// What the pool had of it, and where it goes.
+    #[must_use]
+    pub fn take_wanted(&self) -> Option<(Upstream, Give)> {
+        self.wanted.borrow_mut().take()
+    }
+
+    /// It stays: something of it is under way. It rests again.
+    pub fn stays(self: &Rc<Self>, worker: &Worker) {
+        let Some((mut whole, give)) = self.take_wanted() else { return };
+        let _ = give.send(None);
+        whole.mux = Some(self.clone());
+        worker.idle.borrow_mut().rest(whole, self.key, false, &self.pool, worker.clock.now());
+    }
+
     fn of(server: &ServerPlan, shared: Rc<Shared>, whole: &Upstream, private: bool) -> Self {
         Self {
             shared,
@@ -134,6 +182,7 @@ impl Mux {
             whole: RefCell::default(),
             streams: Cell::new(0),
             owner: Cell::new(0),
+            wanted: RefCell::default(),
         }
     }
 
@@ -295,6 +344,9 @@ impl Idle {
 
     /// The connection is over.
     pub fn lost(&mut self, mux: &Rc<Mux>) {
+        if let Some((whole, _)) = mux.take_wanted() {
+            self.close(whole);
+        }
         if let Some(whole) = mux.whole.borrow_mut().take() {
             self.busy(*mux.server.index).retain(|m| !Rc::ptr_eq(m, mux));
             self.close(whole);

@@ -2,6 +2,7 @@
 
 use super::columns::{COLUMNS, Col};
 use super::value::Value;
+use crate::h2::H2Totals;
 use crate::stats::{Times, mean};
 use std::borrow::Cow;
 
@@ -118,11 +119,11 @@ impl Line {
         self.rate(Col::TtimeMax, highest(|t| t.total_max.get()));
     }
     /// HTTP/1 and HTTP/2 protocol counters, for the sides that speak them.
-    pub fn muxes(&mut self, h1: [u64; 8]) {
-        let h2 = Col::H2HeadersRcvd as usize..=Col::H2BackendTotalStreams as usize;
-        for at in h2 {
+    pub fn muxes(&mut self, h1: [u64; 8], h2: &H2Totals) {
+        let cols = Col::H2HeadersRcvd as usize..=Col::H2BackendTotalStreams as usize;
+        for (at, n) in cols.zip(h2.0) {
             if let (Some(cell), Some(c)) = (self.cells.get_mut(at), COLUMNS.get(at)) {
-                *cell = Some((Value::U64(0), c.tag));
+                *cell = Some((Value::U64(n), c.tag));
             }
         }
         let cols = [

@@ -17,6 +17,7 @@ pub mod request;
 pub mod response;
 pub mod sent;
 mod streams;
+mod tally;
 #[cfg(test)]
 mod tests;
 
@@ -25,3 +26,4 @@ pub use conn::{Config, Connection, Event, Fatal, Next};
 pub use frame::Reason;
 pub use request::Request;
 pub use sent::Sent;
+pub use tally::Tally;

@@ -88,11 +88,13 @@ pub(super) struct Streams<T> {
     forgotten: VecDeque<u32>,
     /// Those that wait for room or for the connection's window, in turn.
     pub queue: VecDeque<u32>,
+    /// How many were taken out and not counted yet.
+    pub settled: u32,
 }
 
 impl<T> Streams<T> {
     pub fn new() -> Self {
-        Self { all: Vec::new(), forgotten: VecDeque::new(), queue: VecDeque::new() }
+        Self { all: Vec::new(), forgotten: VecDeque::new(), queue: VecDeque::new(), settled: 0 }
     }
     pub fn len(&self) -> usize {
         self.all.len()
@@ -126,6 +128,7 @@ impl<T> Streams<T> {
             && self.all.get(at).is_some_and(|s| s.gone && !s.is_open())
         {
             self.all.remove(at);
+            self.settled += 1;
             if self.all.is_empty() {
                 // an idle connection is small
                 (self.all, self.queue) = (Vec::new(), VecDeque::new());

@@ -1159,6 +1159,25 @@ fn a_block_that_grows() {
 }
 
 /// A client that a rule rejects.
+/// What is refused costs by its size, and everything is counted.
+#[test]
+fn refused_blocks_cost_by_their_size() {
+    let mut peer = Peer::new();
+    let mut large = with(GET, &[]);
+    (0..3000).for_each(|_| large.extend(block(&[("a", "")])));
+    let mut sent = 0;
+    while !peer.conn.is_over() && sent < 100 {
+        peer.say(&frame(kind::HEADERS, 5, 2 * sent + 1, &large));
+        sent += 1;
+    }
+    assert!((5..12).contains(&sent), "{sent}");
+    let tally = peer.conn.take_tally();
+    let errors =
+        (tally.headers, tally.stream_errors, tally.resets_sent, tally.connection_errors, tally.goaways_sent);
+    assert_eq!(errors, (sent, sent, sent, 1, 1));
+    assert_eq!((tally.begun, peer.conn.take_tally()), (0, Default::default()));
+}
+
 #[test]
 fn rejection() {
     let mut peer = Peer::new();

@@ -84,6 +84,7 @@ impl<T: Default> Connection<T> {
     /// A whole block: a message's head, or trailers.
     pub(super) fn decode<'i>(&mut self, block: Block, bytes: &[u8], head: &mut Head) -> Checked<'i> {
         let id = block.stream;
+        self.tally.headers += 1;
         let broken = |_| Wrong::Connection(Reason::Compression);
         if !block.first {
             let mut head = Head::default();
@@ -98,7 +99,10 @@ impl<T: Default> Connection<T> {
                     Ok(self.ended(id, section))
                 }
                 Err(Fault::Broken) => Err(Wrong::Connection(Reason::Compression)),
-                _ => Err(Wrong::Stream(id, Reason::Protocol)),
+                _ => {
+                    self.pay(bytes.len() as i32 / credit::REFUSED_BLOCK);
+                    Err(Wrong::Stream(id, Reason::Protocol))
+                }
             };
         }
         if self.client {
@@ -107,6 +111,9 @@ impl<T: Default> Connection<T> {
         let mut sink = Builder::new(head, self.config.heads);
         self.decoder.decode(bytes, &mut sink).map_err(broken)?;
         let request = sink.finish(block.end);
+        if request.is_err() {
+            self.pay(bytes.len() as i32 / credit::REFUSED_BLOCK);
+        }
         if self.away.is_some_and(|last| id > last) {
             return Ok(Event::Nothing);
         }

@@ -17,3 +17,5 @@ pub const ANSWER: i32 = 8;
 pub const DATA: i32 = 2;
 /// A frame of payload that came in.
 pub const TAKEN: i32 = 1;
+/// So many bytes of a header block that is refused cost one: they were decoded all the same.
+pub const REFUSED_BLOCK: i32 = 64;

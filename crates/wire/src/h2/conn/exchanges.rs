@@ -34,6 +34,7 @@ impl<T: Default> Connection<T> {
         }
         let id = 2 * self.total + 1;
         (self.total, self.last) = (self.total + 1, id);
+        self.tally.begun += 1;
         let mut stream = Stream::new(id, self.peer_window, self.first_window());
         stream.bodyless = head.method() == b"HEAD";
         stream.connects = sent.upgrade || head.method() == b"CONNECT";
@@ -55,7 +56,10 @@ impl<T: Default> Connection<T> {
         let answer = match sink.finish(block.end, bodyless, connects) {
             Ok(answer) => answer,
             Err(Fault::Broken) => return Err(Wrong::Connection(Reason::Compression)),
-            Err(_) => return Err(Wrong::Stream(id, Reason::Protocol)),
+            Err(_) => {
+                self.pay(bytes.len() as i32 / credit::REFUSED_BLOCK);
+                return Err(Wrong::Stream(id, Reason::Protocol));
+            }
         };
         if answer.interim {
             self.pay(credit::FRAME);
@@ -83,6 +87,7 @@ impl<T: Default> Connection<T> {
     /// GOAWAY (RFC 9113 section 6.8): streams above the last one that the server has looked at can be sent again.
     pub(super) fn peer_leaves<'i>(&mut self, payload: &[u8]) -> Event<'i> {
         self.pay(credit::FRAME);
+        self.tally.goaways += 1;
         let last = payload.first_chunk().map_or(0, |n| u32::from_be_bytes(*n) & MAX_WINDOW);
         if !self.client {
             return Event::Leaving;

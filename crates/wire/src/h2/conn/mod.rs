@@ -14,6 +14,7 @@ use super::frame::{
 use super::hpack::Decoder;
 use super::request::{Limits, Request};
 use super::streams::Streams;
+use super::tally::Tally;
 use portcullis_message::Head;
 
 /// What a connection is told by its configuration.
@@ -184,6 +185,7 @@ pub struct Connection<T> {
     credit: i32,
     credited: u64,
     glitches: u32,
+    tally: Tally,
 }
 
 impl<T: Default> Connection<T> {
@@ -270,6 +272,7 @@ impl<T: Default> Connection<T> {
             credit: credit::MOST,
             credited: 0,
             glitches: 0,
+            tally: Tally::default(),
         }
     }
 
@@ -301,6 +304,13 @@ impl<T: Default> Connection<T> {
             };
             self.written = 0;
         }
+    }
+
+    /// What is to be counted since this was last asked.
+    #[must_use]
+    pub fn take_tally(&mut self) -> Tally {
+        let gone = std::mem::take(&mut self.streams.settled);
+        Tally { gone, ..std::mem::take(&mut self.tally) }
     }
 
     /// Odd things so far.
@@ -416,15 +426,14 @@ impl<T: Default> Connection<T> {
         let event = match event {
             Ok(event) => event,
             Err(Wrong::Connection(reason)) => {
-                self.glitches += 1;
-                self.close(reason);
                 used = input.len();
-                Event::Fatal(Fatal { reason, silent: false })
+                self.spoiled(reason)
             }
             Err(Wrong::Stream(id, reason)) => {
                 self.glitches += 1;
+                self.tally.stream_errors += u32::from(reason != Reason::RefusedStream);
                 let live = self.streams.get(id).is_some_and(|s| !s.reset);
-                self.reset(id, reason);
+                self.tally.resets_sent += u32::from(self.reset(id, reason));
                 self.pay(credit::RESET);
                 match live {
                     true => Event::Reset(id, true),
@@ -435,11 +444,25 @@ impl<T: Default> Connection<T> {
             }
         };
         if self.credit < 0 && !self.is_over() {
-            let reason = Reason::EnhanceYourCalm;
-            self.close(reason);
-            return (input.len(), Event::Fatal(Fatal { reason, silent: false }));
+            return (input.len(), self.spoiled(Reason::EnhanceYourCalm));
         }
         (used, event)
+    }
+
+    /// The connection ends for what its peer has done so far (`tune.h2.fe.glitches-threshold`).
+    pub fn punish(&mut self) {
+        if !self.is_over() {
+            self.spoiled(Reason::EnhanceYourCalm);
+        }
+    }
+
+    /// The peer has spoiled the connection.
+    fn spoiled<'i>(&mut self, reason: Reason) -> Event<'i> {
+        self.glitches = self.glitches.saturating_add(1);
+        self.tally.connection_errors += 1;
+        self.tally.goaways_sent += 1;
+        self.close(reason);
+        Event::Fatal(Fatal { reason, silent: false })
     }
 
     fn pay(&mut self, n: i32) {
@@ -461,6 +484,7 @@ impl<T: Default> Connection<T> {
             self.at = At::Over;
             (self.out, self.written) = (Vec::new(), 0);
             self.glitches += 1;
+            self.tally.connection_errors += 1;
             let fatal = Fatal { reason: Reason::Protocol, silent: true };
             return (input.len(), Ok(Event::Fatal(fatal)));
         }
@@ -559,6 +583,7 @@ impl<T: Default> Connection<T> {
             (kind::SETTINGS | kind::PING | kind::GOAWAY, _) if stream != 0 => connection(Reason::Protocol),
             (kind::SETTINGS, 0) if header.has(flag::ACK) => {
                 self.settle();
+                self.tally.settings += 1;
                 self.pay(credit::FRAME);
                 Ok(Event::Nothing)
             }
@@ -612,6 +637,7 @@ impl<T: Default> Connection<T> {
         if !self.is_closed(id) {
             return Err(Wrong::Connection(Reason::Protocol));
         }
+        self.tally.resets += 1;
         let Some(s) = self.streams.get_mut(id).filter(|s| !s.reset) else {
             self.pay(credit::FRAME);
             return Ok(Event::Nothing);
@@ -629,10 +655,10 @@ impl<T: Default> Connection<T> {
         Ok(if gone { Event::Nothing } else { Event::Reset(id, false) })
     }
 
-    /// Resets a stream, once.
-    fn reset(&mut self, id: u32, reason: Reason) {
+    /// Resets a stream, once: was it done now?
+    fn reset(&mut self, id: u32, reason: Reason) -> bool {
         if self.streams.was_reset(id) {
-            return;
+            return false;
         }
         if let Some(s) = self.streams.get_mut(id) {
             s.reset = true;
@@ -641,6 +667,7 @@ impl<T: Default> Connection<T> {
         self.number_out(kind::RST_STREAM, id, reason as u32);
         self.streams.remember(id);
         self.streams.settle(id);
+        true
     }
 
     /// A stream's user goes: what is not over is reset. `reason`: why it does not send what is left.
@@ -656,7 +683,9 @@ impl<T: Default> Connection<T> {
             _ => None,
         };
         match reset {
-            Some(reason) => self.reset(id, reason),
+            Some(reason) => {
+                self.reset(id, reason);
+            }
             None => self.streams.settle(id),
         }
     }

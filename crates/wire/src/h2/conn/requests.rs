@@ -28,6 +28,7 @@ impl<T: Default> Connection<T> {
             Err(Fault::Broken) => return Err(Wrong::Connection(Reason::Compression)),
         };
         self.earn(credit::REQUEST);
+        self.tally.begun += 1;
         let window = self.first_window();
         let body = match request.info.framing {
             crate::h1::Framing::Length(n) => Some(n),

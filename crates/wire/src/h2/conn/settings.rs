@@ -33,6 +33,8 @@ impl<T: Default> Connection<T> {
 
     /// RFC 9113 section 6.5.
     pub(super) fn settings<'i>(&mut self, payload: &[u8]) -> Checked<'i> {
+        // as HAProxy counts: those of the preface once more
+        self.tally.settings += if self.greeted { 1 } else { 2 };
         self.greeted = true;
         self.pay(credit::FRAME);
         let mut wider = false;

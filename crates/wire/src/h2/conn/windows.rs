@@ -28,6 +28,7 @@ impl<T: Default> Connection<T> {
         if self.left < 0 {
             return (used, Err(Wrong::Connection(Reason::FlowControl)));
         }
+        self.tally.data += 1;
         self.widen();
         let end = header.has(flag::END_STREAM);
         let payload = length - padding;
