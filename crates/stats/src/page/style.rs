@@ -21,6 +21,7 @@ table{border-collapse:collapse;width:100%;font-size:12px;font-variant-numeric:ta
 th,td{padding:.2rem .4rem;border:1px solid var(--line);text-align:right}\
 thead th{background:var(--head);color:#fff;text-align:center;font-weight:500}\
 th.n,td.n{text-align:left;position:sticky;left:0;background:inherit}\
+thead th.n{background:var(--head)}\
 td.c{text-align:center}td[title],.t{text-decoration:underline dotted #64748b;cursor:help}\
 tr{background:#fff}tr.fe,tr.be,tr.so{background:#e9edf2}tr.be{font-weight:600}\
 .up{background:#c3f0c3}.up.bk{background:#b9d3f5}\
@@ -29,4 +30,7 @@ tr{background:#fff}tr.fe,tr.be,tr.so{background:#e9edf2}tr.be{font-weight:600}\
 .down{background:#ff9c9c}.nocheck{background:#e6e6e6}.maint{background:#c79a5b}\
 .drain,.nolb{background:#7cb8ff}\
 .do{padding:.4rem 0;display:flex;gap:.5rem;flex-wrap:wrap;align-items:center}\
-button,select,input{font:inherit}";
+button,select,input{font:inherit}\
+@media(max-width:40rem){button,select,input:not([type=checkbox]){min-height:2.4rem}\
+input[type=checkbox]{width:1.3rem;height:1.3rem}.top li a{display:inline-block;padding:.2rem 0}\
+td.n{max-width:9rem;overflow:hidden;text-overflow:ellipsis}}";
