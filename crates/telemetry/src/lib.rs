@@ -4,6 +4,7 @@
 //! - [`h2`]: what HTTP/2 connections are counted by.
 //! - [`gauge`], [`gate`]: gauges of the process as guards, and the gates before `accept`.
 //! - [`table`]: columns and lines of statistics and how they are written.
+//! - [`histogram`]: how times are spread.
 //! - [`ledger`]: what a worker's event loop does, and what its tasks and pools come to.
 //! - [`trace`]: events of the inside, for who looks for reasons.
 //! - [`log`]: from a formatted line to UDP, Unix sockets, descriptors and rings.
@@ -14,6 +15,7 @@ pub mod endpoints;
 pub mod gate;
 pub mod gauge;
 pub mod h2;
+pub mod histogram;
 pub mod ledger;
 pub mod log;
 pub mod rate;

@@ -3,6 +3,7 @@
 //! Gauges (current sessions, queues) are the process's and live in [`crate::gauge`] and in `backend`.
 
 use crate::counter::{Counter, Highest, Sharded};
+use crate::histogram::Histogram;
 use crate::rate::{Rate, Window};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
@@ -389,6 +390,10 @@ pub struct Times {
     pub response_max: Highest,
     /// `ttime_max`
     pub total_max: Highest,
+    /// How response times are spread.
+    pub responses: Histogram,
+    /// How total times are spread.
+    pub totals: Histogram,
     /// When the last stream came, in milliseconds of the process clock (`lastsess`); 0: never.
     pub last: Highest,
 }
@@ -405,9 +410,11 @@ impl Times {
             mean.add(value);
             max.see(value);
         }
+        self.totals.add(total);
     }
     /// Forgets all.
     pub fn clear(&self) {
+        [&self.responses, &self.totals].iter().for_each(|h| h.clear());
         for mean in [&self.queue, &self.connect, &self.response, &self.total] {
             mean.clear();
         }

@@ -271,3 +271,30 @@ fn values() {
         }
     });
 }
+
+/// How times are spread, in buckets: ours alone. What has seen nothing has none.
+#[test]
+fn times_in_buckets() {
+    if std::env::var_os("PORTCULLIS_BIN").is_some() || std::env::var_os("E2E_RECORD").is_some() {
+        return;
+    }
+    let mut w = World::new(portcullis_e2e::binary::Binary::under_test());
+    w.ok("o1");
+    w.proxy(&(exporter("") + "backend idle\n  server s1 127.0.0.1:1\n"));
+    let mut c = w.client("fe");
+    (0..3).for_each(|_| drop(c.get("/", "").response()));
+    let text =
+        String::from_utf8_lossy(&c.get("/metrics", "Connection: close\r\n").read_to_end().0).into_owned();
+    for expected in [
+        "# TYPE haproxy_backend_response_duration_seconds histogram\n",
+        "haproxy_backend_response_duration_seconds_bucket{proxy=\"be\",le=\"+Inf\"} 3\n",
+        "haproxy_backend_response_duration_seconds_count{proxy=\"be\"} 3\n",
+        "haproxy_backend_total_duration_seconds_bucket{proxy=\"be\",le=\"10\"} 3\n",
+        "haproxy_server_response_duration_seconds_count{proxy=\"be\",server=\"s1\"} 3\n",
+        "haproxy_server_total_duration_seconds_bucket{proxy=\"be\",server=\"s1\",le=\"+Inf\"} 3\n",
+    ] {
+        assert!(text.contains(expected), "{expected}\n{text}");
+    }
+    assert!(text.contains("haproxy_backend_total_duration_seconds_sum{proxy=\"be\"} 0."), "{text}");
+    assert!(!text.contains("duration_seconds_count{proxy=\"idle\""), "{text}");
+}

@@ -425,6 +425,10 @@ fn count(
         b.times.add(q, c, r, t);
         let s = server.counters.of(worker.into());
         s.times.add(q, c, r, t);
+        if facts.timers.response >= 0 {
+            b.times.responses.add(r);
+            s.times.responses.add(r);
+        }
         if aborts != (0, 0) {
             s.cli_aborts.add(aborts.0);
             s.srv_aborts.add(aborts.1);

@@ -6,8 +6,11 @@ use super::{PIECE, escape, title};
 use crate::lines::Moment;
 use crate::walk::{Item, Walk};
 use crate::{Filter, Vitals};
+use portcullis_backend::BackendState;
 use portcullis_config::Mode;
 use portcullis_proxy::plan::{Plan, ProxyPlan};
+use portcullis_telemetry::histogram::{BOUNDS, Histogram, Spread};
+use portcullis_telemetry::stats::Times;
 use portcullis_telemetry::table::{Col, Kind, Line, Value};
 use std::fmt::Write;
 use std::sync::Arc;
@@ -26,6 +29,8 @@ enum Cell {
     Many(Box<[Number]>),
     /// The state that it is in.
     State(Option<usize>),
+    /// How times are spread.
+    Spread(Box<Spread>),
 }
 
 struct Object {
@@ -51,6 +56,8 @@ struct Proxy {
     plan: Arc<Plan>,
     model: Describe,
     labels: String,
+    /// Its backend.
+    state: Option<Arc<BackendState>>,
     /// Length of the first one.
     named: usize,
     http: bool,
@@ -72,6 +79,7 @@ impl Proxy {
             let _ = write!(self.labels, ",desc=\"{}\"", escape(text));
         }
         self.http = p.mode == Mode::Http;
+        self.state.clone_from(&p.state);
         (self.servers, self.checks) = ([0; 5], [0; 16]);
     }
 
@@ -114,7 +122,25 @@ impl Proxy {
             Of::Servers | Of::Checks if self.servers.iter().all(|n| *n == 0) => Cell::Absent,
             Of::Servers => many(&self.servers),
             Of::Checks => many(&self.checks),
+            Of::Spread(of) => self.spread(of, line),
             of => Cell::One(sample(line, of)),
+        }
+    }
+
+    /// How a backend's or server's times are spread; one that has seen nothing has no samples.
+    fn spread(&self, of: fn(&Times) -> &Histogram, line: &Line) -> Cell {
+        let Some(state) = &self.state else { return Cell::Absent };
+        let mut spread = Spread::default();
+        match (line.kind, line.get(Col::Svname)) {
+            (Kind::Server, Some(Value::Text(name))) => {
+                let server = state.server(name);
+                server.iter().flat_map(|s| s.counters.iter()).for_each(|c| of(&c.times).add_to(&mut spread));
+            }
+            _ => state.counters.iter().for_each(|c| of(&c.times).add_to(&mut spread)),
+        }
+        match spread.count() {
+            0 => Cell::Absent,
+            _ => Cell::Spread(Box::new(spread)),
         }
     }
 }
@@ -145,6 +171,7 @@ impl Block {
             plan: plan.clone(),
             model: query.describe.then(|| vitals.model()),
             labels: String::new(),
+            state: None,
             named: 0,
             http: false,
             servers: [0; 5],
@@ -240,6 +267,19 @@ impl Block {
     }
 }
 
+/// Buckets, each with those below it, the sum in seconds, and how many there are.
+fn spread_samples(metric: &Metric, object: &Object, spread: &Spread, out: &mut String) {
+    let (name, labels) = (metric.full_name(), &object.labels);
+    let mut below = 0u64;
+    for (at, n) in spread.buckets.iter().enumerate() {
+        below = below.wrapping_add(*n);
+        let bound = BOUNDS.get(at).map_or_else(|| "+Inf".to_owned(), |ms| (*ms as f64 / 1000.0).to_string());
+        let _ = writeln!(out, "{name}_bucket{{{labels},le=\"{bound}\"}} {below}");
+    }
+    let _ = writeln!(out, "{name}_sum{{{labels}}} {:.3}", spread.sum as f64 / 1000.0);
+    let _ = writeln!(out, "{name}_count{{{labels}}} {below}");
+}
+
 /// The samples of an object; of several codes the one at hand.
 fn samples(metric: &Metric, code: usize, object: &Object, cell: &Cell, out: &mut String) {
     let prefix = metric.scope.prefix();
@@ -255,8 +295,11 @@ fn samples(metric: &Metric, code: usize, object: &Object, cell: &Cell, out: &mut
         }
         let _ = writeln!(out, "}} {number}");
     };
+    if let Cell::Spread(spread) = cell {
+        return spread_samples(metric, object, spread, out);
+    }
     match cell {
-        Cell::Absent => {}
+        Cell::Absent | Cell::Spread(_) => {}
         Cell::One(number) => one(None, *number),
         Cell::State(is) => {
             for (i, state) in metric.states().iter().enumerate() {

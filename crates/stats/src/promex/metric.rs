@@ -1,5 +1,7 @@
 //! What a metric is: its names, and where its samples come from.
 
+use portcullis_telemetry::histogram::Histogram;
+use portcullis_telemetry::stats::Times;
 use portcullis_telemetry::table::{Col, Line, Value};
 
 /// What a metric is about (`scope=`).
@@ -43,7 +45,7 @@ impl Scope {
 }
 
 /// Where samples come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Of {
     /// A column.
     Col(Col),
@@ -65,6 +67,8 @@ pub enum Of {
     Servers,
     /// How many servers had each result of a check.
     Checks,
+    /// How times are spread: ours alone.
+    Spread(fn(&Times) -> &Histogram),
 }
 
 /// A metric.
@@ -153,6 +157,15 @@ pub const fn label(
     label: &'static str,
 ) -> Metric {
     Metric::new(Scope::Global, name, "gauge", Of::Label(figure, label), help)
+}
+/// How times are spread.
+pub const fn spread(
+    scope: Scope,
+    name: &'static str,
+    of: fn(&Times) -> &Histogram,
+    help: &'static str,
+) -> Metric {
+    Metric::new(scope, name, "histogram", Of::Spread(of), help)
 }
 /// States.
 pub const fn state(scope: Scope, name: &'static str, of: Of, help: &'static str) -> Metric {

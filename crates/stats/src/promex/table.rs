@@ -1,6 +1,6 @@
 //! The metrics, in the exporter's order: one row each.
 
-use super::metric::{Metric, Of, Scope, col, figure, label, seconds, state};
+use super::metric::{Metric, Of, Scope, col, figure, label, seconds, spread, state};
 use portcullis_telemetry::table::Col;
 
 /// Names of the six classes of responses.
@@ -247,6 +247,8 @@ pub const METRICS: &[Metric] = &[
     col(Scope::Backend, "h1_bytes_out", "counter", Col::H1BytesOut, "Total number of bytes send").extra("h1"),
     col(Scope::Backend, "h1_spliced_bytes_in", "counter", Col::H1SplicedBytesIn, "Total number of bytes received using kernel splicing").extra("h1"),
     col(Scope::Backend, "h1_spliced_bytes_out", "counter", Col::H1SplicedBytesOut, "Total number of bytes sendusing kernel splicing").extra("h1"),
+    spread(Scope::Backend, "response_duration_seconds", |t| &t.responses, "Time from the request's end to the response's head, in buckets (Portcullis)."),
+    spread(Scope::Backend, "total_duration_seconds", |t| &t.totals, "Total time of requests or sessions, in buckets (Portcullis)."),
     col(Scope::Server, "current_queue", "gauge", Col::Qcur, "Number of current queued connections"),
     col(Scope::Server, "max_queue", "gauge", Col::Qmax, "Highest value of queued connections encountered since process started"),
     col(Scope::Server, "current_sessions", "gauge", Col::Scur, "Number of current sessions on the frontend, backend or server"),
@@ -310,4 +312,6 @@ pub const METRICS: &[Metric] = &[
     col(Scope::Server, "ssl_failed_handshake", "counter", Col::SslFailedHandshake, "Total number of failed handshake").extra("ssl"),
     col(Scope::Server, "ssl_ocsp_staple", "counter", Col::SslOcspStaple, "Total number of stapled OCSP responses").extra("ssl"),
     col(Scope::Server, "ssl_failed_ocsp_staple", "counter", Col::SslFailedOcspStaple, "Total number of failed OCSP stapling (expired or error)").extra("ssl"),
+    spread(Scope::Server, "response_duration_seconds", |t| &t.responses, "Time from the request's end to the response's head, in buckets (Portcullis)."),
+    spread(Scope::Server, "total_duration_seconds", |t| &t.totals, "Total time of requests or sessions, in buckets (Portcullis)."),
 ];

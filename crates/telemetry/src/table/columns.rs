@@ -95,7 +95,7 @@ columns! {
     AgentDesc agent_desc "MOPV" "Textual description of the latest agent check report for this server";
     CheckRise check_rise "CGSV" "Number of successful health checks before declaring a server UP (server 'rise' setting)";
     CheckFall check_fall "CGSV" "Number of failed health checks before declaring a server DOWN (server 'fall' setting)";
-    CheckHealth check_health "SGPV" "Current server health check level (0..fall-1=DOWN, fall..rise-1=UP)";
+    CheckHealth check_health "CGSV" "Current server health check level (0..fall-1=DOWN, fall..rise-1=UP)";
     AgentRise agent_rise "CGSV" "Number of successful agent checks before declaring a server UP";
     AgentFall agent_fall "CGSV" "Number of failed agent checks before declaring a server DOWN";
     AgentHealth agent_health "SGPV" "Current server agent check level (0..fall-1=DOWN, fall..rise-1=UP)";
