@@ -7,6 +7,7 @@ use crate::addr::Address;
 use crate::balance::{Balancing, HashKey};
 use crate::diag::Place;
 use crate::ext::Extensions;
+use crate::needs::Needs;
 use crate::persist::Cookie;
 use crate::retry_on::RetryOn;
 use std::net::IpAddr;
@@ -122,6 +123,12 @@ pub struct Global {
     pub insecure_fork: bool,
     /// `insecure-setuid-wanted`
     pub insecure_setuid: bool,
+    /// `insecure-syscalls-wanted`
+    pub insecure_syscalls: bool,
+    /// `insecure-paths-wanted`
+    pub insecure_paths: bool,
+    /// What rows said that they need; [`Needs::of`] knows all.
+    pub needs: Needs,
     /// `ulimit-n`
     pub ulimit_n: Option<u64>,
     /// `fd-hard-limit`

@@ -4,12 +4,13 @@
 //! Everything here is done by the main thread. The configuration is compiled twice: for a process that does not exist, to know all
 //! that is wrong with it and to open what it listens on, and then for this one, whose states it finds again.
 
+use crate::confinement::{covered, jailed};
 use crate::limits::Limits;
 use crate::options::Options;
 use crate::{compose, load};
 use portcullis_admin::{Admin, Asker};
-use portcullis_config::files::LocalFiles;
-use portcullis_config::{Chroot, Diagnostics, Global, Loaded, Model, Setting, Severity, render};
+use portcullis_config::files::{self, LocalFiles};
+use portcullis_config::{Diagnostics, Global, Loaded, Model, Needs, Setting, Severity, render};
 use portcullis_proxy::plan::{self, ListenerPlan, Plan};
 use portcullis_proxy::start::{self, Bound, Running};
 use portcullis_sample::pattern::shared;
@@ -18,9 +19,10 @@ use portcullis_stats::Vitals;
 use portcullis_telemetry::trace;
 use portcullis_transport::LocalSockets;
 use portcullis_upkeep::{Force, Upkeep};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Weak};
 
@@ -109,6 +111,8 @@ pub struct Reloader<'o> {
     pub admin: Option<Arc<Admin>>,
     /// Who keeps certificates fresh.
     pub upkeep: Option<Arc<Upkeep>>,
+    /// Directories of files that can be read; none: all that the user may.
+    pub reach: Option<BTreeSet<PathBuf>>,
     /// Plans that were in force, for as long as something uses them.
     pub older: Vec<Weak<Plan>>,
 }
@@ -137,9 +141,11 @@ impl Reloader<'_> {
 
     fn prepare(&self, running: &Running) -> Result<Ready, Refusal> {
         confined(&self.model.global)?;
+        files::forget_named();
         let mut loaded = load::again(self.options, &self.settings, &LocalFiles)
             .map_err(|text| Refusal::Wrong(said(Severity::Alert, &text)))?;
         loaded.model.global.maxconn = self.model.global.maxconn;
+        self.reachable(&loaded.model)?;
         if !loaded.fixed.is_empty() {
             return Err(fixed(&loaded));
         }
@@ -149,9 +155,29 @@ impl Reloader<'_> {
         let plan = plan::compile(&loaded.model, &nobody, &mut loaded.diags);
         judge(&loaded)?;
         self.helpers(&loaded.model, &plan, running)?;
-        let bound = start::bind_again(&plan, &running.bound, &*self.sockets)
-            .map_err(|all| Refusal::Wrong(all.iter().map(|text| said(Severity::Alert, text)).collect()))?;
+        let bound = start::bind_again(&plan, &running.bound, &*self.sockets).map_err(|all| {
+            let wrong = Refusal::Wrong(all.iter().map(|text| said(Severity::Alert, text)).collect());
+            self.reachable(&loaded.model).err().unwrap_or(wrong)
+        })?;
         Ok(Ready { loaded, plan, bound })
+    }
+
+    /// Is this process confined to less than what the configuration needs?
+    fn reachable(&self, model: &Model) -> Result<(), Refusal> {
+        let lacking = Needs::of(&model.global).difference(Needs::of(&self.model.global));
+        if !lacking.is_empty() {
+            return Err(impossible(&format!("the process is confined, without {}.", lacking.names())));
+        }
+        let Some(reach) = &self.reach else { return Ok(()) };
+        let named = files::named();
+        match named.read.iter().chain(&named.made).find(|dir| !covered(reach, dir)) {
+            None => Ok(()),
+            Some(dir) => Err(impossible(&format!(
+                "the process is confined to directories that its configuration named when it started, and '{}' is not among \
+                 them ('insecure-paths-wanted' admits all).",
+                dir.display()
+            ))),
+        }
     }
 
     /// Threads and rings that are made when a process starts, if its configuration needs them.
@@ -287,12 +313,9 @@ fn close_changed(running: &Running, before: &Plan, now: &Plan) {
 
 /// Can files be read at all?
 fn confined(global: &Global) -> Result<(), Refusal> {
-    match &global.chroot {
-        Some(Chroot::Dir(dir)) if dir == "/" => Ok(()),
-        Some(_) => {
-            Err(impossible("the process is confined ('chroot'), so that it cannot read files any more."))
-        }
-        None => Ok(()),
+    match jailed(global) {
+        false => Ok(()),
+        true => Err(impossible("the process is confined ('chroot'), so that it cannot read files any more.")),
     }
 }
 

@@ -1,14 +1,15 @@
 //! A process that serves: from the configuration to running workers, in the order in which privileges go.
 
+use crate::confinement::{self, Rest};
 use crate::daemon::{self, Background, Split};
 use crate::link::Link;
 use crate::options::Options;
 use crate::reload::{self, Askers, Reloader};
-use crate::{compose, confinement, cpus, limits, load, say, stop, takeover};
+use crate::{compose, cpus, limits, load, say, stop, takeover};
 use portcullis_admin::Door;
 use portcullis_backend::health::Report;
 use portcullis_config::{Loaded, Model, Setting, Severity};
-use portcullis_proxy::plan::Plan;
+use portcullis_proxy::plan::{Plan, ServerPlan};
 use portcullis_proxy::process::Process;
 use portcullis_proxy::start::{self, Bound, Running};
 use portcullis_sys::signals::Signals;
@@ -267,28 +268,40 @@ fn profiling(model: &Model) -> Profiling {
 
 /// Gives up privileges, then starts the threads.
 fn begin(options: &Options, opened: Opened, visited: bool) -> Result<Begun<'_>, String> {
-    let Opened { model, settings, plan, process, sockets, bound, control, about, warnings } = opened;
-    let force = Force::new(&model, &process).map_err(|e| format!("[haproxy.main()] {e}"))?;
+    let model = opened.model.clone();
+    let force = Force::new(&model, &opened.process).map_err(|e| format!("[haproxy.main()] {e}"))?;
     if let Err(e) = portcullis_config::rows::global_reading::renice(&model.global) {
         say::warning(format!("[haproxy.main()] {e}"));
     }
+    let rest = Rest::gather(&model.global, options);
     confinement::confine(&model.global)?;
+    let programs = |s: &ServerPlan| s.check.as_ref().is_some_and(|c| c.program.is_some());
+    if opened.plan.proxies.iter().flat_map(|p| &p.servers).any(|s| programs(s)) {
+        let office = portcullis_proxy::check::external::serve()
+            .map_err(|e| format!("[haproxy.main()] Cannot run external checks : {e}"))?;
+        opened.process.set_programs(office);
+    }
+    let (begun, read) = rest.within(|| start_threads(options, opened, force, visited));
+    let mut begun = begun?;
+    confinement::seal(&model.global);
+    begun.reloader.reach = read;
+    Ok(begun)
+}
+
+/// The threads that serve.
+fn start_threads(
+    options: &Options,
+    opened: Opened,
+    force: Force,
+    visited: bool,
+) -> Result<Begun<'_>, String> {
+    let Opened { model, settings, plan, process, sockets, bound, control, about, warnings } = opened;
     let places = Arc::new(model.global.thread_cpus.clone());
     let place = move |worker: u16| {
         if let Some(set) = places.get(usize::from(worker)) {
             cpus::bind(set);
         }
     };
-    if plan
-        .proxies
-        .iter()
-        .flat_map(|p| &p.servers)
-        .any(|s| s.check.as_ref().is_some_and(|c| c.program.is_some()))
-    {
-        let office = portcullis_proxy::check::external::serve()
-            .map_err(|e| format!("[haproxy.main()] Cannot run external checks : {e}"))?;
-        process.set_programs(office);
-    }
     if model
         .ext
         .get::<portcullis_sample::users::Userlists>()
@@ -331,11 +344,11 @@ fn begin(options: &Options, opened: Opened, visited: bool) -> Result<Begun<'_>, 
     admin.upkeep.clone_from(&upkeep);
     let control = portcullis_admin::serve(control, admin, visited)
         .map_err(|e| format!("[haproxy.main()] Cannot serve the Runtime API : {e}"))?;
-    confinement::seal(&model.global);
     let (door, admin) = control.map_or((None, None), |c| (c.door, Some(c.admin)));
     // without anybody at the other end it would always be ready
     let askers = admin.is_some().then_some(askers);
-    let reloader = Reloader { options, model, settings, sockets, vitals, admin, upkeep, older: Vec::new() };
+    let reloader =
+        Reloader { options, model, settings, sockets, vitals, admin, upkeep, reach: None, older: Vec::new() };
     Ok(Begun { running, door, reloader, askers })
 }
 

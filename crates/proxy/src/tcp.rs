@@ -162,6 +162,7 @@ async fn story<'p>(
     traced::tcp(&s.facts, session, proxies, what, Level::User, "connection routed to its backend");
     *held = back.state.as_ref().map(|s| outcome::routed(s, session.worker(), false));
     s.facts.beconn = held.as_ref().map_or(0, |h| h.gauge().get());
+    session.worker().slots.set_server(session.task.slot, back.index, None);
     if back.wants_destination && s.facts.frontend.is_none() {
         s.facts.frontend = session.destination();
     }
@@ -304,7 +305,9 @@ fn take(s: &mut Stream<'_>, session: &Session) -> bool {
 /// Reads more to be looked at. False: there will be no more, or no more fits, or it is time.
 async fn look(s: &mut Stream<'_>, session: &Session, until: Millis) -> Result<bool, [u8; 2]> {
     let task = &session.task;
-    task.deadline(until);
+    let timeout = s.facts.timeout(crate::rules::Timeout::Client).or(s.front.timeouts.client);
+    let idle = timeout.map_or(Millis::NEVER, |t| task.worker.clock.now().after(Some(t)));
+    task.deadline(until.min(idle));
     let first = s.first.get_or_insert_with(|| task.worker.buffers.take());
     if first.is_full() {
         return Ok(false);
@@ -314,6 +317,7 @@ async fn look(s: &mut Stream<'_>, session: &Session, until: Millis) -> Result<bo
         Poll::Ready(Ok(n)) => Poll::Ready(Ok(n > 0)),
         Poll::Ready(Err(_)) => Poll::Ready(Err(*b"CR")),
         Poll::Pending => match task.poll_woken(cx) {
+            Some(Woken::Late) if idle < until => Poll::Ready(Err(*b"cR")),
             Some(Woken::Late) => Poll::Ready(Ok(false)),
             Some(Woken::Aborted(why)) => Poll::Ready(Err([why.letter(), b'R'])),
             None => Poll::Pending,

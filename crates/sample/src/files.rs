@@ -19,5 +19,7 @@ pub fn set_base(directory: PathBuf) {
 pub fn read(name: &[u8]) -> std::io::Result<Vec<u8>> {
     use std::os::unix::ffi::OsStrExt;
     let name = std::ffi::OsStr::from_bytes(name);
-    BASE.with_borrow(|base| std::fs::read(base.join(name)))
+    let path = BASE.with_borrow(|base| base.join(name));
+    portcullis_config::files::note_read(&path);
+    std::fs::read(path)
 }

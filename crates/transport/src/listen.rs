@@ -273,6 +273,7 @@ fn unix(bind: &Bind, o: &ListenOptions) -> Result<OwnedFd, ListenError> {
     match &bind.address.host {
         Host::Unix(path) => {
             let temporary = format!("{path}.{}.tmp", std::process::id());
+            portcullis_config::files::note_made(Path::new(path));
             let _ = std::fs::remove_file(&temporary);
             let addr =
                 SocketAddrUnix::new(temporary.as_str()).map_err(err("path too long for a UNIX socket"))?;

@@ -6,6 +6,7 @@ use crate::bind_option as opt;
 use crate::cx::Cx;
 use crate::known;
 use crate::model::{Bind, Shards};
+use crate::needs::Needs;
 use crate::row::{BindOption, Does, Keyword, Sections};
 use crate::word::{Args, Line, Word};
 
@@ -445,6 +446,7 @@ fn guid_prefix(cx: &mut Cx<'_>, bind: &mut Bind, args: &mut Args<'_>) {
 fn namespace(cx: &mut Cx<'_>, bind: &mut Bind, args: &mut Args<'_>) {
     let Some(name) = string(cx, bind, args, "namespace", "missing namespace id") else { return };
     if super::resolve::namespace(cx, &name) {
+        cx.model.global.needs |= Needs::NAMESPACES;
         bind.namespace = Some(name);
     } else {
         let word = args.words.get(args.at.saturating_sub(1));

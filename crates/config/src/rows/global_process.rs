@@ -75,6 +75,16 @@ pub const ROWS: &[Keyword] = &[
         |g| g.insecure_setuid = true,
         "Admits set-user-id programs to be started."
     ),
+    switch!(
+        "insecure-syscalls-wanted",
+        |g| g.insecure_syscalls = true,
+        "Admits every system call to the process that serves."
+    ),
+    switch!(
+        "insecure-paths-wanted",
+        |g| g.insecure_paths = true,
+        "Admits files everywhere to the process that serves."
+    ),
     row!("mworker-max-reloads", "<number>", max_reloads, "Reloads that an old worker may outlive."),
     row!(
         "reload-mode",

@@ -7,6 +7,7 @@ use crate::cx::Cx;
 use crate::diag::Severity;
 use crate::known;
 use crate::model::{LogProto, Proto, Server, ServerSettings, Websockets};
+use crate::needs::Needs;
 use crate::row::{Does, Keyword, Sections, ServerOption};
 use crate::server_option as opt;
 use crate::word::{Args, Line, Word};
@@ -583,6 +584,7 @@ fn proxy_v2_options(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>) {
 fn namespace(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>) {
     let Some(name) = string(cx, server, args, "'namespace' : expects <name> as argument") else { return };
     if name == "*" || resolve::namespace(cx, &name) {
+        cx.model.global.needs |= Needs::NAMESPACES;
         server.set.namespace = Some(name);
     } else {
         complain(cx, server, last(args), &format!("Cannot open namespace '{name}'."));

@@ -1,7 +1,9 @@
 //! What is left of a process' privileges and limits once it serves, and where its threads run (manual section 3.1).
+use crate::runtime_api::ask;
 use crate::sections;
-use portcullis_e2e::process::PATIENCE;
-use portcullis_e2e::{World, proc, scenario};
+use portcullis_e2e::binary::Binary;
+use portcullis_e2e::process::{PATIENCE, wait_for};
+use portcullis_e2e::{Process, World, proc, scenario};
 use rustix::process::Signal;
 
 const DEFAULTS: &str =
@@ -147,7 +149,7 @@ fn cpu_set_leaves_cpus_out() {
 /// A log socket outside the jail is connected before the jail is entered. HAProxy looks it up inside.
 #[test]
 fn logs_leave_the_jail() {
-    let binary = portcullis_e2e::binary::Binary::under_test();
+    let binary = Binary::under_test();
     if binary.is_haproxy() || !is_root() {
         return;
     }
@@ -193,8 +195,7 @@ fn the_daemon_keyword() {
         let pid = std::fs::read_to_string(w.dir().join("pid")).unwrap_or_default();
         let pid = pid.trim().parse::<i32>().ok().and_then(rustix::process::Pid::from_raw).unwrap();
         rustix::process::kill_process(pid, Signal::TERM).unwrap();
-        let gone =
-            portcullis_e2e::process::wait_for(PATIENCE, || rustix::process::test_kill_process(pid).err());
+        let gone = wait_for(PATIENCE, || rustix::process::test_kill_process(pid).err());
         w.note(format!("the pid file's process ends: {}", gone.is_some()));
     });
 }
@@ -230,4 +231,140 @@ fn priority_of_the_start_alone() {
     w.proxy(&global("tune.renice.startup 19"));
     answers(&mut w);
     assert_ne!(nice(&mut w), "19");
+}
+
+/// A process that is told to serve what it has in a jail, as another user, is traced: maps, error pages, answers from files, log lines,
+/// commands, a server that is away.
+#[test]
+fn no_file_is_opened_while_it_serves() {
+    let binary = Binary::under_test();
+    if binary.is_haproxy() || !is_root() {
+        return; // a user may not trace what has become another one
+    }
+    let mut w = World::new(binary);
+    w.ok("o1");
+    w.unix_sink("log.sock");
+    w.file("map", "/up mapped\n");
+    w.file("403.http", "HTTP/1.1 403 No\r\nContent-Length: 4\r\n\r\nno!\n");
+    w.file("text", "from a file");
+    let front = "http-request set-header x %[path,map(${dir}/map,none)]
+        http-request deny if { path /deny }
+        http-request return status 200 content-type text/plain file ${dir}/text if { path /file }
+        use_backend away if { path /away }
+        errorfile 403 ${dir}/403.http
+        option httplog
+        log global";
+    w.proxy(&format!(
+        "global\n  nbthread 2\n  chroot auto\n  uid 65534\n  stats socket ${{dir}}/cli level admin\n  log ${{dir}}/log.sock local0\n\
+         {DEFAULTS}{}backend away\n  server s 127.0.0.1:1\n",
+        sections(front, "")
+    ));
+    let pid = w.process(0).pid();
+    let into = w.dir().join("trace").display().to_string();
+    let strace = Binary { path: "/usr/bin/strace".into() };
+    let args = ["-f", "-p", &pid.to_string(), "-e", "trace=%file,accept4,sendto,write", "-o", &into]
+        .map(String::from);
+    let mut tracer = Process::spawn(&strace, &args, &[]);
+    let attached = || tracer.stderr().contains(" attached").then_some(());
+    assert!(wait_for(PATIENCE, attached).is_some(), "{}", tracer.stderr());
+    for (n, path) in ["/up", "/deny", "/file", "/away", "/up"].iter().enumerate() {
+        w.client("fe").get(path, "Connection: close\r\n").read_to_end();
+        assert!(ask(&w, "show map; show errors; show info; show stat").contains("Name"));
+        ask(&w, &format!("add map {}/map /k{n} v", w.dir().display()));
+    }
+    assert_eq!(w.logs(5).len(), 5);
+    tracer.signal(Signal::INT);
+    tracer.wait(PATIENCE);
+    let trace = std::fs::read_to_string(&into).unwrap_or_default();
+    let calls = |name: &str| trace.lines().filter(|l| l.contains(&format!(" {name}("))).count();
+    assert!(calls("accept4") >= 10 && calls("sendto") + calls("write") >= 10, "{trace}");
+    let files: Vec<&str> = trace
+        .lines()
+        .filter(|l| {
+            !["accept4(", "sendto(", "write(", "+++", "---", "resumed"].iter().any(|known| l.contains(known))
+        })
+        .collect();
+    assert!(files.is_empty(), "{files:#?}");
+}
+
+/// Threads that serve have a filter of system calls, those that start programs have none.
+#[test]
+fn system_calls_are_filtered() {
+    let binary = Binary::under_test();
+    if binary.is_haproxy() {
+        return;
+    }
+    let filtered = |global_lines: &str, back: &str| {
+        let mut w = World::new(binary.clone());
+        w.ok("o1");
+        w.proxy(&global(global_lines).replace("\nbackend be\n", &format!("\nbackend be\n{back}")));
+        answers(&mut w);
+        let all = proc::thread_status(w.process(0).pid(), "Seccomp");
+        (all.iter().filter(|s| *s == "2").count(), all.iter().filter(|s| *s == "0").count())
+    };
+    let (with, without) = filtered("nbthread 2", "");
+    assert!(with >= 3 && without == 0, "{with} {without}");
+    // the first thread and the one that runs programs
+    let (with, without) = filtered(
+        "nbthread 2\nexternal-check\ninsecure-fork-wanted",
+        "  option external-check\n  external-check command /bin/true\n  default-server check\n",
+    );
+    assert!(with >= 2 && without == 2, "{with} {without}");
+    assert_eq!(filtered("nbthread 2\ninsecure-syscalls-wanted", "").0, 0);
+    assert_eq!(filtered("nbthread 2\ninsecure-setuid-wanted", "").0, 0);
+}
+
+/// A configuration that is followed in place names files where the process cannot read any more.
+#[test]
+fn paths_that_were_named_stay() {
+    let binary = Binary::under_test();
+    if binary.is_haproxy() {
+        return;
+    }
+    let mut w = World::new(binary);
+    w.ok("o1");
+    w.file("map", "/up one\n");
+    // not below the configuration's own directory
+    let elsewhere = std::env::temp_dir().join(format!("e2e-elsewhere-{}", std::process::id()));
+    std::fs::create_dir_all(&elsewhere).unwrap();
+    std::fs::write(elsewhere.join("map"), "/up two\n").unwrap();
+    let (here, there) = ("${dir}/map", elsewhere.join("map").display().to_string());
+    let text = |place: &str, more: &str| {
+        let rule = format!(
+            "http-request return status 200 content-type text/plain lf-string %[path,map({place},none)]"
+        );
+        global(&format!("nbthread 1\nstats socket ${{dir}}/cli level admin\n{more}")).replacen(
+            "default_backend be\n",
+            &format!("{rule}\n  default_backend be\n"),
+            1,
+        )
+    };
+    let body = |w: &mut World| {
+        let mut c = w.client("fe");
+        String::from_utf8_lossy(&c.get("/up", "Connection: close\r\n").response().body).into_owned()
+    };
+    w.proxy(&text(here, ""));
+    assert_eq!(body(&mut w), "one");
+    // replaced as editors and package managers do it
+    w.file("new", "/up three\n");
+    std::fs::rename(w.dir().join("new"), w.dir().join("map")).unwrap();
+    assert!(ask(&w, "reload config").starts_with("Success=1"));
+    assert_eq!(body(&mut w), "three");
+    w.file("0.cfg", &text(&there, ""));
+    let answer = ask(&w, "reload config");
+    assert!(answer.starts_with("Success=0") && answer.contains("' is not among them"), "{answer}");
+    assert!(answer.contains("A new process can follow it"), "{answer}");
+    assert_eq!(body(&mut w), "three");
+    // that was no reason for refusing what is reached
+    w.file("0.cfg", &text(here, ""));
+    assert!(ask(&w, "reload config").starts_with("Success=1"));
+    drop(w);
+    let mut w = World::new(Binary::under_test());
+    w.ok("o1");
+    w.file("map", "/up one\n");
+    w.proxy(&text(here, "insecure-paths-wanted"));
+    w.file("0.cfg", &text(&there, "insecure-paths-wanted"));
+    assert!(ask(&w, "reload config").starts_with("Success=1"));
+    assert_eq!(body(&mut w), "two");
+    std::fs::remove_dir_all(&elsewhere).unwrap();
 }

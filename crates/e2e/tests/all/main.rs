@@ -56,6 +56,7 @@ mod statistics;
 mod takeover;
 mod tcp;
 mod tcp_response;
+mod termination_states;
 mod timeouts;
 mod tls;
 mod tls_options;

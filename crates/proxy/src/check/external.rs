@@ -5,7 +5,7 @@
 //! take too long.
 
 use portcullis_config::addr::Host;
-use portcullis_config::{Cx, Does, Keyword, Line, Model, Proxy, Sections, Server};
+use portcullis_config::{Cx, Does, Keyword, Line, Model, Needs, Proxy, Sections, Server};
 use portcullis_transport::listen::socket_addr;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};
@@ -47,6 +47,7 @@ fn allow(cx: &mut Cx<'_>, line: &Line) {
             return;
         }
     };
+    cx.model.global.needs |= Needs::PROGRAMS;
     *cx.global_ext::<Allowed>() = Allowed { wanted: true, preserve };
 }
 

@@ -253,6 +253,7 @@ async fn story<'p>(
     }
     *held = back.state.as_ref().map(|s| outcome::routed(s, session.worker(), true));
     x.facts.beconn = held.as_ref().map_or(0, |h| h.gauge().get());
+    session.worker().slots.set_server(session.task.slot, back.index, None);
     if x.cut {
         return Err(Stop::mute(b"CR", 400));
     }

@@ -165,7 +165,11 @@ pub async fn rules_on(
                     if until == Millis::NEVER { Ok(()) } else { wait(x, session, until, false).await };
                 x.facts.timers.queue = super::exchange::ms(worker.clock.now().since(began));
                 x.facts.timers.request = -1;
-                waited.map_err(|_| Stop::new(b"CT", 0))?;
+                // who has gone, and who was ended: by an operator
+                waited.map_err(|e| match e.termination[0] {
+                    why @ (b'K' | b'D' | b'U') => Stop::new(&[why, b'T'], 0),
+                    _ => Stop::new(b"CT", 0),
+                })?;
                 return Err(Stop::answer(*b"PT", *answer));
             }
             Flow::Service(service) => {

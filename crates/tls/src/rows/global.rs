@@ -4,7 +4,7 @@ use super::conf::{At, left_out, option};
 use crate::settings::{Conf, GlobalTls};
 use crate::store::{Chains, certificates};
 use portcullis_config::rows::value;
-use portcullis_config::{Cx, Keyword, Line, global_keyword as row};
+use portcullis_config::{Cx, Keyword, Line, Needs, global_keyword as row};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -308,6 +308,7 @@ fn passphrase_command(cx: &mut Cx<'_>, line: &Line) {
         cx.warn(line.word(0), text);
         return;
     }
+    cx.model.global.needs |= Needs::PROGRAMS;
     tls(cx).store.lock().passphrases.command = command;
 }
 

@@ -449,6 +449,7 @@ fn complete(section: &mut Section) -> Result<(), String> {
     }
     let file = &section.account_file;
     let cannot = || format!("acme: cannot use the account key '{file}' of section '{name}'.");
+    portcullis_config::files::note_made(std::path::Path::new(file));
     let key = match std::fs::read(file) {
         Ok(text) => key_of(file, &text, &mut Passphrases::default())?.ok_or_else(cannot)?,
         Err(_) => {

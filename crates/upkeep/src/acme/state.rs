@@ -29,6 +29,7 @@ impl Directory {
     /// The system's.
     pub fn open(path: &str) -> io::Result<Self> {
         let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+        portcullis_config::files::note_kept(Path::new(path));
         Ok(Self(rustix::fs::open(path, flags, Mode::empty())?))
     }
 

@@ -1,10 +1,19 @@
-//! Giving up what is not needed any more: groups, root directory, user, capabilities. Before any thread starts.
+//! Giving up what is not needed any more: groups, root directory, user, capabilities, files, system calls. Before any thread that
+//! has to do with connections starts.
 
+mod calls;
+mod paths;
+
+use crate::options::Options;
 use crate::{limits, say};
-use portcullis_config::{Chroot, Global};
+use calls::Wanted;
+use paths::Paths;
+pub use paths::covered;
+use portcullis_config::{Chroot, Global, Needs, files};
 use portcullis_sys::process as sys;
 use rustix::process::{Resource, geteuid};
 use rustix::thread::{CapabilitySet, CapabilitySets};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Confines the process as `global` says. Afterwards no file outside the jail can be opened.
@@ -36,6 +45,73 @@ pub fn confine(global: &Global) -> Result<(), String> {
         let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::Dumpable);
     }
     Ok(())
+}
+
+/// Is there another root directory?
+pub fn jailed(global: &Global) -> bool {
+    match &global.chroot {
+        Some(Chroot::Dir(dir)) => dir != "/",
+        Some(Chroot::Auto) => true,
+        None => false,
+    }
+}
+
+/// What is still to be given up when the process is confined otherwise.
+pub struct Rest {
+    needs: Needs,
+    paths: Option<Paths>,
+    files: bool,
+    older: Vec<u32>,
+    /// Without it neither is possible.
+    forever: bool,
+}
+
+impl Rest {
+    /// While files can still be found.
+    pub fn gather(global: &Global, options: &Options) -> Self {
+        let (needs, named, jailed) = (Needs::of(global), files::named(), jailed(global));
+        let free = needs.intersects(Needs::PATHS | Needs::CORE);
+        let older = options.old.iter().filter_map(|p| u32::try_from(*p).ok()).collect();
+        Self {
+            needs,
+            files: !jailed || !named.kept.is_empty(),
+            paths: (!free).then(|| Paths::gather(&named, jailed)),
+            older,
+            forever: !global.insecure_setuid,
+        }
+    }
+
+    /// Starts what serves, confined; gives what can be read then, if that is not everything. The thread that calls this goes on as
+    /// before if programs have to be started: what they may do is not limited.
+    pub fn within<T: Send>(self, start: impl FnOnce() -> T + Send) -> (T, Option<BTreeSet<PathBuf>>) {
+        if !self.needs.contains(Needs::PROGRAMS) {
+            let read = self.give_up();
+            return (start(), read);
+        }
+        let run = || {
+            self.give_up();
+            start()
+        };
+        let started = std::thread::scope(|s| s.spawn(run).join());
+        (started.unwrap_or_else(|panic| std::panic::resume_unwind(panic)), None)
+    }
+
+    fn give_up(self) -> Option<BTreeSet<PathBuf>> {
+        if !self.forever {
+            return None;
+        }
+        let tell = |what: &str, why: String| {
+            say::warning(format!("[haproxy.main()] Cannot confine the process to {what}: {why}."));
+        };
+        let read = self.paths.and_then(|p| p.restrict().map_err(|e| tell("the files that it needs", e)).ok());
+        if !self.needs.contains(Needs::CALLS) {
+            let wanted = Wanted { needs: self.needs, files: self.files, older: &self.older };
+            if let Err(e) = calls::restrict(&wanted) {
+                tell("the system calls that it needs", e);
+            }
+        }
+        read
+    }
 }
 
 /// What an operator who starts as root should have said.
