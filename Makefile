@@ -19,7 +19,7 @@ release: ## the binary to ship and to measure: $(TARGET)/release/portcullis
 	cargo build --locked --release -p portcullis
 
 test: ## every test: unit tests of all rooms, then the real binary end to end, compared with Debian's haproxy
-	@scripts/need haproxy nginx-light wrk nghttp2-client dnsmasq-base openssl socat python3 curl pebble
+	@scripts/need haproxy nginx-light wrk nghttp2-client dnsmasq-base openssl socat python3 curl pebble strace
 	@scripts/test $(TESTARGS)
 
 real-servers: build ## the checks of PostgreSQL, MariaDB, Redis, SMTP and LDAP against the real programs (root; 300 MB of packages once)

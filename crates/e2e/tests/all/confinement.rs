@@ -310,7 +310,7 @@ fn system_calls_are_filtered() {
         "  option external-check\n  external-check command /bin/true\n  default-server check\n",
     );
     assert!(with >= 2 && without == 2, "{with} {without}");
-    assert_eq!(filtered("nbthread 2\ninsecure-syscalls-wanted", "").0, 0);
+    assert_eq!(filtered("insecure-syscalls-wanted", "").0, 0);
     assert_eq!(filtered("nbthread 2\ninsecure-setuid-wanted", "").0, 0);
 }
 
