@@ -71,7 +71,7 @@ impl Rest {
     pub fn gather(global: &Global, options: &Options) -> Self {
         let (needs, named, jailed) = (Needs::of(global), files::named(), jailed(global));
         let free = needs.intersects(Needs::PATHS | Needs::CORE);
-        let older = options.old.iter().filter_map(|p| u32::try_from(*p).ok()).collect();
+        let older = options.old.clone();
         Self {
             needs,
             files: !jailed || !named.kept.is_empty(),
