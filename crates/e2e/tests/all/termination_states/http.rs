@@ -414,7 +414,8 @@ rows! { "http";
         w.ok("o1");
         one(w, "http-request set-header x %[req.hdr(big)]", "");
         let big = "b".repeat(14_000);
-        w.client("fe").get("/", &format!("big: {big}\r\n{CLOSE}")).wait_end();
+        let request = format!("GET / HTTP/1.1\r\nHost: test\r\nbig: {big}\r\n{CLOSE}\r\n");
+        w.client("fe").send_quietly(request.as_bytes()).wait_end();
     };
     no_descriptor = "SC--" / "RC--", "The process may open no other socket (the manual: `RC`, `PC`).", |w| {
         w.ok("o1");
