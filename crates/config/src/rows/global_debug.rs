@@ -7,7 +7,8 @@ use crate::row::{Does, Keyword, Row, Sections};
 use crate::word::{Line, Word};
 use std::time::Duration;
 
-const fn row(
+/// A row of `global` that works.
+pub(super) const fn row(
     name: &'static str,
     args: &'static str,
     works: fn(&mut Cx<'_>, &Line),

@@ -1,20 +1,12 @@
 //! `global`: how the configuration itself is read: with which priority, and how slowly (manual sections 3.2 and 3.9).
 
+use super::global_debug::row;
 use super::value;
 use crate::cx::Cx;
-use crate::row::{Does, Keyword, Sections};
+use crate::row::Keyword;
 use crate::word::Line;
 use rustix::process::{getpriority_process, setpriority_process};
 use std::time::Duration;
-
-const fn row(
-    name: &'static str,
-    args: &'static str,
-    works: fn(&mut Cx<'_>, &Line),
-    help: &'static str,
-) -> Keyword {
-    Keyword { name, sections: Sections::GLOBAL, args, help, negatable: false, does: Does::Works(works) }
-}
 
 /// The rows of this file.
 pub const ROWS: &[Keyword] = &[
