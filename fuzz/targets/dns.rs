@@ -13,7 +13,7 @@ fuzz_target!(|bytes: &[u8]| {
             assert!(target.len() <= MAX_NAME);
         }
     }
-    for kind in [Kind::A, Kind::Aaaa, Kind::Srv] {
+    for kind in [Kind::A, Kind::Aaaa, Kind::Srv, Kind::Txt] {
         let Some((name, _)) = &message.question else { continue };
         let asked = message.answers(message.id, name, kind);
         if let Ok(found) = message.settle(name, kind) {

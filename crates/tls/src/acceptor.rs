@@ -1,5 +1,6 @@
 //! The server's side of a listener: which certificate and which configuration a ClientHello gets.
 
+use crate::compression;
 use crate::encrypted::Passphrases;
 use crate::hello::Hello;
 use crate::mint::Mint;
@@ -649,6 +650,7 @@ impl Making<'_> {
         }
         config.session_storage =
             Arc::new(Sessions { cache: self.cache.clone(), identity: identity.into_bytes(), lifetime });
+        compression::of_server(&mut config, !self.global.no_compression);
         if self.global.key_log {
             config.key_log = Arc::new(secrets::Log);
         }

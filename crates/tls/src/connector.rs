@@ -1,6 +1,7 @@
 //! The client's side towards one server.
 
 use crate::acceptor::{enabled, limited, provider, schemes};
+use crate::compression;
 use crate::settings::{Conf, GlobalTls, ServerTls, Verify};
 use crate::store::{Certificate, Slot};
 use crate::stream::Records;
@@ -104,6 +105,7 @@ pub fn compile(global: &GlobalTls, tls: &ServerTls, address: IpAddr) -> Result<C
     // nothing is offered unless it is said: an HTTP server that is told nothing takes HTTP/1.1
     config.alpn_protocols = own.alpn.iter().flatten().cloned().collect();
     config.check_selected_alpn = false;
+    compression::of_client(&mut config, !global.no_compression);
     if global.key_log {
         config.key_log = Arc::new(crate::secrets::Log);
     }

@@ -22,6 +22,8 @@ pub enum KeyType {
     P256,
     /// ECDSA on P-384.
     P384,
+    /// ECDSA on P-521.
+    P521,
 }
 
 impl KeyType {
@@ -36,6 +38,7 @@ impl KeyType {
         match name {
             "P-256" | "prime256v1" | "secp256r1" => Some(Self::P256),
             "P-384" | "secp384r1" => Some(Self::P384),
+            "P-521" | "secp521r1" => Some(Self::P521),
             _ => None,
         }
     }
@@ -50,6 +53,7 @@ impl KeyType {
         let der = match self {
             Self::P256 => curve(&signature::ECDSA_P256_SHA256_ASN1_SIGNING)?,
             Self::P384 => curve(&signature::ECDSA_P384_SHA384_ASN1_SIGNING)?,
+            Self::P521 => curve(&signature::ECDSA_P521_SHA512_ASN1_SIGNING)?,
             Self::Rsa(bits) => {
                 let size = match bits {
                     ..=2048 => KeySize::Rsa2048,
@@ -106,6 +110,7 @@ fn signed(key: &Arc<dyn SigningKey>, tbs: impl FnOnce(&[u8]) -> Vec<u8>) -> Opti
     let signer = key.choose_scheme(&[
         Scheme::ECDSA_NISTP256_SHA256,
         Scheme::ECDSA_NISTP384_SHA384,
+        Scheme::ECDSA_NISTP521_SHA512,
         Scheme::ED25519,
         Scheme::RSA_PKCS1_SHA256,
     ])?;
@@ -132,10 +137,12 @@ pub fn request(key: &PrivateKeyDer<'static>, names: &Names) -> Option<Vec<u8>> {
     })
 }
 
-/// A certificate that its own key signs, for so many seconds from a day ago; with `more` extensions (each DER).
+/// A certificate of this common name that its own key signs, for so many seconds from a day ago; with `more` extensions (each
+/// DER).
 #[must_use]
 pub fn self_signed(
     key: &PrivateKeyDer<'static>,
+    common: &str,
     names: &Names,
     (now, seconds): (i64, i64),
     more: &[u8],
@@ -149,7 +156,7 @@ pub fn self_signed(
         true => Vec::new(),
         false => extension(ALTERNATIVES, false, &names.alternatives()),
     };
-    let subject = names.subject();
+    let subject = subject(&[], common);
     signed(&key, |algorithm| {
         element(
             SEQUENCE,
@@ -180,10 +187,12 @@ mod tests {
 
     #[test]
     fn certificates_sign_themselves() {
-        for kind in [KeyType::P256, KeyType::P384, KeyType::Rsa(2048)] {
+        for kind in [KeyType::P256, KeyType::P384, KeyType::P521, KeyType::Rsa(2048)] {
             let key = kind.generate().unwrap();
             let names = Names { domains: vec!["a.test".into()], addresses: vec![[127, 0, 0, 1].into()] };
-            let der = self_signed(&key, &names, (1_790_000_000, 86_400), &acme_identifier(&[7; 32])).unwrap();
+            let der =
+                self_signed(&key, "a.test", &names, (1_790_000_000, 86_400), &acme_identifier(&[7; 32]))
+                    .unwrap();
             let cert = Cert::parse(&der).unwrap();
             assert!(cert.verifies(&cert.signed()), "{kind:?}");
             assert_eq!(cert.dns_names().collect::<Vec<_>>(), ["a.test"]);

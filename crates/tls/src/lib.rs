@@ -5,9 +5,11 @@
 
 pub mod acceptor;
 pub mod alpn_challenge;
+pub mod compression;
 pub mod connector;
 pub mod der;
 pub mod describe;
+pub mod dummy;
 pub mod encrypted;
 pub mod errors;
 pub mod hello;

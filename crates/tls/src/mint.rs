@@ -63,6 +63,7 @@ impl Mint {
         let signer = self.authority.key.choose_scheme(&[
             Scheme::ECDSA_NISTP256_SHA256,
             Scheme::ECDSA_NISTP384_SHA384,
+            Scheme::ECDSA_NISTP521_SHA512,
             Scheme::ED25519,
             Scheme::RSA_PKCS1_SHA256,
         ])?;
@@ -124,6 +125,7 @@ pub(crate) fn algorithm(scheme: Scheme) -> Option<Vec<u8>> {
     let oid: &[u8] = match scheme {
         Scheme::ECDSA_NISTP256_SHA256 => &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2],
         Scheme::ECDSA_NISTP384_SHA384 => &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 3],
+        Scheme::ECDSA_NISTP521_SHA512 => &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 4],
         Scheme::ED25519 => &[0x2b, 0x65, 0x70],
         Scheme::RSA_PKCS1_SHA256 => &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 11],
         _ => return None,

@@ -184,6 +184,10 @@ pub struct GlobalTls {
     pub hard_max_record: usize,
     /// `tune.ssl.ssl-ctx-cache-size`
     pub minted: Option<usize>,
+    /// `tune.ssl.keyupdate-rate-limit`, a second; 0: none.
+    pub key_updates: Option<u32>,
+    /// `tune.ssl.certificate-compression off`
+    pub no_compression: bool,
     /// `ssl-security-level`
     pub security_level: Option<u8>,
     /// `tune.ssl.cachesize`
@@ -226,10 +230,11 @@ impl OcspUpdate {
 }
 
 impl GlobalTls {
-    /// How large records may be.
+    /// What records may be like.
     #[must_use]
     pub fn records(&self) -> Records {
-        Records { start: self.max_record, hard: self.hard_max_record }
+        let updates = self.key_updates.unwrap_or(100);
+        Records { start: self.max_record, hard: self.hard_max_record, updates }
     }
 }
 

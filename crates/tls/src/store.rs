@@ -1,8 +1,9 @@
 //! Certificates, authorities and revocation lists: read once, shared by everything that names the same file, and
 //! swapped as a whole. A handshake takes what is there when it begins.
 
+use crate::dummy::{self, Dummy};
 use crate::encrypted::{self, Passphrases};
-use crate::keys::{self, KeyType, Names};
+use crate::keys::{KeyType, Names};
 use crate::ocsp::Unusable;
 use crate::settings::under;
 use crate::tickets::KeyFile;
@@ -101,6 +102,8 @@ pub struct Load {
     pub domains: Option<String>,
     /// `ips`
     pub ips: Option<String>,
+    /// `generate-dummy` and what belongs to it
+    pub dummy: Dummy,
 }
 
 impl Load {
@@ -422,8 +425,6 @@ impl SigningKey for NoKey {
     }
 }
 
-const DAY: i64 = 86_400;
-
 /// Makes a certificate of its parts.
 ///
 /// # Errors
@@ -576,17 +577,20 @@ impl Store {
         Ok(self.insert(name, made))
     }
 
-    /// Puts a certificate there that only stands for one which an authority has not issued yet: it has ended already.
+    /// Puts a certificate there that was made here and stands for another one, with a key of this kind.
     ///
     /// # Errors
     /// No key can be made.
-    pub fn stand_in(&mut self, name: &str, load: &Load, now: i64) -> Result<Arc<Slot<Certificate>>, String> {
-        let cannot = || format!("acme: cannot make a temporary key pair for '{name}'.");
-        let key = KeyType::Rsa(2048).generate().ok_or_else(cannot)?;
-        let names = Names { domains: vec!["expired".to_owned()], addresses: Vec::new() };
-        let der = keys::self_signed(&key, &names, (now - DAY, 0), &[]).ok_or_else(cannot)?;
+    pub fn stand_in(
+        &mut self,
+        name: &str,
+        load: &Load,
+        key: KeyType,
+        now: i64,
+    ) -> Result<Arc<Slot<Certificate>>, String> {
+        let (chain, key) = dummy::make(key, now).ok_or("Can't generate a private key.")?;
         let draft = Draft {
-            chain: vec![der.into()],
+            chain: vec![chain],
             key: Some(key),
             issuer: None,
             ocsp: None,

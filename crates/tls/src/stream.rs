@@ -4,6 +4,7 @@
 //! the thread, and only what cannot go on yet stays with the connection.
 
 mod parted;
+mod updates;
 
 pub use parted::Parted;
 
@@ -25,6 +26,8 @@ use std::io::IoSlice;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Instant;
+use updates::Updates;
 
 /// Most payload of a record.
 const RECORD: usize = 16384;
@@ -89,15 +92,19 @@ pub struct Stream {
     early: Option<Arc<AtomicBool>>,
     /// Payload that was sent since something came last.
     burst: u32,
+    /// The peer's key updates, once there was one.
+    updates: Option<Box<Updates>>,
 }
 
-/// How large records may be; 0: as large as there are.
+/// How large records may be, and how often a peer may change their keys; 0: as it likes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Records {
     /// `tune.ssl.maxrecord`
     pub start: usize,
     /// `tune.ssl.hard-maxrecord`
     pub hard: usize,
+    /// `tune.ssl.keyupdate-rate-limit`, a second
+    pub updates: u32,
 }
 
 /// So much is sent in small records before larger ones come.
@@ -112,6 +119,8 @@ impl std::fmt::Debug for Stream {
 /// What one look at incoming bytes came to.
 struct Turn {
     discard: usize,
+    /// Records with data that look like key updates from outside.
+    alike: u32,
     step: Result<Option<Step>, Error>,
 }
 
@@ -133,6 +142,7 @@ fn turn<D>(
     early: Early<D>,
 ) -> Turn {
     let UnbufferedStatus { discard, state } = status;
+    let mut alike = 0;
     let step = match state {
         Err(e) => Err(e),
         Ok(ConnectionState::ReadEarlyData(data)) => {
@@ -141,6 +151,7 @@ fn turn<D>(
         }
         Ok(ConnectionState::ReadTraffic(mut traffic)) => {
             while let Some(Ok(record)) = traffic.next_record() {
+                alike += u32::from(record.payload.len() == updates::ALIKE);
                 plain.extend_from_slice(record.payload);
             }
             Ok(if plain.is_empty() { None } else { Some(Step::Data) })
@@ -164,7 +175,7 @@ fn turn<D>(
         Ok(ConnectionState::PeerClosed | ConnectionState::Closed) => Ok(Some(Step::Closed)),
         Ok(_) => Ok(Some(Step::More)),
     };
-    Turn { discard, step }
+    Turn { discard, alike, step }
 }
 
 impl Stream {
@@ -187,6 +198,7 @@ impl Stream {
             records_limit: Records::default(),
             early: None,
             burst: 0,
+            updates: None,
         }
     }
 
@@ -316,10 +328,11 @@ impl Stream {
         if let Some(choice) = &self.choice {
             set_chosen(choice.certificate.as_ref().map(|c| c.key.clone()));
         }
+        let (established, mut alike) = (!self.is_handshaking(), 0);
         let mut at = 0;
-        let result = loop {
+        let mut result = loop {
             let rest = bytes.get_mut(at..).unwrap_or(&mut []);
-            let Turn { discard, step } = match &mut self.side {
+            let Turn { discard, alike: data, step } = match &mut self.side {
                 Side::Server(c) => turn(c.process_tls_records(rest), (&mut self.out, &mut self.plain), early),
                 Side::Client(c) => {
                     turn(c.process_tls_records(rest), (&mut self.out, &mut self.plain), no_early)
@@ -327,6 +340,7 @@ impl Stream {
                 Side::Listening(_) => break Ok(()),
             };
             at += discard;
+            alike += data;
             match step {
                 Ok(None) => {}
                 Ok(Some(step @ (Step::Data | Step::Early))) => {
@@ -357,6 +371,14 @@ impl Stream {
             self.early.take().inspect(|early| early.store(false, Relaxed));
         }
         self.note_randoms(bytes);
+        if established {
+            let taken = updates::alike(bytes.get(..at).unwrap_or(bytes));
+            if taken > alike && self.updated(taken - alike) && result.is_ok() {
+                (self.failed, self.unread) = (true, true);
+                self.plain.clear();
+                result = Err(Error::General("too many key updates".to_owned()));
+            }
+        }
         bytes.drain(..at.min(bytes.len()));
         let logged = secrets::take();
         if !logged.is_empty() {
@@ -366,6 +388,18 @@ impl Stream {
             Rc::make_mut(self.info.get_or_insert_default()).verdict = verdict;
         }
         result
+    }
+
+    /// So many records came that may be key updates. Were there too many?
+    fn updated(&mut self, records: u32) -> bool {
+        let limit = self.records_limit.updates;
+        let v13 =
+            self.common().and_then(CommonState::protocol_version) == Some(rustls::ProtocolVersion::TLSv1_3);
+        if limit == 0 || !v13 {
+            return false;
+        }
+        let now = Instant::now();
+        self.updates.get_or_insert_with(|| Box::new(Updates::new(now))).add(records, limit, now)
     }
 
     /// Keeps the random numbers of hellos that have just come, or are about to be sent.
@@ -389,7 +423,7 @@ impl Stream {
         let mut at = 0;
         for _ in 0..4 {
             let rest = rest.get_mut(at..).unwrap_or(&mut []);
-            let Turn { step, discard } = match &mut self.side {
+            let Turn { step, discard, .. } = match &mut self.side {
                 Side::Server(c) => turn(c.process_tls_records(rest), (&mut self.out, &mut self.plain), early),
                 Side::Client(c) => {
                     turn(c.process_tls_records(rest), (&mut self.out, &mut self.plain), no_early)
@@ -701,26 +735,76 @@ mod tests {
     const PEM: &[u8] = include_bytes!("../tests/self_signed.pem");
 
     fn pair() -> (Stream, Stream) {
-        let global = GlobalTls::default();
+        let (client, server, _) = shaken(&GlobalTls::default(), PEM);
+        (client, server)
+    }
+
+    /// Two ends that have shaken hands, and how many bytes the server has sent for it.
+    fn shaken(global: &GlobalTls, pem: &[u8]) -> (Stream, Stream, usize) {
         let certificate =
-            build("x", &Parts { pem: PEM.to_vec(), ..Parts::default() }, &mut Default::default()).unwrap();
+            build("x", &Parts { pem: pem.to_vec(), ..Parts::default() }, &mut Default::default()).unwrap();
         let slot = Store::default().insert("x", certificate);
         let entry = Entry { slot, filters: Vec::new(), conf: None, default: true, origin: None };
         let bind = BindTls { ssl: true, entries: vec![entry], ..BindTls::default() };
-        let cache = acceptor::cache(&global);
-        let acceptor = acceptor::compile(&global, &bind, &cache, ("x", true), &mut |_| {}).unwrap();
+        let cache = acceptor::cache(global);
+        let acceptor = acceptor::compile(global, &bind, &cache, ("x", true), &mut |_| {}).unwrap();
         let mut server = ServerTls { ssl: true, ..ServerTls::default() };
         server.conf.verify = Some(Verify::None);
-        let to = connector::compile(&global, &server, IpAddr::V4(Ipv4Addr::LOCALHOST)).unwrap();
+        let to = connector::compile(global, &server, IpAddr::V4(Ipv4Addr::LOCALHOST)).unwrap();
         let mut client = Stream::connect(&to, Some("x")).unwrap();
         let mut server = Stream::accept(&Arc::new(acceptor), &[]);
         bring(&mut client, &[]).unwrap();
+        let mut sent = 0;
         for _ in 0..4 {
             pass(&mut client, &mut server).unwrap();
+            sent += server.waiting().len();
             pass(&mut server, &mut client).unwrap();
         }
         assert_eq!((client.progress(), server.progress()), (Progress::Done, Progress::Done));
-        (client, server)
+        (client, server, sent)
+    }
+
+    /// A peer may change its keys so often, and no more; small records of data are none of them.
+    #[test]
+    fn key_updates_are_counted() {
+        let global = GlobalTls { key_updates: Some(5), ..GlobalTls::default() };
+        let (mut client, mut server, _) = shaken(&global, PEM);
+        let mut plain = Vec::new();
+        let mut send = |client: &mut Stream, server: &mut Stream, update: bool| {
+            if update {
+                let Side::Client(c) = &mut client.side else { panic!("no client") };
+                let UnbufferedStatus { state, .. } = c.process_tls_records(&mut []);
+                let Ok(ConnectionState::WriteTraffic(traffic)) = state else { panic!("cannot write") };
+                traffic.refresh_traffic_keys().unwrap();
+            }
+            client.seal(&[IoSlice::new(b"12345")], &mut Vec::new()).unwrap();
+            let done = pass(client, server);
+            server.take_plain(&mut plain, 100);
+            done
+        };
+        for _ in 0..20 {
+            send(&mut client, &mut server, false).unwrap();
+        }
+        for _ in 0..5 {
+            send(&mut client, &mut server, true).unwrap();
+        }
+        assert!(!server.is_over());
+        assert!(send(&mut client, &mut server, true).is_err());
+        assert!(server.is_over());
+    }
+
+    /// A chain that can be compressed is, unless the configuration says no, and comes as it is (RFC 8879).
+    #[test]
+    fn certificates_are_compressed() {
+        let pem = PEM.repeat(4);
+        let off = GlobalTls { no_compression: true, ..GlobalTls::default() };
+        let (client, _, plain) = shaken(&off, &pem);
+        assert_eq!(client.info().unwrap().peer.len(), 4);
+        for _ in 0..2 {
+            let (client, _, short) = shaken(&GlobalTls::default(), &pem);
+            assert_eq!(client.info().unwrap().peer.len(), 4);
+            assert!(short + 500 < plain, "{short} of {plain}");
+        }
     }
 
     fn bring(to: &mut Stream, bytes: &[u8]) -> Result<(), Error> {

@@ -184,6 +184,15 @@ impl Client {
     }
 }
 
+impl Client {
+    /// The texts of a name, as the `default` section's name servers have them; none: they give no good answer.
+    pub async fn texts(&self, name: &str) -> Option<Vec<Vec<u8>>> {
+        let plan = self.process.newest()?;
+        let section = plan.resolvers.iter().position(|r| *r.name == *"default")?;
+        dns::texts(&self.process, section, name.to_owned()).await.ok()?
+    }
+}
+
 impl Run<'_> {
     async fn all(&mut self, request: Request<'_>) -> Result<Answer, Cause> {
         let url = Url::parse(request.url).ok_or(Cause::Url)?;

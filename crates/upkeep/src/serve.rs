@@ -2,7 +2,7 @@
 
 use crate::acme::section::Acme;
 use crate::acme::state::Directory;
-use crate::acme::{self, Job, Jobs, Surroundings};
+use crate::acme::{self, Job, Jobs, Revocation, Surroundings};
 use crate::client::{Client, Settings};
 use crate::log::Log;
 use crate::ocsp::{self, Entry, Question, Status, Table};
@@ -10,7 +10,7 @@ use parking_lot::{Mutex, RwLock};
 use portcullis_config::Model;
 use portcullis_proxy::plan::Plan;
 use portcullis_proxy::process::Process;
-use portcullis_telemetry::log::{Level, Loggers};
+use portcullis_telemetry::log::{Level, Loggers, Ring};
 use portcullis_tls::connector;
 use portcullis_tls::settings::{Conf, GlobalTls, ServerTls, Verify};
 use portcullis_tls::store::{Certificate, Draft, Slot};
@@ -20,6 +20,14 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
+
+/// Bytes of the events for who sets records of the DNS.
+const EVENTS: usize = 256 * 1024;
+
+/// The events for who sets records of the DNS.
+fn events(process: &Process) -> Arc<Ring> {
+    process.sinks.events("dpapi", "DPAPI ring buffer", EVENTS)
+}
 
 /// What of a configuration this room needs.
 pub struct Force {
@@ -48,6 +56,9 @@ impl Force {
         };
         let client = Arc::new(Client { process: process.clone(), settings, connector });
         let acme = model.global.ext.get::<Acme>().cloned().unwrap_or_default();
+        if !acme.sections.is_empty() {
+            events(process);
+        }
         let mut kept = BTreeMap::new();
         for section in &acme.sections {
             if let Some(dir) = &section.state_dir {
@@ -139,7 +150,15 @@ impl Upkeep {
     /// `acme renew`: a certificate is renewed now. False: it is none of an authority's, or is being renewed.
     #[must_use]
     pub fn renew_now(&self, name: &str) -> bool {
-        let found = self.jobs.lock().hurry(name);
+        let found = self.jobs.lock().hurry(name, Revocation::None);
+        self.renew.notify_one();
+        found
+    }
+
+    /// `acme revoke`: likewise, and the one that is there now is revoked before.
+    #[must_use]
+    pub fn revoke_now(&self, name: &str) -> bool {
+        let found = self.jobs.lock().hurry(name, Revocation::Wanted);
         self.renew.notify_one();
         found
     }
@@ -214,6 +233,7 @@ impl Upkeep {
                 let force = upkeep.force.read().clone();
                 upkeep.log.line(&force.loggers, Level::Notice, text);
             }),
+            events: events(&self.process),
             now: self.now(),
         };
         (around.say)(&format!("acme: {name}: Starting update of the certificate."));
@@ -241,6 +261,8 @@ impl Upkeep {
             let text = format!("acme: {}: the certificate cannot be kept: {e}", job.slot.name);
             self.log.line(&force.loggers, Level::Err, &text);
         }
+        events(&self.process)
+            .note(self.process.clock.wall(), format!("acme newcert {}\n", job.slot.name).as_bytes());
         if let Some(plan) = self.process.newest() {
             plan.acceptors().iter().filter(|a| a.instances(&job.slot) > 0).for_each(|a| a.refresh());
             self.ocsp.lock().gather(&plan, &force.global, self.now());

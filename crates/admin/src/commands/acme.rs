@@ -3,6 +3,7 @@
 use crate::command::{Call, Outcome, Row};
 use crate::socket::Level;
 use portcullis_tls::describe::civil;
+use portcullis_upkeep::Upkeep;
 use portcullis_upkeep::acme::State;
 
 /// The rows of this file.
@@ -15,6 +16,13 @@ pub const ROWS: &[Row] = &[
         challenge_ready,
     ),
     Row::new("acme renew", "<certfile>", Level::Admin, "renew a certificate using the ACME protocol", renew),
+    Row::new(
+        "acme revoke",
+        "<certfile>",
+        Level::Admin,
+        "revoke a certificate using the ACME protocol, and get another one with another key",
+        revoke,
+    ),
     Row::new("acme status", "", Level::Operator, "show status of certificates configured with ACME", status),
 ];
 
@@ -27,14 +35,28 @@ fn challenge_ready(call: &mut Call<'_>) -> Outcome {
         None => Outcome::err(format!(
             "Couldn't find an ACME task using crt \"{name}\" and dns \"{domain}\" to set as ready!\n"
         )),
-        Some(0) => Outcome::info("Challenge Ready! All challenges ready, starting challenges validation!\n"),
-        Some(left) => Outcome::info(format!("Challenge Ready! Remaining challenges to deploy: {left}\n")),
+        Some(0) => Outcome::info(format!(
+            "'{name}' challenges ready! All challenges ready, starting challenges validation!\n"
+        )),
+        Some(left) => {
+            Outcome::info(format!("'{name}' challenge(s) ready! Remaining challenges to deploy: {left}\n"))
+        }
     }
 }
 
 fn renew(call: &mut Call<'_>) -> Outcome {
+    start(call, "renew", |upkeep, name| upkeep.renew_now(name))
+}
+
+/// HAProxy does not have it.
+fn revoke(call: &mut Call<'_>) -> Outcome {
+    start(call, "revoke", |upkeep, name| upkeep.revoke_now(name))
+}
+
+/// Has something done about a certificate of an authority's.
+fn start(call: &mut Call<'_>, what: &str, work: fn(&Upkeep, &str) -> bool) -> Outcome {
     if !call.has(2) {
-        return Outcome::err("'acme renew' expects a certificate filename\n");
+        return Outcome::err(format!("'acme {what}' expects a certificate filename\n"));
     }
     let name = call.arg(2).into_owned();
     let live = call.admin.tls.lock();
@@ -43,7 +65,7 @@ fn renew(call: &mut Call<'_>) -> Outcome {
     if slot.get().load.acme.is_none() {
         return Outcome::err(format!("No ACME configuration found for file '{name}'\n"));
     }
-    match call.admin.upkeep.as_ref().is_some_and(|u| u.renew_now(&name)) {
+    match call.admin.upkeep.as_ref().is_some_and(|u| work(u, &name)) {
         true => Outcome::Nothing,
         false => Outcome::err(format!(
             "Task already exists for '{name}' certificate.\nCan't start the ACME client.\n"

@@ -49,8 +49,4 @@ section! {
         "pass-header" "<name> [ { if | unless } <condition> ]" "A header that the application gets.",
         "path-info" "<regex>" "How the path is cut.",
         "set-param" "<name> <fmt> [ { if | unless } <condition> ]" "A parameter of the application.";
-    ACME, ACME, "ACME":
-        "acme-vars" "<string>" "Variables of a challenge.",
-        "dns-timeout" "<time>" "Longest wait for the DNS.",
-        "provider-name" "<string>" "The name of the DNS provider.";
 }

@@ -142,6 +142,42 @@ acme LE
     );
 }
 
+/// A certificate is revoked at the authority, and another one with another key takes its place, though keys are kept otherwise.
+#[test]
+fn certificates_are_revoked() {
+    let mut w = World::new(Binary::under_test());
+    let _authority = Authority::start(&mut w, "");
+    w.proxy(&format!(
+        "{GLOBAL}frontend fe
+  bind 127.0.0.1:${{https}} ssl crt @/site
+  http-request return status 200
+acme LE
+  directory https://127.0.0.1:${{acme}}/dir
+  account-key ${{dir}}/account.key
+  challenge tls-alpn-01
+  reuse-key on
+"
+    ));
+    let key = |w: &World| {
+        std::fs::write(w.dir().join("dump"), answer(w, "dump ssl cert @/site")).unwrap();
+        openssl(w.dir(), "x509 -in dump -pubkey -noout -out public");
+        std::fs::read(w.dir().join("public")).unwrap()
+    };
+    let first = issued(&w, "");
+    let first_key = key(&w);
+    answer(&w, "acme renew @/site");
+    let second = issued(&w, &first);
+    assert_eq!(key(&w), first_key);
+    assert_eq!(answer(&w, "acme revoke @/site").trim(), "");
+    issued(&w, &second);
+    assert_ne!(key(&w), first_key);
+    let number = second.replace(':', "");
+    let url = format!("https://127.0.0.1:{}/cert-status-by-serial/{number}", w.port("management"));
+    let status = Command::new("curl").args(["-sSk", &url]).output().unwrap();
+    let status = String::from_utf8_lossy(&status.stdout).into_owned();
+    assert!(status.contains("Revoked"), "{number}: {status}");
+}
+
 #[test]
 fn challenges_are_answered_by_alpn() {
     let mut w = World::new(Binary::under_test());
@@ -159,6 +195,13 @@ acme LE
     issued(&w, "");
 }
 
+/// Sets a TXT record with the authority's name server.
+fn set_record(w: &mut World, name: &str, content: &str) {
+    let body = format!("{{\"host\":\"{name}.\",\"value\":\"{content}\"}}");
+    let url = format!("http://127.0.0.1:{}/set-txt", w.port("records"));
+    assert!(Command::new("curl").args(["-sS", "-d", &body, &url]).status().unwrap().success());
+}
+
 /// Somebody has to set records; the authority is told once somebody says that they are there.
 #[test]
 fn records_are_waited_for() {
@@ -174,21 +217,88 @@ acme LE
   challenge dns-01
 "
     ));
-    let records = w.port("records");
     let lines = w.logs(3);
     for line in lines.iter().filter(|l| l.contains("TXT record")) {
         let words: Vec<&str> = line.split('"').collect();
-        let body = format!("{{\"host\":\"{}.\",\"value\":\"{}\"}}", words[1], words[3]);
-        let url = format!("http://127.0.0.1:{records}/set-txt");
-        assert!(Command::new("curl").args(["-sS", "-d", &body, &url]).status().unwrap().success());
+        set_record(&mut w, words[1], words[3]);
+        assert!(words[5].starts_with("acme challenge_ready @/site domain "), "{line}");
     }
     let ready = |domain: &str| answer(&w, &format!("acme challenge_ready @/site domain {domain}"));
-    assert_eq!(ready("a.test").trim(), "Challenge Ready! Remaining challenges to deploy: 1");
+    assert_eq!(ready("a.test").trim(), "'@/site' challenge(s) ready! Remaining challenges to deploy: 1");
     assert_eq!(
         ready("b.test").trim(),
-        "Challenge Ready! All challenges ready, starting challenges validation!"
+        "'@/site' challenges ready! All challenges ready, starting challenges validation!"
     );
     issued(&w, "");
+}
+
+/// Who sets records reads what is wanted in a ring; the authority is told once the name servers have them all.
+#[test]
+fn records_are_looked_for() {
+    let mut w = World::new(Binary::under_test());
+    let _authority = Authority::start(&mut w, "");
+    w.proxy(&format!(
+        "{GLOBAL}resolvers default
+  nameserver n 127.0.0.1:${{names}}
+frontend fe
+  bind 127.0.0.1:${{https}} ssl crt @/site
+  http-request return status 200
+acme LE
+  directory https://127.0.0.1:${{acme}}/dir
+  account-key ${{dir}}/account.key
+  challenge dns-01
+  challenge-ready dns
+  dns-delay 200ms
+  dns-timeout 1m
+  provider-name \"my provider\"
+  acme-vars \"a=b,\\\"c\\\" d\"
+"
+    ));
+    let events = wait_for(PATIENCE, || {
+        let said = answer(&w, "show events dpapi -0");
+        (said.matches("acme deploy @/site thumbprint ").count() == 2).then_some(said)
+    });
+    let events = events.expect("events for both names");
+    for event in events.split('\0').filter(|e| e.contains("acme deploy")) {
+        let lines: Vec<&str> = event.trim_start().lines().collect();
+        assert!(lines[0].starts_with("<0>20") && lines[0].contains("T"), "{event}");
+        assert_eq!(lines[1..3], ["provider-name \"my provider\"", r#"acme-vars "a=b,\"c\" d""#]);
+        let content = lines[3].strip_prefix("dns-01-record \"").unwrap().trim_end_matches('"').to_owned();
+        let name = if event.contains("\"a.test\"") { "a" } else { "b" };
+        set_record(&mut w, &format!("_acme-challenge.{name}.test"), &content);
+    }
+    issued(&w, "");
+    let said = answer(&w, "show events dpapi -0");
+    assert!(said.contains(" acme newcert @/site\n\0"), "{said}");
+}
+
+/// Nobody sets the records: the renewal ends.
+#[test]
+fn records_are_missed() {
+    let mut w = World::new(Binary::under_test());
+    let _authority = Authority::start(&mut w, "");
+    w.proxy(&format!(
+        "{GLOBAL}resolvers default
+  nameserver n 127.0.0.1:${{names}}
+frontend fe
+  bind 127.0.0.1:${{https}} ssl crt @/site
+  http-request return status 200
+acme LE
+  directory https://127.0.0.1:${{acme}}/dir
+  account-key ${{dir}}/account.key
+  challenge dns-01
+  challenge-ready dns
+  dns-delay 200ms
+  dns-timeout 100ms
+"
+    ));
+    let lines = w.logs(6);
+    let said = |text: &str| lines.iter().any(|l| l.contains(text));
+    assert!(
+        said("acme: @/site: dns-01: Couldn't get the TXT record for \"_acme-challenge.a.test\""),
+        "{lines:?}"
+    );
+    assert!(said("dns-01: Couldn't resolve the TXT records in 0s. Aborting."), "{lines:?}");
 }
 
 /// An account that the authority has made elsewhere; what is issued survives the process.
@@ -250,6 +360,13 @@ fn settings_are_judged() {
         ("challenge-ready cli", false),
         ("challenge dns-01\n  challenge-ready cli,none", false),
         ("challenge dns-01\n  challenge-ready cli,delay\n  dns-delay 5s", true),
+        ("challenge dns-01\n  challenge-ready cli,delay,dns\n  dns-timeout 5s", true),
+        ("dns-timeout x", false),
+        ("dns-timeout", false),
+        ("provider-name", false),
+        ("provider-name a b", false),
+        ("acme-vars \"a b\"", true),
+        ("acme-vars", false),
         ("eab-mac-alg XX", false),
         ("eab-mac-alg HS512", true),
         ("reuse-key x", false),

@@ -1,7 +1,11 @@
 //! Options of TLS on both sides, each seen working (manual sections 3.1, 5.1 and 5.2): versions, suites, groups, signatures,
 //! tickets, names. The client is the openssl command.
 use crate::tls::{openssl, own, show, signed};
+use portcullis_e2e::binary::Binary;
+use portcullis_e2e::process::PATIENCE;
 use portcullis_e2e::{World, scenario};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 
 const DEFAULTS: &str = "defaults
   mode http
@@ -63,7 +67,7 @@ fn versions() {
 /// What is older than TLS 1.2 is not there, and is said not to be.
 #[test]
 fn old_versions_are_refused() {
-    let mut w = World::new(portcullis_e2e::binary::Binary::under_test());
+    let mut w = World::new(Binary::under_test());
     if std::env::var_os("PORTCULLIS_BIN").is_some() {
         return;
     }
@@ -296,5 +300,45 @@ fn certificates_that_are_for_nobody_else() {
     for (name, seen) in [("a.test", "/CN=a.test"), ("c.test", "/CN=b.test")] {
         let answer = crate::tls::get(w.dir(), port, &format!("-servername {name}"));
         assert!(answer.contains(seen), "{name}: {answer}");
+    }
+}
+
+/// What `tune.ssl.certificate-compression` says is what servers are told (RFC 8879: extension 27); wrong values are refused.
+#[test]
+fn compressed_certificates_are_offered() {
+    for (word, offered) in [("auto", true), ("off", false)] {
+        let mut w = World::new(Binary::under_test());
+        own(&w, "a", false, "DNS:a.test");
+        w.proxy(&format!(
+            "global
+  tune.ssl.certificate-compression {word}
+  tune.ssl.capture-buffer-size 4096
+  tune.ssl.keyupdate-rate-limit 50
+{DEFAULTS}listen plain
+  bind 127.0.0.1:${{plain}}
+  server s 127.0.0.1:${{one}} ssl verify none
+frontend fe
+  bind 127.0.0.1:${{one}} ssl crt ${{dir}}/a.pem
+  http-request return status 200 hdr extensions %[ssl_fc_extlist_bin,hex]
+"
+        ));
+        let mut client = TcpStream::connect(("127.0.0.1", w.port("plain"))).unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        let mut said = String::new();
+        client.read_to_string(&mut said).unwrap();
+        let list =
+            said.lines().find_map(|l| l.strip_prefix("extensions: ")).unwrap_or_else(|| panic!("{said}"));
+        let all: Vec<&[u8]> = list.as_bytes().chunks(4).collect();
+        assert_eq!(all.contains(&&b"001B"[..]), offered, "{word}: {list}");
+    }
+    for line in [
+        "tune.ssl.certificate-compression x",
+        "tune.ssl.certificate-compression",
+        "tune.ssl.keyupdate-rate-limit",
+        "tune.ssl.keyupdate-rate-limit -1",
+    ] {
+        let out = World::new(Binary::under_test()).check(&format!("global\n  {line}\n"), &[]);
+        assert!(out.code == 1 && out.stderr.contains("expects"), "{line}: {}", out.stderr);
     }
 }

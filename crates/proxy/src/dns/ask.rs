@@ -59,8 +59,8 @@ pub struct Answer {
     pub by: usize,
     /// Addresses, if such were asked for.
     pub addresses: Vec<IpAddr>,
-    /// All of it, if services were asked for.
-    pub services: Option<Message>,
+    /// All of it, if services or texts were asked for.
+    pub records: Option<Message>,
 }
 
 /// Asks for a name: each kind in turn until there is a good answer. Silence ends it.
@@ -289,7 +289,7 @@ impl Question<'_> {
             Err(Empty::Foreign) => return fail(Count::Invalid, Failure::Other),
         };
         counters.add(Count::Valid);
-        let services = (self.kind == Kind::Srv).then_some(message);
-        Ok(Some(Answer { by, addresses, services }))
+        let records = matches!(self.kind, Kind::Srv | Kind::Txt).then_some(message);
+        Ok(Some(Answer { by, addresses, records }))
     }
 }

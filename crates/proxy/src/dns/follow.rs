@@ -31,7 +31,7 @@ pub(super) fn settle(
     let followers: Vec<Follower> = resolution.followers.borrow().clone();
     let now = worker.clock.now();
     match answer {
-        Ok(answer) => match &answer.services {
+        Ok(answer) => match &answer.records {
             Some(message) => services(worker, resolver, resolution, &followers, message, now),
             None => {
                 let by = resolver.plan.nameservers.get(answer.by);

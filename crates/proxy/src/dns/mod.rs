@@ -74,3 +74,10 @@ pub fn look_up(
     on_owner(process, section, move |worker, resolver| resolver.look_up(worker, &name, prefer_v4, tell));
     answer
 }
+
+/// The texts of a name (TXT records), from the name servers; none: there is no good answer.
+pub fn texts(process: &Process, section: usize, name: String) -> oneshot::Receiver<Option<Vec<Vec<u8>>>> {
+    let (tell, answer) = oneshot::channel();
+    on_owner(process, section, move |worker, resolver| resolver.texts(worker, name, tell));
+    answer
+}

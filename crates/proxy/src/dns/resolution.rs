@@ -279,6 +279,21 @@ impl Resolver {
         }
     }
 
+    /// Asks for the texts of a name, which nobody follows.
+    pub(super) fn texts(
+        self: &Rc<Self>,
+        worker: &Rc<Worker>,
+        name: String,
+        tell: oneshot::Sender<Option<Vec<Vec<u8>>>>,
+    ) {
+        let (resolver, name) = (self.clone(), fold(&name));
+        crate::worker::spawn(worker, ledger::Kind::Names, None, async move {
+            let answer = ask::ask(&resolver.plan, &resolver.streams, &name, &[Kind::Txt]).await;
+            // who wanted to know may be gone
+            let _ = tell.send(answer.ok().and_then(|a| a.records).map(|m| m.texts(&name)));
+        });
+    }
+
     /// The resolution of a name, which begins if there is none.
     fn resolution(self: &Rc<Self>, worker: &Rc<Worker>, key: Key) -> Rc<Resolution> {
         if let Some(found) = self.table.borrow().get(&key) {

@@ -2,7 +2,7 @@
 
 use super::ring::{Ring, RingConfig};
 use portcullis_config::addr::{Address, Host, Ports, Transport};
-use portcullis_config::{LogTarget, LogTo, Place};
+use portcullis_config::{LogFraming, LogTarget, LogTo, Place};
 use portcullis_sys::localtime::{host_name, local_time};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags};
@@ -161,6 +161,17 @@ impl Sinks {
     /// The ring of this name (`show events`).
     pub fn ring(&self, name: &str) -> Option<Arc<Ring>> {
         self.lock_rings().iter().find(|r| r.config().name == name).cloned()
+    }
+    /// The ring of this name, which is made if it is not there: of events of the process itself, each with its time.
+    pub fn events(&self, name: &str, what: &str, size: usize) -> Arc<Ring> {
+        let mut rings = self.lock_rings();
+        if let Some(known) = rings.iter().find(|r| r.config().name == name) {
+            return known.clone();
+        }
+        let (description, format) = (Some(what.to_owned()), LogFraming::Timed);
+        let ring = Arc::new(Ring::new(RingConfig { description, format, ..RingConfig::new(name, size) }));
+        rings.push(ring.clone());
+        ring
     }
     /// All rings.
     pub fn rings(&self) -> Vec<Arc<Ring>> {

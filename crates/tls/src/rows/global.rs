@@ -165,6 +165,12 @@ pub const ROWS: &[Keyword] = &[
         "The old name of 'tune.ssl.capture-buffer-size'."
     ),
     row!(
+        "tune.ssl.certificate-compression",
+        "{ auto | off }",
+        compression,
+        "Whether certificates may be sent compressed with TLS 1.3."
+    ),
+    row!(
         "tune.ssl.hard-maxrecord",
         "<number>",
         |cx, l| record(cx, l, |g| &mut g.hard_max_record),
@@ -175,6 +181,12 @@ pub const ROWS: &[Keyword] = &[
         "{ on | off }",
         key_log,
         "Keeps the secrets of connections for the samples that key logs are made of."
+    ),
+    row!(
+        "tune.ssl.keyupdate-rate-limit",
+        "<limit>",
+        key_updates,
+        "Changes of its keys that a peer may make in a second."
     ),
     row!(
         "tune.ssl.maxrecord",
@@ -269,6 +281,31 @@ fn key_log(cx: &mut Cx<'_>, line: &Line) {
         "off" => tls(cx).key_log = false,
         other => {
             let text = format!("'tune.ssl.keylog' expects either 'on' or 'off' but got '{other}'.");
+            cx.alert(line.word(1).or(line.word(0)), text);
+        }
+    }
+}
+
+fn key_updates(cx: &mut Cx<'_>, line: &Line) {
+    let name = "tune.ssl.keyupdate-rate-limit";
+    let missing = format!("'{name}' expects a number (KeyUpdates/s, 0 to disable).");
+    let Some(word) = value::one(cx, line, 1, &missing) else { return };
+    match u32::try_from(value::lenient(cx, word, name)) {
+        Ok(n) => tls(cx).key_updates = Some(n),
+        Err(_) => {
+            cx.alert(Some(word), format!("'{name}' expects a positive number."));
+        }
+    }
+}
+
+fn compression(cx: &mut Cx<'_>, line: &Line) {
+    match line.word(1).map(|w| w.str().into_owned()).unwrap_or_default().as_str() {
+        "auto" => tls(cx).no_compression = false,
+        "off" => tls(cx).no_compression = true,
+        other => {
+            let text = format!(
+                "'tune.ssl.certificate-compression' expects either 'auto' or 'off' but got '{other}'."
+            );
             cx.alert(line.word(1).or(line.word(0)), text);
         }
     }

@@ -3,11 +3,12 @@
 
 use super::conf::{At, NextWord, option};
 use super::crt_list::{Row, entries};
+use crate::keys::KeyType;
 use crate::settings::{Entry, GlobalTls, Origin, under};
 use crate::store::{Certificate, Line as ListLine, Load, Slot};
 use portcullis_config::no_effect;
-use portcullis_config::rows::value;
 use portcullis_config::{Cx, Does, Keyword, Line, Sections};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -30,6 +31,13 @@ pub const ROWS: &[Keyword] = &[
     ),
     row("key-base", "<dir>", Sections::CRT_STORE, key_base, "Where this store's keys are looked for."),
     row("load", "[crt <filename>] [param*]", Sections::CRT_STORE, load, "Loads a certificate."),
+    row(
+        "crt",
+        "<cert> [<sslbindconf> ...]*",
+        Sections::from_bits_retain(Sections::FRONTEND.bits() | Sections::LISTEN.bits()),
+        use_certificate,
+        "The same as 'ssl-f-use crt <cert>'.",
+    ),
     row(
         "ssl-f-use",
         "[<sslbindconf> ...]*",
@@ -71,19 +79,20 @@ pub struct FrontendTls {
 pub const WORDS: &[(&str, &str, &str)] = &[
     ("acme", "<section>", "The ACME section that the certificate is got by."),
     ("alias", "<name>", "Another name for the certificate."),
+    ("bits", "<number>", "Size of the RSA key that 'generate-dummy' makes."),
     ("crt", "<filename>", "The file with the certificate, and with the key if nothing else has it."),
+    ("curves", "<string>", "Curve of the ECDSA key that 'generate-dummy' makes."),
     ("domains", "<domain>[,...]", "The names that a certificate got by ACME is for."),
+    ("generate-dummy", "{ on | off }", "Makes a key and a certificate that signs itself."),
     ("ips", "<address>[,...]", "The addresses that a certificate got by ACME is for."),
     ("issuer", "<filename>", "The certificate of the issuer."),
     ("jwt", "{ on | off }", "Admits the certificate for JSON Web Tokens."),
     ("key", "<filename>", "The private key."),
+    ("keytype", "{ RSA | ECDSA }", "Kind of the key that 'generate-dummy' makes."),
     ("ocsp", "<filename>", "An OCSP response."),
     ("ocsp-update", "{ on | off }", "Asks for OCSP responses again and again."),
     ("sctl", "<filename>", "Looked at and not sent."),
 ];
-
-/// What makes a certificate that stands in for one that is not there yet.
-const NOT_YET: &[&str] = &["bits", "curves", "generate-dummy", "keytype"];
 
 /// Reads one word about loading, whose name was read. `None`: it is none of these.
 pub fn word(load: &mut Load, name: &str, next: NextWord<'_>) -> Option<Result<(), String>> {
@@ -97,6 +106,10 @@ pub fn word(load: &mut Load, name: &str, next: NextWord<'_>) -> Option<Result<()
         "acme" => &mut load.acme,
         "domains" => &mut load.domains,
         "ips" => &mut load.ips,
+        "keytype" => &mut load.dummy.kind,
+        "curves" => &mut load.dummy.curves,
+        "bits" => return Some(bits(next).map(|n| load.dummy.bits = Some(n))),
+        "generate-dummy" => return Some(switch(name, next).map(|on| load.dummy.on = on)),
         "jwt" => return Some(switch(name, next).map(|on| load.jwt = on)),
         "ocsp-update" => return Some(switch(name, next).map(|on| load.ocsp_update = Some(on))),
         _ => return None,
@@ -111,6 +124,11 @@ fn switch(name: &str, next: NextWord<'_>) -> Result<bool, String> {
         "off" => Ok(false),
         other => Err(format!("cannot parse '{name}' value '{other}', 'on' or 'off' is expected.")),
     }
+}
+
+fn bits(next: NextWord<'_>) -> Result<u16, String> {
+    let said = next().unwrap_or_default();
+    said.parse().map_err(|_| format!("cannot parse 'bits' value '{said}', an integer is expected."))
 }
 
 fn complain(cx: &mut Cx<'_>, line: &Line, message: &str) {
@@ -150,19 +168,17 @@ fn base(cx: &mut Cx<'_>, line: &Line, of: fn(&mut Open) -> &mut Option<String>) 
 fn words(cx: &mut Cx<'_>, line: &Line) -> Option<Load> {
     let mut load = Load::default();
     let mut args = line.args(1);
+    let mut seen = BTreeSet::new();
     while let Some(w) = args.next() {
         let name = w.str().into_owned();
-        if name == "crt" && load.crt.is_some() {
-            cx.warn(Some(w), "'crt' already specified, overwriting.");
+        let text = !["bits", "generate-dummy", "jwt", "ocsp-update"].contains(&name.as_str());
+        if text && !seen.insert(name.clone()) {
+            cx.warn(Some(w), format!("'{name}' already specified, overwriting."));
         }
         match word(&mut load, &name, &mut || args.next().map(|w| w.str().into_owned())) {
             Some(Ok(())) => {}
             Some(Err(e)) => {
                 complain(cx, line, &e);
-                return None;
-            }
-            None if NOT_YET.contains(&name.as_str()) => {
-                cx.alert(Some(w), value::not_yet(&format!("'load {name}'"), "generated certificates"));
                 return None;
             }
             None => {
@@ -198,13 +214,16 @@ fn load(cx: &mut Cx<'_>, line: &Line) {
     let key_base = key_base.or(global.key_base.clone());
     let timestamps = load.sctl.is_some();
     let path = under(crt_base.as_deref(), load.crt.as_deref().unwrap_or_default());
-    let done = match load.acme.is_some() && !files.exists(Path::new(&path)) {
-        true => global.store.lock().stand_in(&name, &load, now()),
-        false => {
-            let bases = (crt_base.as_deref(), key_base.as_deref());
-            global.store.lock().load_as(files, &name, &load, bases)
-        }
+    let mut store = global.store.lock();
+    let done = if load.dummy.is_asked_for() {
+        let cannot = |e| format!("{e} '{path}' cannot be read or parsed.");
+        load.dummy.key_type().and_then(|key| store.stand_in(&name, &load, key, now())).map_err(cannot)
+    } else if load.acme.is_some() && !files.exists(Path::new(&path)) {
+        store.stand_in(&name, &load, KeyType::Rsa(2048), now())
+    } else {
+        store.load_as(files, &name, &load, (crt_base.as_deref(), key_base.as_deref()))
     };
+    drop(store);
     if let Err(e) = done {
         complain(cx, line, &e);
     } else if timestamps {
@@ -228,7 +247,7 @@ pub fn slots(at: &mut At<'_>, row: &Row, origin: &Origin) -> Result<Vec<Arc<Slot
     if let Some(slot) = there {
         if !plain && let Some(why) = differs(&slot.get().load, &asked) {
             return Err(format!(
-                "'{}' in crt-list '{}' line {}, is already defined with incompatible parameters: {why}",
+                "'{}' in crt-list '{}' line {}, is already defined with incompatible parameters:\n {why}",
                 row.crt, origin.list, origin.number
             ));
         }
@@ -259,36 +278,37 @@ fn now() -> i64 {
 
 /// What two lines say differently about one certificate.
 fn differs(before: &Load, now: &Load) -> Option<String> {
-    let shown = |s: &Option<String>| s.clone().unwrap_or_else(|| "(null)".to_owned());
+    let switch = |on: bool| Some(if on { "on" } else { "off" }.to_owned());
+    let update = |update: Option<bool>| update.map_or(Some("default".to_owned()), switch);
+    let (old, new) = (&before.dummy, &now.dummy);
     let pairs = [
-        ("key", &before.key, &now.key),
-        ("ocsp", &before.ocsp, &now.ocsp),
-        ("issuer", &before.issuer, &now.issuer),
-        ("sctl", &before.sctl, &now.sctl),
-        ("acme", &before.acme, &now.acme),
-        ("domains", &before.domains, &now.domains),
-        ("ips", &before.ips, &now.ips),
+        ("key", before.key.clone(), now.key.clone()),
+        ("ocsp", before.ocsp.clone(), now.ocsp.clone()),
+        ("issuer", before.issuer.clone(), now.issuer.clone()),
+        ("sctl", before.sctl.clone(), now.sctl.clone()),
+        ("acme", before.acme.clone(), now.acme.clone()),
+        ("domains", before.domains.clone(), now.domains.clone()),
+        ("ips", before.ips.clone(), now.ips.clone()),
+        ("ocsp-update", update(before.ocsp_update), update(now.ocsp_update)),
+        ("keytype", old.kind.clone(), new.kind.clone()),
+        ("curves", old.curves.clone(), new.curves.clone()),
     ];
-    if let Some((name, old, new)) = pairs.into_iter().find(|(_, old, new)| old != new) {
-        return Some(format!(
-            "different parameter '{name}' : previously '{}' vs '{}'",
-            shown(old),
-            shown(new)
-        ));
-    }
-    let said = |update: Option<bool>| match update {
-        Some(true) => "on",
-        Some(false) => "off",
-        None => "default",
-    };
-    let (old, new) = (said(before.ocsp_update), said(now.ocsp_update));
-    (old != new).then(|| format!("different parameter 'ocsp-update' : previously '{old}' vs '{new}'"))
+    let shown = |s: &Option<String>| s.clone().unwrap_or_else(|| "(null)".to_owned());
+    let all: Vec<String> = pairs
+        .iter()
+        .filter(|(_, old, new)| old != new)
+        .map(|(name, old, new)| {
+            format!("- different parameter '{name}' : previously '{}' vs '{}'", shown(old), shown(new))
+        })
+        .collect();
+    (!all.is_empty()).then(|| all.join("\n"))
 }
 
-/// `ssl-f-use`: a line of the crt-list that belongs to the frontend.
+/// `ssl-f-use` and `crt`: a line of the crt-list that belongs to the frontend.
 fn use_certificate(cx: &mut Cx<'_>, line: &Line) {
-    let mut row = Row { bracketed: line.words.len() > 3, ..Row::default() };
-    let mut args = line.args(1);
+    let first = usize::from(!line.word(0).is_some_and(|w| w.is("crt")));
+    let mut row = Row { bracketed: line.words.len() > first + 2, ..Row::default() };
+    let mut args = line.args(first);
     let files = cx.files;
     while let Some(w) = args.next() {
         let name = w.str().into_owned();
@@ -356,6 +376,9 @@ mod tests {
         let a = Load { key: Some("a".into()), ..Load::default() };
         assert_eq!(differs(&a, &a), None);
         let why = differs(&a, &Load::default()).unwrap();
-        assert_eq!(why, "different parameter 'key' : previously 'a' vs '(null)'");
+        assert_eq!(why, "- different parameter 'key' : previously 'a' vs '(null)'");
+        let b = Load { key: Some("b".into()), ocsp_update: Some(true), ..Load::default() };
+        let why = differs(&a, &b).unwrap();
+        assert!(why.ends_with("vs 'b'\n- different parameter 'ocsp-update' : previously 'default' vs 'on'"));
     }
 }

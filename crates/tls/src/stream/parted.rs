@@ -1,5 +1,6 @@
 //! A TLS connection on its way from one thread to another: what belongs to the thread is left behind.
 
+use super::updates::Updates;
 use super::{AT_ONCE, Records, Side, Stream};
 use crate::info::Info;
 use std::rc::Rc;
@@ -21,6 +22,7 @@ pub struct Parted {
     info: Option<Info>,
     records_limit: Records,
     burst: u32,
+    updates: Option<Box<Updates>>,
 }
 
 impl std::fmt::Debug for Parted {
@@ -52,6 +54,7 @@ impl Stream {
             info: self.info.map(Rc::unwrap_or_clone),
             records_limit: self.records_limit,
             burst: self.burst,
+            updates: self.updates,
         })
     }
 }
@@ -78,6 +81,7 @@ impl Parted {
             records_limit: self.records_limit,
             early: None,
             burst: self.burst,
+            updates: self.updates,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Showing an authority that a name is ours (RFC 8555 section 8).
 
-use super::account::{AccountKey, coded};
+use super::account::{AccountKey, coded, quoted};
 use super::section::{Challenge, Section};
 use aws_lc_rs::digest;
 use portcullis_sample::pattern::shared::{self, Which};
@@ -44,6 +44,29 @@ impl Task {
         }
     }
 
+    /// What is said of it to who sets records (the events of `dpapi`): `authorization` is what the authority says of the name.
+    #[must_use]
+    pub fn event(
+        &self,
+        certificate: &str,
+        section: &Section,
+        key: &AccountKey,
+        (account, authorization): (&str, &[u8]),
+    ) -> Option<String> {
+        let (_, content) = self.record(section, key, account)?;
+        let line = |name: &str, value: &str| format!("{name} {}\n", quoted(value));
+        let said =
+            |name: &str, value: &Option<String>| value.as_ref().map(|v| line(name, v)).unwrap_or_default();
+        Some(format!(
+            "acme deploy {certificate} thumbprint {}\n{}{}{}{}\n",
+            key.thumbprint(),
+            said("provider-name", &section.provider),
+            said("acme-vars", &section.vars),
+            line(&format!("{}-record", section.challenge.name()), &content),
+            String::from_utf8_lossy(authorization)
+        ))
+    }
+
     /// Answers whoever looks from now on, until [`Task::clean`].
     ///
     /// # Errors
@@ -62,7 +85,8 @@ impl Task {
                 let pair = KeyType::P256.generate().ok_or_else(cannot)?;
                 let names = Names { domains: vec![self.domain.clone()], addresses: Vec::new() };
                 let more = keys::acme_identifier(hash.as_ref());
-                let der = keys::self_signed(&pair, &names, (now, 86_400), &more).ok_or_else(cannot)?;
+                let der = keys::self_signed(&pair, &self.domain, &names, (now, 86_400), &more)
+                    .ok_or_else(cannot)?;
                 alpn::set(&self.domain, der, &pair).ok_or_else(cannot)
             }
             Challenge::Dns | Challenge::DnsPersist => Ok(()),

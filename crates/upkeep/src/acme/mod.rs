@@ -12,15 +12,16 @@ pub mod state;
 use crate::client::Client;
 use challenge::Task;
 use parking_lot::Mutex;
+use portcullis_telemetry::log::Ring;
 use portcullis_tls::keys;
 use portcullis_tls::store::{Certificate, Draft, Key, Slot, certificates};
-use section::Section;
+use section::{Challenge, Section};
 use session::{Reply, Session};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 /// Seconds that the first failure is waited for; each further one doubles them.
 const PATIENCE: i64 = 60;
@@ -54,6 +55,18 @@ impl State {
     }
 }
 
+/// Whether the certificate that is there is revoked before there is another one (`acme revoke`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Revocation {
+    /// It is not.
+    #[default]
+    None,
+    /// It shall be.
+    Wanted,
+    /// It has been; its key is not used again.
+    Done,
+}
+
 /// A certificate that an authority issues.
 #[derive(Clone, Debug)]
 pub struct Job {
@@ -65,6 +78,8 @@ pub struct Job {
     pub state: State,
     /// When it is renewed next.
     pub next: i64,
+    /// Whether it is revoked before.
+    pub revocation: Revocation,
     /// Failures since it was renewed last.
     row: u32,
 }
@@ -94,8 +109,10 @@ impl Jobs {
             let certificate = slot.get();
             let Some(section) = certificate.load.acme.clone() else { continue };
             let state = if by_hand { State::Stopped } else { State::Scheduled };
-            let new = Job { slot: slot.clone(), section, state, next: due(&certificate), row: 0 };
-            let known = old.get(&*slot.name).filter(|j| j.state == State::Running || j.row > 0);
+            let (next, revocation) = (due(&certificate), Revocation::None);
+            let new = Job { slot: slot.clone(), section, state, next, revocation, row: 0 };
+            let known =
+                old.get(&*slot.name).filter(|j| j.state == State::Running || j.row > 0 || j.next == 0);
             let job =
                 known.map_or(new.clone(), |j| Job { slot: slot.clone(), section: new.section, ..j.clone() });
             self.all.insert(slot.name.to_string(), job);
@@ -118,11 +135,21 @@ impl Jobs {
         .collect()
     }
 
-    /// `acme renew`: a certificate is renewed now. False: it cannot be.
-    pub fn hurry(&mut self, name: &str) -> bool {
+    /// What is said of a certificate's revocation by whoever has tried it.
+    fn revoked(&mut self, name: &str, revocation: Revocation) {
+        if let Some(job) = self.all.get_mut(name) {
+            job.revocation = revocation;
+        }
+    }
+
+    /// `acme renew`, `acme revoke`: a certificate is renewed now. False: it cannot be.
+    pub fn hurry(&mut self, name: &str, revocation: Revocation) -> bool {
         match self.all.get_mut(name) {
             Some(job) if job.state != State::Running => {
                 (job.state, job.next) = (State::Scheduled, 0);
+                if revocation != Revocation::None {
+                    job.revocation = revocation;
+                }
                 true
             }
             _ => false,
@@ -140,6 +167,9 @@ impl Jobs {
         self.waiting.retain(|(certificate, _)| certificate != name);
         let Some(job) = self.all.get_mut(name) else { return 0 };
         job.row = if good { 0 } else { job.row + 1 };
+        if good {
+            job.revocation = Revocation::None;
+        }
         job.state = if by_hand { State::Stopped } else { State::Scheduled };
         let wait = (PATIENCE << job.row.min(16)).min(MOST_PATIENCE);
         job.next = if good { due(&job.slot.get()) } else { now + wait };
@@ -167,8 +197,17 @@ pub struct Surroundings {
     pub told: Arc<Notify>,
     /// Says something in the log.
     pub say: Box<dyn Fn(&str)>,
+    /// Where who sets records reads what is wanted (`show events dpapi`).
+    pub events: Arc<Ring>,
     /// Seconds since the epoch.
     pub now: i64,
+}
+
+impl Surroundings {
+    /// Tells who sets records.
+    pub fn tell(&self, event: &str) {
+        self.events.note(self.client.process.clock.wall(), event.as_bytes());
+    }
 }
 
 /// Has a certificate issued: what it consists of from now on.
@@ -187,13 +226,17 @@ pub async fn issue(job: &Job, section: &Section, around: &Surroundings) -> Resul
     let addresses = names.addresses.iter().map(|a| identifier("ip", &a.to_string()));
     let identifiers: Vec<String> = domains.chain(addresses).collect();
     let mut session = Session::begin(&around.client, section).await?;
+    if job.revocation == Revocation::Wanted {
+        revoke(job, &before, &mut session, around).await?;
+    }
     let order = session.order(&identifiers.join(",")).await?;
     let place = order.location.clone().ok_or("the authority does not say where the order is")?;
     authorize(job, section, around, &mut session, &order).await?;
     let ready = session.settled(&place, &["pending"]).await?;
     expect(&ready, &["ready", "valid"])?;
     let finalize = ready.at("$.finalize").ok_or("the order cannot be finalized")?;
-    let key = match (section.reuse_key, &before.secret) {
+    let reuse = section.reuse_key && job.revocation == Revocation::None;
+    let key = match (reuse, &before.secret) {
         (true, Some(key)) if before.key.cert.len() > 1 => key.clone_key(),
         _ => section.key_type().generate().ok_or("no key can be made")?,
     };
@@ -204,6 +247,28 @@ pub async fn issue(job: &Job, section: &Section, around: &Surroundings) -> Resul
     let url = order.at("$.certificate").ok_or("the authority does not say where the certificate is")?;
     let chain = session.post(&url, "").await?;
     draft(&before, &chain.body, key)
+}
+
+/// Has the certificate revoked that is there now.
+async fn revoke(
+    job: &Job,
+    before: &Certificate,
+    session: &mut Session<'_>,
+    around: &Surroundings,
+) -> Result<(), String> {
+    let name = &job.slot.name;
+    let own = before.key.cert.first().ok_or("there is no certificate")?;
+    let done = session.revoke(own.as_ref()).await;
+    // whom the authority does not listen to need not ask again
+    let settled = match &done {
+        Ok(()) => Revocation::Done,
+        Err(why) if session::is_refusal(why) => Revocation::None,
+        Err(_) => Revocation::Wanted,
+    };
+    around.jobs.lock().revoked(name, settled);
+    done.map_err(|why| format!("the certificate is not revoked: {why}"))?;
+    (around.say)(&format!("acme: {name}: The certificate is revoked."));
+    Ok(())
 }
 
 fn expect(reply: &Reply, wanted: &[&str]) -> Result<(), String> {
@@ -253,49 +318,129 @@ async fn authorize(
         else {
             return Err(format!("the authority offers no {} for {domain}", section.challenge.name()));
         };
+        if let Some(event) = task.event(&job.slot.name, section, &key, (session.account(), &reply.body)) {
+            around.tell(&event);
+        }
         tasks.push((url, task));
     }
     let mut outcome = Ok(());
     for (_, task) in &tasks {
         outcome = outcome.and_then(|()| task.set(section, &key, around.now));
-        if let Some((name, content)) = task.record(section, &key, session.account()) {
-            (around.say)(&format!(
-                "acme: {}: {} requires to set the \"{name}\" TXT record to \"{content}\"",
-                job.slot.name,
-                section.challenge.name()
-            ));
-        }
     }
     if outcome.is_ok() {
-        let domains: Vec<&str> = tasks.iter().map(|(_, t)| t.domain.as_str()).collect();
-        let ready = wait_for_records(&job.slot.name, section, around, &domains);
+        let records = tasks.iter().filter_map(|(_, task)| {
+            let (name, content) = task.record(section, &key, session.account())?;
+            Some(Record { domain: task.domain.clone(), name, content })
+        });
+        let records: Vec<Record> = records.collect();
+        let ready = wait_for_records(&job.slot.name, section, around, &records);
         outcome = match timeout(MOST_RECORDS, ready).await {
-            Ok(()) => answer(session, &tasks).await,
+            Ok(ready) => ready,
             Err(_) => Err("nobody says that its records are there".to_owned()),
         };
+    }
+    if outcome.is_ok() {
+        outcome = answer(session, &tasks).await;
     }
     tasks.iter().for_each(|(_, task)| task.clean(section));
     outcome
 }
 
+/// A record that somebody has to set.
+struct Record {
+    /// The name that it shows to be ours.
+    domain: String,
+    /// Its own name.
+    name: String,
+    content: String,
+}
+
 /// Waits for what `challenge-ready` says.
-async fn wait_for_records(name: &str, section: &Section, around: &Surroundings, domains: &[&str]) {
+async fn wait_for_records(
+    certificate: &str,
+    section: &Section,
+    around: &Surroundings,
+    records: &[Record],
+) -> Result<(), String> {
+    let kind = section.challenge.name();
+    // a record that persists may be there already
+    if section.challenge == Challenge::DnsPersist && missing(section, around, records).await.is_empty() {
+        return Ok(());
+    }
     let ready = section.ready();
-    if ready.cli && !domains.is_empty() {
-        let keys: Vec<(String, String)> =
-            domains.iter().map(|d| (name.to_owned(), (*d).to_owned())).collect();
-        around.jobs.lock().waiting.extend(keys.iter().cloned());
-        loop {
-            let told = around.told.notified();
-            if keys.iter().all(|key| around.jobs.lock().ready.contains(key)) {
-                break;
+    for Record { domain, name, content } in records {
+        let more = match ready.cli {
+            true => {
+                format!(
+                    " and use the \"acme challenge_ready {certificate} domain {domain}\" command over the CLI"
+                )
             }
-            told.await;
-        }
+            false => String::new(),
+        };
+        (around.say)(&format!(
+            "acme: {certificate}: {kind} requires to set the \"{name}\" TXT record to \"{content}\"{more}"
+        ));
+    }
+    if ready.cli && !records.is_empty() {
+        wait_for_operator(certificate, around, records).await;
     }
     if ready.delay {
         sleep(section.delay).await;
     }
+    if ready.dns { look_for_records(certificate, section, around, records).await } else { Ok(()) }
+}
+
+/// Waits until `acme challenge_ready` was said of all records.
+async fn wait_for_operator(certificate: &str, around: &Surroundings, records: &[Record]) {
+    let keys: Vec<(String, String)> =
+        records.iter().map(|r| (certificate.to_owned(), r.domain.clone())).collect();
+    around.jobs.lock().waiting.extend(keys.iter().cloned());
+    loop {
+        let told = around.told.notified();
+        if keys.iter().all(|key| around.jobs.lock().ready.contains(key)) {
+            return;
+        }
+        told.await;
+    }
+}
+
+/// Asks for the records again and again until they are all there.
+async fn look_for_records(
+    certificate: &str,
+    section: &Section,
+    around: &Surroundings,
+    records: &[Record],
+) -> Result<(), String> {
+    let (kind, began) = (section.challenge.name(), Instant::now());
+    loop {
+        let missing = missing(section, around, records).await;
+        if missing.is_empty() {
+            return Ok(());
+        }
+        for record in missing {
+            let name = &record.name;
+            (around.say)(&format!("acme: {certificate}: {kind}: Couldn't get the TXT record for \"{name}\""));
+        }
+        if began.elapsed() + section.delay > section.timeout {
+            let most = section.timeout.as_secs();
+            return Err(format!("{kind}: Couldn't resolve the TXT records in {most}s. Aborting."));
+        }
+        sleep(section.delay).await;
+    }
+}
+
+/// Those of the records that the name servers do not have: of those that persist, any content will do.
+async fn missing<'r>(section: &Section, around: &Surroundings, records: &'r [Record]) -> Vec<&'r Record> {
+    let mut missing = Vec::new();
+    for record in records {
+        let texts = around.client.texts(&record.name).await.unwrap_or_default();
+        let fits =
+            |text: &Vec<u8>| section.challenge == Challenge::DnsPersist || *text == record.content.as_bytes();
+        if !texts.iter().any(fits) {
+            missing.push(record);
+        }
+    }
+    missing
 }
 
 /// Tells the authority that it can look, and waits until it has.

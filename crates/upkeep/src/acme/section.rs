@@ -56,6 +56,8 @@ pub struct Ready {
     pub cli: bool,
     /// `delay`
     pub delay: bool,
+    /// `dns`
+    pub dns: bool,
     /// `none`
     pub none: bool,
 }
@@ -80,6 +82,12 @@ pub struct Section {
     ready: Option<Ready>,
     /// `dns-delay`
     pub delay: Duration,
+    /// `dns-timeout`
+    pub timeout: Duration,
+    /// `provider-name`: who sets records is told it.
+    pub provider: Option<String>,
+    /// `acme-vars`: likewise.
+    pub vars: Option<String>,
     /// `keytype RSA`
     rsa: bool,
     bits: KeyType,
@@ -109,6 +117,9 @@ impl Section {
             challenge: Challenge::default(),
             ready: None,
             delay: Duration::from_secs(30),
+            timeout: Duration::from_secs(600),
+            provider: None,
+            vars: None,
             rsa: false,
             bits: KeyType::Rsa(2048),
             curve: KeyType::P384,
@@ -134,7 +145,7 @@ impl Section {
         match (self.ready, self.challenge) {
             (Some(ready), _) => ready,
             (None, Challenge::Dns) => Ready { cli: true, ..Ready::default() },
-            (None, Challenge::DnsPersist) => Ready { delay: true, ..Ready::default() },
+            (None, Challenge::DnsPersist) => Ready { delay: true, dns: true, ..Ready::default() },
             _ => Ready { none: true, ..Ready::default() },
         }
     }
@@ -187,13 +198,30 @@ pub const ROWS: &[Keyword] = &[
         |cx, l| text(cx, l, |s, t| s.account_file = t),
         "The key of the account."
     ),
+    row!(
+        "acme-vars",
+        "<string>",
+        |cx, l| text(cx, l, |s, t| s.vars = Some(t)),
+        "Variables for who sets records of the DNS."
+    ),
     row!("bits", "<number>", bits, "Size of an RSA key."),
     row!("challenge", "<string>", challenge, "The kind of challenge."),
     row!("challenge-ready", "<value>[,<value>]*", challenge_ready, "When a challenge is ready."),
     row!("contact", "<string>", |cx, l| text(cx, l, |s, t| s.contact = Some(t)), "An address of mail."),
     row!("curves", "<string>", curves, "The curve of an ECDSA key."),
     row!("directory", "<string>", |cx, l| text(cx, l, |s, t| s.directory = t), "The URL of the server."),
-    row!("dns-delay", "<time>", delay, "How long a record of the DNS is waited for."),
+    row!(
+        "dns-delay",
+        "<time>",
+        |cx, l| time(cx, l, |s, t| s.delay = t),
+        "How long a record of the DNS is waited for, and how often it is looked for."
+    ),
+    row!(
+        "dns-timeout",
+        "<time>",
+        |cx, l| time(cx, l, |s, t| s.timeout = t),
+        "How long records of the DNS are looked for."
+    ),
     row!(
         "eab-key-id",
         "<filename>",
@@ -214,6 +242,12 @@ pub const ROWS: &[Keyword] = &[
         "<string>",
         |cx, l| text(cx, l, |s, t| s.profile = Some(t)),
         "The profile of certificates."
+    ),
+    row!(
+        "provider-name",
+        "<string>",
+        |cx, l| text(cx, l, |s, t| s.provider = Some(t)),
+        "The provider of the DNS, for who sets records."
     ),
     row!("reuse-key", "{ on | off }", reuse_key, "Keeps the key when a certificate is renewed."),
     row!(
@@ -329,7 +363,7 @@ fn challenge_ready(cx: &mut Cx<'_>, line: &Line) {
             "cli" => ready.cli = true,
             "delay" => ready.delay = true,
             "none" => ready.none = true,
-            "dns" => return wrong(cx, line, "'challenge-ready dns' is not supported yet"),
+            "dns" => ready.dns = true,
             _ => {
                 let text = "keyword 'challenge-ready' in 'acme' section requires parameter separated by commas: 'cli', 'dns' or 'none'";
                 return wrong(cx, line, text);
@@ -351,12 +385,13 @@ fn curves(cx: &mut Cx<'_>, line: &Line) {
     }
 }
 
-fn delay(cx: &mut Cx<'_>, line: &Line) {
-    let Some(word) = value::one(cx, line, 1, "'dns-delay' expects a time.") else { return };
+fn time(cx: &mut Cx<'_>, line: &Line, put: fn(&mut Section, Duration)) {
+    let name = name(line);
+    let Some(word) = value::one(cx, line, 1, &format!("'{name}' expects a time.")) else { return };
     match value::time_with_unit(&word.text, 1_000_000) {
-        Ok((time, _)) => change(cx, |s| s.delay = time),
+        Ok((time, _)) => change(cx, |s| put(s, time)),
         Err(e) => {
-            let message = value::time_message(e, word, "dns-delay");
+            let message = value::time_message(e, word, &name);
             cx.alert(Some(word), message);
         }
     }

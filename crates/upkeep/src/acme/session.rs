@@ -1,6 +1,6 @@
 //! Speaking to an authority (RFC 8555 sections 6 and 7): signed requests, each with a nonce of the answer before.
 
-use super::account::quoted;
+use super::account::{coded, quoted};
 use super::section::Section;
 use crate::client::{Answer, Client, Request};
 use portcullis_sample::convert::json::look;
@@ -21,6 +21,7 @@ pub struct Session<'s> {
     new_nonce: String,
     new_account: String,
     new_order: String,
+    revoke_cert: Option<String>,
     nonce: Option<String>,
     account: Option<String>,
 }
@@ -50,8 +51,14 @@ impl Reply {
 }
 
 fn problem(answer: &Answer) -> String {
-    let detail = look(&answer.body, "$.detail").or_else(|| look(&answer.body, "$.type")).unwrap_or_default();
-    format!("status {}: {detail}", answer.head.status)
+    let of = |path: &str| look(&answer.body, path).unwrap_or_default();
+    format!("status {}: {} ({})", answer.head.status, of("$.detail"), of("$.type"))
+}
+
+/// Does this say that the authority does not want to, whenever it is asked?
+#[must_use]
+pub fn is_refusal(why: &str) -> bool {
+    why.starts_with("status 4")
 }
 
 impl<'s> Session<'s> {
@@ -70,6 +77,7 @@ impl<'s> Session<'s> {
             new_nonce: of("newNonce")?,
             new_account: of("newAccount")?,
             new_order: of("newOrder")?,
+            revoke_cert: of("revokeCert").ok(),
             nonce: None,
             account: None,
         };
@@ -106,6 +114,18 @@ impl<'s> Session<'s> {
         let profile = profile.map_or_else(String::new, |p| format!(r#","profile":{}"#, quoted(p)));
         let url = self.new_order.clone();
         self.post(&url, &format!(r#"{{"identifiers":[{identifiers}]{profile}}}"#)).await
+    }
+
+    /// Has a certificate (DER) revoked that was issued to the account (RFC 8555 section 7.6).
+    ///
+    /// # Errors
+    /// What the authority says.
+    pub async fn revoke(&mut self, certificate: &[u8]) -> Result<(), String> {
+        let url = self.revoke_cert.clone().ok_or("the directory has no revokeCert")?;
+        match self.post(&url, &format!(r#"{{"certificate":"{}"}}"#, coded(certificate))).await {
+            Err(why) if !why.contains(":alreadyRevoked") => Err(why),
+            _ => Ok(()),
+        }
     }
 
     /// Sends something signed; an empty `payload` only asks. What fails for the moment is tried again.

@@ -81,7 +81,7 @@ mod tests {
     fn draft(now: i64) -> Draft {
         let key = KeyType::P256.generate().unwrap();
         let names = Names { domains: vec!["a.test".into()], addresses: Vec::new() };
-        let der = self_signed(&key, &names, (now, 86_400), &[]).unwrap();
+        let der = self_signed(&key, "a.test", &names, (now, 86_400), &[]).unwrap();
         let load = Arc::new(Load { crt: Some("x".into()), ..Load::default() });
         Draft {
             chain: vec![der.into()],

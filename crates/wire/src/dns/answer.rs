@@ -30,6 +30,8 @@ pub enum Data {
         /// The host.
         target: String,
     },
+    /// TXT: its strings behind each other.
+    Text(Vec<u8>),
 }
 
 /// A record. Names are in lower case, without a dot at the end.
@@ -114,6 +116,7 @@ impl Reader<'_> {
                 let (priority, weight, port) = (self.u16()?, self.u16()?, self.u16()?);
                 Some(Data::Service { priority, weight, port, target: self.name()? })
             }
+            (16, 1) => Some(Data::Text(strings(bytes)?)),
             _ => None,
         };
         // a name may be shorter than the record, but not longer
@@ -123,6 +126,17 @@ impl Reader<'_> {
         self.at = end;
         Ok(data.map(|data| Record { name, ttl, data }))
     }
+}
+
+/// What the strings of a TXT record say together (RFC 1035 section 3.3.14).
+fn strings(mut bytes: &[u8]) -> Result<Vec<u8>, Invalid> {
+    let mut out = Vec::new();
+    while let Some((length, rest)) = bytes.split_first() {
+        let (string, rest) = rest.split_at_checked(usize::from(*length)).ok_or(Invalid)?;
+        out.extend_from_slice(string);
+        bytes = rest;
+    }
+    Ok(out)
 }
 
 impl Message {
@@ -208,7 +222,7 @@ impl Message {
                 && match (&r.data, kind) {
                     (Data::Address(ip), Kind::A) => ip.is_ipv4(),
                     (Data::Address(ip), Kind::Aaaa) => ip.is_ipv6(),
-                    (Data::Service { .. }, Kind::Srv) => true,
+                    (Data::Service { .. }, Kind::Srv) | (Data::Text(_), Kind::Txt) => true,
                     _ => false,
                 }
         };
@@ -219,6 +233,17 @@ impl Message {
             true if self.answers.is_empty() => Err(Empty::Nothing),
             true => Err(Empty::Foreign),
         }
+    }
+
+    /// The texts that the name has in the end. `name` is in lower case.
+    #[must_use]
+    pub fn texts(&self, name: &str) -> Vec<Vec<u8>> {
+        let records = self.settle(name, Kind::Txt).unwrap_or_default();
+        let text = |r: &Record| match &r.data {
+            Data::Text(text) => Some(text.clone()),
+            _ => None,
+        };
+        records.into_iter().filter_map(text).collect()
     }
 
     /// An address of this host among the additional records, of the preferred family if there is one.

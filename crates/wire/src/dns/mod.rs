@@ -1,4 +1,4 @@
-//! DNS messages (RFC 1035), with EDNS (RFC 6891), AAAA (RFC 3596) and SRV (RFC 2782) records: questions out, answers in.
+//! DNS messages (RFC 1035) with TXT records, EDNS (RFC 6891), AAAA (RFC 3596) and SRV (RFC 2782) records: questions out, answers in.
 //! What an answer names is followed through its CNAME records ([`Message::settle`]); nothing is asked again here.
 
 mod answer;
@@ -18,6 +18,8 @@ pub enum Kind {
     Aaaa,
     /// Services.
     Srv,
+    /// Texts.
+    Txt,
 }
 
 impl Kind {
@@ -28,6 +30,7 @@ impl Kind {
             Self::A => 1,
             Self::Aaaa => 28,
             Self::Srv => 33,
+            Self::Txt => 16,
         }
     }
 }

@@ -82,6 +82,22 @@ fn services() {
 }
 
 #[test]
+fn texts() {
+    let answers = [
+        record(&[0xc0, 12], 5, &name("other.test")),
+        record(&name("other.test"), 16, b"\x03abc\0\x02de"),
+        record(&name("other.test"), 16, b""),
+        record(&name("a.test"), 16, b"\x01x"),
+    ];
+    let m = Message::parse(&message(0x8180, "a.test", Kind::Txt, &answers, &[])).unwrap();
+    assert!(m.answers(7, "a.test", Kind::Txt));
+    assert_eq!(m.texts("a.test"), [b"abcde".to_vec(), Vec::new()]);
+    assert!(m.texts("nobody.test").is_empty());
+    let cut = [record(&[0xc0, 12], 16, b"\x04abc")];
+    assert_eq!(Message::parse(&message(0x8180, "a.test", Kind::Txt, &cut, &[])), Err(Invalid));
+}
+
+#[test]
 fn chains_end() {
     let loops = [record(&name("a.test"), 5, &name("b.test")), record(&name("b.test"), 5, &name("a.test"))];
     let m = Message::parse(&message(0x8180, "a.test", Kind::A, &loops, &[])).unwrap();
