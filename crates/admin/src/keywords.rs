@@ -59,7 +59,7 @@ const OPTIONS: &[BindOption] = &[
 /// What this room brings to the registry.
 #[must_use]
 pub fn rows() -> Rows {
-    Rows { keywords: ROWS, bind: OPTIONS, ..Rows::default() }
+    Rows { keywords: ROWS, bind: OPTIONS, check: Some(crate::secure::check), ..Rows::default() }
 }
 
 fn socket(cx: &mut Cx<'_>, line: &Line) {

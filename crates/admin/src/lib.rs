@@ -13,6 +13,7 @@ pub mod handover;
 pub mod keywords;
 pub mod line;
 pub mod near;
+pub mod secure;
 pub mod serve;
 pub mod session;
 pub mod socket;

@@ -1,15 +1,19 @@
 //! The control plane's thread: accepts connections of the Runtime API and serves them.
 
 use crate::admin::{Admin, Client};
+use crate::secure::Secure;
 use crate::session::{self, Cli};
 use crate::socket::{Bound, CliBind, Level};
+use portcullis_tls::acceptor::Acceptor;
+use rustix::fd::OwnedFd;
 use rustix::net::AddressFamily;
+use std::future::{Future, ready};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
-use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -89,7 +93,12 @@ async fn main(bound: Vec<Bound>, admin: Arc<Admin>, visits: UnboundedReceiver<Vi
     let mut accepting = Vec::new();
     for b in &bound {
         let listener = Listener::new(&b.fd)?;
-        accepting.push(tokio::task::spawn_local(accept(listener, b.cli, admin.clone(), room.clone())));
+        accepting.push(tokio::task::spawn_local(accept(
+            listener,
+            (b.cli, b.tls.clone()),
+            admin.clone(),
+            room.clone(),
+        )));
     }
     let visited = tokio::task::spawn_local(receive(visits, admin.clone()));
     let mut seconds = tokio::time::interval(Duration::from_secs(1));
@@ -118,12 +127,17 @@ async fn receive(mut visits: UnboundedReceiver<Visit>, admin: Arc<Admin>) {
                 experimental: visit.experimental,
                 ..Cli::new(bind, admin.timeout)
             };
-            spawn(&admin, cli, stream, None, ("unix_stream", "unix:1".into()));
+            spawn(&admin, cli, ready(Some(stream)), None, ("unix_stream", "unix:1".into()));
         }
     }
 }
 
-async fn accept(listener: Listener, cli: CliBind, admin: Arc<Admin>, room: Rc<Semaphore>) {
+async fn accept(
+    listener: Listener,
+    (cli, tls): (CliBind, Option<Arc<Acceptor>>),
+    admin: Arc<Admin>,
+    room: Rc<Semaphore>,
+) {
     loop {
         // beyond `stats maxconn` clients wait in the kernel's backlog
         let Ok(place) = room.clone_permit().await else { return };
@@ -132,24 +146,49 @@ async fn accept(listener: Listener, cli: CliBind, admin: Arc<Admin>, room: Rc<Se
                 Ok((stream, from)) => {
                     let _ = stream.set_nodelay(true);
                     let protocol = if from.is_ipv4() { "tcpv4" } else { "tcpv6" };
-                    spawn(
-                        &admin,
-                        Cli::new(cli, admin.timeout),
-                        stream,
-                        Some(place),
-                        (protocol, from.to_string()),
-                    );
+                    begin(&admin, (cli, &tls), stream, place, (protocol, from.to_string()));
                 }
                 Err(e) => rest(&e).await,
             },
             Listener::Unix(l) => match l.accept().await {
                 Ok((stream, _)) => {
-                    let from = ("unix_stream", "unix:1".into());
-                    spawn(&admin, Cli::new(cli, admin.timeout), stream, Some(place), from);
+                    begin(&admin, (cli, &tls), stream, place, ("unix_stream", "unix:1".into()));
                 }
                 Err(e) => rest(&e).await,
             },
         }
+    }
+}
+
+/// Serves a connection, with TLS if its socket has some.
+fn begin<S: session::Stream + Descriptor + 'static>(
+    admin: &Arc<Admin>,
+    (cli, tls): (CliBind, &Option<Arc<Acceptor>>),
+    stream: S,
+    place: Place,
+    from: (&'static str, String),
+) {
+    let cli = Cli::new(cli, admin.timeout);
+    let Some(tls) = tls.clone() else { return spawn(admin, cli, ready(Some(stream)), Some(place), from) };
+    let limit = admin.timeout;
+    let shaken = async move { Secure::accept(stream.descriptor().ok()?, &tls, limit).await };
+    spawn(admin, cli, shaken, Some(place), from);
+}
+
+/// A socket that leaves Tokio.
+trait Descriptor {
+    fn descriptor(self) -> io::Result<OwnedFd>;
+}
+
+impl Descriptor for TcpStream {
+    fn descriptor(self) -> io::Result<OwnedFd> {
+        self.into_std().map(OwnedFd::from)
+    }
+}
+
+impl Descriptor for UnixStream {
+    fn descriptor(self) -> io::Result<OwnedFd> {
+        self.into_std().map(OwnedFd::from)
     }
 }
 
@@ -180,10 +219,11 @@ async fn rest(e: &io::Error) {
     }
 }
 
-fn spawn(
+/// Serves whoever comes of `stream`, if somebody does.
+fn spawn<S: session::Stream>(
     admin: &Arc<Admin>,
     cli: Cli,
-    stream: impl session::Stream + 'static,
+    stream: impl Future<Output = Option<S>> + 'static,
     place: Option<Place>,
     (protocol, source): (&'static str, String),
 ) {
@@ -195,7 +235,9 @@ fn spawn(
     admin.clients.lock().push(Client { id, protocol, source, since: admin.now() });
     admin.vitals.clients.fetch_add(1, Relaxed);
     tokio::task::spawn_local(async move {
-        session::run(admin.clone(), cli, stream).await;
+        if let Some(stream) = stream.await {
+            session::run(admin.clone(), cli, stream).await;
+        }
         admin.clients.lock().retain(|c| c.id != id);
         admin.vitals.clients.fetch_sub(1, Relaxed);
         drop(place);

@@ -2,6 +2,7 @@
 
 use portcullis_config::addr::Host;
 use portcullis_config::{Bind, Model};
+use portcullis_tls::acceptor::Acceptor;
 use portcullis_transport::Sockets;
 use portcullis_transport::listen::{self, ListenOptions};
 use rustix::fd::OwnedFd;
@@ -78,6 +79,8 @@ pub struct CliBind {
 pub struct CliConfig {
     /// The sockets, one element an address.
     pub sockets: Vec<Bind>,
+    /// The TLS of each, once all was read.
+    pub tls: Vec<Option<Arc<Acceptor>>>,
     /// `stats timeout`; 10 s when not said.
     pub timeout: Option<Duration>,
     /// `stats maxconn`; 10 when not said.
@@ -97,6 +100,8 @@ pub struct Bound {
     pub name: String,
     /// What its connections may do.
     pub cli: CliBind,
+    /// Its TLS.
+    pub tls: Option<Arc<Acceptor>>,
 }
 
 /// Opens every `stats socket`. Call it before privileges are dropped.
@@ -108,11 +113,12 @@ pub fn bind(model: &Model, files: &[String], sockets: &dyn Sockets) -> Result<Ve
     let backlog = config.maxconn.unwrap_or(10).min(i32::MAX as u32) as i32;
     let options = options(backlog.max(16), !model.global.noreuseport);
     let (mut bound, mut failed) = (Vec::new(), Vec::new());
-    for bind in &config.sockets {
+    for (number, bind) in config.sockets.iter().enumerate() {
         match sockets.listen(bind, &options) {
             Ok((fd, _)) => {
                 let cli = bind.ext.get::<CliBind>().copied().unwrap_or_default();
-                bound.push(Bound { fd, name: name(bind), cli });
+                let tls = config.tls.get(number).cloned().flatten();
+                bound.push(Bound { fd, name: name(bind), cli, tls });
             }
             Err(e) => {
                 let file = files.get(bind.place.file.0 as usize).map_or("", String::as_str);

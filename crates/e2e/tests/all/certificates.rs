@@ -1,10 +1,13 @@
 //! Certificates that change while the process runs (management.txt section 9.3, `set ssl cert` and its kin).
-use crate::tls::{own, show, signed};
+use crate::tls::{get, own, show, signed};
+use portcullis_e2e::binary::Binary;
 use portcullis_e2e::process::{PATIENCE, wait_for};
 use portcullis_e2e::{World, scenario};
 use std::io::{Read, Write};
-use std::net::Shutdown;
+use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 const GLOBAL: &str = "global
   stats socket ${dir}/cli level admin
@@ -301,6 +304,124 @@ frontend own
         ask(w, "commit ssl cert @web/third");
         show(w, "one", "-servername c.test");
     });
+}
+
+/// Certificates that are made while the configuration is read (`generate-dummy`), of each kind of key.
+#[test]
+fn certificates_stand_in() {
+    scenario("certificates/certificates_stand_in", |w| {
+        start(
+            w,
+            "crt-store
+  load crt rsa.pem generate-dummy on
+  load crt large.pem generate-dummy on keytype RSA bits 3072 curves P-256
+  load crt ec.pem generate-dummy on keytype ECDSA alias ec
+  load crt small.pem generate-dummy on keytype ECDSA curves P-256
+frontend fe
+  bind 127.0.0.1:${one} ssl crt rsa.pem
+  bind 127.0.0.1:${two} ssl crt large.pem
+  bind 127.0.0.1:${three} ssl crt @/ec
+  bind 127.0.0.1:${four} ssl
+  ssl-f-use crt small.pem ssl-max-ver TLSv1.2
+  http-request return status 200 hdr who \"%[ssl_f_s_dn] %[ssl_f_key_alg] %[ssl_f_i_dn]\"
+",
+        );
+        for port in ["one", "two", "three", "four"] {
+            show(w, port, "-servername a.test");
+        }
+        ask(w, "show ssl cert");
+        for name in ["rsa.pem", "large.pem", "@/ec", "small.pem"] {
+            ask(w, &format!("show ssl cert {name}"));
+        }
+        ask(w, "show ssl crt-list @fe");
+        // what stands in gives way
+        own(w, "a", false, "DNS:a.test");
+        give(w, "set ssl cert rsa.pem", "a.pem");
+        ask(w, "commit ssl cert rsa.pem");
+        show(w, "one", "-servername a.test");
+    });
+}
+
+/// A `stats socket` speaks TLS; 3.5 takes the words and speaks none. One that wants certificates of clients gets them.
+#[test]
+fn commands_over_tls() {
+    let mut w = World::new(Binary::under_test());
+    own(&w, "a", false, "DNS:a.test");
+    own(&w, "b", true, "DNS:b.test");
+    start(
+        &mut w,
+        "global
+  stats socket ipv4@127.0.0.1:${one} level admin ssl crt ${dir}/a.pem
+  stats socket ipv4@127.0.0.1:${two} level user ssl crt ${dir}/a.pem verify required ca-file ${dir}/b.pem
+frontend fe
+  bind 127.0.0.1:${three}
+",
+    );
+    let (one, two) = (w.port("one"), w.port("two"));
+    let said = say(w.dir(), one, "", "show info; show cli sockets\n");
+    assert!(said.contains("Name: ") && said.contains(&format!("ipv4@127.0.0.1:{one} admin all")), "{said}");
+    // an answer of many records, and a payload
+    let said = say(w.dir(), one, "", "help\n");
+    assert!(said.contains("acme status") && said.ends_with("\n\n"), "{said}");
+    let pem = std::fs::read_to_string(w.dir().join("b.pem")).unwrap();
+    let name = format!("{}/a.pem", w.dir().display());
+    let said = say(w.dir(), one, "", &format!("set ssl cert {name} <<\n{pem}\n\n"));
+    assert_eq!(said.trim(), format!("Transaction created for certificate {name}!"));
+    assert_eq!(say(w.dir(), two, "", "show info\n"), "");
+    let said = say(w.dir(), two, "-cert b.pem", "show info\n");
+    assert!(said.contains("Name: "), "{said}");
+    // one who says nothing of TLS is left alone
+    let mut plain = TcpStream::connect(("127.0.0.1", one)).unwrap();
+    plain.set_read_timeout(Some(PATIENCE)).unwrap();
+    plain.write_all(b"show info\n").unwrap();
+    let mut rest = Vec::new();
+    let _ = plain.read_to_end(&mut rest);
+    assert!(!rest.starts_with(b"Name"), "{rest:?}");
+    let out = w.check("global\n stats socket ipv4@127.0.0.1:1 ssl\n", &[]);
+    assert!(out.code != 0 && out.stderr.contains("no SSL certificate specified"), "{}", out.stderr);
+}
+
+/// What commands over TLS are answered.
+fn say(dir: &Path, port: u16, args: &str, text: &str) -> String {
+    let mut child = Command::new("openssl")
+        .args(["s_client", "-quiet", "-connect", &format!("127.0.0.1:{port}")])
+        .args(args.split_whitespace())
+        .current_dir(dir)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    // it may have been refused already
+    let _ = input.write_all(text.as_bytes());
+    let out = child.wait_with_output().unwrap();
+    drop(input);
+    String::from_utf8_lossy(&out.stdout).into_owned()
+}
+
+/// `crt` in a frontend is `ssl-f-use crt`; HAProxy's manual has it in its list of keywords only, and 3.5 does not know it.
+#[test]
+fn frontends_name_certificates() {
+    let mut w = World::new(Binary::under_test());
+    own(&w, "a", false, "DNS:a.test");
+    own(&w, "b", false, "DNS:b.test");
+    start(
+        &mut w,
+        "frontend fe
+  bind 127.0.0.1:${one} ssl
+  crt ${dir}/a.pem
+  crt ${dir}/b.pem ssl-max-ver TLSv1.2
+  http-request return status 200 hdr who \"%[ssl_f_s_dn] %[ssl_fc_protocol]\"
+",
+    );
+    let port = w.port("one");
+    for (name, wanted) in [("a.test", "/CN=a.test TLSv1.3"), ("b.test", "/CN=b.test TLSv1.2")] {
+        let said = get(w.dir(), port, &format!("-servername {name}"));
+        assert!(said.contains(&format!("who: {wanted}\n")), "{said}");
+    }
+    let list = answer(&w, "show ssl crt-list -n @fe");
+    assert!(list.contains("/b.pem:2 [ssl-max-ver TLSv1.2]"), "{list}");
 }
 
 /// A response of a real responder is sent to clients that ask for one, and to nobody else.

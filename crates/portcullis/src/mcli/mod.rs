@@ -19,6 +19,7 @@ use portcullis_admin::socket::{CliBind, CliConfig};
 use portcullis_config::env::Env;
 use portcullis_config::files::LocalFiles;
 use portcullis_config::{Manner, Severity, SourceFile, load_as};
+use portcullis_tls::settings::BindTls;
 use portcullis_transport::{LocalSockets, Sockets};
 use rustix::event::{PollFd, PollFlags};
 use rustix::fd::{AsFd, OwnedFd};
@@ -197,6 +198,9 @@ fn open(word: &str, sockets: &LocalSockets) -> Result<Vec<Listener>, Vec<String>
     let binds = loaded.model.global.ext.get::<CliConfig>().map(|c| c.sockets.clone()).unwrap_or_default();
     let mut all = Vec::new();
     for bind in binds {
+        if bind.ext.get::<BindTls>().is_some_and(|tls| tls.ssl) {
+            return Err(vec![format!("'ssl' on the master's socket '{}' is not supported yet", bind.text)]);
+        }
         let (fd, lacking) =
             sockets.listen(&bind, &portcullis_admin::socket::options(MOST as i32, false)).map_err(|e| {
                 let reason = e.reason.to_string();

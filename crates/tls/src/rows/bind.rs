@@ -5,7 +5,7 @@ use super::crt_list;
 use crate::settings::{BindTls, Conf, Entry, GlobalTls, under};
 use crate::tickets::KeyFile;
 use portcullis_config::rows::bind::complain;
-use portcullis_config::{Args, Bind, BindOption, Cx, Sections, bind_option as opt};
+use portcullis_config::{Args, Bind, BindOption, Cx, bind_option as opt};
 use std::path::Path;
 
 /// An option that `bind` has in common with others.
@@ -88,7 +88,7 @@ pub const OPTIONS: &[BindOption] = &[
         "Takes the cipher suite that the client prefers."
     ),
     shared!("sigalgs", "<sigalgs>", "Signature algorithms that the server signs with."),
-    opt!("ssl", "", ssl, "Speaks TLS."),
+    opt!("ssl", "", |_, b, _| tls(b).ssl = true, "Speaks TLS."),
     shared!("ssl-max-ver", "[ SSLv3 | TLSv1.0 | TLSv1.1 | TLSv1.2 | TLSv1.3 ]", "The highest version."),
     shared!("ssl-min-ver", "[ SSLv3 | TLSv1.0 | TLSv1.1 | TLSv1.2 | TLSv1.3 ]", "The lowest version."),
     opt!(
@@ -137,18 +137,6 @@ fn refuse(cx: &mut Cx<'_>, bind: &Bind, args: &Args<'_>, wrong: Wrong) {
         cx.diags.add(portcullis_config::Severity::Alert, None, first);
     }
     complain(cx, bind, word, &wrong.message);
-}
-
-fn ssl(cx: &mut Cx<'_>, bind: &mut Bind, args: &mut Args<'_>) {
-    if cx.section == Sections::GLOBAL {
-        return refuse(
-            cx,
-            bind,
-            args,
-            "'ssl' on the Runtime API's sockets is not supported yet".to_owned().into(),
-        );
-    }
-    tls(bind).ssl = true;
 }
 
 fn alpn(cx: &mut Cx<'_>, bind: &mut Bind, args: &mut Args<'_>) {
