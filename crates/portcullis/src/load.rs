@@ -1,6 +1,7 @@
 //! From the command line's files to a model, with what the command line says on top, and the verdict of `-c`.
 
 use crate::options::Options;
+use crate::progress::Progress;
 use crate::{compose, say};
 use portcullis_config::env::Env;
 use portcullis_config::files::LocalFiles;
@@ -17,7 +18,9 @@ use std::process::ExitCode;
 pub fn configuration(options: &Options) -> Result<Loaded, String> {
     let sources = gather(&options.files, &LocalFiles)?;
     let manner = Manner { global_only: false, dump: options.dump.map(|d| d.numbered) };
-    let mut loaded = load_as(manner, &sources, &compose::registry(), &LocalFiles, &mut environment(options));
+    let files = Progress::new(&LocalFiles, options.quiet);
+    let mut loaded = load_as(manner, &sources, &compose::registry(), &files, &mut environment(options));
+    drop(files);
     override_model(&mut loaded.model, options);
     resolve::servers(&mut loaded, &LocalFiles, options.ignore_resolution);
     portcullis_config::rows::global_reading::restore(&loaded.model.global);

@@ -16,6 +16,7 @@ mod mcli;
 mod memory;
 mod notify;
 mod options;
+mod progress;
 mod reload;
 mod say;
 mod stop;
