@@ -14,9 +14,12 @@ use std::sync::Arc;
 /// Most messages that are kept; each has some KiB.
 const MOST: usize = 1000;
 
-/// zlib, with what it has made, by the digest of what it was made of.
+/// Compressed messages, by the digest of what they were made of.
+type Made = HashMap<[u8; 32], Box<[u8]>>;
+
+/// zlib, with what it has made.
 #[derive(Debug)]
-struct Kept(Mutex<Option<HashMap<[u8; 32], Box<[u8]>>>>);
+struct Kept(Mutex<Option<Made>>);
 
 /// All configurations send what this has made.
 static KEPT: Kept = Kept(Mutex::new(None));
