@@ -47,7 +47,7 @@ const SIGNALS: &[i32] = &[
 ];
 
 fn main() -> ExitCode {
-    portcullis_sys::process::no_huge_pages();
+    portcullis_sys::process::huge_pages(false);
     let program = master::Program::this();
     say::program(&program.path);
     let mut args = std::env::args().skip(1).peekable();

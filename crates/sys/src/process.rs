@@ -7,10 +7,11 @@ fn check(result: i32) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// No transparent huge pages: a proxy's memory grows by small pieces, and should.
-pub fn no_huge_pages() {
+/// Whether memory that is taken from the system from now on may come in transparent huge pages. A proxy's memory grows by
+/// small pieces, and should: `main` switches them off.
+pub fn huge_pages(on: bool) {
     // SAFETY: PR_SET_THP_DISABLE takes integers only and changes nothing but the kernel's choice of page sizes.
-    let _ = unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) };
+    let _ = unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, libc::c_ulong::from(!on), 0, 0, 0) };
 }
 
 /// Changes the group. Before any thread starts.

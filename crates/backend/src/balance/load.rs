@@ -6,13 +6,13 @@
 
 use crate::server::ServerState;
 use parking_lot::Mutex;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
-/// Backup?, key, list, order of arrival, slot number.
-type Entry = (bool, u32, u8, u64, u32);
+const LISTS: usize = 4;
 
-const LISTS: u8 = 4;
+/// No server.
+const NONE: u32 = u32::MAX;
 
 /// The servers of one backend in order of load.
 #[derive(Debug, Default)]
@@ -21,13 +21,46 @@ pub(crate) struct Loads {
     order: Mutex<Order>,
 }
 
+/// Whether they are backups, and their key: lower goes first.
+type Rank = (bool, u32);
+
+/// Every change costs the same however many servers there are: ranks are few, and lists run through the seats.
 #[derive(Debug, Default)]
 struct Order {
-    set: BTreeSet<Entry>,
-    /// By slot number: effective weight, and the entry while it has one.
-    servers: Vec<(u32, Option<Entry>)>,
-    arrivals: u64,
+    /// Only ranks that somebody has.
+    ranks: BTreeMap<Rank, [List; LISTS]>,
+    /// By slot number.
+    seats: Vec<Seat>,
     random: super::Xorshift,
+}
+
+/// Servers in order of arrival, by slot number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct List {
+    first: u32,
+    last: u32,
+}
+
+/// A server: its effective weight, and where it stands if it is usable.
+#[derive(Clone, Copy, Debug)]
+struct Seat {
+    eweight: u32,
+    /// Its rank and its list there.
+    place: Option<(Rank, u8)>,
+    before: u32,
+    behind: u32,
+}
+
+impl Default for List {
+    fn default() -> Self {
+        Self { first: NONE, last: NONE }
+    }
+}
+
+impl Default for Seat {
+    fn default() -> Self {
+        Self { eweight: 0, place: None, before: NONE, behind: NONE }
+    }
 }
 
 /// Lower goes first.
@@ -38,23 +71,53 @@ pub(super) fn key(load: u32, eweight: u32) -> u32 {
 impl Order {
     fn enter(&mut self, server: &ServerState) {
         let slot = server.slot;
-        let Some((eweight, entry)) = self.servers.get_mut(slot as usize) else { return };
-        let key = key(server.load(), *eweight);
-        let backup = server.backup();
-        if let Some(old) = *entry {
-            if (old.0, old.1) == (backup, key) && *eweight > 0 {
-                return;
-            }
-            self.set.remove(&old);
-            *entry = None;
+        let Some(seat) = self.seats.get(slot as usize) else { return };
+        let rank = (server.backup(), key(server.load(), seat.eweight));
+        if seat.place.is_some_and(|(now, _)| now == rank) && seat.eweight > 0 {
+            return;
         }
-        if *eweight > 0 {
-            self.arrivals += 1;
-            let list = (self.random.next() % u32::from(LISTS)) as u8;
-            let new = (backup, key, list, self.arrivals, slot);
-            *entry = Some(new);
-            self.set.insert(new);
+        self.leave(slot);
+        if self.seats[slot as usize].eweight > 0 {
+            let list = self.random.next() as usize % LISTS;
+            self.append(slot, rank, list);
         }
+    }
+
+    fn append(&mut self, slot: u32, rank: Rank, list: usize) {
+        let ends = &mut self.ranks.entry(rank).or_default()[list];
+        let before = std::mem::replace(&mut ends.last, slot);
+        if before == NONE {
+            ends.first = slot;
+        } else {
+            self.seats[before as usize].behind = slot;
+        }
+        let seat = &mut self.seats[slot as usize];
+        (seat.before, seat.behind, seat.place) = (before, NONE, Some((rank, list as u8)));
+    }
+
+    fn leave(&mut self, slot: u32) {
+        let Seat { place, before, behind, .. } = self.seats[slot as usize];
+        let Some((rank, list)) = place else { return };
+        self.seats[slot as usize].place = None;
+        let Some(lists) = self.ranks.get_mut(&rank) else { return };
+        let ends = &mut lists[usize::from(list)];
+        match before {
+            NONE => ends.first = behind,
+            _ => self.seats[before as usize].behind = behind,
+        }
+        match behind {
+            NONE => ends.last = before,
+            _ => self.seats[behind as usize].before = before,
+        }
+        if lists.iter().all(|l| l.first == NONE) {
+            self.ranks.remove(&rank);
+        }
+    }
+
+    /// The servers of a list, the oldest first.
+    fn walk(&self, list: List) -> impl Iterator<Item = u32> {
+        let given = |slot: u32| (slot != NONE).then_some(slot);
+        std::iter::successors(given(list.first), move |slot| given(self.seats[*slot as usize].behind))
     }
 }
 
@@ -69,14 +132,12 @@ impl Loads {
     pub(super) fn weigh(&self, server: &ServerState, eweight: u32) {
         let mut order = self.order.lock();
         let at = server.slot as usize;
-        if order.servers.len() <= at {
-            order.servers.resize(at + 1, (0, None));
+        if order.seats.len() <= at {
+            order.seats.resize(at + 1, Seat::default());
         }
-        order.servers[at].0 = eweight;
         // its place depends on the weight
-        if let Some(old) = order.servers[at].1.take() {
-            order.set.remove(&old);
-        }
+        order.leave(server.slot);
+        order.seats[at].eweight = eweight;
         order.enter(server);
     }
 
@@ -91,17 +152,39 @@ impl Loads {
     /// The least loaded for which `accepts` says so, by slot number.
     pub(super) fn least(&self, backup: bool, mut accepts: impl FnMut(u32) -> bool) -> Option<u32> {
         let mut order = self.order.lock();
-        let first = order.random.next() as u8 % LISTS;
-        let mut from = 0;
-        loop {
-            let key = order.set.range((backup, from, 0, 0, 0)..).next().filter(|e| e.0 == backup)?.1;
+        let first = order.random.next() as usize % LISTS;
+        for (_, lists) in order.ranks.range((backup, 0)..=(backup, u32::MAX)) {
             for list in (first..LISTS).chain(0..first) {
-                let equals = (backup, key, list, 0, 0)..=(backup, key, list, u64::MAX, u32::MAX);
-                if let Some(found) = order.set.range(equals).find(|e| accepts(e.4)) {
-                    return Some(found.4);
+                if let Some(found) = order.walk(lists[list]).find(|slot| accepts(*slot)) {
+                    return Some(found);
                 }
             }
-            from = key.checked_add(1)?;
         }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slots(order: &Order, rank: Rank, list: usize) -> Vec<u32> {
+        order.ranks.get(&rank).map_or_else(Vec::new, |lists| order.walk(lists[list]).collect())
+    }
+
+    #[test]
+    fn lists_keep_the_order_of_arrival() {
+        let mut order = Order { seats: vec![Seat::default(); 5], ..Order::default() };
+        let rank = (false, 0);
+        (0..5).for_each(|slot| order.append(slot, rank, 1));
+        order.leave(2);
+        order.leave(0);
+        order.leave(4);
+        assert_eq!(slots(&order, rank, 1), [1, 3]);
+        order.append(2, rank, 1);
+        order.append(0, rank, 3);
+        assert_eq!((slots(&order, rank, 1), slots(&order, rank, 3)), (vec![1, 3, 2], vec![0]));
+        (0..5).for_each(|slot| order.leave(slot));
+        assert!(order.ranks.is_empty(), "a rank that nobody has is forgotten");
     }
 }

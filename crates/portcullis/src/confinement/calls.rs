@@ -176,9 +176,15 @@ const REQUESTS: &[u64] = &[
     libc::SIOCGIFINDEX,
     libc::SIOCGIFNAME,
 ];
-/// What a thread may ask about itself: its name, and names of memory (PR_SET_VMA).
-const TRAITS: &[i32] =
-    &[libc::PR_SET_NAME, libc::PR_GET_NAME, libc::PR_GET_DUMPABLE, libc::PR_CAPBSET_READ, libc::PR_SET_VMA];
+/// What a thread may ask about itself: its name, names of memory (PR_SET_VMA), and large pages for lists that it reads.
+const TRAITS: &[i32] = &[
+    libc::PR_SET_NAME,
+    libc::PR_GET_NAME,
+    libc::PR_GET_DUMPABLE,
+    libc::PR_CAPBSET_READ,
+    libc::PR_SET_VMA,
+    libc::PR_SET_THP_DISABLE,
+];
 
 /// What the process that is to be confined has to be able to do.
 pub struct Wanted<'a> {

@@ -233,10 +233,11 @@ async fn story<'p>(
     if let Some(set) = &x.front.filters {
         filters::begin(x, session, set);
     }
-    if x.front.rules.is_some() || x.filters.is_some() {
+    let ruled = x.front.has_request_rules();
+    if ruled || x.filters.is_some() {
         Box::pin(request_rules(x, session, x.front, Stage::Frontend)).await?;
     }
-    if x.front.rules.is_none() {
+    if !ruled {
         x.step(session, Steps::REQUEST);
     }
     headers::restrict(x, x.front)?;
@@ -264,7 +265,7 @@ async fn story<'p>(
         if x.cut {
             return Err(Stop::mute(b"CR", 400));
         }
-        if back.rules.is_some() || x.filters.is_some() {
+        if back.has_request_rules() || x.filters.is_some() {
             Box::pin(request_rules(x, session, back, Stage::Backend)).await?;
         }
     }
@@ -296,7 +297,7 @@ async fn request_rules(
     stage: Stage,
 ) -> Result<(), Stop> {
     filters::ask(x, session, Direction::Request, Some(Point::Before(stage))).await?;
-    if let Some(sets) = &of.rules {
+    if let Some(sets) = of.rules.as_ref().filter(|s| s.on_request()) {
         let what = match stage {
             Stage::Frontend => "evaluating the frontend's rules on the request",
             _ => "evaluating the backend's rules on the request",

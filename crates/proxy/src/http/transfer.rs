@@ -348,8 +348,8 @@ pub async fn run(
             captures.response(&x.scratch.response, &mut x.facts);
         }
         let rules = x.front.formats.steps.is_some()
-            || back.rules.is_some()
-            || x.front.rules.is_some()
+            || back.has_response_rules()
+            || x.front.has_response_rules()
             || back.has(Opts::CHECKCACHE)
             || x.filters.is_some();
         let server = Answering::new(&t.upstream.conn, &mut t.down.buffer, info.framing);

@@ -226,6 +226,16 @@ impl ProxyPlan {
     pub fn unique_id_format(&self) -> Option<&portcullis_sample::Format> {
         Some(self.unique_id.as_ref()?.format.as_deref()?.inner())
     }
+    /// Do rules of its own look at requests?
+    #[must_use]
+    pub fn has_request_rules(&self) -> bool {
+        self.rules.as_ref().is_some_and(|r| r.on_request())
+    }
+    /// Do rules of its own look at responses?
+    #[must_use]
+    pub fn has_response_rules(&self) -> bool {
+        self.rules.as_ref().is_some_and(|r| r.on_response())
+    }
     /// Is this option on?
     #[must_use]
     pub fn has(&self, option: Opts) -> bool {

@@ -114,6 +114,24 @@ impl RuleSets {
             });
     }
 
+    /// Does anything here look at requests before their backend is chosen, or once they are in it?
+    #[must_use]
+    pub fn on_request(&self) -> bool {
+        let some = |set: &Rules| !set.is_empty();
+        some(&self.tcp_request)
+            || some(&self.http_request)
+            || some(&self.redirect)
+            || self.intercept.is_some()
+    }
+
+    /// Does anything here look at responses?
+    #[must_use]
+    pub fn on_response(&self) -> bool {
+        !(self.tcp_response.is_empty()
+            && self.http_response.is_empty()
+            && self.http_after_response.is_empty())
+    }
+
     /// What the first of the `force-persist` and `ignore-persist` rules that applies says.
     #[must_use]
     pub fn wish(&self, scope: &Scope<'_>) -> Option<Wish> {
