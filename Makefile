@@ -4,7 +4,7 @@ SHELL := /bin/bash
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 CFG ?= examples/quickstart.cfg
 
-.PHONY: help run build release test real-servers lint fmt peers clients screenshots conformance attacks messages bench soak bigconf interop fuzz clean
+.PHONY: help run build release test real-servers lint fmt peers clients screenshots conformance attacks messages bench profile soak bigconf interop fuzz clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -64,6 +64,10 @@ messages: release ## gRPC messages a CPU second, beside haproxy (after `make pee
 bench: release ## CPU, memory and latency against haproxy and nginx, in turns (BENCHARGS="--rows h1-64 --rounds 2 --secs 1")
 	@scripts/need haproxy nginx-light wrk nghttp2-client python3
 	python3 bench/bench.py --binary $(TARGET)/release/portcullis $(BENCHARGS)
+
+profile: ## the profile that releases are optimized by, from what a release does under load: pgo/ (after changes to the message path)
+	@scripts/need nginx-light wrk nghttp2-client openssl python3 llvm-22
+	python3 bench/profile.py --target $(TARGET) $(PROFILEARGS)
 
 soak: release ## ten minutes of full load with clients that reset, stall and half-close (SOAKARGS="--secs 60")
 	@scripts/need nginx-light python3
