@@ -19,7 +19,7 @@ fuzz_target!(|bytes: &[u8]| {
         if let Ok(found) = message.settle(name, kind) {
             assert!(!found.is_empty());
         }
-        message.address_of(name, |ip| asked.then_some(u8::from(ip.is_ipv4())));
+        let _ = message.address_of(name, |ip| asked.then_some(u8::from(ip.is_ipv4())));
         // a name that was read can be asked for
         if let Some(question) = query(message.id, name, kind, 512) {
             let read = Message::parse(&question).expect("a question");

@@ -3,6 +3,7 @@
 //! A connection that rests holds what rustls keeps of it and nothing else: bytes are worked on in buffers that belong to
 //! the thread, and only what cannot go on yet stays with the connection.
 
+mod outgoing;
 mod parted;
 mod updates;
 
@@ -16,6 +17,7 @@ use crate::info::Info;
 use crate::names;
 use crate::secrets;
 use crate::verify::take_verdict;
+use outgoing::Outgoing;
 use rustls::client::UnbufferedClientConnection;
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{
@@ -77,9 +79,8 @@ pub struct Stream {
     /// Plaintext that nobody took yet, from `plain_at` on.
     plain: Vec<u8>,
     plain_at: usize,
-    /// Bytes for the network, from `out_at` on.
-    out: Vec<u8>,
-    out_at: usize,
+    /// Bytes for the network.
+    out: Outgoing,
     /// Records in `out`: where each ends, and how much payload it holds.
     records: [(u32, u32); AT_ONCE],
     record_count: u8,
@@ -138,7 +139,7 @@ fn early(mut data: ReadEarlyData<'_, '_, ServerConnectionData>, plain: &mut Vec<
 /// One state of rustls: what is to be sent goes to `out`, what was received to `plain`.
 fn turn<D>(
     status: UnbufferedStatus<'_, '_, D>,
-    (out, plain): (&mut Vec<u8>, &mut Vec<u8>),
+    (out, plain): (&mut Outgoing, &mut Vec<u8>),
     early: Early<D>,
 ) -> Turn {
     let UnbufferedStatus { discard, state } = status;
@@ -157,14 +158,11 @@ fn turn<D>(
             Ok(if plain.is_empty() { None } else { Some(Step::Data) })
         }
         Ok(ConnectionState::EncodeTlsData(mut data)) => {
-            let at = out.len();
             if let Err(EncodeError::InsufficientSize(InsufficientSizeError { required_size })) =
                 data.encode(&mut [])
+                && let Ok(written) = data.encode(out.room(required_size))
             {
-                out.resize(at + required_size, 0);
-                if let Some(room) = out.get_mut(at..) {
-                    let _ = data.encode(room);
-                }
+                out.wrote(written);
             }
             Ok(None)
         }
@@ -187,8 +185,7 @@ impl Stream {
             unread: false,
             plain: Vec::new(),
             plain_at: 0,
-            out: Vec::new(),
-            out_at: 0,
+            out: Outgoing::default(),
             records: [(0, 0); AT_ONCE],
             record_count: 0,
             ended: false,
@@ -478,15 +475,12 @@ impl Stream {
     /// Bytes that wait to be sent.
     #[must_use]
     pub fn waiting(&self) -> &[u8] {
-        self.out.get(self.out_at..).unwrap_or(&[])
+        self.out.waiting()
     }
 
     /// So many of them were sent.
     pub fn sent(&mut self, n: usize) {
-        self.out_at += n;
-        if self.out_at >= self.out.len() {
-            self.out_at = 0;
-            self.out.clear();
+        if self.out.sent(n) {
             for r in &mut self.records {
                 r.0 = 0;
             }
@@ -495,30 +489,23 @@ impl Stream {
 
     /// Lends a buffer to make records in.
     pub fn lend_out(&mut self, buffer: Vec<u8>) {
-        if self.out.is_empty() {
-            self.out = buffer;
-        }
+        self.out.lend(buffer);
     }
 
     /// Takes the buffer back, if all of it was sent; what was not stays here in memory of its own.
     pub fn out_back(&mut self) -> Vec<u8> {
-        let left = self.waiting().to_vec();
-        let mut buffer = std::mem::take(&mut self.out);
-        buffer.clear();
-        let gone = self.out_at as u32;
-        if !left.is_empty() {
+        let gone = self.out.gone() as u32;
+        if !self.out.is_empty() {
             for r in self.records.iter_mut() {
                 r.0 = r.0.saturating_sub(gone);
             }
         }
-        self.out_at = 0;
-        self.out = left;
-        buffer
+        self.out.back()
     }
 
     /// Payload of records that were sent completely since the last call.
     pub fn confirmed(&mut self) -> usize {
-        let sent = if self.out.is_empty() { u32::MAX } else { self.out_at as u32 };
+        let sent = if self.out.is_empty() { u32::MAX } else { self.out.gone() as u32 };
         let count = usize::from(self.record_count);
         let records = self.records.get(..count).unwrap_or(&[]);
         let done = records.iter().take_while(|(end, _)| *end <= sent).count();
@@ -583,7 +570,7 @@ impl Stream {
     fn seal_one(&mut self, part: &[u8]) -> Result<(), Error> {
         self.write(part.len() + 64, |traffic, room| traffic(room, Some(part)))?;
         if let Some(r) = self.records.get_mut(usize::from(self.record_count)) {
-            *r = (self.out.len() as u32, part.len() as u32);
+            *r = (self.out.end() as u32, part.len() as u32);
             self.record_count += 1;
             self.burst = self.burst.saturating_add(part.len() as u32);
         }
@@ -621,9 +608,7 @@ impl Stream {
                     let UnbufferedStatus { state, discard } = $conn.process_tls_records(&mut incoming);
                     match state {
                         Ok(ConnectionState::WriteTraffic(mut traffic)) => {
-                            let at = self.out.len();
-                            self.out.resize(at + need, 0);
-                            let room = self.out.get_mut(at..).unwrap_or(&mut []);
+                            let room = self.out.room(need);
                             let written = call(
                                 &mut |room, data| match data {
                                     Some(data) => traffic.encrypt(data, room),
@@ -633,19 +618,13 @@ impl Stream {
                             );
                             match written {
                                 Ok(n) => {
-                                    self.out.truncate(at + n);
+                                    self.out.wrote(n);
                                     done = Some(Ok(()));
                                 }
                                 Err(EncryptError::InsufficientSize(InsufficientSizeError {
                                     required_size,
-                                })) => {
-                                    self.out.truncate(at);
-                                    need = required_size;
-                                }
-                                Err(_) => {
-                                    self.out.truncate(at);
-                                    done = Some(Err(Error::EncryptError));
-                                }
+                                })) => need = required_size,
+                                Err(_) => done = Some(Err(Error::EncryptError)),
                             }
                         }
                         other => {

@@ -1,5 +1,6 @@
 //! A TLS connection on its way from one thread to another: what belongs to the thread is left behind.
 
+use super::outgoing::Outgoing;
 use super::updates::Updates;
 use super::{AT_ONCE, Records, Side, Stream};
 use crate::info::Info;
@@ -12,8 +13,7 @@ pub struct Parted {
     unread: bool,
     plain: Vec<u8>,
     plain_at: usize,
-    out: Vec<u8>,
-    out_at: usize,
+    out: Outgoing,
     records: [(u32, u32); AT_ONCE],
     record_count: u8,
     ended: bool,
@@ -45,7 +45,6 @@ impl Stream {
             plain: self.plain,
             plain_at: self.plain_at,
             out: self.out,
-            out_at: self.out_at,
             records: self.records,
             record_count: self.record_count,
             ended: self.ended,
@@ -71,7 +70,6 @@ impl Parted {
             plain: self.plain,
             plain_at: self.plain_at,
             out: self.out,
-            out_at: self.out_at,
             records: self.records,
             record_count: self.record_count,
             ended: self.ended,
