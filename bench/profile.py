@@ -112,7 +112,7 @@ def serve(binary, counts, secs):
                 command = load.format(url=url, secs=secs, dir=bench.dir)
                 done = subprocess.run(f"taskset -c 1 {command}", shell=True, check=True, capture_output=True, text=True)
                 number = re.search(r"(\d+) requests in", done.stdout) or re.search(r"(\d+) succeeded", done.stdout)
-                print(f"{number[1]:>8} requests: {bind.split('/')[0]:12} {load.format(url='', secs=secs, dir='')}", flush=True)
+                print(f"{number[1]:>8} requests: {bind.replace(' crt {dir}/ec.pem', ''):12} {load.format(url='', secs=secs, dir='')}", flush=True)
         process.send_signal(signal.SIGUSR1)
         process.wait(30)
         sink.close()
