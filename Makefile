@@ -4,7 +4,7 @@ SHELL := /bin/bash
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 CFG ?= examples/quickstart.cfg
 
-.PHONY: help run build release test real-servers lint fmt peers clients screenshots conformance attacks messages bench profile soak bigconf interop fuzz clean
+.PHONY: help run build release test real-servers lint fmt peers clients storm screenshots conformance attacks messages bench profile soak bigconf interop fuzz clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -43,6 +43,11 @@ clients: build ## clients of HAProxy's stats socket and exporter (haproxyadmin, 
 	@scripts/need haproxy hatop tmux socat python3-venv
 	@test -x $(TARGET)/clients/bin/python || (python3 -m venv $(TARGET)/clients && $(TARGET)/clients/bin/pip install -q 'haproxyadmin==0.2.*' 'haproxy-stats==1.*' 'prometheus_client==0.*')
 	$(TARGET)/clients/bin/python scripts/clients/clients.py --binary $(TARGET)/quick/portcullis $(CLIENTARGS)
+
+storm: build ## 1,000 reloads in five minutes in place and by the master, 200 by -sf -x, 50 in turn with haproxy, under 2,000 requests a second (STORMARGS="storm::in_place")
+	@scripts/need haproxy openssl
+	E2E_STORM=1000 E2E_STORM_SECS=300 E2E_STORM_RATE=2000 PORTCULLIS_BIN=$(abspath $(TARGET))/quick/portcullis \
+	    cargo test --locked -p portcullis-e2e --test all -- $(or $(STORMARGS),storm::) --nocapture --test-threads 1
 
 screenshots: build ## the statistics page in headless Chromium at a desktop's and a phone's width: $(TARGET)/screenshots
 	@scripts/need chromium python3

@@ -11,9 +11,10 @@ use portcullis_tls::live::Live;
 use portcullis_tls::settings::GlobalTls;
 use portcullis_transport::Sockets;
 use portcullis_upkeep::Upkeep;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
+use tokio::sync::Notify;
 
 /// Facts about the process that somebody else knows.
 #[derive(Clone, Debug, Default)]
@@ -50,6 +51,24 @@ impl Asker {
 /// Has the configuration read again, and the asker told. It must not block.
 pub type Reloads = Box<dyn Fn(Asker) + Send + Sync>;
 
+/// How long the process waits for the control plane to accept nobody any more.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Has the control plane accept nobody any more.
+#[derive(Debug, Default)]
+pub(crate) struct Hush {
+    pub(crate) wanted: Notify,
+    done: (std::sync::Mutex<bool>, std::sync::Condvar),
+}
+
+impl Hush {
+    /// Nobody is accepted any more.
+    pub(crate) fn done(&self) {
+        *self.done.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.done.1.notify_all();
+    }
+}
+
 /// The process as commands see it.
 pub struct Admin {
     /// What workers share.
@@ -84,6 +103,7 @@ pub struct Admin {
     pub upkeep: Option<Arc<Upkeep>>,
     /// Certificates, and changes to them that are in the making.
     pub tls: Mutex<Live>,
+    pub(crate) hush: Hush,
     first: Arc<Plan>,
 }
 
@@ -132,6 +152,7 @@ impl Admin {
                 global: model.global.ext.get::<GlobalTls>().cloned().unwrap_or_default(),
                 ..Live::default()
             }),
+            hush: Hush::default(),
             process,
             about,
             reloads: None,
@@ -149,12 +170,19 @@ impl Admin {
     pub fn model(&self) -> Arc<Model> {
         self.vitals.model()
     }
-    /// Another configuration is in force. Changes of certificates that were in the making are given up, as is what lines were read on.
+    /// Another configuration is in force. What lines were read on is given up.
     pub fn follow(&self, model: Arc<Model>) {
         let global = model.global.ext.get::<GlobalTls>().cloned().unwrap_or_default();
-        *self.tls.lock() = Live { global, ..Live::default() };
+        self.tls.lock().follow(global);
         *self.desk.lock() = None;
         self.vitals.set_model(model);
+    }
+    /// Accepts nobody on the sockets any more: they may be the next process' as well, which is the one to answer once this one has
+    /// given its listening sockets up. Waits until that is so, but not for long.
+    pub fn leave(&self) {
+        self.hush.wanted.notify_one();
+        let done = self.hush.done.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = self.hush.done.1.wait_timeout_while(done, PATIENCE, |done| !*done);
     }
     /// Now, in milliseconds of the process' clock.
     #[must_use]

@@ -103,11 +103,17 @@ async fn main(bound: Vec<Bound>, admin: Arc<Admin>, visits: UnboundedReceiver<Vi
     let visited = tokio::task::spawn_local(receive(visits, admin.clone()));
     let mut seconds = tokio::time::interval(Duration::from_secs(1));
     while !admin.process.is_leaving() {
-        seconds.tick().await;
-        admin.vitals.tick();
+        tokio::select! {
+            _ = seconds.tick() => admin.vitals.tick(),
+            () = admin.hush.wanted.notified() => break,
+        }
     }
-    accepting.iter().for_each(tokio::task::JoinHandle::abort);
+    for task in accepting {
+        task.abort();
+        let _ = task.await;
+    }
     drop(bound);
+    admin.hush.done();
     // those who are connected finish what they do
     let _ = room.acquire_many(u32::try_from(admin.maxconn).unwrap_or(u32::MAX)).await;
     // a leaving worker can be visited until its end

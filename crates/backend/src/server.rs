@@ -233,6 +233,8 @@ pub struct ServerConfig {
     pub fqdn: Option<Arc<str>>,
     /// No address is known for that.
     pub unresolved: bool,
+    /// It came while the process runs.
+    pub late: bool,
     /// What a state file says.
     pub saved: Option<Arc<portcullis_config::saved::Saved>>,
 }
@@ -245,7 +247,9 @@ impl ServerConfig {
             id: server.id,
             weight: set.weight.unwrap_or(1),
             backup: set.backup,
-            disabled: set.disabled,
+            // one that comes while the process runs begins in maintenance, whatever it says
+            disabled: set.disabled || server.late,
+            late: server.late,
             maxconn: set.maxconn,
             minconn: set.minconn,
             maxqueue: set.maxqueue,
@@ -257,10 +261,6 @@ impl ServerConfig {
             unresolved: server.is_unresolved(),
             saved: server.saved.clone(),
         }
-    }
-    /// Of a server that comes while the process runs: it begins in maintenance, whatever it says.
-    pub fn of_new(server: &portcullis_config::Server) -> Self {
-        Self { disabled: true, ..Self::new(server) }
     }
     /// `minconn` without `maxconn` is a `maxconn`; `minconn` beyond `maxconn` is `maxconn`.
     pub(crate) fn limits(&self) -> (u32, u32) {

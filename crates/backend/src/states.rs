@@ -131,7 +131,7 @@ impl States {
         backend: &Arc<BackendState>,
         line: &portcullis_config::Server,
     ) -> Arc<ServerState> {
-        let config = ServerConfig::of_new(line);
+        let config = ServerConfig::new(line);
         let state = self.new_server(backend, &line.name, &config);
         {
             // its checks wait for an order, but not for the end of the maintenance
@@ -239,7 +239,7 @@ fn update(entry: &mut Entry, config: ServerConfig) {
     state.store_slowstart(config.slowstart);
     state.store_identity(&config.identity);
     state.id.store(config.id, Relaxed);
-    if config.checks != old.checks {
+    if config.checks != old.checks || config.late != old.late {
         state.set_checks(&config.checks);
     }
     entry.config = config;

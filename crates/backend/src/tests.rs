@@ -453,7 +453,7 @@ fn servers_come_and_go_under_every_algorithm() {
                 }
                 None => {
                     let mut line = limited(&name, 0);
-                    (line.id, line.set.weight) = (n + 1, Some(n % 3 + 1));
+                    (line.id, line.set.weight, line.late) = (n + 1, Some(n % 3 + 1), true);
                     let server = states.add_server(&backend, &line);
                     assert!(!server.usable(), "it begins in maintenance");
                     backend.set_health(&server, Health::Up);

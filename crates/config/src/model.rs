@@ -10,6 +10,7 @@ use crate::ext::Extensions;
 use crate::needs::Needs;
 use crate::persist::Cookie;
 use crate::retry_on::RetryOn;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -302,7 +303,7 @@ pub struct Tune {
     pub pool_high_fd_ratio: u32,
     /// `tune.pool-low-fd-ratio` in percent.
     pub pool_low_fd_ratio: u32,
-    /// `tune.rcvbuf.client` (and `.frontend` when only that is said).
+    /// `tune.rcvbuf.client`
     pub rcvbuf_client: Option<usize>,
     /// `tune.rcvbuf.server`
     pub rcvbuf_server: Option<usize>,
@@ -310,6 +311,14 @@ pub struct Tune {
     pub sndbuf_client: Option<usize>,
     /// `tune.sndbuf.server`
     pub sndbuf_server: Option<usize>,
+    /// `tune.rcvbuf.frontend`: of sockets that clients share.
+    pub rcvbuf_frontend: Option<usize>,
+    /// `tune.sndbuf.frontend`
+    pub sndbuf_frontend: Option<usize>,
+    /// `tune.sndbuf.backend`: of sockets that log lines of many go through.
+    pub sndbuf_backend: Option<usize>,
+    /// `tune.streams-elasticity` in percent of `maxconn`; 0: connections have as many streams as they are set to.
+    pub streams_elasticity: u32,
     /// `tune.notsent-lowat.client`
     pub notsent_lowat_client: Option<usize>,
     /// `tune.notsent-lowat.server`
@@ -354,6 +363,10 @@ impl Default for Tune {
             rcvbuf_server: None,
             sndbuf_client: None,
             sndbuf_server: None,
+            rcvbuf_frontend: None,
+            sndbuf_frontend: None,
+            sndbuf_backend: None,
+            streams_elasticity: 0,
             notsent_lowat_client: None,
             notsent_lowat_server: None,
             h1_fe_glitches: 0,
@@ -716,6 +729,8 @@ pub struct Proxy {
     pub id: u32,
     /// Where the `id` was given.
     pub id_place: Place,
+    /// It came while the process runs; no file has it.
+    pub late: bool,
     /// `guid`
     pub guid: Option<String>,
     /// Where that was given.
@@ -1106,6 +1121,10 @@ pub struct Server {
     pub saved: Option<Arc<crate::saved::Saved>>,
     /// It is one of a `server-template` line.
     pub template: Option<Template>,
+    /// It came while the process runs; no file has it.
+    pub late: bool,
+    /// Hash of the words of its line.
+    pub said: u64,
     /// Everything that `default-server` can set too.
     pub set: ServerSettings,
 }
@@ -1132,8 +1151,18 @@ impl Server {
             fqdn: None,
             saved: None,
             template: None,
+            late: false,
+            said: 0,
             set,
         }
+    }
+    /// With what its line says.
+    #[must_use]
+    pub fn saying(mut self, line: &crate::word::Line) -> Self {
+        let mut hasher = DefaultHasher::new();
+        line.words.iter().for_each(|w| w.text.hash(&mut hasher));
+        self.said = hasher.finish();
+        self
     }
     /// As messages name it: the first of a template is the template.
     #[must_use]

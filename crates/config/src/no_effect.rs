@@ -136,18 +136,30 @@ pub fn wrong(row: &Keyword, line: &Line) -> Option<(usize, String)> {
 
 /// Keywords whose arguments are judged by rows of their own, which give the notice.
 const JUDGED: &[(&str, &str)] = &[
+    ("bind … label", "nothing groups sockets by their labels"),
     ("bind … nice", SCHEDULER),
     ("crt-store … sctl", TIMESTAMPS),
     ("option use-small-buffers", SMALL),
+    ("server … renegotiate", RENEGOTIATION),
     ("tune.bufsize.large", LARGE),
     ("tune.bufsize.small", SMALL),
+    (
+        "tune.defaults.purge",
+        "the whole configuration is kept, so that it can be followed in place when it changes: nothing is there twice",
+    ),
     ("tune.idletimer", "the size of reads follows the size of messages, not the time between them"),
     ("tune.max-rules-at-once", SCHEDULER),
+    (
+        "tune.rcvbuf.backend",
+        "no socket of that side receives for many: log sockets receive nothing, and a question to a name server has a socket \
+         of its own",
+    ),
     (
         "tune.runqueue-depth",
         "it tunes HAProxy's own scheduler (but 'rq-load auto' of 'tune.h2.fe.max-concurrent-streams' goes by it)",
     ),
 ];
+const RENEGOTIATION: &str = "the library never renegotiates, as AWS-LC does not";
 const SMALL: &str =
     "a buffer is held only while bytes are in it, so that there is nothing to be saved by smaller ones";
 const TIMESTAMPS: &str = "lists of certificate timestamps are looked at and not sent: the library has no such extension. \

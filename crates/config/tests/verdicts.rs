@@ -37,6 +37,7 @@ const DIFFERENT: &[(&str, &str)] = &[
     ("grace 10s", "another message"),
     ("http-request track-sc0 src", "rules are not of this room"),
     ("default x", "another message"),
+    ("tune.defaults.purge", "the manual has it without an argument, too"),
 ];
 
 fn registry() -> Registry {

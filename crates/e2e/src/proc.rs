@@ -1,5 +1,7 @@
 //! What /proc tells of a running process.
 use crate::process::{PATIENCE, wait_for};
+use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
+use std::os::fd::OwnedFd;
 
 /// A line of `/proc/PID/status`, without its name.
 pub fn status(pid: u32, name: &str) -> String {
@@ -24,6 +26,17 @@ fn line(path: &str, name: &str) -> String {
 /// Its root directory.
 pub fn root(pid: u32) -> String {
     std::fs::read_link(format!("/proc/{pid}/root")).map_or("?".into(), |p| p.display().to_string())
+}
+
+/// Its sockets, as copies of ours.
+pub fn sockets(pid: u32) -> Vec<OwnedFd> {
+    let of = Pid::from_raw(pid.cast_signed()).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+    let Some(of) = of else { return Vec::new() };
+    let open = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    let sockets = open
+        .filter(|e| std::fs::read_link(e.path()).is_ok_and(|to| to.to_string_lossy().starts_with("socket:")));
+    let numbers = sockets.filter_map(|e| e.file_name().to_str()?.parse().ok());
+    numbers.filter_map(|fd| pidfd_getfd(&of, fd, PidfdGetfdFlags::empty()).ok()).collect()
 }
 
 /// Its children.

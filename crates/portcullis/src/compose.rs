@@ -122,6 +122,7 @@ pub fn process(
     let tag = g.log_tag.clone().unwrap_or_else(|| "haproxy".into());
     let mut sinks = Sinks::new(rings.collect(), g.log_send_hostname.clone(), tag);
     sinks.set_bufsize(g.tune.bufsize);
+    sinks.set_sndbuf(g.tune.sndbuf_backend);
     if options.check {
         sinks.only_check();
     }

@@ -11,12 +11,15 @@ use crate::{compose, load};
 use portcullis_admin::{Admin, Asker};
 use portcullis_config::files::{self, LocalFiles};
 use portcullis_config::{Diagnostics, Global, Loaded, Model, Needs, Setting, Severity, render};
+use portcullis_proxy::altered::Altered;
 use portcullis_proxy::plan::{self, ListenerPlan, Plan};
 use portcullis_proxy::start::{self, Bound, Running};
 use portcullis_sample::pattern::shared;
 use portcullis_sample::users::Userlists;
 use portcullis_stats::Vitals;
 use portcullis_telemetry::trace;
+use portcullis_tls::settings::GlobalTls;
+use portcullis_tls::{again, store};
 use portcullis_transport::LocalSockets;
 use portcullis_upkeep::{Force, Upkeep};
 use std::collections::{BTreeSet, HashMap};
@@ -76,6 +79,9 @@ impl Askers {
     }
 }
 
+/// How often the files are read again because an operator changed something meanwhile.
+const MOST_ATTEMPTS: u32 = 10;
+
 /// Why the configuration is not followed.
 #[derive(Debug)]
 pub enum Refusal {
@@ -123,6 +129,10 @@ struct Ready {
     /// Compiled for a process that does not exist.
     plan: Plan,
     bound: Vec<Bound>,
+    /// The plan in force, whose changes at run time are in it.
+    before: Arc<Plan>,
+    /// Those of the configuration's own servers.
+    altered: Altered,
 }
 
 impl Reloader<'_> {
@@ -131,12 +141,19 @@ impl Reloader<'_> {
     /// # Errors
     /// Why not; nothing has changed then.
     pub fn reload(&mut self, running: &mut Running) -> Result<String, Refusal> {
-        shared::begin();
-        let done = self.prepare(running).and_then(|ready| self.follow(ready, running));
-        if done.is_err() {
-            shared::roll_back();
+        for _ in 0..MOST_ATTEMPTS {
+            shared::begin();
+            again::begin(&store(&self.model));
+            let done = self.prepare(running).and_then(|ready| self.follow(ready, running));
+            if !matches!(done, Ok(Some(_))) {
+                shared::roll_back();
+                again::roll_back();
+            }
+            if let Some(done) = done.transpose() {
+                return done;
+            }
         }
-        done
+        Err(impossible("servers come and go all the time."))
     }
 
     fn prepare(&self, running: &Running) -> Result<Ready, Refusal> {
@@ -149,6 +166,9 @@ impl Reloader<'_> {
         if !loaded.fixed.is_empty() {
             return Err(fixed(&loaded));
         }
+        let before = running.process.newest().unwrap_or_else(|| running.plan.clone());
+        let altered = running.process.altered.lock().kept(&loaded.model);
+        altered.apply(&mut loaded.model, &self.model, &before);
         let limits = Limits { maxconn: self.vitals.hard_maxconn, wanted: 0, automatic: false };
         let nobody = compose::process(&loaded.model, &limits, self.options, false)
             .map_err(|text| Refusal::Wrong(said(Severity::Alert, &text)))?;
@@ -159,7 +179,7 @@ impl Reloader<'_> {
             let wrong = Refusal::Wrong(all.iter().map(|text| said(Severity::Alert, text)).collect());
             self.reachable(&loaded.model).err().unwrap_or(wrong)
         })?;
-        Ok(Ready { loaded, plan, bound })
+        Ok(Ready { loaded, plan, bound, before, altered })
     }
 
     /// Is this process confined to less than what the configuration needs?
@@ -206,9 +226,13 @@ impl Reloader<'_> {
         Ok(())
     }
 
-    fn follow(&mut self, ready: Ready, running: &mut Running) -> Result<String, Refusal> {
-        let Ready { mut loaded, plan: trial, mut bound } = ready;
+    /// Yields what is to be said; none: servers have come or gone since the files were read.
+    fn follow(&mut self, ready: Ready, running: &mut Running) -> Result<Option<String>, Refusal> {
+        let Ready { mut loaded, plan: trial, mut bound, before, altered } = ready;
         let process = running.process.clone();
+        if process.newest().is_some_and(|newest| !Arc::ptr_eq(&newest, &before)) {
+            return Ok(None);
+        }
         let mut diags = Diagnostics { files: loaded.diags.files.clone(), ..Diagnostics::default() };
         let mut plan = plan::compile(&loaded.model, &process, &mut diags);
         if diags.failed() {
@@ -216,7 +240,7 @@ impl Reloader<'_> {
             let _ = plan::compile(&self.model, &process, &mut Diagnostics::default());
             return Err(Refusal::Wrong(render::all(&diags, Severity::Notice, std::process::id())));
         }
-        let before = process.newest().unwrap_or_else(|| running.plan.clone());
+        portcullis_proxy::live::switch_again(&mut plan, &before);
         plan.generation = before.generation + 1;
         let plan = Arc::new(plan);
         adopt(&mut bound, &trial, &plan);
@@ -228,6 +252,8 @@ impl Reloader<'_> {
         })?;
         let _ = process.renew(|_| Ok::<_, ()>(plan.clone()));
         shared::commit();
+        again::commit(&store(&loaded.model));
+        *process.altered.lock() = altered;
         // traces that an operator has begun go on, unless the sections say something else than before
         if let Some(traces) = compose::traces(&loaded.model)
             .filter(|new| compose::traces(&self.model).is_none_or(|old| old != *new))
@@ -249,7 +275,7 @@ impl Reloader<'_> {
         }
         self.older.push(Arc::downgrade(&before));
         drop(before);
-        Ok(self.report(&loaded.diags, &plan, opened))
+        Ok(Some(self.report(&loaded.diags, &plan, opened)))
     }
 
     /// What of `global` is changed where it is.
@@ -279,6 +305,11 @@ impl Reloader<'_> {
         ));
         text
     }
+}
+
+/// Certificates and the like of a configuration.
+fn store(model: &Model) -> store::Shared {
+    model.global.ext.get::<GlobalTls>().map(|tls| tls.store.clone()).unwrap_or_default()
 }
 
 /// The sockets are for the listeners of the plan that is followed.

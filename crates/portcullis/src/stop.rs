@@ -204,6 +204,9 @@ impl Life<'_> {
     }
 
     fn leave(&mut self) {
+        if let Some(admin) = &self.reloader.admin {
+            admin.leave();
+        }
         let window = self.global().close_spread_time.unwrap_or(Some(Duration::ZERO));
         self.running.soft_stop(window);
         let end = self.global().hard_stop_after.map(|t| Instant::now() + t);

@@ -4,6 +4,7 @@
 //! runs its streams, [`upstream`] finds a server, [`outcome`] tells how it ended. [`check`] looks after servers, [`dns`] after their names.
 
 pub mod accept;
+pub mod altered;
 pub mod applet;
 pub mod captured;
 pub mod check;

@@ -61,8 +61,7 @@ fn seat(
     let script = scripts.of(section);
     let mut diags = Diagnostics::default();
     let check = scripts.plan(model, section, line, &script, &mut diags);
-    let mut made = server::compile(model, section, line, state.clone(), check, &mut diags);
-    (made.line, made.disabled) = (Some(Box::new(line.clone())), false);
+    let made = server::compile(model, section, line, state.clone(), check, &mut diags);
     if let Some(wrong) = diags.list.first() {
         // it stands on no line
         let text = wrong.message.split_once(&format!("'server {}/{}' : ", section.name, line.name));
@@ -115,7 +114,9 @@ pub fn remove_server(process: &Process, server: &Arc<ServerState>) -> Result<(),
     let plan = process.renew(|newest| {
         let newest = newest.ok_or(Held::Busy)?;
         let proxy = newest.proxies.iter().find(|p| p.server_of(server).is_some()).ok_or(Held::Named)?;
-        removable(proxy.server_of(server).ok_or(Held::Named)?)?;
+        let plan = proxy.server_of(server).ok_or(Held::Named)?;
+        removable(plan)?;
+        process.altered.lock().removed(&proxy.name, plan);
         let backend = proxy.state.as_ref().ok_or(Held::Named)?;
         process.states.remove_server(backend, server);
         Ok(Arc::new(newest.without_server(proxy, server)))
@@ -152,6 +153,7 @@ pub fn rename_server(process: &Process, server: &Arc<ServerState>, to: &str) -> 
             return Err(Unrenamed::Named);
         }
         server.name.set(to);
+        process.altered.lock().renamed(&backend.name, plan, to);
         Ok(plan.renamed(to))
     })
 }
@@ -159,6 +161,28 @@ pub fn rename_server(process: &Process, server: &Arc<ServerState>, to: &str) -> 
 /// TLS towards a server that has it configured: on or off. False: it is gone.
 pub fn switch_tls(process: &Process, server: &Arc<ServerState>, on: bool) -> bool {
     change_server(process, server, (), |_, plan| Ok(plan.with_tls(on))).is_ok()
+}
+
+/// TLS towards servers is off in a plan that takes the place of another one where an operator has switched it off, as long as
+/// their lines say the same.
+pub fn switch_again(plan: &mut Plan, before: &Plan) {
+    let mut off = Vec::new();
+    for (old, server) in before.proxies.iter().flat_map(|p| p.servers.iter().map(move |s| (p, s))) {
+        let new = plan
+            .proxies
+            .iter()
+            .find(|p| p.state.is_some() && p.name == old.name && server.spare_tls.is_some());
+        let found = new.and_then(|p| Some((p, p.server_of(&server.state)?)));
+        off.extend(
+            found
+                .filter(|(_, s)| s.said == server.said)
+                .map(|(p, s)| (p.clone(), Arc::new(s.with_tls(false)))),
+        );
+    }
+    for (backend, server) in off {
+        let now = plan.proxies.get(backend.index).cloned().unwrap_or(backend);
+        *plan = plan.with_changed(&now, &server);
+    }
 }
 
 /// Another plan of a server that is there; streams that run keep theirs.
@@ -188,15 +212,11 @@ pub fn add_backend(process: &Process, model: &Model, section: Proxy) -> Result<(
     let names = proxy::Names::of(model, process.counts.conns.limit());
     let mut diags = Diagnostics::default();
     let mut scripts = Scripts::new(model);
-    let mut made = proxy::compile(model, &names, place, &section, process, &mut scripts, &mut diags);
+    let made = proxy::compile(model, &names, place, &section, process, &mut scripts, &mut diags);
     if let Some(wrong) = diags.list.iter().find(|d| d.severity == portcullis_config::Severity::Alert) {
         process.states.retain(|name| name != section.name);
         return Err(wrong.message.clone());
     }
-    if section.balance.algorithm == portcullis_config::Algorithm::Unsaid {
-        made.algorithm = "unknown";
-    }
-    made.section = Some(Arc::new(section));
     let plan = process.renew(|newest| {
         let newest = newest.filter(|n| n.free_place() == place).ok_or("Another change came first.")?;
         Ok::<_, String>(Arc::new(newest.with_backend(made)))

@@ -1,5 +1,6 @@
 //! What all workers share.
 
+use crate::altered::Altered;
 use crate::dns::Counters;
 use crate::plan::Plan;
 use crate::worker::mailbox::{Address, Mail};
@@ -34,10 +35,14 @@ pub struct Process {
     pub sinks: Sinks,
     /// Descriptors in use, against the pool ratios.
     pub descriptors: Arc<Descriptors>,
+    /// Streams that connections were offered.
+    pub offered: crate::h2::Offered,
     /// Connections on each worker, to hand new ones to the least loaded.
     pub load: Vec<AtomicU32>,
     /// What the workers do.
     pub ledgers: Ledgers,
+    /// What operators did to servers of the configuration.
+    pub altered: Mutex<Altered>,
     /// A soft stop was asked for (sample `stopping`); with `grace`, nothing else has changed yet.
     pub stopping: AtomicBool,
     leaving: Leaving,
@@ -80,8 +85,10 @@ impl Process {
             states: States::new(workers),
             sinks,
             descriptors: Arc::new(descriptors),
+            offered: Default::default(),
             load: (0..workers).map(|_| AtomicU32::new(0)).collect(),
             ledgers: Ledgers::new(workers),
+            altered: Mutex::default(),
             stopping: AtomicBool::new(false),
             leaving: Leaving { since: AtomicU64::new(0), window: AtomicU64::new(NEVER) },
             captured: Default::default(),

@@ -11,7 +11,7 @@ use crate::reply::{ErrorPages, Pages};
 use crate::rules::{BodyState, Cursor, Effects, Flow, RuleCx, Wait, run as run_rules};
 use crate::session::Session;
 use crate::traced;
-use crate::upstream::{Failure, Late, Upgrades, Wish, establish};
+use crate::upstream::{ClientEnd, Failure, Late, Upgrades, Wish, establish};
 use crate::worker::{Woken, Worker, slots};
 use portcullis_backend::ServerState;
 use portcullis_config::{Mode, Opts, Proto};
@@ -359,8 +359,11 @@ async fn serve<'p>(
         session: session.owner(),
         upgrades: Upgrades::Nothing,
         client: &session.conn,
-        // a client that has ended without a byte wants nothing
-        watch_client: first.is_none() || back.has(Opts::ABORTONCLOSE),
+        client_end: match back.has(Opts::ABORTONCLOSE) {
+            true => ClientEnd::GiveUp,
+            false if first.is_none() => ClientEnd::WithoutBytes,
+            false => ClientEnd::Ignored,
+        },
         reuse: None,
         own: None,
         request: None,

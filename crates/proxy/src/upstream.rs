@@ -26,6 +26,7 @@ use portcullis_sample::{Facts, ServerSide, Socket};
 use portcullis_telemetry::gauge::Held;
 use portcullis_tls::connector::Offer;
 use portcullis_transport::conn::Seen;
+use portcullis_transport::hangup::HangUp;
 use portcullis_transport::{Conn, Millis, connect};
 use portcullis_wire::h2::Reason;
 use std::collections::VecDeque;
@@ -371,10 +372,10 @@ pub struct Established<'p> {
 
 /// What a stream wants of a server connection.
 pub struct Wish<'a> {
-    /// The client's connection; watched for its end if `watch_client`.
+    /// The client's connection.
     pub client: &'a Conn,
-    /// `option abortonclose`: give up when the client does.
-    pub watch_client: bool,
+    /// What its end means while it waits; one that is broken is given up in any case.
+    pub client_end: ClientEnd,
     /// May an idle connection be used, and is this the session's first request?
     pub reuse: Option<bool>,
     /// The session's own connections from earlier requests.
@@ -407,6 +408,17 @@ pub struct Wish<'a> {
     pub began: Option<Millis>,
 }
 
+/// What the end of a client's connection means while a server is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientEnd {
+    /// Nothing.
+    Ignored,
+    /// It wants nothing, unless it has sent something.
+    WithoutBytes,
+    /// Give up (`option abortonclose`).
+    GiveUp,
+}
+
 /// What follows a request, if its server agrees.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Upgrades {
@@ -423,7 +435,8 @@ pub enum Upgrades {
 pub(crate) enum Interrupt {
     Late,
     Aborted(crate::worker::slots::Abort),
-    ClientGone,
+    /// The client has finished; or (true) its connection is broken.
+    ClientGone(bool),
 }
 
 /// Waits for something while the client and the clock are watched.
@@ -432,12 +445,13 @@ pub(crate) async fn watched<T>(
     wish: &Wish<'_>,
     mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
 ) -> Result<T, Interrupt> {
+    let mut hang = None;
     poll_fn(|cx| {
         if let Poll::Ready(t) = poll(cx) {
             return Poll::Ready(Ok(t));
         }
-        if wish.watch_client && matches!(task.watch(wish.client, cx), Seen::End | Seen::Broken) {
-            return Poll::Ready(Err(Interrupt::ClientGone));
+        if let Some(broken) = leaves_early(task, wish, &mut hang, cx) {
+            return Poll::Ready(Err(Interrupt::ClientGone(broken)));
         }
         match task.poll_woken(cx) {
             Some(Woken::Late) => Poll::Ready(Err(Interrupt::Late)),
@@ -446,6 +460,31 @@ pub(crate) async fn watched<T>(
         }
     })
     .await
+}
+
+/// Is the client gone? Then: is its connection broken? `hang`: what is looked at while bytes wait unread, or where only a
+/// broken connection counts, once waiting lasts.
+fn leaves_early(
+    task: &Task,
+    wish: &Wish<'_>,
+    hang: &mut Option<Box<HangUp>>,
+    cx: &mut Context<'_>,
+) -> Option<bool> {
+    if hang.is_none() && wish.client_end != ClientEnd::Ignored {
+        match task.watch(wish.client, cx) {
+            Seen::End => return Some(false),
+            Seen::Broken => return Some(true),
+            Seen::Nothing => return None,
+            Seen::Data => *hang = HangUp::of(wish.client).map(Box::new),
+        }
+    } else if hang.is_none() && task.lasts() {
+        *hang = HangUp::of(wish.client).map(Box::new);
+    }
+    match hang.as_ref()?.poll(cx) {
+        Seen::Broken => Some(true),
+        Seen::End if wish.client_end == ClientEnd::GiveUp => Some(false),
+        _ => None,
+    }
 }
 
 /// How often a stream is balanced again when it is given a server that its plan does not know.
@@ -612,7 +651,7 @@ fn elapsed(task: &Task, since: Millis) -> i32 {
 pub(crate) fn interrupted(i: Interrupt, late: [u8; 2]) -> Failure {
     match i {
         Interrupt::Late => Failure { termination: late, status: 503 },
-        Interrupt::ClientGone => Failure { termination: [b'C', late[1]], status: 0 },
+        Interrupt::ClientGone(_) => Failure { termination: [b'C', late[1]], status: 0 },
         Interrupt::Aborted(why) => Failure { termination: [why.letter(), late[1]], status: 503 },
     }
 }
@@ -701,6 +740,10 @@ async fn wait_for_slot<'p>(
             }
             Err(i) => {
                 facts.timers.queue = elapsed(task, now);
+                // what a TCP client wanted to send is lost
+                if matches!(i, Interrupt::ClientGone(true)) && !facts.http {
+                    return Err(Failure { termination: *b"CD", status: 0 });
+                }
                 return Err(interrupted(i, *b"sQ"));
             }
         }

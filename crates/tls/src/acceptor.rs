@@ -1,5 +1,6 @@
 //! The server's side of a listener: which certificate and which configuration a ClientHello gets.
 
+use crate::again::fingerprint;
 use crate::compression;
 use crate::encrypted::Passphrases;
 use crate::hello::Hello;
@@ -590,7 +591,7 @@ impl Making<'_> {
 
     /// The configuration of a listener, or of one line of a crt-list.
     fn config(&self, own: Option<&Conf>, number: usize) -> Result<Made, String> {
-        let mut clients = None;
+        let (mut clients, mut asked) = (None, 0);
         let nothing = Conf::default();
         let (own, base, default) = (own.unwrap_or(&nothing), &self.bind.conf, &self.global.bind.conf);
         let provider = Arc::new(provider(own, base, default, self.global.security_level)?);
@@ -605,7 +606,7 @@ impl Making<'_> {
             .map_err(|e| format!("{e} for {{}}."))?;
         let builder = match own.verify.or(base.verify).unwrap_or_default() {
             Verify::None => builder.with_no_client_auth(),
-            asked => {
+            verify => {
                 let ca = own.ca.as_ref().or(base.ca.as_ref());
                 let more = own.ca_verify.as_ref().or(base.ca_verify.as_ref());
                 if ca.is_none() && more.is_none() {
@@ -623,11 +624,19 @@ impl Making<'_> {
                         ca_ignore: pick(&own.ca_ignore, &base.ca_ignore),
                         purpose: 2,
                     },
-                    required: asked == Verify::Required,
+                    required: verify == Verify::Required,
                     hints: names.map(hints).unwrap_or_default(),
                     algorithms,
                     schemes: verifying,
                 });
+                // a session that began under other demands is never resumed under these
+                let trusted: Vec<_> = made.policy.trusted.iter().map(|t| t.get()).collect();
+                let trusted = trusted.iter().flat_map(|t| t.iter().map(AsRef::as_ref));
+                let demands = (made.required, trusted.collect::<Vec<&[u8]>>());
+                asked = fingerprint((
+                    demands,
+                    format!("{:?}", (&made.policy.crt_ignore, &made.policy.ca_ignore)),
+                ));
                 clients = Some(made.clone());
                 builder.with_client_cert_verifier(made)
             }
@@ -635,7 +644,7 @@ impl Making<'_> {
         let mut config = builder.with_cert_resolver(Arc::new(Chosen { schemes: signing.map(Into::into) }));
         config.alpn_protocols = alpn(own.alpn.as_ref().or(base.alpn.as_ref()), self.http);
         config.ignore_client_order = !(self.bind.client_order || self.global.bind.client_order);
-        let identity = format!("{} {number}", self.identity);
+        let identity = format!("{} {number} {asked:x}", self.identity);
         let lifetime = self.global.lifetime.unwrap_or(300);
         let early = own.early || base.early;
         if early {

@@ -6,7 +6,7 @@ use crate::store::Key;
 use rustls::pki_types::CertificateDer;
 
 /// What `load` says about such a certificate; `keytype`, `bits` and `curves` are there if they stand on the line.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Dummy {
     /// `generate-dummy`
     pub on: bool,

@@ -4,6 +4,7 @@
 //! ([`settings`]); a [`stream::Stream`] is one connection: bytes of the network in, bytes of the application out.
 
 pub mod acceptor;
+pub mod again;
 pub mod alpn_challenge;
 pub mod compression;
 pub mod connector;

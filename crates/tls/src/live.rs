@@ -86,6 +86,23 @@ impl Live {
         self.empty.contains(name) || self.global.store.lock().certificates.contains_key(name)
     }
 
+    /// Another configuration is in force. Changes in the making go on if what they are about is still there.
+    pub fn follow(&mut self, global: GlobalTls) {
+        let store = global.store.lock();
+        self.empty.retain(|name| !store.certificates.contains_key(name));
+        let known = |name: &str| store.certificates.contains_key(name) || self.empty.contains(name);
+        self.certificate = self.certificate.take().filter(|p| known(&p.name));
+        self.authorities = self.authorities.take().filter(|p| store.authorities.contains_key(&p.name));
+        self.revoked = self.revoked.take().filter(|p| store.revoked.contains_key(&p.name));
+        if let Some(p) = &mut self.certificate
+            && let Some(slot) = store.certificates.get(&p.name)
+        {
+            p.value.load = slot.get().load.clone();
+        }
+        drop(store);
+        self.global = global;
+    }
+
     /// `set ssl cert`: the payload becomes a part of the change. `origin` as the command names it: the file of a
     /// certificate, or that with `.key`, `.issuer` or `.ocsp` behind it.
     ///

@@ -1,6 +1,7 @@
 //! Certificates, authorities and revocation lists: read once, shared by everything that names the same file, and
 //! swapped as a whole. A handshake takes what is there when it begins.
 
+use crate::again::{self, MADE, fingerprint};
 use crate::dummy::{self, Dummy};
 use crate::encrypted::{self, Passphrases};
 use crate::keys::{KeyType, Names};
@@ -78,7 +79,7 @@ impl Certificate {
 }
 
 /// What a certificate is loaded of, and what it is for (manual section 12.7.1). Names of files are as they were written.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Load {
     /// `crt`; none: it was made at run time.
     pub crt: Option<String>,
@@ -131,13 +132,19 @@ impl Load {
 pub struct Slot<T> {
     /// The file that it came from.
     pub name: Box<str>,
+    /// Tells what was read: another number, other files.
+    pub(crate) source: u64,
     current: RwLock<Arc<T>>,
 }
 
 impl<T> Slot<T> {
-    /// A place with something in it.
+    /// A place with something in it that was made at run time.
     pub fn new(name: &str, value: T) -> Arc<Self> {
-        Arc::new(Self { name: name.into(), current: RwLock::new(Arc::new(value)) })
+        Self::of(name, MADE, value)
+    }
+    /// A place with something in it that was read.
+    fn of(name: &str, source: u64, value: T) -> Arc<Self> {
+        Arc::new(Self { name: name.into(), source, current: RwLock::new(Arc::new(value)) })
     }
     /// What is there now.
     #[must_use]
@@ -195,6 +202,8 @@ pub struct Store {
     pub revoked: BTreeMap<String, Revoked>,
     /// `crt-list`
     pub lists: BTreeMap<String, Vec<Line>>,
+    /// Tells what was read of them.
+    pub list_sources: BTreeMap<String, u64>,
     /// How chains are completed.
     pub chains: Arc<Chains>,
     /// `tls-ticket-keys`, in the order in which they were read.
@@ -204,7 +213,7 @@ pub struct Store {
 }
 
 /// How the chains of certificates are completed, and cut.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct Chains {
     /// `ssl-skip-self-issued-ca`
     pub skip_self_issued: bool,
@@ -270,7 +279,7 @@ pub fn certificates(text: &[u8]) -> Vec<CertificateDer<'static>> {
 }
 
 /// Where the parts of a certificate come from.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct Parts {
     /// PEM with the certificate, its chain, and perhaps its key.
     pub pem: Vec<u8>,
@@ -538,8 +547,7 @@ impl Store {
             return Ok(slot.clone());
         }
         let parts = Parts { chains: self.chains.clone(), ..parts(files, path, extra)? };
-        let made = build(path, &parts, &mut self.passphrases)?;
-        Ok(self.insert(path, made))
+        self.made_of(path, fingerprint(&parts), |store| build(path, &parts, &mut store.passphrases))
     }
 
     /// Loads a certificate as `load` in a `crt-store` (and a line of a crt-list) says it: `name` is what it is called.
@@ -573,8 +581,23 @@ impl Store {
         {
             return Err(format!(" '{}' cannot be read or parsed.", load.sctl.as_deref().unwrap_or_default()));
         }
-        let made = Draft::read(name, &parts, &mut self.passphrases)?.finish_public(name)?;
-        Ok(self.insert(name, made))
+        self.made_of(name, fingerprint(&parts), |store| {
+            Draft::read(name, &parts, &mut store.passphrases)?.finish_public(name)
+        })
+    }
+
+    /// The certificate that was made of the same before, or another one.
+    fn made_of(
+        &mut self,
+        name: &str,
+        source: u64,
+        make: impl FnOnce(&mut Self) -> Result<Certificate, String>,
+    ) -> Result<Arc<Slot<Certificate>>, String> {
+        let slot = match again::same(|s| &s.certificates, name, source) {
+            Some(slot) => slot,
+            None => Slot::of(name, source, make(self)?),
+        };
+        Ok(self.keep(slot))
     }
 
     /// Puts a certificate there that was made here and stands for another one, with a key of this kind.
@@ -588,17 +611,18 @@ impl Store {
         key: KeyType,
         now: i64,
     ) -> Result<Arc<Slot<Certificate>>, String> {
-        let (chain, key) = dummy::make(key, now).ok_or("Can't generate a private key.")?;
-        let draft = Draft {
-            chain: vec![chain],
-            key: Some(key),
-            issuer: None,
-            ocsp: None,
-            load: Arc::new(load.clone()),
-            chains: Arc::default(),
-        };
-        let made = draft.finish(name)?;
-        Ok(self.insert(name, made))
+        self.made_of(name, fingerprint((load, key)), |_| {
+            let (chain, key) = dummy::make(key, now).ok_or("Can't generate a private key.")?;
+            let draft = Draft {
+                chain: vec![chain],
+                key: Some(key),
+                issuer: None,
+                ocsp: None,
+                load: Arc::new(load.clone()),
+                chains: Arc::default(),
+            };
+            draft.finish(name)
+        })
     }
 
     /// A certificate answers with another OCSP response from now on. Who holds the store changes nothing else meanwhile.
@@ -613,12 +637,23 @@ impl Store {
 
     /// Puts a certificate there that does not come from one file (`crt-store`).
     pub fn insert(&mut self, name: &str, certificate: Certificate) -> Arc<Slot<Certificate>> {
-        let jwt = certificate.load.jwt;
-        let slot = Slot::new(name, certificate);
-        if jwt {
+        self.keep(Slot::new(name, certificate))
+    }
+
+    /// The certificate of this name is what it was before the configuration is read again, unless it is there already.
+    pub fn adopt(&mut self, name: &str) {
+        if !self.certificates.contains_key(name)
+            && let Some(slot) = again::certificate(name)
+        {
+            self.keep(slot);
+        }
+    }
+
+    fn keep(&mut self, slot: Arc<Slot<Certificate>>) -> Arc<Slot<Certificate>> {
+        if slot.get().load.jwt {
             crate::jwt::allow(&slot);
         }
-        self.certificates.insert(name.to_owned(), slot.clone());
+        self.certificates.insert(slot.name.to_string(), slot.clone());
         slot
     }
 
@@ -646,7 +681,9 @@ impl Store {
         if all.is_empty() {
             return Err(format!("Couldn't parse the ca-file '{path}' (no certificate found)."));
         }
-        let slot = Slot::new(path, all);
+        let source = fingerprint(all.iter().map(AsRef::as_ref).collect::<Vec<&[u8]>>());
+        let slot =
+            again::same(|s| &s.authorities, path, source).unwrap_or_else(|| Slot::of(path, source, all));
         self.authorities.insert(path.to_owned(), slot.clone());
         Ok(slot)
     }
@@ -660,7 +697,8 @@ impl Store {
             return Ok(slot.clone());
         }
         let text = files.read(Path::new(path)).map_err(|e| open(path, &e))?;
-        let slot = Slot::new(path, crls(path, &text)?);
+        let (lists, source) = (crls(path, &text)?, fingerprint(&text));
+        let slot = again::same(|s| &s.revoked, path, source).unwrap_or_else(|| Slot::of(path, source, lists));
         self.revoked.insert(path.to_owned(), slot.clone());
         Ok(slot)
     }

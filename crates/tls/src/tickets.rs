@@ -5,8 +5,8 @@ use aws_lc_rs::{digest, rand};
 use parking_lot::RwLock;
 use portcullis_wire::base64;
 use rustls::server::{ProducesTickets, StoresServerSessions};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, LazyLock};
 
 const NAME: usize = 16;
 
@@ -54,6 +54,8 @@ struct Key {
 pub struct KeyFile {
     /// The file.
     pub name: String,
+    /// Tells what was read of it.
+    pub(crate) source: u64,
     keys: RwLock<Arc<Vec<Vec<u8>>>>,
     /// How often they were changed.
     changes: AtomicU64,
@@ -65,6 +67,7 @@ impl KeyFile {
     pub fn new(name: &str, keys: Vec<Vec<u8>>) -> Arc<Self> {
         Arc::new(Self {
             name: name.to_owned(),
+            source: crate::again::fingerprint(&keys),
             keys: RwLock::new(Arc::new(keys)),
             changes: AtomicU64::new(0),
         })
@@ -116,6 +119,15 @@ impl Made {
     }
 }
 
+/// What the keys of this process are made from where no file has some: tickets outlive the configuration that they were made for.
+fn random() -> Option<Vec<u8>> {
+    static RANDOM: LazyLock<Option<[u8; 48]>> = LazyLock::new(|| {
+        let mut random = [0; 48];
+        rand::fill(&mut random).ok().map(|()| random)
+    });
+    RANDOM.map(|random| random.to_vec())
+}
+
 /// Seals and opens tickets of one configuration.
 pub struct Tickets {
     file: Option<Arc<KeyFile>>,
@@ -131,13 +143,14 @@ impl std::fmt::Debug for Tickets {
 }
 
 impl Tickets {
-    /// With the keys of a file, or a random one. `identity` tells configurations apart: a session of one, which may have
+    /// With the keys of a file, or the random one of the process. `identity` tells configurations apart: a session of one, which may have
     /// asked for a certificate, is never resumed under another.
     #[must_use]
     pub fn new(file: Option<Arc<KeyFile>>, identity: &[u8], lifetime: u32) -> Option<Arc<Self>> {
-        let mut random = [0u8; 48];
-        rand::fill(&mut random).ok()?;
-        let materials = file.as_ref().map_or_else(|| Arc::new(vec![random.to_vec()]), |f| f.keys());
+        let materials = match &file {
+            Some(file) => file.keys(),
+            None => Arc::new(vec![random()?]),
+        };
         let made = RwLock::new(Arc::new(Made::of(&materials, identity, 0)?));
         Some(Arc::new(Self { file, identity: identity.to_vec(), made, lifetime }))
     }

@@ -132,11 +132,31 @@ pub fn receive_message(
     Ok(got.bytes)
 }
 
+/// What is said of a process that closes the connection instead of answering.
+const UNANSWERED: &str = "Failed to get the number of sockets to be transferred !";
+/// How often such a process is asked again, and how long apart.
+const TRIES: u32 = 10;
+const AGAIN: Duration = Duration::from_millis(20);
+
 /// Asks the process behind this path for its listening sockets.
 ///
 /// # Errors
 /// What it is that does not work, in HAProxy's words.
 pub fn take(path: &str) -> Result<Vec<Given>, String> {
+    let mut tried = 0;
+    loop {
+        match take_once(path) {
+            // it may have been one that leaves, while the next one serves on the same socket
+            Err(why) if tried < TRIES && why == UNANSWERED => {
+                tried += 1;
+                std::thread::sleep(AGAIN);
+            }
+            done => return done,
+        }
+    }
+}
+
+fn take_once(path: &str) -> Result<Vec<Given>, String> {
     let failed = |_| format!("Failed to connect to the old process socket '{path}'");
     let socket = match path.strip_prefix("abns@") {
         Some(name) => {
@@ -163,7 +183,7 @@ pub fn take_from(socket: &UnixStream) -> Result<Vec<Given>, String> {
     let asked = send(socket, format!("{COMMAND}\n").as_bytes(), SendFlags::NOSIGNAL)
         .and_then(|_| recv(socket, &mut number[..], RecvFlags::WAITALL));
     if asked.map_or(0, |(n, _)| n) < number.len() {
-        return Err("Failed to get the number of sockets to be transferred !".into());
+        return Err(UNANSWERED.into());
     }
     let wanted = usize::try_from(i32::from_ne_bytes(number)).unwrap_or(0);
     if wanted > MOST {

@@ -6,6 +6,7 @@ pub mod conn;
 pub mod connect;
 pub mod h2;
 pub mod handover;
+pub mod hangup;
 pub mod listen;
 mod socket;
 pub mod sockets;

@@ -24,9 +24,9 @@ pub struct ListenOptions {
     pub keepalive: Option<(u32, u32, u32)>,
     /// `option tcp-smart-accept`: the first ACK waits for data.
     pub smart_accept: bool,
-    /// `tune.rcvbuf.client`
+    /// `tune.rcvbuf.client`; of a socket that clients share (datagrams), `tune.rcvbuf.frontend`.
     pub rcvbuf: Option<usize>,
-    /// `tune.sndbuf.client`
+    /// `tune.sndbuf.client`; likewise `tune.sndbuf.frontend`.
     pub sndbuf: Option<usize>,
     /// `tune.notsent-lowat.client`
     pub notsent_lowat: Option<usize>,
@@ -71,6 +71,7 @@ pub fn open(bind: &Bind, options: &ListenOptions) -> Result<(OwnedFd, Vec<Lackin
 /// The step that failed and the system's reason.
 pub fn again(fd: &OwnedFd, bind: &Bind, o: &ListenOptions) -> Result<Vec<Lacking>, ListenError> {
     if bind.address.transport == Transport::Datagram {
+        buffers(fd, o);
         return Ok(Vec::new());
     }
     let step = |step: &'static str| move |reason: io::Error| ListenError { step, reason };
@@ -120,6 +121,11 @@ fn tune(fd: &OwnedFd, o: &ListenOptions) {
             let _ = sockopt::set_tcp_keepintvl(fd, seconds(interval));
         }
     }
+    buffers(fd, o);
+}
+
+/// The system's buffers. It may give less.
+fn buffers(fd: &OwnedFd, o: &ListenOptions) {
     if let Some(n) = o.rcvbuf {
         let _ = sockopt::set_socket_recv_buffer_size(fd, n);
     }
@@ -255,9 +261,7 @@ fn datagram(bind: &Bind, o: &ListenOptions) -> Result<OwnedFd, ListenError> {
     };
     portcullis_sys::socket::before_connect(fd.as_fd(), &asked)
         .map_err(step("cannot make receiving socket transparent"))?;
-    if let Some(n) = o.rcvbuf {
-        let _ = sockopt::set_socket_recv_buffer_size(&fd, n);
-    }
+    buffers(&fd, o);
     rustix::net::bind(&fd, &addr).map_err(|e| step("cannot bind socket")(e.into()))?;
     Ok(fd)
 }

@@ -158,6 +158,7 @@ fn added(call: &Call<'_>) -> Result<&'static str, String> {
     let model = call.admin.model();
     let section = proxy.section(&model).ok_or("No such backend.")?;
     let mut line = read(call, &plan, section, name)?;
+    line.late = true;
     identify(&plan, proxy, &mut line)?;
     judge(call, &plan, proxy, &line)?;
     let warning = match line.set.cookie.is_some() && proxy.mode != Mode::Http {

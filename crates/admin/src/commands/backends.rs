@@ -105,6 +105,7 @@ fn added(call: &Call<'_>) -> Result<(), String> {
         mode,
         guid,
         unpublished: true,
+        late: true,
         ..defaults.clone()
     };
     let (model, proxy) = whole(call, &plan, proxy)?;

@@ -25,14 +25,14 @@ pub const ROWS: &[Row] = &[
         "<certfile>",
         Level::Admin,
         "add a certificate to those that JWT may be verified with",
-        |c| tokens(c, jwt::allow),
+        |c| tokens(c, true),
     ),
     Row::new(
         "del ssl jwt",
         "<certfile>",
         Level::Admin,
         "remove a certificate from those that JWT may be verified with",
-        |c| tokens(c, |slot| jwt::forbid(&slot.name)),
+        |c| tokens(c, false),
     ),
     Row::new(
         "show ssl jwt",
@@ -88,7 +88,7 @@ pub fn tried(done: Result<String, String>) -> Outcome {
 }
 
 /// `add ssl jwt`, `del ssl jwt`
-fn tokens(call: &mut Call<'_>, change: fn(&Arc<Slot<Certificate>>)) -> Outcome {
+fn tokens(call: &mut Call<'_>, yes: bool) -> Outcome {
     let name = match name(call, "'add ssl cert' expects a filename\n") {
         Ok(name) => name,
         Err(missing) => return missing,
@@ -96,7 +96,7 @@ fn tokens(call: &mut Call<'_>, change: fn(&Arc<Slot<Certificate>>)) -> Outcome {
     let slot = call.admin.tls.lock().global.store.lock().certificates.get(&name).cloned();
     match slot {
         Some(slot) => {
-            change(&slot);
+            jwt::say(&slot, yes);
             Outcome::Nothing
         }
         None => Outcome::err(NOT_FOUND),
@@ -171,7 +171,7 @@ fn del(call: &mut Call<'_>) -> Outcome {
     }
     live.empty.remove(&name);
     live.global.store.lock().certificates.remove(&name);
-    jwt::forbid(&name);
+    jwt::forget(&name);
     if live.certificate.as_ref().is_some_and(|p| p.name == name) {
         live.certificate = None;
     }

@@ -22,7 +22,8 @@ pub const ROWS: &[Row] = &[
         activity,
     ),
     Row::new("_getsocks", "", Level::User, "gives the listening sockets to a new process", |c| {
-        match c.cli.exposes {
+        // a process that leaves has none any more: the next one is to be asked
+        match c.cli.exposes && !c.admin.process.is_leaving() {
             true => Outcome::GiveSockets,
             false => Outcome::Close,
         }

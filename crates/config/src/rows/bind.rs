@@ -74,6 +74,7 @@ pub const OPTIONS: &[BindOption] = &[
     ),
     opt!("namespace", "<name>", namespace, "Network namespace to listen in."),
     opt!("nbconn", "<nbconn>", nbconn, "How many connections reverse HTTP keeps to its server."),
+    opt!("label", "<label>", label, "A label of the sockets; no effect."),
     opt!("nice", "<nice>", nice, "How readily these connections let others go first, -1024 to 1024."),
     opt!("process", "", process, "Removed: 'thread' replaces it."),
     opt!("proto", "<name>", proto, "The protocol that is spoken without further negotiation."),
@@ -451,6 +452,12 @@ fn namespace(cx: &mut Cx<'_>, bind: &mut Bind, args: &mut Args<'_>) {
     } else {
         let word = args.words.get(args.at.saturating_sub(1));
         complain(cx, bind, word, &format!("'namespace' : Cannot open namespace '{name}'."));
+    }
+}
+
+fn label(cx: &mut Cx<'_>, bind: &mut Bind, args: &mut Args<'_>) {
+    if let Some(word) = word(cx, bind, args, "label", "missing label") {
+        crate::no_effect::tell(cx, Some(word), "bind … label");
     }
 }
 

@@ -184,7 +184,7 @@ fn template(cx: &mut Cx<'_>, line: &Line) {
         return;
     };
     let set = cx.proxy().default_server.clone();
-    let mut first = Server::new(line.place(), format!("{name}{low}"), server::nowhere(), set);
+    let mut first = Server::new(line.place(), format!("{name}{low}"), server::nowhere(), set).saying(line);
     first.template = Some(Template { prefix: name.clone(), first: true });
     match server::address_of(cx, &word.str()) {
         Ok(address) => first.address = address,

@@ -153,6 +153,42 @@ pub const ROWS: &[Keyword] = &[
         "The system's send buffer of a server connection."
     ),
     size!(
+        "tune.rcvbuf.frontend",
+        0,
+        |t, n| t.rcvbuf_frontend = (n > 0).then_some(n),
+        "The system's receive buffer of a socket that clients share ('dgram-bind')."
+    ),
+    size!(
+        "tune.rcvbuf.backend",
+        0,
+        |_, _| (),
+        "The system's receive buffer of a socket that answers to many share; no effect."
+    ),
+    size!(
+        "tune.sndbuf.frontend",
+        0,
+        |t, n| t.sndbuf_frontend = (n > 0).then_some(n),
+        "The system's send buffer of a socket that clients share ('dgram-bind')."
+    ),
+    size!(
+        "tune.sndbuf.backend",
+        0,
+        |t, n| t.sndbuf_backend = (n > 0).then_some(n),
+        "The system's send buffer of sockets to log servers, over UDP and Unix sockets."
+    ),
+    row!(
+        "tune.streams-elasticity",
+        "<number>",
+        streams_elasticity,
+        "Streams of all HTTP/2 connections together that are offered, in percent of 'maxconn'; 0 for no limit."
+    ),
+    row!(
+        "tune.defaults.purge",
+        "[{ all | none | <element[,...]> }]",
+        defaults_purge,
+        "Which default settings are forgotten behind parsing; no effect."
+    ),
+    size!(
         "tune.notsent-lowat.client",
         0,
         |t, n| t.notsent_lowat_client = (n > 0).then_some(n),
@@ -268,6 +304,41 @@ fn runqueue_depth(cx: &mut Cx<'_>, line: &Line) {
     let depth = word.and_then(|w| u32::try_from(value::leading(&w.text).0).ok());
     cx.model.global.tune.runqueue_depth = depth.filter(|n| *n > 0);
     crate::no_effect::tell(cx, word, of);
+}
+
+fn streams_elasticity(cx: &mut Cx<'_>, line: &Line) {
+    let of = "tune.streams-elasticity";
+    if !value::no_more(cx, line, 2) {
+        return;
+    }
+    let said = line.word(1).and_then(|w| w.str().parse().ok());
+    match said.filter(|n| *n == 0 || *n >= 100) {
+        Some(percent) => cx.model.global.tune.streams_elasticity = percent,
+        None => {
+            let text = format!("'{of}' expects 0 or a positive percentage value of 100 or above");
+            cx.alert(line.words.last(), text);
+        }
+    }
+}
+
+fn defaults_purge(cx: &mut Cx<'_>, line: &Line) {
+    let of = "tune.defaults.purge";
+    if !value::no_more(cx, line, 2) {
+        return;
+    }
+    let text = line.word(1).map_or_else(|| "proxies".to_owned(), |w| w.str().into_owned());
+    let parts: Vec<&str> = text.split(',').collect();
+    let wrong = parts.iter().find_map(|part| match *part {
+        "all" | "none" if parts.len() > 1 => Some(format!("'{of}' value '{part}' is exclusive.")),
+        "all" | "none" | "proxies" | "servers" => None,
+        other => Some(format!("'{of}' unknown directive '{other}'.")),
+    });
+    match wrong {
+        Some(text) => {
+            cx.alert(line.word(1), text);
+        }
+        None => crate::no_effect::tell(cx, line.word(1).or(line.word(0)), of),
+    }
 }
 
 fn idletimer(cx: &mut Cx<'_>, line: &Line) {

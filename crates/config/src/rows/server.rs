@@ -199,7 +199,7 @@ fn parsed(cx: &mut Cx<'_>, line: &Line, set: ServerSettings, allowed: Option<&[&
         cx.alert(Some(name), format!("character '{c}' is not permitted in server name '{text}'."));
         return None;
     }
-    let mut server = Server::new(line.place(), text, nowhere(), set);
+    let mut server = Server::new(line.place(), text, nowhere(), set).saying(line);
     match address_of(cx, &word.str()) {
         Ok(address) => server.address = address,
         Err(e) => {

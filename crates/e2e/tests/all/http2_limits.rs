@@ -91,6 +91,43 @@ fn idle_clients_are_pinged() {
     });
 }
 
+/// `tune.streams-elasticity`: what connections are offered, one after the other, and again when some have ended.
+#[test]
+fn streams_are_dealt_out() {
+    for (name, maxconn, percent, most) in
+        [("few", 20, 400, 5), ("many", 40, 400, 50), ("none", 10, 100, 100), ("all", 10, 20_000, 100)]
+    {
+        scenario(&format!("http2_limits/streams_are_dealt_out_{name}"), |w| {
+            let global = format!(
+                "maxconn {maxconn}\ntune.streams-elasticity {percent}\n\
+                 tune.h2.fe.max-concurrent-streams {most} rq-load ignore"
+            );
+            w.proxy(&config(&global, "no log"));
+            let mut open: Vec<_> = (0..10).map(|_| offered(w)).collect();
+            w.note(format!("{:?}", open.iter().map(|o| o.0).collect::<Vec<_>>()));
+            for (_, c) in open.drain(..5) {
+                c.close();
+            }
+            w.settle();
+            let more: Vec<_> = (0..5).map(|_| offered(w)).collect();
+            w.note(format!("{:?}", more.iter().map(|o| o.0).collect::<Vec<_>>()));
+        });
+    }
+}
+
+/// How many streams a new connection is offered.
+fn offered(w: &mut World) -> (Option<u32>, portcullis_e2e::H2) {
+    let mut c = portcullis_e2e::H2::begin(quiet_client(w), &[]);
+    let mut n = None;
+    while n.is_none() {
+        let (header, payload) = c.next_frame().expect("settings");
+        assert_eq!(header.kind, kind::SETTINGS);
+        let find = |s: &&[u8]| s.starts_with(&[0, 3]);
+        n = payload.chunks(6).find(find).map(|s| u32::from_be_bytes([s[2], s[3], s[4], s[5]]));
+    }
+    (n, c)
+}
+
 /// `rq-load`: a busy worker offers new connections fewer streams, never fewer than `min`.
 #[test]
 fn a_busy_worker_offers_fewer_streams() {
@@ -102,14 +139,7 @@ fn a_busy_worker_offers_fewer_streams() {
     });
     w.proxy(&config("tune.h2.fe.max-concurrent-streams 100 rq-load 2 min 7", "no log"));
     let offered = |w: &mut World| {
-        let mut c = portcullis_e2e::H2::begin(quiet_client(w), &[]);
-        let mut n = None;
-        while n.is_none() {
-            let (header, payload) = c.next_frame().expect("settings");
-            assert_eq!(header.kind, kind::SETTINGS);
-            let find = |s: &&[u8]| s.starts_with(&[0, 3]);
-            n = payload.chunks(6).find(find).map(|s| u32::from_be_bytes([s[2], s[3], s[4], s[5]]));
-        }
+        let (n, c) = offered(w);
         c.close();
         n
     };

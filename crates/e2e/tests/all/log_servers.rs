@@ -1,9 +1,11 @@
 //! Log lines to servers: rings, streams, backends in mode log (manual sections 4.2 `log`, 5.2 `log-proto`, 12.5).
 use portcullis_e2e::process::{PATIENCE, wait_for};
 use portcullis_e2e::sink::LogSink;
-use portcullis_e2e::{Conn, OriginConn, World, mask, scenario};
+use portcullis_e2e::{Conn, OriginConn, World, mask, proc, scenario};
+use rustix::net::{SocketAddrAny, SocketType, getpeername, getsockname, sockopt};
 use std::io::{Read, Write};
-use std::net::{TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex};
 
@@ -289,6 +291,39 @@ fn messages_are_forwarded() {
         came(w, "<134>Nov 27 06:00:00 h p[1]: in parts");
         c.write_all(b"neither\n").unwrap();
         assert_eq!(c.read(&mut [0; 10]).unwrap_or(0), 0, "a stream of no messages is closed");
+    });
+}
+
+/// `tune.rcvbuf.frontend` and its kin: buffers of sockets that many share, as the system has them (twice what was said).
+#[test]
+fn buffers_of_shared_sockets() {
+    scenario("log_servers/buffers_of_shared_sockets", |w| {
+        let (port, to) = (w.port("in"), w.port("to"));
+        w.proxy(
+            "global\n  nbthread 1\n  tune.rcvbuf.frontend 10k\n  tune.sndbuf.frontend 12k\n  tune.rcvbuf.backend 14k\n  \
+             tune.sndbuf.backend 16k\nlog-forward f\n  dgram-bind 127.0.0.1:${in}\n  log 127.0.0.1:${to} local0\n\
+             defaults\n  timeout client 5s\n  timeout server 5s\n  timeout connect 5s\n  log 127.0.0.1:${to} local0\n\
+             frontend fe\n  mode http\n  bind 127.0.0.1:${fe}\n  http-request return status 200\n",
+        );
+        wait_datagrams(&[port]);
+        w.client("fe").get("/", "Connection: close\r\n").response();
+        let pid = w.process(0).pid();
+        let datagrams =
+            || proc::sockets(pid).into_iter().filter(|s| sockopt::socket_type(s) == Ok(SocketType::DGRAM));
+        let of = |a: Option<SocketAddrAny>| a.and_then(|a| SocketAddr::try_from(a).ok()).map(|a| a.port());
+        let bound = |s: &OwnedFd| of(getsockname(s).ok()) == Some(port);
+        let leads = |s: &OwnedFd| of(getpeername(s).ok().flatten()) == Some(to);
+        let shared = datagrams().find(bound).unwrap();
+        let sizes = (sockopt::socket_recv_buffer_size(&shared), sockopt::socket_send_buffer_size(&shared));
+        w.note(format!("dgram-bind: {sizes:?}"));
+        let log = match datagrams().find(leads) {
+            Some(ours) => ours,
+            // HAProxy's is not connected
+            None => {
+                datagrams().find(|s| !bound(s) && sockopt::socket_send_buffer_size(s) == Ok(32768)).unwrap()
+            }
+        };
+        w.note(format!("log: {:?}", sockopt::socket_send_buffer_size(&log)));
     });
 }
 

@@ -4,6 +4,7 @@
 mod acme;
 mod balance;
 mod certificates;
+mod changes_that_stay;
 mod check_options;
 mod coming_back;
 mod command_line;
@@ -53,6 +54,7 @@ mod signals;
 mod smuggling;
 mod sources;
 mod statistics;
+mod storm;
 mod takeover;
 mod tcp;
 mod tcp_response;

@@ -161,7 +161,8 @@ fn prompts() {
 fn levels() {
     scenario("master_cli/levels", |w| {
         start(w, ",level,operator");
-        for command in ["show cli level", "@1 show cli level", "@1 set maxconn global 10"] {
+        for command in ["show cli level", "@1 show cli level", "@1 set maxconn global 10", "user;_loadstatus"]
+        {
             ask(w, command);
         }
         told(&talk(connect(w).unwrap(), "reload")).into_iter().for_each(|l| w.note(l));
@@ -208,8 +209,10 @@ fn reloads() {
             });
             masked(&reaped.unwrap_or_default()).lines().for_each(|l| w.note(format!("| {l}")));
             dialogue(w, &["prompt", "quit"]);
-            let logs = talk(connect(w).unwrap(), "show startup-logs");
-            told(&logs).into_iter().for_each(|l| w.note(w.mask(&l)));
+            for command in ["show startup-logs", "_loadstatus"] {
+                let logs = talk(connect(w).unwrap(), command);
+                told(&logs).into_iter().for_each(|l| w.note(w.mask(&l)));
+            }
         }
         let same = w.process(0).is_running() && w.process(0).pid() == master;
         w.note(format!("same master: {same}"));

@@ -191,11 +191,30 @@ fn names(c: &mut Conn, w: &World, target: &str) {
             Some(_) => line,
             None => line.rsplit_once(' ').map_or(line, |(name, _)| name),
         };
-        // of resolvers there are none here
-        if !shown.contains("haproxy_resolver_") && !shown.contains("version=") {
+        // those of the system are others on another machine
+        let system = shown.contains("haproxy_resolver_") && target != RESOLVERS;
+        if !system && !shown.contains("version=") {
             w.note(shown);
         }
     }
+}
+
+const RESOLVERS: &str = "/metrics?scope=resolver&extra-counters&desc-labels";
+
+/// Counters of name servers.
+#[test]
+fn exposition_of_resolvers() {
+    scenario("services/exposition_of_resolvers", |w| {
+        let text = EVERYTHING.replacen(
+            "defaults\n",
+            "resolvers r\n  nameserver first 127.0.0.1:1\n  nameserver second 127.0.0.1:1\nresolvers default\n  nameserver own 127.0.0.1:1\n\
+             defaults\n",
+            1,
+        );
+        w.proxy(&text);
+        let mut c = w.client("fe");
+        names(&mut c, w, RESOLVERS);
+    });
 }
 
 const EVERYTHING: &str = "global

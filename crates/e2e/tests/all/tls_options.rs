@@ -342,3 +342,29 @@ frontend fe
         assert!(out.code == 1 && out.stderr.contains("expects"), "{line}: {}", out.stderr);
     }
 }
+
+/// What takes an inherited option back, and what the library never does. 3.5-dev5 does not know `no-verifyhost`, which its manual has.
+#[test]
+fn inherited_options_are_taken_back() {
+    let mut w = World::new(portcullis_e2e::binary::Binary::under_test());
+    own(&w, "a", false, "DNS:a.test");
+    let config = format!(
+        "{DEFAULTS}frontend tls\n  bind 127.0.0.1:${{tls}} ssl crt ${{dir}}/a.pem\n  http-request return status 200\n\
+         frontend fe\n  bind 127.0.0.1:${{fe}}\n  use_backend %[path,field(2,/)]\n\
+         backend b\n  default-server ssl verify required ca-file ${{dir}}/a.crt no-sni-auto verifyhost other.test\n  \
+         server wrong 127.0.0.1:${{tls}}\n\
+         backend back\n  default-server ssl verify none verifyhost other.test\n  \
+         server right 127.0.0.1:${{tls}} verify required ca-file ${{dir}}/a.crt no-sni-auto no-verifyhost renegotiate no-renegotiate\n"
+    );
+    w.file("a.crt", "");
+    std::fs::copy(w.dir().join("a.pem"), w.dir().join("a.crt")).unwrap();
+    w.proxy(&config);
+    let status =
+        |w: &mut World, path: &str| w.client("fe").get(path, "Connection: close\r\n").response().status();
+    assert_eq!((status(&mut w, "/b"), status(&mut w, "/back")), (503, 200));
+    let said = w.process(0).stderr();
+    assert!(
+        said.contains("'renegotiate' is accepted but has no effect: the library never renegotiates"),
+        "{said}"
+    );
+}

@@ -81,6 +81,14 @@ const ROWS: &[Row] = &[
     row("@!<pid>", "", Level::User, "send a command to the <pid> process", nothing),
     row("@<relative pid>", "", Level::User, "send a command to the <relative pid> process", nothing),
     row("@master", "", Level::User, "send a command to the master process", nothing),
+    row("_loadstatus", "", Level::User, "how the last start or reload went", |c| {
+        if c.state.level < Level::Operator {
+            return Outcome::Text(String::new());
+        }
+        let good = u8::from(!c.master.reload_failed());
+        Outcome::Text(format!("Success={good}\n--\n{}", c.master.startup_logs()))
+    })
+    .hide(),
     row("echo", "<text>", Level::User, "print text to the output", |c| {
         Outcome::Text(format!("{}\n", String::from_utf8_lossy(&c.words.get(1..).unwrap_or_default().join(&b' '))))
     }),

@@ -6,11 +6,13 @@
 //! one piece. An idle connection holds its table of header fields, and no buffer.
 
 mod counts;
+mod elastic;
 mod link;
 pub mod reverse;
 pub mod server;
 mod settings;
 
+pub use elastic::Offered;
 pub use settings::Settings;
 
 use crate::http::{Scratch, exchange};
@@ -39,7 +41,8 @@ pub async fn serve(session: &mut Session, first: Option<Box<Buffer>>) {
     let plan = session.plan.clone();
     let front = session.listener.proxy.clone();
     let settings = &plan.global.h2;
-    let config = settings.config(&plan.global, &front, worker.turn.load());
+    let mut config = settings.config(&plan.global, &front, worker.turn.load());
+    let share = elastic::share(&worker.process, settings.elasticity, &mut config);
     let protocol = match session.listener.reversed {
         Some(_) => Connection::reversed(config, &[]),
         None => Connection::new(config),
@@ -49,6 +52,7 @@ pub async fn serve(session: &mut Session, first: Option<Box<Buffer>>) {
     let counts = Counts::begin(Side::Front(front.front.clone()), &worker);
     let mut driver = Driver {
         counts,
+        _share: share,
         link: Link::new(shared, worker.clone(), first.map(|b| *b).unwrap_or_default(), session.accepted),
         plan,
         front,
@@ -82,6 +86,8 @@ pub async fn serve(session: &mut Session, first: Option<Box<Buffer>>) {
 struct Driver {
     link: Link,
     counts: Counts,
+    /// What it has of the streams that all connections are offered.
+    _share: Option<elastic::Share>,
     /// The session's; streams that begin from now on are served by it.
     plan: crate::worker::OwnPlan,
     front: Arc<ProxyPlan>,

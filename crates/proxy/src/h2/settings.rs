@@ -26,6 +26,8 @@ pub struct Settings {
     pub server_glitches: u32,
     /// Frames of a server that are looked at in a row; 0: no limit.
     pub server_frames_at_once: u32,
+    /// `tune.streams-elasticity`
+    pub elasticity: u32,
     clients: Side,
     servers: Side,
     /// From which load on fewer streams are announced, and how few; 0: it is not looked at.
@@ -70,6 +72,7 @@ impl Settings {
             log_errors: h2.log_errors,
             server_glitches: h2.be_glitches,
             server_frames_at_once: h2.be_frames_at_once,
+            elasticity: tune.streams_elasticity,
             clients: side(h2.fe_window, h2.fe_rxbuf, h2.fe_streams),
             servers: side(h2.be_window, h2.be_rxbuf, h2.be_streams),
             load: (load, h2.fe_load.least.max(1)),

@@ -13,7 +13,7 @@ use crate::reply::Answer;
 use crate::rules::{Effects, RuleSets, monitor_answer};
 use crate::session::Session;
 use crate::traced::{self, Side};
-use crate::upstream::{Established, Failure, Late, Upgrades, Wish, establish};
+use crate::upstream::{ClientEnd, Established, Failure, Late, Upgrades, Wish, establish};
 use portcullis_backend::{Next, RetryPolicy, retry};
 use portcullis_config::{ConnectionMode, Mode, Opts, RetryOn};
 use portcullis_message::{Head, HeaderId, Method};
@@ -410,7 +410,10 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
         let found = {
             let mut wish = Wish {
                 client: &session.conn,
-                watch_client: back.has(Opts::ABORTONCLOSE) || session.conn.stream().is_some(),
+                client_end: match back.has(Opts::ABORTONCLOSE) || session.conn.stream().is_some() {
+                    true => ClientEnd::GiveUp,
+                    false => ClientEnd::Ignored,
+                },
                 reuse: Some(first),
                 own: session.own.as_ref(),
                 request: Some(&x.scratch.request),

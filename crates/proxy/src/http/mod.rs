@@ -20,9 +20,11 @@ use portcullis_config::{Opts, Proto};
 use portcullis_message::Head;
 use portcullis_sample::RequestLine;
 use portcullis_transport::Buffer;
+use rustix::net::RecvFlags;
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::task::Poll;
+use std::time::Duration;
 
 /// What an exchange works with; reused, so that a request allocates nothing.
 #[derive(Default)]
@@ -154,6 +156,10 @@ async fn wait_for_request(session: &mut Session) -> bool {
         match next_request(session).await {
             Waited::Request => return true,
             Waited::End => return false,
+            Waited::Leave => {
+                Box::pin(part(session)).await;
+                return false;
+            }
             Waited::NewPlan => session.renew(),
         }
     }
@@ -163,6 +169,8 @@ async fn wait_for_request(session: &mut Session) -> bool {
 enum Waited {
     Request,
     End,
+    /// Nobody shall be served any more: the process is leaving, or the listener is gone.
+    Leave,
     /// There is a newer plan than the session's.
     NewPlan,
 }
@@ -192,10 +200,10 @@ async fn next_request(session: &Session) -> Waited {
             task.deadline(at.min(session.idle_since.after(timeout)));
         }
         if task.poll_woken(cx).is_some() {
-            return Poll::Ready(Waited::End);
+            return Poll::Ready(if leaves { Waited::Leave } else { Waited::End });
         }
         if session.listener.is_gone() {
-            return Poll::Ready(Waited::End);
+            return Poll::Ready(Waited::Leave);
         }
         if session.is_outdated() {
             return Poll::Ready(Waited::NewPlan);
@@ -203,4 +211,29 @@ async fn next_request(session: &Session) -> Waited {
         Poll::Pending
     })
     .await
+}
+
+/// How long a client is waited for that may have sent a request at the very moment when its connection was closed.
+const PARTING: Duration = Duration::from_secs(1);
+
+/// Ends an idle connection so that a request that is on its way finds an end, which tells the client to send it again (RFC 9112,
+/// section 9.3.1), and no reset.
+async fn part(session: &Session) {
+    let task = &session.task;
+    session.conn.finish();
+    task.deadline(task.worker.clock.now().after(Some(PARTING)));
+    let mut scrap = [0; 512];
+    poll_fn(|cx| {
+        loop {
+            let got =
+                session.conn.poll_read_with(cx, |fd| rustix::net::recv(fd, &mut scrap[..], RecvFlags::TRUNC));
+            match got {
+                Poll::Ready(Ok((_, 1..))) => {}
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending if task.poll_woken(cx).is_some() => return Poll::Ready(()),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    })
+    .await;
 }

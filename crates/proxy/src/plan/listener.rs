@@ -119,6 +119,11 @@ pub fn compile(
             };
             let shard_of = shard_of(&model.global, workers, shards);
             let tls = acceptor(model, p, &bind, number, sessions, diags);
+            let tune = &model.global.tune;
+            let (rcvbuf, sndbuf) = match datagram {
+                true => (tune.rcvbuf_frontend, tune.sndbuf_frontend),
+                false => (tune.rcvbuf_client, tune.sndbuf_client),
+            };
             Arc::new(ListenerPlan {
                 frontend: index,
                 number,
@@ -133,8 +138,8 @@ pub fn compile(
                     keepalive,
                     smart_accept: p.opts.contains(Opts::TCP_SMART_ACCEPT)
                         || (p.mode == Mode::Http && !p.no_opts.contains(Opts::TCP_SMART_ACCEPT)),
-                    rcvbuf: model.global.tune.rcvbuf_client,
-                    sndbuf: model.global.tune.sndbuf_client,
+                    rcvbuf,
+                    sndbuf,
                     notsent_lowat: model.global.tune.notsent_lowat_client,
                 },
                 enabled: reversed.is_none() && !(inet && bind.address.ports == Ports::None),

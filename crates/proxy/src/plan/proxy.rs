@@ -325,7 +325,10 @@ pub fn compile(
         key: p.ext.get::<Option<Arc<Key>>>().cloned().flatten(),
         cookie: p.cookie.as_ref().filter(|_| p.kind.back()).map(|c| Arc::new(CookiePlan::new(c))),
         rdp: p.rdp_persist.as_ref().and_then(|name| crate::persist::rdp::expression(name)).map(Arc::from),
-        algorithm: p.balance.algorithm.name(),
+        algorithm: match &p.balance.algorithm {
+            portcullis_config::Algorithm::Unsaid if p.late => "unknown",
+            said => said.name(),
+        },
         state,
         front: process.frontend((&p.name, p.kind), front_maxconn(model, p), p.rate_limit_sessions),
         loggers,
@@ -350,7 +353,7 @@ pub fn compile(
         disabled: p.disabled,
         named: model.ext.get::<super::Named>().is_some_and(|n| n.has_backend(&p.name)),
         guid: p.guid.as_deref().map(Into::into),
-        section: None,
+        section: p.late.then(|| Arc::new(p.clone())),
     };
     servers.into_iter().for_each(|s| plan.push(s));
     plan

@@ -60,6 +60,8 @@ pub struct ServerPlan {
     pub guid: Option<Arc<str>>,
     /// The line of a server that came while the process runs; those of others are in the model.
     pub line: Option<Box<Server>>,
+    /// Hash of the words of its line.
+    pub said: u64,
     /// Its state, shared by all workers.
     pub state: Arc<ServerState>,
     /// Where it is.
@@ -113,7 +115,8 @@ pub struct ServerPlan {
 impl ServerPlan {
     /// The same server by another name.
     pub(crate) fn renamed(&self, to: &str) -> Self {
-        Self { name: to.into(), ..self.clone() }
+        let line = self.line.clone().map(|line| Box::new(Server { name: to.to_owned(), ..*line }));
+        Self { name: to.into(), line, ..self.clone() }
     }
     /// The same server with or without TLS towards it; connections that were made in the other way are not used again.
     pub(crate) fn with_tls(&self, on: bool) -> Self {
@@ -208,9 +211,10 @@ pub fn compile(
         weight: s.set.weight.unwrap_or(1),
         id: s.id,
         id_given: s.id_given,
-        disabled: s.set.disabled,
+        disabled: s.set.disabled && !s.late,
         guid: s.guid.as_deref().map(Into::into),
-        line: None,
+        line: s.late.then(|| Box::new(s.clone())),
+        said: s.said,
         named: model.ext.get::<super::Named>().is_some_and(|n| n.has_server(&p.name, &s.name)),
         state,
         target: target(s, diags),

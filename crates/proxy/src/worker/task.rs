@@ -59,7 +59,8 @@ impl Task {
         if client.is_registered() || self.lasts() { client.poll_peek(cx) } else { Seen::Nothing }
     }
 
-    fn lasts(&self) -> bool {
+    /// Is it worth it to watch somebody while this waits?
+    pub fn lasts(&self) -> bool {
         let now = self.worker.clock.now();
         let (yes, earlier) = self.worker.wheel.borrow_mut().lasts(self.timer, now, PATIENCE);
         if earlier {

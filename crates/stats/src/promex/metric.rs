@@ -17,6 +17,8 @@ pub enum Scope {
     Backend,
     /// Servers.
     Server,
+    /// Name servers of `resolvers` sections.
+    Resolver,
 }
 
 impl Scope {
@@ -29,13 +31,14 @@ impl Scope {
             Self::Listener => "listener",
             Self::Backend => "backend",
             Self::Server => "server",
+            Self::Resolver => "resolver",
         }
     }
     /// The bit of its lines, as `show stat` has it.
     #[must_use]
     pub fn kind(self) -> u32 {
         match self {
-            Self::Global => 0,
+            Self::Global | Self::Resolver => 0,
             Self::Frontend => 1,
             Self::Backend => 2,
             Self::Server => 4,
@@ -67,6 +70,8 @@ pub enum Of {
     Servers,
     /// How many servers had each result of a check.
     Checks,
+    /// A counter of a name server, by its place among them.
+    Nameserver(usize),
     /// How times are spread: ours alone.
     Spread(fn(&Times) -> &Histogram),
 }
@@ -166,6 +171,10 @@ pub const fn spread(
     help: &'static str,
 ) -> Metric {
     Metric::new(scope, name, "histogram", Of::Spread(of), help)
+}
+/// A counter of a name server, by its place among them.
+pub const fn nameserver(at: usize, name: &'static str, help: &'static str) -> Metric {
+    Metric::new(Scope::Resolver, name, "gauge", Of::Nameserver(at), help)
 }
 /// States.
 pub const fn state(scope: Scope, name: &'static str, of: Of, help: &'static str) -> Metric {

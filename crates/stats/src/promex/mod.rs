@@ -103,6 +103,11 @@ impl Applet for Exporter {
                 figures(&scope, &Info::new(vitals, &self.plan, false), described.as_deref(), out);
                 return Poll::Ready(Ok(true));
             }
+            if first.scope == Scope::Resolver {
+                self.next += scope.len();
+                nameservers(&scope, &self.plan, out);
+                return Poll::Ready(Ok(true));
+            }
             let now = self.worker.clock.now().0;
             let block = Block::new(scope, &self.plan, vitals, &self.query, now);
             self.next += block.len();
@@ -138,6 +143,25 @@ fn figures(metrics: &[&'static Metric], info: &Info<'_>, described: Option<&str>
         let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
         title(metric, metric.kind, &mut text);
         let _ = writeln!(text, "haproxy_process_{}{labels} {number}", metric.name);
+    }
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// The metrics of name servers.
+fn nameservers(metrics: &[&'static Metric], plan: &Plan, out: &mut Vec<u8>) {
+    let mut text = String::new();
+    let all = || plan.resolvers.iter().flat_map(|r| r.nameservers.iter().map(move |n| (r, n)));
+    for metric in metrics {
+        let Of::Nameserver(at) = metric.of else { continue };
+        if all().next().is_some() {
+            title(metric, metric.kind, &mut text);
+        }
+        for (section, server) in all() {
+            let labels =
+                format!("resolver=\"{}\",nameserver=\"{}\"", escape(&section.name), escape(&server.name));
+            let count = server.counters.all().nth(at).map_or(0, |(_, n)| n);
+            let _ = writeln!(text, "{}{{{labels}}} {count}", metric.full_name());
+        }
     }
     out.extend_from_slice(text.as_bytes());
 }

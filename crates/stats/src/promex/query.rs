@@ -12,7 +12,7 @@ const SCOPES: [(&str, &[Scope]); 7] = [
     ("backend", &[Scope::Backend]),
     ("server", &[Scope::Server]),
     ("sticktable", &[]),
-    ("resolver", &[]),
+    ("resolver", &[Scope::Resolver]),
 ];
 
 /// What is wanted.
@@ -107,7 +107,7 @@ mod tests {
     fn scopes_and_names() {
         assert_eq!(count("?scope="), Some(0));
         assert_eq!(count("?scope=*"), count(""));
-        assert_eq!(count("?scope=resolver&scope=sticktable"), Some(0));
+        assert_eq!(count("?scope=resolver&scope=sticktable"), Some(15));
         assert_eq!(count("?scope=server&scope=bad"), None);
         assert_eq!(count("?scope"), None);
         assert_eq!(count("?scope=GLOBAL"), None);

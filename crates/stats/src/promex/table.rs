@@ -1,6 +1,6 @@
 //! The metrics, in the exporter's order: one row each.
 
-use super::metric::{Metric, Of, Scope, col, figure, label, seconds, spread, state};
+use super::metric::{Metric, Of, Scope, col, figure, label, nameserver, seconds, spread, state};
 use portcullis_telemetry::table::Col;
 
 /// Names of the six classes of responses.
@@ -314,4 +314,19 @@ pub const METRICS: &[Metric] = &[
     col(Scope::Server, "ssl_failed_ocsp_staple", "counter", Col::SslFailedOcspStaple, "Total number of failed OCSP stapling (expired or error)").extra("ssl"),
     spread(Scope::Server, "response_duration_seconds", |t| &t.responses, "Time from the request's end to the response's head, in buckets (Portcullis)."),
     spread(Scope::Server, "total_duration_seconds", |t| &t.totals, "Total time of requests or sessions, in buckets (Portcullis)."),
+    nameserver(0, "sent", "Sent"),
+    nameserver(1, "send_error", "Send error"),
+    nameserver(2, "valid", "Valid"),
+    nameserver(3, "update", "Update"),
+    nameserver(4, "cname", "CNAME"),
+    nameserver(5, "cname_error", "CNAME error"),
+    nameserver(6, "any_err", "Any errors"),
+    nameserver(7, "nx", "NX"),
+    nameserver(8, "timeout", "Timeout"),
+    nameserver(9, "refused", "Refused"),
+    nameserver(10, "other", "Other"),
+    nameserver(11, "invalid", "Invalid"),
+    nameserver(12, "too_big", "Too big"),
+    nameserver(13, "truncated", "Truncated"),
+    nameserver(14, "outdated", "Outdated"),
 ];

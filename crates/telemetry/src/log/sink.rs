@@ -24,6 +24,8 @@ pub struct Sinks {
     rings: Mutex<Vec<Arc<Ring>>>,
     /// Size of the rings that no section declares.
     bufsize: usize,
+    /// What the system keeps for a datagram socket; none: as much as it likes.
+    sndbuf: Option<usize>,
     host: Option<String>,
     tag: String,
     pid: u32,
@@ -130,6 +132,7 @@ impl Sinks {
             open: Mutex::default(),
             rings: Mutex::new(rings),
             bufsize: 16384,
+            sndbuf: None,
             host: host.map(|name| name.unwrap_or_else(host_name)),
             tag: tag.into(),
             pid: std::process::id(),
@@ -157,6 +160,10 @@ impl Sinks {
     /// `tune.bufsize`: the size of rings that no section declares.
     pub fn set_bufsize(&mut self, bytes: usize) {
         self.bufsize = bytes;
+    }
+    /// `tune.sndbuf.backend` for sockets that are opened from now on.
+    pub fn set_sndbuf(&mut self, bytes: Option<usize>) {
+        self.sndbuf = bytes;
     }
     /// The ring of this name (`show events`).
     pub fn ring(&self, name: &str) -> Option<Arc<Ring>> {
@@ -211,7 +218,7 @@ impl Sinks {
         let size = size.unwrap_or(self.bufsize);
         let destination = Destination::Server(name.into(), address.clone(), size);
         let sink = self.opened(destination, || match address.transport {
-            Transport::Datagram => open_address(address),
+            Transport::Datagram => open_address(address, self.sndbuf),
             _ => {
                 let what = format!("created from log backend declared into {declared}");
                 Ok(To::Stream(self.add_ring(name.to_owned(), what, size)))
@@ -263,7 +270,7 @@ impl Sinks {
                 } else if is_stream(address) {
                     Ok(self.add_stream(target.place))
                 } else {
-                    open_address(address)
+                    open_address(address, self.sndbuf)
                 }
             }),
             LogTo::Ring(name) => self.opened(Destination::Ring(name.clone()), || match self.ring(name) {
@@ -293,7 +300,7 @@ fn nowhere() -> To {
     To::Ring(Arc::new(Ring::new(RingConfig::new("", 0))))
 }
 
-fn open_address(address: &Address) -> io::Result<To> {
+fn open_address(address: &Address, sndbuf: Option<usize>) -> io::Result<To> {
     let port = match address.ports {
         Ports::One(port) | Ports::Range(port, _) => port,
         Ports::None | Ports::Offset(_) => SYSLOG,
@@ -321,11 +328,11 @@ fn open_address(address: &Address) -> io::Result<To> {
             return Err(io::Error::new(io::ErrorKind::Unsupported, "no log lines can be sent there"));
         }
     };
-    Datagram::open(peer).map(To::Datagram)
+    Datagram::open(peer, sndbuf).map(To::Datagram)
 }
 
 impl Datagram {
-    fn open(peer: Peer) -> io::Result<Self> {
+    fn open(peer: Peer, sndbuf: Option<usize>) -> io::Result<Self> {
         let family = match &peer {
             Peer::Ip(SocketAddr::V4(_)) => AddressFamily::INET,
             Peer::Ip(SocketAddr::V6(_)) => AddressFamily::INET6,
@@ -333,6 +340,9 @@ impl Datagram {
         };
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = net::socket_with(family, SocketType::DGRAM, flags, None)?;
+        if let Some(bytes) = sndbuf {
+            let _ = net::sockopt::set_socket_send_buffer_size(&socket, bytes);
+        }
         let segments = AtomicBool::new(!matches!(peer, Peer::Unix(_)));
         let this = Self { socket, peer, tried: AtomicU64::new(0), segments };
         let _ = this.connect();

@@ -2,6 +2,7 @@
 
 use super::conf::{At, Wrong, certificates, option, word};
 use super::crt_list;
+use crate::again;
 use crate::settings::{BindTls, Conf, Entry, GlobalTls, under};
 use crate::tickets::KeyFile;
 use portcullis_config::rows::bind::complain;
@@ -213,6 +214,7 @@ fn ticket_keys(cx: &mut Cx<'_>, bind: &mut Bind, args: &mut Args<'_>) {
             let known = files.iter().find(|f| f.name == path).cloned();
             let file = known.unwrap_or_else(|| {
                 let file = KeyFile::new(&path, keys);
+                let file = again::ticket_keys(&path, file.source).unwrap_or(file);
                 files.push(file.clone());
                 file
             });

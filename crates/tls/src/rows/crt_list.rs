@@ -2,6 +2,7 @@
 
 use super::conf::{At, option};
 use super::load;
+use crate::again;
 use crate::settings::{Conf, Entry, Origin, under};
 use crate::store::{Line, Load, why};
 use std::path::Path;
@@ -75,14 +76,33 @@ pub fn read(at: &mut At<'_>, path: &str) -> Result<Vec<Entry>, String> {
         at.files.read(Path::new(path)).map_err(|e| format!("cannot open file '{path}' : {}", why(&e)))?;
     let text = String::from_utf8_lossy(&text);
     let list: Arc<str> = path.into();
+    let source = again::fingerprint(&text);
+    // those that are in force, if this is read again: an operator may have taken some away, and added others
+    let before = again::list(path, source);
+    let gone = |number: u32| before.as_ref().is_some_and(|b| !b.iter().any(|l| l.number == number));
     let (mut all, mut lines) = (Vec::new(), Vec::new());
     for (number, line) in (1..).zip(text.lines()) {
         let place = format!("{path}:{number}");
         let Some(mut row) = row(line).map_err(|e| format!("parsing [{place}]: {e}"))? else { continue };
+        if gone(number) {
+            continue;
+        }
         all.extend(entries(at, &mut row, &place, Origin { list: list.clone(), number })?);
         lines.push(Line { number, row });
     }
-    at.global.store.lock().lists.insert(path.to_owned(), lines);
+    for Line { number, mut row } in before.into_iter().flatten() {
+        if lines.iter().any(|l| l.number == number) {
+            continue;
+        }
+        at.global.store.lock().adopt(&row.crt);
+        let place = format!("{path}, line added at run time");
+        all.extend(entries(at, &mut row, &place, Origin { list: list.clone(), number })?);
+        lines.push(Line { number, row });
+    }
+    let mut store = at.global.store.lock();
+    store.lists.insert(path.to_owned(), lines);
+    store.list_sources.insert(path.to_owned(), source);
+    drop(store);
     Ok(all)
 }
 

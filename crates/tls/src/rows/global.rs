@@ -380,6 +380,10 @@ fn options(
     }
     while let Some(word) = args.next() {
         let text = word.str().into_owned();
+        if text == "renegotiate" && name == "ssl-default-server-options" {
+            super::server::renegotiate(cx, Some(word));
+            continue;
+        }
         if own(tls(cx), &text) {
             continue;
         }
@@ -428,6 +432,7 @@ fn server_options(cx: &mut Cx<'_>, line: &Line) {
             match option {
                 "no-tls-tickets" => g.server.no_tickets = true,
                 "tls-tickets" => g.server.no_tickets = false,
+                "no-renegotiate" => {}
                 _ => return false,
             }
             true

@@ -32,6 +32,7 @@ pub const OPTIONS: &[ServerOption] = &[
     shared!("force-tlsv12", "", "Speaks TLS 1.2 only."),
     shared!("force-tlsv13", "", "Speaks TLS 1.3 only."),
     shared!("ktls", "<on|off>", "Whether the kernel makes TLS records: it does not."),
+    opt!("no-renegotiate", "", |_, _, _| (), "Connections are never renegotiated, which they never are."),
     opt!("no-sni-auto", "", |_, s, _| tls(s).sni_auto = Some(false), "Sends no name but what 'sni' says."),
     opt!("no-ssl", "", |_, s, _| tls(s).ssl = false, "Takes 'ssl' back."),
     opt!("no-ssl-reuse", "", |_, s, _| tls(s).no_reuse = true, "Resumes no sessions."),
@@ -41,6 +42,8 @@ pub const OPTIONS: &[ServerOption] = &[
     shared!("no-tlsv11", "", "Does not speak TLS 1.1."),
     shared!("no-tlsv12", "", "Does not speak TLS 1.2."),
     shared!("no-tlsv13", "", "Does not speak TLS 1.3."),
+    opt!("no-verifyhost", "", |_, s, _| tls(s).verify_host = None, "Takes 'verifyhost' back."),
+    opt!("renegotiate", "", |cx, _, a| renegotiate(cx, last(a)), "Lets servers renegotiate; no effect."),
     shared!("sigalgs", "<sigalgs>", "Signature algorithms that are accepted of servers."),
     opt!("sni-auto", "", |_, s, _| tls(s).sni_auto = Some(true), "Sends the name of the Host header."),
     opt!("ssl", "", |_, s, _| tls(s).ssl = true, "Speaks TLS."),
@@ -81,6 +84,11 @@ fn common(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>, name: &str)
         }
         complain(cx, server, last(args), &format!("{}.", wrong.message));
     }
+}
+
+/// Tells that nothing comes of it.
+pub(super) fn renegotiate(cx: &mut Cx<'_>, word: Option<&portcullis_config::Word>) {
+    portcullis_config::no_effect::tell(cx, word, "server … renegotiate");
 }
 
 fn verify(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>) {

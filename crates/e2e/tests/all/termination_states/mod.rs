@@ -149,8 +149,7 @@ What the log says of how a stream ended (manual, section 8.5), and a situation t
 log line with the one that HAProxy 3.5 was recorded to write. `WRITE_DOCS=1` writes this file anew.
 
 Where the two differ, ours is what the manual says of the situation: 3.5-dev5 says `C` of every stream that an operator or a server's
-state ends, logs it with the status 500 even if the client has got another one, and knows no `R` and no `CT`. One is a
-limitation of ours: a TCP client that leaves a queue is not noticed while bytes of it wait unread (`sQ`). No situation makes 3.5 say
+state ends, logs it with the status 500 even if the client has got another one, and knows no `R` and no `CT`. No situation makes 3.5 say
 `PC` or `VI`; what the manual has these for is below.
 ";
 

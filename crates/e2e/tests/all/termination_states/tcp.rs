@@ -65,16 +65,30 @@ rows! { "tcp";
         one(w, "timeout client 300ms", "");
         w.client("fe").wait_end();
     };
-    client_leaves_the_queue = "CD" / "sQ", "The client resets its connection while it waits for one of the server's `maxconn` places.", |w| {
+    client_leaves_the_queue = "CD", "The client resets its connection while it waits for one of the server's `maxconn` places.", |w| {
         let [first, second] = queue(w, "option abortonclose");
         second.reset();
         w.logs(1);
         first.close();
         w.logs(2);
     };
-    client_closes_in_the_queue = "CQ" / "sQ", "The client closes its connection while it waits for one of the server's `maxconn` places (`option abortonclose`).", |w| {
+    client_closes_in_the_queue = "CQ", "The client closes its connection while it waits for one of the server's `maxconn` places (`option abortonclose`).", |w| {
         let [first, second] = queue(w, "option abortonclose");
         second.close();
+        w.logs(1);
+        first.close();
+        w.logs(2);
+    };
+    client_is_reset_in_the_queue = "CD", "The client resets its connection while it waits for a place at the server, without `option abortonclose`.", |w| {
+        let [first, second] = queue(w, "no option abortonclose");
+        second.reset();
+        w.logs(1);
+        first.close();
+        w.logs(2);
+    };
+    client_ends_in_the_queue = "sQ", "The client has sent all that it has to say and waits for a place at the server, for longer than `timeout queue`.", |w| {
+        let [first, mut second] = queue(w, "no option abortonclose\ntimeout queue 300ms");
+        second.half_close();
         w.logs(1);
         first.close();
         w.logs(2);
