@@ -142,6 +142,8 @@ def main():
     rustc = subprocess.run(["rustc", "-V"], check=True, capture_output=True, text=True).stdout.split()[1]
     profile = ROOT / f"pgo/rustc-{rustc}.profdata"
     subprocess.run([merge, "merge", "-sparse", "-o", profile, *glob.glob(f"{counts}/*.profraw")], check=True)
+    # cargo does not know what scripts/rustc adds
+    subprocess.run(["cargo", "clean", "--release", "--target-dir", options.target], cwd=ROOT, check=True)
     print(f"{profile}: {profile.stat().st_size >> 10} KiB")
 
 

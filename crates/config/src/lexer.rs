@@ -132,7 +132,8 @@ impl Lexer<'_> {
             Some(b @ (b'\\' | b' ' | b'#' | b'"' | b'\t')) => Some(*b),
             Some(b'\'') if !weak => Some(b'\''),
             Some(b'\'') => Some(b'\''),
-            Some(b'$') => Some(b'$'),
+            // a dollar needs it inside quotes only, and only there does it mean something
+            Some(b'$') if weak => Some(b'$'),
             _ => None,
         };
         match plain {
@@ -238,6 +239,7 @@ mod tests {
             ("\"${A[*]}\" z", vec!["a", "b", "z"]),
             ("a \"${EMPTY[*]}\" x\"${EMPTY[*]}\"y \"${NONE[*]-c d}\"", vec!["a", "xy", "c", "d"]),
             ("\"${.LINE}\"", vec!["7"]),
+            ("\\$A", vec!["\\$A"]),
             ("\"\\$A\"", vec!["$A"]),
             ("a\\b", vec!["a\\b"]),
             ("%{+Q}o\\ %t", vec!["%{+Q}o %t"]),

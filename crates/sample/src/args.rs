@@ -268,9 +268,12 @@ fn cut(text: &[u8]) -> (Vec<u8>, usize) {
                     Some(b'n') => out.push(b'\n'),
                     Some(b'r') => out.push(b'\r'),
                     Some(b't') => out.push(b'\t'),
-                    Some(c @ (b'\\' | b'"' | b'\'' | b' ' | b',' | b')' | b'(')) => out.push(*c),
-                    Some(c) => out.extend_from_slice(&[b'\\', *c]),
-                    None => out.push(b'\\'),
+                    Some(c @ (b'\\' | b'"' | b'\'' | b' ')) => out.push(*c),
+                    // anything else is as it was, and may end the argument
+                    _ => {
+                        out.push(b'\\');
+                        continue;
+                    }
                 }
             }
             b'"' | b'\'' if quote == 0 => quote = b,
@@ -340,8 +343,13 @@ mod tests {
     #[test]
     fn quotes_and_escapes() {
         let spec = Spec { min: 1, kinds: &[S, S, ArgKind::Int] };
-        let (a, used) = parse(br#"("a,)b",c\,d,-7)rest"#, &spec).unwrap();
-        assert_eq!((a.text(0), a.text(1), a.int(2), used), (&b"a,)b"[..], &b"c,d"[..], Some(-7), 16));
+        let (a, used) = parse(br#"("a,)b",c\",-7)rest"#, &spec).unwrap();
+        assert_eq!((a.text(0), a.text(1), a.int(2), used), (&b"a,)b"[..], &b"c\""[..], Some(-7), 15));
+        // recorded from 3.5: a backslash before anything else stays, and a delimiter stays one
+        let (a, used) = parse(br#"("a\,\(\$b",c\,-7)rest"#, &spec).unwrap();
+        assert_eq!((a.text(0), a.text(1), a.int(2), used), (&br"a\,\(\$b"[..], &br"c\"[..], Some(-7), 18));
+        let (a, used) = parse(br#"(a\ b\\c\)rest"#, &spec).unwrap();
+        assert_eq!((a.text(0), used), (&br"a b\c\"[..], 10));
         let (a, used) = parse(b"", &spec).unwrap();
         assert_eq!((a.text(0), used), (&b""[..], 0));
     }

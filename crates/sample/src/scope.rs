@@ -1,8 +1,9 @@
 //! What an expression is evaluated on.
 
 use crate::facts::Facts;
-use portcullis_message::Head;
+use portcullis_message::{Head, Version};
 use portcullis_wire::h1::{Limits, Parsed, parse_request};
+use portcullis_wire::h2::frame::PREFACE;
 use std::any::Any;
 use std::cell::{Cell, OnceCell};
 use std::time::Duration;
@@ -61,6 +62,17 @@ impl Unread {
             return Message::Here(head);
         }
         let mut head = Box::<Head>::default();
+        if payload.bytes.starts_with(b"PRI ") {
+            // all that can be seen of HTTP/2
+            return match (payload.bytes.starts_with(PREFACE), PREFACE.starts_with(payload.bytes)) {
+                (true, _) => {
+                    head.set_request(b"PRI", b"*", Version { major: 2, minor: 0 });
+                    Message::Here(self.0.get_or_init(|| head))
+                }
+                (false, true) if payload.may_grow => Message::Pending,
+                (false, _) => Message::None,
+            };
+        }
         let limits = Limits { max_fields: 101, relaxed: false, any_method_payload: true };
         match parse_request(payload.bytes, &limits, &mut head) {
             Ok(Parsed::Complete(..)) => Message::Here(self.0.get_or_init(|| head)),

@@ -204,11 +204,13 @@ pub fn set_tos(fd: impl rustix::fd::AsFd, tos: u8) {
     let _ = set_int(fd.as_fd(), libc::IPPROTO_IPV6, libc::IPV6_TCLASS, tos.into());
 }
 
-/// `silent-drop`: TCP_REPAIR, so that closing sends nothing.
+/// `silent-drop`: what has come is acknowledged, so that its sender does not send it again to a socket that is gone; then
+/// TCP_REPAIR, so that closing sends nothing.
 ///
 /// # Errors
 /// Needs CAP_NET_ADMIN.
 pub fn set_repair(fd: BorrowedFd<'_>) -> io::Result<()> {
+    set_int(fd, libc::IPPROTO_TCP, libc::TCP_QUICKACK, 1)?;
     set_int(fd, libc::IPPROTO_TCP, libc::TCP_REPAIR, 1)
 }
 

@@ -1,6 +1,10 @@
 //! Answers that the proxy makes itself: return, deny, redirect, error pages, monitoring (manual: http-request, http-error, monitor).
 use crate::sections;
-use portcullis_e2e::scenario;
+use portcullis_e2e::binary::Binary;
+use portcullis_e2e::{World, scenario};
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
 
 /// What a GET of each path is answered with these lines in the frontend.
 fn answers(name: &str, frontend: &'static str, paths: &'static [&'static str]) {
@@ -264,4 +268,19 @@ fn unique_ids_are_made_once() {
         w.client("fe").send("bad\r\n\r\n").read_to_end();
         w.logs(2);
     });
+}
+
+/// Its request is acknowledged, or its system would send it again and be told that there is no such connection.
+#[test]
+fn a_client_that_is_dropped_hears_nothing() {
+    if !rustix::process::geteuid().is_root() {
+        return; // the system lets nobody else close a connection without a word
+    }
+    let mut w = World::new(Binary::under_test());
+    w.proxy(&sections("http-request silent-drop", ""));
+    let mut client = TcpStream::connect(("127.0.0.1", w.port("fe"))).unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
+    client.set_read_timeout(Some(Duration::from_millis(700))).unwrap();
+    let heard = client.read(&mut [0; 100]).map_err(|e| e.kind());
+    assert_eq!(heard, Err(ErrorKind::WouldBlock));
 }

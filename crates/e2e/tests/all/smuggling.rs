@@ -2,7 +2,8 @@
 //!
 //! After each payload a second request follows in the same bytes, so that the transcript shows where the first one ended.
 use crate::sections;
-use portcullis_e2e::scenario;
+use portcullis_e2e::binary::Binary;
+use portcullis_e2e::{World, scenario};
 
 const NEXT: &[u8] = b"GET /next HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
 
@@ -252,4 +253,49 @@ fn violations_accepted_when_asked() {
         }
         w.logs(6);
     });
+}
+
+/// Rules may write what they like into the fields that say where a body ends: server and client are told what is.
+#[test]
+fn rules_do_not_move_the_end_of_a_body() {
+    let binary = Binary::under_test();
+    if binary.is_haproxy() {
+        return; // answers some of these with 500, and sends others on without their body
+    }
+    let rules = [
+        "http-request del-header content-length",
+        "http-request del-header content- -m beg",
+        "http-request set-header content-length 2",
+        "http-request add-header content-length 1",
+        "http-request replace-value content-length 3 30",
+        "http-request set-header transfer-encoding chunked",
+        "http-request add-header transfer-encoding gzip",
+        "http-response set-header content-length 0",
+        "http-response add-header content-length 9",
+        "http-response del-header content-length",
+        "http-response add-header transfer-encoding chunked",
+        "http-after-response set-header content-length 9",
+    ];
+    let mut w = World::new(binary);
+    let origin = w.answering("o1", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc");
+    let lines = rules.iter().enumerate().map(|(n, rule)| format!("{rule} if {{ var(txn.n) -m str /{n} }}"));
+    let lines = std::iter::once("http-request set-var(txn.n) path".to_owned()).chain(lines);
+    w.proxy(&sections(&lines.collect::<Vec<_>>().join("\n"), ""));
+    for (n, rule) in rules.iter().enumerate() {
+        let request =
+            format!("POST /{n} HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc");
+        let (bytes, _) = w.client("fe").send(request).read_to_end();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        assert!(text.ends_with("\r\n\r\nabc"), "{rule}: {text}");
+        assert_eq!(text.matches("content-length:").count(), 1, "{rule}: {text}");
+        assert!(
+            text.contains("content-length: 3\r\n") && !text.contains("transfer-encoding"),
+            "{rule}: {text}"
+        );
+    }
+    let seen = origin.transcripts().concat();
+    let number = |what: &str| seen.iter().filter(|l| l.to_lowercase().contains(what)).count();
+    assert_eq!(number("content-length: 3"), rules.len(), "{seen:#?}");
+    assert_eq!((number("content-length"), number("transfer-encoding")), (rules.len(), 0), "{seen:#?}");
+    assert_eq!(number("post /"), rules.len(), "{seen:#?}");
 }

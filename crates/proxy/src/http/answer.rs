@@ -5,17 +5,27 @@ use super::stages;
 use super::transfer::write_all;
 use crate::reply::{Answer, write_early};
 use crate::session::Session;
-use portcullis_message::Method;
+use portcullis_message::{HeaderId, Method};
 use portcullis_sample::Direction;
-use portcullis_wire::h1::Info;
+use portcullis_wire::h1::{Framing, Info, Silent, reframe};
 
 /// Sends an answer to a valid request; it counts no bytes, as in HAProxy. What is left of the request's body ends the connection.
 pub async fn send(x: &mut Exchange<'_>, session: &mut Session, mut answer: Answer) {
     x.facts.status = answer.status.into();
     let sent = answer.head.status;
+    // a page of an `errorfile` may say nothing of it
+    let said = answer.head.position(HeaderId::ContentLength).is_some();
     std::mem::swap(&mut x.scratch.response, &mut answer.head);
-    after_response(x, session).await;
+    let seen = after_response(x, session).await;
     std::mem::swap(&mut x.scratch.response, &mut answer.head);
+    if seen {
+        let framing =
+            if said { Framing::Length(answer.body.bytes().len() as u64) } else { Framing::UntilClose };
+        match Silent::of_response(answer.head.status, x.method) {
+            Silent::Empty => reframe(&mut answer.head, framing, Silent::Empty),
+            silent => reframe(&mut answer.head, Framing::None, silent),
+        }
+    }
     if answer.head.status != sent {
         x.facts.status = answer.head.status.into();
     }
@@ -57,11 +67,14 @@ pub async fn send_early(x: &mut Exchange<'_>, session: &mut Session, status: u16
     let _ = write_all(session, &out, x.closes()).await;
 }
 
-/// `http-after-response` rules of backend and frontend, on whatever response goes out.
-pub async fn after_response(x: &mut Exchange<'_>, session: &mut Session) {
+/// `http-after-response` rules of backend and frontend, on whatever response goes out. Were there some?
+pub async fn after_response(x: &mut Exchange<'_>, session: &mut Session) -> bool {
+    let mut seen = false;
     let sides = [x.back.filter(|b| b.index != x.front.index), Some(x.front)];
     for sets in sides.into_iter().flatten().filter_map(|p| p.rules.as_deref()) {
         // a failed rewrite leaves the response as it is
         let _ = stages::rules(x, session, &sets.http_after_response, Direction::Response, None).await;
+        seen |= !sets.http_after_response.is_empty();
     }
+    seen
 }

@@ -8,8 +8,9 @@ use crate::worker::Worker;
 use portcullis_config::{ConnectionMode, Opts};
 use portcullis_message::{Head, HeaderId, Method, Version, values};
 use portcullis_sample::Direction;
+use portcullis_transport::Buffer;
 use portcullis_wire::base64::{STANDARD, encode};
-use portcullis_wire::h1::{Framing, Info};
+use portcullis_wire::h1::{Framing, Info, Silent, reframe};
 
 /// `option http-restrict-req-hdr-names` of one of the two sections, behind its rules.
 ///
@@ -68,7 +69,28 @@ pub fn to_server(x: &mut Exchange<'_>, session: &Session, back: &ProxyPlan) -> R
         (false, false) if !x.info.insecure => head.push(b"connection", b"keep-alive"),
         _ => {}
     }
+    // rules cannot say where the body ends
+    reframe(head, x.info.framing, Silent::Empty);
     Ok(())
+}
+
+/// A response of a server that rules have seen: its head says what is of its body (of which `received` is here), whatever
+/// they have put there. A body that its status cannot have is left out, and both connections end.
+pub fn reframe_response(x: &mut Exchange<'_>, info: Info, received: &mut Buffer, of_stream: bool) -> Info {
+    let head = &mut x.scratch.response;
+    let silent = Silent::of_response(head.status, x.method);
+    let mut info = info;
+    if silent != Silent::Empty && !matches!(info.framing, Framing::None | Framing::Tunnel) {
+        info.framing = Framing::None;
+        received.clear();
+        (x.keep, x.server_close) = (false, true);
+    }
+    reframe(head, info.framing, silent);
+    let ended = info.framing == Framing::None && silent == Silent::Empty && !of_stream;
+    if ended && !head.may_have(HeaderId::ContentLength) {
+        head.push(b"content-length", b"0");
+    }
+    info
 }
 
 /// What a request that came over a stream says otherwise to a server that speaks HTTP/1.

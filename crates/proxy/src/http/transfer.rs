@@ -361,6 +361,13 @@ pub async fn run(
         if !rules && x.visit.is_some() {
             x.give_cookie(back, session.worker());
         }
+        let info = match rules {
+            true => {
+                let of_stream = t.upstream.conn.stream().is_some();
+                headers::reframe_response(x, info, &mut t.down.buffer, of_stream)
+            }
+            false => info,
+        };
         return respond(x, session, back, t, info).await;
     }
 }

@@ -227,7 +227,7 @@ impl Compiler<'_> {
             }
         }
         if self.options.style == Style::Http {
-            flags.remove(Flags::QUOTE | Flags::MANDATORY);
+            flags.remove(Flags::QUOTE | Flags::MANDATORY | Flags::BIN | ENCODINGS);
         }
         flags
     }

@@ -22,6 +22,14 @@ pub enum Framing {
     Tunnel,
 }
 
+impl Framing {
+    /// Do fields of the head say it?
+    #[must_use]
+    pub fn is_said(self) -> bool {
+        matches!(self, Self::Length(_) | Self::Chunked)
+    }
+}
+
 /// What a head says beyond its fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Info {
@@ -245,7 +253,7 @@ fn remove_framing(head: &mut Head) {
 }
 
 /// The first field of this name with another value, and no other one.
-fn set_one(head: &mut Head, id: HeaderId, value: &[u8]) {
+pub(super) fn set_one(head: &mut Head, id: HeaderId, value: &[u8]) {
     let Some(first) = head.position(id) else { return };
     head.set_value(first, value);
     let mut at = 0;

@@ -5,6 +5,7 @@ pub mod body;
 pub mod encode;
 pub mod head;
 pub mod info;
+pub mod reframe;
 pub mod response;
 mod scan;
 #[cfg(test)]
@@ -14,4 +15,5 @@ pub use body::{Chunked, Decoded};
 pub use encode::CaseMap;
 pub use head::{Bad, Fault, Limits, Parsed, parse_request, parse_response, parse_trailers, too_large};
 pub use info::{Framing, Info};
+pub use reframe::{Silent, reframe};
 pub use response::Response;

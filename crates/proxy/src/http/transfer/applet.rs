@@ -16,7 +16,7 @@ use portcullis_sample::Direction;
 use portcullis_telemetry::trace::{Level, events};
 use portcullis_transport::conn::Seen;
 use portcullis_transport::{Buffer, Millis};
-use portcullis_wire::h1::{Framing, Info};
+use portcullis_wire::h1::{Framing, Info, Silent, reframe};
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::task::Poll;
@@ -211,6 +211,13 @@ async fn respond(
     let info = Info { framing: framing(length), keep_alive: true, ..Info::default() };
     x.keep &= length != Length::Close && !session.ends_kept();
     let streamed = session.conn.stream().is_some();
+    let response = &mut x.scratch.response;
+    match (info.framing, Silent::of_response(response.status, x.method)) {
+        (Framing::Chunked, Silent::Empty) if streamed => reframe(response, Framing::Pieces, Silent::Empty),
+        (Framing::None, Silent::Empty) => reframe(response, Framing::Length(0), Silent::Empty),
+        (framing, Silent::Empty) => reframe(response, framing, Silent::Empty),
+        (_, silent) => reframe(response, Framing::None, silent),
+    }
     if !streamed {
         x.keep = headers::to_client(&mut x.scratch.response, x.scratch.request.version, x.keep, &info);
     }
