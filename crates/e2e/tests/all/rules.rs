@@ -278,9 +278,17 @@ fn a_client_that_is_dropped_hears_nothing() {
     }
     let mut w = World::new(Binary::under_test());
     w.proxy(&sections("http-request silent-drop", ""));
-    let mut client = TcpStream::connect(("127.0.0.1", w.port("fe"))).unwrap();
-    client.write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
-    client.set_read_timeout(Some(Duration::from_millis(700))).unwrap();
-    let heard = client.read(&mut [0; 100]).map_err(|e| e.kind());
-    assert_eq!(heard, Err(ErrorKind::WouldBlock));
+    let port = w.port("fe");
+    // the request comes with the connection, or when it is waited for
+    for first in [0, 20, 20, 0] {
+        let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let (now, later) = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n".split_at(first);
+        client.write_all(now).unwrap();
+        client.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+        for rest in [later, b""] {
+            client.write_all(rest).unwrap();
+            let heard = client.read(&mut [0; 100]).map_err(|e| e.kind());
+            assert_eq!(heard, Err(ErrorKind::WouldBlock));
+        }
+    }
 }

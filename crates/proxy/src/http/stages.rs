@@ -128,6 +128,7 @@ pub async fn rules_on(
             }
             run(set, &mut cursor, &mut cx)
         };
+        x.effects.vanished |= x.effects.client.vanishes();
         x.effects.client.apply(&session.conn);
         send_hints(x, session).await?;
         let termination = flow.termination(direction);
