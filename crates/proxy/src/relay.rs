@@ -52,10 +52,8 @@ pub enum End {
 /// What ends a stream whose response is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ruling {
-    /// `reject`
+    /// `reject`, `silent-drop`
     Reject,
-    /// `silent-drop`
-    Vanish,
     /// `close`
     Close,
 }

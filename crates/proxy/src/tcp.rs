@@ -441,19 +441,19 @@ async fn serve<'p>(
     }
     let refused = matches!(end, End::Ruled(_));
     let late = matches!(end, End::ServerLate | End::ClientLate);
-    let in_order = matches!(end, End::Closed | End::Ruled(Ruling::Reject | Ruling::Vanish))
-        || (late && down.has_ended());
+    let in_order = matches!(end, End::Closed | End::Ruled(Ruling::Reject)) || (late && down.has_ended());
     let bytes = (up.bytes, down.bytes + if refused { down.held() as u64 } else { 0 });
     up.discard(&session.task);
     down.discard(&session.task);
     (facts.bytes_up, facts.bytes_down) = bytes;
-    facts.termination[..2].copy_from_slice(&termination(end));
+    let vanished = session.conn.has_vanished();
+    facts.termination[..2].copy_from_slice(&if vanished { *b"PR" } else { termination(end) });
     if refused {
         // what is left unread would make a reset of the close
         session.conn.discard_input(true);
         server.discard_input(true);
     }
-    if matches!(end, End::Ruled(Ruling::Reject | Ruling::Vanish)) {
+    if end == End::Ruled(Ruling::Reject) {
         outcome::denied(session, front, Some(back), Some(&state), portcullis_sample::Direction::Response);
     }
     if !in_order || back.has(Opts::NOLINGER) {
@@ -499,7 +499,6 @@ pub fn termination(end: End) -> [u8; 2] {
         End::ClientLate => *b"cD",
         End::ServerLate => *b"sD",
         End::Filtered | End::Ruled(Ruling::Reject) => *b"PD",
-        End::Ruled(Ruling::Vanish) => *b"PR",
         End::Aborted(why) => [why.letter(), b'D'],
     }
 }

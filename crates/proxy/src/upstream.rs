@@ -4,17 +4,20 @@ mod late;
 mod lend;
 mod mux;
 mod room;
+mod watch;
 
 pub use late::Late;
 pub(crate) use lend::give_http2;
 pub use mux::{Asker, Mux};
 use mux::{Opening, Opens};
+pub use watch::ClientEnd;
+pub(crate) use watch::{Interrupt, interrupted, watched};
 
 use crate::check::report;
 use crate::own;
 use crate::plan::{ProxyPlan, ServerPlan};
 use crate::usesrc;
-use crate::worker::{Task, Woken, Worker};
+use crate::worker::{Task, Worker};
 use portcullis_backend::health::Observed;
 use portcullis_backend::{
     Ask, Choice, Connection, Descriptors, Grant, Handle, IdlePool, Lease, Next, Priority, QueueAt, SlotGuard,
@@ -25,8 +28,6 @@ use portcullis_message::Head;
 use portcullis_sample::{Facts, ServerSide, Socket};
 use portcullis_telemetry::gauge::Held;
 use portcullis_tls::connector::Offer;
-use portcullis_transport::conn::Seen;
-use portcullis_transport::hangup::HangUp;
 use portcullis_transport::{Conn, Millis, connect};
 use portcullis_wire::h2::Reason;
 use std::collections::VecDeque;
@@ -35,7 +36,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Poll, Wake, Waker};
 
 /// A connection to a server.
 pub struct Upstream {
@@ -408,17 +409,6 @@ pub struct Wish<'a> {
     pub began: Option<Millis>,
 }
 
-/// What the end of a client's connection means while a server is looked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ClientEnd {
-    /// Nothing.
-    Ignored,
-    /// It wants nothing, unless it has sent something.
-    WithoutBytes,
-    /// Give up (`option abortonclose`).
-    GiveUp,
-}
-
 /// What follows a request, if its server agrees.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Upgrades {
@@ -429,62 +419,6 @@ pub enum Upgrades {
     WebSocket,
     /// Another protocol.
     Other,
-}
-
-/// Why waiting ended early.
-pub(crate) enum Interrupt {
-    Late,
-    Aborted(crate::worker::slots::Abort),
-    /// The client has finished; or (true) its connection is broken.
-    ClientGone(bool),
-}
-
-/// Waits for something while the client and the clock are watched.
-pub(crate) async fn watched<T>(
-    task: &Task,
-    wish: &Wish<'_>,
-    mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
-) -> Result<T, Interrupt> {
-    let mut hang = None;
-    poll_fn(|cx| {
-        if let Poll::Ready(t) = poll(cx) {
-            return Poll::Ready(Ok(t));
-        }
-        if let Some(broken) = leaves_early(task, wish, &mut hang, cx) {
-            return Poll::Ready(Err(Interrupt::ClientGone(broken)));
-        }
-        match task.poll_woken(cx) {
-            Some(Woken::Late) => Poll::Ready(Err(Interrupt::Late)),
-            Some(Woken::Aborted(why)) => Poll::Ready(Err(Interrupt::Aborted(why))),
-            None => Poll::Pending,
-        }
-    })
-    .await
-}
-
-/// Is the client gone? Then: is its connection broken? `hang`: what is looked at while bytes wait unread, or where only a
-/// broken connection counts, once waiting lasts.
-fn leaves_early(
-    task: &Task,
-    wish: &Wish<'_>,
-    hang: &mut Option<Box<HangUp>>,
-    cx: &mut Context<'_>,
-) -> Option<bool> {
-    if hang.is_none() && wish.client_end != ClientEnd::Ignored {
-        match task.watch(wish.client, cx) {
-            Seen::End => return Some(false),
-            Seen::Broken => return Some(true),
-            Seen::Nothing => return None,
-            Seen::Data => *hang = HangUp::of(wish.client).map(Box::new),
-        }
-    } else if hang.is_none() && task.lasts() {
-        *hang = HangUp::of(wish.client).map(Box::new);
-    }
-    match hang.as_ref()?.poll(cx) {
-        Seen::Broken => Some(true),
-        Seen::End if wish.client_end == ClientEnd::GiveUp => Some(false),
-        _ => None,
-    }
 }
 
 /// How often a stream is balanced again when it is given a server that its plan does not know.
@@ -646,14 +580,6 @@ async fn after_redispatch(
 
 fn elapsed(task: &Task, since: Millis) -> i32 {
     i32::try_from(task.worker.clock.now().since(since)).unwrap_or(i32::MAX)
-}
-
-pub(crate) fn interrupted(i: Interrupt, late: [u8; 2]) -> Failure {
-    match i {
-        Interrupt::Late => Failure { termination: late, status: 503 },
-        Interrupt::ClientGone(_) => Failure { termination: [b'C', late[1]], status: 0 },
-        Interrupt::Aborted(why) => Failure { termination: [why.letter(), late[1]], status: 503 },
-    }
 }
 
 /// `lbtot`: balancing chose a server, though the request may have to queue for it.

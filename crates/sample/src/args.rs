@@ -191,6 +191,10 @@ pub(crate) fn parse(text: &[u8], spec: &Spec) -> Result<(Args, usize), BadArg> {
     }
     let mut at = 1;
     if text.get(at) == Some(&b')') {
+        // a text may be empty, whatever else must be given
+        if spec.kinds.first() == Some(&ArgKind::Str) {
+            args.push(Arg::Str(Box::default()));
+        }
         missing(&mut args, spec)?;
         return Ok((Args(args), 2));
     }

@@ -1,6 +1,6 @@
 //! Expressions: a fetch and the converters behind it.
 
-use crate::args::{self, Arg, Args};
+use crate::args::{self, Args};
 use crate::place::Places;
 use crate::row::{Convert, Cursor, Fetch, Spec, Vocabulary};
 use crate::scope::Scope;
@@ -161,9 +161,6 @@ impl Expr {
         };
         let (mut args, used) =
             args::parse(rest, &fetch.args).map_err(|e| ExprError::FetchArgs(name.clone(), e.message))?;
-        if fetch.nameless && rest.starts_with(b"()") {
-            args.0.push(Arg::Str(Box::default()));
-        }
         if let Some(check) = fetch.check {
             check(&mut args).map_err(|m| ExprError::FetchCheck(name.clone(), m))?;
         }

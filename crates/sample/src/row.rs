@@ -67,8 +67,6 @@ pub struct Fetch {
     pub slow: bool,
     /// One sentence.
     pub help: &'static str,
-    /// Empty parentheses are a first argument without text; without them there is none.
-    pub nameless: bool,
     /// Judges the arguments.
     pub check: Option<CheckFn>,
     /// Gives the value.
@@ -85,18 +83,7 @@ impl Fetch {
         help: &'static str,
         eval: FetchFn,
     ) -> Self {
-        Self {
-            name,
-            args: NO_ARGS,
-            output,
-            needs,
-            pure: true,
-            slow: false,
-            help,
-            nameless: false,
-            check: None,
-            eval,
-        }
+        Self { name, args: NO_ARGS, output, needs, pure: true, slow: false, help, check: None, eval }
     }
     /// With these arguments.
     #[must_use]
@@ -108,12 +95,6 @@ impl Fetch {
     #[must_use]
     pub const fn checked(mut self, check: CheckFn) -> Self {
         self.check = Some(check);
-        self
-    }
-    /// Empty parentheses mean something else than none.
-    #[must_use]
-    pub const fn nameless(mut self) -> Self {
-        self.nameless = true;
         self
     }
     /// May take longer than a worker may.

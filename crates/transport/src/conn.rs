@@ -295,6 +295,12 @@ impl Conn {
         }
     }
 
+    /// Does the peer hear nothing any more ([`Conn::vanish`])?
+    #[must_use]
+    pub fn has_vanished(&self) -> bool {
+        self.socket().is_some_and(Socket::has_vanished)
+    }
+
     /// This end's address: the destination that the client asked for.
     #[must_use]
     pub fn local(&self) -> Option<SocketAddr> {

@@ -12,6 +12,7 @@ use portcullis_tls::info::Info;
 use portcullis_tls::stream::Stream;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
+use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -24,13 +25,15 @@ pub(crate) struct Socket {
     io: Watched,
     /// TLS over it, if it speaks TLS.
     tls: Option<Box<Tls>>,
+    /// The peer hears nothing any more, not even the end.
+    vanished: Cell<bool>,
 }
 
 impl Socket {
     /// Takes a non-blocking connected (or connecting) socket.
     #[must_use]
     pub fn new(fd: OwnedFd) -> Self {
-        Self { io: Watched::new(fd), tls: None }
+        Self { io: Watched::new(fd), tls: None, vanished: Cell::new(false) }
     }
 
     /// Leaves the reactor.
@@ -177,8 +180,11 @@ impl Socket {
         }
     }
 
-    /// Nothing more will be sent; the peer reads the end.
+    /// Nothing more will be sent; the peer reads the end, unless the socket has vanished.
     pub fn finish(&self) {
+        if self.vanished.get() {
+            return;
+        }
         self.say_goodbye();
         let _ = rustix::net::shutdown(&self.io, Shutdown::Write);
     }
@@ -213,7 +219,7 @@ impl Socket {
 
     /// Tells a TLS peer that nothing more comes, as far as the socket takes it now.
     pub fn say_goodbye(&self) {
-        if let Some(tls) = &self.tls {
+        if let Some(tls) = self.tls.as_ref().filter(|_| !self.vanished.get()) {
             tls.close(self);
         }
     }
@@ -236,6 +242,7 @@ impl Socket {
     /// Closing will send nothing at all to the peer (needs CAP_NET_ADMIN), or a reset that dies on its way, after so
     /// many hops or at the next router.
     pub fn vanish(&self, ttl: Option<u8>) {
+        self.vanished.set(true);
         if ttl.is_none() && portcullis_sys::socket::set_repair(self.io.as_fd()).is_ok() {
             return;
         }
@@ -243,6 +250,12 @@ impl Socket {
         let _ = rustix::net::sockopt::set_ip_ttl(&self.io, ttl);
         let _ = rustix::net::sockopt::set_ipv6_unicast_hops(&self.io, Some(ttl as u8));
         self.reset_on_close();
+    }
+
+    /// Was it made to vanish?
+    #[must_use]
+    pub fn has_vanished(&self) -> bool {
+        self.vanished.get()
     }
 
     /// This end's address: the destination that the client asked for.

@@ -45,6 +45,12 @@ pub fn decode(alphabet: &[u8; 64], pad: bool, b: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
+/// What a text without padding stands for (RFC 7515 section 2). `None`: it is no such text, or has padding.
+#[must_use]
+pub fn decode_strict(alphabet: &[u8; 64], b: &[u8]) -> Option<Vec<u8>> {
+    decode(alphabet, false, b).filter(|_| !b.ends_with(b"="))
+}
+
 /// What base64 with white space in it stands for, as in files and on command lines.
 #[must_use]
 pub fn decode_lines(text: &[u8]) -> Option<Vec<u8>> {
@@ -67,6 +73,9 @@ mod tests {
         assert_eq!(encode(URL, false, b"\xff\xfe"), b"__4");
         assert_eq!(decode(URL, false, b"__4").unwrap(), b"\xff\xfe");
         assert_eq!(decode(STANDARD, true, b"Zg="), None);
+        assert_eq!(decode_strict(URL, b"__4").unwrap(), b"\xff\xfe");
+        assert_eq!(decode(URL, false, b"__4=").unwrap(), b"\xff\xfe");
+        assert_eq!(decode_strict(URL, b"__4="), None);
         assert_eq!(decode(STANDARD, true, b"Z!=="), None);
     }
 

@@ -340,8 +340,11 @@ async fn h2_connection(storm: &Storm, port: u16) -> Result<(), h2::Error> {
     let stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.map_err(h2_error)?;
     let (sender, connection) = h2::client::handshake(stream).await?;
     let driver = tokio::task::spawn_local(connection);
+    let mut share = tokio::time::interval(storm.pause); // of the load
+    share.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    share.tick().await; // the first one is now
     while !storm.over.load(SeqCst) {
-        tokio::time::sleep(storm.pause).await; // its share of the load
+        share.tick().await;
         let mut client = match sender.clone().ready().await {
             Ok(client) => client,
             Err(e) if e.is_go_away() => break,

@@ -421,10 +421,8 @@ impl Driver {
     /// The socket is closed in order; streams that are left hear of it.
     fn end(mut self) {
         self.counts.see(&self.link.shared);
-        // what a rule has made vanish says nothing
-        let silent = self.link.shared.is_broken() && !self.ended;
         self.link.shared.break_all();
-        if let Some(conn) = self.link.shared.below().filter(|_| !silent) {
+        if let Some(conn) = self.link.shared.below() {
             conn.finish();
             conn.discard_input(true);
         }

@@ -21,10 +21,8 @@ pub async fn send(x: &mut Exchange<'_>, session: &mut Session, mut answer: Answe
     if seen {
         let framing =
             if said { Framing::Length(answer.body.bytes().len() as u64) } else { Framing::UntilClose };
-        match Silent::of_response(answer.head.status, x.method) {
-            Silent::Empty => reframe(&mut answer.head, framing, Silent::Empty),
-            silent => reframe(&mut answer.head, Framing::None, silent),
-        }
+        let silent = Silent::of_response(answer.head.status, x.method);
+        reframe(&mut answer.head, framing, silent);
     }
     if answer.head.status != sent {
         x.facts.status = answer.head.status.into();

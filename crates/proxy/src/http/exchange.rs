@@ -581,11 +581,7 @@ fn finish(x: &mut Exchange<'_>, session: &mut Session) -> After {
     let worker = session.worker().clone();
     let keep = x.keep || x.upgraded;
     let streamed = session.conn.stream().is_some();
-    if !keep
-        && !streamed
-        && !x.effects.vanished
-        && (session.conn.is_registered() || x.front.has(Opts::NOLINGER))
-    {
+    if !keep && !streamed && (session.conn.is_registered() || x.front.has(Opts::NOLINGER)) {
         // at once: the client may send its next request before the connection is closed, which resets it then
         session.conn.finish();
     }

@@ -79,18 +79,17 @@ pub fn to_server(x: &mut Exchange<'_>, session: &Session, back: &ProxyPlan) -> R
 pub fn reframe_response(x: &mut Exchange<'_>, info: Info, received: &mut Buffer, of_stream: bool) -> Info {
     let head = &mut x.scratch.response;
     let silent = Silent::of_response(head.status, x.method);
-    let mut info = info;
-    if silent != Silent::Empty && !matches!(info.framing, Framing::None | Framing::Tunnel) {
-        info.framing = Framing::None;
-        received.clear();
-        (x.keep, x.server_close) = (false, true);
+    let said = match info.framing {
+        Framing::None if !of_stream => Framing::Length(0),
+        framing => framing,
+    };
+    reframe(head, said, silent);
+    if silent == Silent::Empty || matches!(info.framing, Framing::None | Framing::Tunnel) {
+        return info;
     }
-    reframe(head, info.framing, silent);
-    let ended = info.framing == Framing::None && silent == Silent::Empty && !of_stream;
-    if ended && !head.may_have(HeaderId::ContentLength) {
-        head.push(b"content-length", b"0");
-    }
-    info
+    received.clear();
+    (x.keep, x.server_close) = (false, true);
+    Info { framing: Framing::None, ..info }
 }
 
 /// What a request that came over a stream says otherwise to a server that speaks HTTP/1.

@@ -128,7 +128,6 @@ pub async fn rules_on(
             }
             run(set, &mut cursor, &mut cx)
         };
-        x.effects.vanished |= x.effects.client.vanishes();
         x.effects.client.apply(&session.conn);
         send_hints(x, session).await?;
         let termination = flow.termination(direction);

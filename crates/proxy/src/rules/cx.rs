@@ -49,8 +49,6 @@ pub struct Effects {
     pub log_level: Option<Option<u8>>,
     /// `disable-l7-retry`
     pub no_l7_retry: bool,
-    /// `silent-drop` was executed: the client hears nothing more.
-    pub vanished: bool,
     /// What is to be done to the client's connection; the caller does it whenever `run` returns
     /// ([`super::socket::ClientSide::apply`]).
     pub client: super::socket::ClientSide,

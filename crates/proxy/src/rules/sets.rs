@@ -85,6 +85,10 @@ pub struct RuleSets {
     pub monitor_fail: Vec<Guard>,
     /// What answers some requests behind `http-request` (`stats uri`).
     pub intercept: Option<Arc<dyn crate::applet::Intercept>>,
+    /// Rules look at requests before their backend is chosen, or once they are in it.
+    on_request: bool,
+    /// Rules look at responses.
+    on_response: bool,
 }
 
 impl RuleSets {
@@ -103,6 +107,9 @@ impl RuleSets {
         ] {
             set.compile();
         }
+        let some = |sets: [&Rules; 3]| sets.iter().any(|set| !set.is_empty());
+        self.on_request = some([&self.tcp_request, &self.http_request, &self.redirect]);
+        self.on_response = some([&self.tcp_response, &self.http_response, &self.http_after_response]);
         self.use_backend.compile();
         self.use_server.compile();
         self.monitor_fail
@@ -117,19 +124,13 @@ impl RuleSets {
     /// Does anything here look at requests before their backend is chosen, or once they are in it?
     #[must_use]
     pub fn on_request(&self) -> bool {
-        let some = |set: &Rules| !set.is_empty();
-        some(&self.tcp_request)
-            || some(&self.http_request)
-            || some(&self.redirect)
-            || self.intercept.is_some()
+        self.on_request || self.intercept.is_some()
     }
 
     /// Does anything here look at responses?
     #[must_use]
     pub fn on_response(&self) -> bool {
-        !(self.tcp_response.is_empty()
-            && self.http_response.is_empty()
-            && self.http_after_response.is_empty())
+        self.on_response
     }
 
     /// What the first of the `force-persist` and `ignore-persist` rules that applies says.

@@ -72,11 +72,6 @@ impl ClientSide {
         self.any = true;
         how(self);
     }
-    /// Is the connection to vanish (`silent-drop`)?
-    #[must_use]
-    pub fn vanishes(&self) -> bool {
-        self.vanish.is_some()
-    }
     /// Does it. What the system refuses (marks need CAP_NET_ADMIN) is left.
     #[inline]
     pub fn apply(&mut self, client: &Conn) {

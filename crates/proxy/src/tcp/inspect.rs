@@ -103,7 +103,6 @@ impl Inspect for ResponseRules<'_, '_> {
         self.looked_at = amount;
         loop {
             let flow = self.run(&seen);
-            let vanishes = self.stream.effects.client.vanishes();
             self.stream.effects.client.apply(self.stream.client);
             self.again = match flow {
                 Flow::Done | Flow::Accept => return Poll::Ready(Ok(())),
@@ -115,7 +114,6 @@ impl Inspect for ResponseRules<'_, '_> {
                 }
                 Flow::Wait(Wait::Until(t) | Wait::Body(t)) => t,
                 Flow::Close => return Poll::Ready(Err(Ruling::Close)),
-                _ if vanishes => return Poll::Ready(Err(Ruling::Vanish)),
                 _ => return Poll::Ready(Err(Ruling::Reject)),
             };
             self.timer.deadline(self.again);

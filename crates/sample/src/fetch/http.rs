@@ -347,7 +347,7 @@ const fn headers(
     help: &'static str,
     eval: crate::row::FetchFn,
 ) -> Fetch {
-    Fetch::new(name, output, needs, help, eval).with(0, NAME_AT).nameless().checked(check_header)
+    Fetch::new(name, output, needs, help, eval).with(0, NAME_AT).checked(check_header)
 }
 const fn count(name: &'static str, needs: Needs, eval: crate::row::FetchFn) -> Fetch {
     Fetch::new(name, Type::Int, needs, "How many values the header has.", eval)

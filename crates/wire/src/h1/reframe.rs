@@ -27,10 +27,11 @@ impl Silent {
     }
 }
 
-/// Has a head say what is: one `Content-Length` or one `Transfer-Encoding` as `framing` has it, and no other. `silent` is for
-/// those without a body.
+/// Has a head say what is: one `Content-Length` or one `Transfer-Encoding` as `framing` has it, and no other. Where a message
+/// has no body by its nature, `framing` is no matter.
 #[inline]
 pub fn reframe(head: &mut Head, framing: Framing, silent: Silent) {
+    let framing = if silent == Silent::Empty { framing } else { Framing::None };
     if !head.may_have(HeaderId::ContentLength)
         && !head.may_have(HeaderId::TransferEncoding)
         && !framing.is_said()
@@ -122,7 +123,12 @@ mod tests {
             (&[(cl, "9"), (te, "chunked")], Framing::None, Silent::Empty, &["content-length: 0"]),
             (&[(te, "chunked")], Framing::None, Silent::Empty, &[]),
             (&[(cl, "9")], Framing::None, Silent::Described, &["content-length: 9"]),
+            (&[(cl, "9")], Framing::Chunked, Silent::Described, &["content-length: 9"]),
+            (&[], Framing::Length(9), Silent::Described, &[]),
             (&[(cl, "9"), (te, "chunked")], Framing::None, Silent::Bare, &[]),
+            (&[(cl, "9")], Framing::Length(9), Silent::Bare, &[]),
+            (&[(te, "chunked")], Framing::Chunked, Silent::Bare, &[]),
+            (&[(cl, "9")], Framing::Tunnel, Silent::Bare, &[]),
             (&[(cl, "9")], Framing::UntilClose, Silent::Empty, &[]),
             (&[(cl, "9"), (te, "chunked")], Framing::Pieces, Silent::Empty, &[]),
             (&[(cl, "9")], Framing::Tunnel, Silent::Empty, &[]),

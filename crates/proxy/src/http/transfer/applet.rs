@@ -212,12 +212,13 @@ async fn respond(
     x.keep &= length != Length::Close && !session.ends_kept();
     let streamed = session.conn.stream().is_some();
     let response = &mut x.scratch.response;
-    match (info.framing, Silent::of_response(response.status, x.method)) {
-        (Framing::Chunked, Silent::Empty) if streamed => reframe(response, Framing::Pieces, Silent::Empty),
-        (Framing::None, Silent::Empty) => reframe(response, Framing::Length(0), Silent::Empty),
-        (framing, Silent::Empty) => reframe(response, framing, Silent::Empty),
-        (_, silent) => reframe(response, Framing::None, silent),
-    }
+    let said = match info.framing {
+        Framing::Chunked if streamed => Framing::Pieces,
+        Framing::None => Framing::Length(0),
+        framing => framing,
+    };
+    let silent = Silent::of_response(response.status, x.method);
+    reframe(response, said, silent);
     if !streamed {
         x.keep = headers::to_client(&mut x.scratch.response, x.scratch.request.version, x.keep, &info);
     }

@@ -12,7 +12,7 @@ use crate::scope::Scope;
 use crate::value::{Sample, Type, Value};
 use aws_lc_rs::digest as lc;
 use aws_lc_rs::signature::{self as sig, UnparsedPublicKey, VerificationAlgorithm};
-use portcullis_wire::base64::{URL, decode};
+use portcullis_wire::base64::{URL, decode, decode_strict};
 use std::borrow::Cow;
 
 const INVALID_TOKEN: i64 = -3;
@@ -97,11 +97,6 @@ enum With<'k> {
     Certificate(&'k [u8]),
 }
 
-/// What base64url without padding stands for (RFC 7515 section 2): another spelling of a signature is none.
-fn unpadded(coded: &[u8]) -> Option<Vec<u8>> {
-    decode(URL, false, coded).filter(|_| !coded.ends_with(b"="))
-}
-
 /// 1: valid; 0: not; below: why that can't be told.
 fn verify(token: &[u8], alg: &[u8], key: &With<'_>) -> i64 {
     let Some(signed) = algorithm(alg) else { return -1 };
@@ -113,7 +108,7 @@ fn verify(token: &[u8], alg: &[u8], key: &With<'_>) -> i64 {
     match signed {
         Signed::None => i64::from(signature.is_empty()),
         Signed::Mac(a) => {
-            let Some(signature) = unpadded(signature).filter(|s| !s.is_empty()) else {
+            let Some(signature) = decode_strict(URL, signature).filter(|s| !s.is_empty()) else {
                 return INVALID_TOKEN;
             };
             let With::Key(key) = key else { return UNMANAGED };
@@ -121,7 +116,7 @@ fn verify(token: &[u8], alg: &[u8], key: &With<'_>) -> i64 {
             i64::from(aws_lc_rs::constant_time::verify_slices_are_equal(&mac, &signature).is_ok())
         }
         Signed::Key(a) => {
-            let Some(signature) = unpadded(signature).filter(|s| !s.is_empty()) else {
+            let Some(signature) = decode_strict(URL, signature).filter(|s| !s.is_empty()) else {
                 return INVALID_TOKEN;
             };
             let right =
