@@ -46,8 +46,8 @@ pub struct Session {
     /// What a header in front of the connection, or a rule, said of it.
     pub told: Option<Box<Told>>,
     /// This end's address, once somebody has asked for it.
-    /// (In a box: a connection that rests has to be small.)
-    pub local: OnceCell<Box<Option<SocketAddr>>>,
+    /// (Not in here: a connection that rests has to be small.)
+    pub local: OnceCell<Rc<Option<SocketAddr>>>,
 }
 
 /// What a session began with.
@@ -178,7 +178,7 @@ impl Session {
     #[must_use]
     pub fn destination(&self) -> Option<SocketAddr> {
         let told = self.told.as_ref().and_then(|t| t.destination);
-        told.or_else(|| **self.local.get_or_init(|| Box::new(self.conn.local())))
+        told.or_else(|| **self.local.get_or_init(|| Rc::new(self.conn.local())))
     }
 
     /// The request that it was begun for, if it is a stream.

@@ -347,6 +347,8 @@ impl Driver {
             return;
         }
         let Some(scratch) = self.scratch.take() else { return };
+        // all of them will ask, and have one answer
+        let _ = session.destination();
         let worker = &self.link.worker;
         worker.turn.begun();
         session.requests = session.requests.saturating_add(1);

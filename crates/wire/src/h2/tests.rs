@@ -404,7 +404,7 @@ fn section_5_1_late_frames_for_a_stream_that_was_reset_here() {
     let mut peer = Peer::new();
     peer.say(&post(1));
     peer.conn.release(1, Reason::Cancel);
-    assert_eq!(peer.heard(), ["WINDOW 0 2147418112", "WINDOW 1 704512", "RST 1 8"]);
+    assert_eq!(peer.heard(), ["WINDOW 0 2147418112", "RST 1 8"]);
     peer.say(&data(1, b"x", false));
     let trailers = [&b"\x40\x03x-a\x01b"[..]].concat();
     peer.say(&frame(kind::HEADERS, 5, 1, &trailers));
@@ -669,10 +669,25 @@ fn section_6_9_2_receiving() {
 #[test]
 fn the_shared_window() {
     let mut peer = Peer::new();
-    peer.say(&[post(1), post(3)].concat());
+    let gone = |id| frame(kind::RST_STREAM, 0, id, &[0, 0, 0, 8]);
+    let long = |id, length| frame(kind::HEADERS, 4, id, &with(POST, &[("content-length", length)]));
+    peer.say(&[long(1, "16385"), long(3, "99999")].concat());
     assert_eq!(peer.heard(), ["WINDOW 0 2147418112", "WINDOW 1 704512", "WINDOW 3 344064"]);
-    peer.say(&[data(1, b"", true), data(3, b"", true), post(5)].concat());
-    assert_eq!(peer.heard(), ["WINDOW 5 704512"]);
+    peer.say(&[gone(1), gone(3), long(5, "16384"), long(7, "16385")].concat());
+    assert_eq!(peer.heard(), ["WINDOW 7 704512"]);
+}
+
+/// A body without a length may be a small message: it gets its share when half of its window was used.
+#[test]
+fn the_shared_window_of_messages() {
+    let mut peer = Peer::new();
+    peer.say(&[post(1), data(1, &[0; 8_192], false), post(3), data(3, &[0; 9_000], true)].concat());
+    assert_eq!(peer.heard(), ["WINDOW 0 2147418112"]);
+    peer.say(&data(1, b"x", false));
+    assert_eq!(peer.heard(), ["WINDOW 1 704512"]);
+    // there is room for it
+    peer.say(&[&data(1, &[0; 16_384], false)[..]; 40].concat());
+    assert!(peer.heard().is_empty());
 }
 
 /// RFC 9113 section 6.10.

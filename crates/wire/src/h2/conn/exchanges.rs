@@ -72,14 +72,13 @@ impl<T: Default> Connection<T> {
             Framing::Length(n) => Some(n),
             _ => None,
         };
-        let window = self.config.window;
         if let Some(s) = self.streams.get_mut(id) {
             (s.answered, s.body) = (true, body);
         }
         if block.end {
             self.ended(id, Vec::new());
-        } else if body.is_none_or(|n| n > u64::from(window)) {
-            self.share(id);
+        } else {
+            self.expect(id, body);
         }
         Ok(if gone { Event::Nothing } else { Event::Response(id, answer) })
     }

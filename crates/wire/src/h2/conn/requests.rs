@@ -38,8 +38,8 @@ impl<T: Default> Connection<T> {
         let body = if request.status != 0 { None } else { body };
         let urgency = request.urgency.unwrap_or(priority::USUAL);
         self.streams.push(Stream { body, urgency, ended: end, ..Stream::new(id, self.peer_window, window) });
-        if !end && body.is_none_or(|n| n > u64::from(window)) {
-            self.share(id);
+        if !end {
+            self.expect(id, body);
         }
         self.count();
         Ok(Event::Request(id, request))

@@ -41,13 +41,14 @@ impl<T: Default> Connection<T> {
             _ => At::Data { stream: id, payload, padding: rest, end },
         };
         let was_reset = self.streams.was_reset(id);
+        // what is right; true: it is large
         let limits = match self.streams.get_mut(id) {
             // RFC 9113 section 5.1: who has reset a stream sends nothing more on it
             Some(s) if s.left_by_peer => {
                 s.left_by_peer = false;
                 Err(Reason::StreamClosed)
             }
-            Some(s) if s.reset => Ok(()),
+            Some(s) if s.reset => Ok(false),
             Some(s) if s.ended => Err(Reason::StreamClosed),
             Some(s) if self.client && !s.answered => Err(Reason::Protocol),
             Some(s) if s.left < i64::from(length) => Err(Reason::FlowControl),
@@ -57,14 +58,17 @@ impl<T: Default> Connection<T> {
             Some(s) => {
                 s.left -= i64::from(length);
                 s.body = s.body.map(|n| n - u64::from(payload));
-                Ok(())
+                Ok(s.body.is_none() && !end && s.extra == 0 && s.left < i64::from(s.window / 2))
             }
-            None if was_reset || self.client => Ok(()),
+            None if was_reset || self.client => Ok(false),
             None => Err(Reason::StreamClosed),
         };
         match limits {
             Err(reason) => (used, Err(Wrong::Stream(id, reason))),
-            Ok(()) => {
+            Ok(large) => {
+                if large {
+                    self.share(id);
+                }
                 if self.is_reset(id) {
                     self.pay(credit::FRAME);
                 } else if payload > 0 {
@@ -136,9 +140,21 @@ impl<T: Default> Connection<T> {
         }
     }
 
-    /// A stream with a body gets half of what nobody has of the shared window.
-    pub(super) fn share(&mut self, id: u32) {
+    /// A body begins, whose length may be known.
+    pub(super) fn expect(&mut self, id: u32, body: Option<u64>) {
+        let room = self.streams.get(id).and_then(|s| u64::try_from(s.left).ok()).unwrap_or(0);
+        if body.is_some_and(|n| n <= room) {
+            return;
+        }
         self.widen();
+        if body.is_some() {
+            self.share(id);
+        }
+    }
+
+    /// A stream with a large body gets half of what nobody has of the shared window. One without a length is large when half of
+    /// its window was used: messages of gRPC are small, and a frame for each would cost both sides much.
+    fn share(&mut self, id: u32) {
         let unit = self.config.unit.max(1);
         let extra = self.shared / 2 / unit * unit;
         let Some(s) = self.streams.get_mut(id).filter(|_| extra > 0) else { return };
