@@ -20,7 +20,7 @@ use crate::outcome::{self, Heads};
 use crate::plan::ProxyPlan;
 use crate::session::{self, Begun, Origin, Session};
 use crate::traced;
-use crate::worker::{Task, Woken, spawn};
+use crate::worker::{Task, Woken, spawn_large};
 use counts::{Counts, Side};
 use link::{Link, Read, Step};
 use portcullis_sample::{Facts, account};
@@ -373,9 +373,9 @@ impl Driver {
         let slot = Some(stream.task.slot);
         let run = run(stream);
         if account::wanted() {
-            spawn(worker, Kind::Stream, slot, account::Measured::new(run));
+            spawn_large(worker, Kind::Stream, slot, account::Measured::new(run));
         } else {
-            spawn(worker, Kind::Stream, slot, run);
+            spawn_large(worker, Kind::Stream, slot, run);
         }
     }
 

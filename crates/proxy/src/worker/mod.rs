@@ -23,7 +23,7 @@ use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 pub use task::{Task, Woken};
-pub use tasked::spawn;
+pub use tasked::{spawn, spawn_large};
 
 /// A plan with a worker's own count of users, so that no two cores share a cache line for it.
 pub type OwnPlan = Rc<Arc<crate::plan::Plan>>;

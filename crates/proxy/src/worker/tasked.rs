@@ -54,8 +54,27 @@ where
     tokio::task::spawn_local(tasked(worker, kind, slot, inner))
 }
 
-/// The same for one that somebody else runs.
+/// The same for a large one, which is not moved about while the task is made.
+pub fn spawn_large<F>(worker: &Rc<Worker>, kind: Kind, slot: Option<SlotId>, inner: F)
+where
+    F: Future<Output = ()> + 'static,
+{
+    tokio::task::spawn_local(of_size(size_of::<F>(), worker, kind, slot, Box::pin(inner)));
+}
+
+/// A task that somebody else runs.
 pub(super) fn tasked<F: Future>(
+    worker: &Rc<Worker>,
+    kind: Kind,
+    slot: Option<SlotId>,
+    inner: F,
+) -> impl Future<Output = F::Output> + use<F> {
+    of_size(0, worker, kind, slot, inner)
+}
+
+/// `beside`: what it holds on the heap.
+fn of_size<F: Future>(
+    beside: usize,
     worker: &Rc<Worker>,
     kind: Kind,
     slot: Option<SlotId>,
@@ -63,7 +82,7 @@ pub(super) fn tasked<F: Future>(
 ) -> impl Future<Output = F::Output> + use<F> {
     let own = Own { worker: worker.clone(), slot: slot.map_or(NONE, |s| s.index), kind };
     if let Some(ledger) = own.ledger() {
-        ledger.came(kind, size_of::<Tasked<F>>());
+        ledger.came(kind, size_of::<Tasked<F>>() + beside);
     }
     Tasked { own, inner }
 }

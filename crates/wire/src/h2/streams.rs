@@ -81,10 +81,11 @@ impl<T> Stream<T> {
 /// How many streams that were reset here are remembered, so that what the peer had sent before it knew does no harm.
 const REMEMBERED: usize = 64;
 
-/// All of them, in the order of their numbers.
+/// All of them.
 #[derive(Debug)]
 pub(super) struct Streams<T> {
-    all: Vec<Stream<T>>,
+    /// In the order of their numbers. Boxed, as one that goes has all behind it moved.
+    all: Vec<(u32, Box<Stream<T>>)>,
     forgotten: VecDeque<u32>,
     /// Those that wait for room or for the connection's window, in turn.
     pub queue: VecDeque<u32>,
@@ -100,32 +101,32 @@ impl<T> Streams<T> {
         self.all.len()
     }
     pub fn open(&self) -> usize {
-        self.all.iter().filter(|s| s.is_open()).count()
+        self.all.iter().filter(|(_, s)| s.is_open()).count()
     }
     /// One more, with the highest number so far.
     pub fn push(&mut self, stream: Stream<T>) {
-        self.all.push(stream);
+        self.all.push((stream.id, Box::new(stream)));
     }
     fn at(&self, id: u32) -> Option<usize> {
         match self.all.last() {
-            Some(s) if s.id == id => Some(self.all.len() - 1),
-            _ => self.all.binary_search_by_key(&id, |s| s.id).ok(),
+            Some((last, _)) if *last == id => Some(self.all.len() - 1),
+            _ => self.all.binary_search_by_key(&id, |(id, _)| *id).ok(),
         }
     }
     pub fn get(&self, id: u32) -> Option<&Stream<T>> {
-        self.all.get(self.at(id)?)
+        self.all.get(self.at(id)?).map(|(_, s)| &**s)
     }
     pub fn get_mut(&mut self, id: u32) -> Option<&mut Stream<T>> {
         let at = self.at(id)?;
-        self.all.get_mut(at)
+        self.all.get_mut(at).map(|(_, s)| &mut **s)
     }
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Stream<T>> {
-        self.all.iter_mut()
+        self.all.iter_mut().map(|(_, s)| &mut **s)
     }
     /// Takes it out if nobody needs it any more.
     pub fn settle(&mut self, id: u32) {
         if let Some(at) = self.at(id)
-            && self.all.get(at).is_some_and(|s| s.gone && !s.is_open())
+            && self.all.get(at).is_some_and(|(_, s)| s.gone && !s.is_open())
         {
             self.all.remove(at);
             self.settled += 1;
