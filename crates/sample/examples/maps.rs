@@ -25,8 +25,8 @@ fn main() {
         ("100,000 nets", &nets, Method::Ip, false),
     ] {
         let (before, began) = (resident(), Instant::now());
-        let list = open(name, map, None, &|_| Ok(text.clone().into_bytes())).unwrap();
-        let view = list.view(How { method, fold: false, resolve: false }).unwrap();
+        let list = open(name, map, &|_| Ok(text.clone().into_bytes())).unwrap();
+        let view = list.view(How::of(method)).unwrap();
         let (loaded, memory) = (began.elapsed(), resident().saturating_sub(before));
         let rounds = 200_000u32;
         let began = Instant::now();

@@ -1,6 +1,7 @@
 //! ACLs: tests of a sample against patterns, named and anonymous (manual sections 7.1 and 7.4).
 
 use crate::expr::{Expr, ExprError};
+use crate::pattern::ints::Operator;
 use crate::pattern::{Method, Patterns, shared};
 use crate::place::Places;
 use crate::row::{Cursor, Vocabulary};
@@ -335,21 +336,21 @@ impl Reader<'_> {
         for (file, fold) in &flags.files {
             self.load(file, &flags, *fold, &mut patterns)?;
         }
-        shared::skip_id();
+        let alone = words.len() <= 1;
+        let words = words.get(flags.next..).unwrap_or(&[]);
         if keyword == "http_auth_group" {
-            let text = |w: &Word| w.str().into_owned();
-            crate::names::groups(words.get(flags.next..).unwrap_or(&[]).iter().map(text));
+            crate::names::groups(words.iter().map(|w| w.str().into_owned()));
         }
-        let versions = matches!(&*keyword, "req.ssl_ver" | "req_ssl_ver") && flags.method.is_none();
-        for w in words.get(flags.next..).unwrap_or(&[]) {
-            if versions {
-                patterns.add(&version(&w.text)?, flags.fold, flags.resolve)?;
-            } else {
-                patterns.add(&w.text, flags.fold, flags.resolve)?;
-            }
-        }
+        let dotted = matches!(&*keyword, "req.ssl_ver" | "req_ssl_ver") && flags.method.is_none();
+        let how = shared::How { method, fold: flags.fold, resolve: flags.resolve, dotted };
+        let own = inline_patterns(words, how, &mut patterns)?;
+        let shown = match self.vocabulary.acl(&keyword) {
+            Some(k) if expr.converted() => k.fetch,
+            _ => &keyword,
+        };
+        patterns.own = Some(shared::inline(shown, how, own, flags.id)?);
         patterns.seal();
-        if words.len() <= 1 && !matches!(method, Method::Found | Method::Bool) {
+        if alone && !matches!(method, Method::Found | Method::Bool) {
             warnings.push(Warning::Bare(format!("parsing acl keyword '{}' :{NO_PATTERN}", expr.text())));
         }
         Ok(Test { expr, patterns, keyword: keyword.into() })
@@ -398,29 +399,41 @@ impl Reader<'_> {
             let path = if name.is_empty() { Path::new("").to_path_buf() } else { (self.resolve)(name) };
             self.files.read(&path)
         };
-        let list = shared::open(name, flags.map, flags.id, &read)?;
-        let how = shared::How { method: patterns.method, fold, resolve: flags.resolve };
+        let list = shared::open(name, flags.map, &read)?;
+        list.in_condition();
+        let how = shared::How { method: patterns.method, fold, resolve: flags.resolve, dotted: false };
         patterns.files.push(list.view(how)?);
         Ok(())
     }
 }
 
-/// A version or a range of them as the numbers that they are: `3.1` is 196609 (manual, `req.ssl_ver`).
-fn version(text: &[u8]) -> Result<Vec<u8>, String> {
-    if matches!(text, b"eq" | b"ge" | b"gt" | b"le" | b"lt") {
-        return Ok(text.to_vec());
-    }
-    let shown = String::from_utf8_lossy(text);
-    let number = |part: &str| -> Option<String> {
-        let (major, minor) = part.split_once('.').unwrap_or((part, "0"));
-        let number = |t: &str| t.parse::<u16>().ok();
-        if part.is_empty() {
-            return Some(String::new());
+/// Adds the patterns that these words are, operators among them; gives them as they are listed.
+fn inline_patterns(
+    words: &[Word],
+    how: shared::How,
+    patterns: &mut Patterns,
+) -> Result<Vec<Box<[u8]>>, String> {
+    let mut own = Vec::with_capacity(words.len());
+    let mut operator = None;
+    for word in words {
+        let integers = matches!(how.method, Method::Int | Method::Len);
+        if integers && let Some(op) = Operator::of(&word.text) {
+            operator = Some(op);
+            continue;
         }
-        Some((u32::from(number(major)?) << 16 | u32::from(number(minor)?)).to_string())
-    };
-    let parts: Option<Vec<String>> = shown.split(':').map(number).collect();
-    parts.map(|p| p.join(":").into_bytes()).ok_or_else(|| format!("'{shown}' is not a dotted number"))
+        let text = match operator {
+            Some(op) => op.plain(&word.text, how.dotted),
+            None => (&*word.text).into(),
+        };
+        how.add(patterns, &text, 0).map_err(|message| match operator {
+            Some(_) if message.ends_with("a number") => {
+                format!("'{}' is neither a number nor a supported operator", word.str())
+            }
+            _ => message,
+        })?;
+        own.push((&*text).into());
+    }
+    Ok(own)
 }
 
 fn overwritten(keyword: &str, warnings: &mut Vec<Warning>) {
@@ -444,7 +457,8 @@ fn read_flags(words: &[Word]) -> Result<Flags, String> {
                 if text(f.next).is_empty() || !text(f.next).iter().all(u8::is_ascii_digit) {
                     return Err("the argument of -u must be an integer".into());
                 }
-                f.id = u32::try_from(crate::value::leading_int(text(f.next))).ok();
+                f.id =
+                    u32::try_from(crate::value::leading_int(text(f.next))).ok().filter(|id| *id != u32::MAX);
                 f.next += 1;
             }
             b"-f" => {

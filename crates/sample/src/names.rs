@@ -67,9 +67,32 @@ pub fn acl(name: Option<String>) {
     CONTEXT.with_borrow_mut(|c| c.acl = name);
 }
 
-/// How lists say where they are used: "file 'x' line 3".
-pub(crate) fn here() -> String {
-    CONTEXT.with_borrow(|c| format!("file '{}' line {}", c.file, c.place.line))
+/// A line of the configuration as lists say where they are used: "file 'x' line 3".
+#[derive(Clone, Debug)]
+pub struct At {
+    file: Arc<str>,
+    line: u32,
+}
+
+impl std::fmt::Display for At {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "file '{}' line {}", self.file, self.line)
+    }
+}
+
+/// The line that is being parsed, as lists show it.
+pub(crate) fn at() -> At {
+    thread_local! {
+        static FILE: RefCell<Arc<str>> = RefCell::new("".into());
+    }
+    let (name, line) = CONTEXT.with_borrow(|c| (c.file.clone(), c.place.line));
+    let file = FILE.with_borrow_mut(|file| {
+        if **file != *name {
+            *file = name.into();
+        }
+        file.clone()
+    });
+    At { file, line }
 }
 
 /// The line that is being parsed.

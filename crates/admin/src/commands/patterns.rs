@@ -7,56 +7,64 @@ use std::sync::Arc;
 
 /// The rows of this file.
 pub const ROWS: &[Row] = &[
-    Row::new("add acl", "[@<ver>] <acl> <pattern>", Level::User, "add an acl entry", |c| add(c, ACL)),
+    Row::new("add acl", "[@<ver>] <acl> <pattern>", Level::Admin, "add an acl entry", |c| add(c, ACL)),
     Row::new(
         "add map",
         "[@<ver>] <map> <key> <val>",
-        Level::User,
+        Level::Admin,
         "add a map entry (payload supported instead of key/val)",
         |c| add(c, MAP),
     ),
-    Row::new("clear acl", "[@<ver>] <acl>", Level::User, "clear the contents of this acl", |c| clear(c, ACL)),
-    Row::new("clear map", "[@<ver>] <map>", Level::User, "clear the contents of this map", |c| clear(c, MAP)),
-    Row::new("commit acl", "@<ver> <acl>", Level::User, "commit the ACL at this version", |c| commit(c, ACL)),
-    Row::new("commit map", "@<ver> <map>", Level::User, "commit the map at this version", |c| commit(c, MAP)),
-    Row::new("del acl", "<acl> [<key>|#<ref>]", Level::User, "delete acl entries matching <key>", |c| {
+    Row::new("clear acl", "[@<ver>] <acl>", Level::Admin, "clear the contents of this acl", |c| {
+        clear(c, ACL)
+    }),
+    Row::new("clear map", "[@<ver>] <map>", Level::Admin, "clear the contents of this map", |c| {
+        clear(c, MAP)
+    }),
+    Row::new("commit acl", "@<ver> <acl>", Level::Admin, "commit the ACL at this version", |c| {
+        commit(c, ACL)
+    }),
+    Row::new("commit map", "@<ver> <map>", Level::Admin, "commit the map at this version", |c| {
+        commit(c, MAP)
+    }),
+    Row::new("del acl", "<acl> [<key>|#<ref>]", Level::Admin, "delete acl entries matching <key>", |c| {
         delete(c, ACL)
     }),
-    Row::new("del map", "<map> [<key>|#<ref>]", Level::User, "delete map entries matching <key>", |c| {
+    Row::new("del map", "<map> [<key>|#<ref>]", Level::Admin, "delete map entries matching <key>", |c| {
         delete(c, MAP)
     }),
     Row::new(
         "get acl",
         "<acl> <value>",
-        Level::User,
+        Level::Admin,
         "report the patterns matching a sample for an ACL",
         |c| get(c, ACL),
     ),
     Row::new(
         "get map",
         "<map> <value>",
-        Level::User,
+        Level::Admin,
         "report the keys and values matching a sample for a map",
         |c| get(c, MAP),
     ),
-    Row::new("prepare acl", "<acl>", Level::User, "prepare a new version for atomic ACL replacement", |c| {
+    Row::new("prepare acl", "<acl>", Level::Admin, "prepare a new version for atomic ACL replacement", |c| {
         prepare(c, ACL)
     }),
-    Row::new("prepare map", "<map>", Level::User, "prepare a new version for atomic map replacement", |c| {
+    Row::new("prepare map", "<map>", Level::Admin, "prepare a new version for atomic map replacement", |c| {
         prepare(c, MAP)
     }),
-    Row::new("set map", "<map> [<key>|#<ref>] <value>", Level::User, "modify a map entry", set),
+    Row::new("set map", "<map> [<key>|#<ref>] <value>", Level::Admin, "modify a map entry", set),
     Row::new(
         "show acl",
         "[@<ver>] <acl>",
-        Level::User,
+        Level::Admin,
         "report available acls or dump an acl's contents",
         |c| show(c, ACL),
     ),
     Row::new(
         "show map",
         "[@<ver>] [map]",
-        Level::User,
+        Level::Admin,
         "report available maps or dump a map's contents",
         |c| show(c, MAP),
     ),
@@ -114,14 +122,11 @@ fn show(call: &mut Call<'_>, side: Side) -> Outcome {
     let (version, at) = version(call);
     if !call.has(2) {
         let mut text = String::from("# id (file) description\n");
-        for list in shared::all().iter().filter(|l| side.has(l)) {
-            let (current, next) = list.versions();
+        for l in shared::listed(side.map) {
+            let (current, next) = l.versions;
             text.push_str(&format!(
                 "{} ({}) {}. curr_ver={current} next_ver={next} entry_cnt={}\n",
-                list.id,
-                list.name,
-                list.description(),
-                list.count()
+                l.number, l.name, l.description, l.count
             ));
         }
         return Outcome::Text(text.into_bytes());

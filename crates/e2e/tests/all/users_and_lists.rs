@@ -226,6 +226,109 @@ fn lists_at_run_time() {
     });
 }
 
+/// As [`all`], without what names of folders and HAProxy's own ACLs add to listings.
+fn listings(w: &World, commands: &[&str]) {
+    let dir = w.dir().display().to_string();
+    for c in commands {
+        w.note(format!("$ {}", c.escape_debug()));
+        let answer = masked(&ask(w, &c.replace("${dir}", &dir))).replace(&dir, "DIR");
+        answer.split('\n').filter(|l| !l.contains("'httpclient'")).for_each(|l| w.note(format!("| {l}")));
+    }
+}
+
+/// Patterns that stand in the configuration have numbers, and can be changed.
+#[test]
+fn patterns_of_the_configuration() {
+    scenario("users_and_lists/patterns_of_the_configuration", |w| {
+        w.ok("o1");
+        w.file("words", "/file\n");
+        w.file("map", "/m 1\n");
+        let mut front = String::from(
+            "acl a path -i /x /y
+            acl early path -u 0 /first
+            acl n hdr_cnt(x) gt 5 ge 7 8 le 2 lt 3 eq 4 5:6 9:
+            acl net src 10.0.0.0/8 192.168.0.1
+            acl found path -m found
+            acl u path -u 44 -f ${dir}/words /u
+            acl u path -f ${dir}/words
+            acl low hdr(h),lower -m str low
+            acl v req.ssl_ver 3.1:3.3 gt 3.1 lt 3.1
+            acl r path -m reg ^/r[0-9]
+            acl both path /both
+            acl both path_beg /begin
+            http-request return status 201 if a
+            http-request return status 202 if u
+            http-request return status 203 if both
+            http-request return status 204 if r
+            http-request return status 205 if net
+            http-request set-var(txn.m) path,map(${dir}/map)
+            http-request return status 206 if METH_PUT
+            http-request return status 207 if METH_PUT { path_end .end }
+            http-request return status 208 unless { path_len lt 9 }
+            ",
+        );
+        for rule in 0..6 {
+            front += &format!("http-request return status 30{rule} if {{ path /p{rule} }}\n");
+        }
+        front += "http-request return status 209 if { path /nothing } or { hdr(x) -m beg a }";
+        start(w, &sections(&front, ""));
+        let paths =
+            ["/x", "/first", "/file", "/u", "/begin1", "/r1", "/p3", "/new", "/p1", "/p", "/0123456789"];
+        let round = |w: &mut World| {
+            for path in paths {
+                get(w, path, "X: abc\r\n");
+            }
+        };
+        round(w);
+        listings(w, &["show acl", "show map"]);
+        let each: Vec<String> = (0..24).chain([44]).map(|n| format!("show acl #{n}")).collect();
+        listings(w, &each.iter().map(String::as_str).collect::<Vec<_>>());
+        listings(
+            w,
+            &[
+                "get acl #1 /X",
+                "get acl #1 /z",
+                "get acl #3 10.1.1.1",
+                "get acl #2 7",
+                "get acl #4 x",
+                "add acl #1 /new",
+                "add acl #2 12",
+                "add acl #3 127.0.0.0/8",
+                "add acl #8 3.5",
+                "add acl #99 x",
+                "show acl #1",
+                "show acl #2",
+                "show acl #3",
+                "show acl #8",
+                "add map #1 a b",
+                "clear map #1",
+                "show map #1",
+            ],
+        );
+        round(w);
+        // rules whose lookups are shared see the change too
+        listings(w, &["del acl #3 127.0.0.0/8", "del acl #1 /new", "del acl #1 /nope", "add acl #18 /new"]);
+        listings(w, &["clear acl #16", "show acl #16", "show acl #18"]);
+        round(w);
+        listings(
+            w,
+            &[
+                "prepare acl #1",
+                "add acl @1 #1 /r1",
+                "show acl @1 #1",
+                "show acl",
+                "commit acl @1 #1",
+                "show acl #1",
+            ],
+        );
+        round(w);
+        listings(
+            w,
+            &["add acl #2 gt", "add acl #2 x", "add acl #3 nonsense.invalid", "add acl #8 x", "show acl #2"],
+        );
+    });
+}
+
 #[test]
 fn lists_that_rules_change() {
     scenario("users_and_lists/lists_that_rules_change", |w| {

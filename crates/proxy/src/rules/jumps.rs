@@ -9,6 +9,7 @@
 use super::lang::{Condition, Scope, Value};
 use portcullis_sample::expr::Expr;
 use portcullis_sample::pattern::index::Index;
+use portcullis_sample::pattern::inline;
 use portcullis_sample::row::Cursor;
 use portcullis_sample::value::Sample;
 
@@ -30,6 +31,8 @@ struct Run {
     start: usize,
     end: usize,
     keys: Vec<Key>,
+    /// Lists of the tests that the tables were made of (`born`), each with a rule that has it; ascending.
+    lists: Vec<(u32, u32)>,
 }
 
 /// The runs of a rule set.
@@ -59,7 +62,12 @@ impl Jumps {
             if open.as_ref().is_some_and(|run| run.keys.len() + fresh > MOST) {
                 jumps.close(open.take());
             }
-            let run = open.get_or_insert_with(|| Run { start: index, end: index, keys: Vec::new() });
+            let run = open.get_or_insert_with(|| Run {
+                start: index,
+                end: index,
+                keys: Vec::new(),
+                lists: Vec::new(),
+            });
             for test in needed {
                 let at = run.keys.iter().position(|k| k.expr.same(&test.expr)).unwrap_or_else(|| {
                     run.keys.push(Key { expr: test.expr.clone(), index: Index::default() });
@@ -68,6 +76,7 @@ impl Jumps {
                 if let Some(key) = run.keys.get_mut(at) {
                     key.index.add(&test.patterns, number);
                 }
+                run.lists.extend(test.patterns.own.as_ref().map(|own| (own.born, number)));
             }
             run.end = index + 1;
         }
@@ -75,7 +84,8 @@ impl Jumps {
         jumps
     }
 
-    fn close(&mut self, run: Option<Run>) {
+    fn close(&mut self, mut run: Option<Run>) {
+        run.iter_mut().for_each(|r| r.lists.sort_unstable());
         self.runs.extend(run.filter(|r| r.end - r.start >= SHORTEST * r.keys.len()));
     }
 
@@ -106,7 +116,7 @@ impl Run {
     /// The first rule from `at` on that a value of the samples lets match, `end` if there is none; `None` if that can't be
     /// decided yet.
     fn find(&self, at: usize, scope: &Scope<'_>) -> Option<usize> {
-        let mut best = self.end;
+        let mut best = if inline::any_changed() { self.changed(at) } else { self.end };
         for key in &self.keys {
             let mut cursor = Cursor::each();
             loop {
@@ -125,6 +135,19 @@ impl Run {
             }
         }
         Some(best)
+    }
+
+    /// The first rule from `at` on with a test whose patterns were changed since the tables were made: it may always match.
+    #[cold]
+    fn changed(&self, at: usize) -> usize {
+        let mut first = self.end;
+        inline::each_changed(|born| {
+            let from = self.lists.partition_point(|(b, rule)| (*b, *rule as usize) < (born, at));
+            if let Some((_, rule)) = self.lists.get(from).filter(|(b, _)| *b == born) {
+                first = first.min(*rule as usize);
+            }
+        });
+        first
     }
 }
 

@@ -37,7 +37,7 @@ fn convert(output: Output, text: Vec<u8>) -> Option<Value<'static>> {
 
 fn check(args: &mut Args, method: Method, output: Output) -> Result<(), String> {
     let name = String::from_utf8_lossy(args.text(0)).into_owned();
-    let list = shared::open(&name, true, None, &|n| crate::files::read(n.as_bytes()))?;
+    let list = shared::open(&name, true, &|n| crate::files::read(n.as_bytes()))?;
     list.expect(match output {
         Output::Int => Values::Numbers,
         Output::Ip => Values::Addresses,
@@ -69,7 +69,7 @@ fn check(args: &mut Args, method: Method, output: Output) -> Result<(), String> 
         },
         Some(_) => None,
     };
-    let view = list.view(How { method, fold: false, resolve: false })?;
+    let view = list.view(How::of(method))?;
     args.0 = vec![Arg::Made(Arc::new(Map { view, output, default }))];
     Ok(())
 }

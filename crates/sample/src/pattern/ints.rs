@@ -1,5 +1,6 @@
 //! Integer patterns: values, ranges and comparisons (manual section 7.1.2).
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 /// Comparison that stands before values.
@@ -30,6 +31,23 @@ impl Operator {
             _ => return None,
         })
     }
+
+    /// A number behind this operator as the range that it means: `6:` for `gt 5`. Ranges stay as they are. In dotted numbers
+    /// the last part is counted.
+    #[must_use]
+    pub fn plain(self, text: &[u8], dotted: bool) -> Cow<'_, [u8]> {
+        let shown = String::from_utf8_lossy(text);
+        let n = if dotted { part(&shown).map(i64::from) } else { number(&shown) };
+        let Some(n) = n.filter(|_| self != Self::Eq) else { return Cow::Borrowed(text) };
+        let show = |n: i64| if dotted { format!("{}.{}", n >> 16, n & 0xffff) } else { n.to_string() };
+        let plain = match self {
+            Self::Eq | Self::Ge => format!("{shown}:"),
+            Self::Gt => format!("{}:", show(n.saturating_add(1))),
+            Self::Le => format!(":{shown}"),
+            Self::Lt => format!(":{}", show(n.saturating_sub(1))),
+        };
+        Cow::Owned(plain.into_bytes())
+    }
 }
 
 /// Ranges of integers; the value matches when it is in any of them.
@@ -45,7 +63,7 @@ impl Ints {
     ///
     /// # Errors
     /// HAProxy's message.
-    pub fn add(&mut self, op: Operator, text: &[u8], index: u32) -> Result<(), String> {
+    pub fn add(&mut self, text: &[u8], index: u32) -> Result<(), String> {
         let shown = String::from_utf8_lossy(text);
         let bad = || format!("'{shown}' is not a valid number range");
         let (low, high) = match shown.split_once(':') {
@@ -66,13 +84,6 @@ impl Ints {
         if low > high {
             return Err(bad());
         }
-        let (low, high) = match op {
-            Operator::Eq => (low, high),
-            Operator::Ge => (low, i64::MAX),
-            Operator::Gt => (high.saturating_add(1), i64::MAX),
-            Operator::Le => (i64::MIN, high),
-            Operator::Lt => (i64::MIN, low.saturating_sub(1)),
-        };
         if low == high {
             self.single.entry(low).or_insert(index);
         } else {
@@ -100,6 +111,25 @@ impl Ints {
     }
 }
 
+/// A version or a range of them as the numbers that they are: `3.1` is 196609 (manual, `req.ssl_ver`).
+///
+/// # Errors
+/// HAProxy's message.
+pub fn dotted(text: &[u8]) -> Result<Vec<u8>, String> {
+    let shown = String::from_utf8_lossy(text);
+    let number = |t: &str| if t.is_empty() { Some(String::new()) } else { Some(part(t)?.to_string()) };
+    let parts: Option<Vec<String>> = shown.split(':').map(number).collect();
+    let wrong = if shown.contains(':') { "valid dotted number range" } else { "dotted number" };
+    parts.map(|p| p.join(":").into_bytes()).ok_or_else(|| format!("'{shown}' is not a {wrong}"))
+}
+
+/// A dotted number.
+fn part(text: &str) -> Option<u32> {
+    let (major, minor) = text.split_once('.').unwrap_or((text, "0"));
+    let number = |t: &str| t.parse::<u16>().ok();
+    Some(u32::from(number(major)?) << 16 | u32::from(number(minor)?))
+}
+
 fn number(text: &str) -> Option<i64> {
     crate::args::int(text.as_bytes())
 }
@@ -111,14 +141,31 @@ mod tests {
     #[test]
     fn ranges_and_operators() {
         let mut i = Ints::default();
-        i.add(Operator::Eq, b"3:5", 0).unwrap();
-        i.add(Operator::Lt, b"0", 0).unwrap();
-        i.add(Operator::Ge, b"100", 0).unwrap();
+        i.add(b"3:5", 0).unwrap();
+        i.add(&Operator::Lt.plain(b"0", false), 0).unwrap();
+        i.add(&Operator::Ge.plain(b"100", false), 0).unwrap();
         let hits: Vec<i64> =
             [-1, 0, 2, 3, 5, 6, 99, 100, i64::MAX].into_iter().filter(|n| i.contains(*n)).collect();
         assert_eq!(hits, [-1, 3, 5, 100, i64::MAX]);
-        assert_eq!(i.add(Operator::Eq, b"abc", 0).unwrap_err(), "'abc' is not a number");
-        assert_eq!(i.add(Operator::Eq, b"3:1", 0).unwrap_err(), "'3:1' is not a valid number range");
-        assert_eq!(i.add(Operator::Eq, b"ge:3", 0).unwrap_err(), "'ge:3' is not a valid number range");
+        assert_eq!(i.add(b"abc", 0).unwrap_err(), "'abc' is not a number");
+        assert_eq!(i.add(b"3:1", 0).unwrap_err(), "'3:1' is not a valid number range");
+        assert_eq!(i.add(b"ge:3", 0).unwrap_err(), "'ge:3' is not a valid number range");
+    }
+
+    #[test]
+    fn operators_make_ranges_of_numbers() {
+        let plain = |op: Operator, text: &str, dotted| {
+            String::from_utf8(op.plain(text.as_bytes(), dotted).into_owned()).unwrap()
+        };
+        assert_eq!(plain(Operator::Gt, "5", false), "6:");
+        assert_eq!(plain(Operator::Ge, "5", false), "5:");
+        assert_eq!(plain(Operator::Lt, "5", false), ":4");
+        assert_eq!(plain(Operator::Le, "5", false), ":5");
+        assert_eq!(plain(Operator::Gt, "5:7", false), "5:7");
+        assert_eq!(plain(Operator::Gt, "x", false), "x");
+        assert_eq!(plain(Operator::Gt, "3.1", true), "3.2:");
+        assert_eq!(plain(Operator::Lt, "3.1", true), ":3.0");
+        assert_eq!(dotted(b"3.1:3.3"), Ok(b"196609:196611".to_vec()));
+        assert_eq!(dotted(b"eq"), Err("'eq' is not a dotted number".into()));
     }
 }

@@ -2,7 +2,8 @@
 
 mod entries;
 pub mod index;
-mod ints;
+pub mod inline;
+pub mod ints;
 mod lines;
 mod nets;
 mod parts;
@@ -11,6 +12,7 @@ pub mod regex;
 pub mod shared;
 mod strings;
 
+pub use inline::Inline;
 pub use ints::Ints;
 pub use nets::Nets;
 pub use parts::{Part, Parts};
@@ -19,9 +21,10 @@ pub use strings::StrTable;
 
 use crate::value::{Type, Value};
 use portcullis_wire::hex;
+use std::sync::Arc;
 
 /// A matching method (`-m`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Method {
     /// The sample is there.
     Found,
@@ -142,8 +145,8 @@ pub struct Patterns {
     pub count: usize,
     /// Lists that live on their own, from files.
     pub files: Vec<shared::View>,
-    /// The operator that stands before integers (`ge` …) while patterns are read.
-    operator: Option<ints::Operator>,
+    /// What the list of the patterns becomes once it is changed; those of a list have none.
+    pub own: Option<Arc<Inline>>,
 }
 
 impl Patterns {
@@ -165,10 +168,10 @@ impl Patterns {
             Method::Dom => Set::Parts(Parts::new(Part::Dom)),
             Method::End => Set::Parts(Parts::new(Part::End)),
         };
-        Self { method, set, count: 0, files: Vec::new(), operator: None }
+        Self { method, set, count: 0, files: Vec::new(), own: None }
     }
 
-    /// Adds one pattern (or takes an operator before integers).
+    /// Adds one pattern.
     ///
     /// # Errors
     /// HAProxy's message about it.
@@ -184,17 +187,7 @@ impl Patterns {
         let shown = || String::from_utf8_lossy(text).into_owned();
         match &mut self.set {
             Set::None => {}
-            Set::Ints(ints) | Set::Lens(ints) => {
-                if let Some(op) = ints::Operator::of(text) {
-                    self.operator = Some(op);
-                    return Ok(());
-                }
-                let added = ints.add(self.operator.unwrap_or(ints::Operator::Eq), text, index);
-                if self.operator.is_some() && added.as_ref().is_err_and(|m| m.ends_with("a number")) {
-                    return Err(format!("'{}' is neither a number nor a supported operator", shown()));
-                }
-                added?;
-            }
+            Set::Ints(ints) | Set::Lens(ints) => ints.add(text, index)?,
             Set::Nets(nets) => {
                 if !nets.add(text, resolve, index) {
                     return Err(format!("'{}' is not a valid IPv4 or IPv6 address", shown()));
@@ -256,10 +249,23 @@ impl Patterns {
         if self.set_is_none() {
             return self.method == Method::Found || matches!(value.cast(Type::Bool), Some(Value::Bool(true)));
         }
+        if inline::any_changed() {
+            return self.matches_now(&value);
+        }
         if self.files.is_empty() {
             return self.find(value).is_some();
         }
         self.find(value.clone()).is_some() || self.files.iter().any(|f| f.matches(&value))
+    }
+
+    /// The same, when lists of patterns that stand in the configuration were changed.
+    #[cold]
+    fn matches_now(&self, value: &Value<'_>) -> bool {
+        let own = match self.own.as_ref().and_then(|own| own.changed()) {
+            Some(view) => view.matches(value),
+            None => self.find(value.clone()).is_some(),
+        };
+        own || self.files.iter().any(|f| f.matches(value))
     }
 
     fn set_is_none(&self) -> bool {
@@ -332,7 +338,7 @@ mod tests {
         assert!(set(Method::Str, &["127.0.0.1"]).matches(Value::V4([127, 0, 0, 1].into())));
         assert!(set(Method::Len, &["2:3"]).matches(Value::Int(123)));
         assert!(!set(Method::Len, &["2:3"]).matches(Value::Int(1)));
-        assert!(set(Method::Int, &["ge", "8"]).matches(Value::str(b"8 and more")));
+        assert!(set(Method::Int, &["8:"]).matches(Value::str(b"8 and more")));
         assert!(set(Method::Ip, &["10.0.0.0/8"]).matches(Value::str(b"10.1.2.3")));
         assert!(!set(Method::Ip, &["10.0.0.0/8"]).matches(Value::str(b"x")));
         assert!(set(Method::Bin, &["48656C6c6f"]).matches(Value::bin(b"Hello")));

@@ -7,20 +7,22 @@
 
 use super::entries::Entries;
 pub use super::entries::Entry;
+use super::inline::{self, Inline};
 use super::lines::{Known, Lines};
-use super::{Method, Patterns, Set};
+use super::{Method, Patterns, Set, ints};
+use crate::names::At;
 use crate::value::{Type, Value};
 use parking_lot::{Mutex, RwLock};
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::ErrorKind;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 /// How a list is matched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct How {
     /// The method.
     pub method: Method,
@@ -28,6 +30,24 @@ pub struct How {
     pub fold: bool,
     /// Names are resolved to addresses.
     pub resolve: bool,
+    /// Integers are written as dotted numbers (`req.ssl_ver`).
+    pub dotted: bool,
+}
+
+impl How {
+    /// By a method, with nothing special.
+    #[must_use]
+    pub const fn of(method: Method) -> Self {
+        Self { method, fold: false, resolve: false, dotted: false }
+    }
+    /// Adds a pattern with the number of its entry.
+    ///
+    /// # Errors
+    /// What the method says about it.
+    pub fn add(self, patterns: &mut Patterns, key: &[u8], number: u32) -> Result<(), String> {
+        let plain = if self.dotted { Cow::Owned(ints::dotted(key)?) } else { Cow::Borrowed(key) };
+        patterns.add_as(&plain, self.fold, self.resolve, number)
+    }
 }
 
 /// A list as one method matches it, compiled.
@@ -56,9 +76,10 @@ fn fingerprint(text: &[u8]) -> u64 {
 /// A list or map.
 #[derive(Debug)]
 pub struct Shared {
-    /// Its number in `show acl` and `show map`.
-    pub id: u32,
-    /// Its name.
+    /// Lists have these in the order in which they were made.
+    born: u32,
+    number: OnceLock<u32>,
+    /// Its name; empty for patterns that stand in the configuration.
     pub name: String,
     /// Its lines have values.
     map: bool,
@@ -129,7 +150,11 @@ pub struct View {
 }
 
 static ALL: LazyLock<RwLock<HashMap<String, Arc<Shared>>>> = LazyLock::new(RwLock::default);
-static NEXT_ID: AtomicU32 = AtomicU32::new(0);
+/// The lists without a name.
+static INLINE: RwLock<Vec<Arc<Inline>>> = RwLock::new(Vec::new());
+static NEXT_BORN: AtomicU32 = AtomicU32::new(0);
+/// Numbers that are given out: those below have been.
+static NEXT_NUMBER: Mutex<u32> = Mutex::new(0);
 
 thread_local! {
     static AGAIN: RefCell<Option<Again>> = const { RefCell::new(None) };
@@ -141,18 +166,30 @@ struct Again {
     lists: HashMap<String, Arc<Shared>>,
     /// Who used the lists that were there already.
     users: Vec<(Arc<Shared>, Users)>,
+    /// Lists without a name that are in force, by what they are, and not found again yet.
+    before: HashMap<u64, VecDeque<Arc<Inline>>>,
+    /// Lists without a name, and where they stand now.
+    inline: Vec<(Arc<Inline>, At)>,
 }
 
 /// From now on this thread reads a configuration while another one is in force: lists whose files have not changed are found
 /// again, with all that was changed in them at run time; others are made, and nobody else sees them before [`commit`].
 pub fn begin() {
-    AGAIN.set(Some(Again::default()));
+    let mut again = Again::default();
+    for list in INLINE.read().iter() {
+        again.before.entry(list.source()).or_default().push_back(list.clone());
+    }
+    AGAIN.set(Some(again));
 }
 
 /// What was read since [`begin`] is in force; lists that it does not use are forgotten.
 pub fn commit() {
     if let Some(again) = AGAIN.take() {
+        // numbers that were given stay given
+        number();
         *ALL.write() = again.lists;
+        *INLINE.write() = again.inline.iter().map(|(list, _)| list.clone()).collect();
+        again.inline.into_iter().for_each(|(list, at)| list.moved(at));
     }
 }
 
@@ -186,30 +223,122 @@ fn keep(list: &Arc<Shared>) {
     list.used();
 }
 
-/// Patterns that stand in the configuration itself take a number too, as in HAProxy, so that those of files are the same. Once
-/// a configuration is in force, numbers are for new lists only.
-pub(crate) fn skip_id() {
-    if AGAIN.with_borrow(Option::is_none) {
-        NEXT_ID.fetch_add(1, Ordering::Relaxed);
+/// The list of patterns that stand in the configuration; `number`: the one that `-u` gives. As with files, one that was there
+/// already is found again with all that was changed in it.
+///
+/// # Errors
+/// HAProxy's message.
+pub(crate) fn inline(
+    keyword: &str,
+    how: How,
+    patterns: Vec<Box<[u8]>>,
+    number: Option<u32>,
+) -> Result<Arc<Inline>, String> {
+    let new = || {
+        let born = NEXT_BORN.fetch_add(1, Ordering::Relaxed);
+        Inline::new(born, number, keyword, how, patterns.clone())
+    };
+    AGAIN.with_borrow_mut(|again| match again {
+        None => {
+            let mut all = INLINE.write();
+            if number.is_some_and(|n| all.iter().any(|l| l.number.get() == Some(&n))) {
+                return Err("the id is already used.".into());
+            }
+            let list = Arc::new(new());
+            all.push(list.clone());
+            Ok(list)
+        }
+        Some(again) => {
+            let before = again.before.get_mut(&inline::source(keyword, how, &patterns));
+            let found = before.and_then(|lists| {
+                let same = |l: &Arc<Inline>| {
+                    l.same(keyword, how, &patterns) && number.is_none_or(|n| l.number.get() == Some(&n))
+                };
+                lists.remove(lists.iter().position(same)?)
+            });
+            let list = found.unwrap_or_else(|| Arc::new(new()));
+            again.inline.push((list.clone(), crate::names::at()));
+            Ok(list)
+        }
+    })
+}
+
+/// Gives the lists that have none their numbers: in the order in which they were made, leaving out those that `-u` gave.
+fn number() {
+    let (files, inline) = (ALL.read(), INLINE.read());
+    let lists = || {
+        let files = files.values().map(|l| (l.born, &l.number));
+        files.chain(inline.iter().map(|l| (l.born, &l.number)))
+    };
+    let mut without: Vec<_> = lists().filter(|(_, number)| number.get().is_none()).collect();
+    if without.is_empty() {
+        return;
+    }
+    without.sort_by_key(|(born, _)| *born);
+    let taken: HashSet<u32> = lists().filter_map(|(_, number)| number.get().copied()).collect();
+    let mut next = NEXT_NUMBER.lock();
+    for (_, number) in without {
+        while taken.contains(&next) {
+            *next += 1;
+        }
+        let _ = number.set(*next);
+        *next += 1;
     }
 }
 
-/// Every list, by number.
+/// A list as listings show it.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// Its number.
+    pub number: u32,
+    /// Its name; empty for patterns that stand in the configuration.
+    pub name: String,
+    /// Who uses it.
+    pub description: String,
+    /// The current version, and the one that was prepared last.
+    pub versions: (u32, u32),
+    /// How many entries there are, those of other versions included.
+    pub count: usize,
+}
+
+/// Every list that is used as a map, or in conditions, by number.
 #[must_use]
-pub fn all() -> Vec<Arc<Shared>> {
-    let mut all: Vec<_> = ALL.read().values().cloned().collect();
-    all.sort_by_key(|s| s.id);
+pub fn listed(maps: bool) -> Vec<Listed> {
+    number();
+    let files = ALL.read();
+    let files = files.values().filter(|l| if maps { l.in_maps() } else { l.in_acls() });
+    let number = |number: &OnceLock<u32>| number.get().copied().unwrap_or(u32::MAX);
+    let file = |l: &Arc<Shared>| Listed {
+        number: number(&l.number),
+        name: l.name.clone(),
+        description: l.description(),
+        versions: l.versions(),
+        count: l.count(),
+    };
+    let mut all: Vec<Listed> = files.map(file).collect();
+    if !maps {
+        let inline = INLINE.read();
+        all.extend(inline.iter().map(|l| {
+            let (current, next, count) = l.state();
+            let (versions, name) = ((current, next), String::new());
+            Listed { number: number(&l.number), name, description: l.description(), versions, count }
+        }));
+    }
+    all.sort_by_key(|l| l.number);
     all
 }
 
 /// The list that `#id` or a name designates.
 #[must_use]
 pub fn named(name: &str) -> Option<Arc<Shared>> {
-    if let Some(id) = name.strip_prefix('#').and_then(|n| n.parse::<u32>().ok()) {
-        return ALL.read().values().find(|s| s.id == id).cloned();
-    }
-    let (name, _) = plain(name);
-    ALL.read().get(name).cloned()
+    let Some(wanted) = name.strip_prefix('#').and_then(|n| n.parse::<u32>().ok()) else {
+        let (name, _) = plain(name);
+        return ALL.read().get(name).cloned();
+    };
+    number();
+    let file = ALL.read().values().find(|l| l.number.get() == Some(&wanted)).cloned();
+    let inline = || INLINE.read().iter().find(|l| l.number.get() == Some(&wanted)).map(|l| l.list());
+    file.or_else(inline)
 }
 
 /// The name without `file@` or `opt@`, and whether the file may be missing.
@@ -228,7 +357,6 @@ fn plain(name: &str) -> (&str, bool) {
 pub fn open(
     name: &str,
     map: bool,
-    id: Option<u32>,
     read: &dyn Fn(&str) -> std::io::Result<Vec<u8>>,
 ) -> Result<Arc<Shared>, String> {
     let (name, optional) = plain(name);
@@ -252,18 +380,8 @@ pub fn open(
         keep(&list);
         return Ok(list);
     }
-    let id = id.unwrap_or_else(|| NEXT_ID.fetch_add(1, Ordering::Relaxed));
-    let list = Arc::new(Shared {
-        id,
-        name: name.into(),
-        map,
-        source,
-        next: AtomicU32::new(0),
-        inner: RwLock::default(),
-        change: Mutex::default(),
-        users: Mutex::default(),
-        values: Mutex::default(),
-    });
+    let born = NEXT_BORN.fetch_add(1, Ordering::Relaxed);
+    let list = Arc::new(Shared { name: name.into(), map, source, ..Shared::empty(born) });
     list.load(&text, map);
     keep(&list);
     Ok(list)
@@ -301,7 +419,7 @@ impl Made {
         }
         let mut p = Patterns::new(how.method);
         for (number, e) in entries.each().filter(|(_, e)| e.version() == version) {
-            p.add_as(e.key, how.fold, how.resolve, number).map_err(|m| (e.line, m))?;
+            how.add(&mut p, e.key, number).map_err(|m| (e.line, m))?;
         }
         p.seal();
         Ok(Self::Patterns(Box::new(p)))
@@ -393,6 +511,44 @@ pub enum Which<'a> {
 }
 
 impl Shared {
+    fn empty(born: u32) -> Self {
+        Self {
+            born,
+            number: OnceLock::new(),
+            name: String::new(),
+            map: false,
+            source: 0,
+            next: AtomicU32::new(0),
+            inner: RwLock::default(),
+            change: Mutex::default(),
+            users: Mutex::default(),
+            values: Mutex::default(),
+        }
+    }
+
+    /// The list of patterns that stand in the configuration, as their test matches them.
+    pub(super) fn of_patterns(born: u32, how: How, patterns: &[Box<[u8]>]) -> View {
+        let list = Arc::new(Self::empty(born));
+        list.users.lock().acl = true;
+        let mut entries = Entries::of_file(patterns.len(), patterns.iter().map(|p| p.len()).sum());
+        patterns.iter().for_each(|p| {
+            entries.push(p, b"", 0);
+        });
+        // the method has taken each of them already
+        let made = Made::of(how, &entries, 0)
+            .unwrap_or_else(|_| Made::Patterns(Box::new(Patterns::new(how.method))));
+        *list.inner.write() = Inner { entries, current: 0, views: vec![(how, made)] };
+        View { list, index: 0 }
+    }
+
+    /// To be held while it is changed.
+    fn changing(&self) -> parking_lot::MutexGuard<'_, ()> {
+        if self.name.is_empty() {
+            inline::changing(self.born);
+        }
+        self.change.lock()
+    }
+
     /// Is it a map (`show map`) or a list of patterns (`show acl`)?
     #[must_use]
     pub fn is_map(&self) -> bool {
@@ -421,7 +577,11 @@ impl Shared {
         users.acl |= !self.map;
         let comma = if users.text.is_empty() { "" } else { "," };
         let what = if self.map { "map" } else { "acl" };
-        users.text.push_str(&format!("{comma} by {what} at {}", crate::names::here()));
+        users.text.push_str(&format!("{comma} by {what} at {}", crate::names::at()));
+    }
+    /// A condition looks at its keys, of a map too (`-M`).
+    pub(crate) fn in_condition(&self) {
+        self.users.lock().acl = true;
     }
     /// How many entries there are, those of other versions included.
     #[must_use]
@@ -570,11 +730,11 @@ impl Shared {
     /// # Errors
     /// What a method says about the key.
     pub fn add(&self, version: Option<u32>, key: &[u8], value: &[u8]) -> Result<(), String> {
-        let _changing = self.change.lock();
+        let _changing = self.changing();
         self.judge(value)?;
         let hows: Vec<How> = self.inner.read().views.iter().map(|(h, _)| *h).collect();
         for how in hows {
-            Patterns::new(how.method).add(key, how.fold, how.resolve)?;
+            how.add(&mut Patterns::new(how.method), key, 0)?;
         }
         if self.inner.read().entries.crowded() {
             let roomier = self.inner.read().entries.roomier();
@@ -595,7 +755,7 @@ impl Shared {
             if how.method == Method::Sub {
                 others = true;
             } else {
-                p.add_as(key, how.fold, how.resolve, number)?;
+                how.add(p, key, number)?;
                 others |= p.loose();
             }
         }
@@ -624,7 +784,7 @@ impl Shared {
 
     /// Changes the value of entries; false: there is none.
     pub fn set(&self, which: Which<'_>, value: &[u8]) -> bool {
-        let _changing = self.change.lock();
+        let _changing = self.changing();
         let mut inner = self.inner.write();
         let found = inner.of(which);
         for i in &found {
@@ -638,7 +798,7 @@ impl Shared {
 
     /// Removes entries; false: there is none.
     pub fn remove(&self, which: Which<'_>) -> bool {
-        let _changing = self.change.lock();
+        let _changing = self.changing();
         let mut inner = self.inner.write();
         let found = inner.of(which);
         let Some(key) = found.first().and_then(|n| inner.entries.get(*n)).map(|e| e.key.to_vec()) else {
@@ -666,7 +826,7 @@ impl Shared {
 
     /// Removes all entries of a version (the current one).
     pub fn clear(&self, version: Option<u32>) {
-        let _changing = self.change.lock();
+        let _changing = self.changing();
         let mut inner = self.inner.write();
         let version = version.unwrap_or(inner.current);
         inner.drop_versions(|v| v == version);
@@ -682,7 +842,7 @@ impl Shared {
 
     /// Makes a version the current one; older ones are dropped. False: it was not prepared, or is old.
     pub fn commit(&self, version: u32) -> bool {
-        let _changing = self.change.lock();
+        let _changing = self.changing();
         let mut inner = self.inner.write();
         if version <= inner.current || version > self.next.load(Ordering::Relaxed) {
             return false;

@@ -3,7 +3,7 @@
 use super::*;
 
 fn how(method: Method) -> How {
-    How { method, fold: false, resolve: false }
+    How::of(method)
 }
 fn value(v: &View, key: &str) -> Option<String> {
     v.lookup(Value::str(key.as_bytes()), |_, value, _, _| String::from_utf8_lossy(value).into_owned())
@@ -12,7 +12,7 @@ fn value(v: &View, key: &str) -> Option<String> {
 #[test]
 fn lines_and_changes() {
     let text = b"# no\n\n  a.example \t one and more \r\nb.example two\na.example three\n";
-    let list = open("test-lines.map", true, None, &|_| Ok(text.to_vec())).unwrap();
+    let list = open("test-lines.map", true, &|_| Ok(text.to_vec())).unwrap();
     let (exact, suffix) = (list.view(how(Method::Str)).unwrap(), list.view(how(Method::End)).unwrap());
     assert_eq!(value(&exact, "a.example").as_deref(), Some("one and more"));
     assert_eq!(value(&suffix, "x.b.example").as_deref(), Some("two"));
@@ -29,12 +29,12 @@ fn lines_and_changes() {
     assert_eq!((value(&exact, "only").as_deref(), value(&exact, "c"), list.len()), (Some("this"), None, 1));
     list.clear(None);
     assert!(list.is_empty() && value(&exact, "only").is_none());
-    assert!(Arc::ptr_eq(&list, &open("opt@test-lines.map", true, None, &|_| Ok(text.to_vec())).unwrap()));
+    assert!(Arc::ptr_eq(&list, &open("opt@test-lines.map", true, &|_| Ok(text.to_vec())).unwrap()));
 }
 
 #[test]
 fn what_is_added_and_removed_again_and_again_takes_no_room() {
-    let list = open("virt@churn", true, None, &|_| Ok(Vec::new())).unwrap();
+    let list = open("virt@churn", true, &|_| Ok(Vec::new())).unwrap();
     let view = list.view(how(Method::Str)).unwrap();
     for i in 0..2000 {
         list.add(None, format!("k{i}").as_bytes(), b"v").unwrap();
@@ -49,7 +49,7 @@ fn what_is_added_and_removed_again_and_again_takes_no_room() {
 #[test]
 fn large_lists_change_as_small_ones_do() {
     let text: String = (0..6000).map(|i| format!("k{i} v{i}\n")).collect();
-    let list = open("virt-large.map", true, None, &|_| Ok(text.clone().into_bytes())).unwrap();
+    let list = open("virt-large.map", true, &|_| Ok(text.clone().into_bytes())).unwrap();
     let view = list.view(how(Method::Str)).unwrap();
     let found = |key: &str| value(&view, key);
     for i in 0..6000 {
