@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 #[derive(Clone, Debug, Default)]
 pub struct About {
     /// Everything that was said while starting (`show startup-logs`).
-    pub startup_logs: String,
+    pub startup_logs: Option<fn() -> String>,
     /// Names of the configuration files.
     pub files: Vec<String>,
     /// What the system said of the process when it started.

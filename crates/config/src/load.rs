@@ -212,7 +212,12 @@ impl Index {
         let here = list.iter().filter(|k| k.sections.intersects(section)).find(fits);
         match here {
             Some(k) => Some((k, true)),
-            None => list.iter().find(fits).map(|k| (*k, false)),
+            None => {
+                // what proxies of another kind have is meant rather than what other sections have
+                let proxy = section.intersects(Sections::PROXY);
+                let kin = list.iter().filter(|k| proxy && k.sections.intersects(Sections::PROXY)).find(fits);
+                kin.or_else(|| list.iter().find(fits)).map(|k| (*k, false))
+            }
         }
     }
 }
@@ -550,6 +555,9 @@ impl Loader<'_> {
                 self.refused = refused;
             }
             Some((k, true)) => self.call(k, line, negated, defaulted),
+            Some((k, false)) if (negated || defaulted) && !k.negatable && !k.name.starts_with("option ") => {
+                self.alert(&line, 0, NEGATION);
+            }
             found => {
                 self.with(&line, negated, defaulted, |cx| unknown::refuse(cx, &line, found.map(|(k, _)| k)))
             }

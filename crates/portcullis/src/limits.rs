@@ -3,6 +3,8 @@
 use crate::say;
 use portcullis_config::{Global, Model};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
 
 /// More descriptors than these are never asked for unless `fd-hard-limit` says so.
 const DEFAULT_MOST: u64 = 1 << 20;
@@ -94,6 +96,21 @@ pub fn apply(global: &Global, limits: &Limits) -> Result<(), String> {
         ));
     }
     Ok(())
+}
+
+/// The allocator's: memory is asked of the system as it is needed, and not in advance.
+const LAZY: (&str, &str) = ("MIMALLOC_ARENA_EAGER_COMMIT", "0");
+
+/// `-m`: what the allocator asks for in advance would count, so the program begins again with one that asks as it needs. Yields
+/// why it can't; none: it has done so already.
+pub fn allocate_as_needed(program: &Path) -> Option<std::io::Error> {
+    if std::env::var_os(LAZY.0).is_some() {
+        return None;
+    }
+    let mut args = std::env::args_os();
+    let name = args.next().unwrap_or_default();
+    let mut again = std::process::Command::new(program);
+    Some(again.arg0(name).args(args).env(LAZY.0, LAZY.1).exec())
 }
 
 /// `-m`: limits what the process may allocate, in MiB.

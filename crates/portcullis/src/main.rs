@@ -44,6 +44,8 @@ const SIGNALS: &[i32] = &[
     number::SIGTTOU,
     number::SIGTTIN,
     number::SIGCHLD,
+    // nothing is done then, which is not what it would be otherwise
+    number::SIGALRM,
 ];
 
 fn main() -> ExitCode {
@@ -74,6 +76,11 @@ fn main() -> ExitCode {
     }
     if options.files.is_empty() {
         return usage();
+    }
+    if options.memory.is_some()
+        && let Some(why) = limits::allocate_as_needed(&program.path)
+    {
+        say::warning(format!("[haproxy.main()] Cannot start again for -m : {why}"));
     }
     run(&options, &program)
 }

@@ -59,6 +59,15 @@ struct Worker {
     version: String,
 }
 
+/// A worker that does not serve yet.
+struct Starting {
+    pid: Pid,
+    /// When it began, in seconds since boot.
+    since: u64,
+    /// Its descriptor, for listings.
+    fd: i32,
+}
+
 struct Master<'a> {
     options: &'a Options,
     program: &'a Program,
@@ -66,6 +75,7 @@ struct Master<'a> {
     global: Global,
     notifier: Notifier,
     workers: Vec<Worker>,
+    starting: Option<Starting>,
     background: Option<Background>,
     /// Told to stop: no worker is replaced any more.
     stopping: bool,
@@ -137,6 +147,7 @@ pub fn run(options: &Options, program: &Program, signals: &Signals) -> ExitCode 
         global,
         notifier,
         workers,
+        starting: None,
         background,
         stopping: false,
         again: false,
@@ -232,6 +243,7 @@ impl Master<'_> {
                 drop(theirs);
                 let pid = i32::try_from(pid).ok().and_then(Pid::from_raw)?;
                 say::notice(format!("Initializing new worker ({})", pid.as_raw_nonzero()));
+                self.starting = Some(Starting { pid, since: now(), fd: mine.as_fd().as_raw_fd() });
                 self.await_worker(pid, mine);
                 None
             }
@@ -246,7 +258,7 @@ impl Master<'_> {
 
     fn be_worker(&mut self, link: Link) -> ExitCode {
         say::introduce_again();
-        self.background = None;
+        (self.background, self.starting) = (None, None);
         // the master's alone
         (self.cli, self.waiting) = (Cli::default(), None);
         let mut old = None;
@@ -314,7 +326,8 @@ impl Master<'_> {
         }
         let first = self.workers.is_empty();
         let version = portcullis_config::VERSION.to_string();
-        self.workers.push(Worker { pid, reloads: 0, link, current: true, since: now(), version });
+        let since = self.starting.take().map_or_else(now, |s| s.since);
+        self.workers.push(Worker { pid, reloads: 0, link, current: true, since, version });
         self.reloads.1 = 0;
         self.hard = false;
         if first && std::env::var_os(STATE).is_none() {
@@ -330,6 +343,7 @@ impl Master<'_> {
 
     /// The new worker has ended before it served.
     fn failed(&mut self, pid: Pid, status: Option<WaitStatus>) {
+        self.starting = None;
         let (code, how) = status.map_or((1, "Exit".into()), describe);
         say::warning(format!(
             "Failed to load worker ({}) exited with code {code} ({how})",
@@ -523,9 +537,11 @@ impl Supervisor for Master<'_> {
     }
     fn listed(&self) -> (Listed, Vec<Listed>) {
         let now = now();
+        // one that starts is listed as if it served already, and the others as if they had survived this reload
+        let begun = u32::from(self.starting.is_some());
         let of = |w: &Worker| Listed {
             pid: w.pid.as_raw_nonzero().get(),
-            reloads: w.reloads,
+            reloads: w.reloads + begun,
             failed: 0,
             uptime: now.saturating_sub(w.since),
             version: w.version.clone(),
@@ -539,7 +555,15 @@ impl Supervisor for Master<'_> {
             version: portcullis_config::VERSION.to_string(),
             ipc: (-1, -1),
         };
-        (master, self.workers.iter().rev().map(of).collect())
+        let starting = self.starting.iter().map(|s| Listed {
+            pid: s.pid.as_raw_nonzero().get(),
+            reloads: 0,
+            failed: 0,
+            uptime: now.saturating_sub(s.since),
+            version: portcullis_config::VERSION.to_string(),
+            ipc: (s.fd, -1),
+        });
+        (master, starting.chain(self.workers.iter().rev().map(of)).collect())
     }
     fn startup_logs(&self) -> String {
         say::so_far()

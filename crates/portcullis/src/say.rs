@@ -16,6 +16,9 @@ static KEPT: Mutex<Option<String>> = Mutex::new(None);
 /// Most bytes of it.
 const MOST_KEPT: usize = 64 * 1024;
 
+/// What was kept when the process began to serve.
+static STARTING: OnceLock<String> = OnceLock::new();
+
 /// Where the program is, for its introduction: found while the file system can still be seen.
 static PROGRAM: OnceLock<String> = OnceLock::new();
 
@@ -113,9 +116,14 @@ pub fn keep() {
     *kept() = Some(String::new());
 }
 
-/// Keeps nothing more.
-pub fn keep_no_more() {
-    *kept() = None;
+/// The process serves: what was kept is what it said while it was starting. Nothing more is kept.
+pub fn serves() {
+    let _ = STARTING.set(kept().take().unwrap_or_default());
+}
+
+/// What the process said while it was starting.
+pub fn while_starting() -> String {
+    STARTING.get().cloned().unwrap_or_else(so_far)
 }
 
 /// What was kept.

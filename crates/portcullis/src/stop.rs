@@ -214,7 +214,11 @@ impl Life<'_> {
         let plan = self.plan();
         let (fronts, backs): (Vec<_>, Vec<_>) =
             plan.proxies.iter().filter(|p| !p.disabled).partition(|p| p.kind.front());
-        for proxy in fronts.into_iter().chain(backs) {
+        // who was stopped before has been told of
+        let runs = |p: &&Arc<ProxyPlan>| {
+            !p.kind.front() || p.front.running() != portcullis_telemetry::gate::Running::Stopped
+        };
+        for proxy in fronts.into_iter().chain(backs).filter(runs) {
             let (front, back) = totals(proxy);
             self.tell(
                 proxy,

@@ -156,7 +156,7 @@ fn serve(
                 link.said(&say::so_far());
                 link.ready();
             }
-            say::keep_no_more();
+            say::serves();
             stop::until_stopped(signals, link.as_ref(), begun)
         }
         Err(message) => failed(message),
@@ -208,7 +208,7 @@ fn open(
         daemon::write_pid(path).map_err(failed)?;
     }
     let about = portcullis_admin::About {
-        startup_logs: say::so_far(),
+        startup_logs: Some(say::while_starting),
         files: loaded.diags.files.clone(),
         boot: portcullis_admin::Boot::look(),
     };

@@ -93,6 +93,10 @@ impl<'a> Info<'a> {
     fn seconds(&self, time: Duration) -> Value {
         if self.float { Value::Float(time.as_secs_f64()) } else { u32(time.as_secs()) }
     }
+    /// What is counted in a second.
+    fn rate(&self, n: u64) -> Value {
+        if self.float { Value::Float(n as f64) } else { u32(n) }
+    }
     fn uptime(&self) -> String {
         let s = self.up.as_secs();
         format!("{}d {}h{:02}m{:02}s", s / 86400, s / 3600 % 24, s / 60 % 60, s % 60)
@@ -232,7 +236,7 @@ pub const FIGURES: &[Figure] = &[
         "ConnRate",
         "MRPV",
         "Number of front connections created on this worker process over the last second",
-        |i| u32(i.counts().conn_rate(i.now).per_second(i.now)),
+        |i| i.rate(i.counts().conn_rate(i.now).per_second(i.now)),
     ),
     row(27, "ConnRateLimit", "CLPV", "Hard limit for ConnRate (global.maxconnrate)", |i| {
         Value::U32(i.counts().maxconnrate.load(Relaxed))
@@ -249,7 +253,7 @@ pub const FIGURES: &[Figure] = &[
         "SessRate",
         "MRPV",
         "Number of sessions created on this worker process over the last second",
-        |i| u32(i.counts().sess_rate(i.now).per_second(i.now)),
+        |i| i.rate(i.counts().sess_rate(i.now).per_second(i.now)),
     ),
     row(30, "SessRateLimit", "CLPV", "Hard limit for SessRate (global.maxsessrate)", |i| {
         Value::U32(i.counts().maxsessrate.load(Relaxed))
@@ -266,7 +270,7 @@ pub const FIGURES: &[Figure] = &[
         "SslRate",
         "MRPV",
         "Number of SSL connections created on this worker process over the last second",
-        |i| u32(i.tls_rate(|c| &c.tls_rate)),
+        |i| i.rate(i.tls_rate(|c| &c.tls_rate)),
     ),
     row(33, "SslRateLimit", "CLPV", "Hard limit for SslRate (global.maxsslrate)", |i| {
         Value::U32(i.counts().tls.max_rate.load(Relaxed))
@@ -283,7 +287,7 @@ pub const FIGURES: &[Figure] = &[
         "SslFrontendKeyRate",
         "MGPV",
         "Number of SSL keys created on frontends in this worker process over the last second",
-        |i| u32(i.tls_rate(|c| &c.front_keys)),
+        |i| i.rate(i.tls_rate(|c| &c.front_keys)),
     ),
     row(
         36,
@@ -297,14 +301,14 @@ pub const FIGURES: &[Figure] = &[
         "SslFrontendSessionReuse_pct",
         "MGPV",
         "Percent of frontend SSL connections which did not require a new key",
-        |i| u32(i.reused()),
+        |i| i.rate(i.reused()),
     ),
     row(
         38,
         "SslBackendKeyRate",
         "MRPV",
         "Number of SSL keys created on backends in this worker process over the last second",
-        |i| u32(i.tls_rate(|c| &c.back_keys)),
+        |i| i.rate(i.tls_rate(|c| &c.back_keys)),
     ),
     row(
         39,
@@ -332,14 +336,14 @@ pub const FIGURES: &[Figure] = &[
         "CompressBpsIn",
         "MRPV",
         "Number of bytes submitted to the HTTP compressor in this worker process over the last second",
-        |_| Value::U32(0),
+        |i| i.rate(0),
     ),
     row(
         43,
         "CompressBpsOut",
         "MRPV",
         "Number of bytes emitted by the HTTP compressor in this worker process over the last second",
-        |_| Value::U32(0),
+        |i| i.rate(0),
     ),
     row(
         44,

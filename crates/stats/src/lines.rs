@@ -238,6 +238,9 @@ fn checks(line: &mut Line, s: &ServerState, m: Moment) {
             Col::AgentHealth,
         ];
         probe(line, &life.agent, cols);
+        if !life.agent.ended {
+            line.put(Col::AgentDuration, Value::U64(0));
+        }
     }
 }
 

@@ -90,5 +90,7 @@ pub fn describe(signal: i32) -> String {
 
 /// Numbers, for those who do not want to know about libc.
 pub mod number {
-    pub use libc::{SIGCHLD, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2};
+    pub use libc::{
+        SIGALRM, SIGCHLD, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2,
+    };
 }

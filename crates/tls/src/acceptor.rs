@@ -246,7 +246,7 @@ fn mint(global: &GlobalTls, bind: &BindTls) -> Result<Option<Mint>, String> {
 
 fn table(known: &[Known]) -> Table {
     let mut table = Table::default();
-    let first = known.first().map(|k| &k.slot.name);
+    let first = known.first();
     let explicit = known.iter().any(|k| k.default || k.filters.iter().any(|f| f == "*"));
     // the files of a bundle are one certificate
     let base = |name: &str| {
@@ -254,6 +254,7 @@ fn table(known: &[Known]) -> Table {
         if crate::store::BUNDLE.contains(&kind) { base.to_owned() } else { name.to_owned() }
     };
     for (at, k) in known.iter().enumerate() {
+        let of_one = |f: &Known| f.origin == k.origin && base(&f.slot.name) == base(&k.slot.name);
         let at = at as u32;
         let mut put = |name: &str| {
             let (map, key) = match name.strip_prefix('*') {
@@ -268,7 +269,7 @@ fn table(known: &[Known]) -> Table {
         } else {
             k.filters.iter().filter(|f| !f.starts_with('!')).for_each(|f| put(f));
         }
-        if k.default || (!explicit && first.is_some_and(|f| base(f) == base(&k.slot.name))) {
+        if k.default || (!explicit && first.is_some_and(of_one)) {
             table.default.push(at);
         }
     }

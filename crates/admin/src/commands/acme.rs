@@ -23,7 +23,7 @@ pub const ROWS: &[Row] = &[
         "revoke a certificate using the ACME protocol, and get another one with another key",
         revoke,
     ),
-    Row::new("acme status", "", Level::Operator, "show status of certificates configured with ACME", status),
+    Row::new("acme status", "", Level::Admin, "show status of certificates configured with ACME", status),
 ];
 
 fn challenge_ready(call: &mut Call<'_>) -> Outcome {

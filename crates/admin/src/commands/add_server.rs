@@ -219,7 +219,7 @@ fn identify(plan: &Plan, proxy: &ProxyPlan, line: &mut Server) -> Result<(), Str
         line.id = (1..=u32::MAX).find(|id| has(*id).is_none()).unwrap_or(u32::MAX);
     }
     match line.guid.as_deref().and_then(|guid| taken(plan, guid)) {
-        Some(first) => Err(format!("GUID insertion : duplicate entry with {first}.")),
+        Some(first) => Err(format!("'guid': duplicate entry with {first}.")),
         None => Ok(()),
     }
 }

@@ -18,7 +18,7 @@ pub const ROWS: &[Row] = &[
             Err(kept) => Outcome::err(why(kept)),
         }
     }),
-    Row::new("publish backend", "<bk>", Level::Operator, "mark backend as ready for traffic", |c| {
+    Row::new("publish backend", "<bk>", Level::Admin, "mark backend as ready for traffic", |c| {
         publish(c, true)
     }),
     Row::new("show defaults", "", Level::User, "list all proxies defaults sections", |c| {
@@ -26,7 +26,7 @@ pub const ROWS: &[Row] = &[
         let named = model.defaults.iter().filter(|d| !d.name.is_empty());
         Outcome::Text(named.map(|d| format!("{}\n", d.name)).collect::<String>().into_bytes())
     }),
-    Row::new("unpublish backend", "<bk>", Level::Operator, "remove backend for any traffic selection", |c| {
+    Row::new("unpublish backend", "<bk>", Level::Admin, "remove backend for any traffic selection", |c| {
         publish(c, false)
     }),
 ];

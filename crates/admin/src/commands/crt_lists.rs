@@ -3,6 +3,7 @@
 
 use crate::command::{Call, Outcome, Row};
 use crate::socket::Level;
+use portcullis_config::rows::value::{TimeError, time_up_to};
 use portcullis_tls::describe;
 use portcullis_tls::settings::{BindTls, Origin};
 use portcullis_tls::store::Line;
@@ -34,7 +35,7 @@ pub const ROWS: &[Row] = &[
     ),
     Row::new(
         "show ssl sni",
-        "[-f <frontend>] [-A]",
+        "[-f <frontend>] [-A] [-t <offset>]",
         Level::User,
         "display the list of SNI and their corresponding filename",
         sni,
@@ -141,6 +142,9 @@ fn show(call: &mut Call<'_>) -> Outcome {
     let numbered = call.arg(3) == "-n";
     let at = if numbered { 4 } else { 3 };
     let lists = &live.global.store.lock().lists;
+    if numbered && !call.has(at) {
+        return Outcome::err("'show ssl crt-list -n' expects a filename or a directory\n");
+    }
     if !call.has(at) {
         return Outcome::Text(lists.keys().map(|n| format!("{n}\n")).collect::<String>().into_bytes());
     }
@@ -193,11 +197,7 @@ fn asked(call: &Call<'_>) -> Result<Asked, Outcome> {
             "-A" => asked.ended = true,
             "-t" => {
                 i += 1;
-                let time = portcullis_config::rows::value::time_with_unit(call.arg(i).as_bytes(), 1_000_000);
-                let Ok((time, _)) = time else {
-                    return Err(Outcome::err("'show ssl sni -t' expects a time\n"));
-                };
-                asked.offset = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+                asked.offset = offset(&call.arg(i)).map_err(Outcome::err)?;
             }
             _ => {
                 return Err(Outcome::err(
@@ -208,6 +208,18 @@ fn asked(call: &Call<'_>) -> Result<Asked, Outcome> {
         i += 1;
     }
     Ok(asked)
+}
+
+/// What is added to the current time, in seconds.
+fn offset(text: &str) -> Result<i64, String> {
+    if text.is_empty() {
+        return Err("'-t' requires an offset argument!\n".into());
+    }
+    match time_up_to(text.as_bytes(), 1_000_000, u64::MAX) {
+        Ok((time, _)) => Ok(i64::try_from(time.as_secs()).unwrap_or(i64::MAX)),
+        Err(TimeError::Character(c)) => Err(format!("'-t {text}' : unexpected character '{c}'\n")),
+        Err(TimeError::Overflow) => Err(format!("'-t {text}' : timer overflow\n")),
+    }
 }
 
 fn sni(call: &mut Call<'_>) -> Outcome {

@@ -30,7 +30,7 @@ pub const ROWS: &[Row] = &[
         expert(c, |c| std::process::exit(super::number(&c.arg(3)) as i32))
     })
     .hide(),
-    Row::new("debug dev hash", "[msg]", Level::Operator, "return msg hashed if anon is set", hash),
+    Row::new("debug dev hash", "[msg]", Level::User, "return msg hashed if anon is set", hash),
     Row::new("debug dev log", "[msg] ...", Level::Admin, "send this msg to global logs", |c| {
         expert(c, log_it)
     })

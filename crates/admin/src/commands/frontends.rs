@@ -2,9 +2,11 @@
 
 use crate::command::{Call, Outcome, Row};
 use crate::socket::Level;
+use portcullis_config::ProxyKind;
 use portcullis_proxy::plan::ProxyPlan;
 use portcullis_proxy::worker::mailbox::Mail;
 use portcullis_telemetry::gate::Running;
+use portcullis_telemetry::log;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
@@ -32,6 +34,25 @@ pub fn frontend(call: &Call<'_>, at: usize) -> Result<Arc<ProxyPlan>, Outcome> {
     index.and_then(|i| plan.proxies.get(i)).cloned().ok_or(Outcome::err("No such frontend."))
 }
 
+/// Standard error and the proxy's log get to know of it.
+fn announce(call: &Call<'_>, proxy: &ProxyPlan, to: Running) {
+    let kind = if proxy.kind == ProxyKind::Frontend { "frontend" } else { "proxy" };
+    let text = match to {
+        Running::Ready => format!("Resumed {kind} {}.", proxy.name),
+        Running::Paused => format!("Paused {kind} {}.", proxy.name),
+        Running::Stopped => {
+            let front = proxy.front.counters.sum(|c| c.cum_conn.get());
+            let back = proxy.state.as_ref().map_or(0, |s| s.counters.sum(|c| c.cum_sess.get()));
+            format!("Proxy {} stopped (cumulated conns: FE: {front}, BE: {back}).", proxy.name)
+        }
+    };
+    let process = &call.admin.process;
+    process.say(portcullis_config::Severity::Warning, &text);
+    let mut writer = log::LogWriter::new(usize::MAX, process.counts.clone());
+    writer.log(&proxy.loggers, log::Level::Warning, process.clock.wall(), b"", text.as_bytes());
+    let _ = writer.flush();
+}
+
 fn change(call: &mut Call<'_>, to: Running) -> Outcome {
     let proxy = match frontend(call, 2) {
         Ok(p) => p,
@@ -53,6 +74,7 @@ fn change(call: &mut Call<'_>, to: Running) -> Outcome {
         _ => {}
     }
     front.set_running(to);
+    announce(call, &proxy, to);
     let process = call.admin.process.clone();
     // the answer comes when every worker has looked, so that a script can rely on it
     Outcome::Later(Box::pin(async move {

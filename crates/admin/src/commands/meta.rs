@@ -61,13 +61,7 @@ pub const ROWS: &[Row] = &[
         c.cli.anon = 0;
         Outcome::Nothing
     }),
-    Row::new(
-        "set anon global-key",
-        "<value>",
-        Level::Operator,
-        "change the global anonymizing key",
-        anon_key,
-    ),
+    Row::new("set anon global-key", "<value>", Level::Admin, "change the global anonymizing key", anon_key),
 ];
 
 const PROMPT: &str = "Usage: prompt [help | n | i | p | timed]*
@@ -145,8 +139,8 @@ fn timeout(call: &mut Call<'_>) -> Outcome {
 fn switch(mode: &'static str, call: &mut Call<'_>) -> Outcome {
     let to = match &*call.arg(1) {
         "on" => Some(true),
-        "off" => Some(false),
-        _ => None,
+        "" => None,
+        _ => Some(false),
     };
     let state = if mode == "expert-mode" { &mut call.cli.expert } else { &mut call.cli.experimental };
     match to {

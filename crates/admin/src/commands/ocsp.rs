@@ -21,14 +21,14 @@ pub const ROWS: &[Row] = &[
     Row::new(
         "show ssl ocsp-response",
         "[[text|base64] id]",
-        Level::Operator,
+        Level::Admin,
         "display the IDs of the OCSP responses used in memory, or the details of a single OCSP response (in text or base64 format)",
         show,
     ),
     Row::new(
         "show ssl ocsp-updates",
         "",
-        Level::Operator,
+        Level::Admin,
         "display information about the next 'nb' ocsp responses that will be updated automatically",
         updates,
     ),
@@ -103,7 +103,7 @@ fn show(call: &mut Call<'_>) -> Outcome {
 }
 
 fn list(call: &Call<'_>) -> Outcome {
-    let mut text = "# Certificate IDs\n".to_owned();
+    let mut text = String::new();
     for (id, slot) in all(call) {
         let Some(parts) = ocsp::CertId::of(&id) else { continue };
         text += &format!(
@@ -115,6 +115,9 @@ fn list(call: &Call<'_>) -> Outcome {
             hex::text(parts.issuer_key_hash),
             describe::serial(parts.serial)
         );
+    }
+    if !text.is_empty() {
+        text.insert_str(0, "# Certificate IDs\n");
     }
     Outcome::Text(text.into_bytes())
 }

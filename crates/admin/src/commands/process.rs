@@ -12,7 +12,7 @@ pub const ROWS: &[Row] = &[
     }),
     Row::new("show env", "[var]", Level::Operator, "dump environment variables known to the process", env),
     Row::new("show startup-logs", "", Level::Operator, "report logs emitted during HAProxy startup", |c| {
-        Outcome::Text(c.admin.about.startup_logs.clone().into_bytes())
+        Outcome::Text(c.admin.about.startup_logs.map_or_else(String::new, |logs| logs()).into_bytes())
     }),
     Row::new(
         "show activity",

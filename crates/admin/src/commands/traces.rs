@@ -31,6 +31,10 @@ fn run(call: &mut Call<'_>) -> Outcome {
 
 fn show(call: &mut Call<'_>) -> Outcome {
     let name = call.has(2).then(|| call.arg(2));
+    // that there is tracing anybody may know, what is traced of a source not
+    if name.is_some() && call.cli.level < Level::Operator {
+        return Outcome::err("Permission denied");
+    }
     match trace::with(|t| t.show(name.as_deref())) {
         Ok(text) => Outcome::Text(text.into_bytes()),
         Err(text) => Outcome::err(text),

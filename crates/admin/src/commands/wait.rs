@@ -41,7 +41,8 @@ fn wait(call: &mut Call<'_>) -> Outcome {
     if call.arg(1) == "-h" || call.arg(2) == "-h" {
         return Outcome::info(HELP);
     }
-    let Ok((time, _)) = portcullis_config::rows::value::time_with_unit(call.arg(1).as_bytes(), 1000) else {
+    let time = portcullis_config::rows::value::time_with_unit(call.arg(1).as_bytes(), 1000);
+    let Some((time, _)) = time.ok().filter(|(time, _)| !time.is_zero()) else {
         return Outcome::err("Invalid duration.");
     };
     if !call.has(2) {

@@ -151,7 +151,8 @@ fn spread_checks(cx: &mut Cx<'_>, line: &Line) {
         return;
     };
     match u32::try_from(value::lenient(cx, word, "spread-checks")) {
-        Ok(n @ 0..=50) => cx.model.global.spread_checks = n,
+        Ok(n @ 0..=50) if value::no_more(cx, line, 2) => cx.model.global.spread_checks = n,
+        Ok(0..=50) => {}
         _ => {
             cx.alert(Some(word), "'spread-checks' needs a positive value in range 0..50.");
         }

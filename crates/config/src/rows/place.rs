@@ -37,6 +37,7 @@ pub fn misplaced(cx: &mut Cx<'_>, row: &Keyword) {
     {
         let name = cx.proxy().name.clone();
         cx.warn(word, format!("backend '{name}' : '{}' directive is ignored in backends.", row.name));
+        arguments(cx, row);
     } else {
         let instead = match name {
             "maxconn" => " Maybe you want 'fullconn' instead ?",
@@ -57,7 +58,7 @@ fn arguments(cx: &mut Cx<'_>, row: &Keyword) {
         cx.proxy().default_backend = named;
         return;
     }
-    if !SIMPLE.iter().any(|s| row.name.starts_with(s)) {
+    if !LOOKED_AT.iter().any(|s| row.name.starts_with(s)) {
         return;
     }
     let before = cx.proxy().clone();
@@ -66,14 +67,39 @@ fn arguments(cx: &mut Cx<'_>, row: &Keyword) {
     *cx.proxy() = before;
 }
 
-/// Keywords whose functions look at their arguments and set a value, and nothing else.
-const SIMPLE: &[&str] = &[
-    "timeout ",
-    "monitor-uri",
+/// Beginnings of keywords whose functions look at their arguments and change the section, and nothing else.
+const LOOKED_AT: &[&str] = &[
+    "backlog",
+    "balance",
+    "bind",
+    "capture ",
+    "clitcpka-",
+    "cookie",
+    "dynamic-cookie-key",
+    "error-log-format",
+    "external-check ",
+    "force-persist",
+    "fullconn",
+    "hash-",
+    "http-check ",
     "http-reuse",
     "http-send-name-header",
+    "ignore-persist",
+    "load-server-state-from-file",
+    "log-format",
     "max-keep-alive-queue",
     "max-session-srv-conns",
+    "monitor-uri",
+    "option ",
+    "persist ",
+    "rate-limit",
+    "retries",
+    "retry-on",
+    "server-state-file-name",
+    "source",
+    "srvtcpka-",
+    "tcp-check ",
+    "timeout ",
 ];
 
 /// Options that are on or off are refused where they cannot work, all others ignored.

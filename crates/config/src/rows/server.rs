@@ -383,7 +383,18 @@ pub(super) fn last<'w>(args: &Args<'w>) -> Option<&'w Word> {
 
 /// An alert about a `server` line (which names the server) or a `default-server` line.
 pub fn complain(cx: &mut Cx<'_>, server: &Server, word: Option<&Word>, message: &str) {
-    let message = match server.name.is_empty() {
+    let message = about(cx, server, message);
+    cx.alert(word, message);
+}
+
+/// The same, as a warning.
+pub fn remark(cx: &mut Cx<'_>, server: &Server, word: &Word, message: &str) {
+    let message = about(cx, server, message);
+    cx.warn(Some(word), message);
+}
+
+fn about(cx: &mut Cx<'_>, server: &Server, message: &str) -> String {
+    match server.name.is_empty() {
         true => message.to_owned(),
         false if cx.section == Sections::RESOLVERS => format!("'nameserver {}' : {message}", server.name),
         false if cx.section == Sections::RING => {
@@ -391,8 +402,7 @@ pub fn complain(cx: &mut Cx<'_>, server: &Server, word: Option<&Word>, message: 
             format!("'server {ring}/{}' : {message}", server.name)
         }
         false => format!("{} : {message}", server.called(&cx.proxy().name)),
-    };
-    cx.alert(word, message);
+    }
 }
 
 fn word<'w>(cx: &mut Cx<'_>, server: &Server, args: &mut Args<'w>, missing: &str) -> Option<&'w Word> {
@@ -431,8 +441,12 @@ fn log_proto(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>) {
 }
 
 fn log_bufsize(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>) {
-    let n = count(cx, args, "log-bufsize");
-    server.set.log_bufsize = Some(n as usize);
+    let word = args.next();
+    match word.map(|w| value::leading(&w.text).0).and_then(|n| usize::try_from(n).ok()) {
+        Some(n @ 1..) => server.set.log_bufsize = Some(n),
+        None if word.is_none() => complain(cx, server, None, "'log-bufsize' expects an integer argument."),
+        _ => complain(cx, server, word, "log-bufsize has to be > 0."),
+    }
 }
 
 fn hash_key(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>) {

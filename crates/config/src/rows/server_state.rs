@@ -35,6 +35,10 @@ pub const ROWS: &[Keyword] = &[
         Sections::GLOBAL,
         "<directory>",
         |cx, line| {
+            let said = cx.model.global.server_state_base.is_some();
+            if value::again(cx, line, said, "'server-state-base'") {
+                return;
+            }
             if let Some(dir) = path(cx, line, "'server-state-base' expects one argument: a directory path.") {
                 cx.model.global.server_state_base = Some(dir);
             }

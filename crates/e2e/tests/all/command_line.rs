@@ -238,3 +238,17 @@ fn check_without_descriptors() {
         w.note(format!("log: code {}", output.code));
     });
 }
+
+/// `-m`: what it takes to serve fits into little.
+#[test]
+fn little_memory() {
+    for megabytes in ["100", "500"] {
+        scenario(&format!("command_line/memory_{megabytes}"), |w| {
+            w.ok("o1");
+            w.proxy_with(&crate::sections("", ""), &["-db", "-m", megabytes]);
+            for _ in 0..3 {
+                w.client("fe").get("/", "Connection: close\r\n").read_to_end();
+            }
+        });
+    }
+}

@@ -30,6 +30,7 @@ mod http_options;
 mod in_place;
 mod inside;
 mod language;
+mod levels;
 mod limits;
 mod listeners;
 mod log_servers;

@@ -219,6 +219,48 @@ fn reloads() {
     });
 }
 
+/// A worker is listed as soon as it has begun, long before it serves.
+#[test]
+fn starting_workers() {
+    scenario("master_cli/starting_workers", |w| {
+        let pipe = w.dir().join("pipe");
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        let own = "http-request return status 200";
+        let config = CONFIG.replace(own, "http-request return status 200 if { path -f ${dir}/pipe }");
+        // who reads the pipe waits until somebody has written
+        let feed = || std::fs::write(&pipe, "/a\n").unwrap();
+        std::thread::scope(|s| {
+            let dir = w.dir().to_owned();
+            let first = s.spawn(move || {
+                let listed = wait_for(PATIENCE, || {
+                    let mut s = UnixStream::connect(dir.join("master")).ok()?;
+                    s.set_read_timeout(Some(PATIENCE)).ok()?;
+                    s.write_all(b"show proc\n").ok()?;
+                    s.shutdown(Shutdown::Write).ok()?;
+                    let mut text = String::new();
+                    s.read_to_string(&mut text).ok()?;
+                    text.contains("worker ").then_some(text)
+                });
+                std::fs::write(dir.join("pipe"), "/a\n").unwrap();
+                listed
+            });
+            start_with(w, "", &config);
+            let listed = masked(&first.join().unwrap().unwrap_or_default());
+            listed.split('\n').for_each(|l| w.note(format!("| {}", w.mask(l))));
+        });
+        ask(w, "show proc");
+        w.process(0).signal(Signal::USR2);
+        let reloads = || talk(connect(w)?, "show proc").contains("old workers").then_some(());
+        w.note(format!("reloading: {}", wait_for(PATIENCE, reloads).is_some()));
+        ask(w, "show proc");
+        feed();
+        let gone = || (!talk(connect(w)?, "show proc").contains("old workers")).then_some(());
+        w.note(format!("reloaded: {}", wait_for(PATIENCE, gone).is_some()));
+        ask(w, "show proc");
+    });
+}
+
 /// A leaving worker is listed, and can be visited, until it ends.
 #[test]
 fn old_workers() {

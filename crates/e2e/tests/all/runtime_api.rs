@@ -33,7 +33,7 @@ pub fn start(w: &mut World, config: &str) {
 }
 
 /// Sends bytes to a socket, finishes, and reads the answer to its end.
-fn talk(w: &World, socket: &str, bytes: &[u8]) -> String {
+pub fn talk(w: &World, socket: &str, bytes: &[u8]) -> String {
     let connect = || UnixStream::connect(w.dir().join(socket)).ok();
     let mut s = wait_for(PATIENCE, connect).expect("a stats socket");
     s.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -1124,6 +1124,111 @@ fn descriptors_libraries_and_the_machine() {
         {
             let found = machine.lines().any(|l| l.starts_with(start) && l.ends_with(end));
             w.note(format!("{start}: {found}"));
+        }
+    });
+}
+
+/// Frontends that commands stop and start are told of, on standard error and in their logs.
+#[test]
+fn who_gets_to_know_of_frontends() {
+    scenario("runtime_api/who_gets_to_know_of_frontends", |w| {
+        w.ok("o1");
+        start(
+            w,
+            "defaults d\n  mode http\n  log 127.0.0.1:${log} local0\n  timeout client 9s\n  timeout server 9s\n  timeout connect 9s\n\
+             frontend fe from d\n  bind 127.0.0.1:${fe}\n  default_backend li\n\
+             listen li from d\n  bind 127.0.0.1:${li}\n  server s1 127.0.0.1:${o1}\n",
+        );
+        for command in [
+            "disable frontend fe",
+            "disable frontend fe",
+            "enable frontend fe",
+            "disable frontend li",
+            "enable frontend li",
+            "shutdown frontend li",
+            "shutdown frontend fe",
+        ] {
+            note(w, command, &ask(w, command));
+        }
+        w.logs(6);
+        let said = w.process(0).stderr();
+        let about = |l: &&str| ["Paused", "Resumed", "stopped"].iter().any(|what| l.contains(what));
+        let lines: Vec<&str> =
+            said.lines().filter(about).map(|l| l.split(" : ").last().unwrap_or("")).collect();
+        w.note(format!("{lines:#?}"));
+    });
+}
+
+/// What was said until the process served is kept whole.
+#[test]
+fn startup_logs() {
+    scenario("runtime_api/startup_logs", |w| {
+        start(
+            w,
+            "frontend fe\n  bind 127.0.0.1:${fe}\n  balance roundrobin\nbackend be\n  server s1 127.0.0.1:1\n",
+        );
+        let text = ask(w, "show startup-logs");
+        for what in
+            ["haproxy version is", "path to executable is", "'balance' ignored", "without any 'chroot'"]
+        {
+            w.note(format!("{what}: {}", text.contains(what)));
+        }
+    });
+}
+
+#[test]
+fn odd_words() {
+    scenario("runtime_api/odd_words", |w| {
+        start(w, "frontend fe\n  bind 127.0.0.1:${fe}\nbackend be\n  server s1 127.0.0.1:${fe}\n");
+        all(
+            w,
+            "cli",
+            &[
+                "wait 0",
+                "wait 0ms",
+                "wait x",
+                "expert-mode foo",
+                "expert-mode on;expert-mode foo;expert-mode",
+                "experimental-mode foo",
+                "show ssl crt-list -n",
+                "show ssl ocsp-response",
+                "show ssl sni -t",
+                "show ssl sni -t x",
+                "show ssl sni -t 30d",
+                "show ssl sni -A -t 4000d",
+                "add server be/a 127.0.0.1:1 guid g",
+                "add server be/b 127.0.0.1:1 guid g",
+            ],
+        );
+        let text = ask(w, "show info typed float");
+        for line in
+            text.lines().filter(|l| l.contains("Rate") || l.contains("Compress") || l.contains("_pct"))
+        {
+            let [name, _, kind, ..] = line.split(':').collect::<Vec<_>>()[..] else { continue };
+            w.note(format!("{name} {kind}"));
+        }
+    });
+}
+
+/// Checks' connections are the server's, too.
+#[test]
+fn connections_of_checks() {
+    scenario("runtime_api/connections_of_checks", |w| {
+        w.ok("o1");
+        start(
+            w,
+            "frontend fe\n  bind 127.0.0.1:${fe}\nbackend be\n  option httpchk\n  server up 127.0.0.1:${o1} check inter 60s\n  \
+             server never 127.0.0.1:${o1}\n  server agent 127.0.0.1:${o1} agent-check agent-port ${o1} agent-inter 60s\n",
+        );
+        let counts = |w: &World, name: &str| {
+            let text = ask(w, "show servers conn be");
+            let line = text.lines().find(|l| l.starts_with(&format!("be/{name} "))).unwrap_or("").to_owned();
+            line.split(' ').skip(6).take(4).collect::<Vec<_>>().join(" ")
+        };
+        for name in ["up", "never"] {
+            let checked =
+                wait_for(PATIENCE, || (name == "never" || counts(w, name) == "0 0 1 1").then_some(()));
+            w.note(format!("{name} {}: {}", checked.is_some(), counts(w, name)));
         }
     });
 }

@@ -290,3 +290,17 @@ fn workers_hold_no_more_descriptors_after_load() {
         w.note(format!("back to the start: {}", back.is_some()));
     });
 }
+
+/// An alarm means nothing to the process.
+#[test]
+fn an_alarm() {
+    scenario("signals/an_alarm", |w| {
+        w.ok("o1");
+        w.proxy(&sections("", ""));
+        up(w);
+        w.process(0).signal(Signal::ALARM);
+        up(w);
+        w.process(0).signal(Signal::TERM);
+        ended(w, 0);
+    });
+}

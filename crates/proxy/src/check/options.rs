@@ -162,13 +162,25 @@ fn time(
         complain(cx, server, last(args), &format!("'{name}' expects a delay."));
         return;
     };
-    match value::time(cx, word) {
-        Ok(t) if t.is_zero() => {
+    match value::time_with_unit(&word.text, 1000) {
+        Ok((t, _)) if t.is_zero() => {
             let message =
                 format!("invalid value {} for argument '{name}' of server {}.", word.str(), server.name);
             complain(cx, server, Some(word), &message);
         }
-        Ok(t) => take(set(server), t),
+        Ok((t, unit)) => {
+            value::odd_time(cx, word);
+            if !unit && t < Duration::from_millis(100) {
+                let text = word.str();
+                let message = format!(
+                    "'{name} {text}' in server '{}' is suspiciously small for a value in milliseconds. Please use an \
+                     explicit unit ('{text}ms') if that was the intent.",
+                    server.name
+                );
+                portcullis_config::rows::server::remark(cx, server, word, &message);
+            }
+            take(set(server), t);
+        }
         Err(TimeError::Overflow) => complain(cx, server, Some(word), &value::overflow(word, name)),
         Err(TimeError::Character(c)) => {
             let message =

@@ -203,12 +203,12 @@ fn method(p: &mut Parsing<'_, '_, '_>, kind: &str) -> Result<Method, String> {
         "smtpchk" => {
             let hello = p.args.next().map(|w| w.str().into_owned());
             match (hello, p.args.next()) {
-                (None, _) => Method::Smtp("HELO localhost\r\n".into()),
                 (Some(hello), Some(domain)) => {
                     let verb = if hello == "EHLO" { "EHLO" } else { "HELO" };
                     Method::Smtp(format!("{verb} {}\r\n", domain.str()))
                 }
-                (Some(_), None) => return Err("expects a <hello> and a <domain>, or nothing".into()),
+                // a <hello> without a <domain> is not used
+                _ => Method::Smtp("HELO localhost\r\n".into()),
             }
         }
         "mysql-check" => Method::Mysql(mysql(p)?),

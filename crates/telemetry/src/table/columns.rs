@@ -98,7 +98,7 @@ columns! {
     CheckHealth check_health "CGSV" "Current server health check level (0..fall-1=DOWN, fall..rise-1=UP)";
     AgentRise agent_rise "CGSV" "Number of successful agent checks before declaring a server UP";
     AgentFall agent_fall "CGSV" "Number of failed agent checks before declaring a server DOWN";
-    AgentHealth agent_health "SGPV" "Current server agent check level (0..fall-1=DOWN, fall..rise-1=UP)";
+    AgentHealth agent_health "CGSV" "Current server agent check level (0..fall-1=DOWN, fall..rise-1=UP)";
     Addr addr "CGSV" "Server's address:port, shown only if show-legends is set, or at levels oper/admin for the CLI";
     Cookie cookie "CNSV" "Backend's cookie name or Server's cookie value, shown only if show-legends is set, or at levels oper/admin for the CLI";
     Mode mode "CGSV" "'mode' setting (tcp/http/health/cli/spop)";

@@ -117,8 +117,12 @@ fn with<T>(cx: &mut Cx<'_>, work: impl FnOnce(&mut At<'_>) -> T) -> T {
     let files = cx.files;
     let mut at = At::new(files, cx.global_ext::<GlobalTls>());
     let done = work(&mut at);
-    for text in at.said {
+    let (said, warned) = (at.said, at.warned);
+    for text in said {
         cx.notice(None, text);
+    }
+    for text in warned {
+        cx.warn(None, text);
     }
     done
 }

@@ -44,12 +44,14 @@ pub struct At<'f> {
     pub global: &'f mut GlobalTls,
     /// What there is to say about it.
     pub said: Vec<String>,
+    /// What is probably not what was meant.
+    pub warned: Vec<String>,
 }
 
 impl<'f> At<'f> {
     /// Nothing was said yet.
     pub fn new(files: &'f dyn Files, global: &'f mut GlobalTls) -> Self {
-        Self { files, global, said: Vec::new() }
+        Self { files, global, said: Vec::new(), warned: Vec::new() }
     }
 }
 

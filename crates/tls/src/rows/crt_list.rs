@@ -43,6 +43,14 @@ pub struct Row {
     pub load: Load,
 }
 
+impl Row {
+    /// It has negative filters, but no wildcard that they would take names of.
+    fn excludes_nothing(&self) -> bool {
+        let has = |what: fn(&&String) -> bool| self.filters.iter().any(|f| what(&f));
+        has(|f| f.starts_with('!')) && !has(|f| f.starts_with("*") && f.len() > 1)
+    }
+}
+
 /// Takes a line apart; `None`: there is nothing on it.
 ///
 /// # Errors
@@ -87,7 +95,13 @@ pub fn read(at: &mut At<'_>, path: &str) -> Result<Vec<Entry>, String> {
         if gone(number) {
             continue;
         }
+        let named = row.crt.clone();
         all.extend(entries(at, &mut row, &place, Origin { list: list.clone(), number })?);
+        if row.excludes_nothing() {
+            at.warned.push(format!(
+                "crt-list: negative filters on crt-list line \"{named}\" without a positive wildcard filter won't do anything!"
+            ));
+        }
         lines.push(Line { number, row });
     }
     for Line { number, mut row } in before.into_iter().flatten() {
@@ -173,5 +187,8 @@ mod tests {
         assert_eq!(r.filters, ["*.a.com", "!b.a.com"]);
         assert!(row("a.pem [alpn").is_err());
         assert_eq!(row("a.pem x").unwrap().unwrap().filters, ["x"]);
+        let excludes_nothing = |line| row(line).unwrap().unwrap().excludes_nothing();
+        assert!(excludes_nothing("a.pem a !b") && excludes_nothing("a.pem * !b"));
+        assert!(!excludes_nothing("a.pem a") && !excludes_nothing("a.pem *.b !a.b"));
     }
 }
