@@ -55,6 +55,12 @@ pub fn authority(target: &[u8]) -> Option<&[u8]> {
     Some(whole.iter().rposition(|b| *b == b'@').map_or(whole, |i| &whole[i + 1..]))
 }
 
+/// Is the target an authority and nothing else, as that of CONNECT?
+#[must_use]
+pub fn is_authority(target: &[u8]) -> bool {
+    !matches!(target.first(), None | Some(b'/' | b'*')) && path_start(target).is_none()
+}
+
 /// The scheme of an absolute target.
 #[must_use]
 pub fn scheme(target: &[u8]) -> Option<&[u8]> {
@@ -82,6 +88,7 @@ mod tests {
             assert_eq!(authority(t), authority_.map(str::as_bytes), "{target}");
             assert_eq!(path(t), path_.as_bytes(), "{target}");
             assert_eq!(query(t), query_.map(str::as_bytes), "{target}");
+            assert_eq!(is_authority(t), target == "h:443", "{target}");
         }
     }
 }

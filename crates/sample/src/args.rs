@@ -315,10 +315,10 @@ fn path(text: &str) -> Option<Box<[u64]>> {
     text.split('.').map(|n| n.parse().ok()).collect()
 }
 
-/// Sign and digits, saturating.
+/// Sign and digits, saturating; a sign alone is 0, as in HAProxy.
 pub(crate) fn int(word: &[u8]) -> Option<i64> {
     let digits = word.strip_prefix(b"-").or_else(|| word.strip_prefix(b"+")).unwrap_or(word);
-    (!digits.is_empty() && digits.iter().all(u8::is_ascii_digit)).then(|| crate::value::leading_int(word))
+    (!word.is_empty() && digits.iter().all(u8::is_ascii_digit)).then(|| crate::value::leading_int(word))
 }
 
 /// Bits or dotted.

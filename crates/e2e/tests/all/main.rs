@@ -50,6 +50,7 @@ mod reverse_http;
 mod rules;
 mod runtime_api;
 mod samples;
+mod seen;
 mod services;
 mod signals;
 mod smuggling;

@@ -168,6 +168,14 @@ impl<'p, 'c, 'l> Parsing<'p, 'c, 'l> {
         self.compiled(word, Options::plain)
     }
 
+    /// `unique-id-format`
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn id_format(&mut self, word: &Word) -> Result<Format, String> {
+        self.compiled(word, Options::id)
+    }
+
     fn compiled(&mut self, word: &Word, options: fn(Places) -> Options) -> Result<Format, String> {
         let (front, back) = self.places();
         let options = options(front | back);
@@ -373,6 +381,11 @@ impl Expr {
     #[must_use]
     pub fn value<'s>(&'s self, scope: &Scope<'s>) -> Option<Value<'s>> {
         self.0.eval(scope).there()
+    }
+    /// May it still come to a value?
+    #[must_use]
+    pub fn is_waiting(&self, scope: &Scope<'_>) -> bool {
+        matches!(self.0.eval(scope), portcullis_sample::value::Sample::NotYet)
     }
     /// Its value as text.
     #[must_use]

@@ -29,9 +29,13 @@ fn compact(head: &mut Head) {
     *head = fresh;
 }
 
-/// A change of `Host` shows in an absolute target too.
+/// A change of `Host` shows in an absolute target too, and in that of CONNECT.
 fn host_changed(head: &mut Head, name: &[u8], value: &[u8]) {
     if HeaderId::of(name) != HeaderId::Host || head.status != 0 {
+        return;
+    }
+    if uri::is_authority(head.target()) {
+        head.set_target(value);
         return;
     }
     let target = head.target();
@@ -65,10 +69,10 @@ pub fn put_header(cx: &mut RuleCx<'_, '_>, name: &[u8], value: &[u8], set: bool)
     }
     if set {
         head.set(name, value);
-        host_changed(head, name, value);
     } else {
         head.push(name, value);
     }
+    host_changed(head, name, value);
     true
 }
 
@@ -199,6 +203,9 @@ fn expand(template: &[u8], text: &[u8], groups: &Groups) -> Result<Vec<u8>, Malf
 pub fn replace_target(cx: &mut RuleCx<'_, '_>, part: Part, regex: &Regex, with: &Format) -> bool {
     let Some(head) = cx.request.as_deref() else { return false };
     let target = head.target();
+    if matches!(part, Part::Path | Part::PathQuery) && uri::is_authority(target) {
+        return true;
+    }
     let old = match part {
         Part::Path => uri::path(target),
         Part::PathQuery => uri::pathq(target),
@@ -248,9 +255,11 @@ pub(super) fn put_whole(cx: &mut RuleCx<'_, '_>, target: &[u8]) -> bool {
     true
 }
 
-/// An absolute target says the host anew.
+/// An absolute target says the host anew, and one that is nothing but an authority.
 fn target_changed(head: &mut Head) {
-    let Some(host) = uri::authority(head.target()).map(<[u8]>::to_vec) else { return };
+    let target = head.target();
+    let alone = uri::is_authority(target).then_some(target);
+    let Some(host) = uri::authority(target).or(alone).map(<[u8]>::to_vec) else { return };
     let index = head.fields().position(|f| f.id == HeaderId::Host);
     if let Some(index) = index {
         head.set_value(index, &host);

@@ -253,7 +253,7 @@ fn unique_id_format(cx: &mut Cx<'_>, line: &Line) {
         return;
     }
     let mut p = Parsing::new(cx, line.args(1), At::Forward);
-    match p.format(text) {
+    match p.id_format(text) {
         Ok(format) => cx.ext::<UniqueId>().format = Some(Arc::new(format)),
         Err(why) => {
             cx.alert(Some(text), format!("failed to parse unique-id : {why}."));

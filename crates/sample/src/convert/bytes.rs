@@ -42,10 +42,9 @@ fn part<'s>(a: &Args, v: Value<'s>, s: &Scope<'_>) -> Sample<'s> {
 
 fn check_part(args: &mut Args) -> Result<(), String> {
     super::numbers::check_int(args)?;
-    let negative = |i| args.int(i).is_some_and(|n| n < 0);
-    match (negative(0), negative(1)) {
-        (true, _) => Err("expects a non-negative integer".into()),
-        (_, true) => Err("expects a positive integer".into()),
+    match (args.int(0), args.int(1)) {
+        (Some(..0), _) => Err("expects a non-negative integer".into()),
+        (_, Some(..1)) => Err("expects a positive integer".into()),
         _ => Ok(()),
     }
 }
@@ -87,6 +86,7 @@ fn check_hex(args: &mut Args) -> Result<(), String> {
     check_truncate(args)?;
     match args.int(1) {
         Some(n) if n <= 0 => Err(format!("chunk_size needs to be positive ({n})")),
+        None if !args.text(0).is_empty() => Err("chunk_size needs to be positive (0)".into()),
         _ => Ok(()),
     }
 }
@@ -115,6 +115,10 @@ fn check_mask(args: &mut Args) -> Result<(), String> {
             "cannot parse value '{text}', problem at position {at}; expecting an integer value (decimal or hex with '0x' prefix)"
         ));
     };
+    let excess = mask & !0x1_FFFF_FFFF;
+    if excess != 0 {
+        return Err(format!("unsupported excess bits {excess:#x} in argument value {text}"));
+    }
     args.0 = vec![Arg::Int(mask)];
     Ok(())
 }

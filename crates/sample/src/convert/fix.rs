@@ -17,6 +17,8 @@ const NAMES: [(&str, u64); 6] = [
     ("TargetCompID", 56),
     ("CheckSum", CHECKSUM),
 ];
+/// Of what is shorter 3.5 says nothing yet.
+const SHORTEST: usize = 26;
 const VERSIONS: [&str; 10] = [
     "FIX.4.0",
     "FIX.4.1",
@@ -57,14 +59,14 @@ fn field(b: &[u8]) -> Option<(u64, std::ops::Range<usize>, usize)> {
 /// Well-formed fields, the three that must come first, a right length and a right checksum.
 fn valid(b: &[u8]) -> Option<bool> {
     let number = |b: &[u8]| std::str::from_utf8(b).ok()?.parse::<usize>().ok();
+    if b.len() < SHORTEST {
+        return None;
+    }
     let (mut at, mut i, mut body) = (0, 0, 0..0);
     loop {
         let rest = b.get(at..)?;
         let (tag, span, len) = field(rest)?;
         let value = rest.get(span)?;
-        if i == 0 && !(tag == BEGIN && VERSIONS.iter().any(|v| v.as_bytes() == value)) {
-            return None;
-        }
         let right = match i {
             0 => tag == BEGIN && VERSIONS.iter().any(|v| v.as_bytes() == value),
             1 => {

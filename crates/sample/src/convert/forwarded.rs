@@ -55,7 +55,7 @@ fn node(b: &[u8], quoted: bool) -> Option<Node<'_>> {
 
 fn host(b: &[u8], quoted: bool) -> bool {
     if b.is_empty() {
-        return false;
+        return quoted;
     }
     let (name, rest) = if b.first() == Some(&b'[') {
         let Some(end) = b.iter().position(|c| *c == b']') else { return false };

@@ -116,7 +116,7 @@ fn number(kind: Kind, b: &[u8]) -> Option<Value<'static>> {
         Kind::Enum => i64::from(int()? as i32),
         Kind::Uint32 => i64::from(int()? as u32),
         Kind::Int64 | Kind::Uint64 | Kind::Bool => int()? as i64,
-        Kind::Sint32 => i64::from(zigzag(int()?) as i32),
+        Kind::Sint32 => zigzag(u64::from(int()? as u32)),
         Kind::Sint64 => zigzag(int()?),
         Kind::Fixed64 | Kind::Sfixed64 => i64::from_le_bytes(eight()?),
         Kind::Double => f64::from_le_bytes(eight()?) as i64,

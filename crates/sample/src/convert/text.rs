@@ -298,7 +298,7 @@ fn check_param(args: &mut Args) -> Result<(), String> {
     let delimiter = match args.text(1) {
         b"" if args.len() < 2 => b'&',
         [one] => *one,
-        [b'0', b'x' | b'X', digits @ ..] if digits.len() == 2 => match crate::pattern::unhex(digits) {
+        [b'0', b'x', digits @ ..] if digits.len() == 2 => match crate::pattern::unhex(digits) {
             Ok(b) => b.first().copied().unwrap_or(b'&'),
             Err(_) => return Err(DELIMITER.into()),
         },
@@ -406,6 +406,7 @@ fn language<'a>(header: &[u8], args: &'a Args) -> Option<&'a [u8]> {
         let mut parts = element.split(|b| *b == b';');
         let name = portcullis_message::values::trim(parts.next().unwrap_or(&[]));
         let quality = parts.map(portcullis_message::values::trim).find_map(|p| p.strip_prefix(b"q="));
+        let quality = quality.filter(|q| q.first().is_some_and(|b| b.is_ascii_digit() || *b == b'.'));
         let quality = quality.map_or(1000, thousandths);
         let base = name.split(|b| *b == b'-').next().unwrap_or(name);
         let Some(hit) = known(name).or_else(|| known(base)) else { continue };

@@ -28,8 +28,9 @@ fn name<'s>(n: &'s str, there: bool) -> Sample<'s> {
 fn id(n: u32) -> Sample<'static> {
     (n != 0).then(|| Value::Int(i64::from(n))).into()
 }
-fn int(n: impl Into<i64>) -> Sample<'static> {
-    Value::Int(n.into()).into()
+/// Something that only a stream has.
+fn stream(s: &Scope<'_>, n: u32) -> Sample<'static> {
+    s.facts.stream.then_some(Value::Int(n.into())).into()
 }
 fn source(f: &Facts<'_>) -> Option<SocketAddr> {
     f.source()
@@ -167,14 +168,14 @@ pub const ROWS: SampleRows = SampleRows {
             Type::Int,
             SERVER_ADDRESS,
             "Requests served before this one from the backend's queue.",
-            |_, s, _| int(s.facts.backend_queue),
+            |_, s, _| stream(s, s.facts.backend_queue),
         ),
         Fetch::new(
             "bc_srv_queue",
             Type::Int,
             SERVER_ADDRESS,
             "Requests served before this one from the server's queue.",
-            |_, s, _| int(s.facts.server_queue),
+            |_, s, _| stream(s, s.facts.server_queue),
         ),
     ],
     converters: &[],

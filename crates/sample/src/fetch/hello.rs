@@ -250,6 +250,10 @@ fn check_counted(args: &mut Args) -> Result<(), String> {
     }
     let relative = matches!(text.first(), Some(b'+' | b'-'));
     let Some(n) = crate::args::int(text) else { return Err("payload offset2 is not a number".into()) };
+    let before = args.int(0).unwrap_or(0).saturating_add(args.int(1).unwrap_or(0));
+    if relative && n < -before {
+        return Err("payload offset2 too negative".into());
+    }
     args.0.truncate(2);
     args.0.extend([Arg::Int(n), Arg::Int(relative.into())]);
     Ok(())

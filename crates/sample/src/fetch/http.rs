@@ -5,7 +5,7 @@ use crate::place::{CLIENT_CONNECTION, EITHER, Needs, REQUEST, REQUEST_LINE, RESP
 use crate::row::{Cursor, Fetch, SampleRows};
 use crate::scope::{Direction, Message, Scope};
 use crate::value::{Bytes, Sample, Type, Value, parse_ip, short_int};
-use portcullis_message::{Head, HeaderId, uri, values};
+use portcullis_message::{Head, HeaderId, Method, uri, values};
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -184,8 +184,20 @@ fn address<'s>(m: Message<'s>, args: &'s Args, cursor: &mut Cursor) -> Sample<'s
     }
 }
 
+/// An IPv4 address whose numbers may begin with zeros, which are decimal nevertheless.
+fn padded_v4(text: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(text).ok()?;
+    let mut octets = [0; 4];
+    let mut parts = text.split('.');
+    for octet in &mut octets {
+        let part = parts.next().filter(|p| p.bytes().all(|b| b.is_ascii_digit()))?;
+        *octet = part.parse().ok()?;
+    }
+    parts.next().is_none().then_some(octets.into())
+}
+
 fn with_port(text: &[u8]) -> Option<IpAddr> {
-    parse_ip(text).or_else(|| {
+    parse_ip(text).or_else(|| padded_v4(text)).or_else(|| {
         if let Some(inside) = text.strip_prefix(b"[").and_then(|t| t.strip_suffix(b"]")) {
             return parse_ip(inside).filter(IpAddr::is_ipv6);
         }
@@ -211,6 +223,8 @@ pub(super) fn path(h: &Head) -> &[u8] {
 
 fn method<'s>(_: &'s Args, s: &Scope<'s>, _: &mut Cursor) -> Sample<'s> {
     match (s.request.read(), s.request_line()[0]) {
+        // what `set-method` says is not seen, unless the method is one that nobody knows
+        (_, m) if !m.is_empty() && Method::of(m) != Method::Other => Value::Method(m.into()).into(),
         (Message::Here(h), _) => Value::Method(h.method().into()).into(),
         (_, m) if !m.is_empty() => Value::Method(m.into()).into(),
         (Message::Pending, _) => Sample::NotYet,
@@ -242,7 +256,7 @@ fn request_version<'s>(_: &'s Args, s: &Scope<'s>, _: &mut Cursor) -> Sample<'s>
 fn status<'s>(_: &'s Args, s: &Scope<'s>, _: &mut Cursor) -> Sample<'s> {
     match s.response {
         Message::Here(h) => Value::Int(i64::from(h.status)).into(),
-        _ if s.facts.status >= 0 => Value::Int(i64::from(s.facts.status)).into(),
+        _ if s.facts.status > 0 && s.facts.stream => Value::Int(i64::from(s.facts.status)).into(),
         Message::Pending => Sample::NotYet,
         _ => Sample::Missing,
     }
@@ -447,7 +461,7 @@ pub const ROWS: SampleRows = SampleRows {
         Fetch::new("status", Type::Int, RESPONSE_LINE, "Status code of the response.", status),
         Fetch::new("txn.status", Type::Int, RESPONSE_LINE, "Status code that the client gets.", |_, s, _| {
             match (s.facts.status, s.response) {
-                (n, _) if n >= 0 => Value::Int(i64::from(n)).into(),
+                (n, _) if n > 0 && s.facts.stream => Value::Int(i64::from(n)).into(),
                 (_, Message::Here(h)) => Value::Int(i64::from(h.status)).into(),
                 _ => Sample::Missing,
             }

@@ -41,7 +41,8 @@ fn check_unit(text: &[u8]) -> Result<(), String> {
 fn random<'s>(args: &'s Args, s: &Scope<'s>, _: &mut Cursor) -> Sample<'s> {
     let n = s.random.next() >> 32;
     Value::Int(match args.int(0) {
-        Some(range) => ((u128::from(n) * u128::from(range.max(0).unsigned_abs())) >> 32) as i64,
+        // 3.5 takes the lower 32 bits
+        Some(range) => ((n * u64::from(range as u32)) >> 32) as i64,
         None => n as i64,
     })
     .into()

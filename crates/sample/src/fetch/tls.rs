@@ -449,7 +449,7 @@ static OTHERS: &[Fetch] = &[
         "ssl_c_used",
         Type::Bool,
         "Did the client show a certificate, now or when the session began?",
-        |_, s, _| Value::Bool(fc(s).is_some_and(|i| !i.peer.is_empty())).into(),
+        |_, s, _| fc(s).map(|i| Value::Bool(!i.peer.is_empty())).into(),
     ),
     own("ssl_fc_has_crt", Type::Bool, "Did the client show a certificate in this handshake?", |_, s, _| {
         Value::Bool(fc(s).is_some_and(|i| i.peer_shown)).into()

@@ -174,7 +174,7 @@ pub(super) fn write(alias: Alias, flags: Flags, scope: &Scope<'_>, out: &mut Vec
         Alias::Backend => text(f.backend_name.as_bytes(), flags, out),
         Alias::Server => text(f.server_name.as_bytes(), flags, out),
         Alias::Hostname => text(HOSTNAME.as_bytes(), flags, out),
-        Alias::Origin => out.extend_from_slice(f.log_origin.as_bytes()),
+        Alias::Origin => text(f.log_origin.as_bytes(), flags, out),
         Alias::UniqueId => text(scope.unique_id().unwrap_or(b""), flags, out),
         Alias::RequestCookie => cookie(f.request_cookie.as_deref(), flags, out),
         Alias::ResponseCookie => cookie(f.response_cookie.as_deref(), flags, out),
@@ -234,7 +234,7 @@ pub(super) fn write(alias: Alias, flags: Flags, scope: &Scope<'_>, out: &mut Vec
         Alias::SrvConn => unsigned(out, f.srvconn.into()),
         Alias::ServerQueue => unsigned(out, f.server_queue.into()),
         Alias::BackendQueue => unsigned(out, f.backend_queue.into()),
-        Alias::LogCount => unsigned(out, f.log_count.into()),
+        Alias::LogCount => counter(f.log_count, flags, out),
         Alias::Retries => {
             if f.redispatched {
                 out.push(b'+');
@@ -269,6 +269,7 @@ fn whole_request(t: &crate::facts::Timers) -> i64 {
 
 fn address(a: Option<SocketAddr>, none: &str, flags: Flags, out: &mut Vec<u8>) {
     match a.map(|a| a.ip()) {
+        None if none == "-" => nothing(flags, out),
         None => text(none.as_bytes(), flags, out),
         Some(IpAddr::V4(a)) if flags.contains(Flags::HEX) => hex::upper(out, &a.octets()),
         Some(IpAddr::V6(a)) if flags.contains(Flags::HEX) => hex::upper(out, &a.octets()),
@@ -282,7 +283,7 @@ fn port(a: Option<SocketAddr>, unix: Option<u32>, flags: Flags, out: &mut Vec<u8
         (Some(a), _) if flags.contains(Flags::HEX) => hex::upper(out, &a.port().to_be_bytes()),
         (Some(a), _) => unsigned(out, a.port().into()),
         (None, Some(id)) => unsigned(out, id.into()),
-        (None, None) => out.push(b'-'),
+        (None, None) => nothing(flags, out),
     }
 }
 
@@ -423,7 +424,8 @@ fn captures_clf(list: &Captured, flags: Flags, out: &mut Vec<u8>) {
         }
         match c {
             Some(c) => quoted(flags, out, |out| header(c, flags, out)),
-            None => nothing(flags, out),
+            // a dash even where nothing else is one
+            None => nothing(flags | Flags::MANDATORY, out),
         }
     });
 }

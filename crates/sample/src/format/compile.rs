@@ -29,6 +29,11 @@ impl Options {
     pub const fn plain(places: Places) -> Self {
         Self { places, style: Style::Plain }
     }
+    /// `unique-id-format` in these places.
+    #[must_use]
+    pub const fn id(places: Places) -> Self {
+        Self { places, style: Style::Id }
+    }
 }
 
 const ENCODINGS: Flags = Flags::JSON.union(Flags::CBOR);
@@ -71,7 +76,7 @@ impl Format {
     ) -> Result<(Self, Vec<String>), FormatError> {
         let flags = match options.style {
             Style::Log => Flags::MANDATORY,
-            Style::Http => Flags::HTTP,
+            Style::Http | Style::Id => Flags::HTTP,
             Style::Plain => Flags::empty(),
         };
         let mut c = Compiler {
@@ -101,7 +106,7 @@ impl Compiler<'_> {
                     at += 2;
                 }
                 b'%' => at = self.item(at)?,
-                b' ' if self.options.style == Style::Log => {
+                b' ' if matches!(self.options.style, Style::Log | Style::Id) => {
                     self.end_text();
                     if !matches!(self.items.last(), Some(Item::Blank)) {
                         self.items.push(Item::Blank);
@@ -202,23 +207,25 @@ impl Compiler<'_> {
         Ok(at + end + 2)
     }
 
-    /// Flags added and removed; names that nobody knows are passed over, as HAProxy does.
+    fn is_http(&self) -> bool {
+        matches!(self.options.style, Style::Http | Style::Id)
+    }
+
+    /// Flags added and removed, each name behind its last sign. What has no sign or a name that nobody knows is passed
+    /// over, as HAProxy does.
     fn modify(&self, text: &[u8]) -> Flags {
         let mut flags = self.flags;
         for word in text.split(|b| *b == b',') {
-            let (add, name) = match word.split_first() {
-                Some((b'-', n)) => (false, n),
-                Some((b'+', n)) => (true, n),
-                _ => (true, word),
-            };
-            let flag = match name.first() {
-                _ if name == b"json" => Flags::JSON,
-                _ if name == b"cbor" => Flags::CBOR,
-                _ if name == b"bin" => Flags::BIN,
-                Some(b'Q') => Flags::QUOTE,
-                Some(b'X') => Flags::HEX,
-                Some(b'E') => Flags::ESCAPE,
-                Some(b'M') => Flags::MANDATORY,
+            let Some(sign) = word.iter().rposition(|b| matches!(b, b'+' | b'-')) else { continue };
+            let add = word.get(sign) == Some(&b'+');
+            let flag = match word.get(sign + 1..).unwrap_or(&[]) {
+                b"json" => Flags::JSON,
+                b"cbor" => Flags::CBOR,
+                b"bin" => Flags::BIN,
+                b"Q" => Flags::QUOTE,
+                b"X" => Flags::HEX,
+                b"E" => Flags::ESCAPE,
+                b"M" => Flags::MANDATORY,
                 _ => continue,
             };
             // of two encodings the first one stays
@@ -226,8 +233,8 @@ impl Compiler<'_> {
                 flags.set(flag, add);
             }
         }
-        if self.options.style == Style::Http {
-            flags.remove(Flags::QUOTE | Flags::MANDATORY | Flags::BIN | ENCODINGS);
+        if self.is_http() {
+            flags.remove(Flags::MANDATORY | Flags::BIN | ENCODINGS);
         }
         flags
     }
@@ -293,14 +300,16 @@ impl Compiler<'_> {
                 fetch.name, fetch.needs.name
             ));
         }
-        if self.options.style == Style::Http
-            && (fetch.needs == REQUEST_BYTES || fetch.needs == RESPONSE_BYTES)
-        {
+        if self.is_http() && (fetch.needs == REQUEST_BYTES || fetch.needs == RESPONSE_BYTES) {
             self.warnings
                 .push(format!("L6 sample fetch <{}> ignored in HTTP log-format string.", fetch.name));
         }
         self.end_text();
-        let flags = self.bare(flags);
+        let mut flags = self.bare(flags);
+        if self.is_http() {
+            // there, samples are what they are
+            flags.0.remove(Flags::QUOTE);
+        }
         self.push(Item::Expr(Box::new(expr), flags.0), flags.1);
         Ok(at + used + 1)
     }

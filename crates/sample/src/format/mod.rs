@@ -29,7 +29,7 @@ bitflags::bitflags! {
         const ESCAPE = 4;
         /// `M`: a dash for nothing. Logs have it always.
         const MANDATORY = 8;
-        /// For HTTP: no quotes, forbidden characters percent-encoded.
+        /// For HTTP: forbidden characters percent-encoded.
         const HTTP = 16;
         /// `bin`: binary samples as they are; for a whole format only.
         const BIN = 32;
@@ -61,8 +61,11 @@ pub enum Style {
     /// `log-format` and its kin: runs of blanks are one, nothing is shown as a dash.
     #[default]
     Log,
-    /// Header fields and parts of the request line: text as it stands, no quotes, what may not be there encoded.
+    /// Header fields and parts of the request line: text as it stands, no quotes around samples, what may not be there
+    /// encoded.
     Http,
+    /// The same with runs of blanks as one: `unique-id-format`.
+    Id,
     /// Bodies, variables, maps: text as it stands.
     Plain,
 }
@@ -172,7 +175,8 @@ impl Format {
                 },
                 item => plain(item, scope, out),
             }
-            blank = blank && out.len() == before;
+            // a sample counts even where it gives nothing
+            blank = blank && out.len() == before && !matches!(item.inner(), Item::Expr(..));
         }
     }
 }

@@ -68,6 +68,10 @@ fn name_and_format(p: P<'_, '_, '_, '_>) -> Result<(Box<[u8]>, crate::rules::lan
     }
     let name = p.want(EXPECTS)?;
     let value = p.want(EXPECTS)?;
+    if let Some(at) = name.text.iter().position(|b| !portcullis_message::field::is_token(*b)) {
+        let (shown, wrong) = (name.str(), String::from_utf8_lossy(&name.text[at..=at]));
+        p.cx.warn(Some(name), format!("header name '{shown}' contains forbidden character '{wrong}'."));
+    }
     Ok((name.text.to_ascii_lowercase().into(), p.format(value)?))
 }
 

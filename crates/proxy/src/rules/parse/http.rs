@@ -159,7 +159,9 @@ fn unknown(cx: &mut Cx<'_>, word: Option<&Word>, set: &Set, name: &str) {
 fn warn_if_unreachable(cx: &mut Cx<'_>, set: &Set, action: usize) {
     let start = cx.proxy().place;
     let last = (set.rules)(cx.ext()).last().filter(|r| r.place > start);
-    if last.is_some_and(|r| r.condition.is_none() && r.action.is_final()) {
+    // 3.5 says nothing of these
+    let quiet = |a: &Action| matches!(a, Action::Reject | Action::SilentDrop(_));
+    if last.is_some_and(|r| r.condition.is_none() && r.action.is_final() && !quiet(&r.action)) {
         let what = match action {
             1 => format!("previous '{}' action is final and has", set.keyword),
             _ => "previous 'stats' action has".to_owned(),
