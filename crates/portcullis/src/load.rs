@@ -74,7 +74,7 @@ fn override_model(model: &mut Model, options: &Options) {
     g.maxconn = options.maxconn.or(g.maxconn);
     g.localpeer = options.localpeer.clone().or(g.localpeer.take());
     g.pidfile = options.pidfile.clone().or(g.pidfile.take());
-    g.daemon = (g.daemon || options.daemon) && !options.foreground && !options.systemd;
+    g.daemon = (g.daemon || options.daemon) && !options.foreground && !options.debug && !options.systemd;
     g.zero_warning |= options.no_warnings;
     if options.ipv4_only {
         g.dns_families = DnsFamilies::V4;

@@ -5,7 +5,7 @@ use crate::daemon::{self, Background, Split};
 use crate::link::Link;
 use crate::options::Options;
 use crate::reload::{self, Askers, Reloader};
-use crate::{compose, cpus, limits, load, say, stop, takeover};
+use crate::{compose, cpus, limits, load, say, stop, takeover, version};
 use portcullis_admin::Door;
 use portcullis_backend::health::Report;
 use portcullis_config::{Loaded, Model, Setting, Severity};
@@ -254,6 +254,13 @@ fn begin_traces(model: &Model, options: &Options) -> Result<(), String> {
     .map_err(|e| format!("config : -dt: {e}"))
 }
 
+/// `-d`: what there is to work with, and from now on what passes.
+fn begin_debug() {
+    eprint!("{}\n{}", version::POLLERS, version::filters());
+    println!("Using epoll() as the polling mechanism.");
+    portcullis_proxy::debug::show(|line| say::line(&std::io::stdout(), line));
+}
+
 /// The default of `warn-blocked-traffic-after`.
 const BLOCKED_AFTER: Duration = Duration::from_millis(100);
 
@@ -317,6 +324,9 @@ fn start_threads(
     let sinks = process.clone();
     trace::install(Box::new(move |sink, line| written(&sinks, sink, line)));
     begin_traces(&model, options)?;
+    if options.debug {
+        begin_debug();
+    }
     process.ledgers.set_mode(profiling(&model), process.clock.now().0);
     let after = model.global.warn_blocked_after.unwrap_or(BLOCKED_AFTER);
     portcullis_proxy::worker::watch::watch(&process, after)

@@ -8,6 +8,7 @@ pub mod altered;
 pub mod applet;
 pub mod captured;
 pub mod check;
+pub mod debug;
 pub mod dns;
 pub mod explain;
 pub mod filter;

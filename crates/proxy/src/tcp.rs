@@ -66,6 +66,7 @@ pub async fn run(session: &mut Session, first: Option<Buffer>) {
     };
     worker.slots.set_stream(session.task.slot, Some(stream));
     traced::tcp(&s.facts, session, (front, None), events::stream::STRM_NEW, Level::State, "new stream");
+    crate::debug::begins(session, front);
     worker.process.counts.counters.of(worker.id.into()).cum_req.inc();
     s.facts.unique_id_format = front.unique_id_format();
     if let Some(captures) = &front.captures {

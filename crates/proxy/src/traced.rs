@@ -146,6 +146,7 @@ fn told_stream(subject: &Subject<'_>, facts: &Facts<'_>, what: u64, level: Level
 #[inline(always)]
 #[track_caller]
 pub fn over(facts: &Facts<'_>, session: &Session, front: &ProxyPlan, back: Option<&ProxyPlan>) {
+    crate::debug::over(session, back.unwrap_or(front), server_of(facts).is_some());
     if trace::on(Source::Stream) {
         let broken = facts.stream && !matches!(facts.termination[0], b'-' | b'L');
         if broken {

@@ -28,6 +28,18 @@ pub fn leave(fd: &OwnedFd) -> io::Result<i32> {
     Ok(fd.as_raw_fd())
 }
 
+/// A duplicate (close-on-exec) of an inherited socket, which waits for nothing from now on: who made it may have left it as it
+/// was made, and this flag belongs to the socket, not to the descriptor.
+///
+/// # Errors
+/// Whatever `fcntl(2)` says, `EBADF` if it is not open.
+pub fn socket(fd: i32) -> io::Result<OwnedFd> {
+    let socket = duplicate(fd)?;
+    let flags = rustix::fs::fcntl_getfl(&socket)?;
+    rustix::fs::fcntl_setfl(&socket, flags | rustix::fs::OFlags::NONBLOCK)?;
+    Ok(socket)
+}
+
 /// A duplicate (close-on-exec) of an inherited descriptor.
 ///
 /// # Errors

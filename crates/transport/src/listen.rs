@@ -48,7 +48,7 @@ pub struct ListenError {
 pub fn open(bind: &Bind, options: &ListenOptions) -> Result<(OwnedFd, Vec<Lacking>), ListenError> {
     let step = |step: &'static str| move |e: io::Error| ListenError { step, reason: e };
     match &bind.address.host {
-        Host::Fd(n) => portcullis_sys::fd::duplicate(*n)
+        Host::Fd(n) => portcullis_sys::fd::socket(*n)
             .map(|fd| (fd, Vec::new()))
             .map_err(step("cannot use inherited descriptor")),
         Host::Unix(_) | Host::Abstract(_) | Host::AbstractZ(_) => {

@@ -1,6 +1,9 @@
 //! The command line (management.txt section 3) and what -c says.
 use crate::sections;
+use portcullis_e2e::process::wait_for;
 use portcullis_e2e::{Output, World, scenario};
+use std::io::{Read, Write};
+use std::time::Duration;
 
 const VALID: &str = "defaults\n  mode http\n  timeout connect 1s\n  timeout client 1s\n  timeout server 1s\nfrontend fe\n  bind 127.0.0.1:${fe}\n  default_backend be\nbackend be\n  server s1 127.0.0.1:${o1}\n";
 const WARNS: &str = "frontend fe\n  mode http\n  bind 127.0.0.1:${fe}\n";
@@ -251,4 +254,37 @@ fn little_memory() {
             }
         });
     }
+}
+
+/// The words of a line that `-d` shows, without numbers of streams, descriptors and ports.
+fn shown(line: &str) -> Option<String> {
+    let (who, what) = line.split_once(':')?.1.split_once('.')?;
+    let name = what.split(['(', '[']).next()?;
+    let text = if name == "accept" { what.rsplit_once("] ")?.1 } else { what.split_once(']')?.1 };
+    Some(format!("{who}.{name} {text}"))
+}
+
+/// As a test harness or a service manager starts it: `-d`, and a listening socket that was left in blocking mode.
+#[test]
+fn debug_mode_on_an_inherited_socket() {
+    scenario("command_line/debug_mode_on_an_inherited_socket", |w| {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let inherited = rustix::io::dup(&listener).unwrap(); // stays open in who is started
+        w.answering("o1", "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nx-a: b\r\n\r\nok");
+        let bind = format!("fd@{}", std::os::fd::AsRawFd::as_raw_fd(&inherited));
+        let process = w.proxy_with(&VALID.replace("127.0.0.1:${fe}", &bind), &["-d"]);
+        let mut client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        client.write_all(b"GET /a HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n").unwrap();
+        let mut answer = Vec::new();
+        client.read_to_end(&mut answer).unwrap();
+        w.note(format!("answer: {}", String::from_utf8_lossy(&answer).lines().next().unwrap_or("")));
+        let closed = |text: &str| text.lines().any(|l| l.contains("be.closed"));
+        let output = wait_for(Duration::from_secs(10), || {
+            Some(w.process(process).stdout()).filter(|text| closed(text))
+        });
+        for line in output.as_deref().unwrap_or("nothing").lines() {
+            w.note(shown(line).unwrap_or_else(|| line.to_owned()));
+        }
+    });
 }

@@ -214,6 +214,7 @@ async fn story<'p>(
     };
     session.worker().slots.set_stream(session.task.slot, Some(stream));
     traced::stream(x, session, events::stream::STRM_NEW, Level::State, "new stream");
+    crate::debug::request(session, x.front, &x.scratch.request);
     x.body_done = x.info.framing == portcullis_wire::h1::Framing::None;
     x.valid = true;
     x.expect_cookies(x.front);

@@ -316,6 +316,7 @@ pub async fn run(
                 );
             }
         }
+        crate::debug::response(x, session, t.upstream.conn.fd());
         if t.upstream.conn.stream().is_some() {
             headers::from_server_stream(x, &mut info);
         } else if info.framing == Framing::Tunnel
