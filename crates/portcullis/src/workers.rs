@@ -254,13 +254,6 @@ fn begin_traces(model: &Model, options: &Options) -> Result<(), String> {
     .map_err(|e| format!("config : -dt: {e}"))
 }
 
-/// `-d`: what there is to work with, and from now on what passes.
-fn begin_debug() {
-    eprint!("{}\n{}", version::POLLERS, version::filters());
-    println!("Using epoll() as the polling mechanism.");
-    portcullis_proxy::debug::show(|line| say::line(&std::io::stdout(), line));
-}
-
 /// The default of `warn-blocked-traffic-after`.
 const BLOCKED_AFTER: Duration = Duration::from_millis(100);
 
@@ -324,8 +317,12 @@ fn start_threads(
     let sinks = process.clone();
     trace::install(Box::new(move |sink, line| written(&sinks, sink, line)));
     begin_traces(&model, options)?;
+    if options.verbose {
+        eprint!("{}\n{}", version::POLLERS, version::filters());
+        println!("Using epoll() as the polling mechanism.");
+    }
     if options.debug {
-        begin_debug();
+        portcullis_proxy::debug::show(|line| say::line(&std::io::stdout(), line));
     }
     process.ledgers.set_mode(profiling(&model), process.clock.now().0);
     let after = model.global.warn_blocked_after.unwrap_or(BLOCKED_AFTER);

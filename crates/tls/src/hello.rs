@@ -41,6 +41,63 @@ impl Hello {
     }
 }
 
+/// Extensions that are lists, in the order in which their lists are kept: the number, and how many bytes tell the length.
+const LISTS: [(u16, usize); 4] = [(10, 2), (11, 1), (43, 1), (13, 2)];
+
+impl Hello {
+    /// What samples show of the message, as a body of a ClientHello: the cipher suites, the numbers of the extensions and their
+    /// lists, of which no more than `room` bytes are kept (`tune.ssl.capture-buffer-size`).
+    #[must_use]
+    pub fn kept(&self, mut room: usize) -> Option<Box<[u8]>> {
+        if self.body.len() <= room {
+            return Some(self.body.clone());
+        }
+        let mut r = Reader(&self.body);
+        let mut out = r.take(34)?.to_vec();
+        r.counted(1)?;
+        let ciphers = cut(r.counted(2)?, &mut room);
+        r.counted(1)?;
+        let mut all = Reader(if r.0.is_empty() { &[] } else { r.counted(2)? });
+        let mut extensions = Vec::new();
+        while room >= 2
+            && let (Some(id), Some(content)) = (all.number(2), all.counted(2))
+        {
+            room -= 2;
+            extensions.push((id as u16, content));
+        }
+        let lists = LISTS.map(|(id, width)| {
+            let (_, content) = extensions.iter().find(|e| e.0 == id)?;
+            let mut list = Vec::new();
+            counted(width, cut(Reader(content).counted(width)?, &mut room), &mut list);
+            Some((id, list))
+        });
+        let mut kept = Vec::new();
+        for (id, _) in &extensions {
+            let list = lists.iter().flatten().find(|l| l.0 == *id).map_or(&[][..], |l| &l.1);
+            kept.extend(id.to_be_bytes());
+            counted(2, list, &mut kept);
+        }
+        out.push(0);
+        counted(2, ciphers, &mut out);
+        out.extend([1, 0]);
+        counted(2, &kept, &mut out);
+        Some(out.into())
+    }
+}
+
+/// As much of it as there is room for.
+fn cut<'a>(list: &'a [u8], room: &mut usize) -> &'a [u8] {
+    let list = list.get(..*room).unwrap_or(list);
+    *room -= list.len();
+    list
+}
+
+/// Writes a length of so many bytes, and what is that long.
+fn counted(width: usize, content: &[u8], out: &mut Vec<u8>) {
+    out.extend(content.len().to_be_bytes().iter().skip(size_of::<usize>() - width));
+    out.extend_from_slice(content);
+}
+
 /// A ClientHello is not larger than this.
 const MAX: usize = 65536;
 
@@ -175,5 +232,22 @@ mod tests {
             assert_eq!(look(&bytes[..n]), Seen::Short, "{n}");
         }
         assert_eq!(look(b"GET / HTTP/1.1\r\n\r\n"), Seen::Not);
+    }
+
+    /// The suites come first, then numbers of extensions, then the lists in them.
+    #[test]
+    fn kept_in_little_room() {
+        let Seen::There(h) = look(&hello("a.example")) else { panic!() };
+        assert_eq!(h.kept(1000), Some(h.body.clone()));
+        let begins = [&[3, 3][..], &[7; 32], &[0]].concat();
+        for (room, rest) in [
+            (0, &[0, 0, 1, 0, 0, 0][..]),
+            (3, &[0, 2, 0x13, 1, 1, 0, 0, 0]),
+            (4, &[0, 2, 0x13, 1, 1, 0, 0, 4, 0, 0, 0, 0]),
+            (7, &[0, 2, 0x13, 1, 1, 0, 0, 11, 0, 0, 0, 0, 0, 13, 0, 3, 0, 1, 4]),
+            (8, &[0, 2, 0x13, 1, 1, 0, 0, 12, 0, 0, 0, 0, 0, 13, 0, 4, 0, 2, 4, 3]),
+        ] {
+            assert_eq!(h.kept(room).as_deref(), Some(&[&begins[..], rest].concat()[..]), "{room}");
+        }
     }
 }

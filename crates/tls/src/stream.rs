@@ -311,7 +311,7 @@ impl Stream {
                 }
             };
             let choice = acceptor.choose(&hello);
-            let kept = (acceptor.capture > 0 && hello.body.len() <= acceptor.capture).then_some(hello.body);
+            let kept = Some(acceptor.capture).filter(|room| *room > 0).and_then(|room| hello.kept(room));
             let random = hello.random;
             self.info = Some(Rc::new(Info {
                 sni: hello.sni,

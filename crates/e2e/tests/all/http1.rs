@@ -278,6 +278,30 @@ fn expect_100_continue_answered_at_once() {
     });
 }
 
+/// A body that is waited for before there is a server: the proxy says that it may come.
+#[test]
+fn expect_100_continue_answered_for_a_body_that_is_wanted() {
+    scenario("http1/expect_100_continue_answered_for_a_body_that_is_wanted", |w| {
+        w.ok("o1");
+        for (port, line) in [
+            ("rule", "http-request wait-for-body time 10s"),
+            ("option", "option http-buffer-request"),
+            ("own", "http-request wait-for-body time 10s\n  http-request return status 200"),
+        ] {
+            w.proxy(&format!(
+                "frontend fe\n  bind 127.0.0.1:${{{port}}}\n  {line}\n  default_backend be\n\
+                 backend be\n  server s1 127.0.0.1:${{o1}}\n"
+            ));
+            let mut c = w.client(port);
+            c.send("POST / HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
+                .response();
+            c.send("body").response();
+            c.close();
+        }
+        w.logs(3);
+    });
+}
+
 #[test]
 fn early_hints_are_passed_on() {
     scenario("http1/early_hints_are_passed_on", |w| {
@@ -372,6 +396,27 @@ fn an_unasked_switch_is_an_error() {
         let mut c = w.client("fe");
         c.get("/chat", "Connection: close\r\n").read_to_end();
         w.logs(1);
+    });
+}
+
+#[test]
+fn a_switch_to_anything_is_an_error_unasked() {
+    scenario("http1/a_switch_to_anything_is_an_error_unasked", |w| {
+        w.answering(
+            "o1",
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\nhello",
+        );
+        w.proxy(&sections("", ""));
+        for method in ["GET", "POST", "CONNECT"] {
+            let mut c = w.client("fe");
+            c.send(
+                &format!("{method} test:80 HTTP/1.1\r\nHost: test:80\r\n\r\n")
+                    .replace("GET test:80", "GET /"),
+            )
+            .response();
+            c.close();
+        }
+        w.logs(3);
     });
 }
 

@@ -451,6 +451,57 @@ fn by_its_preface_on_a_port_of_http1() {
     });
 }
 
+/// A TCP frontend whose connections become HTTP: the preface is known there as well.
+#[test]
+fn http2_behind_a_tcp_frontend() {
+    scenario("http2/http2_behind_a_tcp_frontend", |w| {
+        w.ok("o1");
+        w.proxy(
+            "\
+             frontend fe\n  mode tcp\n  bind 127.0.0.1:${fe}\n  default_backend be\n\
+             frontend f2\n  mode tcp\n  bind 127.0.0.1:${f2}\n  tcp-request inspect-delay 10s\n  \
+             tcp-request content switch-mode http if HTTP\n  default_backend be\n\
+             backend be\n  mode http\n  http-request set-header x-version %[req.ver]\n  server s1 127.0.0.1:${o1}\n",
+        );
+        for port in ["fe", "f2"] {
+            let mut c = w.h2_client(port, &[]);
+            c.get(1, "/", &[]).answer(1);
+            c.close();
+        }
+    });
+}
+
+/// Fields of a trailer section that are not about the section: a response's are left out.
+#[test]
+fn trailers_about_the_message_are_left_out() {
+    scenario("http2/trailers_about_the_message_are_left_out", |w| {
+        w.answering(
+            "o1",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nHost: a\r\nTE: trailers\r\nContent-Length: 5\r\nx-a: b\r\n\r\n",
+        );
+        w.proxy(&config("", ""));
+        let mut c = w.h2_client("fe", &[]);
+        c.get(1, "/", &[]).answer(1);
+        c.close();
+    });
+}
+
+/// A server that switches to another protocol unasked.
+#[test]
+fn an_unasked_switch_is_an_error() {
+    scenario("http2/an_unasked_switch_is_an_error", |w| {
+        w.answering(
+            "o1",
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\nhello",
+        );
+        w.proxy(&config("", ""));
+        let mut c = w.h2_client("fe", &[]);
+        c.get(1, "/", &[]).answer(1);
+        c.close();
+        w.logs(1);
+    });
+}
+
 /// `switch-mode http proto h2` in mode tcp: HTTP/2 from the first byte on.
 #[test]
 fn switched_to_http2() {

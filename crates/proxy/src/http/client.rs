@@ -4,7 +4,7 @@ use super::exchange::Exchange;
 use super::transfer::write_all;
 use crate::reply::Answer;
 use crate::session::Session;
-use portcullis_message::Head;
+use portcullis_message::{Head, Version};
 use portcullis_wire::h1::{CaseMap, encode};
 
 /// The head of the final response: into `out`, which is written before its body, or at once where heads go by themselves.
@@ -27,6 +27,26 @@ pub async fn interim(session: &Session, head: &Head, case: Option<&CaseMap>) -> 
     let mut out = Vec::new();
     encode::response(head, case, &mut out);
     write_all(session, &out, false).await
+}
+
+/// Tells a client that waits for it (`Expect: 100-continue`) to send the body, where it is wanted before there is a server to
+/// say so; the server is not asked any more then (RFC 9110 section 10.1.1).
+///
+/// # Errors
+/// That of [`write_all`].
+pub async fn go_on(x: &mut Exchange<'_>, session: &Session) -> Result<(), u8> {
+    let expects = std::mem::take(&mut x.info.expect_continue);
+    if !expects || x.scratch.request.version < Version::HTTP_11 {
+        return Ok(());
+    }
+    x.scratch.request.remove_all(b"expect");
+    if x.body_is_here() {
+        return Ok(());
+    }
+    session.task.deadline(session.task.worker.clock.now().after(x.front.timeouts.client));
+    let mut head = Head::default();
+    head.set_response(Version::HTTP_11, 100, b"Continue");
+    interim(session, &head, None).await
 }
 
 /// An answer of the proxy on a stream; false: not all of it went out.

@@ -149,9 +149,15 @@ fn accept_of(key: &[u8]) -> Vec<u8> {
     encode(STANDARD, true, &portcullis_sample::sha1(&text))
 }
 
+/// A server switches to the protocol that it was asked for (RFC 9110 section 15.2.2), or opens the tunnel of a CONNECT.
+pub fn is_asked_for(x: &Exchange<'_>) -> bool {
+    let switches = x.scratch.response.status == 101;
+    !switches || x.info.upgrade && (x.scratch.request.version.major == 1 || is_accepted(x))
+}
+
 /// A server that switches to WebSocket proves that it has understood the key (RFC 6455 section 4.2.2): over a stream nobody
 /// else looks at it.
-pub fn is_accepted(x: &Exchange<'_>) -> bool {
+fn is_accepted(x: &Exchange<'_>) -> bool {
     let key = x.scratch.request.first(HeaderId::WebSocketKey).filter(|_| x.info.websocket);
     let Some(key) = key.filter(|_| x.scratch.response.status == 101) else { return true };
     let want = accept_of(key);

@@ -129,7 +129,6 @@ fn preface(x: &Exchange<'_>, session: &Session) -> Preface {
     let bytes = x.input.data();
     let whole = bytes.starts_with(PREFACE);
     let wanted = session.requests == 1
-        && x.front.mode == portcullis_config::Mode::Http
         && !x.front.has(Opts::DISABLE_H2_UPGRADE)
         && session.listener.bind.proto.is_none();
     match whole {

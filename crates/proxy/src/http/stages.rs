@@ -136,7 +136,7 @@ pub async fn rules_on(
             Flow::Wait(Wait::Until(t)) => wait(x, session, t, false).await?,
             Flow::Wait(Wait::Body(t)) => match server.as_deref_mut() {
                 Some(server) => server.wait(session, t).await?,
-                None => wait(x, session, t, true).await?,
+                None => wanted(x, session, t).await?,
             },
             Flow::Wait(Wait::Work(pending)) => pending.await,
             Flow::Wait(Wait::Turns(n)) => yield_turns(n).await,
@@ -319,6 +319,15 @@ pub async fn wait(x: &mut Exchange<'_>, session: &Session, until: Millis, more: 
     .await
 }
 
+/// The same for a body that is wanted before the request goes on: a client that waits is told so.
+///
+/// # Errors
+/// When the client goes away.
+async fn wanted(x: &mut Exchange<'_>, session: &Session, until: Millis) -> Result<(), Stop> {
+    super::client::go_on(x, session).await.map_err(|cause| Stop::mute(&[cause, b'R'], 0))?;
+    wait(x, session, until, true).await
+}
+
 /// `option http-buffer-request`: waits for the whole body, or as much as the buffer takes.
 ///
 /// # Errors
@@ -335,7 +344,7 @@ pub async fn buffer_body(x: &mut Exchange<'_>, session: &Session) -> Result<(), 
             x.facts.timers.request = -1;
             return Err(Stop::new(b"cR", 408));
         }
-        if let Err(stop) = wait(x, session, until, true).await {
+        if let Err(stop) = wanted(x, session, until).await {
             if stop.termination != *b"CR" {
                 return Err(stop);
             }

@@ -319,10 +319,8 @@ pub async fn run(
         crate::debug::response(x, session, t.upstream.conn.fd());
         if t.upstream.conn.stream().is_some() {
             headers::from_server_stream(x, &mut info);
-        } else if info.framing == Framing::Tunnel
-            && x.scratch.request.version.major > 1
-            && !headers::is_accepted(x)
-        {
+        } else if info.framing == Framing::Tunnel && !headers::is_asked_for(x) {
+            x.facts.bytes_down += counted(&x.scratch.response, &Info::default());
             let stop = no_answer(x, worker, back, &Answer::Unasked);
             t.give_up(x, worker);
             t.upstream.conn.reset_on_close();

@@ -96,6 +96,10 @@ fn run_observed<O: Observer>(
     if matches!(flow, Flow::Wait(_)) {
         cx.facts.waiting = rules.list.get(cursor.index).map(|r| r.place);
     }
+    if matches!(flow, Flow::Wait(Wait::Data)) {
+        // with more of the contents here all rules are evaluated anew (manual section 4.2, tcp-request content)
+        *cursor = Cursor::default();
+    }
     flow
 }
 

@@ -572,6 +572,17 @@ fn rules_suspend_and_resume() {
     assert!(matches!(s.run(|r| &r.tcp_request), Flow::Reject));
     let sets = s.read.model.proxies[0].ext.get::<RuleSets>().unwrap();
     assert_eq!(sets.request_delay, Some(Duration::from_secs(5)));
+
+    // what a rule in front of the one that waits has set is set again when more is there
+    let mut s = Stage::new(&[
+        "tcp-request inspect-delay 5s",
+        "tcp-request content set-var(txn.a) req.payload(0,2)",
+        "tcp-request content reject if { req.len gt 3 } { var(txn.a) -m str ab }",
+    ]);
+    (s.tcp, s.last_call, s.bytes) = (true, false, Some(b"a"));
+    assert!(matches!(s.run(|r| &r.tcp_request), Flow::Wait(Wait::Data)));
+    s.bytes = Some(b"abcd");
+    assert!(matches!(s.run(|r| &r.tcp_request), Flow::Reject));
 }
 
 #[test]

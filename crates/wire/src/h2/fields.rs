@@ -17,6 +17,11 @@ pub(super) const fn is_of_connection(id: HeaderId) -> bool {
     )
 }
 
+/// May the field stand in a trailer section? Not what the whole message is about (RFC 9110 section 6.5.1).
+pub(super) const fn may_trail(id: HeaderId) -> bool {
+    !is_of_connection(id) && !matches!(id, HeaderId::ContentLength | HeaderId::Host | HeaderId::Te)
+}
+
 /// Without blanks around it, as HAProxy has it.
 pub(super) fn trimmed(head: &Head, mut value: Range<usize>) -> Range<usize> {
     let text = head.written(value.clone());

@@ -1,7 +1,7 @@
 //! A request's header block as a [`Head`] that HTTP/1 can be made of (RFC 9113 section 8), and its trailers. What is let
 //! through, what is refused and how it is written is HAProxy 3.5's.
 
-use super::fields::{Fields, is_of_connection, trimmed};
+use super::fields::{Fields, is_of_connection, may_trail, trimmed};
 use super::hpack::{Line, Name, Pseudo, Sink};
 use super::priority;
 use crate::h1::{Framing, Info, authority, encode};
@@ -311,7 +311,7 @@ impl Sink for Trailers<'_> {
     fn take(&mut self, line: Line) {
         let taken = match line.what {
             Name::Empty => Err(Fault::Broken),
-            Name::Field(id) if line.sound && !is_of_connection(id) => {
+            Name::Field(id) if line.sound && may_trail(id) => {
                 let value = trimmed(self.0.head, line.value());
                 self.0.push(id, &line, value)
             }

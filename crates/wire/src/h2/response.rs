@@ -1,6 +1,6 @@
 //! A response's head as a header block (RFC 9113 section 8).
 
-use super::fields::is_of_connection;
+use super::fields::{is_of_connection, may_trail};
 use super::hpack;
 use portcullis_message::{Head, HeaderId};
 
@@ -30,7 +30,7 @@ pub fn write_trailers(section: &[u8], out: &mut Vec<u8>) {
         let Some(colon) = memchr::memchr(b':', line) else { continue };
         let (name, value) = line.split_at(colon);
         let value = portcullis_message::values::trim(value.get(1..).unwrap_or_default());
-        if !is_of_connection(HeaderId::of(name)) {
+        if may_trail(HeaderId::of(name)) {
             field(name, value, out);
         }
     }

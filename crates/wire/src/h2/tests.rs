@@ -717,7 +717,9 @@ fn section_8_1_framing() {
     assert!(peer.of(1).ended);
     ends(&[post(1), frame(kind::HEADERS, 4, 1, &block(&[("a", "b")]))], Reason::Protocol);
     resets(&[post(1), frame(kind::HEADERS, 5, 1, &block(&[(":path", "/")]))], Reason::Protocol);
-    resets(&[post(1), frame(kind::HEADERS, 5, 1, &block(&[("connection", "a")]))], Reason::Protocol);
+    for name in ["connection", "host", "content-length", "te"] {
+        resets(&[post(1), frame(kind::HEADERS, 5, 1, &block(&[(name, "a")]))], Reason::Protocol);
+    }
     resets(&[post(1), frame(kind::HEADERS, 5, 1, &block(&[("Abc", "a")]))], Reason::Protocol);
     resets(&[post(1), frame(kind::HEADERS, 5, 1, &block(&[("a", "b\r\nc: d")]))], Reason::Protocol);
     ends(&[post(1), trailers.clone(), trailers], Reason::StreamClosed);

@@ -37,13 +37,7 @@ pub async fn run(x: &mut Exchange<'_>, session: &mut Session, chosen: Chosen) ->
     x.begin_applet(name);
     x.intercepted(session);
     x.facts.termination[..2].copy_from_slice(b"LR");
-    if x.info.expect_continue && !x.body_is_here() && x.scratch.request.version >= Version::HTTP_11 {
-        session.task.deadline(session.task.worker.clock.now().after(x.front.timeouts.client));
-        let mut go_on = Head::default();
-        go_on.set_response(Version::HTTP_11, 100, b"Continue");
-        let sent = client::interim(session, &go_on, None).await;
-        sent.map_err(|_| Stop::mute(b"LR", 0))?;
-    }
+    client::go_on(x, session).await.map_err(|_| Stop::mute(b"LR", 0))?;
     traced::applet(x, session, events::applet::APP_NEW, Level::User, "new applet", name);
     let mut ways = Ways::new(x, session);
     let applet = RefCell::new(applet);
