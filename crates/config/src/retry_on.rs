@@ -57,6 +57,13 @@ impl RetryOn {
     pub fn wants_requests(self) -> bool {
         self.0 & !Self::CONN_FAILURE.0 != 0
     }
+    /// Is a request sent again whichever way the server's connection is lost? The client sees nothing of it then, even of a
+    /// connection that it is the first to use.
+    #[must_use]
+    pub const fn hides_lost_connections(self) -> bool {
+        let all = Self::CONN_FAILURE.0 | Self::EMPTY_RESPONSE.0 | Self::RESPONSE_TIMEOUT.0;
+        self.0 & all == all
+    }
     /// What a keyword of `retry-on` names; `none` is the empty set.
     #[must_use]
     pub fn named(word: &str) -> Option<Self> {

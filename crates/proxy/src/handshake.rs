@@ -119,11 +119,15 @@ async fn rules(
                 .await;
             }
             _ => {
-                let counters = front.front.counters.of(worker.id.into());
+                let at = usize::from(worker.id);
+                let (front, listener) =
+                    (front.front.counters.of(at), session.listener.counts.counters.of(at));
                 if connection {
-                    counters.denied_conn.inc()
+                    front.denied_conn.inc();
+                    listener.denied_conn.inc();
                 } else {
-                    counters.denied_sess.inc()
+                    front.denied_sess.inc();
+                    listener.denied_sess.inc();
                 }
                 return Err(Refused);
             }

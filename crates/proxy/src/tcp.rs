@@ -388,7 +388,7 @@ async fn serve<'p>(
         }
     };
     let state = found.slot.server().clone();
-    outcome::reached(&state, session.worker(), false);
+    outcome::reached(&state, session.worker());
     session.worker().slots.set_server(session.task.slot, back.index, Some(state.slot));
     facts.srvconn = found.slot.server().sessions.get();
     if front.formats.steps.is_some_and(|s| s.contains(outcome::Steps::CONNECT)) {

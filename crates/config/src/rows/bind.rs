@@ -121,7 +121,8 @@ pub(super) fn bind(cx: &mut Cx<'_>, line: &Line) {
     };
     let text = word.str().into_owned();
     let first = cx.proxy().binds.len();
-    let Some(addresses) = addresses(cx, word, &text, "bind") else { return };
+    let Some(mut addresses) = addresses(cx, word, &text, "bind") else { return };
+    addresses.iter_mut().for_each(|a| prefix_unix(cx, a));
     let Some(one) = addresses.first() else { return };
     let several = addresses.len() > 1;
     let mut bind = Bind::new(line.place(), text, one.clone());
@@ -175,7 +176,6 @@ pub fn sockets(cx: &mut Cx<'_>, line: &Line, at: usize, of: &str) -> Vec<Bind> {
     let Some(addresses) = addresses(cx, word, &text, of) else { return Vec::new() };
     let Some(one) = addresses.first() else { return Vec::new() };
     let mut bind = Bind::new(line.place(), text, one.clone());
-    bind.perm = cx.model.global.unix_bind.perm.clone();
     options(cx, &mut bind, &mut line.args(at + 1));
     addresses.into_iter().map(|address| Bind { address, ..bind.clone() }).collect()
 }
@@ -192,10 +192,7 @@ fn addresses(cx: &mut Cx<'_>, word: &Word, text: &str, of: &str) -> Option<Vec<A
             return None;
         }
         match address::parse(part, address::BIND).and_then(|a| usable(cx, a, part)) {
-            Ok(mut a) => {
-                prefix_unix(cx, &mut a);
-                spread(a, &mut all);
-            }
+            Ok(a) => spread(a, &mut all),
             Err(e) => {
                 cx.alert(Some(word), format!("'{of}' : {e}"));
                 return None;

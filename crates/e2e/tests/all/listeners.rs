@@ -79,11 +79,12 @@ fn unix_sockets_have_a_prefix_and_an_owner() {
     }
     scenario("listeners/unix_sockets_have_a_prefix_and_an_owner", |w| {
         w.proxy(&format!(
-            "global\n  nbthread 1\n  unix-bind prefix ${{dir}}/u- mode 770 uid 65534 gid 65533\n{DEFAULTS}frontend a\n  \
+            "global\n  nbthread 1\n  unix-bind prefix ${{dir}}/u- mode 770 uid 65534 gid 65533\n  \
+             stats socket ${{dir}}/own\n{DEFAULTS}frontend a\n  \
              bind 127.0.0.1:${{fe}}\n  bind unix@a\n  bind unix@b mode 600 uid 1\n  http-request return status 200\n"
         ));
         answers(w);
-        for name in ["u-a", "u-b"] {
+        for name in ["u-a", "u-b", "own"] {
             let file = std::fs::metadata(w.dir().join(name)).unwrap();
             w.note(format!("{name} {:o} {} {}", file.permissions().mode() & 0o777, file.uid(), file.gid()));
         }

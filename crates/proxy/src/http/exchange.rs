@@ -415,7 +415,7 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
                     true => ClientEnd::GiveUp,
                     false => ClientEnd::Ignored,
                 },
-                reuse: Some(first),
+                reuse: Some(first && !back.retry_on.hides_lost_connections()),
                 own: session.own.as_ref(),
                 request: Some(&x.scratch.request),
                 session: owner,
@@ -445,7 +445,7 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
         x.server = Some(slot.server().clone());
         let what = if reused { "using an idle connection to the server" } else { "connected to the server" };
         traced::stream(x, session, events::stream::SC_STATE, Level::State, what);
-        outcome::reached(slot.server(), &worker, true);
+        outcome::reached(slot.server(), &worker);
         x.step(session, Steps::CONNECT);
         worker.slots.set_server(session.task.slot, back.index, Some(slot.server().slot));
         let mut t = Transfer::new(x, &worker, (back, server), upstream);

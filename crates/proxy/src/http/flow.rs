@@ -525,7 +525,12 @@ impl Flow {
             // a chunk's size line that does not end: not read any further
             return Poll::Pending;
         }
-        let n = ready!(from.poll_recv(cx, &mut self.buffer)).map_err(FlowError::of_source)?;
+        let received = from.poll_recv(cx, &mut self.buffer);
+        if received.is_pending() && self.buffer.is_empty() {
+            // nothing is held while nothing has come
+            task.worker.buffers.give(std::mem::take(&mut self.buffer));
+        }
+        let n = ready!(received).map_err(FlowError::of_source)?;
         self.reads = self.reads.wrapping_add(1);
         if n == 0 && !self.body.end_of_stream() {
             return Poll::Ready(Err(FlowError::Truncated));

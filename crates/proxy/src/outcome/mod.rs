@@ -103,12 +103,9 @@ pub fn routed(state: &BackendState, worker: &Worker, http: bool) -> Held {
 }
 
 /// Counts a stream in its server.
-pub fn reached(server: &ServerState, worker: &Worker, http: bool) {
+pub fn reached(server: &ServerState, worker: &Worker) {
     let (c, now) = (server.counters.of(worker.id.into()), worker.clock.now().0);
     c.cum_sess.inc();
-    if http {
-        c.cum_req.inc();
-    }
     c.times.last.see(now);
     server.sess_rate_max.hit(&c.sess_rate, || server.counters.iter().map(|c| &c.sess_rate), now);
 }
@@ -435,8 +432,10 @@ fn count(
         }
         s.bytes_in.add(up);
         s.bytes_out.add(down);
-        if let Some(status) = status {
+        // a server's are the requests that it has answered
+        if let Some(status) = status.filter(|_| facts.timers.response >= 0) {
             s.response(status);
+            s.cum_req.inc();
         }
         if server.is_observed()
             && facts.http

@@ -30,20 +30,22 @@ pub struct Message<'m> {
     data: Option<&'m [u8]>,
     /// What is left of it.
     pub text: &'m [u8],
+    /// Nobody has looked into it: it has its own header, if any.
+    as_is: bool,
 }
 
 impl<'m> Message<'m> {
     /// As it is, whatever it says (`option dont-parse-log`).
     #[must_use]
     pub fn whole(bytes: &'m [u8]) -> Self {
-        Self { text: trimmed(bytes), ..Self::default() }
+        Self { text: trimmed(bytes), as_is: true, ..Self::default() }
     }
 
     /// Takes it apart, as far as it is in one of the formats.
     #[must_use]
     pub fn parse(bytes: &'m [u8]) -> Self {
         let bytes = trimmed(bytes);
-        let Some((priority, rest)) = priority(bytes) else { return Self::whole(bytes) };
+        let Some((priority, rest)) = priority(bytes) else { return Self { text: bytes, ..Self::default() } };
         let found = modern(rest).or_else(|| old(rest)).unwrap_or(Self { text: rest, ..Self::default() });
         Self { priority: Some(priority), ..found }
     }
@@ -119,6 +121,10 @@ impl<'m> Message<'m> {
 
     /// The format that is asked for; none: the one that has room for what the message says.
     fn format(&self, said: LogFraming, host: Option<&[u8]>) -> LogFraming {
+        use LogFraming::{Rfc3164, Rfc5424, Unspecified};
+        if self.as_is && matches!(said, Unspecified | Rfc3164 | Rfc5424) {
+            return LogFraming::Raw;
+        }
         match (said, host, self.time) {
             (LogFraming::Unspecified, Some(_), Time::Iso(_)) => LogFraming::Rfc5424,
             (LogFraming::Unspecified, Some(_), _) => LogFraming::Rfc3164,
@@ -207,7 +213,7 @@ fn modern(bytes: &[u8]) -> Option<Message<'_>> {
     };
     let text = text.strip_prefix(b" ").unwrap_or(text);
     let time = time.map_or(Time::Unsaid, Time::Iso);
-    Some(Message { priority: None, time, host, tag, pid, id, data, text })
+    Some(Message { priority: None, time, host, tag, pid, id, data, text, as_is: false })
 }
 
 /// Where structured data ends: `[id name="value"][...]`.
@@ -440,7 +446,13 @@ mod tests {
             assert_eq!(got, expected);
         }
         let whole = Message::whole(b"<134>Nov 27 06:00:00 h p: x\n");
-        assert_eq!(written(&whole, LogFraming::Raw, HostField::Fill), "<134>Nov 27 06:00:00 h p: x\n");
+        for format in [LogFraming::Raw, LogFraming::Unspecified, LogFraming::Rfc3164, LogFraming::Rfc5424] {
+            assert_eq!(
+                written(&whole, format, HostField::Fill),
+                "<134>Nov 27 06:00:00 h p: x\n",
+                "{format:?}"
+            );
+        }
     }
 
     #[test]

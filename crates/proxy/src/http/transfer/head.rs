@@ -166,7 +166,12 @@ pub(super) async fn wait(
                     return Poll::Ready(Answer::Gone(received.is_empty()));
                 }
                 Poll::Ready(Ok(_)) => fresh = true,
-                Poll::Pending => break,
+                Poll::Pending => {
+                    if received.is_empty() {
+                        task.worker.buffers.give(std::mem::take(received));
+                    }
+                    break;
+                }
             }
         }
         if up.done {
