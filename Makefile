@@ -86,7 +86,7 @@ interop: build ## TLS with curl, openssl, GnuTLS, Python, Java, Chromium and hap
 	@scripts/need curl openssl gnutls-bin python3 default-jdk-headless chromium haproxy testssl.sh
 	scripts/interop --testssl $(INTEROPARGS) $(TARGET)/quick/portcullis
 
-fuzz: ## each fuzz target (configuration, HTTP/1, HTTP/2, HPACK, PROXY protocol, CIP, Runtime API, samples, patterns, normalizers, TLS, crt-lists, PEM, OCSP, ACME, statistics, master CLI, handover, cookies, DNS, SMTP, syslog) for a minute (FUZZARGS="--secs 10 http1")
+fuzz: ## each fuzz target (configuration, HTTP/1, HTTP/2, HPACK, PROXY protocol, CIP, Runtime API, samples, patterns, normalizers, TLS, crt-lists, PEM, OCSP, ACME, statistics, master CLI, handover, cookies, DNS, SMTP, syslog, trace contexts) for a minute (FUZZARGS="--secs 10 http1")
 	@scripts/need g++
 	scripts/fuzz $(FUZZARGS)
 

@@ -10,7 +10,7 @@ use portcullis_telemetry::stats::ProcessCounters;
 use portcullis_tls::live::Live;
 use portcullis_tls::settings::GlobalTls;
 use portcullis_transport::Sockets;
-use portcullis_upkeep::Upkeep;
+use portcullis_upkeep::{Exporter, Upkeep};
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -101,6 +101,8 @@ pub struct Admin {
     pub desk: Mutex<Option<Desk>>,
     /// Who keeps certificates fresh, if there are some.
     pub upkeep: Option<Arc<Upkeep>>,
+    /// Who sends what workers tell a collector.
+    pub exporter: Option<Arc<Exporter>>,
     /// Certificates, and changes to them that are in the making.
     pub tls: Mutex<Live>,
     pub(crate) hush: Hush,
@@ -157,6 +159,7 @@ impl Admin {
             about,
             reloads: None,
             upkeep: None,
+            exporter: None,
         }
     }
 

@@ -28,6 +28,8 @@ pub struct Model {
     pub rings: Vec<Ring>,
     /// `resolvers` sections in order; the one named `default` is added at the end if no section is.
     pub resolvers: Vec<Resolvers>,
+    /// Log lines are sent to a collector (`otel`), but for proxies with `no option otel`.
+    pub logs_collected: bool,
     /// `peers`, `resolvers` … : what higher rooms keep for sections of their own.
     pub ext: Extensions,
     /// Which proxy section is open while parsing.
@@ -63,6 +65,11 @@ pub enum DefaultPath {
 }
 
 impl Model {
+    /// Do a proxy's log lines go anywhere?
+    pub fn logs(&self, proxy: &Proxy) -> bool {
+        let collected = self.logs_collected && !proxy.no_opts.contains(Opts::OTEL);
+        collected || proxy.logs.iter().any(|l| !l.global || !self.global.logs.is_empty())
+    }
     /// The proxy section that is open.
     pub fn open_proxy(&mut self) -> &mut Proxy {
         let list = match self.open {
@@ -623,6 +630,8 @@ bitflags::bitflags! {
         const ALLBACKUPS = 1 << 35;
         /// `use-small-buffers` for queued requests
         const USE_SMALL_BUFFERS = 1 << 36;
+        /// `otel` (on by default where there is such a section; `no` clears)
+        const OTEL = 1 << 37;
     }
 }
 

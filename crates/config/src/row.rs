@@ -55,6 +55,8 @@ bitflags::bitflags! {
         const LOG_PROFILE = 1 << 18;
         /// `healthcheck`
         const HEALTHCHECK = 1 << 19;
+        /// `otel`; HAProxy does not have it.
+        const OTEL = 1 << 20;
     }
 }
 

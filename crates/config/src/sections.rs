@@ -49,6 +49,7 @@ pub const SECTIONS: &[SectionRow] = &[
     row("traces", Sections::TRACES, Naming::None),
     row("acme", Sections::ACME, Naming::Required),
     row("healthcheck", Sections::HEALTHCHECK, Naming::Required),
+    row("otel", Sections::OTEL, Naming::Required),
 ];
 
 /// The section that this keyword begins.

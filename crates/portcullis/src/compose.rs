@@ -47,6 +47,7 @@ pub fn registry() -> Registry {
             programs,
             pace,
             portcullis_proxy::mail::rows(),
+            portcullis_proxy::otel::rows(),
             portcullis_admin::rows(),
             portcullis_telemetry::trace::rows(),
             logs,

@@ -21,7 +21,8 @@ use portcullis_telemetry::trace;
 use portcullis_tls::settings::GlobalTls;
 use portcullis_tls::{again, store};
 use portcullis_transport::LocalSockets;
-use portcullis_upkeep::{Force, Upkeep};
+use portcullis_upkeep::export::Wanted;
+use portcullis_upkeep::{Exporter, Force, Upkeep};
 use std::collections::{BTreeSet, HashMap};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -117,6 +118,8 @@ pub struct Reloader<'o> {
     pub admin: Option<Arc<Admin>>,
     /// Who keeps certificates fresh.
     pub upkeep: Option<Arc<Upkeep>>,
+    /// Who sends what workers tell a collector.
+    pub exporter: Option<Arc<Exporter>>,
     /// Directories of files that can be read; none: all that the user may.
     pub reach: Option<BTreeSet<PathBuf>>,
     /// Plans that were in force, for as long as something uses them.
@@ -223,6 +226,11 @@ impl Reloader<'_> {
         if force.is_needed() && self.upkeep.is_none() {
             return Err(impossible("the first certificate needs a thread that only a new process has."));
         }
+        let wanted =
+            Wanted::new(model, &running.process).map_err(|e| Refusal::Wrong(said(Severity::Alert, &e)))?;
+        if wanted.is_some() && self.exporter.is_none() {
+            return Err(impossible("the first 'otel' section needs a thread that only a new process has."));
+        }
         Ok(())
     }
 
@@ -272,6 +280,9 @@ impl Reloader<'_> {
             && let Ok(force) = Force::new(&self.model, &process)
         {
             upkeep.follow(force, &plan);
+        }
+        if let Some(exporter) = &self.exporter {
+            exporter.follow(Wanted::new(&self.model, &process).ok().flatten());
         }
         self.older.push(Arc::downgrade(&before));
         drop(before);

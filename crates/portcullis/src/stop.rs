@@ -23,6 +23,9 @@ use std::time::{Duration, Instant};
 const LOOK: Duration = Duration::from_millis(10);
 /// How long streams have to end, with their log lines, after a hard stop.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long a collector is waited for behind a soft stop, and when the process is told to end at once.
+const COLLECTOR_SOFT: Duration = Duration::from_secs(3);
+const COLLECTOR_HARD: Duration = Duration::from_secs(1);
 
 /// Where the process stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +84,9 @@ pub fn until_stopped(signals: &Signals, link: Option<&Link>, begun: Begun<'_>) -
             break;
         }
     }
-    let _ = life.running.join();
+    let Life { running, reloader, .. } = life;
+    let _ = running.join();
+    close(&reloader, COLLECTOR_SOFT);
     ExitCode::SUCCESS
 }
 
@@ -144,7 +149,10 @@ impl Life<'_> {
     fn signal(&mut self, signal: i32) {
         match signal {
             number::SIGUSR1 => self.asked_to_leave(),
-            number::SIGTERM | number::SIGINT => signals::die_of(signal),
+            number::SIGTERM | number::SIGINT => {
+                close(&self.reloader, COLLECTOR_HARD);
+                signals::die_of(signal);
+            }
             number::SIGHUP | number::SIGUSR2 if self.global().reload_in_place => {
                 if let Err(refusal) = self.reload() {
                     say::alert("The configuration was not followed; what was in force goes on.");
@@ -310,7 +318,11 @@ impl Life<'_> {
     }
 
     fn write(&mut self, proxy: &ProxyPlan, level: Level, text: &str) {
-        self.log.log(&proxy.loggers, level, self.running.process.clock.wall(), b"", text.as_bytes());
+        let wall = self.running.process.clock.wall();
+        if let Some(otel) = &proxy.otel {
+            otel.note(0, &proxy.name, level, wall, text);
+        }
+        self.log.log(&proxy.loggers, level, wall, b"", text.as_bytes());
     }
 
     fn flush(&mut self) {
@@ -320,6 +332,13 @@ impl Life<'_> {
             }
             std::thread::sleep(Duration::from_millis(1)); // a receiver that is slower than its queue
         }
+    }
+}
+
+/// A collector gets what is still to be sent.
+fn close(reloader: &Reloader<'_>, within: Duration) {
+    if let Some(exporter) = &reloader.exporter {
+        exporter.close(within);
     }
 }
 

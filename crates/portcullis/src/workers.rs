@@ -16,7 +16,8 @@ use portcullis_sys::signals::Signals;
 use portcullis_telemetry::ledger::Profiling;
 use portcullis_telemetry::trace;
 use portcullis_transport::LocalSockets;
-use portcullis_upkeep::{Force, Upkeep};
+use portcullis_upkeep::export::Wanted;
+use portcullis_upkeep::{Exporter, Force, Upkeep};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -270,6 +271,7 @@ fn profiling(model: &Model) -> Profiling {
 fn begin(options: &Options, opened: Opened, visited: bool) -> Result<Begun<'_>, String> {
     let model = opened.model.clone();
     let force = Force::new(&model, &opened.process).map_err(|e| format!("[haproxy.main()] {e}"))?;
+    let wanted = Wanted::new(&model, &opened.process).map_err(|e| format!("[haproxy.main()] {e}"))?;
     if let Err(e) = portcullis_config::rows::global_reading::renice(&model.global) {
         say::warning(format!("[haproxy.main()] {e}"));
     }
@@ -281,7 +283,7 @@ fn begin(options: &Options, opened: Opened, visited: bool) -> Result<Begun<'_>, 
             .map_err(|e| format!("[haproxy.main()] Cannot run external checks : {e}"))?;
         opened.process.set_programs(office);
     }
-    let (begun, read) = rest.within(|| start_threads(options, opened, force, visited));
+    let (begun, read) = rest.within(|| start_threads(options, opened, (force, wanted), visited));
     let mut begun = begun?;
     confinement::seal(&model.global);
     begun.reloader.reach = read;
@@ -292,7 +294,7 @@ fn begin(options: &Options, opened: Opened, visited: bool) -> Result<Begun<'_>, 
 fn start_threads(
     options: &Options,
     opened: Opened,
-    force: Force,
+    (force, wanted): (Force, Option<Wanted>),
     visited: bool,
 ) -> Result<Begun<'_>, String> {
     let Opened { model, settings, plan, process, sockets, bound, control, about, warnings } = opened;
@@ -336,6 +338,12 @@ fn start_threads(
             format!("[haproxy.main()] Cannot start the thread that keeps certificates fresh : {e}")
         })?;
     }
+    let exporter = wanted.map(|w| Exporter::new(&process, w));
+    if let Some(exporter) = &exporter {
+        exporter.serve().map_err(|e| {
+            format!("[haproxy.main()] Cannot start the thread that sends traces and log lines : {e}")
+        })?;
+    }
     let running = start::start(&plan, process, bound, Arc::new(place))
         .map_err(|e| format!("[haproxy.main()] Cannot start the workers : {e}"))?;
     let mut admin = portcullis_admin::Admin::new(
@@ -349,13 +357,24 @@ fn start_threads(
         reload::bell().map_err(|e| format!("[haproxy.main()] Cannot open a pair of sockets : {e}"))?;
     admin.reloads = Some(Box::new(move |asker| bell.ring(asker)));
     admin.upkeep.clone_from(&upkeep);
+    admin.exporter.clone_from(&exporter);
     let control = portcullis_admin::serve(control, admin, visited)
         .map_err(|e| format!("[haproxy.main()] Cannot serve the Runtime API : {e}"))?;
     let (door, admin) = control.map_or((None, None), |c| (c.door, Some(c.admin)));
     // without anybody at the other end it would always be ready
     let askers = admin.is_some().then_some(askers);
-    let reloader =
-        Reloader { options, model, settings, sockets, vitals, admin, upkeep, reach: None, older: Vec::new() };
+    let reloader = Reloader {
+        options,
+        model,
+        settings,
+        sockets,
+        vitals,
+        admin,
+        upkeep,
+        exporter,
+        reach: None,
+        older: Vec::new(),
+    };
     Ok(Begun { running, door, reloader, askers })
 }
 

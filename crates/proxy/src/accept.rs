@@ -309,14 +309,7 @@ fn report(worker: &Worker, listener: &ListenerPlan, e: &io::Error) {
         listener.frontend_name,
         worker.process.counts.conns.get()
     );
-    worker.log.borrow_mut().log(
-        &listener.proxy.loggers,
-        portcullis_telemetry::log::Level::Emerg,
-        worker.clock.wall(),
-        b"",
-        text.as_bytes(),
-    );
-    worker.log_soon();
+    crate::outcome::note(worker, &listener.proxy, portcullis_telemetry::log::Level::Emerg, &text);
 }
 
 impl Worker {
@@ -325,11 +318,10 @@ impl Worker {
         self.process.counts.counters.of(self.id.into()).panics.inc();
         let text =
             format!("Proxy {}: a connection was ended by an internal error (panic).", listener.frontend_name);
-        if let Ok(mut log) = self.log.try_borrow_mut() {
-            let level = portcullis_telemetry::log::Level::Alert;
-            log.log(&listener.proxy.loggers, level, self.clock.wall(), b"", text.as_bytes());
+        // the panic may have come where a line was written
+        if self.log.try_borrow_mut().is_ok() {
+            crate::outcome::note(self, &listener.proxy, portcullis_telemetry::log::Level::Alert, &text);
         }
-        self.log_soon();
     }
 }
 

@@ -18,6 +18,7 @@ pub mod http;
 pub mod live;
 pub mod logs;
 pub mod mail;
+pub mod otel;
 pub mod outcome;
 pub mod own;
 pub mod persist;

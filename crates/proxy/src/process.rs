@@ -60,6 +60,8 @@ pub struct Process {
     fronts: Mutex<HashMap<(Box<str>, ProxyKind), Front>>,
     listeners: Mutex<HashMap<ListenerKey, Arc<Listener>>>,
     tls_sessions: OnceLock<Arc<Cache>>,
+    /// Records for a collector (`otel`).
+    pub outbox: Arc<crate::otel::Outbox>,
 }
 
 /// Its frontend, its text, which of several of that text it is, and whether it speaks TLS.
@@ -103,6 +105,7 @@ impl Process {
             fronts: Mutex::default(),
             listeners: Mutex::default(),
             tls_sessions: OnceLock::new(),
+            outbox: Arc::new(crate::otel::Outbox::new(workers)),
         })
     }
     /// Keeps what the room of statistics knows of the whole process; once.

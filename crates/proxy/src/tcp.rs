@@ -48,6 +48,9 @@ pub async fn run(session: &mut Session, first: Option<Buffer>) {
         server: None,
     };
     outcome::begin(&mut s.facts, session, front, false);
+    if let Some(otel) = front.otel.as_deref().filter(|_| !crate::explain::on()) {
+        otel.connection(&mut s.facts, worker.clock.wall());
+    }
     crate::session::accepted(session, front);
     if front.wants_destination {
         s.facts.frontend = session.destination();

@@ -14,6 +14,7 @@ pub use watch::ClientEnd;
 pub(crate) use watch::{Interrupt, interrupted, watched};
 
 use crate::check::report;
+use crate::otel::stream as otel;
 use crate::own;
 use crate::plan::{ProxyPlan, ServerPlan};
 use crate::usesrc;
@@ -479,12 +480,16 @@ pub async fn establish<'p>(
         loop {
             let connecting = task.worker.clock.now();
             let way = Way::to(task, server, &slot, facts, wish);
+            otel::attempt(facts, server);
             let attempt = match idle_one(task, back, server, &slot, facts, wish, &way) {
                 Some(upstream) => Ok((upstream, true)),
                 None => Box::pin(connect_new(task, (back, server), &slot, facts, wish, way)).await,
             };
             let failure = match attempt {
                 Ok((upstream, reused)) => {
+                    if let Some(trace) = &mut facts.trace {
+                        trace.connected(reused);
+                    }
                     let link = &mut facts.server_link;
                     (link.socket, link.error) =
                         (upstream.conn.fd().map_or(Socket::NONE, Socket::of), Some(0));
@@ -504,6 +509,9 @@ pub async fn establish<'p>(
                 }
                 Err(f) => f,
             };
+            if let Some(trace) = &mut facts.trace {
+                trace.failed(otel::why(failure.termination).unwrap_or("_OTHER"));
+            }
             if slot.server().is_observed() && matches!(&failure.termination, b"SC" | b"sC") {
                 report::seen(&task.worker, state, slot.server(), Observed::NotConnected);
             }

@@ -321,6 +321,8 @@ pub struct Facts<'a> {
     pub timeouts: Option<Box<[Option<Duration>; 6]>>,
     /// Bytes of an answer of our own, which no server sent.
     pub bytes_answered: u64,
+    /// Its part in a trace of OpenTelemetry, where there is an `otel` section.
+    pub trace: Option<Box<crate::Trace>>,
 }
 
 impl Facts<'_> {
@@ -420,6 +422,7 @@ impl Facts<'_> {
             side: ServerSide::default(),
             timeouts: None,
             bytes_answered: 0,
+            trace: None,
         }
     }
 }

@@ -27,6 +27,7 @@ pub mod pattern;
 pub mod place;
 pub mod row;
 pub mod scope;
+pub mod trace;
 pub mod users;
 pub mod value;
 pub mod vars;
@@ -42,6 +43,7 @@ pub use format::Format;
 pub use place::Places;
 pub use row::{AclKeyword, Convert, Fetch, SampleRows, Vocabulary, vocabulary};
 pub use scope::{Direction, Message, Payload, Random, RequestLine, Scope, Unread};
+pub use trace::Trace;
 pub use value::{Sample, Type, Value};
 
 /// Keywords of this room's sections.

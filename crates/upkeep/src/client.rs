@@ -82,6 +82,8 @@ pub struct Request<'a> {
     pub body: &'a [u8],
     /// A proxy that is asked instead of the server; `http` only.
     pub proxy: Option<SocketAddr>,
+    /// The server's address, where it was looked up before.
+    pub address: Option<SocketAddr>,
 }
 
 /// An answer.
@@ -120,6 +122,18 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// In words.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Url => "the URL cannot be asked for",
+            Self::Name => "the host has no address",
+            Self::Connect => "no connection",
+            Self::Tls => "the TLS handshake failed",
+            Self::Silence => "no answer in time",
+            Self::Broken => "the connection broke, or what came is no answer",
+        }
+    }
     /// Termination state and status of the log line.
     #[must_use]
     pub fn shown(self) -> (&'static str, u16) {
@@ -196,7 +210,7 @@ impl Client {
 impl Run<'_> {
     async fn all(&mut self, request: Request<'_>) -> Result<Answer, Cause> {
         let url = Url::parse(request.url).ok_or(Cause::Url)?;
-        let to = match request.proxy.filter(|_| !url.secure) {
+        let to = match request.proxy.filter(|_| !url.secure).or(request.address) {
             Some(proxy) => proxy,
             None => {
                 let ip = match url.address() {
@@ -312,7 +326,8 @@ mod tests {
     fn heads() {
         let url = Url::parse("http://h:8080/p").unwrap();
         let fields = [("content-type", "a/b")];
-        let mut request = Request { method: "POST", url: "", fields: &fields, body: b"xy", proxy: None };
+        let mut request =
+            Request { method: "POST", url: "", fields: &fields, body: b"xy", proxy: None, address: None };
         let text = String::from_utf8(head(&request, &url)).unwrap();
         assert!(text.starts_with("POST /p HTTP/1.1\r\nhost: h:8080\r\n"), "{text}");
         assert!(text.ends_with("content-type: a/b\r\ncontent-length: 2\r\n\r\n"), "{text}");

@@ -251,6 +251,7 @@ impl Question {
             fields,
             body: &self.body,
             proxy: settings.proxy,
+            address: None,
         };
         client.send(request).await
     }

@@ -58,7 +58,7 @@ const ROWS: &[Keyword] = &[
 #[must_use]
 pub fn rows() -> [Rows; 3] {
     [
-        Rows { keywords: ROWS, ..Rows::default() },
+        Rows { keywords: ROWS, check: Some(crate::export::check), ..Rows::default() },
         Rows { keywords: section::ROWS, check: Some(section::check), ..Rows::default() },
         Rows { keywords: section::GLOBAL, ..Rows::default() },
     ]

@@ -47,9 +47,7 @@ impl Force {
     pub fn new(model: &Model, process: &Arc<Process>) -> Result<Self, String> {
         let global = model.global.ext.get::<GlobalTls>().cloned().unwrap_or_default();
         let settings = model.global.ext.get::<Settings>().cloned().unwrap_or_default();
-        let logs = &model.global.logs;
-        let loggers = Loggers::new(&process.sinks, logs, logs, None)
-            .map_err(|e| format!("a log target of 'global' cannot be opened: {}", e.1))?;
+        let loggers = loggers(model, process)?;
         let connector = match settings.no_verify || settings.ca.is_some() {
             true => Some(connect(&global, &settings)?),
             false => None,
@@ -75,6 +73,18 @@ impl Force {
     pub fn is_needed(&self) -> bool {
         !self.global.store.lock().certificates.is_empty()
     }
+}
+
+/// The targets of `global`.
+pub(crate) fn loggers(model: &Model, process: &Process) -> Result<Loggers, String> {
+    let logs = &model.global.logs;
+    Loggers::new(&process.sinks, logs, logs, None)
+        .map_err(|e| format!("a log target of 'global' cannot be opened: {}", e.1))
+}
+
+/// TLS to servers, as a model says.
+pub(crate) fn connector(model: &Model, settings: &Settings) -> Result<connector::Connector, String> {
+    connect(&model.global.ext.get::<GlobalTls>().cloned().unwrap_or_default(), settings)
 }
 
 /// TLS to servers.

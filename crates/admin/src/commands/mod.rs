@@ -17,6 +17,7 @@ pub mod limits;
 pub mod lists;
 pub mod meta;
 pub mod ocsp;
+pub mod otel;
 pub mod patterns;
 pub mod pools;
 pub mod process;
@@ -57,6 +58,7 @@ const TABLES: &[&[Row]] = &[
     lists::ROWS,
     meta::ROWS,
     ocsp::ROWS,
+    otel::ROWS,
     patterns::ROWS,
     pools::ROWS,
     process::ROWS,

@@ -285,8 +285,7 @@ fn log_format(model: &Model, proxy: &mut Proxy, diags: &mut Diagnostics) {
         diags.add(Severity::Warning, Some(proxy.log_format_place), message);
         proxy.log_format = LogFormat::Tcp;
     }
-    let logs = proxy.logs.iter().any(|l| !l.global || !model.global.logs.is_empty());
-    if proxy.log_format != LogFormat::Connect && !logs {
+    if proxy.log_format != LogFormat::Connect && !model.logs(proxy) {
         let message = format!("log format ignored for {} since it has no log address.", called(proxy));
         warn(diags, proxy.log_format_place, message);
     }

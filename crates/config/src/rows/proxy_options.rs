@@ -158,6 +158,7 @@ pub const ROWS: &[Keyword] = &[
     flag!("log-separate-errors", LOG_SEPARATE_ERRORS, FRONT, "Logs what went wrong at level 'err'."),
     flag!("logasap", LOGASAP, FRONT, "Logs when the response begins, not when it ends."),
     flag!("nolinger", NOLINGER, PROXY, "Resets connections on close, so that nothing lingers."),
+    flag!("otel", OTEL, PROXY, "Sends traces and log lines as the 'otel' section says; on by default."),
     flag!("persist", PERSIST, BACK, "Sends clients to the server of their cookie though it is down."),
     flag!("socket-stats", SOCKET_STATS, FRONT, "Counts each listening socket apart."),
     flag!(

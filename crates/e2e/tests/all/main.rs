@@ -39,6 +39,7 @@ mod mails;
 mod master;
 mod master_cli;
 mod ocsp;
+mod opentelemetry;
 mod own_connections;
 mod persistence;
 mod places;

@@ -127,8 +127,7 @@ pub fn log(worker: &Worker, backend: &str, level: Level, text: &str, severity: S
     worker.process.say(severity, said);
     let plan = worker.plan();
     let Some(proxy) = find(&plan, backend) else { return };
-    worker.log.borrow_mut().log(&proxy.loggers, level, worker.clock.wall(), b"", text.as_bytes());
-    worker.log_soon();
+    crate::outcome::note(worker, proxy, level, text);
 }
 
 /// Ends the streams that are on such servers, on every worker.

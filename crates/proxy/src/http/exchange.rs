@@ -217,6 +217,11 @@ async fn story<'p>(
     crate::debug::request(session, x.front, &x.scratch.request);
     x.body_done = x.info.framing == portcullis_wire::h1::Framing::None;
     x.valid = true;
+    if let Some(otel) = x.front.otel.as_deref().filter(|_| !crate::explain::on()) {
+        let (worker, began) = (session.worker(), x.began);
+        let since = worker.clock.now().since(began);
+        otel.request(&mut x.facts, &x.scratch.request, (worker.clock.wall(), since));
+    }
     x.expect_cookies(x.front);
     crate::session::accepted(session, x.front);
     x.facts.bytes_up = counted(&x.scratch.request, x.info.upgrade);

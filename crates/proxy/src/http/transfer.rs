@@ -13,6 +13,7 @@ use super::{checkcache, client, filters, headers, stages};
 use crate::captured::{self, Wrong};
 use crate::check::report;
 use crate::filter::{Chain, Gate, Point, Stage};
+use crate::otel::stream as otel;
 use crate::outcome::{self, Steps};
 use crate::plan::{ProxyPlan, ServerPlan};
 use crate::rules::Timeout;
@@ -90,7 +91,10 @@ impl Due {
 }
 
 /// The request is put back to where it was before it was sent.
-fn again(x: &mut Exchange<'_>, worker: &Worker, t: &mut Transfer) -> Ended {
+fn again(x: &mut Exchange<'_>, worker: &Worker, t: &mut Transfer, why: &'static str) -> Ended {
+    if let Some(trace) = &mut x.facts.trace {
+        trace.failed(why);
+    }
     t.reclaim(x, worker);
     if let Some(kept) = x.replay.as_deref().filter(|_| x.info.framing != Framing::None) {
         // its body was consumed
@@ -114,6 +118,9 @@ impl Transfer {
         upstream: Upstream,
     ) -> Self {
         let (back, server) = to;
+        if let Some(trace) = &x.facts.trace {
+            otel::inject(trace, &mut x.scratch.request);
+        }
         let mut out = std::mem::take(&mut x.scratch.out);
         out.clear();
         let streamed = upstream.conn.stream().is_some();
@@ -272,9 +279,11 @@ pub async fn run(
             Answer::Head(len, info) => (len, info),
             other if x.may_retry(back, other.failure()) => {
                 t.observed(worker, back, other.observed());
-                return again(x, worker, t);
+                return again(x, worker, t, other.kind());
             }
-            Answer::Refused if x.may_repeat(back, t.is_untouched()) => return again(x, worker, t),
+            Answer::Refused if x.may_repeat(back, t.is_untouched()) => {
+                return again(x, worker, t, Answer::Refused.kind());
+            }
             other => {
                 if t.upstream.conn.stream().is_none() {
                     let what = events::h1::H1S_ERR | events::h1::H1C_ERR;
@@ -338,9 +347,12 @@ pub async fn run(
             }
             continue;
         }
+        if let Some(trace) = &mut x.facts.trace {
+            trace.answered(x.scratch.response.status);
+        }
         if x.may_retry(back, RetryOn::status(x.scratch.response.status)) {
             t.observed(worker, back, Some(Observed::Response(x.scratch.response.status)));
-            return again(x, worker, t);
+            return again(x, worker, t, "status");
         }
         x.facts.timers.response = ms(worker.clock.now().since(t.sent_at));
         x.facts.status = x.scratch.response.status.into();

@@ -51,8 +51,7 @@ pub struct Custom {
 /// A format of structured data needs a log.
 pub(super) fn check(model: &Model, diags: &mut Diagnostics) {
     for p in model.proxies.iter().filter(|p| p.kind.front() && p.log_format == LogFormat::Connect) {
-        let logs = p.logs.iter().any(|l| !l.global || !model.global.logs.is_empty());
-        if !logs && p.ext.get::<Custom>().is_some_and(|c| c.data.is_some()) {
+        if !model.logs(p) && p.ext.get::<Custom>().is_some_and(|c| c.data.is_some()) {
             let who = format!("{} '{}'", crate::rules::parse::kind(p), p.name);
             let text = format!("log format ignored for {who} since it has no log address.");
             diags.late(Severity::Warning, None, text);

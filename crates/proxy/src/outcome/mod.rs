@@ -10,6 +10,7 @@ pub use profiles::{Profiled, ROWS as STEP_ROWS, Steps, check};
 
 use crate::check::report;
 use crate::http::Scratch;
+use crate::otel::Tells;
 use crate::plan::ProxyPlan;
 use crate::session::Session;
 use crate::worker::Worker;
@@ -135,7 +136,10 @@ pub fn finish(
     facts.beconn = back.and_then(|b| b.state.as_ref()).map_or(0, |s| s.sessions().get());
     facts.srvconn = server.map_or(0, |s| s.sessions.get());
     count(facts, session, front, back, server);
-    if front.loggers.is_empty() || !wanted(facts, front) {
+    if let Some(otel) = front.otel.as_deref().filter(|_| facts.trace.is_some()) {
+        otel.over(facts, session, heads.and_then(|h| h.request.head()));
+    }
+    if !front.logs() || !wanted(facts, front) {
         return;
     }
     let bad = never_a_request(facts, heads);
@@ -155,7 +159,7 @@ pub fn log_as_soon_as_possible(
     front: &ProxyPlan,
     heads: Option<&Heads<'_>>,
 ) {
-    if front.loggers.is_empty() {
+    if !front.logs() {
         return;
     }
     facts.as_soon_as_possible = true;
@@ -249,7 +253,7 @@ pub fn log_now(
     step: Steps,
     profile: Option<&str>,
 ) {
-    if front.loggers.is_empty() {
+    if !front.logs() {
         return;
     }
     let level = level.map_or(Level::Info, Level::numbered);
@@ -267,7 +271,7 @@ pub fn step(
     heads: Option<&Heads<'_>>,
     step: Steps,
 ) {
-    if front.loggers.is_empty() {
+    if !front.logs() {
         return;
     }
     told.log_origin = step.origin();
@@ -284,9 +288,13 @@ fn write(
     (step, profile): (Steps, Option<&str>),
     make: &dyn Fn(&mut Vec<u8>),
 ) {
+    let otel = front.otel.as_deref().filter(|o| o.logs);
     let Some(profiled) = &front.profiled else {
-        return line(worker, (&front.loggers, front.formats.data.as_ref()), level, scope, make);
+        return line(worker, (&front.loggers, front.formats.data.as_ref()), level, scope, make, otel);
     };
+    if otel.is_some() {
+        line(worker, (&Loggers::default(), None), level, scope, make, otel);
+    }
     for group in profiled.groups(profile) {
         let entry = group.profile.as_ref().and_then(|p| p.entry(step));
         if entry.is_some_and(|e| e.drop) || group.loggers.is_empty() {
@@ -294,19 +302,20 @@ fn write(
         }
         let data = entry.and_then(|e| e.data.as_deref()).or(front.formats.data.as_ref());
         match entry.and_then(|e| e.format.as_deref()) {
-            Some(own) => line(worker, (&group.loggers, data), level, scope, &|out| own.run(scope, out)),
-            None => line(worker, (&group.loggers, data), level, scope, make),
+            Some(own) => line(worker, (&group.loggers, data), level, scope, &|out| own.run(scope, out), None),
+            None => line(worker, (&group.loggers, data), level, scope, make, None),
         }
     }
 }
 
-/// One line for these targets.
+/// One line for these targets, and for a collector.
 fn line(
     worker: &Worker,
     (loggers, data): (&Loggers, Option<&Format>),
     level: Level,
     scope: &Scope<'_>,
     make: &dyn Fn(&mut Vec<u8>),
+    otel: Option<&Tells>,
 ) {
     let mut line = std::mem::take(&mut *worker.line.borrow_mut());
     line.clear();
@@ -319,6 +328,9 @@ fn line(
     let split = line.len();
     make(&mut line);
     let (data, message) = line.split_at(split);
+    if let Some(otel) = otel {
+        otel.line(worker.id, scope.facts, level, scope.wall, message);
+    }
     let mut writer = worker.log.borrow_mut();
     let was_empty = writer.is_empty();
     writer.log(loggers, level, scope.wall, data, message);
@@ -329,10 +341,20 @@ fn line(
     }
 }
 
+/// A line about a proxy itself, or about a server of it.
+pub fn note(worker: &Worker, proxy: &ProxyPlan, level: Level, text: &str) {
+    let wall = worker.clock.wall();
+    if let Some(otel) = &proxy.otel {
+        otel.note(worker.id, &proxy.name, level, wall, text);
+    }
+    worker.log.borrow_mut().log(&proxy.loggers, level, wall, b"", text.as_bytes());
+    worker.log_soon();
+}
+
 /// The line of a session that ends before it has a stream (manual section 8.2.5). `received`: bytes came, so that
 /// `option dontlognull` does not hide it.
 pub fn never_began(session: &Session, front: &ProxyPlan, message: &str, received: bool) {
-    if front.loggers.is_empty() || (!received && front.has(Opts::DONTLOGNULL)) {
+    if !front.logs() || (!received && front.has(Opts::DONTLOGNULL)) {
         return;
     }
     let worker = session.worker();

@@ -94,6 +94,8 @@ pub struct ProxyPlan {
     pub loggers: Arc<Loggers>,
     /// The same where profiles have to do with it.
     pub profiled: Option<Arc<Profiled>>,
+    /// What it tells a collector of OpenTelemetry.
+    pub otel: Option<Arc<crate::otel::Tells>>,
     /// Who gets mails about its servers.
     pub alerts: Option<Arc<crate::mail::Alerts>>,
     /// What its log looks like.
@@ -226,6 +228,11 @@ impl ProxyPlan {
     pub fn unique_id_format(&self) -> Option<&portcullis_sample::Format> {
         Some(self.unique_id.as_ref()?.format.as_deref()?.inner())
     }
+    /// Do its log lines go anywhere?
+    #[must_use]
+    pub fn logs(&self) -> bool {
+        !self.loggers.is_empty() || self.otel.as_ref().is_some_and(|o| o.logs)
+    }
     /// Do rules of its own look at requests?
     #[must_use]
     pub fn has_request_rules(&self) -> bool {
@@ -333,6 +340,7 @@ pub fn compile(
         front: process.frontend((&p.name, p.kind), front_maxconn(model, p), p.rate_limit_sessions),
         loggers,
         profiled,
+        otel: crate::otel::Tells::of(model, p, process),
         alerts: crate::mail::Alerts::of(model, p),
         log_count: Arc::default(),
         bind_names: p.binds.iter().map(|b| b.name.as_deref().map(Into::into)).collect(),

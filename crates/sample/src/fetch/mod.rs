@@ -13,6 +13,7 @@ mod hello;
 pub mod http;
 pub mod internal;
 pub mod link;
+mod otel;
 mod request;
 pub mod tls;
 mod variables;
@@ -39,7 +40,7 @@ macro_rules! derived {
 }
 
 /// Rows.
-pub const ROWS: [SampleRows; 27] = [
+pub const ROWS: [SampleRows; 28] = [
     constant::ROWS,
     acls::ROWS,
     blocks::ROWS,
@@ -58,6 +59,7 @@ pub const ROWS: [SampleRows; 27] = [
     bytes::ROWS,
     hello::ROWS,
     internal::ROWS,
+    otel::ROWS,
     tls::ROWS[0],
     tls::ROWS[1],
     tls::ROWS[2],

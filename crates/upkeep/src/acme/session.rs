@@ -177,7 +177,14 @@ impl<'s> Session<'s> {
         let account = self.account.as_deref();
         let body = key.signed(url, &nonce, account, payload).ok_or("the account key cannot sign")?;
         let fields = [("content-type", "application/jose+json")];
-        let request = Request { method: "POST", url, fields: &fields, body: body.as_bytes(), proxy: None };
+        let request = Request {
+            method: "POST",
+            url,
+            fields: &fields,
+            body: body.as_bytes(),
+            proxy: None,
+            address: None,
+        };
         let answer = self
             .client
             .send(request)
@@ -206,7 +213,7 @@ impl<'s> Session<'s> {
 
 /// A request without a signature.
 async fn plain(client: &Client, method: &str, url: &str) -> Result<Answer, String> {
-    let request = Request { method, url, fields: &[], body: b"", proxy: None };
+    let request = Request { method, url, fields: &[], body: b"", proxy: None, address: None };
     let answer = client.send(request).await.map_err(|f| format!("{url} does not answer ({:?})", f.cause))?;
     if answer.head.status >= 400 {
         return Err(problem(&answer));

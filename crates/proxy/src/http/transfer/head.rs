@@ -57,6 +57,16 @@ impl Answer {
         }
     }
 
+    /// `error.type` of an attempt that is made again.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Gone(true) => "no_response",
+            Self::Refused | Self::Reset => "stream_reset",
+            Self::ServerLate => "response_timeout",
+            _ => "invalid_response",
+        }
+    }
+
     /// In words, for who looks on.
     pub(super) fn text(&self) -> &'static str {
         match self {
