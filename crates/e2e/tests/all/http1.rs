@@ -410,8 +410,7 @@ fn a_switch_to_anything_is_an_error_unasked() {
         for method in ["GET", "POST", "CONNECT"] {
             let mut c = w.client("fe");
             c.send(
-                &format!("{method} test:80 HTTP/1.1\r\nHost: test:80\r\n\r\n")
-                    .replace("GET test:80", "GET /"),
+                format!("{method} test:80 HTTP/1.1\r\nHost: test:80\r\n\r\n").replace("GET test:80", "GET /"),
             )
             .response();
             c.close();

@@ -579,7 +579,8 @@ fn rules_suspend_and_resume() {
         "tcp-request content set-var(txn.a) req.payload(0,2)",
         "tcp-request content reject if { req.len gt 3 } { var(txn.a) -m str ab }",
     ]);
-    (s.tcp, s.last_call, s.bytes) = (true, false, Some(b"a"));
+    s.tcp = true;
+    s.bytes = Some(b"a");
     assert!(matches!(s.run(|r| &r.tcp_request), Flow::Wait(Wait::Data)));
     s.bytes = Some(b"abcd");
     assert!(matches!(s.run(|r| &r.tcp_request), Flow::Reject));
