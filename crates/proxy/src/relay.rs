@@ -87,6 +87,8 @@ pub struct Lane<'r> {
     open: usize,
     ended: bool,
     closed: bool,
+    /// It was over while the other direction was not.
+    pub first: bool,
     reads: u32,
     writes: u32,
     /// Bytes that were written to the receiver.
@@ -114,6 +116,7 @@ impl Lane<'_> {
             open: 0,
             ended: false,
             closed: false,
+            first: false,
             reads: 0,
             writes: 0,
             bytes: 0,
@@ -330,6 +333,9 @@ pub async fn relay(
         let half = up.closed || down.closed;
         let gated = [&*up, &*down].iter().any(|lane| lane.gate.as_ref().is_some_and(|g| g.is_closed()));
         let turned = first || gated || half != (before.4 || before.5);
+        if turned && half {
+            down.first |= !up.closed;
+        }
         let client_active = turned
             || up.reads != before.0
             || (down.writes != before.3 && !independent.0)

@@ -104,6 +104,10 @@ pub async fn run(session: &mut Session, first: Option<Buffer>) {
         }
     }
     drop(held);
+    if front.formats.needs.contains(Needs::ENDS) {
+        s.facts.ends.over = true;
+        s.facts.ends.client = s.facts.client_link.socket.gone();
+    }
     let back = s.back;
     let server = s.server.take();
     let heads = outcome::Heads::none(s.effects.log_level);
@@ -446,12 +450,14 @@ async fn serve<'p>(
     let refused = matches!(end, End::Ruled(_));
     let late = matches!(end, End::ServerLate | End::ClientLate);
     let in_order = matches!(end, End::Closed | End::Ruled(Ruling::Reject)) || (late && down.has_ended());
+    let server_first = down.first;
     let bytes = (up.bytes, down.bytes + if refused { down.held() as u64 } else { 0 });
     up.discard(&session.task);
     down.discard(&session.task);
     (facts.bytes_up, facts.bytes_down) = bytes;
     let vanished = session.conn.has_vanished();
     facts.termination[..2].copy_from_slice(&if vanished { *b"PR" } else { termination(end) });
+    facts.ends.server_first = server_first;
     if refused {
         // what is left unread would make a reset of the close
         session.conn.discard_input(true);
@@ -466,7 +472,7 @@ async fn serve<'p>(
     if front.has(Opts::NOLINGER) {
         session.conn.reset_on_close();
     }
-    facts.server_link.forget(front.formats.needs.contains(Needs::TCP_INFO));
+    facts.server_link.forget(front.formats.needs);
     session.worker().idle.borrow_mut().close(found.upstream);
     Some(state)
 }

@@ -1,5 +1,7 @@
 //! The one record of a session or stream that fetches, log lines and listings read.
 
+use crate::ends::{Ends, Gone};
+use crate::format::Needs;
 use portcullis_sys::tcp::TcpInfo;
 use portcullis_tls::info::Info;
 use std::cell::{OnceCell, RefCell};
@@ -67,6 +69,23 @@ impl Socket {
     pub fn number(self) -> Option<i32> {
         (self.0 >= 0).then_some(self.0)
     }
+    /// How its peer has left it, as the kernel has it. Ask before this end is closed, too.
+    #[must_use]
+    pub fn gone(self) -> Gone {
+        /// CLOSE, and CLOSE_WAIT, LAST_ACK, CLOSING.
+        const CLOSED: u8 = 7;
+        const PEER_CLOSED: [u8; 3] = [8, 9, 11];
+        match self.tcp_info().map(|i| i.state) {
+            Some(CLOSED) => Gone::Reset,
+            Some(state) if PEER_CLOSED.contains(&state) => Gone::Finished,
+            _ => Gone::No,
+        }
+    }
+    /// Its two ends, ours first.
+    #[must_use]
+    pub fn ends(self) -> Option<(SocketAddr, SocketAddr)> {
+        self.number().and_then(portcullis_sys::fd::ends)
+    }
     /// What the kernel knows of its TCP connection.
     #[must_use]
     pub fn tcp_info(self) -> Option<TcpInfo> {
@@ -104,21 +123,28 @@ pub struct ServerLink {
     pub error: Option<u8>,
     /// It had carried other requests before.
     pub reused: bool,
+    /// The status that the server gave; 0: none yet.
+    pub status: u16,
     /// Streams on it when this one began; 0: it has none but this.
     pub streams: u16,
     /// Streams that it may have at once; 0: one.
     pub limit: u16,
     /// This stream's number on it; 0: it speaks HTTP/1.
     pub stream: u32,
+    /// How the server had left it then, for logs that ask.
+    pub gone: Gone,
     /// What the kernel knew when the stream gave it up, for logs that ask.
     pub info: Option<Box<TcpInfo>>,
 }
 
 impl ServerLink {
-    /// The stream gives it up. `keep`: somebody will ask for what the kernel knew of it.
-    pub fn forget(&mut self, keep: bool) {
-        if keep {
+    /// The stream gives it up. `needs`: what somebody will ask for.
+    pub fn forget(&mut self, needs: Needs) {
+        if needs.contains(Needs::TCP_INFO) {
             self.info = self.socket.tcp_info().map(Box::new);
+        }
+        if needs.contains(Needs::ENDS) {
+            self.gone = self.socket.gone();
         }
         self.socket = Socket::NONE;
     }
@@ -323,6 +349,8 @@ pub struct Facts<'a> {
     pub bytes_answered: u64,
     /// Its part in a trace of OpenTelemetry, where there is an `otel` section.
     pub trace: Option<Box<crate::Trace>>,
+    /// How it has ended, for logs that ask.
+    pub ends: Ends,
 }
 
 impl Facts<'_> {
@@ -414,15 +442,18 @@ impl Facts<'_> {
                 glitches: 0,
                 error: None,
                 reused: false,
+                status: 0,
                 streams: 0,
                 limit: 0,
                 stream: 0,
+                gone: Gone::No,
                 info: None,
             },
             side: ServerSide::default(),
             timeouts: None,
             bytes_answered: 0,
             trace: None,
+            ends: Ends::default(),
         }
     }
 }

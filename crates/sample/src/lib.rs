@@ -13,6 +13,7 @@ pub mod args;
 pub mod condition;
 pub mod convert;
 pub mod dump;
+pub mod ends;
 pub mod expr;
 pub mod facts;
 pub mod fetch;

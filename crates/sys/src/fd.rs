@@ -1,6 +1,7 @@
 //! Descriptors that a configuration names by number.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// Takes over a descriptor that was left open across `execve` for this program, and by number told to it alone.
@@ -52,4 +53,17 @@ pub fn duplicate(fd: i32) -> io::Result<OwnedFd> {
     // Nothing is closed through it.
     let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
     borrowed.try_clone_to_owned()
+}
+
+/// The two ends of the socket with this number, ours first. `None`: it is none, or has no such addresses.
+#[must_use]
+pub fn ends(fd: i32) -> Option<(SocketAddr, SocketAddr)> {
+    if fd < 0 {
+        return None;
+    }
+    // SAFETY: not negative; borrowed for the duration of this call only, in which the kernel checks whether it is open.
+    let socket = unsafe { BorrowedFd::borrow_raw(fd) };
+    let local = rustix::net::getsockname(socket).ok()?.try_into().ok()?;
+    let remote = rustix::net::getpeername(socket).ok()??.try_into().ok()?;
+    Some((local, remote))
 }

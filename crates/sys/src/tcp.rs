@@ -5,6 +5,8 @@ use std::mem::{MaybeUninit, size_of};
 /// Parts of `TCP_INFO`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TcpInfo {
+    /// The state of the connection, as `tcp(7)` numbers them.
+    pub state: u8,
     /// Round trip time in microseconds.
     pub rtt: u32,
     /// Its variance in microseconds.
@@ -45,6 +47,7 @@ pub fn info(fd: i32) -> Option<TcpInfo> {
     // SAFETY: all of it was zeroed, and any bits are valid integers.
     let i = unsafe { info.assume_init() };
     Some(TcpInfo {
+        state: i.tcpi_state,
         rtt: i.tcpi_rtt,
         rttvar: i.tcpi_rttvar,
         unacked: i.tcpi_unacked,

@@ -93,20 +93,6 @@ fn the_process() {
     assert!(anon.contains("77"), "{anon}");
 }
 
-/// No termination events are recorded, which the sample says as the manual has it.
-#[test]
-fn events_that_are_not_recorded() {
-    if !ours() {
-        return;
-    }
-    let mut w = World::new(Binary::under_test());
-    w.ok("o1");
-    w.proxy(&crate::sections("log-format \"<%[term_events]>\"", ""));
-    w.client("fe").get("/", "Connection: close\r\n").read_to_end();
-    let line = w.logs(1).remove(0);
-    assert!(line.contains("<{-,-,-,-,-,-,-}>"), "{line}");
-}
-
 /// Limits and options of sockets: traffic of both versions goes on.
 #[test]
 fn settings_that_nothing_shows() {

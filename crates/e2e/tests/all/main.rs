@@ -61,6 +61,7 @@ mod storm;
 mod takeover;
 mod tcp;
 mod tcp_response;
+mod term_events;
 mod termination_states;
 mod timeouts;
 mod tls;

@@ -381,3 +381,17 @@ fn told_of_tls() {
         w.forget_logs();
     });
 }
+
+/// The header tells of the client; the connection itself is with who sent the header.
+#[test]
+fn the_connection_itself_is_the_senders() {
+    scenario("proxy_protocol/the_connection_itself_is_the_senders", |w| {
+        w.proxy(
+            "frontend fe\n  bind 127.0.0.1:${fe} accept-proxy\n  http-request return status 200 content-type text/plain lf-string \
+             \"%[src] %[src_port] %[dst] %[dst_port] %[fc_src] %[fc_src_is_local] %[fc_dst] %[fc_dst_is_local]\"\n",
+        );
+        let mut c = w.client("fe");
+        c.send("PROXY TCP4 192.0.2.1 192.0.2.2 1000 2000\r\nGET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            .read_to_end();
+    });
+}

@@ -1,7 +1,7 @@
 //! Answers of the proxy itself on their way to the client: `http-after-response` rules see them, then they are written.
 
 use super::exchange::Exchange;
-use super::stages;
+use super::stages::{self, Contents};
 use super::transfer::write_all;
 use crate::reply::{Answer, write_early};
 use crate::session::Session;
@@ -16,7 +16,7 @@ pub async fn send(x: &mut Exchange<'_>, session: &mut Session, mut answer: Answe
     // a page of an `errorfile` may say nothing of it
     let said = answer.head.position(HeaderId::ContentLength).is_some();
     std::mem::swap(&mut x.scratch.response, &mut answer.head);
-    let seen = after_response(x, session).await;
+    let seen = after_response(x, session, Contents::Whole(answer.body.bytes())).await;
     std::mem::swap(&mut x.scratch.response, &mut answer.head);
     if seen {
         let framing =
@@ -66,12 +66,13 @@ pub async fn send_early(x: &mut Exchange<'_>, session: &mut Session, status: u16
 }
 
 /// `http-after-response` rules of backend and frontend, on whatever response goes out. Were there some?
-pub async fn after_response(x: &mut Exchange<'_>, session: &mut Session) -> bool {
+pub async fn after_response(x: &mut Exchange<'_>, session: &mut Session, mut body: Contents<'_, '_>) -> bool {
     let mut seen = false;
     let sides = [x.back.filter(|b| b.index != x.front.index), Some(x.front)];
     for sets in sides.into_iter().flatten().filter_map(|p| p.rules.as_deref()) {
         // a failed rewrite leaves the response as it is
-        let _ = stages::rules(x, session, &sets.http_after_response, Direction::Response, None).await;
+        let set = &sets.http_after_response;
+        let _ = stages::rules_on(x, session, set, Direction::Response, None, body.again()).await;
         seen |= !sets.http_after_response.is_empty();
     }
     seen

@@ -17,6 +17,7 @@ use crate::upstream::{ClientEnd, Established, Failure, Late, Upgrades, Wish, est
 use portcullis_backend::{Next, RetryPolicy, retry};
 use portcullis_config::{ConnectionMode, Mode, Opts, RetryOn};
 use portcullis_message::{Head, HeaderId, Method};
+use portcullis_sample::ends::{Ends, Gone};
 use portcullis_sample::format::Needs;
 use portcullis_sample::{Direction, Facts};
 use portcullis_telemetry::trace::{Level, events};
@@ -320,7 +321,12 @@ async fn rule_sets(
     of: &ProxyPlan,
     sets: &RuleSets,
 ) -> Result<(), Stop> {
-    stages::rules(x, session, &sets.tcp_request, Direction::Request, sets.request_delay).await?;
+    let content = stages::rules(x, session, &sets.tcp_request, Direction::Request, sets.request_delay).await;
+    if content.is_err() && of.index == x.front.index {
+        // for the log there was no request then
+        x.scratch.line.clear();
+    }
+    content?;
     if of.index == x.front.index {
         x.step(session, Steps::REQUEST);
     }
@@ -358,6 +364,10 @@ fn routed<'p>(
             x.back = Some(back);
             x.facts.backend_name = &back.name;
             x.facts.backend_id = back.id;
+            if back.mode != Mode::Http {
+                // of a frontend in mode tcp whose connection speaks HTTP
+                return Err(Stop::new(b"IR", 500));
+            }
             x.begin_visit(back, session.worker());
             Ok(back)
         }
@@ -460,7 +470,8 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
             t.splice(session, x.front, back);
         }
         let ended = transfer::run(x, session, back, &mut t, reused).await;
-        x.facts.server_link.forget(x.front.formats.needs.contains(Needs::TCP_INFO));
+        x.facts.server_link.forget(x.front.formats.needs);
+        x.facts.ends.server_stays = matches!(ended, transfer::Ended::Done(true));
         if matches!(ended, transfer::Ended::Done(_)) && session.conn.stream().is_none() {
             let what = events::h1::TX_EOI;
             traced::h1(x, session, Side::Front, what, Level::User, "H1 response fully xferred");
@@ -587,6 +598,9 @@ fn finish(x: &mut Exchange<'_>, session: &mut Session) -> After {
     let worker = session.worker().clone();
     let keep = x.keep || x.upgraded;
     let streamed = session.conn.stream().is_some();
+    if x.front.formats.needs.contains(Needs::ENDS) {
+        x.note_ends(keep);
+    }
     if !keep && !streamed && (session.conn.is_registered() || x.front.has(Opts::NOLINGER)) {
         // at once: the client may send its next request before the connection is closed, which resets it then
         session.conn.finish();
@@ -658,6 +672,22 @@ impl Exchange<'_> {
             let heads = outcome::Heads::of(&self.scratch, self.effects.log_level);
             outcome::step(self.facts.clone(), session, self.front, Some(&heads), step);
         }
+    }
+    /// Notes how it has ended, while its client's connection is still open.
+    fn note_ends(&mut self, keep: bool) {
+        let (facts, ends) = (&self.facts, &self.facts.ends);
+        let cause = facts.termination[0];
+        // what nobody has looked for has not been seen
+        let unseen = keep && matches!(cause, b'-' | b'L' | b'P');
+        let client = if unseen { Gone::No } else { facts.client_link.socket.gone() };
+        self.facts.ends = Ends {
+            over: true,
+            client,
+            // one that was too late is closed behind its line
+            client_stays: keep && client == Gone::No || cause == b'c',
+            cut: if self.valid { !self.body_done } else { !self.input.is_empty() },
+            ..*ends
+        };
     }
     /// `retries`, or what `set-retries` said.
     fn retries(&self, back: &ProxyPlan) -> u32 {

@@ -93,10 +93,37 @@ pub async fn rules(
     direction: Direction,
     delay: Option<std::time::Duration>,
 ) -> Result<(), Stop> {
-    rules_on(x, session, set, direction, delay, None).await
+    rules_on(x, session, set, direction, delay, Contents::Unknown).await
 }
 
-/// The same; `server`: the response's body can be looked at and waited for.
+/// What rules see of a response's body.
+pub enum Contents<'a, 's> {
+    /// Nothing.
+    Unknown,
+    /// What a server has sent of it; it can be waited for.
+    Server(&'a mut Answering<'s>),
+    /// All of it.
+    Whole(&'a [u8]),
+}
+
+impl<'a, 's> Contents<'a, 's> {
+    /// That of this server, if there is one.
+    #[must_use]
+    pub fn of(server: Option<&'a mut Answering<'s>>) -> Self {
+        server.map_or(Self::Unknown, Self::Server)
+    }
+    /// For one of several rule sets.
+    #[must_use]
+    pub fn again(&mut self) -> Contents<'_, 's> {
+        match self {
+            Self::Unknown => Contents::Unknown,
+            Self::Server(server) => Contents::Server(server),
+            Self::Whole(bytes) => Contents::Whole(bytes),
+        }
+    }
+}
+
+/// The same, with a response's body.
 ///
 /// # Errors
 /// [`Stop`] when a rule ends the exchange.
@@ -106,7 +133,7 @@ pub async fn rules_on(
     set: &Rules,
     direction: Direction,
     delay: Option<std::time::Duration>,
-    mut server: Option<&mut Answering<'_>>,
+    mut body: Contents<'_, '_>,
 ) -> Result<(), Stop> {
     if set.is_empty() {
         return Ok(());
@@ -122,9 +149,13 @@ pub async fn rules_on(
         last_call |= worker.clock.now() >= give_up;
         let flow = {
             let mut cx = x.rule_cx(&worker, direction, last_call);
-            if let Some(server) = server.as_deref_mut() {
-                cx.body = server.state();
-                cx.response_bytes = Some(server.payload());
+            match &mut body {
+                Contents::Unknown => {}
+                Contents::Server(server) => {
+                    cx.body = server.state();
+                    cx.response_bytes = Some(server.payload());
+                }
+                Contents::Whole(bytes) => cx.response_bytes = Some(Payload { bytes, may_grow: false }),
             }
             run(set, &mut cursor, &mut cx)
         };
@@ -134,25 +165,25 @@ pub async fn rules_on(
         match flow {
             Flow::Done | Flow::Accept | Flow::SwitchMode(_) => return Ok(()),
             Flow::Wait(Wait::Until(t)) => wait(x, session, t, false).await?,
-            Flow::Wait(Wait::Body(t)) => match server.as_deref_mut() {
-                Some(server) => server.wait(session, t).await?,
-                None => wanted(x, session, t).await?,
+            Flow::Wait(Wait::Body(t)) => match &mut body {
+                Contents::Server(server) => server.wait(session, t).await?,
+                _ => wanted(x, session, t).await?,
             },
             Flow::Wait(Wait::Work(pending)) => pending.await,
             Flow::Wait(Wait::Turns(n)) => yield_turns(n).await,
             Flow::Wait(Wait::Remote) => remote(x.effects.remote.clone(), session).await?,
             Flow::Wait(Wait::Data) => {
-                let body = match server.as_deref_mut() {
-                    Some(server) => {
+                let state = match &mut body {
+                    Contents::Server(server) => {
                         server.wait(session, give_up).await?;
                         server.state()
                     }
-                    None => {
+                    _ => {
                         wait(x, session, give_up, true).await?;
                         x.body_state()
                     }
                 };
-                last_call |= body.complete || body.full;
+                last_call |= state.complete || state.full;
             }
             Flow::Tarpit(answer) => {
                 x.denied(session, direction);

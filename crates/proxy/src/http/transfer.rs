@@ -9,7 +9,8 @@ use super::body::Body;
 use super::exchange::{Exchange, Stop, ms};
 use super::flow::{Flow, FlowError};
 use super::request::too_odd;
-use super::{checkcache, client, filters, headers, stages};
+use super::stages::{self, Contents};
+use super::{checkcache, client, filters, headers};
 use crate::captured::{self, Wrong};
 use crate::check::report;
 use crate::filter::{Chain, Gate, Point, Stage};
@@ -356,6 +357,7 @@ pub async fn run(
         }
         x.facts.timers.response = ms(worker.clock.now().since(t.sent_at));
         x.facts.status = x.scratch.response.status.into();
+        x.facts.server_link.status = x.scratch.response.status;
         if let Some(captures) = &x.front.captures {
             captures.response(&x.scratch.response, &mut x.facts);
         }
@@ -396,13 +398,15 @@ async fn response_rules(
     filters::ask(x, session, response, Some(Point::Before(Stage::Response))).await?;
     if let Some(sets) = &back.rules {
         let (set, delay) = (&sets.tcp_response, sets.response_delay);
-        stages::rules_on(x, session, set, response, delay, server.as_mut()).await?;
-        stages::rules_on(x, session, &sets.http_response, response, None, server.as_mut()).await?;
+        stages::rules_on(x, session, set, response, delay, Contents::of(server.as_mut())).await?;
+        let set = &sets.http_response;
+        stages::rules_on(x, session, set, response, None, Contents::of(server.as_mut())).await?;
     }
     if back.index != x.front.index
         && let Some(sets) = &x.front.rules
     {
-        stages::rules_on(x, session, &sets.http_response, response, None, server.as_mut()).await?;
+        let set = &sets.http_response;
+        stages::rules_on(x, session, set, response, None, Contents::of(server.as_mut())).await?;
     }
     let risky = back.has(Opts::CHECKCACHE) && checkcache::is_risky(x.method, &x.scratch.response);
     if x.visit.is_some() {
@@ -411,7 +415,7 @@ async fn response_rules(
     if risky {
         return Err(checkcache::block(x, session, back));
     }
-    super::answer::after_response(x, session).await;
+    super::answer::after_response(x, session, Contents::of(server.as_mut())).await;
     x.step(session, Steps::RESPONSE);
     filters::ask(x, session, response, Some(Point::After(Stage::Response))).await?;
     filters::ask(x, session, response, None).await

@@ -143,6 +143,9 @@ pub fn finish(
         return;
     }
     let bad = never_a_request(facts, heads);
+    if bad && front.formats.log.is_none() && front.formats.error.is_none() {
+        return;
+    }
     if !bad && front.formats.steps.is_some_and(|s| !s.contains(Steps::CLOSE)) {
         return;
     }
@@ -195,6 +198,11 @@ fn log(facts: &mut Facts<'_>, session: &Session, front: &ProxyPlan, heads: Optio
 
 /// Was there not even a request?
 fn never_a_request(facts: &Facts<'_>, heads: Option<&Heads<'_>>) -> bool {
+    facts.http && !facts.stream && has_no_line(facts, heads)
+}
+
+/// Was there no request that rules of HTTP saw?
+fn has_no_line(facts: &Facts<'_>, heads: Option<&Heads<'_>>) -> bool {
     facts.http && heads.and_then(|h| h.line).is_none_or(|line| line.parts()[0].is_empty())
 }
 
@@ -218,13 +226,15 @@ fn log_at(
         facts.log_count = front.log_count.fetch_add(1, Ordering::Relaxed);
     }
     let plan = session.plan.clone();
+    // what a malformed request left behind is nobody's
+    let shown = heads.filter(|_| !has_no_line(facts, heads));
     let scope = Scope {
         wall: worker.clock.wall(),
         ext: crate::rules::internal::ext(&plan),
         direction: Direction::Response,
-        request: heads.map_or(Message::None, |h| h.request),
-        response: heads.map_or(Message::None, |h| h.response),
-        line: heads.and_then(|h| h.line),
+        request: shown.map_or(Message::None, |h| h.request),
+        response: shown.map_or(Message::None, |h| h.response),
+        line: shown.and_then(|h| h.line),
         ..Scope::new(facts, &worker.random)
     };
     let formats = &front.formats;

@@ -135,6 +135,10 @@ fn cut(value: &[u8], len: usize) -> &[u8] {
 }
 
 impl Capture {
+    /// May what it captures still come?
+    pub(super) fn is_waiting(&self, cx: &super::RuleCx<'_, '_>) -> bool {
+        self.expr.is_waiting(&cx.scope())
+    }
     /// Evaluates it and keeps the value; in a backend whose frontend has no such capture it does nothing.
     pub(super) fn run(&self, cx: &super::RuleCx<'_, '_>) {
         let Some(value) = self.expr.text(&cx.scope()) else { return };

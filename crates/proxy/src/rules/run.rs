@@ -75,6 +75,14 @@ fn run_observed<O: Observer>(
                 break Flow::Wait(Wait::Work(pending));
             }
         }
+        // a capture waits for what it captures
+        if let Action::Capture(capture) = &rule.action
+            && cx.inspecting
+            && !cx.last_call
+            && capture.is_waiting(cx)
+        {
+            break Flow::Wait(Wait::Data);
+        }
         observer.before(cx);
         // what an action asks for is what there is
         let last_call = std::mem::replace(&mut cx.last_call, true);

@@ -14,6 +14,13 @@ fn ip(a: Option<SocketAddr>) -> Sample<'static> {
 fn port(a: Option<SocketAddr>) -> Sample<'static> {
     a.map(|a| Value::Int(i64::from(a.port()))).into()
 }
+/// The ends of the client's connection itself, ours first: a PROXY header told of other ones.
+fn connected(s: &Scope<'_>) -> (Option<SocketAddr>, Option<SocketAddr>) {
+    match s.facts.proxied {
+        true => s.facts.client_link.socket.ends().map_or((None, None), |(ours, its)| (Some(ours), Some(its))),
+        false => (s.facts.frontend, s.facts.client),
+    }
+}
 /// IPv4 as IPv4, even from a socket that takes both.
 fn plain(a: IpAddr) -> IpAddr {
     a.to_canonical()
@@ -88,42 +95,42 @@ pub const ROWS: SampleRows = SampleRows {
             Type::Addr,
             CLIENT_CONNECTION,
             "The client's address of the connection itself.",
-            |_, s, _| ip(s.facts.client),
+            |_, s, _| ip(connected(s).1),
         ),
         Fetch::new(
             "fc_src_port",
             Type::Int,
             CLIENT_CONNECTION,
             "The client's port of the connection itself.",
-            |_, s, _| port(s.facts.client),
+            |_, s, _| port(connected(s).1),
         ),
         Fetch::new(
             "fc_src_is_local",
             Type::Bool,
             CLIENT_CONNECTION,
             "Is the connection's source address one of this host?",
-            |_, s, _| local(s.facts.client),
+            |_, s, _| local(connected(s).1),
         ),
         Fetch::new(
             "fc_dst",
             Type::Addr,
             CLIENT_CONNECTION,
             "The destination address of the connection itself.",
-            |_, s, _| ip(s.facts.frontend),
+            |_, s, _| ip(connected(s).0),
         ),
         Fetch::new(
             "fc_dst_port",
             Type::Int,
             CLIENT_CONNECTION,
             "The destination port of the connection itself.",
-            |_, s, _| port(s.facts.frontend),
+            |_, s, _| port(connected(s).0),
         ),
         Fetch::new(
             "fc_dst_is_local",
             Type::Bool,
             CLIENT_CONNECTION,
             "Is the connection's destination address one of this host?",
-            |_, s, _| local(s.facts.frontend),
+            |_, s, _| local(connected(s).0),
         ),
         Fetch::new(
             "bc_src",

@@ -335,9 +335,10 @@ const CLIENT: [Fetch; 15] = [
     )
     .with(0, &[ArgKind::Int])
     .impure(),
-    Fetch::new("term_events", Type::Str, INTERNAL, "Termination events: none are recorded.", |_, _, _| {
-        Value::str(b"{-,-,-,-,-,-,-}").into()
-    }),
+    Fetch::new("term_events", Type::Str, INTERNAL, "Where and how the stream has ended.", |_, s, _| {
+        Value::Str(Bytes::Owned(crate::ends::text(s.facts))).into()
+    })
+    .impure(),
 ];
 
 const SERVER: [Fetch; 12] = [

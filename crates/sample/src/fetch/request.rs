@@ -183,7 +183,13 @@ pub const ROWS: SampleRows = SampleRows {
         }),
         Fetch::new("capture.res.ver", Type::Str, REQUEST_LINE, "Version of the response.", |_, s, _| {
             let h = head!(s.response);
-            Value::str(if h.version.minor == 0 { b"HTTP/1.0" } else { b"HTTP/1.1" }).into()
+            Value::str(match (h.version.major, h.version.minor) {
+                (2, _) => b"HTTP/2.0",
+                (3, _) => b"HTTP/3.0",
+                (_, 0) => b"HTTP/1.0",
+                _ => b"HTTP/1.1",
+            })
+            .into()
         }),
         Fetch::new("unique-id", Type::Str, CONSTANT, "The stream's unique id.", |_, s, _| {
             s.unique_id().map(Value::str).into()
@@ -194,7 +200,8 @@ pub const ROWS: SampleRows = SampleRows {
             .checked(check_uuid)
             .impure(),
         Fetch::new("server_status", Type::Int, RESPONSE_LINE, "Status that the server gave.", |_, s, _| {
-            Value::Int(head!(s.response).status.into()).into()
+            head!(s.response);
+            Value::Int(s.facts.server_link.status.into()).into()
         }),
         Fetch::new("stopping", Type::Bool, INTERNAL, "Is the process stopping?", |_, _, _| {
             Value::Bool(crate::facts::stopping()).into()

@@ -52,6 +52,8 @@ bitflags::bitflags! {
         const LOG_COUNT = 4;
         /// What the kernel knew of the connection to the server.
         const TCP_INFO = 8;
+        /// How a stream has ended on its sides.
+        const ENDS = 16;
     }
 }
 
@@ -138,6 +140,7 @@ impl Format {
             Item::Alias(Alias::BackendIp | Alias::BackendPort, _) => Needs::SERVER_SOURCE,
             Item::Alias(Alias::LogCount, _) => Needs::LOG_COUNT,
             Item::Expr(e, _) if e.fetch().name.starts_with("bc_rtt") => Needs::TCP_INFO,
+            Item::Expr(e, _) if e.fetch().name == "term_events" => Needs::ENDS,
             Item::Expr(..) => Needs::DESTINATION | Needs::SERVER_SOURCE,
             _ => Needs::empty(),
         };

@@ -169,6 +169,7 @@ async fn begin_response(
     // the length that it has is written in its own field, which counts
     x.facts.bytes_down += counted(&x.scratch.response, &Info { framing: Framing::None, ..info });
     x.facts.status = x.scratch.response.status.into();
+    x.facts.server_link.status = x.scratch.response.status;
     if let Some(captures) = &x.front.captures {
         captures.response(&x.scratch.response, &mut x.facts);
     }
@@ -176,7 +177,7 @@ async fn begin_response(
     if ruled {
         Box::pin(response_rules(x, session, back, None)).await?;
     } else {
-        crate::http::answer::after_response(x, session).await;
+        crate::http::answer::after_response(x, session, crate::http::stages::Contents::Unknown).await;
     }
     x.facts.status = x.scratch.response.status.into();
     match length {

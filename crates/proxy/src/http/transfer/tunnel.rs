@@ -58,6 +58,7 @@ pub(super) async fn run(
     x.facts.bytes_up += to_server.bytes;
     x.facts.bytes_down += to_client.bytes;
     x.facts.termination[..2].copy_from_slice(&crate::tcp::termination(end));
+    x.facts.ends.server_first = to_client.first;
     if end == relay::End::ClientBroke {
         upstream.conn.reset_on_close();
     }
