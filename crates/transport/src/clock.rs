@@ -57,12 +57,6 @@ impl Clock {
     pub fn now(&self) -> Millis {
         Millis((monotonic_ns().saturating_sub(self.origin_ns)) / 1_000_000)
     }
-    /// Now in microseconds of the same clock.
-    #[inline]
-    #[must_use]
-    pub fn micros(&self) -> u64 {
-        (monotonic_ns().saturating_sub(self.origin_ns)) / 1000
-    }
     /// Wall clock: time since the Unix epoch.
     #[must_use]
     pub fn wall(&self) -> Duration {

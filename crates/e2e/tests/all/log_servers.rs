@@ -350,7 +350,7 @@ fn without_time(line: &str) -> String {
 #[test]
 fn messages_keep_or_get_their_host() {
     scenario("log_servers/hosts", |w| {
-        const HOW: [&str; 8] = ["replace", "keep", "append", "fill", "whole", "unsaid", "old", "modern"];
+        const HOW: [&str; 6] = ["replace", "keep", "append", "fill", "whole", "unsaid"];
         let mut sections = String::new();
         let mut sinks = Vec::new();
         for how in HOW {
@@ -359,8 +359,6 @@ fn messages_keep_or_get_their_host() {
             let (option, format) = match how {
                 "whole" => ("dont-parse-log".to_owned(), "format raw"),
                 "unsaid" => ("dont-parse-log".to_owned(), ""),
-                "old" => ("dont-parse-log".to_owned(), "format rfc3164"),
-                "modern" => ("dont-parse-log".to_owned(), "format rfc5424"),
                 how => (format!("host {how}"), ""),
             };
             sections += &format!(

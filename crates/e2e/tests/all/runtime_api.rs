@@ -1209,26 +1209,3 @@ fn odd_words() {
         }
     });
 }
-
-/// Checks' connections are the server's, too.
-#[test]
-fn connections_of_checks() {
-    scenario("runtime_api/connections_of_checks", |w| {
-        w.ok("o1");
-        start(
-            w,
-            "frontend fe\n  bind 127.0.0.1:${fe}\nbackend be\n  option httpchk\n  server up 127.0.0.1:${o1} check inter 60s\n  \
-             server never 127.0.0.1:${o1}\n  server agent 127.0.0.1:${o1} agent-check agent-port ${o1} agent-inter 60s\n",
-        );
-        let counts = |w: &World, name: &str| {
-            let text = ask(w, "show servers conn be");
-            let line = text.lines().find(|l| l.starts_with(&format!("be/{name} "))).unwrap_or("").to_owned();
-            line.split(' ').skip(6).take(4).collect::<Vec<_>>().join(" ")
-        };
-        for name in ["up", "never"] {
-            let checked =
-                wait_for(PATIENCE, || (name == "never" || counts(w, name) == "0 0 1 1").then_some(()));
-            w.note(format!("{name} {}: {}", checked.is_some(), counts(w, name)));
-        }
-    });
-}

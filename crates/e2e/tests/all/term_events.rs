@@ -156,6 +156,9 @@ events! {
         w.origin("o1", silent);
         start(w);
         w.client("fe").send(HALF_A_BODY).wait_end();
+        w.logs(1);
+        // whether the server gets a FIN or a reset is another matter
+        w.forget_origins();
     };
     client_says_nothing: "http" "timeout client 100ms", |w, start| {
         start(w);

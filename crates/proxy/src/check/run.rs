@@ -13,8 +13,8 @@ use crate::traced;
 use crate::upstream::Upstream;
 use crate::worker::Task;
 use crate::worker::Worker;
+use portcullis_backend::ServerState;
 use portcullis_backend::health::{Outcome, Status, Verdict};
-use portcullis_backend::{Lease, ServerState};
 use portcullis_config::Proto;
 use portcullis_message::{Head, HeaderId, Version};
 use portcullis_telemetry::trace::{self, Level, events};
@@ -201,8 +201,8 @@ pub(crate) fn system(e: &io::Error) -> String {
 
 /// A check's connection.
 enum Link {
-    /// Its own, which counts as one of the server's.
-    Own { conn: Conn, _lease: Lease },
+    /// Its own.
+    Own(Conn),
     /// One of the pool, which goes back there (`check-reuse-pool`).
     Shared(Box<Upstream>),
 }
@@ -210,7 +210,7 @@ enum Link {
 impl Link {
     fn conn(&self) -> &Conn {
         match self {
-            Self::Own { conn, .. } => conn,
+            Self::Own(conn) => conn,
             Self::Shared(up) => &up.conn,
         }
     }
@@ -409,7 +409,6 @@ impl Run<'_> {
         }
         self.task.deadline(self.connect_deadline());
         let socks = if c.is_plain() { self.plan.settings.via_socks4 } else { c.via_socks4 };
-        let lease = Lease::new(self.subject.state.clone(), self.task.worker.id.into());
         let conn = match open(self.task, server, state, address(server, state, &target), socks).await {
             Ok(conn) => conn,
             Err(Failed::Late) => return Some(Outcome::new(Status::L4Timeout, self.place(step))),
@@ -425,7 +424,7 @@ impl Run<'_> {
         let connected = self.task.worker.clock.exact().now();
         self.task.deadline(self.deadline(connected));
         self.linger = c.linger;
-        self.link = Some(Link::Own { conn, _lease: lease });
+        self.link = Some(Link::Own(conn));
         let inherited = self.plan.settings.proto.or(server.proto).filter(|_| c.is_plain());
         let http = self.plan.script.kind == Kind::Http;
         let global = &self.subject.plan.global;
@@ -486,7 +485,7 @@ impl Run<'_> {
             Some(Outcome::new(Status::L6Response, format!("SSL handshake failure{}", run.place(step))))
         };
         let Ok(stream) = Stream::connect(connector, name.as_deref()) else { return failed(step, self) };
-        let Some(Link::Own { conn, .. }) = &mut self.link else { return None };
+        let Some(Link::Own(conn)) = &mut self.link else { return None };
         conn.begin_tls(stream);
         match within(self.task, |cx| conn.poll_handshake(cx)).await {
             Ok(Ok(())) => {
@@ -761,7 +760,7 @@ impl Run<'_> {
                     None => idle.close(*up),
                 }
             }
-            Some(Link::Own { conn, .. }) if !self.linger && self.plan.script.kind != Kind::Http => {
+            Some(Link::Own(conn)) if !self.linger && self.plan.script.kind != Kind::Http => {
                 conn.reset_on_close();
             }
             _ => {}

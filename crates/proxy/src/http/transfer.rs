@@ -330,8 +330,10 @@ pub async fn run(
         if t.upstream.conn.stream().is_some() {
             headers::from_server_stream(x, &mut info);
         } else if info.framing == Framing::Tunnel && !headers::is_asked_for(x) {
-            let behind = t.down.buffer.len() as u64;
-            x.facts.bytes_down += counted(&x.scratch.response, &Info::default()) + behind;
+            if !x.info.upgrade {
+                let behind = t.down.buffer.len() as u64;
+                x.facts.bytes_down += counted(&x.scratch.response, &Info::default()) + behind;
+            }
             let stop = no_answer(x, worker, back, &Answer::Unasked);
             t.give_up(x, worker);
             t.upstream.conn.reset_on_close();

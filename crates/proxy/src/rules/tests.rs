@@ -577,7 +577,8 @@ fn rules_suspend_and_resume() {
     let mut s = Stage::new(&[
         "tcp-request inspect-delay 5s",
         "tcp-request content set-var(txn.a) req.payload(0,2)",
-        "tcp-request content reject if { req.len gt 3 } { var(txn.a) -m str ab }",
+        "tcp-request content accept if !{ req.len gt 3 }",
+        "tcp-request content reject if { var(txn.a) -m str ab }",
     ]);
     s.tcp = true;
     s.bytes = Some(b"a");

@@ -16,7 +16,9 @@ use portcullis_transport::splice::Pipes;
 use portcullis_transport::{Buffers, Millis, TurnClock, Wheel};
 use slots::Slots;
 use std::cell::{Cell, RefCell};
+use std::collections::hash_map::RandomState;
 use std::future::{Future, poll_fn};
+use std::hash::BuildHasher;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
@@ -104,7 +106,8 @@ impl Worker {
             turn_began: Cell::default(),
             timer_waker: RefCell::default(),
             log_waker: RefCell::default(),
-            random: Random::new(0x9E37_79B9_7F4A_7C15 ^ (u64::from(id) << 32) ^ clock.micros()),
+            // keys of the system's: numbers are other ones in every process
+            random: Random::new(RandomState::new().hash_one(id)),
             plan: RefCell::new(Rc::new(plan)),
             process,
         }

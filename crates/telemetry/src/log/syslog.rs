@@ -121,11 +121,8 @@ impl<'m> Message<'m> {
 
     /// The format that is asked for; none: the one that has room for what the message says.
     fn format(&self, said: LogFraming, host: Option<&[u8]>) -> LogFraming {
-        use LogFraming::{Rfc3164, Rfc5424, Unspecified};
-        if self.as_is && matches!(said, Unspecified | Rfc3164 | Rfc5424) {
-            return LogFraming::Raw;
-        }
         match (said, host, self.time) {
+            (LogFraming::Unspecified, ..) if self.as_is => LogFraming::Raw,
             (LogFraming::Unspecified, Some(_), Time::Iso(_)) => LogFraming::Rfc5424,
             (LogFraming::Unspecified, Some(_), _) => LogFraming::Rfc3164,
             (LogFraming::Unspecified, None, _) if self.priority.is_some() => LogFraming::Priority,
@@ -446,7 +443,7 @@ mod tests {
             assert_eq!(got, expected);
         }
         let whole = Message::whole(b"<134>Nov 27 06:00:00 h p: x\n");
-        for format in [LogFraming::Raw, LogFraming::Unspecified, LogFraming::Rfc3164, LogFraming::Rfc5424] {
+        for format in [LogFraming::Raw, LogFraming::Unspecified] {
             assert_eq!(
                 written(&whole, format, HostField::Fill),
                 "<134>Nov 27 06:00:00 h p: x\n",
