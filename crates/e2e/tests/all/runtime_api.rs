@@ -1151,10 +1151,14 @@ fn who_gets_to_know_of_frontends() {
             note(w, command, &ask(w, command));
         }
         w.logs(6);
-        let said = w.process(0).stderr();
         let about = |l: &&str| ["Paused", "Resumed", "stopped"].iter().any(|what| l.contains(what));
-        let lines: Vec<&str> =
-            said.lines().filter(about).map(|l| l.split(" : ").last().unwrap_or("")).collect();
+        let mut lines = Vec::new();
+        let _ = wait_for(PATIENCE, || {
+            let said = w.process(0).stderr();
+            let what = |l: &str| l.split(" : ").last().unwrap_or("").to_owned();
+            lines = said.lines().filter(about).map(what).collect();
+            (lines.len() == 6).then_some(())
+        });
         w.note(format!("{lines:#?}"));
     });
 }
