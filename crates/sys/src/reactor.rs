@@ -39,6 +39,8 @@ pub struct Watched {
     registration: OnceCell<Registration>,
     /// The reactor has not said yet whether it can be written to: one tries.
     untold: Cell<bool>,
+    /// Something that its owner remembers of it: there is room for it here.
+    marked: Cell<bool>,
     fd: OwnedFd,
 }
 
@@ -54,7 +56,18 @@ impl Watched {
     /// Not on the reactor yet.
     #[must_use]
     pub fn new(fd: OwnedFd) -> Self {
-        Self { registration: OnceCell::new(), untold: Cell::new(false), fd }
+        Self { registration: OnceCell::new(), untold: Cell::new(false), marked: Cell::new(false), fd }
+    }
+
+    /// Remembers one thing for its owner.
+    pub fn mark(&self) {
+        self.marked.set(true);
+    }
+
+    /// Was it marked?
+    #[must_use]
+    pub fn is_marked(&self) -> bool {
+        self.marked.get()
     }
 
     /// Leaves the reactor.

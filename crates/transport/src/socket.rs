@@ -12,28 +12,25 @@ use portcullis_tls::info::Info;
 use portcullis_tls::stream::Stream;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
-use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// A connected stream socket.
+/// A connected stream socket. Its descriptor is marked when the peer hears nothing any more, not even the end.
 #[derive(Debug)]
 pub(crate) struct Socket {
     io: Watched,
     /// TLS over it, if it speaks TLS.
     tls: Option<Box<Tls>>,
-    /// The peer hears nothing any more, not even the end.
-    vanished: Cell<bool>,
 }
 
 impl Socket {
     /// Takes a non-blocking connected (or connecting) socket.
     #[must_use]
     pub fn new(fd: OwnedFd) -> Self {
-        Self { io: Watched::new(fd), tls: None, vanished: Cell::new(false) }
+        Self { io: Watched::new(fd), tls: None }
     }
 
     /// Leaves the reactor.
@@ -182,7 +179,7 @@ impl Socket {
 
     /// Nothing more will be sent; the peer reads the end, unless the socket has vanished.
     pub fn finish(&self) {
-        if self.vanished.get() {
+        if self.io.is_marked() {
             return;
         }
         self.say_goodbye();
@@ -219,7 +216,7 @@ impl Socket {
 
     /// Tells a TLS peer that nothing more comes, as far as the socket takes it now.
     pub fn say_goodbye(&self) {
-        if let Some(tls) = self.tls.as_ref().filter(|_| !self.vanished.get()) {
+        if let Some(tls) = self.tls.as_ref().filter(|_| !self.io.is_marked()) {
             tls.close(self);
         }
     }
@@ -242,7 +239,7 @@ impl Socket {
     /// Closing will send nothing at all to the peer (needs CAP_NET_ADMIN), or a reset that dies on its way, after so
     /// many hops or at the next router.
     pub fn vanish(&self, ttl: Option<u8>) {
-        self.vanished.set(true);
+        self.io.mark();
         if ttl.is_none() && portcullis_sys::socket::set_repair(self.io.as_fd()).is_ok() {
             return;
         }
@@ -255,7 +252,7 @@ impl Socket {
     /// Was it made to vanish?
     #[must_use]
     pub fn has_vanished(&self) -> bool {
-        self.vanished.get()
+        self.io.is_marked()
     }
 
     /// This end's address: the destination that the client asked for.
