@@ -172,6 +172,8 @@ fn open(
     daemon: bool,
 ) -> Result<Opened, ExitCode> {
     let (plan, process, wanted) = compile(loaded, options, true)?;
+    // the allocator looks at the machine's memory when the first of other threads begins, which may not open anything later
+    let _ = std::thread::spawn(|| drop(std::hint::black_box(Box::new(0_u8)))).join();
     let model = std::mem::take(&mut loaded.model);
     if wanted.automatic {
         say::notice(format!("Automatically setting global.maxconn to {}.", wanted.maxconn));
