@@ -274,7 +274,7 @@ fn messages_are_forwarded() {
                 // what the message says of its time is its own; what is of now is not the same twice
                 let said = what.contains(" 06:00:00 ") || what.contains("T06:00:00.123Z");
                 let own = said && !what.contains("justtext");
-                w.note(format!("{format}: {}", if own { line.to_owned() } else { without_time(line) }));
+                w.note(format!("{format}: {}", if own { without_year(line) } else { without_time(line) }));
             }
         };
         for message in MESSAGES {
@@ -336,15 +336,32 @@ fn wait_datagrams(ports: &[u16]) {
     wait_for(PATIENCE, taken).expect("nobody takes datagrams");
 }
 
-/// The line without digits of dates and times of now.
+/// The line without dates and times: what is of now is not the same twice.
 fn without_time(line: &str) -> String {
-    let mask = |word: &str| {
-        let iso = word.contains('T') && word.matches(':').count() >= 3;
+    let mut words: Vec<&str> = Vec::new();
+    for word in line.split(' ') {
         let clock = word.len() == 8 && word.matches(':').count() == 2;
-        if iso || clock { "TIME".to_owned() } else { word.to_owned() }
-    };
-    let words: Vec<String> = line.split(' ').map(mask).collect();
+        match word {
+            w if w.contains('T') && w.matches(':').count() >= 3 => words.push("TIME"),
+            // `Nov 27 06:00:00`, `Dec  1 06:00:00`: its month stands behind the priority
+            _ if clock => {
+                while words.pop_if(|w| w.is_empty() || w.parse::<u8>().is_ok()).is_some() {}
+                let month = words.pop().unwrap_or_default();
+                words.extend(month.find('>').map(|end| &month[..=end]));
+                words.push("TIME");
+            }
+            w => words.push(w),
+        }
+    }
     words.join(" ")
+}
+
+/// The line with the year that a message without one was given.
+fn without_year(line: &str) -> String {
+    match line.find("-11-27T06:00:00-00:00") {
+        Some(end) if end >= 4 => format!("{}YEAR{}", &line[..end - 4], &line[end..]),
+        _ => line.to_owned(),
+    }
 }
 
 #[test]
