@@ -142,7 +142,7 @@ fn server(cx: &mut Cx<'_>, line: &Line) {
         }
     }
     if server.address.transport == Transport::Datagram {
-        // HAProxy takes it and never sends anything
+        // HAProxy 3.5-dev5 takes it and dies of it when it starts
         cx.alert(line.word(2), value::not_yet("a datagram address", "rings that are sent over UDP"))
             .hint("a 'log' line with 'udp@' sends datagrams without a ring");
         return;

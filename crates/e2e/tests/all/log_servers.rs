@@ -1,4 +1,6 @@
 //! Log lines to servers: rings, streams, backends in mode log (manual sections 4.2 `log`, 5.2 `log-proto`, 12.5).
+use crate::tls_sink::{TlsSink, until as read_until};
+use portcullis_e2e::binary::Binary;
 use portcullis_e2e::process::{PATIENCE, wait_for};
 use portcullis_e2e::sink::LogSink;
 use portcullis_e2e::{Conn, OriginConn, World, mask, proc, scenario};
@@ -418,5 +420,96 @@ fn a_newline_ends_every_message_if_that_is_said() {
         let mut c = TcpStream::connect(("127.0.0.1", port)).unwrap();
         c.write_all(b"7 begins with a digit\n<1>one\nand text\n").unwrap();
         sink.wait(3).iter().for_each(|line| w.note(line.as_str()));
+    });
+}
+
+/// A log server over TLS with a certificate of the scenario's authority, which wants one of us.
+fn secure(w: &mut World) -> TlsSink {
+    crate::tls::own(w, "ca", false, "DNS:ca.test");
+    for name in ["logs", "me"] {
+        w.file("extensions", &format!("subjectAltName=DNS:{name}\nbasicConstraints=CA:FALSE\n"));
+        crate::tls::signed(w, name, "-days 3650 -extfile extensions");
+    }
+    TlsSink::start(w, "sink", "logs", Some("ca.crt"))
+}
+
+/// A server line's way to it.
+const SECURE: &str =
+    "127.0.0.1:${sink} ssl ca-file ${dir}/ca.crt crt ${dir}/me.pem sni str(logs) verifyhost logs";
+
+#[test]
+fn a_ring_is_sent_over_tls() {
+    for (name, proto, lines) in
+        [("legacy", "", "/a asked\n/b asked\n"), ("octets", "log-proto octet-count", "8 /a asked8 /b asked")]
+    {
+        scenario(&format!("log_servers/tls_{name}"), |w| {
+            let sink = secure(w);
+            w.proxy(&config(
+                "  log ring@r format raw local0",
+                &format!(
+                    "ring r\n  format raw\n  size 4096\n  timeout connect 5s\n  timeout server 5s\n  \
+                     server s {SECURE} {proto}"
+                ),
+            ));
+            ask(w, &["/a"]);
+            let mut first = sink.accept().unwrap();
+            w.note(format!("name: {:?}", first.conn.server_name()));
+            w.note(format!("certificates: {}", first.conn.peer_certificates().map_or(0, <[_]>::len)));
+            ask(w, &["/b"]);
+            w.note(read_until(&mut first, lines));
+        });
+    }
+}
+
+/// HAProxy 3.5-dev5 does not come back behind an end that TLS tells.
+#[test]
+fn a_ring_comes_back_over_tls() {
+    let binary = Binary::under_test();
+    if binary.is_haproxy() {
+        return;
+    }
+    let mut w = World::new(binary);
+    let sink = secure(&mut w);
+    w.proxy(&config("  log ring@r local0", &format!("ring r\n  format raw\n  server s {SECURE}")));
+    ask(&mut w, &["/a"]);
+    let mut first = sink.accept().unwrap();
+    assert_eq!(read_until(&mut first, "asked\n"), "/a asked\n");
+    first.conn.send_close_notify();
+    first.flush().unwrap();
+    drop(first);
+    // what comes while nobody is there goes to the next connection
+    ask(&mut w, &["/b"]);
+    assert_eq!(read_until(&mut sink.accept().unwrap(), "asked\n"), "/b asked\n");
+}
+
+#[test]
+fn a_ring_tells_nothing_to_strangers() {
+    scenario("log_servers/tls_stranger", |w| {
+        let _ = secure(w);
+        crate::tls::own(w, "other", false, "DNS:logs");
+        let stranger = TlsSink::start(w, "stranger", "other", None);
+        let server = SECURE.replace("sink", "stranger");
+        w.proxy(&config("  log ring@r local0", &format!("ring r\n  format raw\n  server s {server}")));
+        ask(w, &["/a"]);
+        for _ in 0..2 {
+            let told = stranger.accept().map(|mut s| read_until(&mut s, "asked"));
+            w.note(told.map_or("refused".into(), |text| format!("told {text:?}")));
+        }
+    });
+}
+
+#[test]
+fn lines_are_dealt_out_over_tls() {
+    scenario("log_servers/tls_dealt", |w| {
+        let sink = secure(w);
+        w.proxy(&config(
+            "  log backend@lb format raw local2",
+            &format!(
+                "backend lb\n  mode log\n  balance roundrobin\n  server s {SECURE} log-proto octet-count"
+            ),
+        ));
+        ask(w, &["/a", "/b"]);
+        let mut stream = sink.accept().unwrap();
+        w.note(read_until(&mut stream, "/b asked"));
     });
 }

@@ -66,6 +66,7 @@ mod termination_states;
 mod timeouts;
 mod tls;
 mod tls_options;
+mod tls_sink;
 mod traces;
 mod tunnels;
 mod users_and_lists;

@@ -62,6 +62,7 @@ pub fn compile(
             .sinks
             .open_server(&name, &s.address, s.set.log_bufsize, &declared)
             .map_err(|e| format!("error when creating sink from '{}' log server ({e})", s.name))?;
+        super::feed::unproxied(s, diags);
         if let Some(ring) = ring {
             let timeouts = (section.timeouts.connect, section.timeouts.server);
             feeds.extend(FeedPlan::of_server(model, &section.name, s, &ring, timeouts, diags));

@@ -56,12 +56,6 @@ impl FeedPlan {
         diags: &mut Diagnostics,
     ) -> Option<Self> {
         let section = Proxy { name: of.to_owned(), ..Proxy::default() };
-        if s.set.send_proxy || s.set.send_proxy_v2 {
-            let text =
-                format!("'server {of}/{}' : 'send-proxy' is not supported yet for log servers.", s.name);
-            diags.add(Severity::Alert, Some(s.place), text);
-            return None;
-        }
         let tls = server::tls(model, &section, s, diags);
         let way = format!("{:?} {:?} {connect_timeout:?} {server_timeout:?}", s.address, s.set);
         Some(Self {
@@ -95,6 +89,14 @@ impl FeedPlan {
     /// What is the same in every plan.
     fn identity(&self) -> (usize, u64) {
         (Arc::as_ptr(&self.ring) as usize, self.fingerprint)
+    }
+}
+
+/// A log server has no client whose address it could be told.
+pub(super) fn unproxied(s: &Server, diags: &mut Diagnostics) {
+    if s.set.send_proxy || s.set.send_proxy_v2 {
+        let text = "'send-proxy*' server option is unsupported there, ignoring it";
+        diags.add(Severity::Warning, Some(s.place), text.to_owned());
     }
 }
 

@@ -22,6 +22,7 @@ pub fn compile(
     for (ring, section) in model.rings.iter().filter_map(|r| Some((process.sinks.ring(&r.name)?, r))) {
         let timeouts = (section.connect_timeout, section.server_timeout);
         for server in &section.servers {
+            feed::unproxied(server, diags);
             feeds.extend(FeedPlan::of_server(model, &section.name, server, &ring, timeouts, diags));
         }
     }
