@@ -31,6 +31,7 @@ pub mod rows;
 pub mod runtime;
 pub mod saved;
 pub mod sections;
+pub mod snapshot;
 pub mod suggest;
 pub mod unknown;
 pub mod word;

@@ -4,7 +4,8 @@ use crate::limits::Limits;
 use crate::options::Options;
 use crate::{dump, keywords};
 use portcullis_backend::Descriptors;
-use portcullis_config::{Diagnostics, LogFraming, Model, Registry, Rows};
+use portcullis_config::files::LocalFiles;
+use portcullis_config::{Diagnostics, Files, LogFraming, Model, Registry, Rows};
 use portcullis_proxy::plan::{self, Plan};
 use portcullis_proxy::process::Process;
 use portcullis_sample::convert::debug;
@@ -93,7 +94,8 @@ fn rings(model: &Model, starts: bool) -> Result<Vec<Arc<Ring>>, String> {
         config.file = r.file.as_ref().filter(|_| starts).map(Into::into);
         let file = r.file.as_deref().map_or(Path::new(""), Path::new);
         let folder = file.parent().filter(|f| !f.as_os_str().is_empty());
-        let there = folder.map_or(Ok(()), |f| std::fs::metadata(f).map(|_| ()));
+        let there = folder.is_none_or(|f| LocalFiles.exists(f));
+        let there = if there { Ok(()) } else { Err(rustix::io::Errno::NOENT.into()) };
         there.and_then(|()| Ring::open(config)).map(Arc::new).map_err(|e| {
             let why = e.to_string();
             let why = why.split(" (os error").next().unwrap_or_default();

@@ -17,7 +17,7 @@ pub fn bind(cpus: &[u16]) {
 #[must_use]
 pub fn report(global: &Global) -> String {
     let topology = Topology::read();
-    let usable = cpu_choice::usable(global, &topology);
+    let usable = cpu_choice::usable(global, topology);
     let kept = match global.cpu_map.is_empty() {
         true => cpu_choice::kept(global, usable, global.thread_cpus.is_empty()),
         false => usable,

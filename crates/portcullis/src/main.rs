@@ -15,6 +15,7 @@ mod master;
 mod mcli;
 mod memory;
 mod notify;
+mod opener;
 mod options;
 mod progress;
 mod reload;

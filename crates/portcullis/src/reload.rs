@@ -6,6 +6,7 @@
 
 use crate::confinement::{covered, jailed};
 use crate::limits::Limits;
+use crate::opener::{Opener, store};
 use crate::options::Options;
 use crate::{compose, load};
 use portcullis_admin::{Admin, Asker};
@@ -18,8 +19,7 @@ use portcullis_sample::pattern::shared;
 use portcullis_sample::users::Userlists;
 use portcullis_stats::Vitals;
 use portcullis_telemetry::trace;
-use portcullis_tls::settings::GlobalTls;
-use portcullis_tls::{again, store};
+use portcullis_tls::again;
 use portcullis_transport::LocalSockets;
 use portcullis_upkeep::export::Wanted;
 use portcullis_upkeep::{Exporter, Force, Upkeep};
@@ -120,6 +120,8 @@ pub struct Reloader<'o> {
     pub upkeep: Option<Arc<Upkeep>>,
     /// Who sends what workers tell a collector.
     pub exporter: Option<Arc<Exporter>>,
+    /// Who reads files where this process cannot.
+    pub opener: Option<Opener>,
     /// Directories of files that can be read; none: all that the user may.
     pub reach: Option<BTreeSet<PathBuf>>,
     /// Plans that were in force, for as long as something uses them.
@@ -159,9 +161,28 @@ impl Reloader<'_> {
         Err(impossible("servers come and go all the time."))
     }
 
+    /// Everything that reads files, before what opens sockets.
     fn prepare(&self, running: &Running) -> Result<Ready, Refusal> {
-        confined(&self.model.global)?;
         files::forget_named();
+        let mut ready = match &self.opener {
+            Some(opener) => {
+                let seen = opener.look().map_err(|e| {
+                    impossible(&format!(
+                        "the process that reads files for this confined one does not answer ({e})."
+                    ))
+                })?;
+                files::within(Arc::new(seen), || self.read(running))
+            }
+            None => confined(&self.model.global).and_then(|()| self.read(running)),
+        }?;
+        ready.bound = start::bind_again(&ready.plan, &running.bound, &*self.sockets).map_err(|all| {
+            let wrong = Refusal::Wrong(all.iter().map(|text| said(Severity::Alert, text)).collect());
+            self.reachable(&ready.loaded.model).err().unwrap_or(wrong)
+        })?;
+        Ok(ready)
+    }
+
+    fn read(&self, running: &Running) -> Result<Ready, Refusal> {
         let mut loaded = load::again(self.options, &self.settings, &LocalFiles)
             .map_err(|text| Refusal::Wrong(said(Severity::Alert, &text)))?;
         loaded.model.global.maxconn = self.model.global.maxconn;
@@ -178,11 +199,7 @@ impl Reloader<'_> {
         let plan = plan::compile(&loaded.model, &nobody, &mut loaded.diags);
         judge(&loaded)?;
         self.helpers(&loaded.model, &plan, running)?;
-        let bound = start::bind_again(&plan, &running.bound, &*self.sockets).map_err(|all| {
-            let wrong = Refusal::Wrong(all.iter().map(|text| said(Severity::Alert, text)).collect());
-            self.reachable(&loaded.model).err().unwrap_or(wrong)
-        })?;
-        Ok(Ready { loaded, plan, bound, before, altered })
+        Ok(Ready { loaded, plan, bound: Vec::new(), before, altered })
     }
 
     /// Is this process confined to less than what the configuration needs?
@@ -318,11 +335,6 @@ impl Reloader<'_> {
     }
 }
 
-/// Certificates and the like of a configuration.
-fn store(model: &Model) -> store::Shared {
-    model.global.ext.get::<GlobalTls>().map(|tls| tls.store.clone()).unwrap_or_default()
-}
-
 /// The sockets are for the listeners of the plan that is followed.
 fn adopt(bound: &mut [Bound], trial: &Plan, plan: &Plan) {
     let twins: HashMap<*const ListenerPlan, &Arc<ListenerPlan>> =
@@ -357,7 +369,10 @@ fn close_changed(running: &Running, before: &Plan, now: &Plan) {
 fn confined(global: &Global) -> Result<(), Refusal> {
     match jailed(global) {
         false => Ok(()),
-        true => Err(impossible("the process is confined ('chroot'), so that it cannot read files any more.")),
+        true => Err(impossible(
+            "the process is confined ('chroot'), so that it cannot read files any more; one that starts with 'reload-mode in-place' in \
+             'global' has another process that reads them for it.",
+        )),
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::confinement::{self, Rest};
 use crate::daemon::{self, Background, Split};
 use crate::link::Link;
+use crate::opener::Opener;
 use crate::options::Options;
 use crate::reload::{self, Askers, Reloader};
 use crate::{compose, cpus, limits, load, say, stop, takeover, version};
@@ -136,6 +137,10 @@ fn serve(
     mut loaded: Loaded,
     background: Option<Background>,
 ) -> ExitCode {
+    let opener = match Opener::start(options, &loaded) {
+        Ok(opener) => opener,
+        Err(e) => return failed(format!("[haproxy.main()] Cannot start the process that opens files : {e}")),
+    };
     let opened = match open(options, master.as_ref(), &mut loaded, background.is_some()) {
         Ok(opened) => opened,
         Err(code) => {
@@ -147,7 +152,8 @@ fn serve(
     };
     let link = master.map(|m| m.link);
     match begin(options, opened, link.is_some()) {
-        Ok(begun) => {
+        Ok(mut begun) => {
+            begun.reloader.opener = opener;
             say::started();
             takeover::finish(options);
             if let Some(background) = background {
@@ -374,6 +380,7 @@ fn start_threads(
         admin,
         upkeep,
         exporter,
+        opener: None,
         reach: None,
         older: Vec::new(),
     };

@@ -1,5 +1,6 @@
 //! Files that expressions name (maps, keys): read while the configuration is.
 
+use portcullis_config::files::{Files, LocalFiles};
 use std::cell::RefCell;
 use std::path::PathBuf;
 
@@ -20,6 +21,5 @@ pub fn read(name: &[u8]) -> std::io::Result<Vec<u8>> {
     use std::os::unix::ffi::OsStrExt;
     let name = std::ffi::OsStr::from_bytes(name);
     let path = BASE.with_borrow(|base| base.join(name));
-    portcullis_config::files::note_read(&path);
-    std::fs::read(path)
+    LocalFiles.read(&path)
 }

@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, CString};
 use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 fn check(result: i32) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
@@ -75,6 +76,27 @@ pub fn fork() -> io::Result<u32> {
         -1 => Err(io::Error::last_os_error()),
         pid => Ok(pid as u32),
     }
+}
+
+/// Leaves this descriptor as the only one of the process, with standard input, output and error leading nowhere. For a new process
+/// that has nothing to do with what the one before had open, and that ends without going back to it.
+///
+/// # Errors
+/// The system's.
+pub fn alone(fd: OwnedFd) -> io::Result<OwnedFd> {
+    let null = std::fs::File::options().read(true).write(true).open("/dev/null")?;
+    rustix::stdio::dup2_stdin(&null)?;
+    rustix::stdio::dup2_stdout(&null)?;
+    rustix::stdio::dup2_stderr(&null)?;
+    let kept = fd.as_raw_fd().unsigned_abs();
+    for (first, last) in [(3, kept - 1), (kept + 1, u32::MAX)] {
+        if first <= last {
+            // SAFETY: takes integers only. Others that own these descriptors are not used any more, by the caller's contract.
+            check(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } as i32)?;
+        }
+    }
+    std::mem::forget(null);
+    Ok(fd)
 }
 
 /// Becomes another program: same process, same children, same blocked signals (which is why this is not

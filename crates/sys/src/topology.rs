@@ -3,6 +3,7 @@
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::OnceLock;
 
 /// One CPU, that is one hardware thread.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,12 +33,20 @@ pub struct Topology {
     pub cpus: Vec<Cpu>,
     /// Those that the process may use (`taskset`, cgroups).
     pub allowed: Vec<u16>,
+    /// How many of them its share of the machine makes: a container's may be less than the CPUs that it may use.
+    pub share: usize,
 }
 
 impl Topology {
-    /// This machine. What the system does not tell is taken for one package of one cache.
+    /// This machine, as it was when this was asked first: a confined process could not look again. What the system does not tell is
+    /// taken for one package of one cache.
     #[must_use]
-    pub fn read() -> Self {
+    pub fn read() -> &'static Self {
+        static THIS: OnceLock<Topology> = OnceLock::new();
+        THIS.get_or_init(Self::look)
+    }
+
+    fn look() -> Self {
         let allowed = allowed();
         let mut online = list(&text("/sys/devices/system/cpu/online"));
         if online.is_empty() {
@@ -64,7 +73,8 @@ impl Topology {
             })
             .collect();
         clusters(&mut cpus);
-        Self { cpus, allowed }
+        let share = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self { cpus, allowed, share }
     }
 }
 

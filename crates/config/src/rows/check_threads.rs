@@ -15,14 +15,12 @@ const USUAL_PER_GROUP: u16 = 16;
 pub fn check(model: &mut Model, diags: &mut Diagnostics) {
     let topology = Topology::read();
     let mapped = !model.global.cpu_map.is_empty();
-    let used = cpu_choice::usable(&model.global, &topology);
+    let used = cpu_choice::usable(&model.global, topology);
     let free = used.len() == topology.cpus.len() && model.global.nbthread.is_none();
     let used = if mapped { used } else { cpu_choice::kept(&model.global, used, free) };
     // as HAProxy, directives that leave nothing are no reason not to start
-    let used = if used.is_empty() { cpu_choice::usable(&Global::default(), &topology) } else { used };
-    // a container's share may be less than the CPUs that it may use
-    let share = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let cpus = u16::try_from(used.len().min(share)).unwrap_or(u16::MAX);
+    let used = if used.is_empty() { cpu_choice::usable(&Global::default(), topology) } else { used };
+    let cpus = u16::try_from(used.len().min(topology.share)).unwrap_or(u16::MAX);
     let automatic = !mapped && by_policy(&mut model.global, &used, usize::from(cpus));
     count(&mut model.global, cpus);
     if let Err(message) = layout(&mut model.global) {
@@ -30,7 +28,7 @@ pub fn check(model: &mut Model, diags: &mut Diagnostics) {
         return;
     }
     if mapped {
-        bind_by_map(&mut model.global, &topology);
+        bind_by_map(&mut model.global, topology);
     } else if !automatic && used.len() < topology.allowed.len() {
         let all: Vec<u16> = used.iter().map(|c| c.id).collect();
         model.global.thread_cpus = vec![all; usize::from(model.global.nbthread.unwrap_or(1))];

@@ -261,7 +261,7 @@ mod tests {
 
     #[test]
     fn sets_directives_in_order() {
-        let t = Topology { cpus: server(), allowed: (0..16).collect() };
+        let t = Topology { cpus: server(), allowed: (0..16).collect(), share: 16 };
         let mut g = Global::default();
         assert_eq!(usable(&g, &t).len(), 16);
         let say = |words: &[&str]| words.iter().map(|w| (*w).to_string()).collect::<Vec<_>>();

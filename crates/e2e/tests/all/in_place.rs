@@ -289,3 +289,109 @@ fn by_signals_and_by_the_master() {
     let other = wait_for(PATIENCE, || proc::only_child(master, None).filter(|p| *p != worker));
     assert!(other.is_some());
 }
+
+/// A process that is in a jail and somebody else's has another one read files for it, and opens none itself.
+fn in_a_jail(args: &[&str]) {
+    use std::os::unix::fs::PermissionsExt;
+    if !rustix::process::geteuid().is_root() {
+        return; // an unprivileged user cannot give anything up
+    }
+    let mut w = world();
+    w.unix_sink("log.sock");
+    std::fs::create_dir_all(w.dir().join("jail")).unwrap();
+    let secret = |w: &mut World, name: &str, content: &str| {
+        let path = w.file(name, content);
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    };
+    crate::tls::own(&w, "site", false, "DNS:one.test");
+    secret(&mut w, "map", "/a one\n");
+    secret(&mut w, "403.http", "HTTP/1.1 403 No\r\nContent-Length: 3\r\n\r\none");
+    let text = config(
+        "reload-mode in-place\nchroot ${dir}/jail\nuid 65534\ngid 65534\nlog ${dir}/log.sock local0",
+        "bind 127.0.0.1:${tls} ssl crt ${dir}/site.pem\nlog global\nlog-format %HP\nerrorfile 403 ${dir}/403.http
+         http-request deny if { path /deny }
+         http-request return status 200 content-type text/plain lf-string %[path,map(${dir}/map,none)]",
+        "server s1 127.0.0.1:${o1}",
+    );
+    w.file("more/a.cfg", "frontend more\n  bind 127.0.0.1:${more}\n  http-request return status 201\n");
+    secret(&mut w, "more/0.cfg", &text);
+    w.proxy_with("global\n  maxconn 1000\n", &[args, &["-db", "-f", "${dir}/more"]].concat());
+    let socket = w.dir().join("cli");
+    assert!(wait_for(PATIENCE, || socket.exists().then_some(())).is_some(), "{}", w.process(0).stderr());
+    assert_eq!(body(&mut w.client("fe"), "/a"), "one");
+
+    secret(&mut w, "map", "/a two\n");
+    secret(&mut w, "403.http", "HTTP/1.1 403 No\r\nContent-Length: 3\r\n\r\ntwo");
+    secret(&mut w, "apart/map", "/a apart\n");
+    crate::tls::own(&w, "site", false, "DNS:two.test");
+    w.file(
+        "more/a.cfg",
+        "frontend more\n  bind 127.0.0.1:${more}\n  http-request return status 200 content-type text/plain \
+         lf-string %[path,map(${dir}/apart/map,none)]\nfrontend new\n  mode http\n  bind 127.0.0.1:${new}\n",
+    );
+    let first = w.process(0).pid();
+    let server = if args.is_empty() { first } else { proc::only_child(first, None).unwrap() };
+    let into = w.dir().join("trace").display().to_string();
+    let strace = Binary { path: "/usr/bin/strace".into() };
+    let arguments =
+        ["-f", "-p", &server.to_string(), "-e", "trace=%file,sendmsg", "-o", &into].map(String::from);
+    let mut tracer = portcullis_e2e::Process::spawn(&strace, &arguments, &[]);
+    let attached = || tracer.stderr().contains(" attached").then_some(());
+    assert!(wait_for(PATIENCE, attached).is_some(), "{}", tracer.stderr());
+    let answer = ask(&w, "reload config");
+    tracer.signal(Signal::INT);
+    tracer.wait(PATIENCE);
+    assert!(answer.starts_with("Success=1\n") && answer.contains("(1 opened)"), "{answer}");
+    let trace = std::fs::read_to_string(&into).unwrap_or_default();
+    assert!(trace.contains("sendmsg("), "{trace}");
+    let known = ["sendmsg(", "+++", "---", "resumed"];
+    let files: Vec<&str> = trace.lines().filter(|l| !known.iter().any(|k| l.contains(k))).collect();
+    assert!(files.is_empty(), "{files:#?}");
+
+    assert_eq!(body(&mut w.client("fe"), "/a"), "two");
+    assert_eq!(body(&mut w.client("fe"), "/deny"), "two");
+    assert_eq!(body(&mut w.client("more"), "/a"), "apart");
+    assert_eq!(w.client("new").get("/", "").response().status(), 503);
+    let certificate = ask(&w, &format!("show ssl cert {}/site.pem", w.dir().display()));
+    assert!(certificate.contains("two.test"), "{certificate}");
+    assert_eq!(
+        w.logs(3),
+        ["/a", "/a", "/deny"].map(|p| w.logs(3).iter().find(|l| l.ends_with(p)).unwrap().clone())
+    );
+
+    std::fs::remove_file(w.dir().join("apart/map")).unwrap();
+    let answer = ask(&w, "reload config");
+    assert!(answer.starts_with("Success=0\n") && answer.contains("apart/map"), "{answer}");
+    assert!(answer.contains("failed to open pattern file"), "{answer}");
+    assert_eq!(body(&mut w.client("more"), "/a"), "apart");
+
+    let reader = proc::only_child(server, None).unwrap();
+    rustix::process::kill_process(rustix::process::Pid::from_raw(reader as i32).unwrap(), Signal::KILL)
+        .unwrap();
+    let gone = || ask(&w, "reload config").contains("the process that reads files").then_some(());
+    assert!(wait_for(PATIENCE, gone).is_some());
+    assert_eq!(body(&mut w.client("fe"), "/a"), "two");
+}
+
+#[test]
+fn in_a_jail_without_a_master() {
+    in_a_jail(&[]);
+}
+
+#[test]
+fn in_a_jail_with_a_master() {
+    in_a_jail(&["-W"]);
+}
+
+#[test]
+fn in_a_jail_that_was_not_meant_to_follow() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let mut w = world();
+    let text = config("chroot auto\nuid 65534", "", "server s1 127.0.0.1:${o1}");
+    start(&mut w, &text);
+    let answer = reload(&mut w, &text);
+    assert!(answer.starts_with("Success=0\n"), "{answer}");
+    assert!(answer.contains("one that starts with 'reload-mode in-place'"), "{answer}");
+}

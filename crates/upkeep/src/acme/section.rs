@@ -1,6 +1,7 @@
 //! An `acme` section (manual section 12.8).
 
 use super::account::{AccountKey, Binding, Mac};
+use portcullis_config::files::{self, Files, LocalFiles};
 use portcullis_config::rows::value;
 use portcullis_config::{Cx, Diagnostics, Does, Keyword, Line, Model, Place, Sections, Severity};
 use portcullis_tls::describe;
@@ -9,8 +10,6 @@ use portcullis_tls::keys::KeyType;
 use portcullis_tls::settings::GlobalTls;
 use portcullis_tls::store::key_of;
 use portcullis_wire::base64;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -484,19 +483,14 @@ fn complete(section: &mut Section) -> Result<(), String> {
     }
     let file = &section.account_file;
     let cannot = || format!("acme: cannot use the account key '{file}' of section '{name}'.");
-    portcullis_config::files::note_made(std::path::Path::new(file));
-    let key = match std::fs::read(file) {
+    files::note_made(Path::new(file));
+    let key = match LocalFiles.read(Path::new(file)) {
         Ok(text) => key_of(file, &text, &mut Passphrases::default())?.ok_or_else(cannot)?,
         Err(_) => {
             let key = section.key_type().generate().ok_or_else(cannot)?;
             let mut text = String::new();
             describe::pem("PRIVATE KEY", key.secret_der(), &mut text);
-            let written = std::fs::OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(file)
-                .and_then(|mut f| f.write_all(text.as_bytes()));
+            let written = LocalFiles.make(Path::new(file), text.as_bytes());
             written.map_err(|_| format!("acme: cannot create the file '{file}', check your permissions."))?;
             key
         }

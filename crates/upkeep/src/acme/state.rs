@@ -3,19 +3,25 @@
 //! The directory is opened before the process is confined; a file is written beside and then put in the old one's place.
 
 use crate::url::escape;
+use parking_lot::Mutex;
+use portcullis_config::files::{self, Files, LocalFiles};
 use portcullis_tls::describe;
 use portcullis_tls::encrypted::Passphrases;
 use portcullis_tls::store::{Certificate, Draft, Parts, Slot};
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
 /// A directory for what was issued.
-#[derive(Debug)]
-pub struct Directory(OwnedFd);
+#[derive(Clone, Debug)]
+pub struct Directory(Arc<OwnedFd>);
+
+/// Those that were opened, by name: a process in a jail finds them here when it reads its configuration again.
+static OPENED: Mutex<BTreeMap<String, Directory>> = Mutex::new(BTreeMap::new());
 
 /// A certificate's file: its name may have slashes.
 fn file(name: &str) -> String {
@@ -29,8 +35,16 @@ impl Directory {
     /// The system's.
     pub fn open(path: &str) -> io::Result<Self> {
         let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
-        portcullis_config::files::note_kept(Path::new(path));
-        Ok(Self(rustix::fs::open(path, flags, Mode::empty())?))
+        files::note_kept(Path::new(path));
+        let mut opened = OPENED.lock();
+        match rustix::fs::open(path, flags, Mode::empty()) {
+            Ok(fd) => {
+                let new = Self(Arc::new(fd));
+                opened.insert(path.into(), new.clone());
+                Ok(new)
+            }
+            Err(e) => opened.get(path).cloned().ok_or(e.into()),
+        }
     }
 
     /// Keeps a certificate with its key.
@@ -58,7 +72,7 @@ impl Directory {
 /// It cannot be used.
 pub fn restore(dir: &str, slot: &Arc<Slot<Certificate>>) -> Result<(), String> {
     let path = Path::new(dir).join(file(&slot.name));
-    let Ok(pem) = std::fs::read(&path) else { return Ok(()) };
+    let Ok(pem) = LocalFiles.read(&path) else { return Ok(()) };
     let current = slot.get();
     // its key is in the same file
     let load = portcullis_tls::store::Load { key: None, ..(*current.load).clone() };
