@@ -106,6 +106,8 @@ pub struct ClientLink {
     pub streams: u16,
     /// This stream's number on it.
     pub stream: u32,
+    /// The reason that the client has reset this stream for, in HTTP/2.
+    pub rst_code: Option<u32>,
     /// Streams that it may have at once; 0: one.
     pub limit: u16,
     /// What a PROXY header told beside the addresses: its type-length-value vectors as they came.
@@ -131,6 +133,8 @@ pub struct ServerLink {
     pub limit: u16,
     /// This stream's number on it; 0: it speaks HTTP/1.
     pub stream: u32,
+    /// The reason that the server has reset it for, in HTTP/2.
+    pub rst_code: Option<u32>,
     /// How the server had left it then, for logs that ask.
     pub gone: Gone,
     /// What the kernel knew when the stream gave it up, for logs that ask.
@@ -434,6 +438,7 @@ impl Facts<'_> {
                 error: 0,
                 streams: 0,
                 stream: 0,
+                rst_code: None,
                 limit: 0,
                 told: None,
             },
@@ -446,6 +451,7 @@ impl Facts<'_> {
                 streams: 0,
                 limit: 0,
                 stream: 0,
+                rst_code: None,
                 gone: Gone::No,
                 info: None,
             },

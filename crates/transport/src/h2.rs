@@ -478,6 +478,12 @@ impl Stream {
         self.id == 0 || self.shared.protocol.borrow().is_refused(self.id)
     }
 
+    /// The reason that its peer has reset it for (RFC 9113 section 7).
+    #[must_use]
+    pub fn rst_code(&self) -> Option<u32> {
+        self.shared.protocol.borrow().rst_code(self.id)
+    }
+
     /// Has the connection ended, and not just the stream?
     #[must_use]
     pub fn is_lost(&self) -> bool {

@@ -605,3 +605,29 @@ fn streams_wait_for_a_connection_that_is_made() {
         w.forget_logs();
     });
 }
+
+/// `fs.aborted`, `fs.rst_code` and their like of the server: who has reset a stream of HTTP/2, and why.
+#[test]
+fn who_aborts() {
+    scenario("http2_servers/who_aborts", |w| {
+        server(w);
+        w.proxy(&format!(
+            "global\n  log 127.0.0.1:${{log}} local0\ndefaults\n  mode http\n  log global\n  timeout client 10s\n  \
+             timeout server 10s\n  timeout connect 10s\n  log-format \"%HP %ts client %[fs.aborted] %[fs.rst_code] server \
+             %[bs.aborted] %[bs.rst_code]\"\n{}",
+            config("", "")
+        ));
+        for path in ["/empty", "/reset", "/cut"] {
+            w.client("fe").get(path, "Connection: close\r\n").read_to_end();
+        }
+        w.logs(3);
+        let mut c = w.h2_client("two", &[]);
+        for (stream, code) in [(1, 8), (3, 2), (5, 0)] {
+            c.post(stream, "/body", &[]);
+            w.settle();
+            c.reset(stream, code);
+            w.logs(1);
+        }
+        w.forget_origins();
+    });
+}

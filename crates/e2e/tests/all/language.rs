@@ -250,3 +250,41 @@ fn steps_of_a_stream() {
         });
     }
 }
+
+/// Blanks that a rule wrote around a value, IPv4 within IPv6, and a query that is not there.
+#[test]
+fn values_on_their_edges() {
+    scenario("language/values_on_their_edges", |w| {
+        w.proxy(
+            "global
+  log 127.0.0.1:${log} local0
+  nbthread 1
+defaults
+  mode http
+  log global
+  timeout client 10s
+  timeout server 10s
+  timeout connect 10s
+  log-format \"<%HQ> <%{+Q}HQ> <%[src]> <%ci> <%[dst]> <%fi>\"
+frontend fe
+  bind 127.0.0.1:${fe} accept-proxy
+  http-request set-header y \" a b \"
+  http-request add-header z \" %[path] , c \"
+  http-request return status 200 hdr y <%[req.hdr(y)]><%[req.fhdr(y)]> hdr z <%[req.hdr(z,1)]><%[req.hdr(z)]><%[req.fhdr(z)]> hdr found yes hdr a <%[src]><%[src,ipmask(8,32)]><%[dst]> if { req.hdr(y) \"a b\" } { src 1.2.0.0/16 2001:db8::/32 }
+  http-request return status 200
+",
+        );
+        for (client, path) in [
+            ("TCP4 1.2.3.4 5.6.7.8", "/x"),
+            ("TCP6 ::ffff:1.2.3.4 ::ffff:5.6.7.8", "/x?a=b"),
+            ("TCP6 2001:db8::1 ::2", "/x"),
+        ] {
+            let mut c = w.client("fe");
+            c.send(format!(
+                "PROXY {client} 1111 2222\r\nGET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+            ));
+            c.read_to_end();
+        }
+        w.logs(3);
+    });
+}

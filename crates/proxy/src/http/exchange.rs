@@ -21,6 +21,7 @@ use portcullis_sample::ends::{Ends, Gone};
 use portcullis_sample::format::Needs;
 use portcullis_sample::{Direction, Facts};
 use portcullis_telemetry::trace::{Level, events};
+use portcullis_transport::h2::Stream;
 use portcullis_transport::{Buffer, Millis};
 use portcullis_wire::h1::Info;
 use std::cell::RefCell;
@@ -470,6 +471,7 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
             t.splice(session, x.front, back);
         }
         let ended = transfer::run(x, session, back, &mut t, reused).await;
+        x.facts.server_link.rst_code = t.upstream.conn.stream().and_then(Stream::rst_code);
         x.facts.server_link.forget(x.front.formats.needs);
         x.facts.ends.server_stays = matches!(ended, transfer::Ended::Done(true));
         if matches!(ended, transfer::Ended::Done(_)) && session.conn.stream().is_none() {
@@ -598,6 +600,7 @@ fn finish(x: &mut Exchange<'_>, session: &mut Session) -> After {
     let worker = session.worker().clone();
     let keep = x.keep || x.upgraded;
     let streamed = session.conn.stream().is_some();
+    x.facts.client_link.rst_code = session.conn.stream().and_then(Stream::rst_code);
     if x.front.formats.needs.contains(Needs::ENDS) {
         x.note_ends(keep);
     }

@@ -6,10 +6,10 @@ use crate::place::{BACKEND, CLIENT_CONNECTION, FRONTEND, SERVER_ADDRESS, SERVER_
 use crate::row::{Cursor, Fetch, SampleRows};
 use crate::scope::Scope;
 use crate::value::{Sample, Type, Value};
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 
 fn ip(a: Option<SocketAddr>) -> Sample<'static> {
-    a.map(|a| Value::ip(plain(a.ip()))).into()
+    a.map(|a| Value::ip(a.ip())).into()
 }
 fn port(a: Option<SocketAddr>) -> Sample<'static> {
     a.map(|a| Value::Int(i64::from(a.port()))).into()
@@ -20,10 +20,6 @@ fn connected(s: &Scope<'_>) -> (Option<SocketAddr>, Option<SocketAddr>) {
         true => s.facts.client_link.socket.ends().map_or((None, None), |(ours, its)| (Some(ours), Some(its))),
         false => (s.facts.frontend, s.facts.client),
     }
-}
-/// IPv4 as IPv4, even from a socket that takes both.
-fn plain(a: IpAddr) -> IpAddr {
-    a.to_canonical()
 }
 /// Does the address belong to this host? Only then can a socket be bound to it.
 fn local(a: Option<SocketAddr>) -> Sample<'static> {

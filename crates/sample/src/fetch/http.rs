@@ -77,7 +77,8 @@ impl<'s> Iterator for Elements<'s> {
     fn next(&mut self) -> Option<&'s [u8]> {
         let now = self.rest.take()?;
         if !self.split {
-            return Some(now);
+            // a rule may have written blanks around it
+            return Some(values::trim(now));
         }
         let end = comma(now);
         self.rest = end.and_then(|i| now.get(i + 1..));
@@ -148,7 +149,7 @@ fn each<'s>(head: &'s Head, name: Option<&'s Name>, cursor: &mut Cursor, split: 
         None => {
             cursor.index = i as u32 + 1;
             cursor.offset = 0;
-            if split && rest.len() != whole.len() { values::trim(rest) } else { rest }
+            values::trim(rest)
         }
     };
     Value::str(value).into()

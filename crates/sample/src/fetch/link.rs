@@ -309,8 +309,9 @@ const CLIENT: [Fetch; 15] = [
     })
     .impure(),
     Fetch::new("fs.aborted", Type::Int, CLIENT_SESSION, "Did the client abort the stream?", |_, s, _| {
-        stream(s, 0)
-    }),
+        stream(s, u32::from(s.facts.client_link.rst_code.is_some()))
+    })
+    .impure(),
     Fetch::new(
         "fs.id",
         Type::Str,
@@ -321,9 +322,10 @@ const CLIENT: [Fetch; 15] = [
             id => stream(s, id),
         },
     ),
-    Fetch::new("fs.rst_code", Type::Int, CLIENT_SESSION, "The client's reason to abort.", |_, _, _| {
-        Sample::Missing
-    }),
+    Fetch::new("fs.rst_code", Type::Int, CLIENT_SESSION, "The client's reason to abort.", |_, s, _| {
+        s.facts.client_link.rst_code.map(|code| Value::Int(code.into())).into()
+    })
+    .impure(),
     Fetch::new(
         "fs.debug_str",
         Type::Str,
@@ -392,14 +394,16 @@ const SERVER: [Fetch; 12] = [
     )
     .impure(),
     Fetch::new("bs.aborted", Type::Int, SERVER_ADDRESS, "Did the server abort the stream?", |_, s, _| {
-        stream(s, 0)
-    }),
+        stream(s, u32::from(s.facts.server_link.rst_code.is_some()))
+    })
+    .impure(),
     Fetch::new("bs.id", Type::Int, SERVER_ADDRESS, "Number of the server's stream.", |_, s, _| {
         server(s, |f, _| int(f.server_link.stream))
     }),
-    Fetch::new("bs.rst_code", Type::Int, SERVER_ADDRESS, "The server's reason to abort.", |_, _, _| {
-        Sample::Missing
-    }),
+    Fetch::new("bs.rst_code", Type::Int, SERVER_ADDRESS, "The server's reason to abort.", |_, s, _| {
+        s.facts.server_link.rst_code.map(|code| Value::Int(code.into())).into()
+    })
+    .impure(),
     Fetch::new(
         "bs.debug_str",
         Type::Str,

@@ -31,7 +31,7 @@ fn hash_of_url(h: &Head) -> u32 {
 }
 fn with_source<'s>(hash: u32, s: &Scope<'s>) -> Sample<'s> {
     let mut out = hash.to_be_bytes().to_vec();
-    let source = s.facts.source().map(|a| Value::ip(a.ip().to_canonical()));
+    let source = s.facts.source().map(|a| Value::ip(a.ip()));
     match source.and_then(|v| v.cast(Type::Bin)) {
         Some(Value::Bin(b)) => out.extend_from_slice(&b),
         _ => return Sample::Missing,

@@ -372,7 +372,8 @@ fn request(alias: Alias, flags: Flags, scope: &Scope<'_>, out: &mut Vec<u8>) {
         _ => [method, b" ", target, if version.is_empty() { b"" } else { b" " }, version],
     };
     if parts.iter().all(|p| p.is_empty()) {
-        return nothing(flags, out);
+        // in a log, too, a query that is not there is no dash
+        return nothing(if alias == Alias::Query { flags.difference(Flags::MANDATORY) } else { flags }, out);
     }
     let mut room = scope.facts.log_uri_len.saturating_sub(1);
     quoted(flags, out, |out| {

@@ -27,6 +27,8 @@ pub(super) struct Stream<T> {
     pub done: bool,
     /// It was reset, by one side or the other.
     pub reset: bool,
+    /// The reason that its peer has reset it for.
+    pub rst_code: Option<u32>,
     /// Its peer has reset it, and has not been told that nothing may follow.
     pub left_by_peer: bool,
     /// Its peer has not looked at it.
@@ -59,6 +61,7 @@ impl<T: Default> Stream<T> {
             answered: false,
             done: false,
             reset: false,
+            rst_code: None,
             left_by_peer: false,
             refused: false,
             bodyless: false,

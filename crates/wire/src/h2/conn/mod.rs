@@ -644,7 +644,8 @@ impl<T: Default> Connection<T> {
         };
         let early = !s.done;
         (s.reset, s.left_by_peer) = (true, true);
-        s.refused = payload == (Reason::RefusedStream as u32).to_be_bytes();
+        s.rst_code = payload.first_chunk().copied().map(u32::from_be_bytes);
+        s.refused = s.rst_code == Some(Reason::RefusedStream as u32);
         self.shared += std::mem::take(&mut s.extra);
         let gone = s.gone;
         self.streams.settle(id);
@@ -711,6 +712,11 @@ impl<T: Default> Connection<T> {
     #[must_use]
     pub fn is_cut(&self, id: u32) -> bool {
         self.streams.get(id).is_none_or(|s| s.reset && !(self.client && s.ended))
+    }
+    /// The reason that its peer has reset a stream for (RFC 9113 section 7).
+    #[must_use]
+    pub fn rst_code(&self, id: u32) -> Option<u32> {
+        self.streams.get(id)?.rst_code
     }
     /// Was it not even looked at, so that it can be sent again (RFC 9113 section 8.7)?
     #[must_use]
