@@ -49,6 +49,10 @@ struct Down {
     times: u64,
     /// When that changed last.
     changed: u64,
+    /// How long before the process began, if that was there.
+    before: u64,
+    /// How long before that it had its last session, if that is known.
+    used_before: Option<u64>,
 }
 
 /// A server and the configuration that its state follows.
@@ -104,11 +108,11 @@ impl BackendState {
         let mut down = self.down.lock();
         match (up, down.since) {
             (false, None) => {
-                (down.since, down.changed) = (Some(now), now);
+                (down.since, down.changed, down.before) = (Some(now), now, 0);
                 down.times += 1;
             }
             (true, Some(since)) => {
-                (down.since, down.changed) = (None, now);
+                (down.since, down.changed, down.before) = (None, now, 0);
                 down.total += now.saturating_sub(since);
             }
             _ => {}
@@ -123,9 +127,21 @@ impl BackendState {
     pub fn publish(&self, published: bool) {
         self.unpublished.store(!published, Relaxed);
     }
-    /// When it went down or came up last (`lastchg`).
-    pub fn changed_at(&self) -> u64 {
-        self.down.lock().changed
+    /// Milliseconds since it went down or came up last, before this process too (`lastchg`).
+    pub fn unchanged_for(&self, now: u64) -> u64 {
+        let down = self.down.lock();
+        now.saturating_sub(down.changed).saturating_add(down.before)
+    }
+    /// How long before the process began it had its last session, in milliseconds, if that is known (`stats-file`).
+    pub fn used_before(&self) -> Option<u64> {
+        self.down.lock().used_before
+    }
+    /// What a `stats-file` knows of it: milliseconds before the process began of the last change and session, and how often it went
+    /// down.
+    pub fn begin_with(&self, changed: Option<u64>, used: Option<u64>, downs: u64) {
+        let mut down = self.down.lock();
+        (down.before, down.used_before) = (changed.unwrap_or_default(), used);
+        down.times += downs;
     }
     /// How often it went down (`chkdown`).
     pub fn downs(&self) -> u64 {

@@ -9,11 +9,11 @@ use portcullis_telemetry::counter::Sharded;
 use portcullis_telemetry::gauge::{Gauge, Held};
 use portcullis_telemetry::stats::{RateMax, ServerCounters};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{
     AtomicBool, AtomicU8, AtomicU32, AtomicU64,
     Ordering::{Relaxed, SeqCst},
 };
+use std::sync::{Arc, OnceLock};
 
 /// Wholly warm (`slowstart`).
 const WARM: u32 = 1000;
@@ -143,6 +143,7 @@ pub struct ServerState {
     /// Its names.
     pub naming: Mutex<Naming>,
     identity: Mutex<Identity>,
+    used_before: OnceLock<u64>,
     /// What connections to it are made from, and how often that has changed.
     connects: Mutex<(u64, u32)>,
 }
@@ -319,6 +320,7 @@ impl ServerState {
             idle: IdleCounts::new(workers),
             queues,
             changed: AtomicU64::new(0),
+            used_before: OnceLock::new(),
             before: AtomicU64::new(0),
             moved: AtomicBool::new(config.unresolved),
             whereabouts: Mutex::new(match config.unresolved {
@@ -378,8 +380,16 @@ impl ServerState {
         now.saturating_sub(self.changed()).saturating_add(self.before.load(Relaxed))
     }
     /// Its state changed so long before the process began.
-    pub(crate) fn unchanged_before(&self, millis: u64) {
+    pub fn unchanged_before(&self, millis: u64) {
         self.before.store(millis, Relaxed);
+    }
+    /// How long before the process began it had its last session, in milliseconds, if that is known (`stats-file`).
+    pub fn used_before(&self) -> Option<u64> {
+        self.used_before.get().copied()
+    }
+    /// It had its last session so long before the process began. What is known stays.
+    pub fn was_used(&self, millis: u64) {
+        let _ = self.used_before.set(millis);
     }
     /// Where it is.
     #[inline]

@@ -21,7 +21,7 @@ use portcullis_upkeep::export::Wanted;
 use portcullis_upkeep::{Exporter, Force, Upkeep};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What a worker of a master has that another process has not.
 pub struct Master {
@@ -42,13 +42,16 @@ struct Opened {
     control: Vec<portcullis_admin::Bound>,
     about: portcullis_admin::About,
     warnings: u32,
+    /// When the configuration was begun to be read.
+    began: Instant,
 }
 
 /// Starts and serves until it is told to stop.
 pub fn run(options: &Options, signals: &Signals, master: Option<Master>) -> ExitCode {
     say::keep();
+    let began = Instant::now();
     match prepare(options, master.is_some()) {
-        Ok((loaded, background)) => serve(options, signals, master, loaded, background),
+        Ok((loaded, background)) => serve(options, signals, master, (loaded, began), background),
         Err(code) => {
             if let Some(master) = &master {
                 master.link.said(&say::so_far());
@@ -134,14 +137,14 @@ fn serve(
     options: &Options,
     signals: &Signals,
     master: Option<Master>,
-    mut loaded: Loaded,
+    (mut loaded, began): (Loaded, Instant),
     background: Option<Background>,
 ) -> ExitCode {
     let opener = match Opener::start(options, &loaded) {
         Ok(opener) => opener,
         Err(e) => return failed(format!("[haproxy.main()] Cannot start the process that opens files : {e}")),
     };
-    let opened = match open(options, master.as_ref(), &mut loaded, background.is_some()) {
+    let opened = match open(options, master.as_ref(), (&mut loaded, began), background.is_some()) {
         Ok(opened) => opened,
         Err(code) => {
             if let Some(master) = &master {
@@ -174,7 +177,7 @@ fn serve(
 fn open(
     options: &Options,
     master: Option<&Master>,
-    loaded: &mut Loaded,
+    (loaded, began): (&mut Loaded, Instant),
     daemon: bool,
 ) -> Result<Opened, ExitCode> {
     let (plan, process, wanted) = compile(loaded, options, true)?;
@@ -224,7 +227,18 @@ fn open(
     let warnings = loaded.diags.count(Severity::Warning) as u32;
     let sockets = Arc::new(sockets);
     let settings = std::mem::take(&mut loaded.settings);
-    Ok(Opened { model: Arc::new(model), settings, plan, process, sockets, bound, control, about, warnings })
+    Ok(Opened {
+        model: Arc::new(model),
+        settings,
+        plan,
+        process,
+        sockets,
+        bound,
+        control,
+        about,
+        warnings,
+        began,
+    })
 }
 
 /// A process that serves.
@@ -305,7 +319,7 @@ fn start_threads(
     (force, wanted): (Force, Option<Wanted>),
     visited: bool,
 ) -> Result<Begun<'_>, String> {
-    let Opened { model, settings, plan, process, sockets, bound, control, about, warnings } = opened;
+    let Opened { model, settings, plan, process, sockets, bound, control, about, warnings, began } = opened;
     let places = Arc::new(model.global.thread_cpus.clone());
     let place = move |worker: u16| {
         if let Some(set) = places.get(usize::from(worker)) {
@@ -338,7 +352,10 @@ fn start_threads(
     let after = model.global.warn_blocked_after.unwrap_or(BLOCKED_AFTER);
     portcullis_proxy::worker::watch::watch(&process, after)
         .map_err(|e| format!("[haproxy.main()] Cannot start the thread that watches workers : {e}"))?;
-    let vitals = Arc::new(portcullis_stats::Vitals::new(process.clone(), model.clone(), warnings, 0));
+    let vitals = {
+        let boot = u32::try_from(began.elapsed().as_millis()).unwrap_or(u32::MAX);
+        Arc::new(portcullis_stats::Vitals::new(process.clone(), model.clone(), warnings, boot))
+    };
     process.set_statistics(vitals.clone());
     let upkeep = force.is_needed().then(|| Upkeep::new(&process, force));
     if let Some(upkeep) = &upkeep {

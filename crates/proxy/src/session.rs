@@ -221,6 +221,7 @@ pub fn run(mut session: Session) -> impl Future<Output = ()> {
             traced::session(&session, events::session::SESS_ERR, Level::Error, "handshake failed");
         }
         if let Ok(first) = opened {
+            count(&session);
             match session.listener.proxy.mode {
                 Mode::Http => crate::http::serve(&mut session, first).await,
                 Mode::Log => Box::pin(crate::logs::forward::serve(&mut session, first.map(|b| *b))).await,
@@ -255,13 +256,17 @@ pub fn accepted(session: &Session, front: &crate::plan::ProxyPlan) {
 }
 
 fn begin(session: &Session) {
+    session.worker().slots.connected(session.task.slot, session.client, session.accepted);
+}
+
+/// A connection that handshakes and rules have let through is a session.
+fn count(session: &Session) {
     let worker = session.worker();
     let front = &session.listener.proxy.front;
     front.session(&worker.process.counts, worker.id.into(), session.accepted.0);
     if session.listener.proxy.has(Opts::SOCKET_STATS) {
         session.listener.counts.counters.of(worker.id.into()).cum_sess.inc();
     }
-    worker.slots.connected(session.task.slot, session.client, session.accepted);
 }
 
 /// A client's connection, or a stream of it, ends; the last of them closes the server connections that nobody else may use.

@@ -512,6 +512,10 @@ pub async fn establish<'p>(
             if let Some(trace) = &mut facts.trace {
                 trace.failed(otel::why(failure.termination).unwrap_or("_OTHER"));
             }
+            if matches!(&failure.termination, b"SC" | b"sC") && failure != room::NONE {
+                // an attempt is a session of the server's
+                crate::outcome::reached(slot.server(), &task.worker);
+            }
             if slot.server().is_observed() && matches!(&failure.termination, b"SC" | b"sC") {
                 report::seen(&task.worker, state, slot.server(), Observed::NotConnected);
             }

@@ -1,11 +1,10 @@
 //! Counters kept over restarts (`stats-file`, `dump stats-file`; management manual 9.5): those of what has a `guid`.
 //!
 //! A table each for fronts (`#fe`: frontends, listeners) and backs (`#be`: servers, backends), with the columns of `show stat` that
-//! last. What is computed from others (`reqbin` from `bin`, `h1sess` from `stot`, ...), rates and times since something are written
-//! but not read.
+//! last. What is computed from others (`reqbin` from `bin`, `h1sess` from `stot`, ...) and rates are written but not read.
 
 use crate::lines::{self, Moment};
-use portcullis_config::rows::value;
+use portcullis_config::rows::value::one;
 use portcullis_config::{Cx, Does, Keyword, Line as ConfigLine, Model, Opts, Rows, Sections};
 use portcullis_proxy::plan::Plan;
 use portcullis_telemetry::counter::Counter;
@@ -38,12 +37,12 @@ fields!(FRONTEND, FrontendCounters, {
     "ereq" => failed_req, "hrsp_1xx" => http_1xx, "hrsp_2xx" => http_2xx, "hrsp_3xx" => http_3xx, "hrsp_4xx" => http_4xx,
     "hrsp_5xx" => http_5xx, "hrsp_other" => http_other, "req_tot" => cum_req, "conn_tot" => cum_conn,
     "intercepted" => intercepted, "dcon" => denied_conn, "dses" => denied_sess, "wrew" => failed_rewrites,
-    "eint" => internal_errors, "req_other" => req_other, "reqbout" => req_out, "resbin" => res_in,
+    "eint" => internal_errors, "req_other" => req_other, "h2sess" => h2_sess, "reqbout" => req_out, "resbin" => res_in,
 });
 fields!(LISTENER, ListenerCounters, {
     "stot" => cum_sess, "bin" => bytes_in, "bout" => bytes_out, "dreq" => denied_req, "dresp" => denied_resp,
     "ereq" => failed_req, "conn_tot" => cum_conn, "dcon" => denied_conn, "dses" => denied_sess, "wrew" => failed_rewrites,
-    "eint" => internal_errors,
+    "eint" => internal_errors, "reqbout" => req_out,
 });
 fields!(BACKEND, BackendCounters, {
     "stot" => cum_sess, "bin" => bytes_in, "bout" => bytes_out, "dreq" => denied_req, "dresp" => denied_resp,
@@ -87,7 +86,7 @@ pub fn rows() -> Rows {
 
 fn stats_file(cx: &mut Cx<'_>, line: &ConfigLine) {
     let missing = "'stats-file' expect one argument: a file path.";
-    let Some(word) = value::one(cx, line, 1, missing) else { return };
+    let Some(word) = one(cx, line, 1, missing) else { return };
     if cx.model.global.ext.get::<StatsFile>().is_some() {
         cx.alert(line.word(0), "'stats-file' already specified. Continuing.").harmless();
         return;
@@ -152,28 +151,58 @@ pub fn preload(plan: &Plan, model: &Model) -> Result<(), String> {
     for (p, said) in plan.proxies.iter().zip(&model.proxies) {
         let own = said.guid.as_deref();
         if let Some(values) = own.filter(|_| lines::has_front(p)).and_then(|g| tables.fronts.get(g)) {
-            set(p.front.counters.of(usize::MAX), FRONTEND, values);
+            let counters = p.front.counters.of(usize::MAX);
+            set(counters, FRONTEND, values);
+            counters.res_out.add(own_bytes(values));
+            p.front.h2.of(usize::MAX).begin_with(value(values, "h2sess"), value(values, "h2req"));
         }
         for l in plan.listeners.iter().filter(|l| l.frontend == p.index && p.has(Opts::SOCKET_STATS)) {
             let guid = l.bind.guid_prefix.as_ref().map(|prefix| format!("{prefix}-{}", l.number));
             if let Some(values) = guid.and_then(|g| tables.fronts.get(g.as_str())) {
-                set(l.counts.counters.of(usize::MAX), LISTENER, values);
+                let counters = l.counts.counters.of(usize::MAX);
+                set(counters, LISTENER, values);
+                counters.res_out.add(own_bytes(values));
             }
         }
         for (server, said) in p.servers.iter().zip(&said.servers) {
             let values = said.guid.as_deref().and_then(|g| tables.backs.get(g));
             if let (Some(values), Some(state)) = (values, p.state_of(server)) {
-                set(state.counters.of(usize::MAX), SERVER, values);
+                let counters = state.counters.of(usize::MAX);
+                set(counters, SERVER, values);
+                counters.res_out.add(own_bytes(values));
+                let of = |name| value(values, name);
+                state.unchanged_before(of("lastchg").saturating_mul(1000));
+                if let Some(used) = last_session(values) {
+                    state.was_used(used);
+                }
                 let mut life = state.life.lock();
-                let of = |name| values.iter().find(|(n, _)| *n == name).map_or(0, |(_, v)| *v);
                 (life.failed, life.observed, life.downs) = (of("chkfail"), of("hanafail"), of("chkdown"));
             }
         }
         if let (Some(values), Some(state)) = (own.and_then(|g| tables.backs.get(g)), &p.state) {
-            set(state.counters.of(usize::MAX), BACKEND, values);
+            let counters = state.counters.of(usize::MAX);
+            set(counters, BACKEND, values);
+            counters.res_out.add(own_bytes(values));
+            let changed = value(values, "lastchg").saturating_mul(1000);
+            state.begin_with(Some(changed), last_session(values), value(values, "chkdown"));
         }
     }
     Ok(())
+}
+
+/// The value of a column.
+fn value(values: &[(&str, u64)], name: &str) -> u64 {
+    values.iter().find(|(n, _)| *n == name).map_or(0, |(_, v)| *v)
+}
+
+/// What went to clients beside what servers said.
+fn own_bytes(values: &[(&str, u64)]) -> u64 {
+    value(values, "resbout").saturating_sub(value(values, "bout"))
+}
+
+/// How long ago the last session was, in milliseconds. A file has 0 for never, too.
+fn last_session(values: &[(&str, u64)]) -> Option<u64> {
+    (value(values, "stot") > 0).then(|| value(values, "lastsess").saturating_mul(1000))
 }
 
 fn set<T>(counters: &T, fields: Fields<T>, values: &[(&str, u64)]) {

@@ -55,7 +55,7 @@ pub fn frontend(p: &ProxyPlan, m: Moment) -> Line {
     line.num(Col::Smax, front.sessions.highest());
     line.num(Col::Slim, if front.sessions.limit() == 0 { m.maxconn } else { front.sessions.limit() });
     line.big(Col::Stot, t.cum_sess);
-    line.bytes([t.bytes_in, t.bytes_out, t.bytes_in, t.req_out, t.res_in, t.bytes_out]);
+    line.bytes([t.bytes_in, t.bytes_out, t.bytes_in, t.req_out, t.res_in, t.bytes_out + t.res_out]);
     line.big(Col::Dreq, t.denied_req);
     line.big(Col::Dresp, t.denied_resp);
     line.big(Col::Ereq, t.failed_req);
@@ -117,7 +117,7 @@ pub fn listener(p: &ProxyPlan, l: &ListenerPlan, sid: u32, m: Moment) -> Line {
     line.num(Col::Smax, l.counts.conns.highest());
     line.num(Col::Slim, l.counts.conns.limit());
     line.big(Col::Stot, t.cum_sess);
-    line.bytes([t.bytes_in, t.bytes_out, t.bytes_in, t.bytes_in, t.bytes_out, t.bytes_out]);
+    line.bytes([t.bytes_in, t.bytes_out, t.bytes_in, t.req_out, t.bytes_out, t.bytes_out + t.res_out]);
     line.big(Col::Dreq, t.denied_req);
     line.big(Col::Dresp, t.denied_resp);
     line.big(Col::Ereq, t.failed_req);
@@ -276,7 +276,7 @@ pub fn server(p: &ProxyPlan, s: &ServerState, plan: &ServerPlan, m: Moment) -> L
         line.num(Col::Slim, s.maxconn());
     }
     line.big(Col::Stot, t.cum_sess);
-    line.bytes([t.bytes_in, t.bytes_out, t.bytes_in, t.bytes_in, t.bytes_out, t.bytes_out]);
+    line.bytes([t.bytes_in, t.bytes_out, t.bytes_in, t.bytes_in, t.bytes_out, t.bytes_out + t.res_out]);
     line.big(Col::Dresp, t.denied_resp);
     line.big(Col::Econ, t.failed_conns);
     line.big(Col::Eresp, t.failed_resp);
@@ -305,7 +305,7 @@ pub fn server(p: &ProxyPlan, s: &ServerState, plan: &ServerPlan, m: Moment) -> L
     }
     line.big(Col::CliAbrt, t.cli_aborts);
     line.big(Col::SrvAbrt, t.srv_aborts);
-    line.put(Col::Lastsess, age(s.counters.iter().map(|c| c.times.last.get()).max(), m));
+    line.put(Col::Lastsess, age(s.counters.iter().map(|c| c.times.last.get()).max(), s.used_before(), m));
     line.times(|| Box::new(s.counters.iter().map(|c| &c.times)));
     if m.legends {
         line.put(
@@ -350,7 +350,7 @@ pub fn backend(p: &ProxyPlan, b: &BackendState, m: Moment, partial: bool) -> Lin
     line.num(Col::Smax, b.sessions().highest());
     line.num(Col::Slim, b.fullconn());
     line.big(Col::Stot, t.cum_sess);
-    line.bytes([t.bytes_in, t.bytes_out, t.bytes_in, t.req_out, t.res_in, t.bytes_out]);
+    line.bytes([t.bytes_in, t.bytes_out, t.bytes_in, t.req_out, t.res_in, t.bytes_out + t.res_out]);
     line.big(Col::Dreq, t.denied_req);
     line.big(Col::Dresp, t.denied_resp);
     line.big(Col::Econ, t.failed_conns);
@@ -374,7 +374,7 @@ pub fn backend(p: &ProxyPlan, b: &BackendState, m: Moment, partial: bool) -> Lin
     line.tagged(Col::Act, Value::U32(act), "MGPV");
     line.tagged(Col::Bck, Value::U32(bck), "MGPV");
     line.big(Col::Chkdown, b.downs());
-    line.rate(Col::Lastchg, m.now.saturating_sub(b.changed_at()) / 1000);
+    line.rate(Col::Lastchg, b.unchanged_for(m.now) / 1000);
     if total > 0 {
         line.rate(Col::Downtime, b.downtime(m.now) / 1000);
     }
@@ -392,7 +392,7 @@ pub fn backend(p: &ProxyPlan, b: &BackendState, m: Moment, partial: bool) -> Lin
     line.big(Col::CliAbrt, t.cli_aborts);
     line.big(Col::SrvAbrt, t.srv_aborts);
     line.compression();
-    line.put(Col::Lastsess, age(b.counters.iter().map(|c| c.times.last.get()).max(), m));
+    line.put(Col::Lastsess, age(b.counters.iter().map(|c| c.times.last.get()).max(), b.used_before(), m));
     line.times(|| Box::new(b.counters.iter().map(|c| &c.times)));
     if m.legends {
         line.put(Col::Algo, Value::Text(p.algorithm.into()));
@@ -425,12 +425,13 @@ pub fn backend(p: &ProxyPlan, b: &BackendState, m: Moment, partial: bool) -> Lin
     line
 }
 
-/// Seconds since something last happened; -1: never.
-fn age(last: Option<u64>, m: Moment) -> Value {
-    match last {
-        Some(at) if at > 0 => Value::S32(i32::try_from(m.now.saturating_sub(at) / 1000).unwrap_or(i32::MAX)),
-        _ => Value::S32(-1),
-    }
+/// Seconds since something last happened, in this process or so long before it; -1: never.
+fn age(last: Option<u64>, before: Option<u64>, m: Moment) -> Value {
+    let millis = match last {
+        Some(at) if at > 0 => Some(m.now.saturating_sub(at)),
+        _ => before.map(|before| before.saturating_add(m.now)),
+    };
+    Value::S32(millis.map_or(-1, |n| i32::try_from(n / 1000).unwrap_or(i32::MAX)))
 }
 
 /// Has this proxy a front side in statistics?

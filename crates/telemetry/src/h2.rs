@@ -66,6 +66,11 @@ impl H2Counters {
         ];
         self.0.iter().zip(all).filter(|(_, n)| *n != 0).for_each(|(counter, n)| counter.add(n));
     }
+    /// So many connections and streams were there before the process began.
+    pub fn begin_with(&self, connections: u64, streams: u64) {
+        self.0[COLUMNS - 2].add(connections);
+        self.0[COLUMNS - 1].add(streams);
+    }
     /// `clear counters all`: what is open stays so.
     pub fn clear(&self) {
         let gauge = |at| at == OPEN_CONNECTIONS || at == OPEN_STREAMS;

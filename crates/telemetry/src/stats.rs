@@ -84,7 +84,7 @@ counters! {
         req_out,
         /// Response bytes received (`resbin`).
         res_in,
-        /// Response bytes sent (`resbout`).
+        /// Bytes of answers of our own (`resbout` has those of servers as well).
         res_out,
         /// Requests denied by rules (`dreq`).
         denied_req,
@@ -153,6 +153,10 @@ counters! {
         bytes_in,
         /// `bout`
         bytes_out,
+        /// `reqbout`
+        req_out,
+        /// Bytes of answers of our own (`resbout` has those of servers as well).
+        res_out,
         /// `dreq`
         denied_req,
         /// `dresp`
@@ -190,7 +194,7 @@ counters! {
         req_out,
         /// `resbin`
         res_in,
-        /// `resbout`
+        /// Bytes of answers of our own (`resbout` has those of servers as well).
         res_out,
         /// `dreq`
         denied_req,
@@ -261,7 +265,7 @@ counters! {
         req_out,
         /// `resbin`
         res_in,
-        /// `resbout`
+        /// Bytes of answers of our own (`resbout` has those of servers as well).
         res_out,
         /// `dresp`
         denied_resp,

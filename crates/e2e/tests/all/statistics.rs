@@ -438,3 +438,114 @@ fn a_form_that_does_not_end() {
     assert_eq!(c.response().status(), 303);
     assert!(c.send_until_refused(&[b'x'; 65536], 64 << 20));
 }
+
+/// What a `stats-file` knows of times and of connections over HTTP/2, and what went to clients.
+#[test]
+fn a_stats_file_with_times() {
+    scenario("statistics/a_stats_file_with_times", |w| {
+        let file = "#fe guid,stot,req_tot,h1sess,h2sess,h1req,h2req,reqbin,bin,reqbout,resbin,bout,resbout,\n\
+                    fe-guid,9,30,5,4,10,20,70,70,60,50,50,80,\n\n\
+                    #be guid,stot,lastchg,lastsess,reqbin,bin,reqbout,resbin,bout,resbout,\n\
+                    be-guid,20,50000,7000,31,31,32,33,33,34,\nsrv-guid,20,60000,8000,41,41,41,42,42,44,\n";
+        let path = w.file("stats", file).display().to_string();
+        w.proxy(&format!(
+            "global\n  stats-file {path}\n  stats socket ${{dir}}/cli level admin\n  nbthread 1\ndefaults\n  mode http\n  \
+             timeout connect 5s\n  timeout client 5s\n  timeout server 5s\nfrontend fe\n  guid fe-guid\n  bind 127.0.0.1:${{fe}}\n  \
+             default_backend be\nbackend be\n  guid be-guid\n  server s1 127.0.0.1:1 guid srv-guid\n"
+        ));
+        let stat = crate::runtime_api::ask(w, "show stat");
+        let mut lines = stat.lines();
+        let columns: Vec<&str> = lines.next().unwrap().split(',').collect();
+        for line in lines.filter(|l| !l.is_empty()) {
+            let cells: Vec<&str> = line.split(',').collect();
+            let told = [
+                "lastchg", "lastsess", "h1sess", "h2sess", "h1req", "h2req", "bin", "bout", "reqbin",
+                "reqbout", "resbin", "resbout",
+            ];
+            let shown = told.iter().map(|name| {
+                let at = columns.iter().position(|c| c == name).unwrap();
+                // a moment passes
+                let value = cells[at]
+                    .parse::<i64>()
+                    .map_or(String::new(), |n| if n >= 1000 { n / 1000 * 1000 } else { n }.to_string());
+                format!("{name}={value}")
+            });
+            w.note(format!("{} {}: {}", cells[0], cells[1], shown.collect::<Vec<_>>().join(" ")));
+        }
+    });
+}
+
+/// What counts as a session, a request and an error: what ends before it is one, and what rules let not through.
+#[test]
+fn what_is_no_request_counts() {
+    scenario("statistics/what_is_no_request_counts", |w| {
+        w.origin("o1", |mut c| {
+            c.request();
+            c.send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort");
+        });
+        w.proxy(
+            "global\n  nbthread 1\n  stats socket ${dir}/cli level admin\ndefaults\n  mode http\n  timeout connect 1s\n  \
+             timeout client 300ms\n  timeout server 5s\n  retries 1\nfrontend fe\n  option socket-stats\n  bind 127.0.0.1:${fe}\n  \
+             tcp-request content reject if { path /reject }\n  http-request deny if { path /deny }\n  \
+             use_backend none if { path /none }\n  default_backend be\n\
+             frontend no\n  option socket-stats\n  bind 127.0.0.1:${no}\n  tcp-request connection reject\n\
+             frontend nor\n  option socket-stats\n  bind 127.0.0.1:${nor} accept-proxy\n  tcp-request session reject\n\
+             frontend probed\n  option http-ignore-probes\n  bind 127.0.0.1:${probed}\n\
+             frontend null\n  option dontlognull\n  bind 127.0.0.1:${null}\n\
+             backend be\n  server s 127.0.0.1:${o1}\nbackend none\n  server s 127.0.0.1:1\n",
+        );
+        w.settle();
+        let steps: [(&str, &str, &str); 10] = [
+            ("nothing", "fe", ""),
+            ("a part", "fe", "GET /x HT"),
+            ("a rejected one", "fe", "GET /reject HTTP/1.1\r\nHost: a\r\n\r\n"),
+            ("a denied one", "fe", "GET /deny HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"),
+            ("one that is cut short", "fe", "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"),
+            ("one without a server", "fe", "GET /none HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"),
+            ("a rejected connection", "no", ""),
+            ("a rejected session", "nor", "PROXY TCP4 1.1.1.1 2.2.2.2 1 2\r\nGET / HTTP/1.1\r\n\r\n"),
+            ("a probe", "probed", ""),
+            ("nothing, not logged", "null", ""),
+        ];
+        for (what, port, bytes) in steps {
+            crate::runtime_api::ask(w, "clear counters all");
+            let mut s = std::net::TcpStream::connect(("127.0.0.1", w.port(port))).unwrap();
+            // a rejected connection may be closed already
+            let _ = std::io::Write::write_all(&mut s, bytes.as_bytes());
+            if !bytes.ends_with("\r\n\r\n") {
+                let _ = s.shutdown(std::net::Shutdown::Write);
+            }
+            let _ = std::io::Read::read_to_end(&mut s, &mut Vec::new());
+            w.settle();
+            w.note(what);
+            let stat = crate::runtime_api::ask(w, "show stat");
+            let mut lines = stat.lines();
+            let columns: Vec<&str> = lines.next().unwrap().split(',').collect();
+            let told = [
+                "stot",
+                "req_tot",
+                "ereq",
+                "dreq",
+                "dcon",
+                "dses",
+                "econ",
+                "eresp",
+                "hrsp_4xx",
+                "hrsp_5xx",
+                "hrsp_other",
+                "reqbout",
+            ];
+            for line in lines.filter(|l| !l.is_empty()) {
+                let cells: Vec<&str> = line.split(',').collect();
+                let shown = told.iter().filter_map(|name| {
+                    let cell = cells[columns.iter().position(|c| c == name)?];
+                    (!cell.is_empty() && cell != "0").then(|| format!(" {name}={cell}"))
+                });
+                let shown: String = shown.collect();
+                if !shown.is_empty() {
+                    w.note(format!("  {}/{}:{shown}", cells[0], cells[1]));
+                }
+            }
+        }
+    });
+}

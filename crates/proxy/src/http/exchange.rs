@@ -323,12 +323,20 @@ async fn rule_sets(
     sets: &RuleSets,
 ) -> Result<(), Stop> {
     let content = stages::rules(x, session, &sets.tcp_request, Direction::Request, sets.request_delay).await;
-    if content.is_err() && of.index == x.front.index {
+    if let Err(stop) = &content
+        && of.index == x.front.index
+    {
         // for the log there was no request then
         x.scratch.line.clear();
+        if stop.status == 0 {
+            x.front.front.counters.of(session.worker().id.into()).http_other.inc();
+        }
     }
     content?;
     if of.index == x.front.index {
+        if of.has_content_rules() {
+            request::count(x, session);
+        }
         x.step(session, Steps::REQUEST);
     }
     if of.mode != Mode::Http {

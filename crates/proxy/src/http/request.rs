@@ -145,9 +145,26 @@ fn begin(x: &mut Exchange<'_>, session: &Session) {
     let now = worker.clock.now();
     x.request_at = now;
     x.facts.timers.request = ms(now.since(x.began));
-    x.front.front.request(&worker.process.counts, worker.id.into(), now.0);
+    if !x.front.has_content_rules() {
+        count(x, session);
+    }
     x.method = Method::of(x.scratch.request.method());
     remember_line(x);
+}
+
+/// One more request. One that rules of TCP refuse is none.
+pub fn count(x: &Exchange<'_>, session: &Session) {
+    let worker = session.worker();
+    x.front.front.request(&worker.process.counts, worker.id.into(), worker.clock.now().0);
+}
+
+/// What was no request counts as one, and as bad.
+#[cold]
+fn count_bad(x: &Exchange<'_>, session: &Session) {
+    let id = usize::from(session.worker().id);
+    count(x, session);
+    x.front.front.counters.of(id).failed_req.inc();
+    session.listener.counts.counters.of(id).failed_req.inc();
 }
 
 /// Has a connection seen so many odd heads that it shall not go on? HAProxy gives it up at three quarters.
@@ -175,17 +192,12 @@ pub fn head_fits(head: &Head, len: usize, global: &GlobalPlan) -> bool {
 /// Nothing of the head is to be used.
 #[cold]
 fn malformed(x: &mut Exchange<'_>, session: &Session, status: u16) -> Stop {
-    let worker = session.worker();
-    let id = usize::from(worker.id);
     if session.conn.stream().is_none() {
         let what = events::h1::H1S_ERR | events::h1::H1C_ERR;
         traced::h1(x, session, Side::Front, what, Level::Error, "parsing error, reject H1 message");
     }
     x.scratch.request.clear();
-    // it counts as a request, too
-    x.front.front.request(&worker.process.counts, id, worker.clock.now().0);
-    x.front.front.counters.of(id).failed_req.inc();
-    session.listener.counts.counters.of(id).failed_req.inc();
+    count_bad(x, session);
     Stop::new(b"PR", status)
 }
 
@@ -243,6 +255,14 @@ async fn more(x: &mut Exchange<'_>, session: &mut Session) -> Result<(), Stop> {
     let later = session.requests > 1 && nothing;
     let ignored = nothing && x.front.has(Opts::HTTP_IGNORE_PROBES);
     let null = nothing && x.front.has(Opts::DONTLOGNULL);
+    if !(later || ignored) && matches!(got, Got::End | Got::Broken | Got::Late) {
+        count_bad(x, session);
+        if null {
+            // no line tells of it, and nothing else would count its answer
+            let status = if matches!(got, Got::Late) { 408 } else { 400 };
+            x.front.front.counters.of(session.worker().id.into()).response(status);
+        }
+    }
     match got {
         Got::Bytes => {
             if first_byte && session.requests == 1 {

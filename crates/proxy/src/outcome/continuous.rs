@@ -68,6 +68,7 @@ impl Tally {
             let counters = listener.counts.counters.of(id);
             counters.bytes_in.add(up);
             counters.bytes_out.add(down);
+            counters.req_out.add(up);
         }
         if let Some(back) = &self.back {
             let counters = back.counters.of(id);

@@ -418,6 +418,15 @@ fn count(
         let l = session.listener.counts.counters.of(worker.into());
         l.bytes_in.add(up);
         l.bytes_out.add(down);
+        l.res_out.add(facts.bytes_answered.saturating_sub(down));
+        if reached {
+            l.req_out.add(up);
+        }
+    }
+    // an answer of our own is no byte of the server's, and goes to the client all the same
+    let own_bytes = facts.bytes_answered.saturating_sub(down);
+    if own_bytes > 0 {
+        f.res_out.add(own_bytes);
     }
     let status = u16::try_from(facts.status).ok().filter(|s| *s > 0);
     if let Some(s) = status {
@@ -446,6 +455,13 @@ fn count(
         b.req_out.add(up);
         b.res_in.add(down);
     }
+    if own_bytes > 0 && !own {
+        b.res_out.add(own_bytes);
+    }
+    let broken = facts.termination[0] == b'S' && facts.termination[1] == b'D' && facts.http;
+    if broken {
+        b.failed_resp.inc();
+    }
     if facts.server_link.stream != 0 {
         b.h2_out.add(up);
         b.h2_in.add(down);
@@ -464,6 +480,12 @@ fn count(
         }
         s.bytes_in.add(up);
         s.bytes_out.add(down);
+        if own_bytes > 0 {
+            s.res_out.add(own_bytes);
+        }
+        if broken {
+            s.failed_resp.inc();
+        }
         // a server's are the requests that it has answered
         if let Some(status) = status.filter(|_| facts.timers.response >= 0) {
             s.response(status);

@@ -238,6 +238,11 @@ impl ProxyPlan {
     pub fn has_request_rules(&self) -> bool {
         self.rules.as_ref().is_some_and(|r| r.on_request())
     }
+    /// Do rules of TCP look at requests?
+    #[must_use]
+    pub fn has_content_rules(&self) -> bool {
+        self.rules.as_ref().is_some_and(|r| !r.tcp_request.is_empty())
+    }
     /// Do rules of its own look at responses?
     #[must_use]
     pub fn has_response_rules(&self) -> bool {
