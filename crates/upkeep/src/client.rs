@@ -1,4 +1,5 @@
-//! An HTTP/1.1 client (manual section 3.12, `httpclient.*`): one request a connection, answers of bounded size.
+//! An HTTP/1.1 client (manual section 3.12, `httpclient.*`): one request a connection, or one behind the other for who keeps it;
+//! answers of bounded size.
 
 use crate::url::Url;
 use portcullis_message::Head;
@@ -175,9 +176,21 @@ impl Client {
     /// # Errors
     /// There is none.
     pub async fn send(&self, request: Request<'_>) -> Result<Answer, Failed> {
+        self.send_over(request, None).await
+    }
+
+    /// Sends a request over a connection that an earlier one has left to the same server, and leaves it for the next one.
+    ///
+    /// # Errors
+    /// There is no answer.
+    pub async fn send_over(
+        &self,
+        request: Request<'_>,
+        kept: Option<&mut Option<Conn>>,
+    ) -> Result<Answer, Failed> {
         let began = self.process.clock.wall();
         let mut run = Run { client: self, started: Instant::now(), connected: None, retries: 0 };
-        match run.all(request).await {
+        match run.all(request, kept).await {
             Ok(answer) => Ok(answer),
             Err(cause) => {
                 let total = run.started.elapsed().as_millis();
@@ -208,8 +221,19 @@ impl Client {
 }
 
 impl Run<'_> {
-    async fn all(&mut self, request: Request<'_>) -> Result<Answer, Cause> {
+    async fn all(
+        &mut self,
+        request: Request<'_>,
+        mut kept: Option<&mut Option<Conn>>,
+    ) -> Result<Answer, Cause> {
         let url = Url::parse(request.url).ok_or(Cause::Url)?;
+        if let Some(conn) = kept.as_mut().and_then(|k| k.take()) {
+            match exchange(conn, &request, &url, kept.as_deref_mut()).await {
+                // the server has closed it meanwhile
+                Err(Cause::Broken) => {}
+                done => return done,
+            }
+        }
         let to = match request.proxy.filter(|_| !url.secure).or(request.address) {
             Some(proxy) => proxy,
             None => {
@@ -225,9 +249,7 @@ impl Run<'_> {
         if url.secure {
             self.shake_hands(&mut conn, &url).await?;
         }
-        write(&conn, &head(&request, &url)).await?;
-        write(&conn, request.body).await?;
-        read(&conn, request.method).await
+        exchange(conn, &request, &url, kept).await
     }
 
     async fn connect(&mut self, to: SocketAddr) -> Result<Conn, Cause> {
@@ -263,14 +285,32 @@ impl Run<'_> {
     }
 }
 
+/// A request and its answer over this connection.
+async fn exchange(
+    conn: Conn,
+    request: &Request<'_>,
+    url: &Url,
+    kept: Option<&mut Option<Conn>>,
+) -> Result<Answer, Cause> {
+    write(&conn, &head(request, url, kept.is_some())).await?;
+    write(&conn, request.body).await?;
+    let (answer, keeps) = read(&conn, request.method).await?;
+    if let Some(kept) = kept.filter(|_| keeps) {
+        *kept = Some(conn);
+    }
+    Ok(answer)
+}
+
 /// The request's head. Values cannot end their lines: they are ours.
-fn head(request: &Request<'_>, url: &Url) -> Vec<u8> {
+fn head(request: &Request<'_>, url: &Url, keep: bool) -> Vec<u8> {
     let mut out = match request.proxy.filter(|_| !url.secure) {
         Some(_) => format!("{} http://{}{} HTTP/1.1\r\n", request.method, url.authority, url.path),
         None => format!("{} {} HTTP/1.1\r\n", request.method, url.path),
     };
-    out +=
-        &format!("host: {}\r\naccept: */*\r\nuser-agent: Portcullis\r\nconnection: close\r\n", url.authority);
+    out += &format!("host: {}\r\naccept: */*\r\nuser-agent: Portcullis\r\n", url.authority);
+    if !keep {
+        out += "connection: close\r\n";
+    }
     for (name, value) in request.fields {
         out += &format!("{name}: {value}\r\n");
     }
@@ -293,7 +333,8 @@ async fn write(conn: &Conn, bytes: &[u8]) -> Result<(), Cause> {
     Ok(())
 }
 
-async fn read(conn: &Conn, method: &str) -> Result<Answer, Cause> {
+/// The answer, and whether the connection can be used again.
+async fn read(conn: &Conn, method: &str) -> Result<(Answer, bool), Cause> {
     let limits = Limits { max_fields: 101, relaxed: false, any_method_payload: false };
     let mut response = Response::new(method.as_bytes(), limits);
     let (mut buffer, mut input) = (Buffer::with_capacity(READ), Vec::new());
@@ -312,8 +353,9 @@ async fn read(conn: &Conn, method: &str) -> Result<Answer, Cause> {
             return Err(Cause::Broken);
         }
         if response.complete {
+            let keeps = n > 0 && input.is_empty() && response.keeps();
             let head = response.head.take().ok_or(Cause::Broken)?;
-            return Ok(Answer { head, body: response.body });
+            return Ok((Answer { head, body: response.body }, keeps));
         }
     }
 }
@@ -328,12 +370,15 @@ mod tests {
         let fields = [("content-type", "a/b")];
         let mut request =
             Request { method: "POST", url: "", fields: &fields, body: b"xy", proxy: None, address: None };
-        let text = String::from_utf8(head(&request, &url)).unwrap();
+        let text = String::from_utf8(head(&request, &url, false)).unwrap();
+        assert!(text.contains("\r\nconnection: close\r\n"), "{text}");
+        let text = String::from_utf8(head(&request, &url, true)).unwrap();
+        assert!(!text.contains("connection:"), "{text}");
         assert!(text.starts_with("POST /p HTTP/1.1\r\nhost: h:8080\r\n"), "{text}");
         assert!(text.ends_with("content-type: a/b\r\ncontent-length: 2\r\n\r\n"), "{text}");
         (request.method, request.body) = ("GET", b"");
         request.proxy = Some(([127, 0, 0, 1], 80).into());
-        let text = String::from_utf8(head(&request, &url)).unwrap();
+        let text = String::from_utf8(head(&request, &url, false)).unwrap();
         assert!(text.starts_with("GET http://h:8080/p HTTP/1.1\r\n") && !text.contains("content-length"));
     }
 }

@@ -15,11 +15,12 @@ use portcullis_proxy::otel::{Outbox, Section};
 use portcullis_proxy::process::Process;
 use portcullis_telemetry::log::{Level, Loggers};
 use portcullis_tls::settings::GlobalTls;
+use portcullis_transport::Conn;
 use portcullis_wire::otlp::{self, Attributes, Said, Signal};
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -84,7 +85,7 @@ impl Wanted {
         }
     }
 
-    async fn send(&self, signal: Signal, records: &[u8]) -> Result<Answer, Failed> {
+    async fn send(&self, signal: Signal, records: &[u8], kept: &mut Option<Conn>) -> Result<Answer, Failed> {
         let url = format!("{}{}", self.endpoint.url, signal.path());
         let mut body = Vec::with_capacity(records.len() + 512);
         otlp::request(&mut body, |a| self.resource(a), SCOPE, records);
@@ -92,7 +93,7 @@ impl Wanted {
         fields.extend(self.section.headers.iter().map(|(n, v)| (n.as_str(), v.as_str())));
         let (method, address) = ("POST", Some(self.endpoint.address));
         let request = Request { method, url: &url, fields: &fields, body: &body, proxy: None, address };
-        self.client.send(request).await
+        self.client.send_over(request, Some(kept)).await
     }
 }
 
@@ -141,6 +142,23 @@ impl Verdict {
             }
             _ => Self::Refused(text()),
         }
+    }
+}
+
+/// The connection that one kind of records has, and for which configuration it was made.
+#[derive(Default)]
+struct Kept {
+    wanted: Weak<Wanted>,
+    conn: Option<Conn>,
+}
+
+impl Kept {
+    /// That of this configuration: another one's is closed.
+    fn of(&mut self, wanted: &Arc<Wanted>) -> &mut Option<Conn> {
+        if !std::ptr::eq(self.wanted.as_ptr(), Arc::as_ptr(wanted)) {
+            *self = Self { wanted: Arc::downgrade(wanted), conn: None };
+        }
+        &mut self.conn
     }
 }
 
@@ -217,7 +235,7 @@ impl Exporter {
 
     /// Sends records of one kind, until the process ends.
     async fn export(&self, signal: Signal) {
-        let mut records = Vec::new();
+        let (mut records, mut kept) = (Vec::new(), Kept::default());
         loop {
             let interval = self.wanted().map_or(QUIET, |w| w.section.interval);
             let last = self.is_closing();
@@ -230,7 +248,7 @@ impl Exporter {
                 let most = self.wanted().map_or(u32::MAX, |w| w.section.batch);
                 let (len, number) = otlp::first(rest, most, MOST_BYTES);
                 let Some((batch, behind)) = rest.split_at_checked(len).filter(|_| number > 0) else { break };
-                self.deliver(signal, batch, number).await;
+                self.deliver(signal, batch, number, &mut kept).await;
                 rest = behind;
             }
             records.clear();
@@ -241,7 +259,7 @@ impl Exporter {
     }
 
     /// Sends a batch, however often that has to be tried.
-    async fn deliver(&self, signal: Signal, batch: &[u8], number: u32) {
+    async fn deliver(&self, signal: Signal, batch: &[u8], number: u32, kept: &mut Kept) {
         let began = Instant::now();
         let mut pause = PAUSES.0;
         let size = (batch.len(), number);
@@ -252,7 +270,8 @@ impl Exporter {
                 self.outbox.settle(signal, size).expired.fetch_add(number.into(), Relaxed);
                 return;
             };
-            let verdict = match timeout(wanted.section.timeout, wanted.send(signal, batch)).await {
+            let sent = wanted.send(signal, batch, kept.of(&wanted));
+            let verdict = match timeout(wanted.section.timeout, sent).await {
                 Ok(Ok(answer)) => {
                     let after = answer.field("retry-after");
                     Verdict::of(answer.head.status, &answer.body, after.as_deref())

@@ -1,5 +1,6 @@
 //! Traces and log lines for a collector of OpenTelemetry (docs/opentelemetry.md), which HAProxy does not have. What is sent is decoded
 //! by OpenTelemetry's own definitions.
+use crate::tls_sink::{TlsSink, until};
 use opentelemetry_proto::tonic::collector::logs::v1::{
     ExportLogsPartialSuccess, ExportLogsServiceRequest, ExportLogsServiceResponse,
 };
@@ -714,4 +715,52 @@ fn samples() {
     let spans = collector.wait_spans(2);
     assert_eq!(got.field("x-trace").unwrap(), format!("{TRACE}/{}/1", hex(&spans[0].span_id)));
     assert_eq!(text(&collector.wait_logs(1)[0].body), format!("/ {TRACE}"));
+}
+
+/// A collector over TLS, whose certificate is looked at; one connection serves many requests.
+#[test]
+fn a_collector_over_tls() {
+    let Some(mut w) = world() else { return };
+    crate::tls::own(&w, "ca", false, "DNS:ca.test");
+    w.file("extensions", "subjectAltName=IP:127.0.0.1\nbasicConstraints=CA:FALSE\n");
+    crate::tls::signed(&w, "collector", "-days 3650 -extfile extensions");
+    let sink = TlsSink::start(&mut w, "collector", "collector", None);
+    w.ok("o1");
+    let text = config("  signals traces", "", SERVER).replace("endpoint http:", "endpoint https:");
+    w.proxy(&text.replace("global\n", "global\n  httpclient.ssl.ca-file ${dir}/ca.crt\n"));
+    let mut first = None;
+    for n in 0..3 {
+        w.client("fe").get("/", "Connection: close\r\n").read_to_end();
+        let stream = first.get_or_insert_with(|| sink.accept().unwrap());
+        let head = until(stream, "\r\n\r\n");
+        assert!(head.starts_with("POST /v1/traces HTTP/1.1\r\n"), "{head}");
+        let length = head.lines().find_map(|l| l.strip_prefix("content-length: ")?.parse().ok()).unwrap();
+        let mut body = vec![0; length];
+        stream.read_exact(&mut body).unwrap();
+        let spans = ExportTraceServiceRequest::decode(&*body).unwrap().resource_spans;
+        assert_eq!(spans[0].scope_spans[0].spans.len(), 2, "{n}");
+        stream.write_all(OK).unwrap();
+    }
+    // one that was closed meanwhile is replaced
+    drop(first);
+    w.client("fe").get("/", "Connection: close\r\n").read_to_end();
+    let mut second = sink.accept().unwrap();
+    assert!(until(&mut second, "\r\n\r\n").starts_with("POST /v1/traces "));
+}
+
+/// A collector whose certificate is somebody else's gets nothing.
+#[test]
+fn a_stranger_is_told_nothing() {
+    let Some(mut w) = world() else { return };
+    crate::tls::own(&w, "ca", false, "DNS:ca.test");
+    crate::tls::own(&w, "stranger", false, "IP:127.0.0.1");
+    let sink = TlsSink::start(&mut w, "collector", "stranger", None);
+    w.ok("o1");
+    let text = config("", "", SERVER).replace("endpoint http:", "endpoint https:");
+    w.proxy(&text.replace("global\n", "global\n  httpclient.ssl.ca-file ${dir}/ca.crt\n"));
+    w.client("fe").get("/", "Connection: close\r\n").read_to_end();
+    let told = sink.accept().map(|mut s| until(&mut s, "\r\n"));
+    assert!(told.is_err() || told.as_deref().is_ok_and(str::is_empty), "{told:?}");
+    let line = w.logs(1).iter().any(|l| l.contains("the TLS handshake failed"));
+    assert!(line || wait_for(PATIENCE, || (counts(&w, "traces")[4] > 0).then_some(())).is_some());
 }

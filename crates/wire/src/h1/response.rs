@@ -36,6 +36,13 @@ impl Response {
         }
     }
 
+    /// Can the connection be used for another request behind it?
+    #[must_use]
+    pub fn keeps(&self) -> bool {
+        let framed = matches!(self.info.framing, Framing::None | Framing::Length(_) | Framing::Chunked);
+        self.complete && !self.broken && framed && !self.info.close && self.info.keep_alive
+    }
+
     /// Its head has come by itself.
     pub fn begin(&mut self, head: Head, info: Info) {
         (self.head, self.info) = (Some(head), info);
