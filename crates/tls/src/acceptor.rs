@@ -106,7 +106,10 @@ struct Known {
     /// What its line says, and what was made of it.
     conf: Option<(Arc<Conf>, Arc<Made>)>,
     filters: Vec<String>,
+    /// It is for clients that no other is for: `default-crt`, or the filter `*`.
     default: bool,
+    /// It is the first of its line, and thereby such a default, too.
+    first: bool,
     origin: Option<Origin>,
 }
 
@@ -132,6 +135,8 @@ struct State {
 #[derive(Debug)]
 pub struct Acceptor {
     state: RwLock<Arc<State>>,
+    /// The crt-lists and directories that lines can be added to.
+    lists: Vec<String>,
     strict: bool,
     /// `generate-certificates`
     mint: Option<Mint>,
@@ -206,14 +211,24 @@ pub fn compile(
     }
     let making = Making { global, bind, cache, identity: identity.to_owned(), http };
     let base = making.config(None, 0)?;
-    let (known, made) = making.known(&bind.entries, 1)?;
+    let (mut known, made) = making.known(&bind.entries, 1)?;
+    mark_first(&mut known);
     let strict = bind.strict_sni.or(global.bind.strict_sni).unwrap_or(false);
-    if known.is_empty() && !strict {
-        return Err("no SSL certificate specified for {} (use 'crt').".to_owned());
+    match (known.is_empty(), strict) {
+        (true, false) => return Err("no SSL certificate specified for {} (use 'crt').".to_owned()),
+        (true, true) => {
+            warn("no SSL certificate specified for {}, ssl connections will fail (use 'crt').".to_owned());
+        }
+        (false, true) if bind.entries.iter().any(|e| e.default) => warn(
+            "both 'default-crt' and 'strict-sni' keywords are used in {}, certificates won't be used as fallback (use 'crt' instead)."
+                .to_owned(),
+        ),
+        (false, _) => {}
     }
     let state = State { base: Arc::new(base), table: Arc::new(table(&known)), known };
     Ok(Acceptor {
         state: RwLock::new(Arc::new(state)),
+        lists: bind.lists.clone(),
         strict,
         mint: mint(global, bind)?,
         capture: global.capture,
@@ -244,17 +259,25 @@ fn mint(global: &GlobalTls, bind: &BindTls) -> Result<Option<Mint>, String> {
     Ok(Some(Mint::new(made.key, global.minted.unwrap_or(1000))))
 }
 
-fn table(known: &[Known]) -> Table {
-    let mut table = Table::default();
-    let first = known.first();
-    let explicit = known.iter().any(|k| k.default || k.filters.iter().any(|f| f == "*"));
-    // the files of a bundle are one certificate
+/// The first certificate of a line is for clients that no other is for, whatever else is said (manual section 5.1, `default-crt`).
+/// The files of a bundle that `crt` names are one; those of a line of a crt-list are not.
+fn mark_first(known: &mut [Known]) {
     let base = |name: &str| {
         let (base, kind) = name.rsplit_once('.').unwrap_or((name, ""));
         if crate::store::BUNDLE.contains(&kind) { base.to_owned() } else { name.to_owned() }
     };
+    let Some((first, more)) = known.split_first_mut() else { return };
+    first.first = true;
+    let bundle = base(&first.slot.name);
+    let listed = first.origin.is_some();
+    more.iter_mut()
+        .take_while(|k| !listed && k.origin.is_none() && base(&k.slot.name) == bundle)
+        .for_each(|k| k.first = true);
+}
+
+fn table(known: &[Known]) -> Table {
+    let mut table = Table::default();
     for (at, k) in known.iter().enumerate() {
-        let of_one = |f: &Known| f.origin == k.origin && base(&f.slot.name) == base(&k.slot.name);
         let at = at as u32;
         let mut put = |name: &str| {
             let (map, key) = match name.strip_prefix('*') {
@@ -264,13 +287,13 @@ fn table(known: &[Known]) -> Table {
             };
             map.entry(key.into()).or_default().push(at);
         };
+        if k.first || k.default {
+            put("*");
+        }
         if k.filters.is_empty() {
             k.slot.get().names.iter().for_each(|n| put(n));
         } else {
-            k.filters.iter().filter(|f| !f.starts_with('!')).for_each(|f| put(f));
-        }
-        if k.default || (!explicit && first.is_some_and(of_one)) {
-            table.default.push(at);
+            k.filters.iter().filter(|f| !f.starts_with('!') && *f != "*").for_each(|f| put(f));
         }
     }
     table
@@ -368,8 +391,10 @@ impl Acceptor {
             })
             .collect();
         // sessions of before are not taken for those of another line
-        let first = self.made.fetch_add(entries.len(), Ordering::Relaxed);
-        let (known, _) = making.known(&entries, first)?;
+        let number = self.made.fetch_add(entries.len(), Ordering::Relaxed);
+        let first: Vec<bool> = known.iter().map(|k| k.first).collect();
+        let (mut known, _) = making.known(&entries, number)?;
+        known.iter_mut().zip(first).for_each(|(k, first)| k.first = first);
         self.change(|state| (state.base, state.known) = (base, known));
         Ok(())
     }
@@ -398,7 +423,7 @@ impl Acceptor {
     /// Does it answer from this crt-list?
     #[must_use]
     pub fn has_list(&self, list: &str) -> bool {
-        self.state.read().known.iter().any(|k| k.origin.as_ref().is_some_and(|o| *o.list == *list))
+        self.lists.iter().any(|l| l == list)
     }
 
     /// Is this line there?
@@ -407,12 +432,10 @@ impl Acceptor {
         self.state.read().known.iter().any(|k| k.origin.as_ref() == Some(origin))
     }
 
-    /// Is this line the one for clients that no other is for?
+    /// Is this line the first one, without which clients that no certificate is for may get none?
     #[must_use]
-    pub fn is_default(&self, origin: &Origin) -> bool {
-        let state = self.state.read();
-        let default = |at: &u32| state.known.get(*at as usize);
-        state.table.default.iter().filter_map(default).any(|k| k.origin.as_ref() == Some(origin))
+    pub fn is_first(&self, origin: &Origin) -> bool {
+        self.state.read().known.iter().any(|k| k.first && k.origin.as_ref() == Some(origin))
     }
 
     /// Every name that certificates are found by: whole ones first, in their order.
@@ -571,7 +594,8 @@ impl Making<'_> {
                 },
             };
             let (slot, filters, origin) = (slot.clone(), filters.clone(), origin.clone());
-            known.push(Known { slot, conf, filters, default: *default, origin });
+            let default = *default || filters.iter().any(|f| f == "*");
+            known.push(Known { slot, conf, filters, default, first: false, origin });
         }
         Ok((known, number))
     }

@@ -2,7 +2,7 @@
 //! was changed in it at run time. Otherwise it is made anew, and nobody else sees that before it is in force.
 
 use crate::jwt;
-use crate::store::{Certificate, Line, Shared, Slot, Store};
+use crate::store::{Certificate, List, Shared, Slot, Store};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -77,10 +77,7 @@ pub(crate) fn ticket_keys(name: &str, source: u64) -> Option<Arc<crate::tickets:
     before(|store| store.ticket_files.iter().find(|f| f.name == name && f.source == source).cloned())
 }
 
-/// The lines of a crt-list whose file says the same.
-pub(crate) fn list(name: &str, source: u64) -> Option<Vec<Line>> {
-    before(|store| {
-        let same = store.list_sources.get(name) == Some(&source);
-        store.lists.get(name).filter(|_| same).cloned()
-    })
+/// The crt-list of this name whose file says the same.
+pub(crate) fn list(name: &str, source: u64) -> Option<List> {
+    before(|store| store.lists.get(name).filter(|list| list.source == source).cloned())
 }

@@ -6,7 +6,7 @@ use crate::ocsp;
 use crate::rows::conf::At;
 use crate::rows::crt_list::{self, Row};
 use crate::settings::{Entry, GlobalTls, Origin};
-use crate::store::{Certificate, Chains, Draft, Line, Parts, Slot, certificates, crls, key_of};
+use crate::store::{Certificate, Chains, Draft, Line, List, Parts, Slot, certificates, crls, key_of};
 use crate::x509::Cert;
 use aws_lc_rs::digest;
 use portcullis_config::runtime::NoFiles;
@@ -237,11 +237,10 @@ impl Live {
     /// # Errors
     /// In HAProxy's words.
     pub fn line(&mut self, list: &str, text: &str) -> Result<(Line, Vec<Entry>), String> {
-        let last = |lines: &Vec<Line>| lines.iter().map(|l| l.number).max().unwrap_or(0);
-        let Some(last) = self.global.store.lock().lists.get(list).map(last) else {
+        let Some(there) = self.global.store.lock().lists.get(list).cloned() else {
             return Err(format!("crt-list '{list}' does not exist!"));
         };
-        let number = last + 1;
+        let number = there.last + 1;
         let read = crt_list::row(text).map_err(|e| format!("parsing [CLI:1]: {e}"))?;
         let mut row: Row = read.ok_or("parsing [CLI:1]: no certificate")?;
         let known = self.global.store.lock().find(self.global.crt_base.as_deref(), &row.crt);
@@ -252,10 +251,28 @@ impl Live {
             }
             None => return Err(format!("certificate '{}' does not exist!", row.crt)),
         }
+        fits(&there, &row)?;
         let origin = Origin { list: list.into(), number };
         let mut at = At::new(&NoFiles, &mut self.global);
         let entries = crt_list::entries(&mut at, &mut row, "CLI:1", origin)?;
         Ok((Line { number, row }, entries))
+    }
+}
+
+/// Can such a line be added to a list?
+fn fits(list: &List, row: &Row) -> Result<(), String> {
+    if !list.directory {
+        return Ok(());
+    }
+    if list.lines.iter().any(|l| l.row.crt == row.crt) {
+        return Err("file already exists in this directory!".to_owned());
+    }
+    match row.options.is_empty() && row.filters.is_empty() {
+        true => Ok(()),
+        false => {
+            Err("this is a directory, SSL configuration, crt-store keywords and filters are not allowed"
+                .to_owned())
+        }
     }
 }
 

@@ -116,6 +116,8 @@ pub struct BindTls {
     pub ssl: bool,
     /// The certificates, in their order.
     pub entries: Vec<Entry>,
+    /// The crt-lists and directories that some of them come from.
+    pub lists: Vec<String>,
     /// `strict-sni`
     pub strict_sni: Option<bool>,
     /// `no-tls-tickets`, `tls-tickets`

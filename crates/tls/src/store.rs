@@ -200,10 +200,8 @@ pub struct Store {
     pub authorities: BTreeMap<String, Authorities>,
     /// `crl-file`
     pub revoked: BTreeMap<String, Revoked>,
-    /// `crt-list`
-    pub lists: BTreeMap<String, Vec<Line>>,
-    /// Tells what was read of them.
-    pub list_sources: BTreeMap<String, u64>,
+    /// `crt-list`, and directories, which are such lists, too.
+    pub lists: BTreeMap<String, List>,
     /// How chains are completed.
     pub chains: Arc<Chains>,
     /// `tls-ticket-keys`, in the order in which they were read.
@@ -222,8 +220,8 @@ pub struct Chains {
 }
 
 impl Chains {
-    /// What is sent for these certificates of a file, and the issuer of a file of its own.
-    fn complete(&self, chain: &mut Vec<CertificateDer<'static>>, issuer: Option<&CertificateDer<'static>>) {
+    /// What is sent for these certificates of a file.
+    fn complete(&self, chain: &mut Vec<CertificateDer<'static>>) {
         if chain.len() == 1 {
             // as 3.5: both have to say which key it is
             let issued = |first: &CertificateDer<'static>| {
@@ -234,11 +232,7 @@ impl Chains {
                 })
             };
             let found = self.issuers.iter().find(|c| c.first().is_some_and(issued));
-            let more: Vec<_> = issuer
-                .into_iter()
-                .chain(found.filter(|_| issuer.is_none()).into_iter().flatten())
-                .cloned()
-                .collect();
+            let more: Vec<_> = found.into_iter().flatten().cloned().collect();
             chain.extend(more);
         }
         if self.skip_self_issued && chain.len() == 2 {
@@ -253,6 +247,38 @@ impl Chains {
 /// What was read, as the configuration, its Plan and the Runtime API share it.
 pub type Shared = Arc<Mutex<Store>>;
 
+/// A crt-list, the files of a directory, or what `ssl-f-use` lines of a frontend name.
+#[derive(Clone, Debug, Default)]
+pub struct List {
+    /// Its lines, in their order.
+    pub lines: Vec<Line>,
+    /// The highest number that a line has had; lines that come later get higher ones.
+    pub last: u32,
+    /// It is a directory: a file stands in it once, without options and names.
+    pub directory: bool,
+    /// Lines up to this number are files of a directory, and are shown without one.
+    pub unnumbered: u32,
+    /// Tells what was read.
+    pub source: u64,
+}
+
+impl List {
+    /// The number of a line as it is shown and asked for.
+    #[must_use]
+    pub fn shown(&self, line: &Line) -> u32 {
+        line.number.saturating_sub(self.unnumbered)
+    }
+}
+
+/// The name of a list or a directory, which may be written with slashes behind it.
+#[must_use]
+pub fn list_name(path: &str) -> &str {
+    match path.trim_end_matches('/') {
+        "" => path,
+        name => name,
+    }
+}
+
 /// A line of a crt-list.
 #[derive(Clone, Debug)]
 pub struct Line {
@@ -263,7 +289,23 @@ pub struct Line {
 }
 
 /// The kinds of a bundle, by extension.
-pub const BUNDLE: [&str; 3] = ["rsa", "ecdsa", "dsa"];
+pub const BUNDLE: [&str; 3] = ["ecdsa", "rsa", "dsa"];
+
+/// The files of a directory that certificates are read of, in their order.
+///
+/// # Errors
+/// In HAProxy's words.
+pub fn files_of(files: &dyn Files, directory: &str) -> Result<Vec<String>, String> {
+    const BESIDE: [&str; 4] = [".issuer", ".ocsp", ".sctl", ".key"];
+    let list = files
+        .list(Path::new(directory))
+        .map_err(|e| format!("unable to scan directory '{directory}' : {}.", why(&e)))?;
+    let counts = |file: &&std::path::PathBuf| {
+        let name = file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        !name.starts_with('.') && !BESIDE.iter().any(|end| name.ends_with(end))
+    };
+    Ok(list.iter().filter(counts).map(|file| file.to_string_lossy().into_owned()).collect())
+}
 
 /// The system's words for an error, without the number.
 #[must_use]
@@ -285,7 +327,7 @@ pub struct Parts {
     pub pem: Vec<u8>,
     /// PEM with the key, from elsewhere.
     pub key: Option<Vec<u8>>,
-    /// PEM with certificates that complete the chain.
+    /// PEM with the certificate of who issued it, which OCSP asks for; it is not sent.
     pub issuer: Option<Vec<u8>>,
     /// An OCSP response, DER.
     pub ocsp: Option<Vec<u8>>,
@@ -302,7 +344,7 @@ pub struct Draft {
     pub chain: Vec<CertificateDer<'static>>,
     /// Its key.
     pub key: Option<PrivateKeyDer<'static>>,
-    /// Completes a chain that the file does not have.
+    /// Who issued it, from a file of its own; it is not sent.
     pub issuer: Option<CertificateDer<'static>>,
     /// An OCSP response, DER.
     pub ocsp: Option<Vec<u8>>,
@@ -397,7 +439,7 @@ impl Draft {
 
     fn with_key(&self, name: &str, key: Arc<dyn SigningKey>) -> Result<Certificate, String> {
         let mut chain = self.chain.clone();
-        self.chains.complete(&mut chain, self.issuer.as_ref());
+        self.chains.complete(&mut chain);
         let mut key = CertifiedKey::new(chain, key);
         let own = key.cert.first().and_then(|c| Cert::parse(c.as_ref())).map(|c| c.spki);
         if key.key.public_key().is_some_and(|public| own != Some(public.as_ref())) {
@@ -465,18 +507,6 @@ impl Load {
     fn key_replaces(&self) -> bool {
         self.key.is_some() && self.key != self.crt
     }
-
-    /// What a `crt` without options is loaded of.
-    fn plain(path: &str, extra: Extra) -> Self {
-        let beside = |wanted: bool, extension: &str| wanted.then(|| format!("{path}.{extension}"));
-        Self {
-            crt: Some(path.to_owned()),
-            key: Some(path.to_owned()),
-            ocsp: beside(extra.ocsp, "ocsp"),
-            sctl: beside(extra.sctl, "sctl"),
-            ..Self::default()
-        }
-    }
 }
 
 impl Store {
@@ -497,7 +527,7 @@ impl Store {
         extra: Extra,
     ) -> Result<Vec<Arc<Slot<Certificate>>>, String> {
         if files.is_dir(Path::new(path)) {
-            return self.directory(files, path, extra);
+            return files_of(files, path)?.iter().map(|file| self.one(files, file, extra)).collect();
         }
         if files.exists(Path::new(path)) {
             return self.one(files, path, extra).map(|c| vec![c]);
@@ -519,30 +549,16 @@ impl Store {
         Ok(all)
     }
 
-    fn directory(
+    /// Reads one file, unless it was read already.
+    ///
+    /// # Errors
+    /// In HAProxy's words.
+    pub fn one(
         &mut self,
         files: &dyn Files,
         path: &str,
         extra: Extra,
-    ) -> Result<Vec<Arc<Slot<Certificate>>>, String> {
-        let list = files
-            .list(Path::new(path))
-            .map_err(|e| format!("unable to scan directory '{path}' : {}.", why(&e)))?;
-        let mut all = Vec::new();
-        for file in list {
-            let name = file.to_string_lossy().into_owned();
-            let last = file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-            let skipped = [".issuer", ".ocsp", ".sctl", ".key"];
-            if last.starts_with('.') || skipped.iter().any(|s| last.ends_with(s)) {
-                continue;
-            }
-            all.push(self.one(files, &name, extra)?);
-        }
-        Ok(all)
-    }
-
-    /// Reads one file, unless it was read already.
-    fn one(&mut self, files: &dyn Files, path: &str, extra: Extra) -> Result<Arc<Slot<Certificate>>, String> {
+    ) -> Result<Arc<Slot<Certificate>>, String> {
         if let Some(slot) = self.certificates.get(path) {
             return Ok(slot.clone());
         }
@@ -721,24 +737,30 @@ fn open(path: &str, e: &std::io::Error) -> String {
     format!("Couldn't open the ca-file '{path}' ({}).", why(e))
 }
 
+/// What the line that a private key begins with ends with.
+const KEY_BEGINS: &[u8] = b"PRIVATE KEY-----";
+
 /// Reads a file and what belongs to it.
 fn parts(files: &dyn Files, path: &str, extra: Extra) -> Result<Parts, String> {
     let pem = files
         .read(Path::new(path))
         .map_err(|e| format!("unable to load certificate from file '{path}': {}.", why(&e)))?;
-    let base = match Path::new(path).extension() {
-        Some(_) if extra.replace => path.rsplit_once('.').map_or(path, |(base, _)| base),
-        _ => path,
-    };
+    let base = path.strip_suffix(".crt").filter(|_| extra.replace).unwrap_or(path);
+    let name = |extension: &str| format!("{base}.{extension}");
     let beside = |wanted: bool, extension: &str| {
-        wanted.then(|| files.read(Path::new(&format!("{base}.{extension}"))).ok()).flatten()
+        wanted.then(|| files.read(Path::new(&name(extension))).ok()).flatten()
     };
-    Ok(Parts {
-        pem,
-        key: beside(extra.key, "key"),
-        issuer: beside(extra.issuer, "issuer"),
-        ocsp: beside(extra.ocsp, "ocsp").filter(|o| !o.is_empty()),
-        load: Arc::new(Load::plain(path, extra)),
-        chains: Arc::default(),
-    })
+    let own_key = pem.windows(KEY_BEGINS.len()).any(|w| w == KEY_BEGINS);
+    let key = beside(extra.key && !own_key, "key");
+    let issuer = beside(extra.issuer, "issuer");
+    let ocsp = beside(extra.ocsp, "ocsp").filter(|o| !o.is_empty());
+    let load = Load {
+        crt: Some(path.to_owned()),
+        key: Some(if key.is_some() { name("key") } else { path.to_owned() }),
+        ocsp: extra.ocsp.then(|| name("ocsp")),
+        issuer: (ocsp.is_some() && issuer.is_some()).then(|| name("issuer")),
+        sctl: extra.sctl.then(|| name("sctl")),
+        ..Load::default()
+    };
+    Ok(Parts { pem, key, issuer, ocsp, load: Arc::new(load), chains: Arc::default() })
 }

@@ -239,7 +239,7 @@ fn files(load: &Load, text: &mut String) {
         ("Crt", &load.crt),
         ("Key", &load.key),
         ("OCSP", &load.ocsp),
-        ("Issuer", &load.issuer),
+        ("OCSP Issuer", &load.issuer),
         ("SCTL", &load.sctl),
     ];
     for (what, file) in named {

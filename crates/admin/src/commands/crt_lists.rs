@@ -6,7 +6,7 @@ use crate::socket::Level;
 use portcullis_config::rows::value::{TimeError, time_up_to};
 use portcullis_tls::describe;
 use portcullis_tls::settings::{BindTls, Origin};
-use portcullis_tls::store::Line;
+use portcullis_tls::store::{List, list_name};
 use portcullis_tls::x509::{Cert, KeyKind};
 use std::sync::Arc;
 
@@ -46,11 +46,14 @@ fn add(call: &mut Call<'_>) -> Outcome {
     if !call.has(3) || (call.payload.is_none() && !call.has(4)) {
         return Outcome::err("'add ssl crtlist' expects a filename and a certificate name\n");
     }
-    let list = call.arg(3).into_owned();
+    let list = list_name(&call.arg(3)).to_owned();
     let text = match call.payload {
-        Some(payload) => String::from_utf8_lossy(payload).lines().next().unwrap_or("").to_owned(),
+        Some(payload) => String::from_utf8_lossy(payload).trim_end_matches('\n').to_owned(),
         None => call.arg(4).into_owned(),
     };
+    if text.contains('\n') {
+        return Outcome::err("Can't edit the crt-list: only one line of payload is supported!\n");
+    }
     let plan = call.admin.plan();
     let live = &mut *call.admin.tls.lock();
     let (line, entries) = match live.line(&list, &text) {
@@ -68,26 +71,33 @@ fn add(call: &mut Call<'_>) -> Outcome {
         }
     }
     let text = format!("Inserting certificate '{}' in crt-list '{list}'.\nSuccess!\n", line.row.crt);
-    live.global.store.lock().lists.entry(list).or_default().push(line);
+    let mut store = live.global.store.lock();
+    let list = store.lists.entry(list).or_default();
+    list.last = line.number;
+    list.lines.push(line);
+    drop(store);
     Outcome::Text(text.into_bytes())
 }
 
 /// Which line of a list `<cert>` or `<cert>:<line>` means.
-fn line_of(lines: &[Line], text: &str) -> Result<u32, String> {
+fn line_of(list: &List, text: &str) -> Result<u32, String> {
     let (name, number) = match text.rsplit_once(':') {
         Some((name, n)) if !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()) => (name, n.parse().ok()),
         _ => (text, None),
     };
-    let found: Vec<u32> = lines.iter().filter(|l| l.row.crt == name).map(|l| l.number).collect();
-    let numbers = || found.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+    let found: Vec<_> = list.lines.iter().filter(|l| l.row.crt == name).collect();
+    let numbers = || found.iter().map(|l| list.shown(l).to_string()).collect::<Vec<_>>().join(", ");
+    let number = number.filter(|n| *n != 0);
+    if let Some(line) = found.iter().find(|l| number == Some(list.shown(l))) {
+        return Ok(line.number);
+    }
     match (found.as_slice(), number) {
         ([], _) => Err(format!("certificate '{name}' does not exist in this list")),
-        (all, Some(n)) if all.contains(&n) => Ok(n),
         (_, Some(_)) => Err(format!(
             "found a certificate '{name}' but the line number is incorrect, please specify a correct line number preceded by colons ({})",
             numbers()
         )),
-        ([one], None) => Ok(*one),
+        ([one], None) => Ok(one.number),
         (_, None) => Err(format!(
             "found the certificate '{name}' in several entries, please specify a line number preceded by colons ({})",
             numbers()
@@ -99,26 +109,26 @@ fn del(call: &mut Call<'_>) -> Outcome {
     if !call.has(4) {
         return Outcome::err("'del ssl crtlist' expects a filename and a certificate name\n");
     }
-    let (list, what) = (call.arg(3).into_owned(), call.arg(4).into_owned());
+    let (list, what) = (list_name(&call.arg(3)).to_owned(), call.arg(4).into_owned());
     let plan = call.admin.plan();
     let live = &mut *call.admin.tls.lock();
     let cannot = |why: &str| Outcome::err(format!("Can't delete the entry: {why}!\n"));
     let store = &mut *live.global.store.lock();
-    let Some(lines) = store.lists.get_mut(&list) else {
+    let Some(there) = store.lists.get_mut(&list) else {
         return cannot(&format!("crt-list '{list}' does not exist"));
     };
     let name = what.rsplit_once(':').map_or(&*what, |(name, _)| name);
     if !store.certificates.contains_key(name) && !store.certificates.contains_key(&what) {
         return cannot(&format!("certificate '{name}' does not exist"));
     }
-    let number = match line_of(lines, &what) {
+    let number = match line_of(there, &what) {
         Ok(number) => number,
         Err(why) => return cannot(&why),
     };
     let origin = Origin { list: Arc::from(&*list), number };
     let using: Vec<_> = plan.listeners.iter().filter_map(|l| Some((l, l.tls.as_ref()?))).collect();
     let mut default: Vec<String> =
-        using.iter().filter(|(_, t)| t.is_default(&origin)).map(|(l, _)| place(call, l)).collect();
+        using.iter().filter(|(_, t)| t.is_first(&origin)).map(|(l, _)| place(call, l)).collect();
     default.dedup();
     if !default.is_empty() {
         let places: String = default.iter().map(|p| format!("\t- {p}\n")).collect();
@@ -127,7 +137,7 @@ fn del(call: &mut Call<'_>) -> Outcome {
         ));
     }
     using.iter().for_each(|(_, tls)| tls.remove(&origin));
-    lines.retain(|l| l.number != number);
+    there.lines.retain(|l| l.number != number);
     Outcome::notice(format!("Entry '{name}' deleted in crtlist '{list}'!\n"))
 }
 
@@ -149,12 +159,13 @@ fn show(call: &mut Call<'_>) -> Outcome {
         return Outcome::Text(lists.keys().map(|n| format!("{n}\n")).collect::<String>().into_bytes());
     }
     let name = call.arg(at);
-    let Some(lines) = lists.get(&*name) else { return Outcome::err("didn't find the specified filename\n") };
+    let name = list_name(&name);
+    let Some(list) = lists.get(name) else { return Outcome::err("didn't find the specified filename\n") };
     let mut text = format!("# {name}\n");
-    for line in lines {
+    for line in &list.lines {
         text += &line.row.crt;
         if numbered {
-            text += &format!(":{}", line.number);
+            text += &format!(":{}", list.shown(line));
         }
         if line.row.bracketed {
             text += &format!(" [{}]", options(&line.row.options));
@@ -275,6 +286,7 @@ fn sni(call: &mut Call<'_>) -> Outcome {
 mod tests {
     use super::*;
     use portcullis_tls::rows::crt_list::Row as ListRow;
+    use portcullis_tls::store::Line;
 
     fn line(number: u32, crt: &str) -> Line {
         Line { number, row: ListRow { crt: crt.to_owned(), ..ListRow::default() } }
@@ -282,12 +294,15 @@ mod tests {
 
     #[test]
     fn a_line_is_named_by_its_certificate_where_that_does() {
-        let lines = [line(1, "a"), line(2, "b"), line(3, "a")];
+        let lines = vec![line(1, "a"), line(2, "b"), line(3, "a")];
+        let lines = List { lines, ..List::default() };
         assert_eq!(line_of(&lines, "b"), Ok(2));
         assert_eq!(line_of(&lines, "a:3"), Ok(3));
         assert!(line_of(&lines, "a").unwrap_err().contains("(1, 3)"));
         assert!(line_of(&lines, "a:2").unwrap_err().contains("incorrect"));
         assert!(line_of(&lines, "c").unwrap_err().contains("does not exist"));
+        let files = List { unnumbered: 2, ..lines };
+        assert_eq!((line_of(&files, "b:0"), line_of(&files, "a:1")), (Ok(2), Ok(3)));
     }
 
     #[test]

@@ -19,7 +19,7 @@ defaults
   timeout server 30s
 ";
 
-fn start(w: &mut World, config: &str) {
+pub fn start(w: &mut World, config: &str) {
     w.proxy(&format!("{GLOBAL}{config}"));
     let cli = w.dir().join("cli");
     assert!(wait_for(PATIENCE, || cli.exists().then_some(())).is_some(), "no stats socket");
@@ -37,7 +37,7 @@ pub fn answer(w: &World, command: &str) -> String {
 }
 
 /// The same, noted without what differs from key to key.
-fn ask(w: &World, command: &str) {
+pub fn ask(w: &World, command: &str) {
     let answer = answer(w, command);
     w.note(format!("$ {}", w.mask(command.lines().next().unwrap())));
     const DIFFERS: [&str; 7] = [
@@ -58,7 +58,7 @@ fn ask(w: &World, command: &str) {
 }
 
 /// A command with the content of a file as its payload.
-fn give(w: &World, command: &str, file: &str) {
+pub fn give(w: &World, command: &str, file: &str) {
     let text = std::fs::read_to_string(w.dir().join(file)).unwrap();
     ask(w, &format!("{command} <<\n{text}\n"));
 }

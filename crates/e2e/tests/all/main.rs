@@ -13,6 +13,7 @@ mod config_errors;
 mod config_language;
 mod confinement;
 mod connections;
+mod crt_lists;
 mod discovery;
 mod dynamic;
 mod examples;

@@ -186,6 +186,7 @@ fn acceptor(
     let mut tls = tls.clone();
     if let Some(own) = p.ext.get::<FrontendTls>() {
         tls.entries.extend(own.entries.iter().cloned());
+        tls.lists.push(format!("@{}", p.name));
     }
     let nothing = GlobalTls::default();
     let global = model.global.ext.get::<GlobalTls>().unwrap_or(&nothing);

@@ -4,6 +4,7 @@ use super::conf::{At, Wrong, certificates, option, word};
 use super::crt_list;
 use crate::again;
 use crate::settings::{BindTls, Conf, Entry, GlobalTls, under};
+use crate::store::list_name;
 use crate::tickets::KeyFile;
 use portcullis_config::rows::bind::complain;
 use portcullis_config::{Args, Bind, BindOption, Cx, bind_option as opt};
@@ -148,11 +149,29 @@ fn alpn(cx: &mut Cx<'_>, bind: &mut Bind, args: &mut Args<'_>) {
     common(cx, bind, args, "alpn");
 }
 
+/// `crt` and `default-crt`: a certificate, the files of a bundle, or a directory, which is a list.
 fn add(cx: &mut Cx<'_>, bind: &mut Bind, args: &Args<'_>, path: &str, default: bool) {
+    let base = cx.global_ext::<GlobalTls>().crt_base.clone();
+    let directory = under(base.as_deref(), list_name(path));
+    if cx.files.is_dir(Path::new(&directory)) {
+        let read = with(cx, |at| crt_list::directory(at, &directory));
+        return list(cx, bind, args, directory, read);
+    }
     match with(cx, |at| certificates(at, path)) {
         Ok(slots) => {
             let entry = |slot| Entry { slot, filters: Vec::new(), conf: None, default, origin: None };
             tls(bind).entries.extend(slots.into_iter().map(entry));
+        }
+        Err(e) => refuse(cx, bind, args, e.into()),
+    }
+}
+
+/// A list that was read: it may be empty, and filled later.
+fn list(cx: &mut Cx<'_>, bind: &mut Bind, args: &Args<'_>, name: String, read: Result<Vec<Entry>, String>) {
+    match read {
+        Ok(entries) => {
+            tls(bind).entries.extend(entries);
+            tls(bind).lists.push(name);
         }
         Err(e) => refuse(cx, bind, args, e.into()),
     }
@@ -176,10 +195,8 @@ fn crt_list(cx: &mut Cx<'_>, bind: &mut Bind, args: &mut Args<'_>) {
     let Some(path) = word(args) else {
         return refuse(cx, bind, args, "'crt-list' : missing certificate location".to_owned().into());
     };
-    match with(cx, |at| crt_list::read(at, &path)) {
-        Ok(entries) => tls(bind).entries.extend(entries),
-        Err(e) => refuse(cx, bind, args, format!("'crt-list' : {e}").into()),
-    }
+    let read = with(cx, |at| crt_list::read(at, &path)).map_err(|e| format!("'crt-list' : {e}"));
+    list(cx, bind, args, list_name(&path).to_owned(), read);
 }
 
 fn ca_sign(cx: &mut Cx<'_>, bind: &mut Bind, args: &mut Args<'_>) {

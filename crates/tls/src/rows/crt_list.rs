@@ -4,7 +4,7 @@ use super::conf::{At, option};
 use super::load;
 use crate::again;
 use crate::settings::{Conf, Entry, Origin, under};
-use crate::store::{Line, Load, why};
+use crate::store::{Line, List, Load, files_of, list_name, why};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -68,8 +68,18 @@ pub fn row(line: &str) -> Result<Option<Row>, String> {
             (before, inside, after)
         }
     };
+    for (part, one, message) in [
+        (before, ']', "missing '['"),
+        (inside, '[', "too many '['"),
+        (after, '[', "too many '['"),
+        (after, ']', "too many ']'"),
+    ] {
+        if part.contains(one) {
+            return Err(message.to_owned());
+        }
+    }
     let mut words = before.split_whitespace();
-    let crt = words.next().ok_or("missing certificate")?.to_owned();
+    let crt = words.next().ok_or("file must start with a cert")?.to_owned();
     let filters = words.chain(after.split_whitespace()).map(str::to_ascii_lowercase).collect();
     let options = inside.split_whitespace().map(str::to_owned).collect();
     Ok(Some(Row { crt, options, bracketed, filters, ..Row::default() }))
@@ -80,6 +90,7 @@ pub fn row(line: &str) -> Result<Option<Row>, String> {
 /// # Errors
 /// In HAProxy's words.
 pub fn read(at: &mut At<'_>, path: &str) -> Result<Vec<Entry>, String> {
+    let path = list_name(path);
     let text =
         at.files.read(Path::new(path)).map_err(|e| format!("cannot open file '{path}' : {}", why(&e)))?;
     let text = String::from_utf8_lossy(&text);
@@ -87,12 +98,11 @@ pub fn read(at: &mut At<'_>, path: &str) -> Result<Vec<Entry>, String> {
     let source = again::fingerprint(&text);
     // those that are in force, if this is read again: an operator may have taken some away, and added others
     let before = again::list(path, source);
-    let gone = |number: u32| before.as_ref().is_some_and(|b| !b.iter().any(|l| l.number == number));
     let (mut all, mut lines) = (Vec::new(), Vec::new());
     for (number, line) in (1..).zip(text.lines()) {
         let place = format!("{path}:{number}");
         let Some(mut row) = row(line).map_err(|e| format!("parsing [{place}]: {e}"))? else { continue };
-        if gone(number) {
+        if gone(before.as_ref(), number) {
             continue;
         }
         let named = row.crt.clone();
@@ -104,19 +114,64 @@ pub fn read(at: &mut At<'_>, path: &str) -> Result<Vec<Entry>, String> {
         }
         lines.push(Line { number, row });
     }
-    for Line { number, mut row } in before.into_iter().flatten() {
-        if lines.iter().any(|l| l.number == number) {
+    let last = u32::try_from(text.lines().count()).unwrap_or(u32::MAX);
+    let read = List { lines, last, source, ..List::default() };
+    all.extend(keep(at, &list, read, before)?);
+    Ok(all)
+}
+
+/// Reads a directory, which is a list of its files.
+///
+/// # Errors
+/// In HAProxy's words.
+pub fn directory(at: &mut At<'_>, path: &str) -> Result<Vec<Entry>, String> {
+    let files = files_of(at.files, path)?;
+    let source = again::fingerprint(&files);
+    let before = again::list(path, source);
+    let list: Arc<str> = path.into();
+    let (mut all, mut lines) = (Vec::new(), Vec::new());
+    for (number, crt) in (1..).zip(&files) {
+        if gone(before.as_ref(), number) {
+            continue;
+        }
+        let slot = at.global.store.lock().one(at.files, crt, at.global.extra)?;
+        if slot.get().secret.is_none() {
+            return Err(no_key(crt));
+        }
+        let origin = Some(Origin { list: list.clone(), number });
+        all.push(Entry { slot, filters: Vec::new(), conf: None, default: false, origin });
+        lines.push(Line { number, row: Row { crt: crt.clone(), ..Row::default() } });
+    }
+    let last = u32::try_from(files.len()).unwrap_or(u32::MAX);
+    let read = List { lines, last, directory: true, unnumbered: last, source };
+    all.extend(keep(at, &list, read, before)?);
+    Ok(all)
+}
+
+/// An operator has taken this line away, and the file is read again.
+fn gone(before: Option<&List>, number: u32) -> bool {
+    before.is_some_and(|b| !b.lines.iter().any(|l| l.number == number))
+}
+
+/// Keeps a list that was read. Those that were added to it before it was read again are added to it once more: their entries.
+fn keep(
+    at: &mut At<'_>,
+    name: &Arc<str>,
+    mut list: List,
+    before: Option<List>,
+) -> Result<Vec<Entry>, String> {
+    let mut all = Vec::new();
+    for Line { number, mut row } in before.into_iter().flat_map(|b| b.lines) {
+        if list.lines.iter().any(|l| l.number == number) {
             continue;
         }
         at.global.store.lock().adopt(&row.crt);
-        let place = format!("{path}, line added at run time");
-        all.extend(entries(at, &mut row, &place, Origin { list: list.clone(), number })?);
-        lines.push(Line { number, row });
+        let place = format!("{name}, line added at run time");
+        all.extend(entries(at, &mut row, &place, Origin { list: name.clone(), number })?);
+        list.last = list.last.max(number);
+        list.lines.push(Line { number, row });
     }
-    let mut store = at.global.store.lock();
-    store.lists.insert(path.to_owned(), lines);
-    store.list_sources.insert(path.to_owned(), source);
-    drop(store);
+    at.global.store.lock().lists.insert(name.to_string(), list);
     Ok(all)
 }
 
@@ -185,7 +240,11 @@ mod tests {
         assert_eq!(r.crt, "a.pem");
         assert_eq!(r.options, ["alpn", "h2", "verify", "none"]);
         assert_eq!(r.filters, ["*.a.com", "!b.a.com"]);
-        assert!(row("a.pem [alpn").is_err());
+        for wrong in
+            ["a.pem [alpn", "a.pem alpn] x", "a.pem [alpn h2] [x]", "a.pem [alpn h2] x]", "[alpn h2]"]
+        {
+            assert!(row(wrong).is_err(), "{wrong}");
+        }
         assert_eq!(row("a.pem x").unwrap().unwrap().filters, ["x"]);
         let excludes_nothing = |line| row(line).unwrap().unwrap().excludes_nothing();
         assert!(excludes_nothing("a.pem a !b") && excludes_nothing("a.pem * !b"));

@@ -336,14 +336,18 @@ fn use_certificate(cx: &mut Cx<'_>, line: &Line) {
     let list: Arc<str> = format!("@{}", cx.proxy().name).into();
     let place = format!("{list}:{}", line.place().line);
     let mut at = At::new(files, cx.global_ext::<GlobalTls>());
-    let number = at.global.store.lock().lists.get(&*list).map_or(0, Vec::len) as u32 + 1;
+    let number = at.global.store.lock().lists.get(&*list).map_or(0, |l| l.last) + 1;
     let made = entries(&mut at, &mut row, &place, Origin { list: list.clone(), number });
     let said = std::mem::take(&mut at.said);
     match made {
         Ok(entries) => {
             let store = &cx.global_ext::<GlobalTls>().store.clone();
             // the last line comes first, as in 3.5: its certificate is the one for clients that no other is for
-            store.lock().lists.entry(list.to_string()).or_default().insert(0, ListLine { number, row });
+            let mut store = store.lock();
+            let list = store.lists.entry(list.to_string()).or_default();
+            list.lines.insert(0, ListLine { number, row });
+            list.last = number;
+            drop(store);
             cx.ext::<FrontendTls>().entries.splice(0..0, entries);
         }
         Err(e) => {

@@ -436,7 +436,7 @@ fn reuse_key(cx: &mut Cx<'_>, line: &Line) {
 
 /// What of sections can be known once all of them were read; keys of accounts are read then, or made.
 pub fn check(model: &mut Model, diags: &mut Diagnostics) {
-    let Some(mut acme) = model.global.ext.get::<Acme>().cloned() else { return };
+    let mut acme = model.global.ext.get::<Acme>().cloned().unwrap_or_default();
     let wanted = model.global.ext.get::<GlobalTls>().map(|g| g.store.clone()).unwrap_or_default();
     for slot in wanted.lock().certificates.values() {
         let load = slot.get().load.clone();
@@ -445,7 +445,7 @@ pub fn check(model: &mut Model, diags: &mut Diagnostics) {
             diags.add(Severity::Alert, None, text);
         }
     }
-    if diags.failed() {
+    if diags.failed() || acme.sections.is_empty() {
         return;
     }
     for section in &mut acme.sections {
