@@ -4,7 +4,7 @@ SHELL := /bin/bash
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 CFG ?= examples/quickstart.cfg
 
-.PHONY: help run build release test real-servers lint fmt peers clients storm screenshots conformance attacks messages bench profile soak bigconf interop fuzz clean
+.PHONY: help run build release test real-servers lint fmt peers clients storm screenshots conformance attacks messages bench profile soak bigconf interop ktls fuzz clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -85,6 +85,10 @@ bigconf: release ## 10,000 backends of 5 servers: time and memory of -c, against
 interop: build ## TLS with curl, openssl, GnuTLS, Python, Java, Chromium and haproxy, mutual TLS as haproxy judges it, testssl.sh (INTEROPARGS="--only java")
 	@scripts/need curl openssl gnutls-bin python3 default-jdk-headless chromium haproxy testssl.sh
 	scripts/interop --testssl $(INTEROPARGS) $(TARGET)/quick/portcullis
+
+ktls: build ## TLS records made by the kernel (`ktls on`), in a virtual machine with Debian's kernel
+	@scripts/need qemu-system-x86 busybox-static cpio kmod curl openssl
+	scripts/ktls-vm $(TARGET)/ktls $(TARGET)/quick/portcullis "$$(cargo test --locked -p portcullis-e2e --test all --no-run --message-format json 2>/dev/null | sed -n 's/.*"executable":"\([^"]*all-[^"]*\)".*/\1/p' | tail -1)" $(KTLSARGS)
 
 fuzz: ## each fuzz target (configuration, HTTP/1, HTTP/2, HPACK, PROXY protocol, CIP, Runtime API, samples, patterns, normalizers, TLS, crt-lists, PEM, OCSP, ACME, statistics, master CLI, handover, cookies, DNS, SMTP, syslog, trace contexts) for a minute (FUZZARGS="--secs 10 http1")
 	@scripts/need g++

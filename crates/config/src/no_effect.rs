@@ -50,7 +50,6 @@ pub const ROWS: &[Keyword] = &[
     row("noepoll", "", POLLER),
     row("noevports", "", POLLER),
     row("nokqueue", "", POLLER),
-    row("noktls", "", "the kernel never makes TLS records: the library does"),
     row("nogetaddrinfo", "", "names are asked with getaddrinfo; there is no older function to fall back to"),
     row("nopoll", "", POLLER),
     row("prealloc-fd", "", ALLOCATOR),

@@ -82,7 +82,9 @@ fn override_model(model: &mut Model, options: &Options) {
     g.nosplice |= options.nosplice;
     g.noreuseport |= options.noreuseport;
     g.insecure_fork |= options.insecure_fork;
-    g.ext.entry::<portcullis_tls::settings::GlobalTls>().server_verify_none |= options.no_verify;
+    let tls = g.ext.entry::<portcullis_tls::settings::GlobalTls>();
+    tls.server_verify_none |= options.no_verify;
+    tls.no_ktls |= options.no_ktls;
     g.quiet = (g.quiet || options.quiet) && !options.verbose;
     if options.proxy_maxconn.is_some() {
         for proxy in model.proxies.iter_mut().filter(|p| p.maxconn.is_none()) {

@@ -56,6 +56,8 @@ pub struct Options {
     pub ipv4_only: bool,
     /// `-dS`, `-dZ`, `-dF`
     pub nosplice: bool,
+    /// `-dT`
+    pub no_ktls: bool,
     /// `-dR`
     pub noreuseport: bool,
     /// `-dV`
@@ -171,7 +173,6 @@ macro_rules! set {
 
 const POLLER: &str = "the event loop is Linux epoll and nothing else is there to fall back to";
 const RESOLVER: &str = "names are always resolved by the system's resolver";
-const KTLS: &str = "kernel TLS is not used";
 const ALLOCATOR: &str = "memory is managed by Rust and another allocator, which have nothing to poison";
 
 /// Every option.
@@ -287,7 +288,7 @@ pub const ROWS: &[Row] = &[
     }),
     switch("-dR", "disables SO_REUSEPORT", set!(o, _ => o.noreuseport = true)),
     switch("-dS", "disables splicing", set!(o, _ => o.nosplice = true)),
-    idle("-dT", Takes::Nothing, "disables kernel TLS", KTLS),
+    switch("-dT", "disables kernel TLS", set!(o, _ => o.no_ktls = true)),
     switch("-dV", "disables the verification of servers' certificates", set!(o, _ => o.no_verify = true)),
     switch("-dW", "fails if there is any warning", set!(o, _ => o.no_warnings = true)),
     switch("-dZ", "disables zero-copy forwarding, and with it splicing", set!(o, _ => o.nosplice = true)),

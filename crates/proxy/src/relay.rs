@@ -165,7 +165,7 @@ impl Lane<'_> {
                 }
                 break;
             } else {
-                match self.read(cx, task, from) {
+                match self.read(cx, task, from, to) {
                     Poll::Pending => break,
                     Poll::Ready(Err(_)) => return Poll::Ready(Err(Broken::Source)),
                     Poll::Ready(Ok(0)) => self.ended = true,
@@ -224,7 +224,13 @@ impl Lane<'_> {
         }
     }
 
-    fn read(&mut self, cx: &mut Context<'_>, task: &Task, from: &Conn) -> Poll<std::io::Result<usize>> {
+    fn read(
+        &mut self,
+        cx: &mut Context<'_>,
+        task: &Task,
+        from: &Conn,
+        to: &Conn,
+    ) -> Poll<std::io::Result<usize>> {
         if let Some(pipe) = &mut self.pipe {
             return pipe.poll_fill(cx, from, 1 << 30);
         }
@@ -234,14 +240,14 @@ impl Lane<'_> {
         let buffer = self.buffer.get_or_insert_with(|| task.worker.buffers.take());
         let got = from.poll_recv(cx, buffer);
         if matches!(got, Poll::Ready(Ok(n)) if n >= WORTH_SPLICING.min(buffer.capacity())) {
-            self.expect_bulk(task);
+            self.expect_bulk(task, to);
         }
         got
     }
 
     /// Much comes: the next reads go through a pipe, or into a larger buffer.
-    fn expect_bulk(&mut self, task: &Task) {
-        if self.may_splice {
+    fn expect_bulk(&mut self, task: &Task, to: &Conn) {
+        if self.may_splice && to.takes_pages() {
             self.pipe = task.worker.pipes.take();
             if self.pipe.is_some() {
                 return;
@@ -288,6 +294,13 @@ impl Lane<'_> {
             task.worker.pipes.give(p);
         }
     }
+}
+
+/// May what comes from the client be spliced to the server, and the other way round? From sockets without TLS, to those or to
+/// ones whose records the kernel makes.
+#[must_use]
+pub fn splices(client: &Conn, server: &Conn) -> (bool, bool) {
+    (client.gives_pages() && server.may_take_pages(), server.gives_pages() && client.may_take_pages())
 }
 
 /// When a side is late.

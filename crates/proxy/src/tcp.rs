@@ -405,10 +405,10 @@ async fn serve<'p>(
         let heads = outcome::Heads::none(effects.log_level);
         outcome::log_as_soon_as_possible(facts, session, front, Some(&heads));
     }
-    let clear = !session.conn.is_tls() && !found.upstream.conn.is_tls();
+    let (up_splices, down_splices) = relay::splices(&session.conn, &found.upstream.conn);
     let splice = |side: Opts| {
         let wanted = Opts::SPLICE_AUTO | side;
-        clear && (front.opts.intersects(wanted) || back.opts.intersects(wanted))
+        front.opts.intersects(wanted) || back.opts.intersects(wanted)
     };
     // a TLS server was sent its header before the handshake
     let preface = match found.server.tls {
@@ -420,8 +420,8 @@ async fn serve<'p>(
     if let Some(chain) = chain {
         chain.borrow_mut().tell(session.worker(), Direction::Response, Point::Begin);
     }
-    let mut up = Lane::new(preface, splice(Opts::SPLICE_REQUEST), gate(Direction::Request));
-    let mut down = Lane::new(None, splice(Opts::SPLICE_RESPONSE), gate(Direction::Response));
+    let mut up = Lane::new(preface, up_splices && splice(Opts::SPLICE_REQUEST), gate(Direction::Request));
+    let mut down = Lane::new(None, down_splices && splice(Opts::SPLICE_RESPONSE), gate(Direction::Response));
     let parts = inspect::Parts { facts, effects, plan, front, filters: chain, client: &session.conn };
     let rules = inspect::ResponseRules::of(back, parts, &session.task);
     down.inspect = rules.map(|r| r as Box<dyn Inspect + '_>);

@@ -4,6 +4,7 @@ pub mod reactor;
 
 pub mod datagrams;
 pub mod fd;
+pub mod ktls;
 pub mod localtime;
 pub mod mapping;
 pub mod memory;

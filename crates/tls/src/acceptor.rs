@@ -688,6 +688,7 @@ impl Making<'_> {
         if self.global.key_log {
             config.key_log = Arc::new(secrets::Log);
         }
+        config.enable_secret_extraction = self.global.to_kernel(own.ktls.or(base.ktls));
         let mut without = config.clone();
         without.alpn_protocols.clear();
         Ok(Made { own: Arc::new(config), without: Arc::new(without), clients })

@@ -28,6 +28,8 @@ pub struct Connector {
     pub policy: Option<Policy>,
     /// How large records may be.
     pub records: Records,
+    /// `ktls on`
+    pub to_kernel: bool,
     /// The address that stands for the server where no name is sent.
     address: IpAddr,
 }
@@ -116,6 +118,8 @@ pub fn compile(global: &GlobalTls, tls: &ServerTls, address: IpAddr) -> Result<C
             if no_tickets { kept.tls12_resumption(Tls12Resumption::SessionIdOnly) } else { kept }
         }
     };
+    let to_kernel = global.to_kernel(own.ktls);
+    config.enable_secret_extraction = to_kernel;
     let only = |protocol: &[u8]| {
         let mut config = config.clone();
         if !config.alpn_protocols.is_empty() {
@@ -125,7 +129,7 @@ pub fn compile(global: &GlobalTls, tls: &ServerTls, address: IpAddr) -> Result<C
     };
     let (http1, http2) = (only(b"http/1.1"), only(b"h2"));
     let (certificate, records) = (tls.crt.clone(), global.records());
-    Ok(Connector { config: Arc::new(config), http1, http2, certificate, policy, records, address })
+    Ok(Connector { config: Arc::new(config), http1, http2, certificate, policy, records, to_kernel, address })
 }
 
 impl Connector {

@@ -16,6 +16,7 @@ pub mod errors;
 pub mod hello;
 pub mod info;
 pub mod jwt;
+pub mod kernel;
 pub mod keys;
 pub mod live;
 pub mod mint;

@@ -68,6 +68,8 @@ pub struct Conf {
     pub no_ca_names: bool,
     /// `allow-0rtt`
     pub early: bool,
+    /// `ktls`
+    pub ktls: Option<bool>,
     /// Versions.
     pub versions: Versions,
     /// `ciphers`
@@ -82,6 +84,15 @@ pub struct Conf {
     pub sigalgs: Option<String>,
     /// `client-sigalgs`
     pub client_sigalgs: Option<String>,
+}
+
+impl BindTls {
+    /// Does any of its certificates have `ktls on`?
+    #[must_use]
+    pub fn wants_kernel(&self) -> bool {
+        let lines = self.entries.iter().filter_map(|e| e.conf.as_ref()?.ktls);
+        self.ssl && self.conf.ktls.into_iter().chain(lines).any(|on| on)
+    }
 }
 
 /// A certificate that a listener answers with.
@@ -200,6 +211,10 @@ pub struct GlobalTls {
     pub capture: usize,
     /// `ocsp-update.*`
     pub ocsp: OcspUpdate,
+    /// `noktls`
+    pub no_ktls: bool,
+    /// `expose-experimental-directives`, as far as was read
+    pub experimental: bool,
 }
 
 /// How OCSP responses are fetched (`ocsp-update.*`).
@@ -232,6 +247,12 @@ impl OcspUpdate {
 }
 
 impl GlobalTls {
+    /// Is the kernel to make the records of who says this about `ktls`? It makes them as large as it likes.
+    #[must_use]
+    pub fn to_kernel(&self, said: Option<bool>) -> bool {
+        said.unwrap_or(false) && !self.no_ktls && self.hard_max_record == 0
+    }
+
     /// What records may be like.
     #[must_use]
     pub fn records(&self) -> Records {

@@ -3,6 +3,7 @@
 //! A connection that rests holds what rustls keeps of it and nothing else: bytes are worked on in buffers that belong to
 //! the thread, and only what cannot go on yet stays with the connection.
 
+mod handed;
 mod outgoing;
 mod parted;
 mod updates;
@@ -14,6 +15,7 @@ use crate::connector::{Connector, Offer};
 use crate::errors;
 use crate::hello::{Seen, look};
 use crate::info::Info;
+use crate::kernel::Kernel;
 use crate::names;
 use crate::secrets;
 use crate::verify::take_verdict;
@@ -43,6 +45,10 @@ enum Side {
     Listening(Arc<Acceptor>),
     Server(Box<UnbufferedServerConnection>),
     Client(Box<UnbufferedClientConnection>),
+    /// The kernel makes its records.
+    Kernel(Box<Kernel>),
+    /// The library gave it up on its way to the kernel.
+    Lost,
 }
 
 /// Where a handshake stands.
@@ -87,6 +93,8 @@ pub struct Stream {
     ended: bool,
     failed: bool,
     close_sent: bool,
+    /// `ktls on`, and the kernel was not asked yet.
+    to_kernel: bool,
     info: Option<Rc<Info>>,
     records_limit: Records,
     /// Early data came, and the handshake is not done yet.
@@ -191,6 +199,7 @@ impl Stream {
             ended: false,
             failed: false,
             close_sent: false,
+            to_kernel: false,
             info: None,
             records_limit: Records::default(),
             early: None,
@@ -226,6 +235,7 @@ impl Stream {
         let mut new = Self::new(Side::Client(Box::new(connector.connect(name, offer)?)));
         new.info = Some(Rc::new(Info { sni: name.map(Into::into), ..Info::default() }));
         new.records_limit = connector.records;
+        new.to_kernel = connector.to_kernel;
         new.unread = true;
         Ok(new)
     }
@@ -238,7 +248,7 @@ impl Stream {
 
     fn common(&self) -> Option<&CommonState> {
         match &self.side {
-            Side::Listening(_) => None,
+            Side::Listening(_) | Side::Kernel(_) | Side::Lost => None,
             Side::Server(c) => Some(c),
             Side::Client(c) => Some(c),
         }
@@ -247,7 +257,10 @@ impl Stream {
     /// Is the handshake not done yet?
     #[must_use]
     pub fn is_handshaking(&self) -> bool {
-        self.common().is_none_or(CommonState::is_handshaking)
+        match &self.side {
+            Side::Kernel(_) | Side::Lost => false,
+            _ => self.common().is_none_or(CommonState::is_handshaking),
+        }
     }
 
     /// Has the peer ended, or the connection failed?
@@ -319,6 +332,7 @@ impl Stream {
                 randoms: [random, None],
                 ..Info::default()
             }));
+            self.to_kernel = choice.config.enable_secret_extraction;
             self.side = Side::Server(Box::new(UnbufferedServerConnection::new(choice.config.clone())?));
             self.choice = Some(Box::new(choice));
         }
@@ -334,7 +348,7 @@ impl Stream {
                 Side::Client(c) => {
                     turn(c.process_tls_records(rest), (&mut self.out, &mut self.plain), no_early)
                 }
-                Side::Listening(_) => break Ok(()),
+                Side::Listening(_) | Side::Kernel(_) | Side::Lost => break Ok(()),
             };
             at += discard;
             alike += data;
@@ -403,7 +417,7 @@ impl Stream {
     fn note_randoms(&mut self, incoming: &[u8]) {
         let Some(info) = self.info.as_ref().filter(|i| i.randoms[1].is_none()) else { return };
         let found = match &self.side {
-            Side::Listening(_) => return,
+            Side::Listening(_) | Side::Kernel(_) | Side::Lost => return,
             Side::Server(_) => [info.randoms[0], secrets::random(self.waiting(), 2)],
             Side::Client(_) => {
                 [info.randoms[0].or_else(|| secrets::random(self.waiting(), 1)), secrets::random(incoming, 2)]
@@ -425,7 +439,7 @@ impl Stream {
                 Side::Client(c) => {
                     turn(c.process_tls_records(rest), (&mut self.out, &mut self.plain), no_early)
                 }
-                Side::Listening(_) => return,
+                Side::Listening(_) | Side::Kernel(_) | Side::Lost => return,
             };
             at += discard;
             // one alert is all that comes after an error
@@ -580,7 +594,8 @@ impl Stream {
     /// Tells the peer that nothing more comes; the alert waits to be sent.
     pub fn close(&mut self) {
         let established = !self.is_handshaking() || self.early.is_some();
-        if !std::mem::replace(&mut self.close_sent, true) && established && !self.failed {
+        let kernels = matches!(self.side, Side::Kernel(_));
+        if !kernels && !std::mem::replace(&mut self.close_sent, true) && established && !self.failed {
             let _ = self.write(64, |traffic, room| traffic(room, None));
         }
     }
@@ -645,7 +660,7 @@ impl Stream {
             match &mut self.side {
                 Side::Server(c) => side!(c, early),
                 Side::Client(c) => side!(c, no_early),
-                Side::Listening(_) => return Err(Error::HandshakeNotComplete),
+                Side::Listening(_) | Side::Kernel(_) | Side::Lost => return Err(Error::HandshakeNotComplete),
             }
             self.incoming = incoming;
             if let Some(result) = done {

@@ -113,7 +113,7 @@ impl Conn {
 
     /// The socket below; a stream whose connection has none has none.
     #[inline]
-    fn socket(&self) -> Option<&Socket> {
+    pub(crate) fn socket(&self) -> Option<&Socket> {
         match &self.0 {
             Over::Socket(s) => Some(s),
             Over::Stream(s) => s.below()?.socket(),
@@ -311,6 +311,24 @@ impl Conn {
     #[must_use]
     pub fn remote(&self) -> Option<SocketAddr> {
         self.socket()?.remote()
+    }
+
+    /// Can bytes of it be spliced into another one?
+    #[must_use]
+    pub fn gives_pages(&self) -> bool {
+        matches!(&self.0, Over::Socket(s) if !s.is_tls())
+    }
+
+    /// May pages be spliced into it: is it a socket that speaks no TLS, or TLS whose records the kernel makes?
+    #[must_use]
+    pub fn takes_pages(&self) -> bool {
+        matches!(&self.0, Over::Socket(s) if s.takes_pages())
+    }
+
+    /// Likewise, now or once the kernel makes them.
+    #[must_use]
+    pub fn may_take_pages(&self) -> bool {
+        matches!(&self.0, Over::Socket(s) if s.may_take_pages())
     }
 
     /// The descriptor, for what the system knows of the connection.

@@ -7,6 +7,7 @@ pub mod connect;
 pub mod h2;
 pub mod handover;
 pub mod hangup;
+pub mod ktls;
 pub mod listen;
 mod socket;
 pub mod sockets;

@@ -10,6 +10,7 @@ use crate::tls::Tls;
 use portcullis_sys::reactor::{Done, Watched};
 use portcullis_tls::info::Info;
 use portcullis_tls::stream::Stream;
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
 use std::io::{self, IoSlice};
@@ -189,6 +190,50 @@ impl Socket {
     /// Begins to speak TLS: [`Socket::poll_handshake`] comes next.
     pub fn begin_tls(&mut self, stream: Stream) {
         self.tls = Some(Box::new(Tls::new(stream)));
+    }
+
+    /// May pages be spliced into it: does it speak no TLS, or does the kernel make its records?
+    #[must_use]
+    pub fn takes_pages(&self) -> bool {
+        self.tls.as_ref().is_none_or(|tls| tls.is_kernels())
+    }
+
+    /// Likewise, now or once the kernel does.
+    #[must_use]
+    pub fn may_take_pages(&self) -> bool {
+        self.tls.as_ref().is_none_or(|tls| tls.may_be_kernels())
+    }
+
+    /// So many bytes were spliced into it.
+    ///
+    /// # Errors
+    /// No more may be.
+    pub fn spliced(&self, bytes: usize) -> io::Result<()> {
+        self.tls.as_ref().map_or(Ok(()), |tls| tls.spliced(bytes))
+    }
+
+    /// Waits until what was spliced into it is on its way. Only the kernel's TLS holds something back.
+    pub fn poll_passed_on(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.tls.is_some() { self.poll_has_room(cx) } else { Poll::Ready(Ok(())) }
+    }
+
+    /// Waits until the system has room for more, and asks it surely.
+    pub(crate) fn poll_has_room(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_write_with(cx, |fd| {
+            let mut asked = [PollFd::from_borrowed_fd(fd, PollFlags::OUT)];
+            match rustix::event::poll(&mut asked, Some(&Timespec::default()))? {
+                0 => Err(rustix::io::Errno::AGAIN),
+                _ => Ok(()),
+            }
+        })
+    }
+
+    /// Puts it on the reactor, if it is not there yet.
+    ///
+    /// # Errors
+    /// When the reactor cannot take it.
+    pub(crate) fn register(&self) -> io::Result<()> {
+        self.io.register()
     }
 
     /// Does it speak TLS?

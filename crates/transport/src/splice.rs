@@ -18,6 +18,8 @@ pub struct Pipe {
     write: OwnedFd,
     size: usize,
     held: usize,
+    /// Bytes that a socket took, and holds back still.
+    unsaid: usize,
     /// It is one of so many in use.
     counted: Option<&'static AtomicU32>,
 }
@@ -33,17 +35,17 @@ impl Pipe {
         let (read, write) = rustix::pipe::pipe_with(PipeFlags::NONBLOCK | PipeFlags::CLOEXEC)?;
         let size = rustix::pipe::fcntl_setpipe_size(&write, wanted)
             .or_else(|_| rustix::pipe::fcntl_getpipe_size(&write))?;
-        Ok(Self { read, write, size, held: 0, counted: None })
+        Ok(Self { read, write, size, held: 0, unsaid: 0, counted: None })
     }
     fn uncount(&mut self) {
         if let Some(used) = self.counted.take() {
             used.fetch_sub(1, Ordering::Relaxed);
         }
     }
-    /// Bytes that wait in the pipe.
+    /// Bytes that wait in the pipe, or for the socket that took them.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.held
+        self.held + self.unsaid
     }
     /// Takes up to `limit` bytes from a socket. 0: its peer has finished.
     ///
@@ -63,12 +65,23 @@ impl Pipe {
     /// # Errors
     /// The system's.
     pub fn poll_drain(&mut self, cx: &mut Context<'_>, to: &Conn, more: bool) -> Poll<io::Result<usize>> {
-        let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
-        let flags = if more { flags | SpliceFlags::MORE } else { flags };
-        let (read, held) = (&self.read, self.held);
-        let n = ready!(to.poll_write_with(cx, |fd| rustix::pipe::splice(read, None, fd, None, held, flags)))?;
-        self.held -= n;
-        Poll::Ready(Ok(n))
+        let Some(socket) = to.socket() else { return Poll::Ready(Err(io::ErrorKind::Unsupported.into())) };
+        if self.held > 0 {
+            let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
+            // a record of the kernel's that waits for more would wait for ever
+            let flags = if more && !socket.is_tls() { flags | SpliceFlags::MORE } else { flags };
+            let (read, held) = (&self.read, self.held);
+            let spliced =
+                socket.poll_write_with(cx, |fd| rustix::pipe::splice(read, None, fd, None, held, flags));
+            let n = ready!(spliced)?;
+            self.held -= n;
+            self.unsaid += n;
+            socket.spliced(n)?;
+        }
+        if self.held == 0 {
+            ready!(socket.poll_passed_on(cx))?;
+        }
+        Poll::Ready(Ok(std::mem::take(&mut self.unsaid)))
     }
 }
 
@@ -110,7 +123,7 @@ impl Pipes {
     pub fn give(&self, mut pipe: Pipe) {
         pipe.uncount();
         let mut spares = self.spares.borrow_mut();
-        if pipe.held == 0 && spares.len() < 64 {
+        if pipe.held() == 0 && spares.len() < 64 {
             spares.push(pipe);
         }
     }

@@ -3,6 +3,7 @@
 
 use crate::buffer::Buffer;
 use crate::conn::Seen;
+use crate::ktls;
 use crate::socket::Socket;
 use portcullis_tls::info::Info;
 use portcullis_tls::stream::{Progress, Stream};
@@ -72,6 +73,39 @@ impl Tls {
     pub fn is_readable(&self) -> bool {
         let s = self.stream.borrow();
         s.has_plain() || s.is_unread() || s.is_over()
+    }
+
+    /// Does the kernel make its records?
+    #[must_use]
+    pub fn is_kernels(&self) -> bool {
+        self.stream.borrow().is_kernels()
+    }
+
+    /// Does it, or shall it once it can?
+    #[must_use]
+    pub fn may_be_kernels(&self) -> bool {
+        self.stream.borrow().may_be_kernels()
+    }
+
+    /// Does the kernel make its records, now that something is to be sent?
+    fn is_for_kernel(&self, conn: &Socket) -> io::Result<bool> {
+        let s = &mut *self.stream.borrow_mut();
+        if s.waits_for_kernel() {
+            ktls::hand_over(s, conn)?;
+        }
+        Ok(s.is_kernels())
+    }
+
+    /// The kernel took so many bytes from a pipe.
+    ///
+    /// # Errors
+    /// Its key is used up.
+    pub fn spliced(&self, bytes: usize) -> io::Result<()> {
+        let s = &mut *self.stream.borrow_mut();
+        let good = s.spend(bytes);
+        // the pipe tells of them
+        s.confirm();
+        if good { Ok(()) } else { Err(broken()) }
     }
 
     /// Sends what waits. Ready: nothing does any more.
@@ -157,6 +191,9 @@ impl Tls {
         cx: &mut Context<'_>,
         into: &mut Buffer,
     ) -> Poll<io::Result<usize>> {
+        if self.is_kernels() {
+            return ktls::poll_recv(&mut self.stream.borrow_mut(), conn, cx, into);
+        }
         SCRATCH.with_borrow_mut(|scratch| {
             let s = &mut *self.stream.borrow_mut();
             let spare = into.spare();
@@ -202,6 +239,9 @@ impl Tls {
         slices: &[IoSlice<'_>],
         more: bool,
     ) -> Poll<io::Result<usize>> {
+        if self.is_for_kernel(conn)? {
+            return ktls::poll_send(&mut self.stream.borrow_mut(), conn, cx, slices);
+        }
         SCRATCH.with_borrow_mut(|scratch| {
             let s = &mut *self.stream.borrow_mut();
             let total: usize = slices.iter().map(|s| s.len()).sum();
@@ -228,6 +268,9 @@ impl Tls {
 
     /// See [`crate::Conn::poll_peek`]: what the network brings is looked into, as far as nobody has to take anything.
     pub fn poll_peek(&self, conn: &Socket, cx: &mut Context<'_>) -> Seen {
+        if self.is_kernels() {
+            return ktls::poll_peek(&mut self.stream.borrow_mut(), conn, cx);
+        }
         SCRATCH.with_borrow_mut(|scratch| {
             let s = &mut *self.stream.borrow_mut();
             loop {
@@ -255,6 +298,9 @@ impl Tls {
     /// Sends the alert that ends a connection in order, as far as the socket takes it.
     pub fn close(&self, conn: &Socket) {
         let s = &mut *self.stream.borrow_mut();
+        if s.is_kernels() {
+            return ktls::close(s, conn);
+        }
         s.close();
         let _ = Self::poll_flush(s, conn, &mut Context::from_waker(Waker::noop()), false);
     }

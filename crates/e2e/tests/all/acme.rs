@@ -399,7 +399,7 @@ listen l
     };
     global.iter().for_each(|(line, right)| judge(line, "", ["", ""], *right));
     acme.iter().for_each(|(line, right)| judge("", line, ["", ""], *right));
-    for (word, right) in [("ktls off", true), ("ktls foo", false), ("ktls on", false)] {
+    for (word, right) in [("ktls off", true), ("ktls foo", false), ("ktls on", true)] {
         judge("", "", [word, ""], right);
         judge("", "", ["", word], right);
     }

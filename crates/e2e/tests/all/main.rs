@@ -30,6 +30,7 @@ mod http2_servers;
 mod http_options;
 mod in_place;
 mod inside;
+mod ktls;
 mod language;
 mod levels;
 mod limits;

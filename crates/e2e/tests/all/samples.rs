@@ -776,6 +776,7 @@ fn chains_and_old_secrets() {
     w.proxy(
         "global
   log 127.0.0.1:${log} local0
+  expose-experimental-directives
   tune.ssl.keylog on
 defaults
   mode http

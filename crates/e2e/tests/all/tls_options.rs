@@ -295,7 +295,7 @@ fn certificates_that_are_for_nobody_else() {
     let mut w = World::new(portcullis_e2e::binary::Binary::under_test());
     own(&w, "a", false, "DNS:a.test");
     own(&w, "b", false, "DNS:b.test");
-    listeners(&mut w, "", &[("p1", "bind default-crt ${dir}/b.pem ktls off")]);
+    listeners(&mut w, "expose-experimental-directives", &[("p1", "bind default-crt ${dir}/b.pem ktls off")]);
     let port = w.port("p1");
     for (name, seen) in [("a.test", "/CN=a.test"), ("c.test", "/CN=b.test")] {
         let answer = crate::tls::get(w.dir(), port, &format!("-servername {name}"));

@@ -178,7 +178,7 @@ pub struct Flow {
     pub drop_trailers: bool,
     /// The receiver's connection is closed behind the message: its last bytes and the end are one segment.
     pub closes: bool,
-    /// `option splice-auto` and its kin: both ends are sockets without TLS, and what is left of a large body may go from one
+    /// `option splice-auto` and its kin: both ends are sockets that allow it, and what is left of a large body may go from one
     /// to the other inside the kernel.
     pub may_splice: bool,
     pipe: Option<Box<Pipe>>,
@@ -493,7 +493,8 @@ impl Flow {
         to: &impl Sink,
     ) -> Poll<Result<(), FlowError>> {
         if self.splices()
-            && let (Some(from), Some(_)) = (from.conn(), to.conn())
+            && let (Some(from), Some(to)) = (from.conn(), to.conn())
+            && (self.pipe.is_some() || to.takes_pages())
         {
             if self.pipe.is_none() && from.poll_readable(cx).is_ready() {
                 self.pipe = task.worker.pipes.take().map(Box::new);

@@ -17,6 +17,7 @@ use crate::filter::{Chain, Gate, Point, Stage};
 use crate::otel::stream as otel;
 use crate::outcome::{self, Steps};
 use crate::plan::{ProxyPlan, ServerPlan};
+use crate::relay;
 use crate::rules::Timeout;
 use crate::session::Session;
 use crate::traced::{self, Side};
@@ -30,7 +31,7 @@ use portcullis_sample::{Direction, Scope};
 use portcullis_telemetry::trace::{Level, events};
 use portcullis_transport::conn::Seen;
 use portcullis_transport::h2::Stream;
-use portcullis_transport::{Buffer, Conn, Millis};
+use portcullis_transport::{Buffer, Millis};
 use portcullis_wire::h1::{Chunked, Framing, Info, encode};
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -174,11 +175,12 @@ impl Transfer {
 
     /// Which directions may be spliced: as frontend and backend say, between sockets.
     pub fn splice(&mut self, session: &Session, front: &ProxyPlan, back: &ProxyPlan) {
-        let is_bare = |conn: &Conn| !conn.is_tls() && conn.stream().is_none();
-        let opts = front.opts.union(back.opts);
-        if opts.intersects(SPLICE) && is_bare(&session.conn) && is_bare(&self.upstream.conn) {
-            self.up.may_splice = opts.intersects(Opts::SPLICE_AUTO.union(Opts::SPLICE_REQUEST));
-            self.down.may_splice = opts.intersects(Opts::SPLICE_AUTO.union(Opts::SPLICE_RESPONSE));
+        let (opts, client, server) = (front.opts.union(back.opts), &session.conn, &self.upstream.conn);
+        if opts.intersects(SPLICE) {
+            let wanted = |side| opts.intersects(Opts::SPLICE_AUTO.union(side));
+            let (to_server, to_client) = relay::splices(client, server);
+            self.up.may_splice = to_server && wanted(Opts::SPLICE_REQUEST);
+            self.down.may_splice = to_client && wanted(Opts::SPLICE_RESPONSE);
         }
     }
 

@@ -198,7 +198,12 @@ fn acceptor(
         diags.add(Severity::Warning, None, tell(&text));
     });
     match made {
-        Ok(acceptor) => Some(Arc::new(acceptor)),
+        Ok(acceptor) => {
+            if tls.wants_kernel() && !global.no_ktls {
+                portcullis_transport::ktls::look();
+            }
+            Some(Arc::new(acceptor))
+        }
         Err(text) => {
             diags.add(Severity::Alert, None, tell(&text));
             None

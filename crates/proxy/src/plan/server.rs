@@ -312,6 +312,9 @@ pub(crate) fn tls(
     let http = p.mode == Mode::Http;
     match connector::compile(global, tls, address) {
         Ok(connector) => {
+            if connector.to_kernel {
+                portcullis_transport::ktls::look();
+            }
             let sni = s.set.ext.get::<Sni>().and_then(|s| s.0.clone());
             let auto = http && sni.is_none() && tls.sni_auto.unwrap_or(true);
             Some(Box::new(ServerTlsPlan { connector, sni, auto }))

@@ -68,7 +68,7 @@ pub const OPTIONS: &[BindOption] = &[
     shared!("force-tlsv11", "", "Speaks TLS 1.1 only, which is refused."),
     shared!("force-tlsv12", "", "Speaks TLS 1.2 only."),
     shared!("force-tlsv13", "", "Speaks TLS 1.3 only."),
-    shared!("ktls", "<on|off>", "Whether the kernel makes TLS records: it does not."),
+    shared!("ktls", "<on|off>", "Whether the kernel makes TLS records, if it can."),
     shared!("no-alpn", "", "Negotiates no protocol."),
     shared!("no-ca-names", "", "Tells clients no names of authorities."),
     shared!("no-sslv3", "", "Does not speak SSLv3."),
@@ -115,10 +115,10 @@ fn tls(bind: &mut Bind) -> &mut BindTls {
 
 /// Runs something that needs files and `global`, and the settings of the line.
 fn with<T>(cx: &mut Cx<'_>, work: impl FnOnce(&mut At<'_>) -> T) -> T {
-    let files = cx.files;
-    let mut at = At::new(files, cx.global_ext::<GlobalTls>());
+    let mut at = At::of(cx);
     let done = work(&mut at);
-    let (said, warned) = (at.said, at.warned);
+    let (said, warned, experimental) = (at.said, at.warned, at.experimental_used);
+    cx.model.global.experimental_used |= experimental;
     for text in said {
         cx.notice(None, text);
     }

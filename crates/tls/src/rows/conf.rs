@@ -4,8 +4,8 @@ use super::errors::ignored;
 use crate::names::{self, VERSIONS};
 use crate::settings::{Conf, GlobalTls, Verify, under};
 use crate::store::{Certificate, Slot};
-use portcullis_config::Args;
 use portcullis_config::files::Files;
+use portcullis_config::{Args, Cx};
 use std::sync::Arc;
 
 /// The next word of the line.
@@ -38,6 +38,8 @@ fn version(text: &str) -> Result<u8, Wrong> {
 
 /// Where options stand: what they do to files and names.
 pub struct At<'f> {
+    /// Something experimental was used.
+    pub experimental_used: bool,
     /// How files are read.
     pub files: &'f dyn Files,
     /// `global`, with what was read so far.
@@ -51,7 +53,15 @@ pub struct At<'f> {
 impl<'f> At<'f> {
     /// Nothing was said yet.
     pub fn new(files: &'f dyn Files, global: &'f mut GlobalTls) -> Self {
-        Self { files, global, said: Vec::new(), warned: Vec::new() }
+        Self { experimental_used: false, files, global, said: Vec::new(), warned: Vec::new() }
+    }
+
+    /// On a line of the configuration.
+    pub fn of(cx: &'f mut Cx<'_>) -> Self {
+        let (files, experimental) = (cx.files, cx.model.global.experimental);
+        let global = cx.global_ext::<GlobalTls>();
+        global.experimental = experimental;
+        Self::new(files, global)
     }
 }
 
@@ -100,7 +110,7 @@ pub fn option(at: &mut At<'_>, conf: &mut Conf, name: &str, next: NextWord<'_>) 
             conf.early = true;
             Ok(())
         }
-        "ktls" => ktls(next),
+        "ktls" => ktls(at, next).map(|on| conf.ktls = Some(on)),
         "no-ca-names" => {
             conf.no_ca_names = true;
             Ok(())
@@ -118,11 +128,17 @@ pub fn option(at: &mut At<'_>, conf: &mut Conf, name: &str, next: NextWord<'_>) 
     Some(done)
 }
 
-/// The kernel never makes records: `ktls off` is what is.
-fn ktls(next: NextWord<'_>) -> Result<(), Wrong> {
+/// Whether the kernel makes the records, if it can.
+fn ktls(at: &mut At<'_>, next: NextWord<'_>) -> Result<bool, Wrong> {
+    if !at.global.experimental {
+        let why =
+            "'ktls' directive is experimental, must be allowed via a global 'expose-experimental-directives'";
+        return Err(why.to_owned().into());
+    }
+    at.experimental_used = true;
     let text = match next().unwrap_or_default().as_str() {
-        "off" => return Ok(()),
-        "on" => "'ktls on' is not supported yet: the library makes all TLS records".to_owned(),
+        "off" => return Ok(false),
+        "on" => return Ok(true),
         "" => "'ktls' expects \"on\" or \"off\" as an argument.".to_owned(),
         other => format!("'ktls' expects \"on\" or \"off\" as an argument, got '{other}'."),
     };

@@ -20,6 +20,7 @@ pub const KEYWORDS: &[&str] = &[
     "crl-file",
     "curves",
     "ecdhe",
+    "ktls",
     "no-alpn",
     "no-ca-names",
     "sigalgs",

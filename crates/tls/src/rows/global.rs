@@ -40,6 +40,7 @@ pub const ROWS: &[Keyword] = &[
         passphrase_command,
         "The program that says the passphrases of encrypted keys when they are read."
     ),
+    row!("noktls", "", |cx, _| tls(cx).no_ktls = true, "The kernel makes no TLS records."),
     row!("crt-base", "<dir>", |cx, l| base(cx, l, |g| &mut g.crt_base), "Where certificates are looked for."),
     row!(
         "ssl-default-bind-ciphers",
@@ -387,10 +388,9 @@ fn options(
         if own(tls(cx), &text) {
             continue;
         }
-        let files = cx.files;
         let known = text.starts_with("no-") || text.starts_with("force-") || text.starts_with("ssl-m");
         let mut read = conf(tls(cx)).clone();
-        let mut at = At::new(files, tls(cx));
+        let mut at = At::of(cx);
         let mut next = || args.next().map(|w| w.str().into_owned());
         match known.then(|| option(&mut at, &mut read, &text, &mut next)).flatten() {
             Some(Ok(())) => *conf(tls(cx)) = read,

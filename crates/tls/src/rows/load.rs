@@ -309,7 +309,6 @@ fn use_certificate(cx: &mut Cx<'_>, line: &Line) {
     let first = usize::from(!line.word(0).is_some_and(|w| w.is("crt")));
     let mut row = Row { bracketed: line.words.len() > first + 2, ..Row::default() };
     let mut args = line.args(first);
-    let files = cx.files;
     while let Some(w) = args.next() {
         let name = w.str().into_owned();
         if name == "crt" {
@@ -317,7 +316,7 @@ fn use_certificate(cx: &mut Cx<'_>, line: &Line) {
             continue;
         }
         let from = args.at - 1;
-        let mut at = At::new(files, cx.global_ext::<GlobalTls>());
+        let mut at = At::of(cx);
         let mut conf = Default::default();
         let mut next = || args.next().map(|w| w.str().into_owned());
         let known = option(&mut at, &mut conf, &name, &mut next).is_some()
@@ -335,10 +334,11 @@ fn use_certificate(cx: &mut Cx<'_>, line: &Line) {
     }
     let list: Arc<str> = format!("@{}", cx.proxy().name).into();
     let place = format!("{list}:{}", line.place().line);
-    let mut at = At::new(files, cx.global_ext::<GlobalTls>());
+    let mut at = At::of(cx);
     let number = at.global.store.lock().lists.get(&*list).map_or(0, |l| l.last) + 1;
     let made = entries(&mut at, &mut row, &place, Origin { list: list.clone(), number });
-    let said = std::mem::take(&mut at.said);
+    let (said, experimental) = (at.said, at.experimental_used);
+    cx.model.global.experimental_used |= experimental;
     match made {
         Ok(entries) => {
             let store = &cx.global_ext::<GlobalTls>().store.clone();

@@ -1,7 +1,7 @@
 //! Options of `server` (manual section 5.2).
 
 use super::conf::{At, certificates, option, word};
-use crate::settings::{GlobalTls, ServerTls};
+use crate::settings::ServerTls;
 use portcullis_config::rows::server::complain;
 use portcullis_config::{Args, Cx, Server, ServerOption, server_option as opt};
 
@@ -31,7 +31,7 @@ pub const OPTIONS: &[ServerOption] = &[
     shared!("force-tlsv11", "", "Speaks TLS 1.1 only, which is refused."),
     shared!("force-tlsv12", "", "Speaks TLS 1.2 only."),
     shared!("force-tlsv13", "", "Speaks TLS 1.3 only."),
-    shared!("ktls", "<on|off>", "Whether the kernel makes TLS records: it does not."),
+    shared!("ktls", "<on|off>", "Whether the kernel makes TLS records, if it can."),
     opt!("no-renegotiate", "", |_, _, _| (), "Connections are never renegotiated, which they never are."),
     opt!("no-sni-auto", "", |_, s, _| tls(s).sni_auto = Some(false), "Sends no name but what 'sni' says."),
     opt!("no-ssl", "", |_, s, _| tls(s).ssl = false, "Takes 'ssl' back."),
@@ -70,10 +70,11 @@ fn last<'w>(args: &Args<'w>) -> Option<&'w portcullis_config::Word> {
 
 fn common(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>, name: &str) {
     let conf = &mut tls(server).conf;
-    let files = cx.files;
-    let mut at = At::new(files, cx.global_ext::<GlobalTls>());
+    let mut at = At::of(cx);
     let done = option(&mut at, conf, name, &mut || args.next().map(|w| w.str().into_owned()));
-    for text in at.said {
+    let (said, experimental) = (at.said, at.experimental_used);
+    cx.model.global.experimental_used |= experimental;
+    for text in said {
         cx.notice(last(args), text);
     }
     if let Some(Err(wrong)) = done {
@@ -115,9 +116,7 @@ fn crt(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>) {
     let Some(path) = word(args) else {
         return complain(cx, server, last(args), "'crt' : missing certificate file path.");
     };
-    let files = cx.files;
-    let mut at = At::new(files, cx.global_ext::<GlobalTls>());
-    match certificates(&mut at, &path) {
+    match certificates(&mut At::of(cx), &path) {
         Ok(slots) => tls(server).crt = slots.into_iter().next(),
         Err(e) => complain(cx, server, last(args), &e),
     }

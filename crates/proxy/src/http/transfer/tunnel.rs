@@ -27,14 +27,16 @@ pub(super) async fn run(
         return Ended::Done(false);
     }
     let nonempty = |b: Buffer| if b.is_empty() { None } else { Some(b) };
-    let is_bare = |conn: &portcullis_transport::Conn| !conn.is_tls() && conn.stream().is_none();
-    let clear = is_bare(&session.conn) && is_bare(&upstream.conn);
-    let splice = |side| clear && x.front.opts.union(back.opts).intersects(Opts::SPLICE_AUTO.union(side));
-    let mut to_server =
-        Lane::new(nonempty(std::mem::take(&mut up.buffer)), splice(Opts::SPLICE_REQUEST), up.gate.take());
+    let (up_splices, down_splices) = relay::splices(&session.conn, &upstream.conn);
+    let splice = |side| x.front.opts.union(back.opts).intersects(Opts::SPLICE_AUTO.union(side));
+    let mut to_server = Lane::new(
+        nonempty(std::mem::take(&mut up.buffer)),
+        up_splices && splice(Opts::SPLICE_REQUEST),
+        up.gate.take(),
+    );
     let mut to_client = Lane::new(
         nonempty(std::mem::take(&mut down.buffer)),
-        splice(Opts::SPLICE_RESPONSE),
+        down_splices && splice(Opts::SPLICE_RESPONSE),
         down.gate.take(),
     );
     let timeouts = relay::Timeouts {
