@@ -2,7 +2,8 @@
 //! answers of bounded size.
 
 use crate::url::Url;
-use portcullis_message::Head;
+use portcullis_config::Model;
+use portcullis_message::{Head, Method};
 use portcullis_proxy::dns;
 use portcullis_proxy::process::Process;
 use portcullis_tls::connector::Connector;
@@ -170,7 +171,28 @@ struct Run<'c> {
     retries: u32,
 }
 
+/// Can this be asked for: a method that is known, and a URL?
+#[must_use]
+pub fn is_known(method: &str, url: &str) -> bool {
+    Method::of(method.as_bytes()) != Method::Other && Url::parse(url).is_some()
+}
+
 impl Client {
+    /// As `global` says, for requests to this URL.
+    ///
+    /// # Errors
+    /// TLS would need the system's authorities, which nobody has read when the process started.
+    pub fn of(model: &Model, process: &Arc<Process>, url: &str) -> Result<Self, String> {
+        let settings = model.global.ext.get::<Settings>().cloned().unwrap_or_default();
+        let secure = Url::parse(url).is_some_and(|url| url.secure);
+        if secure && settings.ca.is_none() && !settings.no_verify {
+            let why = "no authorities are there to verify servers with ('httpclient.ssl.ca-file', 'httpclient.ssl.verify')";
+            return Err(why.into());
+        }
+        let connector = if secure { Some(crate::serve::connector(model, &settings)?) } else { None };
+        Ok(Self { process: process.clone(), settings, connector })
+    }
+
     /// Sends a request and waits for its answer, whatever its status is.
     ///
     /// # Errors

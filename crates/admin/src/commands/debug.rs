@@ -65,6 +65,7 @@ pub const INTERNAL: &[(&str, &str)] = &[
     ("debug dev task", "the scheduler is Tokio's, and tasks have no addresses"),
     ("debug dev tkill", "signals are for the process, not for its threads"),
     ("debug dev warn", "there are no WARN_ON() conditions to be tried"),
+    ("show ssl providers", "cryptography is that of AWS-LC, which has no providers"),
 ];
 
 /// Longest time that a worker can be held up on purpose.
@@ -72,7 +73,7 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// Most bytes that can be asked for.
 const MOST: u64 = 64 << 20;
 
-fn expert(call: &mut Call<'_>, run: impl FnOnce(&mut Call<'_>) -> Outcome) -> Outcome {
+pub(super) fn expert(call: &mut Call<'_>, run: impl FnOnce(&mut Call<'_>) -> Outcome) -> Outcome {
     match call.cli.expert {
         true => run(call),
         false => Outcome::err("This command is restricted to expert mode only."),

@@ -11,6 +11,7 @@ pub mod crt_lists;
 pub mod debug;
 pub mod errors;
 pub mod frontends;
+pub mod httpclient;
 pub mod info;
 pub mod inside;
 pub mod limits;
@@ -58,6 +59,7 @@ const TABLES: &[&[Row]] = &[
     lists::ROWS,
     meta::ROWS,
     ocsp::ROWS,
+    httpclient::ROWS,
     otel::ROWS,
     patterns::ROWS,
     pools::ROWS,
@@ -85,16 +87,7 @@ pub static ALL: LazyLock<Vec<&'static Row>> = LazyLock::new(|| {
 });
 
 /// Beginnings of commands that belong to capabilities which are not there yet.
-const LATER: &[&str] = &[
-    "clear table",
-    "httpclient",
-    "set table",
-    "show cache",
-    "show peers",
-    "show quic",
-    "show ssl providers",
-    "show table",
-];
+const LATER: &[&str] = &["clear table", "set table", "show cache", "show peers", "show quic", "show table"];
 
 /// The known command that these words begin, if it is one for later.
 pub fn later(words: &[Vec<u8>]) -> Option<&'static str> {

@@ -1,5 +1,6 @@
 //! The Runtime API on `stats socket` (management.txt sections 9.1 to 9.3).
 use crate::sections;
+use portcullis_e2e::binary::Binary;
 use portcullis_e2e::process::{PATIENCE, wait_for};
 use portcullis_e2e::{Gate, World, scenario};
 use std::collections::BTreeMap;
@@ -1212,4 +1213,48 @@ fn odd_words() {
             w.note(format!("{name} {kind}"));
         }
     });
+}
+
+/// `httpclient`: requests by hand. What fails is told in words, where HAProxy shows its own page for it.
+#[test]
+fn requests_by_hand() {
+    scenario("runtime_api/requests_by_hand", |w| {
+        w.origin("o1", |mut c| {
+            let request = c.request().unwrap();
+            let method = request.start_line().split(' ').next().unwrap_or_default().to_owned();
+            c.send(match &*method {
+                "HEAD" => "HTTP/1.1 204 Nothing\r\nX-Of: head\r\n\r\n",
+                _ => "HTTP/1.1 404 Not here\r\nContent-Length: 4\r\nX-Of: get\r\n\r\nbody",
+            });
+        });
+        w.forget_origins();
+        w.proxy("global\n  stats socket ${dir}/cli level admin\n  nbthread 1\nfrontend fe\n  mode http\n  bind 127.0.0.1:${fe}\n  timeout client 5s\n");
+        let url = format!("http://127.0.0.1:{}/path", w.port("o1"));
+        for command in [
+            "httpclient GET http://127.0.0.1/".to_owned(),
+            "expert-mode on; httpclient".to_owned(),
+            "expert-mode on; httpclient GET".to_owned(),
+            format!("expert-mode on; httpclient NOPE {url}"),
+            format!("expert-mode on; httpclient GET {url}"),
+            format!("expert-mode on; httpclient HEAD {url}"),
+        ] {
+            let answer = ask(w, &command);
+            w.note(format!("{}: {answer:?}", command.split(" http:").next().unwrap()));
+        }
+        let answer = ask(w, "expert-mode on; httpclient GET http://127.0.0.1:1/");
+        w.note(answer.trim_start().lines().next().unwrap_or_default());
+    });
+}
+
+/// What another library of cryptography has, and ours not, is said with the reason.
+#[test]
+fn there_are_no_providers() {
+    let binary = Binary::under_test();
+    if binary.is_haproxy() {
+        return;
+    }
+    let mut w = World::new(binary);
+    w.proxy("global\n  stats socket ${dir}/cli level admin\nfrontend fe\n  mode http\n  bind 127.0.0.1:${fe}\n  timeout client 5s\n");
+    let answer = ask(&w, "show ssl providers");
+    assert!(answer.contains("has no providers"), "{answer}");
 }
