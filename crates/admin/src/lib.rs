@@ -17,6 +17,7 @@ pub mod secure;
 pub mod serve;
 pub mod session;
 pub mod socket;
+pub mod veil;
 
 pub use admin::{About, Admin, Asker, Reloaded, Reloads};
 pub use commands::inside::Boot;

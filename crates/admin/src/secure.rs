@@ -1,4 +1,4 @@
-//! TLS on a `stats socket` (manual section 3.1: all options of `bind`).
+//! A PROXY header and TLS on a `stats socket` (manual section 3.1: all options of `bind`).
 
 use crate::session;
 use crate::socket::CliConfig;
@@ -7,6 +7,7 @@ use portcullis_tls::acceptor::{self, Acceptor};
 use portcullis_tls::settings::{BindTls, GlobalTls};
 use portcullis_tls::stream::Stream;
 use portcullis_transport::{Buffer, Conn};
+use portcullis_wire::proxy_protocol::{self, Parsed};
 use rustix::fd::OwnedFd;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
@@ -51,7 +52,7 @@ pub fn check(model: &mut Model, diags: &mut Diagnostics) {
     model.global.ext.entry::<CliConfig>().tls = made;
 }
 
-/// A connection with TLS, for those who read and write as Tokio has it.
+/// A connection that begins with a handshake, for those who read and write as Tokio has it.
 pub struct Secure {
     conn: Conn,
     /// Decrypted bytes on their way.
@@ -59,12 +60,50 @@ pub struct Secure {
 }
 
 impl Secure {
-    /// Shakes hands with a client. None: it cannot be done, or takes longer than `limit`.
-    pub async fn accept(fd: OwnedFd, acceptor: &Arc<Acceptor>, limit: Duration) -> Option<Self> {
-        let mut conn = Conn::new(fd);
-        conn.begin_tls(Stream::accept(acceptor, &[]));
-        timeout(limit, poll_fn(|cx| conn.poll_handshake(cx))).await.ok()?.ok()?;
-        Some(Self { conn, buffer: Buffer::with_capacity(READ) })
+    /// Takes a PROXY header off, if there must be one, and shakes hands with a client, if there is TLS. None: it cannot be
+    /// done, or takes longer than `limit`.
+    pub async fn accept(
+        fd: OwnedFd,
+        proxied: bool,
+        acceptor: Option<&Arc<Acceptor>>,
+        limit: Duration,
+    ) -> Option<Self> {
+        let mut shaken = Self { conn: Conn::new(fd), buffer: Buffer::with_capacity(READ) };
+        let shakes = async {
+            if proxied {
+                shaken.proxy_header().await?;
+            }
+            if let Some(acceptor) = acceptor {
+                let first = std::mem::replace(&mut shaken.buffer, Buffer::with_capacity(READ));
+                shaken.conn.begin_tls(Stream::accept(acceptor, first.data()));
+                poll_fn(|cx| shaken.conn.poll_handshake(cx)).await.ok()?;
+            }
+            Some(())
+        };
+        timeout(limit, shakes).await.ok()??;
+        Some(shaken)
+    }
+    /// What does not begin with one is reset.
+    async fn proxy_header(&mut self) -> Option<()> {
+        let Self { conn, buffer } = self;
+        loop {
+            match proxy_protocol::parse(buffer.data()) {
+                Ok(Parsed::Complete(header)) => {
+                    let length = header.len;
+                    buffer.consume(length);
+                    return Some(());
+                }
+                Ok(Parsed::Partial) if !buffer.is_full() => {}
+                _ => {
+                    conn.reset_on_close();
+                    return None;
+                }
+            }
+            match poll_fn(|cx| conn.poll_recv(cx, buffer)).await {
+                Ok(n) if n > 0 => {}
+                _ => return None,
+            }
+        }
     }
 }
 

@@ -166,7 +166,7 @@ async fn accept(
     }
 }
 
-/// Serves a connection, with TLS if its socket has some.
+/// Serves a connection, behind the handshakes that its socket asks for.
 fn begin<S: session::Stream + Descriptor + 'static>(
     admin: &Arc<Admin>,
     (cli, tls): (CliBind, &Option<Arc<Acceptor>>),
@@ -174,10 +174,13 @@ fn begin<S: session::Stream + Descriptor + 'static>(
     place: Place,
     from: (&'static str, String),
 ) {
+    let proxied = cli.accepts_proxy;
     let cli = Cli::new(cli, admin.timeout);
-    let Some(tls) = tls.clone() else { return spawn(admin, cli, ready(Some(stream)), Some(place), from) };
-    let limit = admin.timeout;
-    let shaken = async move { Secure::accept(stream.descriptor().ok()?, &tls, limit).await };
+    if tls.is_none() && !proxied {
+        return spawn(admin, cli, ready(Some(stream)), Some(place), from);
+    }
+    let (limit, tls) = (admin.timeout, tls.clone());
+    let shaken = async move { Secure::accept(stream.descriptor().ok()?, proxied, tls.as_ref(), limit).await };
     spawn(admin, cli, shaken, Some(place), from);
 }
 

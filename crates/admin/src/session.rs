@@ -4,6 +4,7 @@ use crate::admin::Admin;
 use crate::command::{self, Call, Outcome};
 use crate::line;
 use crate::socket::{CliBind, Level, SeverityOutput};
+use crate::veil::Veil;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,6 +48,11 @@ pub struct Cli {
 }
 
 impl Cli {
+    /// What hides names from it.
+    #[must_use]
+    pub fn veil(&self) -> Veil {
+        Veil(self.anon)
+    }
     /// As a connection of this socket begins.
     #[must_use]
     pub fn new(bind: CliBind, timeout: Duration) -> Self {

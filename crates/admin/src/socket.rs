@@ -72,6 +72,8 @@ pub struct CliBind {
     pub severity: SeverityOutput,
     /// `expose-fd listeners`
     pub exposes: bool,
+    /// `accept-proxy`
+    pub accepts_proxy: bool,
 }
 
 /// `stats socket`, `stats timeout`, `stats maxconn`; kept in `global`'s extensions.
@@ -116,7 +118,8 @@ pub fn bind(model: &Model, files: &[String], sockets: &dyn Sockets) -> Result<Ve
     for (number, bind) in config.sockets.iter().enumerate() {
         match sockets.listen(bind, &options) {
             Ok((fd, _)) => {
-                let cli = bind.ext.get::<CliBind>().copied().unwrap_or_default();
+                let said = bind.ext.get::<CliBind>().copied().unwrap_or_default();
+                let cli = CliBind { accepts_proxy: bind.accept_proxy, ..said };
                 let tls = config.tls.get(number).cloned().flatten();
                 bound.push(Bound { fd, name: name(bind), cli, tls });
             }

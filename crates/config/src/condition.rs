@@ -85,7 +85,7 @@ const AWSLC_API: u64 = 35;
 /// # Errors
 /// Where it cannot be parsed.
 pub fn evaluate(text: &str, env: &Env) -> Result<bool, BadCondition> {
-    let mut p = Parser { text: text.as_bytes(), at: 0, env };
+    let mut p = Parser { text: text.as_bytes(), at: 0, depth: 0, env };
     p.blanks();
     if p.at == p.text.len() {
         return Ok(false);
@@ -104,8 +104,13 @@ pub fn evaluate(text: &str, env: &Env) -> Result<bool, BadCondition> {
 struct Parser<'a> {
     text: &'a [u8],
     at: usize,
+    /// Parentheses that are open.
+    depth: usize,
     env: &'a Env,
 }
+
+/// Parentheses within each other.
+const DEEPEST: usize = 500;
 
 impl Parser<'_> {
     fn text(&self) -> std::borrow::Cow<'_, str> {
@@ -140,11 +145,20 @@ impl Parser<'_> {
         Ok(value)
     }
     fn term(&mut self) -> Result<bool, BadCondition> {
-        if self.accept(b"!") {
-            return Ok(!self.term()?);
+        let mut negated = false;
+        while self.accept(b"!") {
+            negated = !negated;
         }
+        Ok(self.operand()? != negated)
+    }
+    fn operand(&mut self) -> Result<bool, BadCondition> {
         if self.accept(b"(") {
+            self.depth += 1;
+            if self.depth > DEEPEST {
+                return Err(self.bad("too many parentheses within each other in a conditional expression"));
+            }
             let value = self.or()?;
+            self.depth -= 1;
             if !self.accept(b")") {
                 return Err(self.bad(format!("expected ')' after conditional expression '{}'", self.text())));
             }
@@ -309,6 +323,15 @@ fn version(text: &str) -> [u32; 5] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn depth_has_an_end() {
+        let env = Env::default();
+        assert_eq!(evaluate(&format!("{}1", "!".repeat(100_001)), &env), Ok(false));
+        let within = |n: usize| format!("{}1{}", "(".repeat(n), ")".repeat(n));
+        assert_eq!(evaluate(&within(DEEPEST), &env), Ok(true));
+        assert!(evaluate(&within(100_000), &env).is_err());
+    }
 
     #[test]
     fn conditions_of_the_manual() {

@@ -1,11 +1,13 @@
 //! Environment variables as the configuration sees them: a copy of the process', changed by `setenv` and its kin.
 
-use std::collections::BTreeMap;
+use portcullis_sys::environment::{self, Variables};
 
 /// The variables.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Env {
-    vars: BTreeMap<String, Vec<u8>>,
+    vars: Variables,
+    /// The rest of the process learns of changes (`env()`, `show env`).
+    public: bool,
     /// Pseudo-variables `.FILE`, `.LINE`, `.SECTION` as they are where the parser stands.
     pub file: String,
     /// See `file`.
@@ -18,10 +20,7 @@ impl Env {
     /// A copy of the process' environment, with what HAProxy adds to it.
     #[must_use]
     pub fn of_process() -> Self {
-        use std::os::unix::ffi::OsStringExt;
-        let vars =
-            std::env::vars_os().map(|(k, v)| (k.to_string_lossy().into_owned(), v.into_vec())).collect();
-        let mut env = Self { vars, ..Self::default() };
+        let mut env = Self { vars: environment::inherited(), ..Self::default() };
         for (name, value) in [("HAPROXY_STARTUP_VERSION", crate::VERSION), ("HAPROXY_BRANCH", crate::BRANCH)]
             .iter()
             .chain(LOG_FORMATS)
@@ -30,6 +29,8 @@ impl Env {
         }
         let name = rustix::system::uname().nodename().to_bytes().to_vec();
         env.set("HAPROXY_LOCALPEER", name);
+        env.public = true;
+        env.publish();
         env
     }
     /// The value of a variable or pseudo-variable.
@@ -45,14 +46,22 @@ impl Env {
     /// `setenv`
     pub fn set(&mut self, name: &str, value: Vec<u8>) {
         self.vars.insert(name.to_string(), value);
+        self.publish();
     }
     /// `unsetenv`
     pub fn unset(&mut self, name: &str) {
         self.vars.remove(name);
+        self.publish();
     }
     /// `resetenv`: only these stay.
     pub fn keep(&mut self, names: &[String]) {
         self.vars.retain(|k, _| names.contains(k));
+        self.publish();
+    }
+    fn publish(&self) {
+        if self.public {
+            environment::publish(&self.vars);
+        }
     }
     /// All variables, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {

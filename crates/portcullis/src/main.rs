@@ -106,7 +106,8 @@ fn run(options: &Options, program: &master::Program) -> ExitCode {
         say::alert("a master CLI socket was defined, but master-worker mode (-W) is not enabled.");
         return ExitCode::FAILURE;
     }
-    if options.check {
+    // who wants to see the configuration does not want it to run
+    if options.check || options.dump.is_some() {
         return workers::check(options);
     }
     let signals = match Signals::take(SIGNALS) {

@@ -3,6 +3,7 @@
 pub mod reactor;
 
 pub mod datagrams;
+pub mod environment;
 pub mod fd;
 pub mod ktls;
 pub mod localtime;

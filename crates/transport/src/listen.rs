@@ -52,7 +52,9 @@ pub fn open(bind: &Bind, options: &ListenOptions) -> Result<(OwnedFd, Vec<Lackin
             .map(|fd| (fd, Vec::new()))
             .map_err(step("cannot use inherited descriptor")),
         Host::Unix(_) | Host::Abstract(_) | Host::AbstractZ(_) => {
-            unix(bind, options).map(|fd| (fd, Vec::new()))
+            let datagrams = bind.address.transport == Transport::Datagram;
+            let kind = if datagrams { SocketType::DGRAM } else { SocketType::STREAM };
+            unix(bind, options, kind).map(|fd| (fd, Vec::new()))
         }
         Host::V4(_) | Host::V6(_) if bind.address.transport == Transport::Datagram => {
             datagram(bind, options).map(|fd| (fd, Vec::new()))
@@ -268,12 +270,19 @@ fn datagram(bind: &Bind, o: &ListenOptions) -> Result<OwnedFd, ListenError> {
 
 /// Unix sockets by path are bound under a temporary name, given their owner and mode, and renamed into place, so that
 /// a path that an older process serves is never without a listener.
-fn unix(bind: &Bind, o: &ListenOptions) -> Result<OwnedFd, ListenError> {
+fn unix(bind: &Bind, o: &ListenOptions, kind: SocketType) -> Result<OwnedFd, ListenError> {
     let err = |step: &'static str| move |e: rustix::io::Errno| ListenError { step, reason: e.into() };
     let io_err = |step: &'static str| move |e: io::Error| ListenError { step, reason: e };
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    let fd = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
+    let fd = rustix::net::socket_with(AddressFamily::UNIX, kind, flags, None)
         .map_err(err("cannot create receiving socket"))?;
+    let listen = || match kind {
+        SocketType::DGRAM => {
+            buffers(&fd, o);
+            Ok(())
+        }
+        _ => rustix::net::listen(&fd, o.backlog).map_err(err("cannot listen to socket")),
+    };
     match &bind.address.host {
         Host::Unix(path) => {
             let temporary = format!("{path}.{}.tmp", std::process::id());
@@ -284,7 +293,7 @@ fn unix(bind: &Bind, o: &ListenOptions) -> Result<OwnedFd, ListenError> {
             rustix::net::bind(&fd, &SocketAddrAny::from(addr)).map_err(err("cannot bind UNIX socket"))?;
             permissions(Path::new(&temporary), bind)
                 .map_err(io_err("cannot change UNIX socket ownership"))?;
-            rustix::net::listen(&fd, o.backlog).map_err(err("cannot listen to socket"))?;
+            listen()?;
             std::fs::rename(&temporary, path).map_err(io_err("cannot bind UNIX socket"))?;
             return Ok(fd);
         }
@@ -296,7 +305,7 @@ fn unix(bind: &Bind, o: &ListenOptions) -> Result<OwnedFd, ListenError> {
         }
         _ => {}
     }
-    rustix::net::listen(&fd, o.backlog).map_err(err("cannot listen to socket"))?;
+    listen()?;
     Ok(fd)
 }
 

@@ -127,11 +127,7 @@ fn counters(call: &mut Call<'_>) -> Outcome {
 
 /// The word, or what it becomes where sensitive words are hidden (`set anon on`).
 fn hash(call: &mut Call<'_>) -> Outcome {
-    let word = call.words.get(3).map_or(&b""[..], |w| w);
-    let text = match call.cli.anon {
-        0 => String::from_utf8_lossy(word).into_owned(),
-        key => format!("{:06x}", portcullis_sample::convert::hash::xxh32(key, word) & 0x00ff_ffff),
-    };
+    let text = call.cli.veil().word(&call.arg(3));
     Outcome::Text(format!("{text}\n").into_bytes())
 }
 

@@ -34,8 +34,9 @@ pub const ROWS: &[Row] = &[
 
 /// The environment with what HAProxy adds for configurations and programs that it starts.
 fn env(call: &mut Call<'_>) -> Outcome {
-    let mut all: Vec<(String, String)> = std::env::vars_os()
-        .map(|(k, v)| (k.to_string_lossy().into_owned(), v.to_string_lossy().into_owned()))
+    let mut all: Vec<(String, String)> = portcullis_sys::environment::all()
+        .into_iter()
+        .map(|(k, v)| (k, String::from_utf8_lossy(&v).into_owned()))
         .collect();
     let addresses: Vec<&str> = call.admin.sockets.iter().map(|(n, _)| n.as_str()).collect();
     let own = [

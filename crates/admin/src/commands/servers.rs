@@ -75,18 +75,13 @@ fn place(s: &ServerState, plan: &ServerPlan) -> (String, u16) {
     (ip, port)
 }
 
-/// A name, or `-`.
-fn named(name: Option<Arc<str>>) -> Arc<str> {
-    name.unwrap_or_else(|| "-".into())
-}
-
 fn state(call: &mut Call<'_>) -> Outcome {
     let proxies = match backends(call, 3) {
         Ok(p) => p,
         Err(e) => return e,
     };
     let model = call.admin.model();
-    let now = call.admin.now();
+    let (now, veil) = (call.admin.now(), call.cli.veil());
     let bodies = proxies.into_iter().map(move |p| {
         let mut out = String::new();
         let config = p.section(&model);
@@ -125,13 +120,14 @@ fn state(call: &mut Call<'_>) -> Outcome {
             let (check_addr, check_port) = at(&life.target);
             let (agent_addr, agent_port) = at(&life.agent_target);
             let (addr, port) = place(&s, plan);
+            let addr = veil.address(&addr);
             out.push_str(&format!(
                 "{} {} {} {} {addr} {op} {admin} {} {} {} {status} {} {} {check} {agent} {} {} {} {port} {} {} \
                  {check_port} {check_addr} {agent_addr} {agent_port}\n",
                 p.id,
-                p.name,
+                veil.word(&p.name),
                 plan.id,
-                s.name,
+                veil.word(&s.name.to_string()),
                 s.weight(),
                 plan.weight,
                 s.unchanged_for(now) / 1000,
@@ -139,8 +135,8 @@ fn state(call: &mut Call<'_>) -> Outcome {
                 life.check.health,
                 u8::from(config.is_some_and(|c| c.id_place.line != 0)),
                 u8::from(plan.id_given),
-                named(naming.fqdn),
-                named(naming.srv_record),
+                naming.fqdn.map_or_else(|| "-".into(), |name| veil.word(&name)),
+                naming.srv_record.map_or_else(|| "-".into(), |name| veil.word(&name)),
                 u8::from(plan.tls.is_some()),
             ));
         }
@@ -154,7 +150,7 @@ fn conn(call: &mut Call<'_>) -> Outcome {
         Ok(p) => p,
         Err(e) => return e,
     };
-    let workers = call.admin.process.load.len();
+    let (workers, veil) = (call.admin.process.load.len(), call.cli.veil());
     let head = format!(
         "# bkname/svname bkid/svid addr port - purge_delay served used_cur used_max need_est idle_sess unsafe_nb \
          safe_nb idle_lim idle_cur idle_per_thr[{workers}]\n"
@@ -164,12 +160,13 @@ fn conn(call: &mut Call<'_>) -> Outcome {
         for s in p.state.iter().flat_map(|s| s.servers()) {
             let Some(plan) = p.server_of(&s) else { continue };
             let (addr, port) = place(&s, plan);
+            let addr = veil.address(&addr);
             let idle = &s.idle;
             let each: Vec<String> = idle.each(workers).map(|n| n.to_string()).collect();
             out.push_str(&format!(
                 "{}/{} {}/{} {addr} {port} - {} {} {} {} {} {} {} {} {} {} {}\n",
-                p.name,
-                s.name,
+                veil.word(&p.name),
+                veil.word(&s.name.to_string()),
                 p.id,
                 plan.id,
                 plan.pool.purge_delay,

@@ -3,6 +3,7 @@
 use crate::admin::Client;
 use crate::command::{Call, Outcome, Row};
 use crate::socket::Level;
+use crate::veil::Veil;
 use portcullis_proxy::worker::Worker;
 use portcullis_proxy::worker::mailbox::Mail;
 use portcullis_proxy::worker::slots::{Abort, Info, SlotId, Stream};
@@ -91,39 +92,39 @@ impl Told {
             Some(Peer::Unix) | None => ("unix_stream", "unix:1".into()),
         }
     }
-    fn short(&self) -> String {
+    fn short(&self, veil: Veil) -> String {
         let (protocol, source) = self.protocol();
         let name = |n: &Option<(Arc<str>, u32)>, none: &str| {
-            n.as_ref().map_or(none.to_owned(), |(n, _)| n.to_string())
+            n.as_ref().map_or(none.to_owned(), |(n, _)| veil.word(n))
         };
         format!(
             "{:#x}: proto={protocol} src={source} fe={} be={} srv={} ts=00 epoch=0 age={} calls={} rate=0 cpu=0 lat=0 \
              rq[f=0h,i=0,an=00h,ax=] rp[f=0h,i=0,an=00h,ax=] scf=[8,0h,fd=-1,rex=,wex=] scb=[8,0h,fd=-1,rex=,wex=] \
              exp= rc=0 c_exp=\n",
             self.id(),
-            self.frontend.0,
+            veil.word(&self.frontend.0),
             name(&self.backend, "<NONE>"),
             name(&self.server, "<none>"),
             age(self.age / 1000),
             self.request,
         )
     }
-    fn long(&self) -> String {
+    fn long(&self, veil: Veil) -> String {
         let (protocol, source) = self.protocol();
         let mode = if self.http { "http" } else { "tcp" };
         let back = match &self.backend {
-            Some((n, id)) => format!("{n} (id={id} mode={mode})"),
+            Some((n, id)) => format!("{} (id={id} mode={mode})", veil.word(n)),
             None => "<NONE> (id=-1 mode=-)".into(),
         };
         let server = match &self.server {
-            Some((n, id)) => format!("{n} (id={id})"),
+            Some((n, id)) => format!("{} (id={id})", veil.word(n)),
             None => "<none> (id=-1)".into(),
         };
         format!(
             "{:#x}: proto={protocol} source={source}\n  frontend={} (id={} mode={mode})\n  backend={back}\n  \
              server={server}\n  worker={} request={} age={}\n",
             self.id(),
-            self.frontend.0,
+            veil.word(&self.frontend.0),
             self.frontend.1,
             self.worker + 1,
             self.request,
@@ -170,17 +171,18 @@ impl Narrow {
 }
 
 /// A connection of the Runtime API itself.
-fn client(c: &Client, now: u64, all: bool) -> String {
+fn client(c: &Client, now: u64, all: bool, veil: Veil) -> String {
+    let frontend = veil.word("GLOBAL");
     let since = age(now.saturating_sub(c.since) / 1000);
     if all {
         return format!(
-            "{:#x}: proto={} source={}\n  frontend=GLOBAL (id=0 mode=tcp)\n  backend=<NONE> (id=-1 mode=-)\n  \
+            "{:#x}: proto={} source={}\n  frontend={frontend} (id=0 mode=tcp)\n  backend=<NONE> (id=-1 mode=-)\n  \
              server=<NONE> (id=-1)\n  age={since}\n",
             c.id, c.protocol, c.source,
         );
     }
     format!(
-        "{:#x}: proto={} src={} fe=GLOBAL be=<NONE> srv=<none> ts=00 epoch=0 age={since} calls=1 rate=0 cpu=0 lat=0 \
+        "{:#x}: proto={} src={} fe={frontend} be=<NONE> srv=<none> ts=00 epoch=0 age={since} calls=1 rate=0 cpu=0 lat=0 \
          rq[f=0h,i=0,an=00h,ax=] rp[f=0h,i=0,an=00h,ax=] scf=[8,0h,fd=-1,rex=,wex=] scb=[8,1h,fd=-1,rex=,wex=] \
          exp= rc=0 c_exp=\n",
         c.id, c.protocol, c.source,
@@ -288,21 +290,22 @@ fn show(call: &mut Call<'_>) -> Outcome {
         Err(e) => return e,
     };
     let process = call.admin.process.clone();
-    let cli = call.admin.clone();
+    let (cli, veil) = (call.admin.clone(), call.cli.veil());
     Outcome::Later(Box::pin(async move {
         let mut all = ask(process).await;
         all.retain(|t| narrow.wants(t));
         if narrow.id.is_some() {
             return match all.first() {
-                Some(t) => Outcome::Text(t.long().into_bytes()),
+                Some(t) => Outcome::Text(t.long(veil).into_bytes()),
                 None => Outcome::Text(b"Session not found.\n".to_vec()),
             };
         }
         all.sort_by_key(|t| (t.age, t.id()));
-        let mut text: String = all.iter().map(|t| if narrow.all { t.long() } else { t.short() }).collect();
+        let mut text: String =
+            all.iter().map(|t| if narrow.all { t.long(veil) } else { t.short(veil) }).collect();
         if narrow.everything() {
             let now = cli.now();
-            cli.clients.lock().iter().for_each(|c| text.push_str(&client(c, now, narrow.all)));
+            cli.clients.lock().iter().for_each(|c| text.push_str(&client(c, now, narrow.all, veil)));
         }
         Outcome::Text(text.into_bytes())
     }))

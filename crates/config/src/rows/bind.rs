@@ -158,10 +158,6 @@ pub(super) fn dgram_bind(cx: &mut Cx<'_>, line: &Line) {
             }
         }
     }
-    if all.iter().any(|a| !matches!(a.host, Host::V4(_) | Host::V6(_))) {
-        cx.alert(Some(word), value::not_yet("a 'dgram-bind' that is no IP address", "log forwarding"));
-        return;
-    }
     let Some(one) = all.first() else { return };
     let mut bind = Bind::new(line.place(), text, one.clone());
     options(cx, &mut bind, &mut line.args(2));

@@ -288,3 +288,14 @@ fn debug_mode_on_an_inherited_socket() {
         }
     });
 }
+
+/// `-dC` shows the configuration and does not serve it.
+#[test]
+fn a_dump_ends_the_process() {
+    scenario("command_line/a_dump_ends_the_process", |w| {
+        let config = w.expand(VALID);
+        let path = w.file("valid.cfg", &config);
+        let output = w.run(&["-dC", "-f", path.to_str().unwrap()]);
+        w.note(format!("{:?} {}", output.code, output.stdout.contains("default_backend be")));
+    });
+}

@@ -288,3 +288,55 @@ frontend fe
         w.logs(3);
     });
 }
+
+/// Our address towards the server while rules of the response run.
+#[test]
+fn our_side_of_a_server_in_rules() {
+    scenario("language/our_side_of_a_server_in_rules", |w| {
+        w.ok("o1");
+        w.proxy(
+            "defaults
+  mode http
+  timeout client 10s
+  timeout server 10s
+  timeout connect 10s
+listen fe
+  bind 127.0.0.1:${fe}
+  http-response set-header x <%[bc_src]><%[bc_src_port,bool]>
+  http-response set-header y yes if { bc_src 127.0.0.0/8 }
+  http-after-response set-header z <%[bc_src]>
+  server s1 127.0.0.1:${o1}
+",
+        );
+        w.client("fe").get("/", "Connection: close\r\n").read_to_end();
+    });
+}
+
+/// Variables that the configuration sets are the process'.
+#[test]
+fn environment_of_the_process() {
+    scenario("language/environment_of_the_process", |w| {
+        w.proxy(
+            "global
+  stats socket ${dir}/cli level admin
+  setenv FOO bar
+  presetenv FOO other
+  presetenv TWO 2
+  setenv GONE x
+  unsetenv GONE
+defaults
+  mode http
+  timeout client 10s
+  timeout server 10s
+  timeout connect 10s
+frontend fe
+  bind 127.0.0.1:${fe}
+  http-request return status 200 hdr x <%[env(FOO)]><%[env(TWO)]><%[env(GONE)]><%[env(HAPROXY_BRANCH)]>
+",
+        );
+        w.client("fe").get("/", "Connection: close\r\n").read_to_end();
+        for name in ["FOO", "TWO", "GONE", "HAPROXY_BRANCH"] {
+            w.note(format!("{name}: {}", crate::runtime_api::ask(w, &format!("show env {name}")).trim()));
+        }
+    });
+}

@@ -8,7 +8,7 @@ use rustix::net::{SocketAddrAny, SocketType, getpeername, getsockname, sockopt};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::sync::{Arc, Mutex};
 
 const PROXIES: &str = "
@@ -511,5 +511,30 @@ fn lines_are_dealt_out_over_tls() {
         ask(w, &["/a", "/b"]);
         let mut stream = sink.accept().unwrap();
         w.note(read_until(&mut stream, "/b asked"));
+    });
+}
+
+/// `dgram-bind` on a path and on an abstract name, as programs of this host log.
+#[test]
+fn messages_of_this_host() {
+    scenario("log_servers/messages_of_this_host", |w| {
+        let mut sinks = [LogSink::udp(w.port("a")), LogSink::udp(w.port("b"))];
+        let name = format!("portcullis-e2e-{}", w.port("a"));
+        w.proxy(&format!(
+            "global\n  nbthread 1\nlog-forward f\n  dgram-bind unix@${{dir}}/log mode 666\n  log 127.0.0.1:${{a}} local5\n\
+             log-forward g\n  dgram-bind abns@{name}\n  option host append\n  log 127.0.0.1:${{b}} local5\n"
+        ));
+        let path = w.dir().join("log");
+        wait_for(PATIENCE, || path.exists().then_some(())).expect("no socket");
+        let socket = UnixDatagram::unbound().unwrap();
+        // it is there before somebody takes from it
+        socket.send_to(b"<134>Nov 27 06:00:00 myhost prog[12]: by its path", &path).unwrap();
+        let padded = [name.as_bytes(), &vec![0; 107 - name.len()]].concat();
+        use std::os::linux::net::SocketAddrExt;
+        let named = std::os::unix::net::SocketAddr::from_abstract_name(padded).unwrap();
+        socket.send_to_addr(b"<134>Nov 27 06:00:00 myhost prog[12]: by its name", &named).unwrap();
+        for sink in &mut sinks {
+            w.note(sink.wait(1).first().cloned().unwrap_or_default());
+        }
     });
 }

@@ -1258,3 +1258,71 @@ fn there_are_no_providers() {
     let answer = ask(&w, "show ssl providers");
     assert!(answer.contains("has no providers"), "{answer}");
 }
+
+/// `accept-proxy` on a socket of the Runtime API: a header has to come first.
+#[test]
+fn sockets_behind_a_proxy() {
+    scenario("runtime_api/sockets_behind_a_proxy", |w| {
+        w.proxy(
+            "global
+  nbthread 1
+  stats socket ipv4@127.0.0.1:${cli} accept-proxy level admin
+frontend fe
+  mode http
+  timeout client 10s
+  bind 127.0.0.1:${fe}
+",
+        );
+        let port = w.port("cli");
+        for sent in ["PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\nshow cli level\n", "show cli level\n"] {
+            let mut c = TcpStream::connect(("127.0.0.1", port)).unwrap();
+            c.write_all(sent.as_bytes()).unwrap();
+            let mut got = String::new();
+            let end = c.read_to_string(&mut got).map_err(|e| e.kind());
+            w.note(format!("{sent:?}: {got:?} {:?}", end.err()));
+        }
+    });
+}
+
+/// `set anon on`: names and addresses that are not this host's are hidden where servers and streams are shown.
+#[test]
+fn hidden_names() {
+    scenario("runtime_api/hidden_names", |w| {
+        w.proxy(
+            "global
+  nbthread 1
+  stats socket ${dir}/cli level admin
+defaults
+  mode http
+  timeout client 10s
+  timeout server 10s
+  timeout connect 10s
+frontend fe
+  bind 127.0.0.1:${fe}
+  default_backend be
+backend be
+  server srv1 127.0.0.1:1
+  server srv2 10.11.12.13:2 disabled
+  server srv3 [2001:db8::1]:2 disabled
+  server srv4 some.example.org:80 init-addr none
+",
+        );
+        let named = |l: &str| {
+            l.contains(" 127.0.0.1 ") || l.contains("IP") || l.contains("9651e5") || l.contains("f55821")
+        };
+        for command in ["show servers state", "show servers conn"] {
+            let answer = ask(w, &format!("set anon on 1234;{command}"));
+            for line in answer.lines().filter(|l| named(l)) {
+                let words: Vec<&str> = line.split(' ').collect();
+                let of_file = if words.len() > 20 {
+                    [words[1], words[3], words[4], words[17]]
+                } else {
+                    [words[0], words[2], "", ""]
+                };
+                w.note(of_file.join(" "));
+            }
+        }
+        let streams = ask(w, "set anon on 1234;show sess");
+        w.note(streams.split(' ').find(|s| s.starts_with("fe=")).unwrap_or(&streams).to_owned());
+    });
+}

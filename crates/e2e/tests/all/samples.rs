@@ -798,3 +798,34 @@ listen origin
     let line = w.logs(1).remove(0);
     assert!(line.contains("<there> <96>"), "{line}");
 }
+
+/// A condition on all that has come is not decided by its first bytes: messages in two segments.
+#[test]
+fn whole_buffers_that_grow() {
+    const HELLO: &[u8] = b"\x10\x10\x00\x04MQTT\x04\x02\x00\x3c\x00\x04abcd";
+    scenario("samples/whole_buffers_that_grow", |w| {
+        w.proxy(&format!(
+            "{TCP}frontend fe
+  bind 127.0.0.1:${{fe}}
+  tcp-request inspect-delay 20s
+  tcp-request content reject unless {{ req.payload(0,0),mqtt_is_valid }}
+  tcp-request content set-var(txn.id) req.payload(0,0),mqtt_field_value(connect,client_identifier)
+  tcp-request content reject
+  log-format \"%[var(txn.id)] %ts\"
+frontend end
+  bind 127.0.0.1:${{end}}
+  tcp-request inspect-delay 20s
+  tcp-request content set-var(txn.id) req.len if {{ req.payload(0,0),lower -m end foo }}
+  tcp-request content reject if {{ var(txn.id) -m found }}
+  log-format \"%[var(txn.id)] %ts\"
+"
+        ));
+        for (port, first, second) in [("fe", &HELLO[..5], &HELLO[5..]), ("end", b"aaa", b"FOO")] {
+            let mut c = w.client(port);
+            c.send(first);
+            w.settle();
+            c.send(second).read_to_end();
+            w.logs(1);
+        }
+    });
+}

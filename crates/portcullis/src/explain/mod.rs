@@ -37,6 +37,8 @@ impl Loaded {
     fn read(files: Vec<PathBuf>) -> Result<Self, ExitCode> {
         let options = Options { files, ignore_resolution: true, check: true, ..Options::default() };
         let mut loaded = workers::load_model(&options)?;
+        // the request is asked in HTTP/1, whatever a listener wants its connections to begin with
+        loaded.model.proxies.iter_mut().flat_map(|p| &mut p.binds).for_each(|bind| bind.proto = None);
         let (plan, process, _) = workers::compile(&mut loaded, &options, false)?;
         let sources = portcullis_config::gather(&options.files, &LocalFiles).unwrap_or_default();
         let text = |s: &portcullis_config::SourceFile| {

@@ -4,20 +4,49 @@ use crate::accept::Listening;
 use crate::plan::ProxyPlan;
 use crate::session::Session;
 use crate::worker::Worker;
-use portcullis_config::addr::Transport;
+use portcullis_config::addr::{Host, Transport};
 use portcullis_telemetry::log::Message;
 use portcullis_transport::Buffer;
 use portcullis_wire::syslog::{self, Framed};
 use std::cell::Cell;
 use std::future::poll_fn;
-use std::net::{SocketAddr, UdpSocket};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll};
+use tokio::io::ReadBuf;
 
 /// Longest message that comes as a datagram.
 const DATAGRAM: usize = 65_535;
 /// Datagrams that are taken before others have their turn.
 const AT_ONCE: u32 = 64;
+
+/// A socket that takes datagrams.
+enum Datagrams {
+    Udp(tokio::net::UdpSocket),
+    Unix(tokio::net::UnixDatagram),
+}
+
+impl Datagrams {
+    fn of(fd: OwnedFd, host: &Host) -> io::Result<Self> {
+        Ok(match host {
+            Host::V4(_) | Host::V6(_) => Self::Udp(tokio::net::UdpSocket::from_std(fd.into())?),
+            _ => Self::Unix(tokio::net::UnixDatagram::from_std(fd.into())?),
+        })
+    }
+    /// One, and whence it came if that has an address.
+    fn poll_recv(
+        &self,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<Option<SocketAddr>>> {
+        match self {
+            Self::Udp(socket) => socket.poll_recv_from(cx, into).map_ok(Some),
+            Self::Unix(socket) => socket.poll_recv_from(cx, into).map_ok(|_| None),
+        }
+    }
+}
 
 /// Does it take datagrams?
 #[must_use]
@@ -28,16 +57,16 @@ pub fn is_datagram(listening: &Listening) -> bool {
 /// Takes datagrams until another plan's task does.
 pub async fn receive(worker: Rc<Worker>, listening: Listening, retired: Rc<Cell<bool>>) {
     let Listening { fd, listener, .. } = listening;
-    let Ok(socket) = tokio::net::UdpSocket::from_std(UdpSocket::from(fd)) else { return };
+    let Ok(socket) = Datagrams::of(fd, &listener.bind.address.host) else { return };
     let timer = crate::worker::Task::service(&worker);
     let mut bytes = vec![0; DATAGRAM];
     let mut taken = 0;
     while !retired.get() {
         let got = poll_fn(|cx| {
-            let mut into = tokio::io::ReadBuf::new(&mut bytes);
+            let mut into = ReadBuf::new(&mut bytes);
             // woken by whoever retires it
             let _ = timer.poll_woken(cx);
-            match socket.poll_recv_from(cx, &mut into) {
+            match socket.poll_recv(cx, &mut into) {
                 Poll::Pending if retired.get() => Poll::Ready(None),
                 other => other.map(|r| Some(r.map(|from| (into.filled().len(), from)))),
             }
@@ -46,7 +75,7 @@ pub async fn receive(worker: Rc<Worker>, listening: Listening, retired: Rc<Cell<
             None => return,
             Some(Ok((length, from))) => {
                 let message = bytes.get(..length).unwrap_or_default();
-                hand_on(&worker, &listener.proxy, message, Some(from));
+                hand_on(&worker, &listener.proxy, message, from);
             }
             // an answer to nothing that was sent
             Some(Err(_)) => {}

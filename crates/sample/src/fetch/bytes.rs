@@ -7,12 +7,13 @@ use crate::row::{Cursor, Fetch, SampleRows};
 use crate::scope::{Direction, Message, Payload, Scope};
 use crate::value::{Sample, Type, Value};
 
-/// `len` bytes from `offset`; all that are there for a length of 0.
-fn payload<'s>(p: Option<Payload<'s>>, args: &Args) -> Sample<'s> {
+/// `len` bytes from `offset`; all that are there for a length of 0, for now.
+fn payload<'s>(p: Option<Payload<'s>>, args: &Args, c: &mut Cursor) -> Sample<'s> {
     let Some(p) = p else { return Sample::Missing };
     let (offset, len) = (args.int(0).unwrap_or(0), args.int(1).unwrap_or(0));
     let Ok(offset) = usize::try_from(offset) else { return Sample::Missing };
     let Ok(len) = usize::try_from(len) else { return Sample::Missing };
+    c.grows = len == 0 && p.may_grow;
     let end = if len == 0 { p.bytes.len() } else { offset.saturating_add(len) };
     match p.bytes.get(offset..end) {
         Some(b) if len != 0 || !b.is_empty() => Value::bin(b).into(),
@@ -69,17 +70,17 @@ pub const ROWS: SampleRows = SampleRows {
             Type::Bin,
             EITHER_BYTES,
             "Bytes of the buffer of the rule's direction.",
-            |a, s, _| payload(s.raw(s.direction), a),
+            |a, s, c| payload(s.raw(s.direction), a, c),
         )
         .with(2, RANGE)
         .impure(),
-        Fetch::new("req.payload", Type::Bin, REQUEST_BYTES, "Bytes of the request buffer.", |a, s, _| {
-            payload(s.raw(Direction::Request), a)
+        Fetch::new("req.payload", Type::Bin, REQUEST_BYTES, "Bytes of the request buffer.", |a, s, c| {
+            payload(s.raw(Direction::Request), a, c)
         })
         .with(2, RANGE)
         .impure(),
-        Fetch::new("res.payload", Type::Bin, RESPONSE_BYTES, "Bytes of the response buffer.", |a, s, _| {
-            payload(s.raw(Direction::Response), a)
+        Fetch::new("res.payload", Type::Bin, RESPONSE_BYTES, "Bytes of the response buffer.", |a, s, c| {
+            payload(s.raw(Direction::Response), a, c)
         })
         .with(2, RANGE)
         .impure(),
@@ -138,13 +139,20 @@ mod tests {
     #[test]
     fn payload_waits_or_misses() {
         let args = |o, l| Args(vec![Arg::Int(o), Arg::Int(l)]);
+        let seen = |p, args: &Args| payload(p, args, &mut Cursor::each());
         let p = |may_grow| Some(Payload { bytes: b"hello", may_grow });
-        assert_eq!(payload(p(true), &args(1, 3)), Value::bin(b"ell").into());
-        assert_eq!(payload(p(true), &args(1, 0)), Value::bin(b"ello").into());
-        assert_eq!(payload(p(true), &args(3, 3)), Sample::NotYet);
-        assert_eq!(payload(p(false), &args(3, 3)), Sample::Missing);
-        assert_eq!(payload(p(true), &args(9, 0)), Sample::NotYet);
-        assert_eq!(payload(p(true), &args(-1, 1)), Sample::Missing);
-        assert_eq!(payload(None, &args(0, 1)), Sample::Missing);
+        assert_eq!(seen(p(true), &args(1, 3)), Value::bin(b"ell").into());
+        assert_eq!(seen(p(true), &args(1, 0)), Value::bin(b"ello").into());
+        assert_eq!(seen(p(true), &args(3, 3)), Sample::NotYet);
+        assert_eq!(seen(p(false), &args(3, 3)), Sample::Missing);
+        assert_eq!(seen(p(true), &args(9, 0)), Sample::NotYet);
+        assert_eq!(seen(p(true), &args(-1, 1)), Sample::Missing);
+        assert_eq!(seen(None, &args(0, 1)), Sample::Missing);
+        let grows = |p, args: &Args| {
+            let mut c = Cursor::each();
+            let _ = payload(p, args, &mut c);
+            c.grows
+        };
+        assert!(grows(p(true), &args(0, 0)) && !grows(p(false), &args(0, 0)) && !grows(p(true), &args(0, 3)));
     }
 }

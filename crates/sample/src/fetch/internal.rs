@@ -51,9 +51,8 @@ fn random<'s>(args: &'s Args, s: &Scope<'s>, _: &mut Cursor) -> Sample<'s> {
 fn check_env(args: &mut Args) -> Result<(), String> {
     let name = String::from_utf8_lossy(args.text(0)).into_owned();
     let valid = !name.is_empty() && !name.contains(['=', '\0']);
-    let value = if valid { std::env::var_os(name) } else { None };
-    args.0 =
-        value.map(|v| Arg::Str(std::os::unix::ffi::OsStringExt::into_vec(v).into())).into_iter().collect();
+    let value = if valid { portcullis_sys::environment::get(&name) } else { None };
+    args.0 = value.map(|v| Arg::Str(v.into())).into_iter().collect();
     Ok(())
 }
 
