@@ -2,6 +2,7 @@
 
 use crate::session;
 use crate::socket::CliConfig;
+use portcullis_config::rows::check_threads;
 use portcullis_config::{Diagnostics, Model, Severity};
 use portcullis_tls::acceptor::{self, Acceptor};
 use portcullis_tls::settings::{BindTls, GlobalTls};
@@ -33,6 +34,7 @@ pub fn check(model: &mut Model, diags: &mut Diagnostics) {
     let Some(config) = model.global.ext.get::<CliConfig>() else { return };
     let mut made = Vec::new();
     for (number, bind) in config.sockets.iter().enumerate() {
+        check_threads::of_bind(&model.global, bind, "frontend 'GLOBAL'", diags);
         let tls = bind.ext.get::<BindTls>().filter(|t| t.ssl);
         let file = diags.files.get(bind.place.file.0 as usize).cloned().unwrap_or_default();
         let here = format!("bind '{}' at [{file}:{}]", bind.text, bind.place.line);

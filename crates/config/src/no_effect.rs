@@ -84,7 +84,7 @@ pub const ROWS: &[Keyword] = &[
     row("tune.recv_enough", "<size>", SCHEDULER),
     row("tune.ring.queues", "<queues>", "there are no queues in front of a ring: a line is copied into it"),
     row("tune.sched.low-latency", "<on|off>", SCHEDULER),
-    row("tune.ssl.default-dh-param", "<number>", DHE),
+    row("tune.ssl.default-dh-param", "<bits>", DHE),
     row("tune.ssl.force-private-cache", "", SHARED),
     row("tune.zlib.memlevel", "<number>", ZLIB),
     row("tune.zlib.windowsize", "<number>", ZLIB),
@@ -107,6 +107,11 @@ pub fn wrong(row: &Keyword, line: &Line) -> Option<(usize, String)> {
         "<number>" | "<percent>" if !is(|t| t.first().is_some_and(u8::is_ascii_digit)) => {
             Some((1, format!("'{name}' expects an integer argument.")))
         }
+        "<bits>" if given.is_none() => Some((0, format!("'{name}' expects an integer argument."))),
+        "<bits>" if number.is_none_or(|n| n < 1024) => {
+            Some((1, format!("'{name}' expects a value >= 1024.")))
+        }
+        "<bits>" => None,
         "<count>" if number.is_none_or(|n| n < 0) => {
             Some((given.map_or(0, |_| 1), format!("'{name}' expects a positive numeric value")))
         }

@@ -128,7 +128,7 @@ pub async fn accept(
     if matches!(got, Got::Done) {
         let info = session.conn.tls_info();
         let (resumed, stapled) = info.as_ref().map_or((false, false), |i| (i.resumed, i.stapled));
-        counters.tls_sess.inc();
+        counters.tls_sess.add((!resumed).into());
         counters.tls_reused.add(resumed.into());
         counters.ocsp_stapled.add(stapled.into());
         let told = |to: &mut String, verbosity| described(info.as_deref(), to, verbosity);

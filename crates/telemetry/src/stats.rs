@@ -122,9 +122,9 @@ counters! {
         http_5xx,
         /// `hrsp_other`
         http_other,
-        /// TLS sessions (`ssl_sess`).
+        /// TLS sessions that began with a whole handshake (`ssl_sess`).
         tls_sess,
-        /// Those of them that went on with an earlier one (`ssl_reused_sess`).
+        /// Those that went on with an earlier one (`ssl_reused_sess`).
         tls_reused,
         /// TLS handshakes that failed (`ssl_failed_handshake`).
         tls_failed,

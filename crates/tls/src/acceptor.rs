@@ -3,6 +3,7 @@
 use crate::again::fingerprint;
 use crate::compression;
 use crate::encrypted::Passphrases;
+use crate::groups::{Group, Order};
 use crate::hello::Hello;
 use crate::mint::Mint;
 use crate::names;
@@ -93,10 +94,34 @@ pub struct Choice {
 
 /// A configuration as it is, and without ALPN: for clients that want no protocol of ours.
 #[derive(Debug)]
-struct Made {
+struct Pair {
     own: Arc<ServerConfig>,
     without: Arc<ServerConfig>,
+}
+
+impl Pair {
+    fn new(config: ServerConfig) -> Self {
+        let mut without = config.clone();
+        without.alpn_protocols.clear();
+        Self { own: Arc::new(config), without: Arc::new(without) }
+    }
+}
+
+/// What was made of the options of a listener, or of a line of a crt-list.
+#[derive(Debug)]
+struct Made {
+    any: Pair,
+    /// The groups of the key exchange that are said, and the configuration for each of them alone.
+    order: Order,
+    narrowed: Vec<Pair>,
     clients: Option<Arc<Clients>>,
+}
+
+impl Made {
+    /// The configuration for a client.
+    fn pair(&self, hello: &Hello) -> &Pair {
+        self.order.choose(hello).and_then(|at| self.narrowed.get(at)).unwrap_or(&self.any)
+    }
 }
 
 /// A certificate in the table of names.
@@ -327,10 +352,11 @@ impl Acceptor {
         certificate: Option<Arc<Certificate>>,
         name: Option<Box<str>>,
     ) -> Choice {
-        let protocols = &made.own.alpn_protocols;
+        let pair = made.pair(hello);
+        let protocols = &pair.own.alpn_protocols;
         let common = protocols.is_empty() || protocols.iter().any(|p| hello.offers(p));
         Choice {
-            config: if common { made.own.clone() } else { made.without.clone() },
+            config: if common { pair.own.clone() } else { pair.without.clone() },
             certificate,
             name,
             clients: made.clients.clone(),
@@ -619,18 +645,16 @@ impl Making<'_> {
         let (mut clients, mut asked) = (None, 0);
         let nothing = Conf::default();
         let (own, base, default) = (own.unwrap_or(&nothing), &self.bind.conf, &self.global.bind.conf);
-        let provider = Arc::new(provider(own, base, default, self.global.security_level)?);
+        let provider = provider(own, base, default, self.global.security_level)?;
         let algorithms = provider.signature_verification_algorithms;
         let either = |of: fn(&Conf) -> &Option<String>| {
             of(own).as_deref().or(of(base).as_deref()).or(of(default).as_deref())
         };
         let signing = schemes(either(|c| &c.sigalgs))?;
         let verifying = schemes(either(|c| &c.client_sigalgs))?;
-        let builder = ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(&enabled(own, base, default)?)
-            .map_err(|e| format!("{e} for {{}}."))?;
-        let builder = match own.verify.or(base.verify).unwrap_or_default() {
-            Verify::None => builder.with_no_client_auth(),
+        let versions = enabled(own, base, default)?;
+        match own.verify.or(base.verify).unwrap_or_default() {
+            Verify::None => {}
             verify => {
                 let ca = own.ca.as_ref().or(base.ca.as_ref());
                 let more = own.ca_verify.as_ref().or(base.ca_verify.as_ref());
@@ -662,11 +686,21 @@ impl Making<'_> {
                     demands,
                     format!("{:?}", (&made.policy.crt_ignore, &made.policy.ca_ignore)),
                 ));
-                clients = Some(made.clone());
-                builder.with_client_cert_verifier(made)
+                clients = Some(made);
             }
+        }
+        let chosen = Arc::new(Chosen { schemes: signing.map(Into::into) });
+        let make = |provider: CryptoProvider| {
+            let builder = ServerConfig::builder_with_provider(Arc::new(provider))
+                .with_protocol_versions(&versions)
+                .map_err(|e| format!("{e} for {{}}."))?;
+            let builder = match &clients {
+                None => builder.with_no_client_auth(),
+                Some(clients) => builder.with_client_cert_verifier(clients.clone()),
+            };
+            Ok::<_, String>(builder.with_cert_resolver(chosen.clone()))
         };
-        let mut config = builder.with_cert_resolver(Arc::new(Chosen { schemes: signing.map(Into::into) }));
+        let mut config = make(provider.clone())?;
         config.alpn_protocols = alpn(own.alpn.as_ref().or(base.alpn.as_ref()), self.http);
         config.ignore_client_order = !(self.bind.client_order || self.global.bind.client_order);
         let identity = format!("{} {number} {asked:x}", self.identity);
@@ -689,10 +723,43 @@ impl Making<'_> {
             config.key_log = Arc::new(secrets::Log);
         }
         config.enable_secret_extraction = self.global.to_kernel(own.ktls.or(base.ktls));
-        let mut without = config.clone();
-        without.alpn_protocols.clear();
-        Ok(Made { own: Arc::new(config), without: Arc::new(without), clients })
+        let said = either(|c| &c.curves).or(either(|c| &c.ecdhe)).is_some();
+        let counts = said && provider.kx_groups.len() > 1;
+        let ordered = if counts { provider.kx_groups.clone() } else { Vec::new() };
+        let narrowed: Result<Vec<Pair>, String> = ordered
+            .iter()
+            .map(|group| {
+                let one = CryptoProvider { kx_groups: vec![*group], ..provider.clone() };
+                Ok(Pair::new(like(&config, make(one)?)))
+            })
+            .collect();
+        Ok(Made {
+            order: Order {
+                groups: ordered.iter().map(|g| Group::of(*g)).collect(),
+                v13: versions.contains(&&version::TLS13),
+                client: !config.ignore_client_order,
+            },
+            narrowed: narrowed?,
+            any: Pair::new(config),
+            clients,
+        })
     }
+}
+
+/// A configuration that was just made, with all that another one says.
+fn like(config: &ServerConfig, mut new: ServerConfig) -> ServerConfig {
+    new.alpn_protocols.clone_from(&config.alpn_protocols);
+    new.ignore_client_order = config.ignore_client_order;
+    new.max_early_data_size = config.max_early_data_size;
+    new.send_half_rtt_data = config.send_half_rtt_data;
+    new.ticketer = config.ticketer.clone();
+    new.session_storage = config.session_storage.clone();
+    new.key_log = config.key_log.clone();
+    new.enable_secret_extraction = config.enable_secret_extraction;
+    new.cert_compressors.clone_from(&config.cert_compressors);
+    new.cert_compression_cache = config.cert_compression_cache.clone();
+    new.cert_decompressors.clone_from(&config.cert_decompressors);
+    new
 }
 
 /// What is offered to clients. HTTP is negotiated also if nothing is said.

@@ -33,6 +33,41 @@ pub struct Hello {
 }
 
 impl Hello {
+    /// What an extension says.
+    fn extension(&self, wanted: u16) -> Option<&[u8]> {
+        let mut r = Reader(&self.body);
+        r.take(34)?;
+        r.counted(1)?;
+        r.counted(2)?;
+        r.counted(1)?;
+        let mut all = Reader(r.counted(2)?);
+        let mut next = || Some((all.number(2)?, all.counted(2)?));
+        std::iter::from_fn(&mut next).find(|(id, _)| *id == usize::from(wanted)).map(|(_, content)| content)
+    }
+    /// The groups of the key exchange that it knows (`supported_groups`), in its order.
+    #[must_use]
+    pub fn groups(&self) -> Vec<u16> {
+        let list = self.extension(10).and_then(|e| Reader(e).counted(2));
+        list.map(|list| pairs(list).collect()).unwrap_or_default()
+    }
+    /// The groups that it has sent a share for (`key_share`), in its order.
+    #[must_use]
+    pub fn key_shares(&self) -> Vec<u16> {
+        let Some(list) = self.extension(51).and_then(|e| Reader(e).counted(2)) else { return Vec::new() };
+        let mut list = Reader(list);
+        let mut next = || {
+            let group = list.number(2)?;
+            list.counted(2)?;
+            u16::try_from(group).ok()
+        };
+        std::iter::from_fn(&mut next).collect()
+    }
+    /// Does it name this version (`supported_versions`)?
+    #[must_use]
+    pub fn speaks(&self, version: u16) -> bool {
+        let list = self.extension(43).and_then(|e| Reader(e).counted(1));
+        list.is_some_and(|list| pairs(list).any(|v| v == version))
+    }
     /// Does it offer this protocol?
     #[must_use]
     pub fn offers(&self, protocol: &[u8]) -> bool {

@@ -13,6 +13,7 @@ pub mod describe;
 pub mod dummy;
 pub mod encrypted;
 pub mod errors;
+mod groups;
 pub mod hello;
 pub mod info;
 pub mod jwt;

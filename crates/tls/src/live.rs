@@ -136,30 +136,35 @@ impl Live {
         Ok(text)
     }
 
-    /// `commit ssl cert`: what is in the making is put in force. The slot, for those that answer with it.
+    /// `commit ssl cert`: what is in the making is put in force. The slot, for those that answer with it. Where nobody does (`used`),
+    /// the key may come later.
     ///
     /// # Errors
     /// Why it cannot. The change goes on if it can be mended.
-    pub fn commit(&mut self, name: &str) -> Result<Arc<Slot<Certificate>>, String> {
+    pub fn commit(
+        &mut self,
+        name: &str,
+        used: impl Fn(&Arc<Slot<Certificate>>) -> bool,
+    ) -> Result<Arc<Slot<Certificate>>, String> {
         let cannot = format!("Can't commit {name}!\n");
         let Some(p) = &self.certificate else { return Err(format!("No ongoing transaction! !\n{cannot}")) };
         begin(Some(p), name).map_err(|e| format!("{e}{cannot}"))?;
-        if p.value.key.is_none() {
+        let there = self.global.store.lock().certificates.get(name).cloned();
+        if p.value.key.is_none() && there.as_ref().is_some_and(used) {
             self.certificate = None;
             return Err(format!(
                 "Committing {name}\nunable to load SSL private key into SSL Context '{name}': there is none.\nFailed!\n"
             ));
         }
-        let made = p.value.finish(name).map_err(|e| format!("{e}\n{cannot}"))?;
+        let made = p.value.finish_public(name).map_err(|e| format!("{e}\n{cannot}"))?;
         self.certificate = None;
         self.empty.remove(name);
-        let mut store = self.global.store.lock();
-        Ok(match store.certificates.get(name) {
+        Ok(match there {
             Some(slot) => {
                 slot.set(made);
-                slot.clone()
+                slot
             }
-            None => store.insert(name, made),
+            None => self.global.store.lock().insert(name, made),
         })
     }
 
@@ -333,7 +338,7 @@ mod tests {
         assert!(live.set("x.pem.key", b"").unwrap_err().contains("not referenced"));
         live.empty.insert("x.pem".to_owned());
         assert!(live.set("x.pem", b"xx").unwrap_err().contains("no start line.\nCan't load the payload"));
-        assert!(live.commit("x.pem").unwrap_err().starts_with("No ongoing transaction! !"));
+        assert!(live.commit("x.pem", |_| true).unwrap_err().starts_with("No ongoing transaction! !"));
         assert!(live.line("list", "x.pem").unwrap_err().contains("does not exist"));
     }
 }

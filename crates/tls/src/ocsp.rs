@@ -6,12 +6,21 @@ use aws_lc_rs::digest;
 
 /// id-ad-ocsp
 const BY_OCSP: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 0x30, 1];
+/// id-pkix-ocsp-nonce
+const NONCE: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 0x30, 1, 2];
 /// id-sha1
 const SHA1: &[u8] = &[0x2b, 0x0e, 3, 2, 0x1a];
 /// Last arc of id-kp-OCSPSigning.
 const SIGNING: u8 = 9;
 /// Seconds that the clocks of a responder and of this machine may differ by.
 const SKEW: i64 = 300;
+
+/// What an extension says, if it is the nonce that a request came with (RFC 8954).
+fn nonce(extension: Element<'_>) -> Option<&[u8]> {
+    let mut parts = Der(extension.content);
+    let oid = parts.tagged(OID)?.content;
+    Some(parts.tagged(OCTETS)?.content).filter(|_| oid == NONCE)
+}
 
 /// Which certificate a response speaks of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +104,8 @@ struct Basic<'a> {
     single: Single<'a>,
     /// It has further answers.
     more: bool,
+    /// What it says besides.
+    extensions: Option<Der<'a>>,
 }
 
 /// An answer about one certificate.
@@ -133,8 +144,17 @@ fn basic(mut outer: Der<'_>) -> Option<Basic<'_>> {
     let (responder, produced) = (data.next()?, data.next()?);
     let mut answers = data.inside(SEQUENCE)?;
     let first = single(answers.tagged(SEQUENCE)?)?;
+    let extensions = data.inside(0xa1).and_then(|mut d| d.inside(SEQUENCE));
     let signed = Signed { tbs: tbs.whole, oid, signature };
-    Some(Basic { responder, produced, signed, certificates, single: first, more: answers.next().is_some() })
+    Some(Basic {
+        responder,
+        produced,
+        signed,
+        certificates,
+        single: first,
+        more: answers.next().is_some(),
+        extensions,
+    })
 }
 
 /// The certificate of a successful response's first answer. `None`: it is no such response.
@@ -258,8 +278,15 @@ pub fn text(response: &[u8]) -> Option<String> {
     if let Some(next) = next_update {
         out += &format!("    Next Update: {}\n", describe::date(*next));
     }
+    out += " \n";
+    if let Some(nonce) = basic.extensions.into_iter().flatten().find_map(nonce) {
+        out += &format!(
+            "    Response Extensions:\n        OCSP Nonce: \n            {}\n",
+            hex::text(nonce).to_ascii_uppercase()
+        );
+    }
     out += &format!(
-        " \n    Signature Algorithm: {}\n    Signature Value:\n",
+        "    Signature Algorithm: {}\n    Signature Value:\n",
         describe::signature_name(basic.signed.oid)
     );
     for line in basic.signed.signature.chunks(18) {
@@ -284,6 +311,15 @@ mod tests {
             assert!(matches!(check(bad, b"", None, 0), Err(Unusable::Check(_))));
             assert_eq!(text(bad), None);
         }
+    }
+
+    #[test]
+    fn nonces_are_found_among_extensions() {
+        let extension =
+            |oid: &[u8]| element(SEQUENCE, &[&element(OID, &[oid]), &element(OCTETS, &[&[4, 2, 7, 9]])]);
+        let both = [extension(BY_OCSP), extension(NONCE)].concat();
+        assert_eq!(Der(&both).find_map(nonce), Some(&[4, 2, 7, 9][..]));
+        assert_eq!(Der(&extension(BY_OCSP)).find_map(nonce), None);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod handed;
 mod outgoing;
 mod parted;
+mod refusal;
 mod updates;
 
 pub use parted::Parted;
@@ -373,6 +374,7 @@ impl Stream {
                     let info = Rc::make_mut(self.info.get_or_insert_default());
                     info.error = errors::number(&e, false);
                     self.alert(bytes.get_mut(at..).unwrap_or(&mut []));
+                    self.refuse(&e);
                     break Err(e);
                 }
             }
@@ -446,6 +448,17 @@ impl Stream {
             if !matches!(step, Ok(None)) || !self.out.is_empty() {
                 return;
             }
+        }
+    }
+
+    /// Puts the alert there that HAProxy's clients know, where that is another one.
+    fn refuse(&mut self, error: &Error) {
+        let Side::Server(server) = &self.side else { return };
+        let nobody = self.choice.as_ref().is_some_and(|c| c.certificate.is_none());
+        if server.is_handshaking()
+            && let Some(record) = refusal::instead(error, server.protocol_version(), nobody)
+        {
+            self.out.replace(&record);
         }
     }
 

@@ -9,7 +9,7 @@ use portcullis_tls::acceptor::Acceptor;
 use portcullis_tls::describe;
 use portcullis_tls::live;
 use portcullis_tls::settings::BindTls;
-use portcullis_tls::store::{Authorities, CertificateDer, Revoked, Slot};
+use portcullis_tls::store::{Authorities, CertificateDer, Revoked, Slot, Store};
 use portcullis_tls::verify::Policy;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -63,7 +63,7 @@ pub const ROWS: &[Row] = &[
         Level::Admin,
         "create a new CA file to be used in a crt-list",
         |c| match name(c, "'new ssl ca-file' expects a filename\n") {
-            Ok(name) => new(&mut c.admin.tls.lock().global.store.lock().authorities, "CA", &name),
+            Ok(name) => new(&mut c.admin.tls.lock().global.store.lock(), "CA", &name, |s| &mut s.authorities),
             Err(missing) => missing,
         },
     ),
@@ -73,7 +73,7 @@ pub const ROWS: &[Row] = &[
         Level::Admin,
         "create a new CRL file to be used in a crt-list",
         |c| match name(c, "'new ssl crl-file' expects a filename\n") {
-            Ok(name) => new(&mut c.admin.tls.lock().global.store.lock().revoked, "CRL", &name),
+            Ok(name) => new(&mut c.admin.tls.lock().global.store.lock(), "CRL", &name, |s| &mut s.revoked),
             Err(missing) => missing,
         },
     ),
@@ -100,11 +100,12 @@ pub const ROWS: &[Row] = &[
 /// Slots by file name.
 type Files<T> = BTreeMap<String, Arc<Slot<Vec<T>>>>;
 
-fn new<T>(files: &mut Files<T>, what: &str, name: &str) -> Outcome {
-    if files.contains_key(name) {
+/// Makes an empty file of one kind; both kinds have their names in common.
+fn new<T>(store: &mut Store, what: &str, name: &str, files: fn(&mut Store) -> &mut Files<T>) -> Outcome {
+    if store.authorities.contains_key(name) || store.revoked.contains_key(name) {
         return Outcome::err(format!("{what} file '{name}' already exists!\n"));
     }
-    files.insert(name.to_owned(), Slot::new(name, Vec::new()));
+    files(store).insert(name.to_owned(), Slot::new(name, Vec::new()));
     Outcome::notice(format!("New {what} file created '{name}'!\n"))
 }
 

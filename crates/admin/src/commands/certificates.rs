@@ -137,11 +137,11 @@ fn commit(call: &mut Call<'_>) -> Outcome {
         Ok(name) => name,
         Err(missing) => return missing,
     };
-    let slot = match call.admin.tls.lock().commit(&name) {
+    let plan = call.admin.plan();
+    let slot = match call.admin.tls.lock().commit(&name, |slot| instances(&plan, slot) > 0) {
         Ok(slot) => slot,
         Err(text) => return Outcome::err(text),
     };
-    let plan = call.admin.plan();
     for acceptor in plan.acceptors().iter().filter(|a| a.instances(&slot) > 0) {
         acceptor.refresh();
     }

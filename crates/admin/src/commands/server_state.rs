@@ -99,6 +99,9 @@ fn set(call: &mut Call<'_>) -> Outcome {
 
 /// `set server … ssl`
 fn tls(call: &Call<'_>, named: &Named) -> Outcome {
+    if named.server_plan().is_some_and(|p| p.line.is_some()) {
+        return Outcome::err("'set server <srv> ssl' not supported on dynamic servers\n");
+    }
     if named.server_plan().is_none_or(|p| p.tls.is_none() && p.spare_tls.is_none()) {
         return Outcome::err(
             "'set server <srv> ssl' cannot be set.  default-server should define ssl settings",

@@ -4,7 +4,7 @@
 use super::cpu_choice;
 use super::threads::{MAX_GROUPS, MAX_PER_GROUP};
 use crate::diag::{Diagnostics, Severity};
-use crate::model::{Global, Model};
+use crate::model::{Bind, Global, Model};
 use portcullis_sys::topology::Topology;
 
 /// Threads of a group when the number of groups is not said.
@@ -38,15 +38,26 @@ pub fn check(model: &mut Model, diags: &mut Diagnostics) {
     for proxy in model.proxies.iter_mut().filter(|p| !p.disabled) {
         let who = format!("{} '{}'", proxy.kind.name(), proxy.name);
         for bind in &mut proxy.binds {
-            match absolute(global, &bind.threads) {
-                Ok(threads) => bind.threads = threads,
-                Err(why) => {
-                    let message = format!("{who}: 'thread' directive {why} in 'bind {}'.", bind.text);
-                    diags.add(Severity::Alert, Some(bind.place), message);
-                }
+            if let Some(threads) = of_bind(global, bind, &who, diags) {
+                bind.threads = threads;
             }
         }
     }
+}
+
+/// The threads of a `bind` line of `who`, as numbers that count over the whole process.
+pub fn of_bind(
+    global: &Global,
+    bind: &Bind,
+    who: &str,
+    diags: &mut Diagnostics,
+) -> Option<Vec<(u16, u16, u16)>> {
+    absolute(global, &bind.threads)
+        .map_err(|why| {
+            let message = format!("{who}: 'thread' directive {why} in 'bind {}'.", bind.text);
+            diags.add(Severity::Alert, Some(bind.place), message);
+        })
+        .ok()
 }
 
 /// Lays threads and groups out as the policy says, when nothing else says how many there are.

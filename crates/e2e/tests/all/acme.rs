@@ -3,7 +3,7 @@ use crate::certificates::answer;
 use crate::tls::openssl;
 use portcullis_e2e::binary::Binary;
 use portcullis_e2e::process::{PATIENCE, wait_for};
-use portcullis_e2e::{World, ports};
+use portcullis_e2e::{World, ports, scenario};
 use rustix::process::Signal;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -403,4 +403,26 @@ listen l
         judge("", "", [word, ""], right);
         judge("", "", ["", word], right);
     }
+}
+
+/// A section that is not there is missed when the configuration is read, whether there are others or not.
+#[test]
+fn sections_that_are_not_there_are_missed() {
+    scenario("acme/sections_that_are_not_there_are_missed", |w| {
+        crate::tls::own(w, "a", false, "DNS:a.test");
+        w.file("list", "${dir}/a.pem [acme nobody] a.test\n");
+        for config in [
+            "crt-store\n  load crt ${dir}/a.pem acme nobody\nfrontend fe\n  bind :${one} ssl crt ${dir}/a.pem\n",
+            "frontend fe\n  bind :${one} ssl crt-list ${dir}/list\n",
+        ] {
+            let output = w.check(
+                &format!(
+                    "global\n  expose-experimental-directives\ndefaults\n  mode http\n  timeout connect 1s\n  timeout client 1s\n  timeout server 1s\n{config}"
+                ),
+                &[],
+            );
+            let said = output.stderr.contains("acme 'nobody' was used on a crt line");
+            w.note(format!("code {}: {said}", output.code));
+        }
+    });
 }

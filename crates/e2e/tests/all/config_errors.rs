@@ -36,6 +36,10 @@ macro_rules! wrong {
 }
 
 wrong! {
+    cache_of_less_than_nothing: "global\n  tune.ssl.cachesize -1\n";
+    dh_parameters_too_short: "global\n  tune.ssl.default-dh-param 100\n";
+    dh_parameters_that_are_no_number: "global\n  tune.ssl.default-dh-param x\n";
+    threads_of_a_stats_socket: "global\n  nbthread 2\n  stats socket ${dir}/cli thread 9\n";
     stats_alone: "frontend fe\n  bind :${fe}\n  stats\n";
     stats_unknown: "frontend fe\n  bind :${fe}\n  stats foo\n";
     stats_auth_alone: "frontend fe\n  bind :${fe}\n  stats auth\n";

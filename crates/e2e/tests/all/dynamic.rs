@@ -139,6 +139,7 @@ fn servers_come_and_go() {
                 "show default-server nope",
                 "show defaults",
                 "set server be/s1 ssl on",
+                "set server be/a ssl on",
             ],
         );
         states(w, "be");

@@ -20,6 +20,7 @@ mod examples;
 mod fetches;
 mod fields;
 mod filters;
+mod handshakes;
 mod health;
 mod http1;
 mod http2;

@@ -162,6 +162,7 @@ fn keep(
     before: Option<List>,
 ) -> Result<Vec<Entry>, String> {
     let mut all = Vec::new();
+    list.last = list.last.max(before.as_ref().map_or(0, |b| b.last));
     for Line { number, mut row } in before.into_iter().flat_map(|b| b.lines) {
         if list.lines.iter().any(|l| l.number == number) {
             continue;
@@ -169,7 +170,6 @@ fn keep(
         at.global.store.lock().adopt(&row.crt);
         let place = format!("{name}, line added at run time");
         all.extend(entries(at, &mut row, &place, Origin { list: name.clone(), number })?);
-        list.last = list.last.max(number);
         list.lines.push(Line { number, row });
     }
     at.global.store.lock().lists.insert(name.to_string(), list);

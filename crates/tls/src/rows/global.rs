@@ -480,6 +480,10 @@ fn server_verify(cx: &mut Cx<'_>, line: &Line) {
 fn cache_size(cx: &mut Cx<'_>, line: &Line) {
     let Some(word) = value::one(cx, line, 1, "expects an integer argument") else { return };
     let n = value::lenient(cx, word, "tune.ssl.cachesize");
+    if n < 0 {
+        cx.alert(Some(word), "'tune.ssl.cachesize' expects a positive numeric value.");
+        return;
+    }
     tls(cx).cache_size = usize::try_from(n).ok();
 }
 

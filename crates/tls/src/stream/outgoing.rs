@@ -48,6 +48,12 @@ impl Outgoing {
     pub(super) fn wrote(&mut self, bytes: usize) {
         self.end = (self.end + bytes).min(self.bytes.len());
     }
+    /// This waits, and nothing else.
+    pub(super) fn replace(&mut self, bytes: &[u8]) {
+        (self.from, self.end) = (0, 0);
+        self.room(bytes.len()).copy_from_slice(bytes);
+        self.wrote(bytes.len());
+    }
     /// Uses this memory from now on, if nothing waits.
     pub(super) fn lend(&mut self, memory: Vec<u8>) {
         if self.is_empty() {
