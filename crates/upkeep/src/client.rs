@@ -95,6 +95,8 @@ pub struct Answer {
     pub head: Head,
     /// Its body.
     pub body: Vec<u8>,
+    /// How it came.
+    pub course: Course,
 }
 
 impl Answer {
@@ -148,11 +150,9 @@ impl Cause {
     }
 }
 
-/// How far a request that failed had come.
-#[derive(Clone, Debug)]
-pub struct Failed {
-    /// Why.
-    pub cause: Cause,
+/// How a request went, as far as it came.
+#[derive(Clone, Debug, Default)]
+pub struct Course {
     /// When it began, since the epoch.
     pub began: Duration,
     /// Milliseconds until a connection was there.
@@ -161,6 +161,17 @@ pub struct Failed {
     pub total: u128,
     /// Connections that were tried again.
     pub retries: u32,
+    /// Bytes that came.
+    pub bytes: usize,
+}
+
+/// A request that failed.
+#[derive(Clone, Debug)]
+pub struct Failed {
+    /// Why.
+    pub cause: Cause,
+    /// How far it had come.
+    pub course: Course,
 }
 
 /// A request on its way.
@@ -212,12 +223,13 @@ impl Client {
     ) -> Result<Answer, Failed> {
         let began = self.process.clock.wall();
         let mut run = Run { client: self, started: Instant::now(), connected: None, retries: 0 };
-        match run.all(request, kept).await {
-            Ok(answer) => Ok(answer),
-            Err(cause) => {
-                let total = run.started.elapsed().as_millis();
-                Err(Failed { cause, began, connected: run.connected, total, retries: run.retries })
-            }
+        let done = run.all(request, kept).await;
+        let bytes = done.as_ref().map_or(0, |answer| answer.course.bytes);
+        let total = run.started.elapsed().as_millis();
+        let course = Course { began, connected: run.connected, total, retries: run.retries, bytes };
+        match done {
+            Ok(answer) => Ok(Answer { course, ..answer }),
+            Err(cause) => Err(Failed { cause, course }),
         }
     }
 
@@ -359,7 +371,7 @@ async fn write(conn: &Conn, bytes: &[u8]) -> Result<(), Cause> {
 async fn read(conn: &Conn, method: &str) -> Result<(Answer, bool), Cause> {
     let limits = Limits { max_fields: 101, relaxed: false, any_method_payload: false };
     let mut response = Response::new(method.as_bytes(), limits);
-    let (mut buffer, mut input) = (Buffer::with_capacity(READ), Vec::new());
+    let (mut buffer, mut input, mut bytes) = (Buffer::with_capacity(READ), Vec::new(), 0);
     loop {
         buffer.clear();
         let came = timeout(SILENCE, poll_fn(|cx| conn.poll_recv(cx, &mut buffer))).await;
@@ -369,6 +381,7 @@ async fn read(conn: &Conn, method: &str) -> Result<(Answer, bool), Cause> {
             Err(_) => return Err(Cause::Silence),
         };
         input.extend_from_slice(buffer.data());
+        bytes += n;
         let headless = response.head.is_none();
         response.take(&mut input, n == 0);
         if response.broken || input.len() + response.body.len() > MOST || (n == 0 && headless) {
@@ -377,7 +390,8 @@ async fn read(conn: &Conn, method: &str) -> Result<(Answer, bool), Cause> {
         if response.complete {
             let keeps = n > 0 && input.is_empty() && response.keeps();
             let head = response.head.take().ok_or(Cause::Broken)?;
-            return Ok((Answer { head, body: response.body }, keeps));
+            let course = Course { bytes, ..Course::default() };
+            return Ok((Answer { head, body: response.body, course }, keeps));
         }
     }
 }

@@ -286,9 +286,9 @@ impl Upkeep {
         let Some(entry) = self.ocsp.lock().get(id).cloned() else { return };
         let question = Question::new(&entry.responder, id);
         let answer = question.ask(&force.client, &force.global.ocsp).await;
-        let (outcome, failed) = match &answer {
-            Ok(answer) => (ocsp::of_answer(answer).and_then(|r| self.put(&force, &entry, id, r)), None),
-            Err(failed) => (Err(Status::Http), Some(failed)),
+        let outcome = match &answer {
+            Ok(answer) => ocsp::of_answer(answer).and_then(|r| self.put(&force, &entry, id, r)),
+            Err(_) => Err(Status::Http),
         };
         let Some(entry) = self.ocsp.lock().done(id, &force.global.ocsp, self.now(), outcome) else { return };
         let text = format!(
@@ -300,9 +300,10 @@ impl Upkeep {
             entry.successes
         );
         self.log.line(&force.loggers, Level::Notice, &text);
-        if let Some(failed) = failed {
-            let request = format!("{} {}", question.method(), question.url);
-            self.log.failed(&force.loggers, "OCSP-UPDATE", &request, failed);
+        let request = format!("{} {}", question.method(), question.url);
+        match &answer {
+            Ok(answer) => self.log.answered(&force.loggers, "OCSP-UPDATE", &request, answer),
+            Err(failed) => self.log.failed(&force.loggers, "OCSP-UPDATE", &request, failed),
         }
     }
 

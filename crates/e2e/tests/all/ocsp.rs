@@ -162,3 +162,31 @@ frontend fe
         w.forget_logs();
     });
 }
+
+/// A responder's error is logged with the request that it is about; an answer that is no response is not.
+#[test]
+fn errors_of_the_responder_are_logged() {
+    scenario("ocsp/errors_of_the_responder_are_logged", |w| {
+        certificates(w);
+        w.file("list", "${dir}/server.pem [ocsp-update on]\n");
+        w.proxy(&format!(
+            "{GLOBAL}frontend responder
+  bind 127.0.0.1:${{ocsp}}
+  http-request return status 500
+frontend fe
+  bind 127.0.0.1:${{one}} ssl crt-list ${{dir}}/list
+  http-request return status 200
+"
+        ));
+        update(w, "HTTP error");
+        let lines = w.logs(2);
+        assert!(lines[0].ends_with("server.pem 2 \"HTTP error\" 1 0"), "{lines:?}");
+        assert!(lines[1].contains("<OCSP-UPDATE> -/- "), "{lines:?}");
+        assert!(
+            lines[1].contains(" 500 ")
+                && lines[1].contains(" - - ---- ")
+                && lines[1].contains("0/0/0/0 0/0 {} \"GET http://")
+        );
+        w.forget_logs();
+    });
+}
