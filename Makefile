@@ -82,7 +82,7 @@ bigconf: release ## 10,000 backends of 5 servers: time and memory of -c, against
 	@scripts/need haproxy python3
 	python3 bench/bigconf.py --binary $(TARGET)/release/portcullis $(BIGARGS)
 
-interop: build ## TLS with curl, openssl, GnuTLS, Python, Java, Chromium and haproxy, mutual TLS as haproxy judges it, testssl.sh (INTEROPARGS="--only java")
+interop: build ## TLS with curl, openssl, GnuTLS, Python, Java, Chromium and haproxy, mutual TLS as haproxy judges it, testssl.sh (INTEROPARGS="--only java", TESTSSL=its path)
 	@scripts/need curl openssl gnutls-bin python3 default-jdk-headless chromium haproxy testssl.sh
 	scripts/interop --testssl $(INTEROPARGS) $(TARGET)/quick/portcullis
 
