@@ -145,7 +145,6 @@ const JUDGED: &[(&str, &str)] = &[
     ("crt-store … sctl", TIMESTAMPS),
     ("option use-small-buffers", SMALL),
     ("server … renegotiate", RENEGOTIATION),
-    ("tune.bufsize.large", LARGE),
     ("tune.bufsize.small", SMALL),
     (
         "tune.defaults.purge",
@@ -168,7 +167,6 @@ const SMALL: &str =
     "a buffer is held only while bytes are in it, so that there is nothing to be saved by smaller ones";
 const TIMESTAMPS: &str = "lists of certificate timestamps are looked at and not sent: the library has no such extension. \
                           Timestamps are sent in certificates and OCSP responses";
-const LARGE: &str = "nothing that uses large buffers exists yet";
 
 /// What is said of a keyword of [`JUDGED`].
 #[must_use]

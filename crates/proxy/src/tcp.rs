@@ -276,7 +276,7 @@ async fn rules(s: &mut Stream<'_>, session: &mut Session, of: &ProxyPlan) -> Res
         match flow {
             Flow::Done | Flow::Accept => return Ok(None),
             Flow::SwitchMode(proto) => return Ok(Some(Next::Http(proto))),
-            Flow::Wait(Wait::Until(t) | Wait::Body(t)) => pause(session, t).await,
+            Flow::Wait(Wait::Until(t) | Wait::Body(t, _)) => pause(session, t).await,
             Flow::Wait(Wait::Turns(n)) => crate::http::stages::yield_turns(n).await,
             Flow::Wait(Wait::Work(pending)) => pending.await,
             Flow::Wait(Wait::Data) => ended = !look(s, session, give_up).await?,

@@ -3,6 +3,8 @@ use crate::{runtime_api, sections};
 use portcullis_e2e::binary::Binary;
 use portcullis_e2e::process::{PATIENCE, wait_for};
 use portcullis_e2e::{Gate, OriginConn, World, scenario};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -752,4 +754,62 @@ responses! {
     chunked_in_http_1_0: b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
     more_than_announced: b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nab and more";
     body_of_204: b"HTTP/1.1 204 No Content\r\nContent-Length: 2\r\nConnection: close\r\n\r\nab";
+}
+
+/// `wait-for-body … use-large-buffer`: rules see bodies that are larger than a usual buffer, and they pass on.
+#[test]
+fn bodies_in_large_buffers() {
+    scenario("http1/bodies_in_large_buffers", |w| {
+        w.origin("o1", |mut c| {
+            while let Some(request) = c.request() {
+                let n = request.body.len();
+                let body = "x".repeat(n);
+                c.send(format!("HTTP/1.1 200 OK\r\nX-Got: {n}\r\nContent-Length: {n}\r\n\r\n{body}"));
+            }
+        });
+        w.forget_origins();
+        w.proxy(
+            "global
+  tune.bufsize.large 65536
+defaults
+  mode http
+  timeout client 10s
+  timeout server 10s
+  timeout connect 10s
+frontend fe
+  bind 127.0.0.1:${fe}
+  http-request wait-for-body time 10s use-large-buffer if { path /large }
+  http-request wait-for-body time 10s if { path /usual }
+  http-request set-header x-body %[req.body_len]
+  http-request deny deny_status 413 if { req.body_len gt 50000 }
+  http-response wait-for-body time 10s use-large-buffer if { res.hdr(x-got) 40000 }
+  http-response set-header x-body %[res.body_len]
+  default_backend be
+backend be
+  server s1 127.0.0.1:${o1}
+",
+        );
+        let port = w.port("fe");
+        for (path, size) in [("/large", 40_000), ("/large", 60_000), ("/large", 10), ("/usual", 10_000)] {
+            let mut c = TcpStream::connect(("127.0.0.1", port)).unwrap();
+            let (first, rest) = ("y".repeat(size / 2), "y".repeat(size - size / 2));
+            let head = format!(
+                "POST {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {size}\r\n\r\n"
+            );
+            c.write_all((head + &first).as_bytes()).unwrap();
+            w.settle();
+            c.write_all(rest.as_bytes()).unwrap();
+            let mut got = String::new();
+            let _ = c.read_to_string(&mut got);
+            let (head, body) = got.split_once("\r\n\r\n").unwrap_or_default();
+            let field = |name: &str| head.lines().find(|l| l.starts_with(name)).unwrap_or("none").to_owned();
+            let status = head.lines().next().unwrap_or_default();
+            w.note(format!(
+                "{path} {size}: {status}, {}, {}, {}",
+                field("x-body"),
+                field("X-Got"),
+                body.len()
+            ));
+        }
+    });
 }

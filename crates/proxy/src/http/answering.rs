@@ -4,7 +4,7 @@ use super::body;
 use super::exchange::Stop;
 use crate::rules::BodyState;
 use crate::session::Session;
-use crate::worker::Woken;
+use crate::worker::{Woken, Worker};
 use portcullis_sample::Payload;
 use portcullis_transport::conn::{Conn, Seen};
 use portcullis_transport::{Buffer, Millis};
@@ -32,8 +32,12 @@ impl<'a> Answering<'a> {
 
     /// How much of the body has come.
     pub fn state(&self) -> BodyState {
-        let full = self.received.capacity() > 0 && self.received.is_full();
-        body::state(self.received.data(), self.framing, self.over, full)
+        body::state(self.received, self.framing, self.over)
+    }
+
+    /// Room for so many bytes, if there was too little.
+    pub fn enlarge(&mut self, room: usize, worker: &Worker) {
+        body::enlarge(self.received, room, worker);
     }
 
     /// What has come of it.

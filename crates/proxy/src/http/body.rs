@@ -1,6 +1,7 @@
 //! How a message's body is delimited while it passes through.
 
 use crate::rules::BodyState;
+use crate::worker::Worker;
 use portcullis_transport::Buffer;
 use portcullis_wire::h1::body::Phase;
 use portcullis_wire::h1::{Chunked, Framing, encode};
@@ -143,17 +144,28 @@ impl Body {
     }
 }
 
-/// How much of a body is in a buffer that begins with it. `over`: nothing more comes; `full`: nothing more fits.
-pub fn state(data: &[u8], framing: Framing, over: bool, full: bool) -> BodyState {
+/// How much of a body is in a buffer that begins with it. `over`: nothing more comes.
+pub fn state(buffer: &Buffer, framing: Framing, over: bool) -> BodyState {
+    let (data, room) = (buffer.data(), buffer.capacity());
+    let full = room > 0 && buffer.is_full();
     let have = data.len() as u64;
     match framing {
-        Framing::Length(n) => BodyState { received: have.min(n), complete: over || have >= n, full },
+        Framing::Length(n) => BodyState { received: have.min(n), complete: over || have >= n, full, room },
         Framing::Chunked => {
             let (received, complete) = Chunked::default().look(data).unwrap_or((0, true));
-            BodyState { received, complete: over || complete, full }
+            BodyState { received, complete: over || complete, full, room }
         }
-        Framing::Pieces | Framing::UntilClose => BodyState { received: have, complete: over, full },
-        Framing::None | Framing::Tunnel => BodyState { received: 0, complete: true, full: false },
+        Framing::Pieces | Framing::UntilClose => BodyState { received: have, complete: over, full, room },
+        Framing::None | Framing::Tunnel => BodyState { received: 0, complete: true, full: false, room },
+    }
+}
+
+/// Goes on in a buffer of so many bytes, if what came has filled a smaller one.
+pub fn enlarge(buffer: &mut Buffer, room: usize, worker: &Worker) {
+    if buffer.is_full() && (1..room).contains(&buffer.capacity()) {
+        let mut larger = Buffer::with_capacity(room);
+        larger.extend(buffer.data());
+        worker.buffers.give(std::mem::replace(buffer, larger));
     }
 }
 

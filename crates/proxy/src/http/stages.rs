@@ -77,8 +77,7 @@ impl<'p> Exchange<'p> {
 
     /// How much of the request's body is here.
     pub fn body_state(&self) -> BodyState {
-        let full = self.input.capacity() > 0 && self.input.is_full();
-        body::state(self.input.data(), self.info.framing, self.whole, full)
+        body::state(&self.input, self.info.framing, self.whole)
     }
 }
 
@@ -165,9 +164,15 @@ pub async fn rules_on(
         match flow {
             Flow::Done | Flow::Accept | Flow::SwitchMode(_) => return Ok(()),
             Flow::Wait(Wait::Until(t)) => wait(x, session, t, false).await?,
-            Flow::Wait(Wait::Body(t)) => match &mut body {
-                Contents::Server(server) => server.wait(session, t).await?,
-                _ => wanted(x, session, t).await?,
+            Flow::Wait(Wait::Body(t, room)) => match &mut body {
+                Contents::Server(server) => {
+                    server.enlarge(room, &worker);
+                    server.wait(session, t).await?;
+                }
+                _ => {
+                    body::enlarge(&mut x.input, room, &worker);
+                    wanted(x, session, t).await?;
+                }
             },
             Flow::Wait(Wait::Work(pending)) => pending.await,
             Flow::Wait(Wait::Turns(n)) => yield_turns(n).await,

@@ -111,6 +111,8 @@ pub enum Action {
         time: Duration,
         /// How much is enough; 0: all.
         at_least: u64,
+        /// Bytes of a large buffer, if there may be one; 0: there may not.
+        large: usize,
     },
     /// `early-hint`: name in lower case.
     EarlyHint(Box<[u8]>, Format),

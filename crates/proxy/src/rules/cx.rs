@@ -36,6 +36,8 @@ pub struct BodyState {
     pub complete: bool,
     /// Nothing more fits.
     pub full: bool,
+    /// Bytes that the buffer takes.
+    pub room: usize,
 }
 
 /// What rules have changed beside the heads; a stream keeps one.
@@ -156,8 +158,8 @@ fn message(head: Option<&Head>, pending: bool) -> Message<'_> {
 pub enum Wait {
     /// More bytes in the set's direction, or `last_call` (`inspect-delay`).
     Data,
-    /// More of the body, or this time.
-    Body(Millis),
+    /// More of the body, or this time; in a buffer of so many bytes, if a usual one is too small.
+    Body(Millis, usize),
     /// This time.
     Until(Millis),
     /// What another thread finds out.

@@ -197,7 +197,9 @@ fn execute(action: &Action, cursor: &mut Cursor, cx: &mut RuleCx<'_, '_>, hint: 
             Step::Next
         }
         Action::WaitForHandshake => wait_for_handshake(cursor, cx),
-        Action::WaitForBody { time, at_least } => wait_for_body(*time, *at_least, cursor, cx),
+        Action::WaitForBody { time, at_least, large } => {
+            wait_for_body(*time, (*at_least, *large), cursor, cx)
+        }
         Action::EarlyHint(name, format) => {
             let value = format.bytes(&cx.scope());
             if cx.request.as_ref().is_some_and(|r| r.version >= Version::HTTP_11) {
@@ -284,9 +286,15 @@ fn wait_for_handshake(cursor: &mut Cursor, cx: &RuleCx<'_, '_>) -> Step {
     Step::End(Flow::Wait(Wait::Until(cx.now.after(Some(LOOK_AGAIN)))))
 }
 
-fn wait_for_body(time: Duration, at_least: u64, cursor: &mut Cursor, cx: &RuleCx<'_, '_>) -> Step {
+fn wait_for_body(
+    time: Duration,
+    (at_least, large): (u64, usize),
+    cursor: &mut Cursor,
+    cx: &RuleCx<'_, '_>,
+) -> Step {
     let body = cx.body;
-    if body.complete || body.full || (at_least > 0 && body.received >= at_least) {
+    let full = body.full && body.room >= large;
+    if body.complete || full || (at_least > 0 && body.received >= at_least) {
         return Step::Next;
     }
     let deadline = cursor.deadline.unwrap_or_else(|| cx.now.after(Some(time)));
@@ -295,7 +303,7 @@ fn wait_for_body(time: Duration, at_least: u64, cursor: &mut Cursor, cx: &RuleCx
         return Step::End(Flow::BodyTimeout(Box::new(cx.pages.answer(status, &cx.scope()))));
     }
     (cursor.entered, cursor.deadline) = (true, Some(deadline));
-    Step::End(Flow::Wait(Wait::Body(deadline)))
+    Step::End(Flow::Wait(Wait::Body(deadline, large)))
 }
 
 /// The address of a side as rules see it now.

@@ -553,7 +553,7 @@ fn rules_suspend_and_resume() {
 
     let rules = ["http-request wait-for-body time 200ms at-least 3", "http-request set-log-level silent"];
     let mut s = Stage::new(&rules);
-    assert!(matches!(s.request(), Flow::Wait(Wait::Body(Millis(1200)))));
+    assert!(matches!(s.request(), Flow::Wait(Wait::Body(Millis(1200), 0))));
     s.body.received = 3;
     assert!(matches!(s.request(), Flow::Done));
     assert_eq!(s.effects.log_level, Some(None));

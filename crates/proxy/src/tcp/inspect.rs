@@ -112,7 +112,7 @@ impl Inspect for ResponseRules<'_, '_> {
                     self.looked_at = None;
                     return Poll::Pending;
                 }
-                Flow::Wait(Wait::Until(t) | Wait::Body(t)) => t,
+                Flow::Wait(Wait::Until(t) | Wait::Body(t, _)) => t,
                 Flow::Close => return Poll::Ready(Err(Ruling::Close)),
                 _ => return Poll::Ready(Err(Ruling::Reject)),
             };

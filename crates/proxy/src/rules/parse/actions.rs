@@ -332,7 +332,7 @@ pub fn wait_for_body(p: P<'_, '_, '_, '_>, _: Sets) -> Outcome {
     const EXPECTS: &str = "expects time <time> [ at-least <bytes> ]";
     const OVERFLOW: &str = "time overflow (maximum value is 2147483647 ms or ~24.8 days)";
     let bad = |c: Option<char>| c.map_or(OVERFLOW.to_owned(), |c| format!("unexpected character '{c}'"));
-    let (mut time, mut at_least) = (None, 0);
+    let (mut time, mut at_least, mut large) = (None, 0, 0);
     while !p.at_end() {
         if p.args.accept("time") {
             let word = p.want("missing argument for 'time'")?;
@@ -340,14 +340,18 @@ pub fn wait_for_body(p: P<'_, '_, '_, '_>, _: Sets) -> Outcome {
         } else if p.args.accept("at-least") {
             let word = p.want("missing argument for 'at-least'")?;
             at_least = number::size(&word.text).map_err(bad)?;
-        } else if p.args.peek().is_some_and(|w| w.is("use-large-buffer")) {
-            return Err("'use-large-buffer' is not supported yet".to_owned());
+        } else if p.args.accept("use-large-buffer") {
+            large = p.cx.model.global.tune.bufsize_large;
+            if large == 0 {
+                return Err("unable to use large buffers, 'tune.bufsize.large' global parameter must be set"
+                    .to_owned());
+            }
         } else {
             break;
         }
     }
     let time = time.ok_or(EXPECTS)?;
-    done(Action::WaitForBody { time, at_least })
+    done(Action::WaitForBody { time, at_least, large })
 }
 
 /// `set-src`
