@@ -286,23 +286,6 @@ listen origin
     });
 }
 
-/// The manual's `default-crt`; 3.5-dev5 takes the first `crt` all the same.
-#[test]
-fn certificates_that_are_for_nobody_else() {
-    if std::env::var_os("PORTCULLIS_BIN").is_some() || std::env::var_os("E2E_RECORD").is_some() {
-        return;
-    }
-    let mut w = World::new(portcullis_e2e::binary::Binary::under_test());
-    own(&w, "a", false, "DNS:a.test");
-    own(&w, "b", false, "DNS:b.test");
-    listeners(&mut w, "expose-experimental-directives", &[("p1", "bind default-crt ${dir}/b.pem ktls off")]);
-    let port = w.port("p1");
-    for (name, seen) in [("a.test", "/CN=a.test"), ("c.test", "/CN=b.test")] {
-        let answer = crate::tls::get(w.dir(), port, &format!("-servername {name}"));
-        assert!(answer.contains(seen), "{name}: {answer}");
-    }
-}
-
 /// What `tune.ssl.certificate-compression` says is what servers are told (RFC 8879: extension 27); wrong values are refused.
 #[test]
 fn compressed_certificates_are_offered() {

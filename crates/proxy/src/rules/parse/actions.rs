@@ -6,7 +6,7 @@ use crate::rules::lang::{Parsing, Regex};
 use crate::rules::number;
 use crate::rules::redirect::Redirect;
 use crate::rules::table::{Parsed, Sets};
-use portcullis_config::{Proto, ProxyKind};
+use portcullis_config::{Cx, Proto, ProxyKind, Severity};
 
 type P<'a, 'p, 'c, 'l> = &'a mut Parsing<'p, 'c, 'l>;
 type Outcome = Result<Parsed, String>;
@@ -327,6 +327,17 @@ pub fn wait_for_handshake(_: P<'_, '_, '_, '_>, _: Sets) -> Outcome {
     done(Action::WaitForHandshake)
 }
 
+/// A rule needs what `tune.bufsize.large` has not made.
+fn no_large_buffers(cx: &mut Cx<'_>) {
+    let (file, line) = (cx.line.file.0 as usize, cx.line.place().line);
+    let at = format!("{}:{line}", cx.diags.files.get(file).map_or("", String::as_str));
+    let message = format!(
+        "Proxy '{}': unable to use large buffers at {at}, 'tune.bufsize.large' global parameter must be set.",
+        cx.proxy().name
+    );
+    cx.diags.late(Severity::Alert, None, message);
+}
+
 /// `wait-for-body`
 pub fn wait_for_body(p: P<'_, '_, '_, '_>, _: Sets) -> Outcome {
     const EXPECTS: &str = "expects time <time> [ at-least <bytes> ]";
@@ -343,8 +354,7 @@ pub fn wait_for_body(p: P<'_, '_, '_, '_>, _: Sets) -> Outcome {
         } else if p.args.accept("use-large-buffer") {
             large = p.cx.model.global.tune.bufsize_large;
             if large == 0 {
-                return Err("unable to use large buffers, 'tune.bufsize.large' global parameter must be set"
-                    .to_owned());
+                no_large_buffers(p.cx);
             }
         } else {
             break;
