@@ -280,9 +280,11 @@ impl BackendState {
         self.changed(server);
     }
     /// `set server … weight`: user weight, 0 to 256.
-    pub fn set_weight(&self, server: &Arc<ServerState>, weight: u32) {
+    pub fn set_weight(&self, server: &Arc<ServerState>, weight: u32) -> Vec<crate::health::Report> {
+        let before = self.usable();
         server.store_weight(weight);
         self.changed(server);
+        self.emptied(before)
     }
     /// New connections go there (`set server … addr`, DNS).
     pub fn move_server(&self, server: &Arc<ServerState>, to: Whereabouts) {

@@ -6,7 +6,7 @@
 
 use crate::confinement::{covered, jailed};
 use crate::limits::Limits;
-use crate::opener::{Opener, store};
+use crate::opener::{Helped, Opener, store};
 use crate::options::Options;
 use crate::{compose, load};
 use portcullis_admin::{Admin, Asker};
@@ -21,6 +21,7 @@ use portcullis_stats::Vitals;
 use portcullis_telemetry::trace;
 use portcullis_tls::again;
 use portcullis_transport::LocalSockets;
+use portcullis_transport::sockets::Sockets;
 use portcullis_upkeep::export::Wanted;
 use portcullis_upkeep::{Exporter, Force, Upkeep};
 use std::collections::{BTreeSet, HashMap};
@@ -175,7 +176,12 @@ impl Reloader<'_> {
             }
             None => confined(&self.model.global).and_then(|()| self.read(running)),
         }?;
-        ready.bound = start::bind_again(&ready.plan, &running.bound, &*self.sockets).map_err(|all| {
+        let helped = self.opener.as_ref().map(|opener| Helped { opener, own: &self.sockets });
+        let sockets: &dyn Sockets = match &helped {
+            Some(helped) => helped,
+            None => &*self.sockets,
+        };
+        ready.bound = start::bind_again(&ready.plan, &running.bound, sockets).map_err(|all| {
             let wrong = Refusal::Wrong(all.iter().map(|text| said(Severity::Alert, text)).collect());
             self.reachable(&ready.loaded.model).err().unwrap_or(wrong)
         })?;

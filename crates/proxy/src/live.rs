@@ -32,6 +32,7 @@ pub struct Backend<'b> {
 pub fn add_server(process: &Process, backend: Backend<'_>, line: &Server) -> Result<(), String> {
     let Some(state) = &backend.plan.state else { return Err("No such backend.".into()) };
     let server = process.states.add_server(state, line);
+    server.touch(process.clock.now().0);
     let made = seat(process, backend, line, &server);
     if made.is_err() {
         process.states.remove_server(state, &server);

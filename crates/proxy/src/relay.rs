@@ -2,6 +2,7 @@
 
 use crate::filter::Gate;
 use crate::outcome::Tally;
+use crate::worker::story::Story;
 use crate::worker::{Task, Woken};
 use portcullis_transport::splice::Pipe;
 use portcullis_transport::{Buffer, Conn, Millis};
@@ -374,6 +375,10 @@ pub async fn relay(
                 server_due = now.after(of(timeouts.server, timeouts.server_fin));
             }
             task.deadline(due(awaited.0, client_due).min(due(awaited.1, server_due)));
+        }
+        if task.is_asked() {
+            let sides = [due(awaited.0, client_due), due(awaited.1, server_due)];
+            task.tell(Story { sides, bytes: [up.bytes, down.bytes], ..Story::between(client, server) });
         }
         match task.poll_woken(cx) {
             Some(Woken::Aborted(why)) => Poll::Ready(End::Aborted(why)),

@@ -256,7 +256,8 @@ pub fn accepted(session: &Session, front: &crate::plan::ProxyPlan) {
 }
 
 fn begin(session: &Session) {
-    session.worker().slots.connected(session.task.slot, session.client, session.accepted);
+    let (slots, slot) = (&session.worker().slots, session.task.slot);
+    slots.connected(slot, session.client, session.listener.number, session.accepted);
 }
 
 /// A connection that handshakes and rules have let through is a session.

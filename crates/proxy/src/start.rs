@@ -33,7 +33,7 @@ pub struct Bound {
 /// Opens every listener of a plan, or takes it from an older process. Every one that cannot be opened is told.
 ///
 /// # Errors
-/// One message a listener: `Binding [file:line] for frontend NAME: cannot bind socket (reason) for [address]`.
+/// One message a listener: `Binding [file:line] for frontend NAME: protocol tcpv4: cannot bind socket (reason) for [address].`
 pub fn bind(plan: &Plan, sockets: &dyn Sockets) -> Result<Vec<Bound>, Vec<String>> {
     let mut bound = Vec::new();
     let mut failed = reversed(plan);
@@ -70,34 +70,42 @@ fn open(listener: &Arc<ListenerPlan>, shard: u16, sockets: &dyn Sockets) -> Resu
             let warnings = lacking.iter().map(|l| warning(listener, l)).collect();
             Ok(Bound { fd, listener: listener.clone(), shard: (shard, listener.shards), warnings })
         }
-        Err(e) => Err(format!(
-            "Binding [{}:{}] for {} {}: {} ({}) for [{}]",
-            listener.file,
-            listener.bind.place.line,
-            listener.frontend_kind,
-            listener.frontend_name,
-            e.step,
-            reason(&e.reason),
-            listener.bind.text
-        )),
+        Err(e) => Err(told(listener, "Binding", &e.step, &e.reason)),
     }
+}
+
+/// What could not be done with a listener, in HAProxy's words.
+fn told(listener: &ListenerPlan, doing: &str, step: &str, why: &io::Error) -> String {
+    let (file, line) = (&listener.file, listener.bind.place.line);
+    // a section of log-forward is one of its frontends to HAProxy
+    let kind = if listener.frontend_kind == "log-forward" { "frontend" } else { listener.frontend_kind };
+    let name = &listener.frontend_name;
+    let datagrams = listener.bind.address.transport == Transport::Datagram;
+    let (protocol, place) = match listen::socket_addr(&listener.bind.address) {
+        Some(a) => {
+            let protocol = match (datagrams, a.is_ipv6()) {
+                (false, false) => "tcpv4",
+                (false, true) => "tcpv6",
+                (true, false) => "udp4",
+                (true, true) => "udp6",
+            };
+            (protocol, format!("for [{}:{}]", a.ip(), a.port()))
+        }
+        None => {
+            let protocol = if datagrams { "unix_dgram" } else { "unix_stream" };
+            (protocol, format!("[{}]", listener.bind.text))
+        }
+    };
+    format!(
+        "{doing} [{file}:{line}] for {kind} {name}: protocol {protocol}: {step} ({}) {place}.",
+        reason(why)
+    )
 }
 
 /// What a listener has to do without, in HAProxy's words.
 fn warning(listener: &ListenerPlan, lacking: &listen::Lacking) -> String {
-    let address = listen::socket_addr(&listener.bind.address);
-    let (ip, port) = address.map_or_else(Default::default, |a| (a.ip().to_string(), a.port()));
-    format!(
-        "{} [{}:{}] for {} {}: protocol {}: {} ({}) for [{ip}:{port}].",
-        if lacking.binding { "Binding" } else { "Starting" },
-        listener.file,
-        listener.bind.place.line,
-        listener.frontend_kind,
-        listener.frontend_name,
-        if address.is_some_and(|a| a.is_ipv6()) { "tcpv6" } else { "tcpv4" },
-        lacking.step,
-        reason(&lacking.reason)
-    )
+    let doing = if lacking.binding { "Binding" } else { "Starting" };
+    told(listener, doing, &lacking.step, &lacking.reason)
 }
 
 /// The system's words without the number that the standard library adds.

@@ -9,6 +9,7 @@ use crate::rules::lang::{At, Expr, Parsing};
 use crate::session::Session;
 use crate::traced;
 use crate::upstream::{Failure, Wish, interrupted, watched};
+use crate::worker::story::Phase;
 use crate::worker::{Task, Woken, Worker};
 use portcullis_config::rows::server::complain;
 use portcullis_config::{Args, Cx, Does, Sections, Server, ServerOption};
@@ -246,12 +247,12 @@ pub async fn connect(
     let mut sent = 0;
     while let Some(rest) = header.get(sent..).filter(|r| !r.is_empty()) {
         let io = std::io::IoSlice::new(rest);
-        let n = watched(task, wish, |cx| conn.poll_send(cx, &[io], false)).await;
+        let n = watched(task, wish, Phase::Connecting, |cx| conn.poll_send(cx, &[io], false)).await;
         sent += n.map_err(|i| interrupted(i, *b"sC"))?.map_err(|_| refused)?;
     }
     let stream = Stream::connect_offering(&tls.connector, name, offer).map_err(|_| refused)?;
     conn.begin_tls(stream);
-    let done = watched(task, wish, |cx| conn.poll_handshake(cx)).await;
+    let done = watched(task, wish, Phase::Connecting, |cx| conn.poll_handshake(cx)).await;
     facts.backend_tls = conn.tls_info();
     traced_connect(task, facts, matches!(done, Ok(Ok(()))));
     if matches!(done, Ok(Ok(()))) {

@@ -18,6 +18,7 @@ use crate::otel::stream as otel;
 use crate::own;
 use crate::plan::{ProxyPlan, ServerPlan};
 use crate::usesrc;
+use crate::worker::story::Phase;
 use crate::worker::{Task, Worker};
 use portcullis_backend::health::Observed;
 use portcullis_backend::{
@@ -547,7 +548,7 @@ pub async fn establish<'p>(
                     // a server that was silent for a while needs no further delay
                     if failure.termination[0] == b'S' && !delay.is_zero() {
                         task.deadline(task.worker.clock.now().after(Some(delay)));
-                        match watched(task, wish, |_| Poll::<()>::Pending).await {
+                        match watched(task, wish, Phase::TurnAround, |_| Poll::<()>::Pending).await {
                             Err(Interrupt::Late) | Ok(()) => {}
                             Err(i) => return Err(interrupted(i, *b"-C")),
                         }
@@ -584,7 +585,7 @@ async fn after_redispatch(
     all.retries.inc();
     its.retries.inc();
     task.deadline(task.worker.clock.now().after(Some(retry::turnaround(&back.retry))));
-    match watched(task, wish, |_| Poll::<()>::Pending).await {
+    match watched(task, wish, Phase::TurnAround, |_| Poll::<()>::Pending).await {
         Err(Interrupt::Late) | Ok(()) => Ok(()),
         Err(i) => Err(interrupted(i, *b"-C")),
     }
@@ -659,7 +660,7 @@ async fn wait_for_slot<'p>(
         task.deadline(now.after(back.timeouts.queue.or(back.timeouts.connect)));
         let own = ticket.server().is_some();
         let mut ticket = pin!(ticket);
-        let granted = watched(task, wish, |cx| ticket.as_mut().poll(cx)).await;
+        let granted = watched(task, wish, Phase::Queued, |cx| ticket.as_mut().poll(cx)).await;
         let passed = match &granted {
             Ok(Grant::Slot(_, n) | Grant::Moved(n)) => *n,
             // who leaves the queue is one more that has passed
@@ -739,7 +740,7 @@ fn error_number(e: &std::io::Error) -> u8 {
 async fn through(task: &Task, conn: &Conn, to: std::net::SocketAddr, wish: &Wish<'_>) -> Result<(), Failure> {
     let refused = Failure { termination: *b"SC", status: 503 };
     let mut talk = crate::socks::Talk::new(to).map_err(|_| refused)?;
-    let granted = watched(task, wish, |cx| talk.poll(conn, cx)).await;
+    let granted = watched(task, wish, Phase::Connecting, |cx| talk.poll(conn, cx)).await;
     granted.map_err(|i| interrupted(i, *b"sC"))?.map_err(|_| refused)
 }
 
@@ -844,7 +845,7 @@ async fn connect_new(
             }
             Opens::Elsewhere(other) => {
                 task.deadline(worker.clock.now().after(back.timeouts.connect));
-                let waited = watched(task, wish, |cx| other.poll(cx)).await;
+                let waited = watched(task, wish, Phase::Connecting, |cx| other.poll(cx)).await;
                 waited.map_err(|i| interrupted(i, *b"sC"))?;
             }
         }
@@ -890,8 +891,14 @@ async fn connect_new(
         }
         _ => refused,
     })?;
+    // one that is refused has none any more afterwards
+    if wish.wants_source {
+        facts.server_source = conn.local();
+    }
     task.deadline(worker.clock.now().after(back.timeouts.connect));
-    watched(task, wish, |cx| conn.poll_writable(cx)).await.map_err(|i| interrupted(i, *b"sC"))?;
+    watched(task, wish, Phase::Connecting, |cx| conn.poll_writable(cx))
+        .await
+        .map_err(|i| interrupted(i, *b"sC"))?;
     if let Err(e) = conn.connected() {
         facts.server_link.error = Some(error_number(&e));
         return Err(refused);
@@ -937,7 +944,7 @@ async fn connect_new(
 /// Waits until a new server has said whether it can be upgraded over HTTP/2 (RFC 8441 section 3).
 async fn understands(task: &Task, wish: &Wish<'_>, up: &Upstream) -> Result<(), Failure> {
     let Some(stream) = up.conn.stream() else { return Ok(()) };
-    let said = watched(task, wish, |cx| stream.poll_connects(cx)).await;
+    let said = watched(task, wish, Phase::Connecting, |cx| stream.poll_connects(cx)).await;
     said.map_err(|i| interrupted(i, *b"sC"))?
         .map(drop)
         .map_err(|_| Failure { termination: *b"SC", status: 503 })

@@ -3,6 +3,7 @@
 use crate::Vitals;
 use portcullis_proxy::plan::Plan;
 use portcullis_proxy::process::PIPES_USED;
+use portcullis_sample::pattern::tally;
 use portcullis_telemetry::endpoints::{self, Which};
 use portcullis_telemetry::gate::{Process, Running};
 use portcullis_telemetry::rate::Window;
@@ -520,10 +521,14 @@ pub const FIGURES: &[Figure] = &[
         "BlockedTrafficWarnings",
         "MGPV",
         "Total number of warnings issued about traffic being blocked by too slow a task",
-        |_| Value::U32(0),
+        |i| u32(i.vitals.process.ledgers.warnings()),
     ),
-    row(79, "PatternsAdded", "MGPV", "Total number of patterns added (acl/map entries)", |_| Value::U64(0)),
-    row(80, "PatternsFreed", "MGPV", "Total number of patterns freed (acl/map entries)", |_| Value::U64(0)),
+    row(79, "PatternsAdded", "MGPV", "Total number of patterns added (acl/map entries)", |_| {
+        Value::U64(tally::counts().0)
+    }),
+    row(80, "PatternsFreed", "MGPV", "Total number of patterns freed (acl/map entries)", |_| {
+        Value::U64(tally::counts().1)
+    }),
     row(81, "NbThreadGroups", "CGSV", "Number of started thread groups (global.thread-groups)", |_| {
         Value::U32(1)
     }),

@@ -100,6 +100,21 @@ impl Work {
     }
 }
 
+/// What happens now and then (`show activity`).
+#[derive(Debug, Default)]
+pub struct Acts {
+    /// Turns that called no task.
+    pub empty: Counter,
+    /// Turns that left something to the next one.
+    pub long: Counter,
+    /// Connections that another worker accepted for this one.
+    pub adopted: Counter,
+    /// Idle server connections that came from another worker.
+    pub taken: Counter,
+    /// Health checks that began.
+    pub checks: Counter,
+}
+
 /// One worker's.
 #[derive(Debug)]
 #[repr(align(128))]
@@ -115,6 +130,12 @@ pub struct Ledger {
     turn: AtomicU64,
     /// Turns of the event loop.
     loops: Counter,
+    /// Calls of tasks.
+    calls: Counter,
+    /// What `calls` was when the turn began.
+    before: AtomicU64,
+    /// What the turns and others came to.
+    acts: Acts,
     /// Nanoseconds that a turn lasts, on average over about the last 1,024.
     average: AtomicU64,
     work: Box<[Work]>,
@@ -178,6 +199,9 @@ impl Default for Ledger {
             thread: AtomicI32::new(0),
             turn: AtomicU64::new(0),
             loops: Counter::default(),
+            calls: Counter::default(),
+            before: AtomicU64::new(0),
+            acts: Acts::default(),
             average: AtomicU64::new(0),
             work: Kind::ALL.iter().map(|_| Work::default()).collect(),
             pools: Held::ALL.iter().map(|_| Pool::default()).collect(),
@@ -199,7 +223,31 @@ impl Ledger {
     pub fn turn(&self, now: u64) -> bool {
         self.turn.store(now, Relaxed);
         self.loops.inc();
+        self.before.store(self.calls.get(), Relaxed);
         self.loops.get().is_multiple_of(SAMPLED)
+    }
+    /// What happens now and then.
+    pub fn acts(&self) -> &Acts {
+        &self.acts
+    }
+    /// Calls of tasks.
+    pub fn calls(&self) -> u64 {
+        self.calls.get()
+    }
+    /// Forgets how often things happened (`clear counters`).
+    pub fn clear_activity(&self) {
+        let Acts { empty, long, adopted, taken, checks } = &self.acts;
+        [&self.loops, &self.calls, empty, long, adopted, taken, checks].iter().for_each(|c| c.clear());
+    }
+    /// The turn is over. `left`: something waits for the next one.
+    #[inline]
+    pub fn ends(&self, left: bool) {
+        if self.calls.get() == self.before.load(Relaxed) {
+            self.acts.empty.inc();
+        }
+        if left {
+            self.acts.long.inc();
+        }
     }
     /// The event loop waits; true: its turn was seen to last too long, and no task has told of it.
     #[inline]
@@ -240,6 +288,7 @@ impl Ledger {
     #[inline]
     pub fn call(&self, kind: Kind) {
         self.current.store(kind as u8, Relaxed);
+        self.calls.inc();
     }
     /// The task that is called, or was last.
     pub fn current(&self) -> Option<Kind> {
@@ -320,6 +369,8 @@ pub enum Profiling {
 #[derive(Debug)]
 pub struct Ledgers {
     all: Box<[Ledger]>,
+    /// Warnings that a turn lasted too long.
+    blocked: AtomicU64,
     mode: AtomicU8,
     /// Since when it is measured, and until when, in milliseconds of the process' clock; 0: not, or still.
     span: [AtomicU64; 2],
@@ -331,6 +382,7 @@ impl Ledgers {
     pub fn new(workers: usize) -> Self {
         Self {
             all: (0..workers).map(|_| Ledger::default()).collect(),
+            blocked: AtomicU64::new(0),
             mode: AtomicU8::new(Profiling::Auto as u8),
             span: Default::default(),
         }
@@ -339,6 +391,15 @@ impl Ledgers {
     #[must_use]
     pub fn of(&self, worker: usize) -> Option<&Ledger> {
         self.all.get(worker)
+    }
+    /// Operators are warned that a turn lasts too long.
+    pub fn warned(&self) {
+        self.blocked.fetch_add(1, Relaxed);
+    }
+    /// How often they were.
+    #[must_use]
+    pub fn warnings(&self) -> u64 {
+        self.blocked.load(Relaxed)
     }
     /// All of them.
     pub fn iter(&self) -> std::slice::Iter<'_, Ledger> {
@@ -453,5 +514,20 @@ mod tests {
         one.set_late();
         assert_eq!((one.since(), one.current()), (Some(5), Some(Kind::Check)));
         assert!(one.rest() && !one.rest());
+    }
+
+    #[test]
+    fn what_turns_did() {
+        let one = Ledger::default();
+        one.turn(1);
+        one.ends(false);
+        one.turn(2);
+        one.call(Kind::Session);
+        one.call(Kind::Session);
+        one.ends(true);
+        let said = |l: &Ledger| [l.loops(), l.calls(), l.acts().empty.get(), l.acts().long.get()];
+        assert_eq!(said(&one), [2, 2, 1, 1]);
+        one.clear_activity();
+        assert_eq!(said(&one), [0; 4]);
     }
 }

@@ -4,6 +4,7 @@ use portcullis_config::Bind;
 use portcullis_config::addr::{Address, Host, Ports, Transport};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix, SocketFlags, SocketType, ipproto, sockopt};
+use std::borrow::Cow;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -36,7 +37,7 @@ pub struct ListenOptions {
 #[derive(Debug)]
 pub struct ListenError {
     /// "cannot bind socket" and the like.
-    pub step: &'static str,
+    pub step: Cow<'static, str>,
     /// The system's reason.
     pub reason: io::Error,
 }
@@ -46,7 +47,7 @@ pub struct ListenError {
 /// # Errors
 /// The step that failed and the system's reason.
 pub fn open(bind: &Bind, options: &ListenOptions) -> Result<(OwnedFd, Vec<Lacking>), ListenError> {
-    let step = |step: &'static str| move |e: io::Error| ListenError { step, reason: e };
+    let step = |step: &'static str| move |e: io::Error| ListenError { step: step.into(), reason: e };
     match &bind.address.host {
         Host::Fd(n) => portcullis_sys::fd::socket(*n)
             .map(|fd| (fd, Vec::new()))
@@ -76,7 +77,7 @@ pub fn again(fd: &OwnedFd, bind: &Bind, o: &ListenOptions) -> Result<Vec<Lacking
         buffers(fd, o);
         return Ok(Vec::new());
     }
-    let step = |step: &'static str| move |reason: io::Error| ListenError { step, reason };
+    let step = |step: &'static str| move |reason: io::Error| ListenError { step: step.into(), reason };
     rustix::io::ioctl_fionbio(fd, true).map_err(|e| step("cannot make socket non-blocking")(e.into()))?;
     let mut lacking = Vec::new();
     match &bind.address.host {
@@ -206,10 +207,14 @@ pub fn socket_addr(address: &Address) -> Option<SocketAddr> {
 }
 
 fn inet(bind: &Bind, o: &ListenOptions) -> Result<(OwnedFd, Vec<Lacking>), ListenError> {
-    let err = |step: &'static str| move |e: rustix::io::Errno| ListenError { step, reason: e.into() };
-    let io_err = |step: &'static str| move |e: io::Error| ListenError { step, reason: e };
+    let err =
+        |step: &'static str| move |e: rustix::io::Errno| ListenError { step: step.into(), reason: e.into() };
+    let io_err = |step: &'static str| move |e: io::Error| ListenError { step: step.into(), reason: e };
     let Some(addr) = socket_addr(&bind.address) else {
-        return Err(ListenError { step: "invalid address", reason: io::ErrorKind::InvalidInput.into() });
+        return Err(ListenError {
+            step: "invalid address".into(),
+            reason: io::ErrorKind::InvalidInput.into(),
+        });
     };
     let family = if addr.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let protocol = (bind.address.transport == Transport::Mptcp).then_some(ipproto::MPTCP);
@@ -235,9 +240,12 @@ fn inet(bind: &Bind, o: &ListenOptions) -> Result<(OwnedFd, Vec<Lacking>), Liste
 
 /// A socket that takes datagrams.
 fn datagram(bind: &Bind, o: &ListenOptions) -> Result<OwnedFd, ListenError> {
-    let step = |step: &'static str| move |reason: io::Error| ListenError { step, reason };
+    let step = |step: &'static str| move |reason: io::Error| ListenError { step: step.into(), reason };
     let Some(addr) = socket_addr(&bind.address) else {
-        return Err(ListenError { step: "invalid address", reason: io::ErrorKind::InvalidInput.into() });
+        return Err(ListenError {
+            step: "invalid address".into(),
+            reason: io::ErrorKind::InvalidInput.into(),
+        });
     };
     let family = if addr.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
@@ -271,8 +279,9 @@ fn datagram(bind: &Bind, o: &ListenOptions) -> Result<OwnedFd, ListenError> {
 /// Unix sockets by path are bound under a temporary name, given their owner and mode, and renamed into place, so that
 /// a path that an older process serves is never without a listener.
 fn unix(bind: &Bind, o: &ListenOptions, kind: SocketType) -> Result<OwnedFd, ListenError> {
-    let err = |step: &'static str| move |e: rustix::io::Errno| ListenError { step, reason: e.into() };
-    let io_err = |step: &'static str| move |e: io::Error| ListenError { step, reason: e };
+    let err =
+        |step: &'static str| move |e: rustix::io::Errno| ListenError { step: step.into(), reason: e.into() };
+    let io_err = |step: &'static str| move |e: io::Error| ListenError { step: step.into(), reason: e };
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let fd = rustix::net::socket_with(AddressFamily::UNIX, kind, flags, None)
         .map_err(err("cannot create receiving socket"))?;

@@ -67,6 +67,18 @@ impl LocalSockets {
         Self { inherited: Mutex::new(inherited), open: Mutex::default() }
     }
 
+    /// One more socket that listens as this line.
+    pub fn adopt(&self, fd: &Arc<OwnedFd>, bind: &Bind) {
+        let mut open = lock(&self.open);
+        // one that comes back from an attempt that failed is there already
+        open.retain(|o| o.fd.strong_count() > 0 && !std::ptr::addr_eq(o.fd.as_ptr(), Arc::as_ptr(fd)));
+        open.push(Open {
+            fd: Arc::downgrade(fd),
+            namespace: bind.namespace.clone(),
+            interface: bind.interface.clone(),
+        });
+    }
+
     /// Closes what was inherited and is not used.
     pub fn close_unused(&self) {
         lock(&self.inherited).clear();
@@ -98,14 +110,7 @@ impl Sockets for LocalSockets {
                 (Arc::new(fd), lacking)
             }
         };
-        let mut open = lock(&self.open);
-        // one that comes back from an attempt that failed is there already
-        open.retain(|o| o.fd.strong_count() > 0 && !std::ptr::addr_eq(o.fd.as_ptr(), Arc::as_ptr(&fd)));
-        open.push(Open {
-            fd: Arc::downgrade(&fd),
-            namespace: bind.namespace.clone(),
-            interface: bind.interface.clone(),
-        });
+        self.adopt(&fd, bind);
         Ok((fd, lacking))
     }
 

@@ -155,6 +155,13 @@ impl Wheel {
         self.entries.iter().filter_map(|e| e.waker.as_ref()).for_each(Waker::wake_by_ref);
     }
 
+    /// Wakes the one who has this entry.
+    pub fn wake(&self, id: TimerId) {
+        if let Some(waker) = self.entries.get(id.0 as usize).and_then(|e| e.waker.as_ref()) {
+            waker.wake_by_ref();
+        }
+    }
+
     /// When the driver has to call [`Wheel::advance`] next, or `None` while nothing is linked.
     #[must_use]
     pub fn next(&self) -> Option<Millis> {

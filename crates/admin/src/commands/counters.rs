@@ -65,6 +65,7 @@ fn clear(call: &mut Call<'_>) -> Outcome {
     let process = &call.admin.process.counts;
     process.conn_rate_max.clear();
     process.sess_rate_max.clear();
+    call.admin.process.ledgers.iter().for_each(|l| l.clear_activity());
     Outcome::Nothing
 }
 

@@ -20,7 +20,7 @@ pub const ROWS: &[Row] = &[
     Row::new("show dev", "", Level::Operator, "show debug info for developers", dev),
     Row::new(
         "show fd",
-        "[num]",
+        "[-!plcfbs]* [num]",
         Level::Operator,
         "dump list of file descriptors in use or a specific one",
         fd,
@@ -151,13 +151,108 @@ fn dev(call: &mut Call<'_>) -> Outcome {
     Outcome::Text(text.into_bytes())
 }
 
+/// What a descriptor is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sort {
+    Listener,
+    /// A connection that was accepted.
+    Front,
+    /// One that was made.
+    Back,
+    Pipe,
+    File,
+    Device,
+    Other,
+}
+
+impl Sort {
+    const ALL: [Self; 7] =
+        [Self::Listener, Self::Front, Self::Back, Self::Pipe, Self::File, Self::Device, Self::Other];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Listener => "listener",
+            Self::Front | Self::Back => "socket",
+            Self::Pipe => "pipe",
+            Self::File => "file",
+            Self::Device => "device",
+            Self::Other => "other",
+        }
+    }
+    /// Which a letter of `show fd` stands for.
+    fn lettered(letter: char) -> Option<&'static [Self]> {
+        Some(match letter {
+            'p' => &[Self::Pipe],
+            'l' => &[Self::Listener],
+            'c' => &[Self::Front, Self::Back],
+            'f' => &[Self::Front],
+            'b' | 's' => &[Self::Back],
+            _ => return None,
+        })
+    }
+}
+
+/// Which descriptors a command wants: a bit each of [`Sort`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Wanted(Option<u8>);
+
+impl Wanted {
+    fn has(self, sort: Sort) -> bool {
+        self.0.is_none_or(|bits| bits & 1 << sort as u8 != 0)
+    }
+    /// One more word of flags: `-` and `!` turn what follows in it around. What begins with leaving out begins with all.
+    fn word(self, word: &str) -> Option<Self> {
+        let mut bits = self.0;
+        let mut without = false;
+        for letter in word.chars() {
+            if letter == '-' || letter == '!' {
+                without = !without;
+                continue;
+            }
+            let all = Sort::ALL.iter().fold(0, |all, s| all | 1 << *s as u8);
+            let these = Sort::lettered(letter)?.iter().fold(0, |all, s| all | 1 << *s as u8);
+            let before = bits.unwrap_or(if without { all } else { 0 });
+            bits = Some(if without { before & !these } else { before | these });
+        }
+        Some(Self(bits))
+    }
+}
+
+/// What descriptors are compared with.
+struct Known {
+    plan: Arc<Plan>,
+    wanted: Wanted,
+}
+
+/// The number that a word of `show fd` names: `<fd>`, `<group>/<fd>`, `/<fd>`; `Ok(None)`: all of them.
+fn number_of(word: &str) -> Result<Option<i32>, ()> {
+    match word.rsplit_once('/') {
+        Some((_, "")) => Ok(None),
+        Some((_, n)) => n.parse().map(Some).map_err(drop),
+        None => word.parse().map(Some).map_err(drop),
+    }
+}
+
 fn fd(call: &mut Call<'_>) -> Outcome {
-    let plan = call.admin.plan();
-    if call.has(2) {
-        return match call.arg(2).parse().ok().and_then(|n| Some((n, duplicate(n).ok()?))) {
-            Some((n, fd)) => Outcome::Text(described(n, &fd, &plan).into_bytes()),
-            None => Outcome::Text(Vec::new()),
-        };
+    let mut known = Known { plan: call.admin.plan(), wanted: Wanted(None) };
+    let mut at = 2;
+    while call.has(at) {
+        let word = call.arg(at);
+        if word.starts_with(|c: char| c.is_ascii_digit() || c == '/') {
+            match number_of(&word) {
+                Ok(Some(n)) => {
+                    let line = duplicate(n).ok().and_then(|fd| described(n, &fd, &known));
+                    return Outcome::Text(line.unwrap_or_default().into_bytes());
+                }
+                Ok(None) => break,
+                Err(()) => return Outcome::err("Invalid FD number"),
+            }
+        }
+        match known.wanted.word(&word) {
+            Some(wanted) => known.wanted = wanted,
+            None => return Outcome::err("Invalid FD type"),
+        }
+        at += 1;
     }
     let most = getrlimit(Resource::Nofile).current.and_then(|n| i32::try_from(n).ok()).unwrap_or(i32::MAX);
     let mut next = 0;
@@ -165,7 +260,7 @@ fn fd(call: &mut Call<'_>) -> Outcome {
         // the pieces end with the first empty one
         while next < most {
             let all = (next..most.min(next.saturating_add(SLICE)))
-                .filter_map(|n| Some(described(n, &duplicate(n).ok()?, &plan)));
+                .filter_map(|n| described(n, &duplicate(n).ok()?, &known));
             let text: String = all.collect();
             next = next.saturating_add(SLICE);
             if !text.is_empty() {
@@ -176,51 +271,52 @@ fn fd(call: &mut Call<'_>) -> Outcome {
     })))
 }
 
-/// A descriptor's line: what kind it is, and of a socket where it is; for listening ones the frontend too.
-fn described(number: i32, fd: &OwnedFd, plan: &Arc<Plan>) -> String {
-    let mut text = format!("{number:7} : ");
+/// A descriptor's line, if it is wanted: what kind it is, and of a socket where it is; of listening ones and of clients'
+/// connections the frontend too.
+fn described(number: i32, fd: &OwnedFd, known: &Known) -> Option<String> {
     let kind = rustix::fs::fstat(fd).map(|s| FileType::from_raw_mode(s.st_mode));
-    let word = match kind {
-        Ok(FileType::Socket) => match sockopt::socket_acceptconn(fd) {
-            Ok(true) => "listener",
-            _ => "socket",
-        },
-        Ok(FileType::Fifo) => "pipe",
-        Ok(FileType::RegularFile) => "file",
-        Ok(FileType::CharacterDevice) => "device",
-        _ => "other",
+    let (sort, place) = match kind {
+        Ok(FileType::Socket) => socket(fd, &known.plan),
+        Ok(FileType::Fifo) => (Sort::Pipe, String::new()),
+        Ok(FileType::RegularFile) => (Sort::File, String::new()),
+        Ok(FileType::CharacterDevice) => (Sort::Device, String::new()),
+        _ => (Sort::Other, String::new()),
     };
-    let _ = write!(text, "kind={word}");
-    if kind == Ok(FileType::Socket) {
-        sockets(&mut text, fd, plan, word == "listener");
-    }
-    text.push('\n');
-    text
+    known.wanted.has(sort).then(|| format!("{number:7} : kind={}{place}\n", sort.name()))
 }
 
-fn sockets(text: &mut String, fd: &OwnedFd, plan: &Plan, listens: bool) {
+/// What a socket is, and where.
+fn socket(fd: &OwnedFd, plan: &Plan) -> (Sort, String) {
+    let listens = matches!(sockopt::socket_acceptconn(fd), Ok(true));
     let inet = |a: SocketAddrAny| SocketAddr::try_from(a).ok();
-    match rustix::net::getsockname(fd).ok().and_then(inet) {
-        Some(local) => {
-            let family = if local.is_ipv4() { "ipv4" } else { "ipv6" };
-            if listens {
-                let own = plan.listeners.iter().find(|l| socket_addr(&l.bind.address) == Some(local));
-                let name = own.map_or("GLOBAL", |l| &*l.frontend_name);
-                let _ = write!(text, " l.st=RDY fe={name}");
-            }
-            let _ = write!(text, " fam={family} lport={}", local.port());
-            if let Ok(Some(peer)) = rustix::net::getpeername(fd).map(|p| p.and_then(inet)) {
-                let _ = write!(text, " rport={}", peer.port());
-            }
-        }
-        None => {
-            // a path is bound under another name at first: which line it is of cannot be seen
-            if listens {
-                text.push_str(" l.st=RDY");
-            }
-            text.push_str(" fam=unix");
-        }
+    let local = rustix::net::getsockname(fd).ok();
+    let Some(local) = local.clone().and_then(inet) else {
+        // a path is bound under another name at first: which line it is of cannot be seen
+        let bound = local.is_some_and(|a| a.addr_len() > 2);
+        return match (listens, bound) {
+            (true, _) => (Sort::Listener, " l.st=RDY fam=unix".into()),
+            (false, true) => (Sort::Front, " back=0 fam=unix".into()),
+            (false, false) => (Sort::Back, " back=1 fam=unix".into()),
+        };
+    };
+    let own = plan.listeners.iter().find(|l| {
+        let bound = socket_addr(&l.bind.address);
+        let here =
+            |b: SocketAddr| b.port() == local.port() && (b.ip().is_unspecified() || b.ip() == local.ip());
+        if listens { bound == Some(local) } else { bound.is_some_and(here) }
+    });
+    let family = if local.is_ipv4() { "ipv4" } else { "ipv6" };
+    if listens {
+        let name = own.map_or("GLOBAL", |l| &*l.frontend_name);
+        return (Sort::Listener, format!(" l.st=RDY fe={name} fam={family} lport={}", local.port()));
     }
+    let mut text = format!(" back={} fam={family} lport={}", u8::from(own.is_none()), local.port());
+    if let Ok(Some(peer)) = rustix::net::getpeername(fd).map(|p| p.and_then(inet)) {
+        let _ = write!(text, " rport={}", peer.port());
+    }
+    let Some(own) = own else { return (Sort::Back, text) };
+    let _ = write!(text, " fe={}", own.frontend_name);
+    (Sort::Front, text)
 }
 
 #[cfg(test)]
@@ -234,6 +330,22 @@ mod tests {
         let expected = "0x0000000055d0-0x0000000055ff (0x0000030) /bin/x\n\
                         0x000000007f20-0x000000007f2f (0x0000010) /lib/y.so\n";
         assert_eq!(libraries(maps), expected);
+    }
+
+    #[test]
+    fn descriptors_that_are_wanted() {
+        let of = |words: &[&str]| {
+            let wanted = words.iter().try_fold(Wanted(None), |w, word| w.word(word));
+            wanted.map(|w| Sort::ALL.into_iter().filter(|s| w.has(*s)).collect::<Vec<_>>())
+        };
+        assert_eq!(of(&["c!f"]), Some(vec![Sort::Back]));
+        assert_eq!(of(&["l", "p"]), Some(vec![Sort::Listener, Sort::Pipe]));
+        assert_eq!(of(&["-c"]).unwrap().len(), 5);
+        assert_eq!(of(&["!c", "f"]).unwrap().len(), 6);
+        assert_eq!(of(&[]).unwrap().len(), 7);
+        assert_eq!(of(&["x"]), None);
+        assert_eq!([number_of("7"), number_of("1/7"), number_of("/7")], [Ok(Some(7)); 3]);
+        assert_eq!((number_of("1/"), number_of("1x")), (Ok(None), Err(())));
     }
 
     #[test]

@@ -2,6 +2,9 @@
 
 use crate::command::{Call, Outcome, Row};
 use crate::socket::Level;
+use portcullis_proxy::process::Process;
+use portcullis_sys::process::thread_time;
+use portcullis_telemetry::ledger::{Kind, Ledger};
 use portcullis_telemetry::rate::Window;
 use std::time::Duration;
 
@@ -60,65 +63,110 @@ fn env(call: &mut Call<'_>) -> Outcome {
     Outcome::Text(all.iter().map(|(k, v)| format!("{k}={v}\n")).collect::<String>().into_bytes())
 }
 
-/// What workers did, one column a worker; the names are HAProxy's, only what exists here is shown.
+/// A line of `show activity`: its name, and how it is read of a worker.
+type Act = (&'static str, fn(&Activity<'_>, usize) -> u64);
+
+/// The lines, named as HAProxy's are; what does not exist here is left out. The last ones are ours.
+const ACTS: &[Act] = &[
+    ("ctxsw", |a, w| a.ledger(w, Ledger::calls)),
+    ("tasksw", |a, w| a.ledger(w, Ledger::calls)),
+    ("empty_rq", |a, w| a.ledger(w, |l| l.acts().empty.get())),
+    ("long_rq", |a, w| a.ledger(w, |l| l.acts().long.get())),
+    ("loops", |a, w| a.ledger(w, Ledger::loops)),
+    ("avg_loop_us", |a, w| a.ledger(w, Ledger::average)),
+    ("accepted", |a, w| a.process.counts.counters.of(w).cum_conns.get()),
+    ("accq_pushed", |a, w| a.ledger(w, |l| l.acts().adopted.get())),
+    ("fd_takeover", |a, w| a.ledger(w, |l| l.acts().taken.get())),
+    ("check_started", |a, w| a.ledger(w, |l| l.acts().checks.get())),
+    ("check_active", |a, w| a.alive(w, Kind::Check)),
+    ("check_running", |a, w| a.alive(w, Kind::Check)),
+    ("requests", |a, w| a.process.counts.counters.of(w).cum_req.get()),
+    ("conn_rate", |a, w| a.rate(a.process.counts.counters.of(w).conn_rate.window(a.now))),
+    ("sess_rate", |a, w| a.rate(a.process.counts.counters.of(w).sess_rate.window(a.now))),
+    ("bytes_out", |a, w| a.process.counts.counters.of(w).bytes_out.get()),
+];
+
+/// What workers did.
+struct Activity<'p> {
+    process: &'p Process,
+    /// Milliseconds of the process' clock.
+    now: u64,
+}
+
+impl Activity<'_> {
+    fn ledger(&self, worker: usize, read: impl Fn(&Ledger) -> u64) -> u64 {
+        self.process.ledgers.of(worker).map_or(0, read)
+    }
+    fn alive(&self, worker: usize, kind: Kind) -> u64 {
+        self.ledger(worker, |l| l.work(kind).map_or(0, |w| w.alive()))
+    }
+    fn rate(&self, window: Window) -> u64 {
+        window.per_second(self.now)
+    }
+    /// A line for these columns: -1 all, 0 what they come to, else a worker's.
+    fn line(&self, (name, read): &Act, column: i64) -> String {
+        let workers = self.process.load.len();
+        let values: Vec<u64> = (0..workers).map(|w| read(self, w)).collect();
+        let sum: u64 = values.iter().sum();
+        // of averages the average
+        let all = if name.starts_with("avg_") { sum / workers.max(1) as u64 } else { sum };
+        match usize::try_from(column) {
+            Err(_) if workers > 1 => {
+                let list: String = values.iter().map(|v| format!("{v} ")).collect();
+                format!("{name}: {all} [ {list}]\n")
+            }
+            Err(_) | Ok(0) => format!("{name}: {all}\n"),
+            Ok(n) => format!("{name}: {}\n", values.get(n - 1).copied().unwrap_or(0)),
+        }
+    }
+}
+
 fn activity(call: &mut Call<'_>) -> Outcome {
     let process = &call.admin.process;
     let workers = process.load.len();
-    let one = (call.has(2) && call.arg(2) != "-1").then(|| super::number(&call.arg(2)));
-    let now = call.admin.now();
-    let wall = process.clock.wall();
-    let id = one.map_or(1, |n| n + 1);
-    let up = Duration::from_millis(now);
+    // a word that is no number counts as 0
+    let column = if call.has(2) { super::number(&call.arg(2)) } else { -1 };
+    if column < -1 || column > i64::try_from(workers).unwrap_or(i64::MAX) {
+        return Outcome::err("Thread ID number must be between -1 and nbthread");
+    }
+    let activity = Activity { process, now: call.admin.now() };
+    let (wall, up) = (process.clock.wall(), Duration::from_millis(activity.now));
     let mut text = format!(
-        "thread_id: {id} (1..{workers})\ndate_now: {}.{:06}\nuptime_now: {}.{:06}\n",
+        "thread_id: 1 (1..{workers})\ndate_now: {}.{:06}\nuptime_now: {}.{:06}\n",
         wall.as_secs(),
         wall.subsec_micros(),
         up.as_secs(),
         up.subsec_micros()
     );
-    let counters = &process.counts.counters;
-    let of = |pick: &dyn Fn(&portcullis_telemetry::ProcessCounters) -> u64| -> Vec<u64> {
-        (0..workers).map(|w| pick(counters.of(w))).collect()
-    };
-    let rate = |w: Window| w.per_second(now);
-    let ledgers = |pick: fn(&portcullis_telemetry::ledger::Ledger) -> u64| -> Vec<u64> {
-        process.ledgers.iter().map(pick).collect()
-    };
-    let rows: [(&str, Vec<u64>); 7] = [
-        ("loops", ledgers(|l| l.loops())),
-        ("accepted", of(&|c| c.cum_conns.get())),
-        ("requests", of(&|c| c.cum_req.get())),
-        ("conn_rate", of(&|c| rate(c.conn_rate.window(now)))),
-        ("sess_rate", of(&|c| rate(c.sess_rate.window(now)))),
-        ("bytes_out", of(&|c| c.bytes_out.get())),
-        ("avg_loop_us", ledgers(|l| l.average())),
-    ];
-    for (name, values) in rows {
-        match one {
-            Some(n) => {
-                let value = usize::try_from(n).ok().and_then(|n| values.get(n)).copied().unwrap_or(0);
-                text.push_str(&format!("{name}: {value}\n"));
-            }
-            None => {
-                let list: String = values.iter().map(|v| format!("{v} ")).collect();
-                let sum: u64 = values.iter().sum();
-                // of averages the average
-                let all = if name.starts_with("avg_") { sum / values.len().max(1) as u64 } else { sum };
-                text.push_str(&format!("{name}: {all} [ {list}]\n"));
-            }
-        }
-    }
+    ACTS.iter().for_each(|act| text.push_str(&activity.line(act, column)));
     Outcome::Text(text.into_bytes())
 }
 
+/// A turn of the event loop that lasts this long (ms) is stuck.
+const STUCK: u64 = 1000;
+
+/// What workers do. `>` is before one that is stuck; none has a `*`: commands are executed on a thread of their own.
 fn threads(call: &mut Call<'_>) -> Outcome {
-    let process = &call.admin.process;
+    let (process, now) = (&call.admin.process, call.admin.now());
     let mut text = String::new();
-    for (i, load) in process.load.iter().enumerate() {
+    for (i, (load, ledger)) in process.load.iter().zip(process.ledgers.iter()).enumerate() {
+        let lasts = ledger.since().map(|since| now.saturating_sub(since));
+        let stuck = lasts.is_some_and(|ms| ms >= STUCK);
+        let task = ledger.current().filter(|_| lasts.is_some()).map_or("0", Kind::name);
         text.push_str(&format!(
-            "  Thread {n} : worker-{n} conns={} alive={}\n",
+            "{}Thread {n} : id={:#x} act={}\n      1/{n}    loops={} ctxsw={} stuck={} prof={}\n             cpu_ns: \
+             now={}\n             conns={} alive={}\n             curr_task={task} since={}ms\n",
+            if stuck { " >" } else { "  " },
+            ledger.thread().unwrap_or_default(),
+            u8::from(lasts.is_some()),
+            ledger.loops(),
+            ledger.calls(),
+            u8::from(stuck),
+            u8::from(ledger.measured()),
+            ledger.thread().and_then(|t| thread_time(t).ok()).map_or(0, |t| t.as_nanos()),
             load.load(std::sync::atomic::Ordering::Relaxed),
             u8::from(process.workers().get(i).is_some()),
+            lasts.unwrap_or(0),
             n = i + 1,
         ));
     }

@@ -202,7 +202,8 @@ pub fn set_weight(call: &Call<'_>, named: &Named, at: usize) -> Outcome {
     let initial = named.initial_weight();
     match weight::parse(&call.arg(at), initial, named.backend.is_static()) {
         Ok(n) => {
-            named.backend.set_weight(&named.server, n);
+            let reports = named.backend.set_weight(&named.server, n);
+            portcullis_proxy::check::report::post(&call.admin.process, reports);
             named.backend.touch(call.admin.now());
             Outcome::Nothing
         }

@@ -160,11 +160,11 @@ fn command(be: &BackendState, text: &str) {
     match (words[3], words[4]) {
         ("state", "maint") => be.set_admin(&server, Admin::Maint),
         ("state", "ready") => be.set_admin(&server, Admin::Ready),
-        ("weight", "0%") => be.set_weight(&server, 0),
+        ("weight", "0%") => drop(be.set_weight(&server, 0)),
         // of 1, or of 256 (never both in a test)
-        ("weight", "50%") => be.set_weight(&server, 0),
-        ("weight", "100%") => be.set_weight(&server, 3),
-        ("weight", n) => be.set_weight(&server, n.parse().expect("a number")),
+        ("weight", "50%") => drop(be.set_weight(&server, 0)),
+        ("weight", "100%") => drop(be.set_weight(&server, 3)),
+        ("weight", n) => drop(be.set_weight(&server, n.parse().expect("a number"))),
         ("addr", ip) => {
             let spot = Spot { ip: ip.parse().expect("an address"), port: SpotPort::Configured };
             be.move_server(&server, Whereabouts::At(spot));

@@ -209,9 +209,13 @@ impl BackendState {
     /// After a change: is the backend without servers now?
     fn settle(&self, before: (u32, u32), now: u64, out: &mut Vec<Report>) {
         self.touch(now);
-        if before != (0, 0) && self.usable() == (0, 0) {
-            out.push(Report::Empty { backend: self.name.clone() });
-        }
+        out.extend(self.emptied(before));
+    }
+
+    /// What there is to say if the backend has no usable server any more. `before`: as many as there were.
+    pub(crate) fn emptied(&self, before: (u32, u32)) -> Vec<Report> {
+        let empty = before != (0, 0) && self.usable() == (0, 0);
+        empty.then(|| Report::Empty { backend: self.name.clone() }).into_iter().collect()
     }
 
     fn for_trackers(server: &ServerState, mut change: impl FnMut(&Arc<BackendState>, &Arc<ServerState>)) {

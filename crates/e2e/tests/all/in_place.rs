@@ -290,6 +290,10 @@ fn by_signals_and_by_the_master() {
     assert!(other.is_some());
 }
 
+/// A connection of either kind.
+trait ReadWrite: std::io::Read + std::io::Write {}
+impl<T: std::io::Read + std::io::Write> ReadWrite for T {}
+
 /// A process that is in a jail and somebody else's has another one read files for it, and opens none itself.
 fn in_a_jail(args: &[&str]) {
     use std::os::unix::fs::PermissionsExt;
@@ -358,6 +362,35 @@ fn in_a_jail(args: &[&str]) {
         w.logs(3),
         ["/a", "/a", "/deny"].map(|p| w.logs(3).iter().find(|l| l.ends_with(p)).unwrap().clone())
     );
+
+    // what it may not listen on is opened for it: a port below 1024, a path outside the jail
+    let low = w.port("low") % 250 + 1;
+    let privileged = format!("127.77.{low}.1:79");
+    let more = std::fs::read_to_string(w.dir().join("more/a.cfg")).unwrap();
+    let path = w.dir().join("new.sock");
+    let more =
+        format!("{more}  bind {privileged}\n  bind {}\n  http-request return status 203\n", path.display());
+    w.file("more/a.cfg", &more);
+    let answer = ask(&w, "reload config");
+    assert!(answer.starts_with("Success=1\n") && answer.contains("(2 opened)"), "{answer}");
+    let status = |stream: &mut dyn ReadWrite| {
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        text.split(' ').nth(1).map(str::to_owned)
+    };
+    let mut tcp = std::net::TcpStream::connect(&*privileged).unwrap();
+    assert_eq!(status(&mut tcp).as_deref(), Some("203"));
+    let mut unix = std::os::unix::net::UnixStream::connect(&path).unwrap();
+    assert_eq!(status(&mut unix).as_deref(), Some("203"));
+    // a failure there is told as one here
+    let taken = std::net::TcpListener::bind(format!("127.77.{low}.2:79")).unwrap();
+    w.file("more/a.cfg", &format!("{more}  bind 127.77.{low}.2:79\n"));
+    let answer = ask(&w, "reload config");
+    assert!(answer.starts_with("Success=0\n") && answer.contains("(Address already in use)"), "{answer}");
+    drop(taken);
+    w.file("more/a.cfg", &more);
+    assert!(ask(&w, "reload config").starts_with("Success=1\n"));
 
     std::fs::remove_file(w.dir().join("apart/map")).unwrap();
     let answer = ask(&w, "reload config");

@@ -455,3 +455,15 @@ fn logasap_of_failures() {
         w.logs(3);
     });
 }
+
+/// A server that refuses has seen an address of ours all the same.
+#[test]
+fn our_address_towards_a_server_that_refuses() {
+    scenario("logs/our_address_towards_a_server_that_refuses", |w| {
+        let port = w.port("o1");
+        assert!(port > 0);
+        w.proxy(&sections("log-format \"%bi:%bp %si:%sp %ts\"", "retries 0"));
+        w.client("fe").get("/", "Connection: close\r\n").read_to_end();
+        w.logs(1);
+    });
+}

@@ -797,7 +797,12 @@ fn sessions() {
                 "show sess backend",
                 "show sess backend nobody",
                 "show sess server nobody",
+                "show sess older",
                 "show sess older x",
+                "show sess server",
+                "show sess server be",
+                "show sess susp",
+                "show sess help",
                 "shutdown session",
                 "shutdown session 0x1",
                 "shutdown session zz",
@@ -811,6 +816,172 @@ fn sessions() {
         t.read_to_end();
         all(w, "cli", &["shutdown sessions server be/s1"]);
         h.read_to_end();
+        gate.open();
+    });
+}
+
+/// What `show sess all` tells of a stream: the lines that both have, without what is one's own.
+fn told_in_full(w: &World, text: &str, frontend: &str) {
+    let lines: Vec<&str> = text.lines().collect();
+    let at = lines.iter().position(|l| l.starts_with(&format!("  frontend={frontend} "))).expect(text);
+    let begins = lines[..at].iter().rposition(|l| l.starts_with("0x")).expect(text);
+    let more = lines[begins + 1..].iter().take_while(|l| l.starts_with(' '));
+    let keys = ["state=", "endp=", "ctrl=", "xprt=", "mux=", "uri=", "conn_retries="];
+    for line in std::iter::once(&lines[begins]).chain(more) {
+        let line = w.mask(line);
+        let words: Vec<&str> = line.split(' ').collect();
+        if ["  frontend=", "  backend=", "  server="].iter().any(|k| line.starts_with(k)) {
+            w.note(line.clone());
+        } else if line.starts_with("0x") {
+            let date = words[1];
+            let shape: String =
+                date.chars().map(|c| if c.is_ascii_alphanumeric() { '9' } else { c }).collect();
+            w.note(format!("{shape} {}", words[3..].join(" ")));
+        } else if line.starts_with("  scf=") || line.starts_with("  scb=") || line.starts_with("      co") {
+            let kept = words.iter().filter(|w| keys.iter().any(|k| w.starts_with(k)));
+            // HAProxy names what is behind an end by its address
+            let kept: Vec<&str> = kept.map(|w| w.split(',').next().unwrap_or_default()).collect();
+            w.note(format!("{} {}", line.trim_start().split('=').next().unwrap_or_default(), kept.join(" ")));
+        } else if let Some(uri) = line.split_once(" uri=").filter(|_| line.starts_with("  txn=")) {
+            w.note(format!("uri={}", uri.1));
+        }
+    }
+}
+
+#[test]
+fn sessions_in_full() {
+    scenario("runtime_api/sessions_in_full", |w| {
+        let gate = Gate::default();
+        let wait = gate.clone();
+        let origin = w.origin("o1", move |mut c| {
+            c.request();
+            c.send_quietly(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello");
+            wait.wait();
+        });
+        let silent = gate.clone();
+        let other = w.origin("o2", move |mut c| {
+            c.request();
+            silent.wait();
+        });
+        start(
+            w,
+            "defaults\n mode http\n option httplog\n timeout connect 5s\n timeout client 30s\n timeout server 30s\n timeout \
+             queue 30s\nfrontend fe\n bind 127.0.0.1:${fe} name front\n default_backend be\nfrontend fq\n bind \
+             127.0.0.1:${fq}\n default_backend q\nbackend be\n server s1 127.0.0.1:${o1}\nbackend q\n server s1 \
+             127.0.0.1:${o2} maxconn 1\nlisten tl\n mode tcp\n bind 127.0.0.1:${tl}\n server t1 127.0.0.1:${o1}\n",
+        );
+        let mut h = w.client("fe");
+        h.get("/http?x=1", "");
+        h.read_exactly(43);
+        let mut t = w.client("tl");
+        t.get("/tcp", "");
+        t.read_exactly(43);
+        let mut first = w.client("fq");
+        first.get("/first", "");
+        other.wait_line(0, "< GET /first");
+        origin.wait_line(1, "< GET /tcp");
+        let text = ask(w, "show sess all");
+        told_in_full(w, &text, "fe");
+        told_in_full(w, &text, "tl");
+        told_in_full(w, &text, "fq");
+        first.close();
+        let mut waits = w.client("fq");
+        let mut second = w.client("fq");
+        waits.get("/holds", "");
+        other.wait_line(1, "< GET /holds");
+        second.get("/waits", "");
+        let queued = portcullis_e2e::process::wait_for(portcullis_e2e::process::PATIENCE, || {
+            Some(ask(w, "show sess"))
+                .filter(|t| t.lines().any(|l| l.contains(" srv=<none> ") && l.contains("fe=fq")))
+        });
+        let line = queued.expect("nobody waits");
+        let line = line.lines().find(|l| l.contains("srv=<none>")).unwrap();
+        w.note(line.split(' ').find(|w| w.starts_with("scb=")).map_or("", |w| w.split(',').next().unwrap()));
+        // when its wait ends is told, in both places
+        let due = |key: &str| line.split(' ').any(|w| w.strip_prefix(key).is_some_and(|t| t.ends_with('s')));
+        w.note(format!("waits: {}", due("exp=") && due("c_exp=")));
+        let uris = ask(w, "show sess show-uri");
+        let mut uris: Vec<&str> = uris.lines().filter_map(|l| Some(l.split_once(" uri=")?.1)).collect();
+        uris.sort_unstable();
+        uris.into_iter().for_each(|u| w.note(u.to_owned()));
+        let id = line.split(':').next().unwrap_or_default();
+        told_in_full(w, &ask(w, &format!("show sess {id} show-uri")), "fq");
+        gate.open();
+    });
+}
+
+/// Which lines `show activity` has of those that both know, and how arguments choose columns.
+#[test]
+fn activity() {
+    scenario("runtime_api/activity", |w| {
+        w.ok("o1");
+        w.proxy(&format!("{}{}", GLOBAL.replace("nbthread 1", "nbthread 2"), sections("", "")));
+        let last = w.dir().join("user");
+        assert!(wait_for(PATIENCE, || last.exists().then_some(())).is_some(), "no stats socket");
+        get(w, "/");
+        for command in
+            ["show activity", "show activity -1", "show activity 0", "show activity 2", "show activity x"]
+        {
+            w.note(format!("$ {command}"));
+            let known = [
+                "thread_id:",
+                "date_now:",
+                "uptime_now:",
+                "ctxsw:",
+                "tasksw:",
+                "empty_rq:",
+                "long_rq:",
+                "loops:",
+                "avg_loop_us:",
+                "accepted:",
+                "accq_pushed:",
+                "fd_takeover:",
+                "check_started:",
+                "check_active:",
+                "check_running:",
+            ];
+            for line in ask(w, command).lines() {
+                let Some((name, rest)) = line.split_once(' ') else { continue };
+                if known.contains(&name) {
+                    let shape: Vec<&str> =
+                        rest.split(' ').map(|w| if w.parse::<f64>().is_ok() { "N" } else { w }).collect();
+                    w.note(format!("{name} {}", shape.join(" ")));
+                }
+            }
+        }
+        all(w, "cli", &["show activity 3", "show activity -2"]);
+    });
+}
+
+#[test]
+fn descriptors_by_kind() {
+    scenario("runtime_api/descriptors_by_kind", |w| {
+        let gate = Gate::default();
+        let wait = gate.clone();
+        let origin = w.origin("o1", move |mut c| {
+            c.request();
+            wait.wait();
+        });
+        start(w, &sections("", ""));
+        let mut h = w.client("fe");
+        h.get("/", "");
+        origin.wait_line(0, "< GET /");
+        for flags in ["l", "f", "b", "c", "s"] {
+            w.note(format!("$ show fd {flags}"));
+            let mut kinds: Vec<String> = ask(w, &format!("show fd {flags}"))
+                .lines()
+                .filter(|l| l.contains("fam=ipv4"))
+                .map(|l| {
+                    let words =
+                        l.split(' ').filter(|w| ["back=", "fe=", "l.st="].iter().any(|k| w.starts_with(k)));
+                    words.collect::<Vec<_>>().join(" ")
+                })
+                .collect();
+            kinds.sort();
+            kinds.dedup();
+            kinds.into_iter().for_each(|k| w.note(k));
+        }
+        all(w, "cli", &["show fd x", "show fd foo"]);
         gate.open();
     });
 }
@@ -1324,5 +1495,125 @@ backend be
         }
         let streams = ask(w, "set anon on 1234;show sess");
         w.note(streams.split(' ').find(|s| s.starts_with("fe=")).unwrap_or(&streams).to_owned());
+    });
+}
+
+/// A server that came while the process runs is as old as it is.
+#[test]
+fn age_of_a_new_server() {
+    scenario("runtime_api/age_of_a_new_server", |w| {
+        start(w, "frontend fe\n  bind 127.0.0.1:${fe}\nbackend be\n  server s1 127.0.0.1:1\n");
+        let uptime = || {
+            let info = ask(w, "show info");
+            info.lines().find_map(|l| l.strip_prefix("Uptime_sec: ")?.parse::<u64>().ok()).filter(|s| *s >= 3)
+        };
+        w.note(format!("old: {}", wait_for(PATIENCE, uptime).is_some()));
+        note(w, "add", &ask(w, "add server be/new 127.0.0.1:1"));
+        let state = ask(w, "show servers state be");
+        for name in ["s1", "new"] {
+            let line = state.lines().find(|l| l.split(' ').nth(3) == Some(name)).unwrap_or("");
+            let age: u64 = line.split(' ').nth(9).and_then(|n| n.parse().ok()).unwrap_or(0);
+            w.note(format!("{name}: {}", if age >= 2 { "old" } else { "new" }));
+        }
+    });
+}
+
+/// A weight of 0 may leave a backend without servers.
+#[test]
+fn the_last_weight() {
+    scenario("runtime_api/the_last_weight", |w| {
+        start(
+            w,
+            "frontend fe\n  bind 127.0.0.1:${fe}\nbackend be\n  server s1 127.0.0.1:1\n  server s2 127.0.0.1:1\n",
+        );
+        let text = "backend 'be' has no server available!";
+        ask(w, "set server be/s1 weight 0");
+        let told = w.process(0).stderr().contains(text);
+        w.note(format!("one left: {}", !told));
+        ask(w, "set weight be/s2 0%");
+        let told = wait_for(PATIENCE, || w.process(0).stderr().contains(text).then_some(()));
+        w.note(format!("none left: {}", told.is_some()));
+    });
+}
+
+/// How many patterns have come and gone.
+#[test]
+fn patterns_are_counted() {
+    scenario("runtime_api/patterns_are_counted", |w| {
+        w.file("m", "a b\nc d\n");
+        w.file("l", "a\nc\n");
+        start(
+            w,
+            "frontend fe\n  bind 127.0.0.1:${fe}\n  mode http\n  http-request deny if { path,map(${dir}/m) x }\n  http-request \
+             deny if { path -f ${dir}/l /x }\n",
+        );
+        let count = |w: &World, name: &str| {
+            let info = ask(w, "show info");
+            let line =
+                info.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(": ")?.parse::<u64>().ok());
+            line.unwrap_or(0)
+        };
+        let map = w.dir().join("m").display().to_string();
+        let before = (count(w, "PatternsAdded"), count(w, "PatternsFreed"));
+        w.note(format!("some at the start: {}", before.0 >= 4));
+        for command in ["add map {} k v", "add map {} l v", "del map {} k", "clear map {}"] {
+            ask(w, &command.replace("{}", &map));
+            let now = (count(w, "PatternsAdded") - before.0, count(w, "PatternsFreed") - before.1);
+            w.note(format!("{command}: {} added, {} freed", now.0, now.1));
+        }
+    });
+}
+
+/// Why addresses cannot be listened on.
+#[test]
+fn addresses_that_are_not_to_be_had() {
+    scenario("runtime_api/addresses_that_are_not_to_be_had", |w| {
+        let _busy = std::net::TcpListener::bind(("127.0.0.1", w.port("busy"))).unwrap();
+        let _six = std::net::TcpListener::bind(("::1", w.port("six"))).unwrap();
+        let _log = std::net::UdpSocket::bind(("127.0.0.1", w.port("dgram"))).unwrap();
+        w.file(
+            "c.cfg",
+            "defaults\n  mode http\n  timeout client 1s\n  timeout server 1s\n  timeout connect 1s\nfrontend fe\n  bind \
+             127.0.0.1:${busy}\n  bind [::1]:${six}\n  bind 203.0.113.7:80\n  bind ${dir}/nowhere/x.sock\nlog-forward lf\n  \
+             dgram-bind 127.0.0.1:${dgram}\n",
+        );
+        let output = w.run(&["-db", "-f", "${dir}/c.cfg"]);
+        let mut lines: Vec<String> =
+            output.stderr.lines().filter_map(|l| Some(w.mask(l.split_once("Binding ")?.1))).collect();
+        lines.sort();
+        lines.into_iter().for_each(|l| w.note(l));
+        w.note(format!("{:?}", output.code));
+    });
+}
+
+/// What the exporter says of checks and agents.
+#[test]
+fn metrics_of_checks() {
+    scenario("runtime_api/metrics_of_checks", |w| {
+        let _agent = w.origin("agent", |mut c| {
+            c.send_quietly(b"up\n");
+        });
+        start(
+            w,
+            "defaults\n  mode http\n  timeout connect 5s\n  timeout client 30s\n  timeout server 30s\nfrontend fe\n  bind \
+             127.0.0.1:${fe}\n  http-request use-service prometheus-exporter\nbackend be\n  server s0 127.0.0.1:1\n  server s1 \
+             127.0.0.1:1 check inter 50ms agent-check agent-port ${agent} agent-inter 50ms\n",
+        );
+        let seen = wait_for(PATIENCE, || {
+            let stat = ask(w, "show stat");
+            (stat.contains("L4CON") && stat.contains("L7OK")).then_some(())
+        });
+        w.note(format!("seen: {}", seen.is_some()));
+        let mut client = std::net::TcpStream::connect(("127.0.0.1", w.port("fe"))).unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+        let mut text = String::new();
+        client.read_to_string(&mut text).unwrap();
+        for line in text.lines() {
+            if line.contains("_agent_") || line.contains("_check_code") || line.contains("_check_status") {
+                let line =
+                    if line.contains("_seconds{") { line.split(' ').next().unwrap_or("") } else { line };
+                w.note(line.to_owned());
+            }
+        }
     });
 }

@@ -120,7 +120,7 @@ fn obey(
     if let Some(text) = &said.weight {
         match weight::parse(text, backend.initial_weight(server), backend.is_static()) {
             Ok(n) => {
-                backend.set_weight(server, n);
+                reports.extend(backend.set_weight(server, n));
                 backend.touch(now.0);
             }
             Err(why) => warning = Some(why),

@@ -322,6 +322,7 @@ impl Schedule {
             return;
         }
         self.running.set(self.running.get() + 1);
+        worker.acted(|a| &a.checks);
         let (schedule, state) = (Rc::downgrade(self), job.state.clone());
         let flight = Flight { schedule, worker: worker.clone(), at, state, began: now };
         job.flight =

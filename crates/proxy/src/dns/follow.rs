@@ -223,7 +223,8 @@ fn serve(worker: &Rc<Worker>, resolver: &Rc<Resolver>, follower: &Follower, serv
     let server = &follower.server;
     let weight = weight(service.weight);
     if !follower.options.ignore_weight && (new || server.weight() != weight) {
-        follower.backend.set_weight(server, weight);
+        let reports = follower.backend.set_weight(server, weight);
+        crate::check::report::deliver(worker, reports);
         follower.backend.touch(worker.clock.now().0);
     }
     if let Some(ip) = service.address {

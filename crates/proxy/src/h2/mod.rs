@@ -369,7 +369,8 @@ impl Driver {
             told: session.told.clone(),
             local: session.local.clone(),
         };
-        worker.slots.connected(stream.task.slot, stream.client, stream.accepted);
+        let number = stream.listener.number;
+        worker.slots.connected(stream.task.slot, stream.client, number, stream.accepted);
         let slot = Some(stream.task.slot);
         let run = run(stream);
         if account::wanted() {

@@ -22,6 +22,7 @@ use crate::rules::Timeout;
 use crate::session::Session;
 use crate::traced::{self, Side};
 use crate::upstream::Upstream;
+use crate::worker::story::Story;
 use crate::worker::{Task, Woken, Worker};
 use head::{Answer, no_answer};
 use portcullis_backend::health::Observed;
@@ -31,7 +32,7 @@ use portcullis_sample::{Direction, Scope};
 use portcullis_telemetry::trace::{Level, events};
 use portcullis_transport::conn::Seen;
 use portcullis_transport::h2::Stream;
-use portcullis_transport::{Buffer, Millis};
+use portcullis_transport::{Buffer, Conn, Millis};
 use portcullis_wire::h1::{Chunked, Framing, Info, encode};
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -536,7 +537,7 @@ async fn respond(
     }
     let before = (x.facts.bytes_up, x.facts.bytes_down);
     let tally = outcome::Tally::of(session, x.front, back, x.server.as_ref(), before);
-    let failed = pump(session, back, t, tally).await;
+    let failed = pump(x, session, back, t, tally).await;
     if let Some(Failed { malformed: Some((direction, at)), .. }) = failed {
         t.capture_chunk(x, session, back, direction, at);
     }
@@ -588,6 +589,7 @@ fn log_now(x: &mut Exchange<'_>, session: &Session, arrived: u64) {
 
 /// Moves both directions until both messages are over. Some: cause and phase of a failure.
 async fn pump(
+    x: &Exchange<'_>,
     session: &Session,
     back: &ProxyPlan,
     t: &mut Transfer,
@@ -651,9 +653,29 @@ async fn pump(
             );
             due.renew_but(task, (writing || !up.done, !writing && !down.done), keep);
         }
+        if task.is_asked() {
+            task.tell(under_way(x, (&session.conn, server), (up, down), due));
+        }
         wait(task, cx, due, phase)
     })
     .await
+}
+
+/// What there is to tell of a response on its way.
+#[cold]
+fn under_way(
+    x: &Exchange<'_>,
+    (client, server): (&Conn, &Conn),
+    (up, down): (&Flow, &Flow),
+    due: &Due,
+) -> Story {
+    Story {
+        sides: [due.client, due.server],
+        bytes: [x.facts.bytes_up + up.counted(), x.facts.bytes_down + down.counted()],
+        status: u16::try_from(x.facts.status).ok(),
+        retries: x.facts.retries,
+        ..Story::between(client, server).asking(&x.scratch.request)
+    }
 }
 
 /// How the transfer of bodies failed.

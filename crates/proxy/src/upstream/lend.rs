@@ -6,6 +6,7 @@ use super::mux::Asker;
 use super::{Counted, Failure, Hold, Idle, Interrupt, Upstream, Way, Wish, interrupted, watched};
 use crate::plan::{ProxyPlan, ServerPlan};
 use crate::worker::mailbox::Mail;
+use crate::worker::story::Phase;
 use crate::worker::{Task, Worker};
 use portcullis_backend::{Lease, PoolSettings, ServerState, SlotGuard};
 use portcullis_config::Reuse;
@@ -90,13 +91,14 @@ pub(super) async fn borrow(
     }
     task.deadline(worker.clock.now().after(back.timeouts.connect));
     let mut given = pin!(given);
-    let lent = match watched(task, wish, |cx| given.as_mut().poll(cx)).await {
+    let lent = match watched(task, wish, Phase::Connecting, |cx| given.as_mut().poll(cx)).await {
         Ok(lent) => lent.ok().flatten(),
         Err(Interrupt::Late) => None,
         Err(i) => return Err(interrupted(i, *b"sC")),
     };
     let Some(lent) = lent.filter(|l| l.generation == server.generation) else { return Ok(None) };
     let (watch, waker) = worker.idle.borrow_mut().watch();
+    task.worker.acted(|a| &a.taken);
     let Lent { conn, protocol, lease, glitches, generation, descriptor, tls } = lent;
     let hold = Hold { lease, watch, waker, _descriptor: descriptor, _tls: tls };
     let conn = conn.whole();

@@ -4,6 +4,7 @@ use super::{Failure, Interrupt, Lease, SlotGuard, Wish, Worker, interrupted, wat
 use crate::plan::ProxyPlan;
 use crate::worker::Task;
 use crate::worker::mailbox::Mail;
+use crate::worker::story::Phase;
 use portcullis_backend::ServerState;
 use std::pin::pin;
 use std::rc::Rc;
@@ -42,7 +43,7 @@ pub(super) async fn strict(
         };
         task.deadline(worker.clock.now().after(back.timeouts.connect));
         let mut closed = pin!(ask_to_close(worker, of, server));
-        match watched(task, wish, |cx| closed.as_mut().poll(cx)).await {
+        match watched(task, wish, Phase::Queued, |cx| closed.as_mut().poll(cx)).await {
             Ok(_) | Err(Interrupt::Late) => {}
             Err(i) => return Err(interrupted(i, *b"sC")),
         }

@@ -2,6 +2,7 @@
 
 use super::{Failure, Wish};
 use crate::worker::slots::Abort;
+use crate::worker::story::{Phase, Story};
 use crate::worker::{Task, Woken};
 use portcullis_transport::conn::Seen;
 use portcullis_transport::hangup::HangUp;
@@ -27,10 +28,11 @@ pub(crate) enum Interrupt {
     ClientGone(bool),
 }
 
-/// Waits for something while the client and the clock are watched.
+/// Waits for something while the client and the clock are watched. `phase`: what for, for listings.
 pub(crate) async fn watched<T>(
     task: &Task,
     wish: &Wish<'_>,
+    phase: Phase,
     mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
 ) -> Result<T, Interrupt> {
     let mut hang = None;
@@ -40,6 +42,13 @@ pub(crate) async fn watched<T>(
         }
         if let Some(broken) = leaves_early(task, wish, &mut hang, cx) {
             return Poll::Ready(Err(Interrupt::ClientGone(broken)));
+        }
+        if task.is_asked() {
+            let story = Story::on_the_way(wish.client, phase);
+            task.tell(match wish.request {
+                Some(head) => story.asking(head),
+                None => story,
+            });
         }
         match task.poll_woken(cx) {
             Some(Woken::Late) => Poll::Ready(Err(Interrupt::Late)),

@@ -3,6 +3,7 @@
 
 pub mod mailbox;
 pub mod slots;
+pub mod story;
 pub mod task;
 pub mod tasked;
 pub mod turn;
@@ -10,7 +11,8 @@ pub mod watch;
 
 use mailbox::{Mail, Mailbox};
 use portcullis_sample::Random;
-use portcullis_telemetry::ledger::{Held, Kind};
+use portcullis_telemetry::counter::Counter;
+use portcullis_telemetry::ledger::{Acts, Held, Kind};
 use portcullis_telemetry::log::LogWriter;
 use portcullis_transport::splice::Pipes;
 use portcullis_transport::{Buffers, Millis, TurnClock, Wheel};
@@ -208,10 +210,11 @@ pub(crate) fn drive<T>(worker: &Rc<Worker>, work: impl Future<Output = T>) -> st
             let sampled = worker.begin_turn();
             worker.turn.begin();
             let done = work.as_mut().poll(cx);
-            if worker.turn.is_waited_for() {
+            let left = worker.turn.is_waited_for();
+            if left {
                 cx.waker().wake_by_ref();
             }
-            worker.end_turn(sampled);
+            worker.end_turn(sampled, left);
             done
         })
         .await
@@ -222,7 +225,10 @@ pub(crate) fn drive<T>(worker: &Rc<Worker>, work: impl Future<Output = T>) -> st
 async fn read_mail(worker: &Rc<Worker>, mut mailbox: Mailbox) {
     while let Some(mail) = mailbox.recv().await {
         match mail {
-            Mail::Accepted(conn) => crate::accept::adopt(worker, conn.unpack(worker)),
+            Mail::Accepted(conn) => {
+                worker.acted(|a| &a.adopted);
+                crate::accept::adopt(worker, conn.unpack(worker));
+            }
             Mail::Abort(slot, why) => {
                 if worker.slots.abort(slot, why) {
                     worker.wake_all();
@@ -264,8 +270,9 @@ impl Worker {
 
     /// It is over.
     #[inline]
-    fn end_turn(&self, sampled: bool) {
+    fn end_turn(&self, sampled: bool, left: bool) {
         let Some(ledger) = self.process.ledgers.of(self.id.into()) else { return };
+        ledger.ends(left);
         if sampled && let Some(began) = self.turn_began.get() {
             let average = ledger.lasted(u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX));
             self.process.ledgers.judge(ledger, average, self.clock.now().0);
@@ -273,6 +280,13 @@ impl Worker {
         }
         if ledger.rest() {
             self.was_late(Kind::Mailbox, u32::MAX);
+        }
+    }
+
+    /// Something happened that `show activity` counts.
+    pub(crate) fn acted(&self, what: impl FnOnce(&Acts) -> &Counter) {
+        if let Some(ledger) = self.process.ledgers.of(self.id.into()) {
+            what(ledger.acts()).inc();
         }
     }
 
@@ -297,6 +311,10 @@ impl Worker {
     pub(crate) fn counted(&self, plan: Arc<crate::plan::Plan>) -> OwnPlan {
         let newest = self.plan();
         if Arc::ptr_eq(&newest, &plan) { newest } else { Rc::new(plan) }
+    }
+    /// Wakes the task with this timer, to look at its slot.
+    pub fn wake(&self, timer: portcullis_transport::TimerId) {
+        self.wheel.borrow().wake(timer);
     }
     /// Wakes every task with a timer, to look at its slot.
     pub fn wake_all(&self) {

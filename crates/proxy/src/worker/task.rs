@@ -1,7 +1,8 @@
 //! What every task of a connection holds: its timer and its slot.
 
 use super::Worker;
-use super::slots::{Abort, SlotId};
+use super::slots::{Abort, Call, SlotId};
+use super::story::Story;
 use portcullis_transport::conn::{Conn, Seen};
 use portcullis_transport::{Millis, TimerId};
 use std::rc::Rc;
@@ -34,14 +35,14 @@ impl Task {
     #[must_use]
     pub fn new(worker: &Rc<Worker>) -> Self {
         let timer = worker.wheel.borrow_mut().add();
-        Self { timer, slot: worker.slots.add(), worker: worker.clone() }
+        Self { timer, slot: worker.slots.add(timer), worker: worker.clone() }
     }
 
     /// A timer and a slot for a task of the worker's own, which nobody ends.
     #[must_use]
     pub fn service(worker: &Rc<Worker>) -> Self {
         let timer = worker.wheel.borrow_mut().add();
-        Self { timer, slot: worker.slots.add_service(), worker: worker.clone() }
+        Self { timer, slot: worker.slots.add_service(timer), worker: worker.clone() }
     }
 
     /// Sets when [`Task::poll_woken`] will say `Late`.
@@ -74,14 +75,38 @@ impl Task {
     pub fn poll_woken(&self, cx: &mut Context<'_>) -> Option<Woken> {
         let mut wheel = self.worker.wheel.borrow_mut();
         wheel.set_waker(self.timer, cx.waker());
-        if let Some(why) = self.worker.slots.aborted(self.slot) {
-            return Some(Woken::Aborted(why));
+        match self.worker.slots.call(self.slot) {
+            None => {}
+            Some(Call::End(why)) => return Some(Woken::Aborted(why)),
+            Some(Call::Tell) => self.tell_at(Story::default(), wheel.deadline(self.timer)),
         }
         let deadline = wheel.deadline(self.timer);
         if deadline != Millis::NEVER && self.worker.clock.now() >= deadline {
             return Some(Woken::Late);
         }
         None
+    }
+}
+
+impl Task {
+    /// Does somebody want to know about it? A task that knows more than [`Task::poll_woken`] asks before that, and
+    /// [tells](Task::tell).
+    #[inline]
+    #[must_use]
+    pub fn is_asked(&self) -> bool {
+        self.worker.slots.call(self.slot) == Some(Call::Tell)
+    }
+
+    /// Answers who asked.
+    #[cold]
+    pub fn tell(&self, story: Story) {
+        let due = self.worker.wheel.borrow().deadline(self.timer);
+        self.tell_at(story, due);
+    }
+
+    #[cold]
+    fn tell_at(&self, story: Story, due: Millis) {
+        self.worker.slots.tell(self.slot, Box::new(Story { due, ..story }));
     }
 }
 

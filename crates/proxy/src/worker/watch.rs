@@ -74,5 +74,6 @@ fn look(process: &Process, worker: usize, ledger: &Ledger, seen: &mut Seen, afte
         lasted.as_millis(),
         ledger.current().map_or("", portcullis_telemetry::ledger::Kind::name)
     );
+    process.ledgers.warned();
     process.say(Severity::Warning, &text);
 }

@@ -66,6 +66,7 @@ impl Inline {
         how: How,
         patterns: Vec<Box<[u8]>>,
     ) -> Self {
+        super::tally::added(patterns.len());
         Self {
             born,
             number: number.map(OnceLock::from).unwrap_or_default(),

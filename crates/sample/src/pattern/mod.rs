@@ -11,6 +11,7 @@ mod prefixes;
 pub mod regex;
 pub mod shared;
 mod strings;
+pub mod tally;
 
 pub use inline::Inline;
 pub use ints::Ints;

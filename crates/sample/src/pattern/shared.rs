@@ -493,6 +493,7 @@ impl Inner {
         self.lines().1.for_each(|l| *l = Lines::default());
         let gone: Vec<u32> =
             self.entries.each().filter(|(_, e)| which(e.version())).map(|(number, _)| number).collect();
+        super::tally::freed(gone.len());
         gone.into_iter().for_each(|number| self.entries.forget(number));
     }
     /// There is much of what was removed.
@@ -599,6 +600,7 @@ impl Shared {
         for (i, key, value) in lines() {
             entries.push_line(key, value, 0, i as u32 + 1);
         }
+        super::tally::added(count);
         self.inner.write().entries = entries;
     }
 
@@ -743,6 +745,7 @@ impl Shared {
         let mut inner = self.inner.write();
         let version = version.unwrap_or(inner.current);
         let number = inner.entries.push(key, value, version).ok_or("the list is full")?;
+        super::tally::added(1);
         if version != inner.current {
             return Ok(());
         }
@@ -804,6 +807,7 @@ impl Shared {
         let Some(key) = found.first().and_then(|n| inner.entries.get(*n)).map(|e| e.key.to_vec()) else {
             return false;
         };
+        super::tally::freed(found.len());
         found.iter().for_each(|n| inner.entries.forget(*n));
         inner.forget(&key);
         let last = inner.entries.find(&key, inner.current).is_none();

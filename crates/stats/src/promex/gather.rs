@@ -108,10 +108,21 @@ impl Proxy {
             _ => "",
         };
         let many = |all: &[u64]| Cell::Many(all.iter().map(|n| Number::Big(*n)).collect());
-        let checked = line.get(Col::CheckStatus).is_some();
+        // a check that runs for the first time has no duration yet; a result without a code counts as 0
+        let checked = |status| line.get(status).is_some();
+        let coded = |status, code| match (checked(status), line.get(code).is_some()) {
+            (false, _) => Cell::Absent,
+            (true, false) => Cell::One(Number::Big(0)),
+            (true, true) => Cell::One(sample(line, Of::Col(code))),
+        };
         match metric.of {
-            Of::Check if checked => Cell::State(check_state(text(Col::CheckStatus))),
-            Of::Check | Of::Col(Col::CheckCode) | Of::Seconds(Col::CheckDuration) if !checked => Cell::Absent,
+            Of::Check(status) if checked(status) => Cell::State(check_state(text(status))),
+            Of::Check(_) => Cell::Absent,
+            Of::Col(code @ Col::CheckCode) => coded(Col::CheckStatus, code),
+            Of::Col(code @ Col::AgentCode) => coded(Col::AgentStatus, code),
+            Of::Seconds(time @ (Col::CheckDuration | Col::AgentDuration)) if line.get(time).is_none() => {
+                Cell::Absent
+            }
             Of::Up => {
                 let status = text(Col::Status);
                 let up = if line.kind == Kind::Backend { status.starts_with("UP") } else { status != "STOP" };

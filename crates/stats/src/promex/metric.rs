@@ -64,8 +64,8 @@ pub enum Of {
     Listener,
     /// `status` of a server.
     Server,
-    /// `check_status`
-    Check,
+    /// `check_status`, `agent_status`: the column.
+    Check(Col),
     /// How many servers are in each state.
     Servers,
     /// How many servers had each result of a check.
@@ -125,7 +125,7 @@ impl Metric {
             Of::Up => &["DOWN", "UP"],
             Of::Listener => &["WAITING", "OPEN", "FULL"],
             Of::Server | Of::Servers => &SERVER_STATES,
-            Of::Check | Of::Checks => &CHECK_STATES,
+            Of::Check(_) | Of::Checks => &CHECK_STATES,
             _ => &[],
         }
     }

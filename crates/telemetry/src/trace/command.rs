@@ -103,9 +103,7 @@ fn followed(traces: &mut Traces, words: &[&str], sinks: &dyn Fn() -> Vec<Sink>) 
             return Err(Said::Stopped("All traces now stopped"));
         }
         "all" => None,
-        name => {
-            Some(Source::named(name).ok_or_else(|| Said::Wrong(format!("No such trace source '{name}'")))?)
-        }
+        name => Some(Source::wanted(name).map_err(Said::Wrong)?),
     };
     if rest.is_empty() {
         let lines = WORDS.iter().map(|w| format!("  {:<10}: {}\n", w.name, w.help));
@@ -252,9 +250,7 @@ fn follow(traces: &mut Traces, of: Of, word: Option<&str>, _: &dyn Fn() -> Vec<S
     };
     let other = match word {
         "none" => None,
-        name => {
-            Some(Source::named(name).ok_or_else(|| Said::Wrong(format!("No such trace source '{name}'")))?)
-        }
+        name => Some(Source::wanted(name).map_err(Said::Wrong)?),
     };
     // nobody follows themselves
     each(traces, of, |source, s| s.follow = other.filter(|o| *o != source))

@@ -80,6 +80,16 @@ const SESSION: Lock = (Criterion::Session, "session", "lock on the session that 
 const STREAM: Lock = (Criterion::Stream, "stream", "lock on the stream that started the trace");
 const THREAD: Lock = (Criterion::Thread, "thread", "lock on the thread that started the trace");
 
+/// Sources of HAProxy's that are not here, and why.
+const ABSENT: &[(&str, &str)] = &[
+    ("acme", "what ACME does is told in log lines."),
+    ("fcgi", "there is no FastCGI here."),
+    ("haterm", "there is no server of that kind here."),
+    ("peers", "there are no peers here."),
+    ("pt", "what happens to TCP streams is told by 'stream'."),
+    ("spop", "there is no SPOP here."),
+];
+
 /// What there is to be said about a source.
 pub struct Table {
     /// Its name.
@@ -274,6 +284,16 @@ impl Source {
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|s| s.name() == name)
+    }
+    /// The same, or what is wrong with the name.
+    ///
+    /// # Errors
+    /// A sentence: no source has that name, or HAProxy's of that name is not here.
+    pub fn wanted(name: &str) -> Result<Self, String> {
+        Self::named(name).ok_or_else(|| match ABSENT.iter().find(|(n, _)| *n == name) {
+            Some((_, why)) => format!("Trace source '{name}' is not supported yet: {why}"),
+            None => format!("No such trace source '{name}'"),
+        })
     }
     /// Verbosities, `quiet` first.
     pub fn verbosities(self) -> impl Iterator<Item = (&'static str, &'static str)> {

@@ -30,6 +30,10 @@ fn answers_are_haproxy_s() {
     let mut t = Traces::default();
     assert!(say(&mut t, "").contains(" [.] h1         : HTTP/1 multiplexer\n"));
     assert_eq!(say(&mut t, "foo"), "No such trace source 'foo'");
+    assert_eq!(
+        say(&mut t, "spop sink buf0 level user"),
+        "Trace source 'spop' is not supported yet: there is no SPOP here."
+    );
     assert_eq!(say(&mut t, "h1 foo"), "Unknown trace keyword 'foo'");
     assert_eq!(say(&mut t, "h1 start now h1c_new"), "Unknown trace keyword 'h1c_new'");
     assert_eq!(say(&mut t, "all event any"), "'event' not applicable to meta-source 'all'");

@@ -2,12 +2,14 @@
 
 use super::Transfer;
 use crate::captured::Wrong;
+use crate::http::Scratch;
 use crate::http::exchange::{Exchange, Stop};
 use crate::http::flow::FlowError;
 use crate::http::request::head_fits;
 use crate::plan::ProxyPlan;
 use crate::session::Session;
 use crate::worker::slots::Abort;
+use crate::worker::story::Story;
 use crate::worker::{Woken, Worker};
 use portcullis_backend::health::Observed;
 use portcullis_config::{Opts, RetryOn};
@@ -110,7 +112,8 @@ pub(super) async fn wait(
     let limits = back.response_limits;
     let method = x.method;
     let global = &x.plan.global;
-    let response = &mut x.scratch.response;
+    let Scratch { request, response, .. } = &mut *x.scratch;
+    let facts = &x.facts;
     let gives_up = back.has(Opts::ABORTONCLOSE) || session.conn.stream().is_some();
     let upgrade = x.info.upgrade;
     let mut sink_broken = false;
@@ -195,6 +198,11 @@ pub(super) async fn wait(
             let independent = |p: &ProxyPlan| p.has(Opts::INDEPENDENT_STREAMS);
             let keep = (up.reads == before.0 && independent(&session.listener.proxy), independent(back));
             due.renew_but(task, (!up.done, true), keep);
+        }
+        if task.is_asked() {
+            let bytes = [facts.bytes_up + up.counted(), 0];
+            let told = Story::between(&session.conn, server).asking(request);
+            task.tell(Story { sides: [due.client, due.server], bytes, retries: facts.retries, ..told });
         }
         match task.poll_woken(cx) {
             None => Poll::Pending,
