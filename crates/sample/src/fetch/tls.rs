@@ -32,6 +32,11 @@ fn fc<'s>(s: &Scope<'s>) -> Option<&'s Info> {
 fn bc<'s>(s: &Scope<'s>) -> Option<&'s Info> {
     s.facts.backend_tls.as_deref()
 }
+/// Certificates, one behind the other; none: there are none.
+fn chain_der<C: AsRef<[u8]>>(chain: Option<&[C]>) -> Sample<'static> {
+    let all = chain.filter(|c| !c.is_empty()).map(|c| c.iter().flat_map(|c| c.as_ref().to_vec()).collect());
+    all.map(|all: Vec<u8>| Value::Bin(all.into())).into()
+}
 fn client_cert<'s>(s: &Scope<'s>) -> Option<Cert<'s>> {
     Cert::parse(fc(s)?.peer.first()?.as_ref())
 }
@@ -454,15 +459,15 @@ static OTHERS: &[Fetch] = &[
     own("ssl_fc_has_crt", Type::Bool, "Did the client show a certificate in this handshake?", |_, s, _| {
         Value::Bool(fc(s).is_some_and(|i| i.peer_shown)).into()
     }),
-    own("ssl_c_chain_der", Type::Bin, "The client's certificate and those above it, DER.", |_, s, _| {
-        let all =
-            fc(s).filter(|i| !i.peer.is_empty()).map(|i| i.peer.iter().flat_map(|c| c.to_vec()).collect());
-        all.map(|a: Vec<u8>| Value::Bin(a.into())).into()
-    }),
+    own(
+        "ssl_c_chain_der",
+        Type::Bin,
+        "The certificates that the client sent with its own, DER.",
+        |_, s, _| // a session that is resumed has none, nor has the server's below
+        chain_der(fc(s).filter(|i| !i.resumed).and_then(|i| i.peer.get(1..))),
+    ),
     own("ssl_s_chain_der", Type::Bin, "The server's certificate and those above it, DER.", |_, s, _| {
-        let all =
-            bc(s).filter(|i| !i.peer.is_empty()).map(|i| i.peer.iter().flat_map(|c| c.to_vec()).collect());
-        all.map(|a: Vec<u8>| Value::Bin(a.into())).into()
+        chain_der(bc(s).filter(|i| !i.resumed).map(|i| &i.peer[..]))
     }),
     own(
         "ssl_c_r_dn",
@@ -486,10 +491,10 @@ static OTHERS: &[Fetch] = &[
         Value::Bool(fc(s).is_some_and(|i| i.sni.is_some())).into()
     }),
     own("ssl_fc_has_early", Type::Bool, "Did early data come, with no handshake done yet?", |_, s, _| {
-        Value::Bool(fc(s).is_some_and(Info::is_early)).into()
+        fc(s).map(|i| Value::Bool(i.is_early())).into()
     }),
     own("ssl_fc_early_rcvd", Type::Bool, "Did early data come?", |_, s, _| {
-        Value::Bool(fc(s).is_some_and(|i| i.early.is_some())).into()
+        fc(s).map(|i| Value::Bool(i.early.is_some())).into()
     }),
     own("ssl_fc_crtname", Type::Str, "The file of our certificate.", |_, s, _| {
         fc(s).and_then(|i| i.own_name.as_deref()).map(|n| Value::str(n.as_bytes())).into()
