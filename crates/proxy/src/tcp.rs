@@ -377,6 +377,7 @@ async fn serve<'p>(
         request: None,
         side: facts.side,
         wants_source: front.formats.needs.contains(Needs::SERVER_SOURCE),
+        early: facts.frontend_tls.as_ref().is_some_and(|i| i.is_early()),
         avoid: None,
         hash,
         persistent: stay.is_some(),
@@ -454,6 +455,9 @@ async fn serve<'p>(
     let bytes = (up.bytes, down.bytes + if refused { down.held() as u64 } else { 0 });
     up.discard(&session.task);
     down.discard(&session.task);
+    if crate::tls::is_unanswered(facts) {
+        crate::tls::answered_early(&session.task, server, facts, true);
+    }
     (facts.bytes_up, facts.bytes_down) = bytes;
     let vanished = session.conn.has_vanished();
     facts.termination[..2].copy_from_slice(&if vanished { *b"PR" } else { termination(end) });

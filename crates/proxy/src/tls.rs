@@ -17,8 +17,11 @@ use portcullis_message::{Head, HeaderId};
 use portcullis_sample::{Facts, Message, Scope};
 use portcullis_telemetry::trace::{Level, Subject, events};
 use portcullis_tls::acceptor::Acceptor;
+use portcullis_tls::ahead::Ahead;
 use portcullis_tls::connector::Offer;
+use portcullis_tls::info::Info;
 use portcullis_tls::stream::Stream;
+use portcullis_tls::verify::x509_err;
 use portcullis_transport::tls::Failed;
 use portcullis_transport::{Buffer, Conn};
 use std::future::poll_fn;
@@ -238,7 +241,7 @@ pub async fn connect(
     (server, tls): (&ServerPlan, &ServerTlsPlan),
     conn: &mut Conn,
     facts: &mut Facts<'_>,
-    (wish, name, offer): (&Wish<'_>, Option<&str>, Offer),
+    (wish, name, offer): (&Wish<'_>, Option<&str>, Begin),
 ) -> Result<(), Failure> {
     let refused = Failure { termination: *b"SC", status: 503 };
     let mut header = Vec::new();
@@ -250,22 +253,83 @@ pub async fn connect(
         let n = watched(task, wish, Phase::Connecting, |cx| conn.poll_send(cx, &[io], false)).await;
         sent += n.map_err(|i| interrupted(i, *b"sC"))?.map_err(|_| refused)?;
     }
-    let stream = Stream::connect_offering(&tls.connector, name, offer).map_err(|_| refused)?;
-    conn.begin_tls(stream);
+    let stream = match offer {
+        Begin::Usual(offer) => Stream::connect_offering(&tls.connector, name, offer),
+        Begin::Early(offer) => Stream::connect_early(&tls.connector, name, offer),
+    };
+    conn.begin_tls(stream.map_err(|_| refused)?);
     let done = watched(task, wish, Phase::Connecting, |cx| conn.poll_handshake(cx)).await;
     facts.backend_tls = conn.tls_info();
+    if facts.backend_tls.as_ref().is_some_and(|i| i.ahead.is_some()) {
+        // the server has not said anything yet
+        return Ok(());
+    }
     traced_connect(task, facts, matches!(done, Ok(Ok(()))));
     if matches!(done, Ok(Ok(()))) {
-        let new = facts.backend_tls.as_ref().is_none_or(|i| !i.resumed);
-        let worker = &task.worker;
-        worker.process.counts.counters.of(worker.id.into()).cum_tls.inc();
-        worker.process.counts.tls_back(worker.id.into(), new, worker.clock.now().0);
+        shaken(task, facts);
+        if matches!(offer, Begin::Usual(Offer::All)) && tls.connector.is_early() {
+            tls.connector.agreed(facts.backend_tls.as_ref().and_then(|i| i.alpn.as_deref()));
+        }
     }
     done.map_err(|i| interrupted(i, *b"sC"))?.map_err(|_| refused)
 }
 
+/// How a handshake with a server begins.
+#[derive(Clone, Copy)]
+pub enum Begin {
+    /// As usual.
+    Usual(Offer),
+    /// With early data, if there is a session that allows it.
+    Early(Offer),
+}
+
+/// A handshake with a server is done: counts it.
+fn shaken(task: &Task, facts: &Facts<'_>) {
+    let worker = &task.worker;
+    let new = facts.backend_tls.as_ref().is_none_or(|i| !i.resumed);
+    worker.process.counts.counters.of(worker.id.into()).cum_tls.inc();
+    worker.process.counts.tls_back(worker.id.into(), new, worker.clock.now().0);
+}
+
+/// The name of the error that a handshake with a server has failed with.
+#[must_use]
+pub fn error_of(info: Option<&Info>) -> &'static str {
+    match info {
+        Some(i) if i.verdict.fatal == x509_err::HOSTNAME && i.sni.is_some() => "SSL_MISMATCH_SNI",
+        Some(i) if i.verdict.fatal == x509_err::HOSTNAME => "SSL_MISMATCH",
+        _ => "SSL_HANDSHAKE",
+    }
+}
+
+/// Was early data sent, and what has become of it is not in the facts yet?
+#[must_use]
+pub fn is_unanswered(facts: &Facts<'_>) -> bool {
+    facts.backend_tls.as_ref().is_some_and(|i| i.ahead.is_some() && i.version.is_empty())
+}
+
+/// Writes down what has become of early data, now that the server has said something or its connection is lost. True: it was
+/// refused. `first`: the connection was made for this request.
+#[cold]
+pub fn answered_early(task: &Task, conn: &Conn, facts: &mut Facts<'_>, first: bool) -> bool {
+    let state = facts.backend_tls.as_ref().and_then(|i| i.ahead());
+    let (taken, refused) = (state == Some(Ahead::Taken), state == Some(Ahead::Refused));
+    if taken && let Some(info) = conn.tls_info() {
+        facts.backend_tls = Some(info);
+    }
+    if refused {
+        facts.server_link.error = Some(portcullis_sample::fetch::link::error_of_name("SSL_EARLY_FAILED"));
+    }
+    if first {
+        traced_connect(task, facts, taken);
+    }
+    if first && taken {
+        shaken(task, facts);
+    }
+    refused
+}
+
 /// What was agreed on.
-fn described(info: Option<&portcullis_tls::info::Info>, to: &mut String, verbosity: u8) {
+fn described(info: Option<&Info>, to: &mut String, verbosity: u8) {
     let Some(info) = info else { return };
     to.push_str(info.version);
     if verbosity >= 3 {

@@ -16,7 +16,9 @@ pub(crate) use watch::{Interrupt, interrupted, watched};
 use crate::check::report;
 use crate::otel::stream as otel;
 use crate::own;
+use crate::plan::server::ServerTlsPlan;
 use crate::plan::{ProxyPlan, ServerPlan};
+use crate::tls::Begin;
 use crate::usesrc;
 use crate::worker::story::Phase;
 use crate::worker::{Task, Worker};
@@ -393,6 +395,8 @@ pub struct Wish<'a> {
     pub side: ServerSide,
     /// Somebody asks for our address towards the server.
     pub wants_source: bool,
+    /// It may be sent before a server's handshake is done (`allow-0rtt`).
+    pub early: bool,
     /// Not this server: it failed this request already.
     pub avoid: Option<Arc<portcullis_backend::ServerState>>,
     /// The hash of the request's key, for balancing.
@@ -797,7 +801,7 @@ fn idle_one(
 ) -> Option<Upstream> {
     // nobody can make a connection of its own to such a server
     let reuse = if server.reversed { Reuse::Always } else { back.reuse };
-    let asker = Asker { reuse, first: wish.reuse?, session: wish.session };
+    let asker = Asker { reuse, first: wish.reuse?, session: wish.session, early: wish.early };
     let worker = &task.worker;
     let mut idle = worker.idle.borrow_mut();
     let own = wish.own.and_then(|own| own.borrow().take(slot.server())).and_then(|h| idle.pool.remove(h));
@@ -831,7 +835,12 @@ async fn connect_new(
     way: Way,
 ) -> Result<(Upstream, bool), Failure> {
     let worker = &task.worker;
-    let asker = Asker { reuse: back.reuse, first: wish.reuse == Some(true), session: wish.session };
+    let asker = Asker {
+        reuse: back.reuse,
+        first: wish.reuse == Some(true),
+        session: wish.session,
+        early: wish.early,
+    };
     let mut opening = None;
     // streams that may share whatever there is wait for the connection that another one opens, or gets from another worker
     while server.reversed
@@ -862,7 +871,7 @@ async fn connect_new(
             return Ok((found, true));
         }
     }
-    let Way { asked, name, key, speaks } = way;
+    let Way { asked, name, key, mut speaks } = way;
     let counters = slot.server().counters.of(worker.id.into());
     let refused = Failure { termination: *b"SC", status: 503 };
     let strict = match server.strict_maxconn {
@@ -910,16 +919,16 @@ async fn connect_new(
     let mut _tls = None;
     if let Some(tls) = &server.tls {
         _tls = Some(worker.process.counts.tls.conns.try_take().ok_or(refused)?);
-        let connected = crate::tls::connect(
-            task,
-            (server, tls),
-            &mut conn,
-            facts,
-            (wish, name.as_deref(), speaks.offer()),
-        )
-        .await;
+        // an attempt that follows another one takes no such risk
+        let early = wish.early && facts.retries == 0;
+        let begin = early.then(|| speaks.begin_early(tls)).flatten();
+        let (begin, says) = begin.unwrap_or((Begin::Usual(speaks.offer()), speaks));
+        speaks = says;
+        let connected =
+            crate::tls::connect(task, (server, tls), &mut conn, facts, (wish, name.as_deref(), begin)).await;
         if connected.is_err() {
-            facts.server_link.error = Some(portcullis_sample::fetch::link::error_of_name("SSL_HANDSHAKE"));
+            let name = crate::tls::error_of(facts.backend_tls.as_deref());
+            facts.server_link.error = Some(portcullis_sample::fetch::link::error_of_name(name));
         }
         connected?;
     }
@@ -997,6 +1006,19 @@ impl Speaks {
             Self::Http1 => 0x4831_0000_0000_0000,
             Self::Http2 => 0x4832_0000_0000_0000,
         }
+    }
+    /// How a request is sent early, if it can be, and what it speaks then.
+    fn begin_early(self, tls: &ServerTlsPlan) -> Option<(Begin, Self)> {
+        if !matches!(self, Self::Usual(None)) {
+            return tls.connector.is_early().then_some((Begin::Early(self.offer()), self));
+        }
+        let offer = tls.connector.offer_early()?;
+        let speaks = match offer {
+            Offer::All => self,
+            Offer::Http1 => Self::Http1,
+            Offer::Http2 => Self::Http2,
+        };
+        Some((Begin::Early(offer), speaks))
     }
     fn offer(self) -> Offer {
         match self {

@@ -14,6 +14,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{SignatureScheme, client::UnbufferedClientConnection};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 /// The client's side towards one server.
 #[derive(Debug)]
@@ -22,6 +23,10 @@ pub struct Connector {
     /// Likewise, but with this offer only.
     http1: Arc<ClientConfig>,
     http2: Arc<ClientConfig>,
+    /// `allow-0rtt`: the three of them with early data.
+    early: Option<[Arc<ClientConfig>; 3]>,
+    /// What the last connection has agreed on that was offered all: see [`Connector::agreed`].
+    agreed: AtomicU8,
     /// `crt`
     pub certificate: Option<Arc<Slot<Certificate>>>,
     /// How the server's certificate is judged.
@@ -128,8 +133,18 @@ pub fn compile(global: &GlobalTls, tls: &ServerTls, address: IpAddr) -> Result<C
         Arc::new(config)
     };
     let (http1, http2) = (only(b"http/1.1"), only(b"h2"));
+    let config = Arc::new(config);
+    let early = own.early.then(|| [&config, &http1, &http2].map(with_early_data));
     let (certificate, records) = (tls.crt.clone(), global.records());
-    Ok(Connector { config: Arc::new(config), http1, http2, certificate, policy, records, to_kernel, address })
+    let agreed = AtomicU8::default();
+    Ok(Connector { config, http1, http2, early, agreed, certificate, policy, records, to_kernel, address })
+}
+
+/// Likewise, with early data where a session allows it. Sessions are shared.
+fn with_early_data(config: &Arc<ClientConfig>) -> Arc<ClientConfig> {
+    let mut config = ClientConfig::clone(config);
+    config.enable_early_data = true;
+    Arc::new(config)
 }
 
 impl Connector {
@@ -148,15 +163,61 @@ impl Connector {
         name: Option<&str>,
         offer: Offer,
     ) -> Result<UnbufferedClientConnection, rustls::Error> {
-        let name = name
-            .and_then(|n| ServerName::try_from(n.to_owned()).ok())
-            .filter(|n| matches!(n, ServerName::DnsName(_)))
-            .unwrap_or_else(|| ServerName::IpAddress(self.address.into()));
         let config = match offer {
             Offer::All => &self.config,
             Offer::Http1 => &self.http1,
             Offer::Http2 => &self.http2,
         };
-        UnbufferedClientConnection::new(config.clone(), name)
+        UnbufferedClientConnection::new(config.clone(), self.named(name))
+    }
+
+    /// Likewise, with early data if there is a session that allows it.
+    ///
+    /// # Errors
+    /// When the library cannot make one.
+    pub(crate) fn connect_early(
+        &self,
+        name: Option<&str>,
+        offer: Offer,
+    ) -> Result<UnbufferedClientConnection, rustls::Error> {
+        let Some(config) = self.early.as_ref().and_then(|all| all.get(offer as usize)) else {
+            return self.connect(name, offer);
+        };
+        UnbufferedClientConnection::new(config.clone(), self.named(name))
+    }
+
+    fn named(&self, name: Option<&str>) -> ServerName<'static> {
+        name.and_then(|n| ServerName::try_from(n.to_owned()).ok())
+            .filter(|n| matches!(n, ServerName::DnsName(_)))
+            .unwrap_or_else(|| ServerName::IpAddress(self.address.into()))
+    }
+
+    /// Notes what a connection that was offered all has agreed on.
+    pub fn agreed(&self, protocol: Option<&[u8]>) {
+        let offer = if protocol == Some(b"h2") { Offer::Http2 } else { Offer::Http1 };
+        self.agreed.store(offer as u8, Relaxed);
+    }
+
+    /// What an HTTP request that goes as early data offers, so that what is spoken is known before the server answers: what
+    /// connections have agreed on so far. None: nothing may be sent early.
+    #[must_use]
+    pub fn offer_early(&self) -> Option<Offer> {
+        self.early.as_ref()?;
+        match (self.offers(b"h2"), self.config.alpn_protocols.len()) {
+            (_, 0) | (false, 1) => Some(Offer::All),
+            (true, 1) => Some(Offer::Http2),
+            (true, 2) if self.offers(b"http/1.1") => match self.agreed.load(Relaxed) {
+                1 => Some(Offer::Http1),
+                2 => Some(Offer::Http2),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// May anything be sent early (`allow-0rtt`)?
+    #[must_use]
+    pub fn is_early(&self) -> bool {
+        self.early.is_some()
     }
 }

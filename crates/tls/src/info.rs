@@ -1,5 +1,6 @@
 //! What is known of a TLS connection once its handshake is over (or has failed): logs and samples read it.
 
+use crate::ahead::{self, Ahead};
 use crate::secrets::Secret;
 use crate::verify::Verdict;
 use rustls::pki_types::CertificateDer;
@@ -12,6 +13,12 @@ impl Info {
     #[must_use]
     pub fn is_early(&self) -> bool {
         self.early.as_ref().is_some_and(|early| early.load(Relaxed))
+    }
+
+    /// What became of data that was sent to the server before it had answered; none: there was none.
+    #[must_use]
+    pub fn ahead(&self) -> Option<Ahead> {
+        self.ahead.as_ref().map(|ahead| ahead.get())
     }
 }
 
@@ -48,6 +55,8 @@ pub struct Info {
     pub hello: Option<Box<[u8]>>,
     /// Early data came; true: and the handshake is not done yet.
     pub early: Option<Arc<AtomicBool>>,
+    /// Data was sent to the server before it had answered: what became of it.
+    pub ahead: Option<Arc<ahead::Shared>>,
     /// The client's random number, and the server's.
     pub randoms: [Option<[u8; 32]>; 2],
     /// Secrets, with `tune.ssl.keylog`.

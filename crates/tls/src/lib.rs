@@ -5,6 +5,7 @@
 
 pub mod acceptor;
 pub mod again;
+pub mod ahead;
 pub mod alpn_challenge;
 pub mod compression;
 pub mod connector;

@@ -3,6 +3,7 @@
 //! A connection that rests holds what rustls keeps of it and nothing else: bytes are worked on in buffers that belong to
 //! the thread, and only what cannot go on yet stays with the connection.
 
+mod forward;
 mod handed;
 mod outgoing;
 mod parted;
@@ -12,6 +13,7 @@ mod updates;
 pub use parted::Parted;
 
 use crate::acceptor::{Acceptor, Choice, set_chosen};
+use crate::ahead;
 use crate::connector::{Connector, Offer};
 use crate::errors;
 use crate::hello::{Seen, look};
@@ -21,10 +23,11 @@ use crate::names;
 use crate::secrets;
 use crate::verify::take_verdict;
 use outgoing::Outgoing;
-use rustls::client::UnbufferedClientConnection;
+use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{
-    ConnectionState, EncodeError, EncryptError, InsufficientSizeError, ReadEarlyData, UnbufferedStatus,
+    ConnectionState, EncodeError, EncryptError, InsufficientSizeError, ReadEarlyData, TransmitTlsData,
+    UnbufferedStatus,
 };
 use rustls::{CommonState, Error, HandshakeKind};
 use std::io::IoSlice;
@@ -70,6 +73,8 @@ enum Step {
     Data,
     /// There is plaintext that came before the handshake was done.
     Early,
+    /// More is needed of the peer, and early data may be sent.
+    Ahead,
     /// The peer has said that it sends no more.
     Closed,
 }
@@ -100,6 +105,8 @@ pub struct Stream {
     records_limit: Records,
     /// Early data came, and the handshake is not done yet.
     early: Option<Arc<AtomicBool>>,
+    /// Early data may be sent, or was, and the server has not said what it thinks of it.
+    ahead: Option<Arc<ahead::Shared>>,
     /// Payload that was sent since something came last.
     burst: u32,
     /// The peer's key updates, once there was one.
@@ -131,32 +138,43 @@ struct Turn {
     discard: usize,
     /// Records with data that look like key updates from outside.
     alike: u32,
+    /// What is to be sent has the end of early data in it: the server has taken that.
+    early_over: bool,
     step: Result<Option<Step>, Error>,
 }
 
-/// Takes early data, which only a server is sent.
-type Early<D> = fn(ReadEarlyData<'_, '_, D>, &mut Vec<u8>);
+/// What differs between the two sides of a connection.
+trait Role: Sized {
+    /// Takes early data, which only a server is sent.
+    fn early(_: ReadEarlyData<'_, '_, Self>, _: &mut Vec<u8>) {}
+    /// May early data be sent, which only a client can?
+    fn may_send_early(_: &mut TransmitTlsData<'_, Self>) -> bool {
+        false
+    }
+}
 
-fn no_early<D>(_: ReadEarlyData<'_, '_, D>, _: &mut Vec<u8>) {}
+impl Role for ServerConnectionData {
+    fn early(mut data: ReadEarlyData<'_, '_, Self>, plain: &mut Vec<u8>) {
+        while let Some(Ok(record)) = data.next_record() {
+            plain.extend_from_slice(record.payload);
+        }
+    }
+}
 
-fn early(mut data: ReadEarlyData<'_, '_, ServerConnectionData>, plain: &mut Vec<u8>) {
-    while let Some(Ok(record)) = data.next_record() {
-        plain.extend_from_slice(record.payload);
+impl Role for ClientConnectionData {
+    fn may_send_early(data: &mut TransmitTlsData<'_, Self>) -> bool {
+        data.may_encrypt_early_data().is_some()
     }
 }
 
 /// One state of rustls: what is to be sent goes to `out`, what was received to `plain`.
-fn turn<D>(
-    status: UnbufferedStatus<'_, '_, D>,
-    (out, plain): (&mut Outgoing, &mut Vec<u8>),
-    early: Early<D>,
-) -> Turn {
+fn turn<D: Role>(status: UnbufferedStatus<'_, '_, D>, (out, plain): (&mut Outgoing, &mut Vec<u8>)) -> Turn {
     let UnbufferedStatus { discard, state } = status;
-    let mut alike = 0;
+    let (mut alike, mut early_over) = (0, false);
     let step = match state {
         Err(e) => Err(e),
         Ok(ConnectionState::ReadEarlyData(data)) => {
-            early(data, plain);
+            D::early(data, plain);
             Ok(if plain.is_empty() { None } else { Some(Step::Early) })
         }
         Ok(ConnectionState::ReadTraffic(mut traffic)) => {
@@ -169,20 +187,28 @@ fn turn<D>(
         Ok(ConnectionState::EncodeTlsData(mut data)) => {
             if let Err(EncodeError::InsufficientSize(InsufficientSizeError { required_size })) =
                 data.encode(&mut [])
-                && let Ok(written) = data.encode(out.room(required_size))
             {
-                out.wrote(written);
+                let room = out.room(required_size);
+                if let Ok(written) = data.encode(room) {
+                    early_over = ahead::is_over(room.get(..written).unwrap_or(&[]));
+                    out.wrote(written);
+                }
             }
             Ok(None)
         }
-        Ok(ConnectionState::TransmitTlsData(data)) => {
-            data.done();
-            Ok(None)
+        Ok(ConnectionState::TransmitTlsData(mut data)) => {
+            // the library waits here as long as early data may follow
+            if D::may_send_early(&mut data) {
+                Ok(Some(Step::Ahead))
+            } else {
+                data.done();
+                Ok(None)
+            }
         }
         Ok(ConnectionState::PeerClosed | ConnectionState::Closed) => Ok(Some(Step::Closed)),
         Ok(_) => Ok(Some(Step::More)),
     };
-    Turn { discard, alike, step }
+    Turn { discard, alike, early_over, step }
 }
 
 impl Stream {
@@ -204,6 +230,7 @@ impl Stream {
             info: None,
             records_limit: Records::default(),
             early: None,
+            ahead: None,
             burst: 0,
             updates: None,
         }
@@ -233,12 +260,17 @@ impl Stream {
     /// # Errors
     /// When the library cannot make one.
     pub fn connect_offering(connector: &Connector, name: Option<&str>, offer: Offer) -> Result<Self, Error> {
-        let mut new = Self::new(Side::Client(Box::new(connector.connect(name, offer)?)));
+        let mut new = Self::client(connector, name, connector.connect(name, offer)?);
+        new.to_kernel = connector.to_kernel;
+        Ok(new)
+    }
+
+    fn client(connector: &Connector, name: Option<&str>, connection: UnbufferedClientConnection) -> Self {
+        let mut new = Self::new(Side::Client(Box::new(connection)));
         new.info = Some(Rc::new(Info { sni: name.map(Into::into), ..Info::default() }));
         new.records_limit = connector.records;
-        new.to_kernel = connector.to_kernel;
         new.unread = true;
-        Ok(new)
+        new
     }
 
     /// What is known of it.
@@ -341,18 +373,18 @@ impl Stream {
             set_chosen(choice.certificate.as_ref().map(|c| c.key.clone()));
         }
         let (established, mut alike) = (!self.is_handshaking(), 0);
+        let (mut waits_ahead, mut taken) = (false, false);
         let mut at = 0;
         let mut result = loop {
             let rest = bytes.get_mut(at..).unwrap_or(&mut []);
-            let Turn { discard, alike: data, step } = match &mut self.side {
-                Side::Server(c) => turn(c.process_tls_records(rest), (&mut self.out, &mut self.plain), early),
-                Side::Client(c) => {
-                    turn(c.process_tls_records(rest), (&mut self.out, &mut self.plain), no_early)
-                }
+            let Turn { discard, alike: data, early_over, step } = match &mut self.side {
+                Side::Server(c) => turn(c.process_tls_records(rest), (&mut self.out, &mut self.plain)),
+                Side::Client(c) => turn(c.process_tls_records(rest), (&mut self.out, &mut self.plain)),
                 Side::Listening(_) | Side::Kernel(_) | Side::Lost => break Ok(()),
             };
             at += discard;
             alike += data;
+            taken |= early_over;
             match step {
                 Ok(None) => {}
                 Ok(Some(step @ (Step::Data | Step::Early))) => {
@@ -366,6 +398,7 @@ impl Stream {
                 }
                 Ok(Some(step)) => {
                     self.ended |= step == Step::Closed;
+                    waits_ahead = step == Step::Ahead;
                     self.unread = false;
                     break Ok(());
                 }
@@ -399,6 +432,11 @@ impl Stream {
         }
         if let Some(verdict) = take_verdict() {
             Rc::make_mut(self.info.get_or_insert_default()).verdict = verdict;
+        }
+        match waits_ahead {
+            true => self.go_ahead(),
+            false if self.ahead.is_some() => result = result.and(self.answered(taken)),
+            false => {}
         }
         result
     }
@@ -437,10 +475,8 @@ impl Stream {
         for _ in 0..4 {
             let rest = rest.get_mut(at..).unwrap_or(&mut []);
             let Turn { step, discard, .. } = match &mut self.side {
-                Side::Server(c) => turn(c.process_tls_records(rest), (&mut self.out, &mut self.plain), early),
-                Side::Client(c) => {
-                    turn(c.process_tls_records(rest), (&mut self.out, &mut self.plain), no_early)
-                }
+                Side::Server(c) => turn(c.process_tls_records(rest), (&mut self.out, &mut self.plain)),
+                Side::Client(c) => turn(c.process_tls_records(rest), (&mut self.out, &mut self.plain)),
                 Side::Listening(_) | Side::Kernel(_) | Side::Lost => return,
             };
             at += discard;
@@ -563,6 +599,9 @@ impl Stream {
     /// # Errors
     /// The connection is closed, or its keys are used up.
     pub fn seal(&mut self, slices: &[IoSlice<'_>], staging: &mut Vec<u8>) -> Result<(), Error> {
+        if self.ahead.is_some() {
+            return self.seal_ahead(slices, staging);
+        }
         let mut at = (0, 0);
         while usize::from(self.record_count) < AT_ONCE {
             let Some(first) = slices.get(at.0) else { break };
@@ -596,12 +635,17 @@ impl Stream {
 
     fn seal_one(&mut self, part: &[u8]) -> Result<(), Error> {
         self.write(part.len() + 64, |traffic, room| traffic(room, Some(part)))?;
-        if let Some(r) = self.records.get_mut(usize::from(self.record_count)) {
-            *r = (self.out.end() as u32, part.len() as u32);
-            self.record_count += 1;
-            self.burst = self.burst.saturating_add(part.len() as u32);
-        }
+        self.sealed(part.len());
         Ok(())
+    }
+
+    /// A record with so much payload stands at the end of what waits.
+    fn sealed(&mut self, payload: usize) {
+        if let Some(r) = self.records.get_mut(usize::from(self.record_count)) {
+            *r = (self.out.end() as u32, payload as u32);
+            self.record_count += 1;
+            self.burst = self.burst.saturating_add(payload as u32);
+        }
     }
 
     /// Tells the peer that nothing more comes; the alert waits to be sent.
@@ -632,7 +676,7 @@ impl Stream {
             let mut incoming = std::mem::take(&mut self.incoming);
             let mut done = None;
             macro_rules! side {
-                ($conn:expr, $early:expr) => {{
+                ($conn:expr) => {{
                     let UnbufferedStatus { state, discard } = $conn.process_tls_records(&mut incoming);
                     match state {
                         Ok(ConnectionState::WriteTraffic(mut traffic)) => {
@@ -657,7 +701,7 @@ impl Stream {
                         }
                         other => {
                             let status = UnbufferedStatus { discard, state: other };
-                            let step = turn(status, (&mut self.out, &mut self.plain), $early).step;
+                            let step = turn(status, (&mut self.out, &mut self.plain)).step;
                             match step {
                                 Ok(step) => self.ended |= step == Some(Step::Closed),
                                 Err(e) => {
@@ -671,8 +715,8 @@ impl Stream {
                 }};
             }
             match &mut self.side {
-                Side::Server(c) => side!(c, early),
-                Side::Client(c) => side!(c, no_early),
+                Side::Server(c) => side!(c),
+                Side::Client(c) => side!(c),
                 Side::Listening(_) | Side::Kernel(_) | Side::Lost => return Err(Error::HandshakeNotComplete),
             }
             self.incoming = incoming;
@@ -683,8 +727,12 @@ impl Stream {
         Err(Error::HandshakeNotComplete)
     }
 
-    /// Where the handshake stands; once it is done, what is known of the connection is written down.
+    /// Where the handshake stands; once it is done, what is known of the connection is written down. A client that may send early
+    /// data is done with its first flight.
     pub fn progress(&mut self) -> Progress {
+        if self.ahead.is_some() {
+            return Progress::Done;
+        }
         // a request may come before the handshake is done, if its protocol is known
         let early = self.early.is_some()
             && self.has_plain()

@@ -87,15 +87,6 @@ impl Tls {
         self.stream.borrow().may_be_kernels()
     }
 
-    /// Does the kernel make its records, now that something is to be sent?
-    fn is_for_kernel(&self, conn: &Socket) -> io::Result<bool> {
-        let s = &mut *self.stream.borrow_mut();
-        if s.waits_for_kernel() {
-            ktls::hand_over(s, conn)?;
-        }
-        Ok(s.is_kernels())
-    }
-
     /// The kernel took so many bytes from a pipe.
     ///
     /// # Errors
@@ -149,8 +140,31 @@ impl Tls {
                 }
             }
         }
+        let ahead = s.is_ahead();
         s.bring(incoming.vec()).map_err(Failed::Tls)?;
+        if ahead && !s.is_ahead() {
+            // the end of the handshake goes out, and whoever waits to send may
+            let _ = Self::poll_flush(s, conn, cx, false);
+            cx.waker().wake_by_ref();
+        }
         Poll::Ready(Ok(n.max(1)))
+    }
+
+    /// Waits until a server has said what it thinks of early data.
+    fn poll_answer(
+        s: &mut Stream,
+        conn: &Socket,
+        cx: &mut Context<'_>,
+        scratch: &mut Scratch,
+    ) -> Poll<io::Result<()>> {
+        while s.is_ahead() {
+            match Self::poll_bring(s, conn, cx, scratch) {
+                Poll::Ready(Ok(1..)) => {}
+                Poll::Ready(_) => return Poll::Ready(Err(broken())),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// See [`crate::Conn::poll_handshake`].
@@ -239,29 +253,41 @@ impl Tls {
         slices: &[IoSlice<'_>],
         more: bool,
     ) -> Poll<io::Result<usize>> {
-        if self.is_for_kernel(conn)? {
-            return ktls::poll_send(&mut self.stream.borrow_mut(), conn, cx, slices);
+        let s = &mut *self.stream.borrow_mut();
+        if s.waits_for_kernel() {
+            ktls::hand_over(s, conn)?;
+        }
+        if s.is_kernels() {
+            return ktls::poll_send(s, conn, cx, slices);
         }
         SCRATCH.with_borrow_mut(|scratch| {
-            let s = &mut *self.stream.borrow_mut();
-            let total: usize = slices.iter().map(|s| s.len()).sum();
-            if s.pending() == 0 && total > 0 {
-                s.lend_out(std::mem::take(&mut scratch.out));
-                if s.seal(slices, &mut scratch.staging).is_err() {
-                    return Poll::Ready(Err(broken()));
+            loop {
+                let total: usize = slices.iter().map(|s| s.len()).sum();
+                if s.pending() == 0 && total > 0 {
+                    s.lend_out(std::mem::take(&mut scratch.out));
+                    if s.seal(slices, &mut scratch.staging).is_err() {
+                        return Poll::Ready(Err(broken()));
+                    }
                 }
-            }
-            let flushed = Self::poll_flush(s, conn, cx, more);
-            let back = s.out_back();
-            if back.capacity() > scratch.out.capacity() {
-                scratch.out = back;
-            }
-            let done = s.confirmed().min(total);
-            match flushed {
-                Poll::Ready(Err(e)) => Poll::Ready(Err(e)),
-                _ if done > 0 || total == 0 => Poll::Ready(Ok(done)),
-                Poll::Ready(Ok(())) => Poll::Ready(Ok(0)),
-                Poll::Pending => Poll::Pending,
+                let flushed = Self::poll_flush(s, conn, cx, more);
+                let back = s.out_back();
+                if back.capacity() > scratch.out.capacity() {
+                    scratch.out = back;
+                }
+                let done = s.confirmed().min(total);
+                return match flushed {
+                    Poll::Ready(Err(e)) => Poll::Ready(Err(e)),
+                    _ if done > 0 || total == 0 => Poll::Ready(Ok(done)),
+                    Poll::Ready(Ok(())) if s.waits_for_server() => {
+                        match Self::poll_answer(s, conn, cx, scratch) {
+                            Poll::Ready(Ok(())) => continue,
+                            Poll::Ready(Err(e)) => Poll::Ready(Err(e)),
+                            Poll::Pending => Poll::Pending,
+                        }
+                    }
+                    Poll::Ready(Ok(())) => Poll::Ready(Ok(0)),
+                    Poll::Pending => Poll::Pending,
+                };
             }
         })
     }

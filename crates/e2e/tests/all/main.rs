@@ -16,6 +16,7 @@ mod connections;
 mod crt_lists;
 mod discovery;
 mod dynamic;
+mod early_data;
 mod examples;
 mod fetches;
 mod fields;

@@ -17,9 +17,11 @@ use portcullis_backend::ServerState;
 use portcullis_backend::health::{Outcome, Status, Verdict};
 use portcullis_config::Proto;
 use portcullis_message::{Head, HeaderId, Version};
+use portcullis_sample::fetch::link;
 use portcullis_telemetry::trace::{self, Level, events};
 use portcullis_tls::stream::Stream;
 use portcullis_transport::connect::{self, Marks, Target};
+use portcullis_transport::tls;
 use portcullis_transport::{Buffer, Conn, Millis};
 use portcullis_wire::h1::{Limits, Response};
 use portcullis_wire::probe::Answer;
@@ -172,8 +174,7 @@ pub(super) fn address(
 
 /// What the system says, as HAProxy's logs show it.
 pub(crate) fn system(e: &io::Error) -> String {
-    let text = e.to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
+    let text = words(e);
     let name = e.raw_os_error().map_or("", |n| {
         let known = [
             (rustix::io::Errno::CONNREFUSED, "ECONNREFUSED"),
@@ -194,9 +195,14 @@ pub(crate) fn system(e: &io::Error) -> String {
         known.iter().find(|(e, _)| e.raw_os_error() == n).map_or("", |(_, name)| name)
     });
     match name {
-        "" => text.to_owned(),
+        "" => text,
         name => format!("{name} returned by OS ({text})"),
     }
+}
+
+/// The same without its name.
+fn words(e: &io::Error) -> String {
+    e.to_string().split(" (os error").next().unwrap_or_default().to_owned()
 }
 
 /// A check's connection.
@@ -481,10 +487,12 @@ impl Run<'_> {
             _ => None,
         });
         let (connector, name) = self.plan.tls.as_ref()?.of(c, request, &self.scope())?;
-        let failed = |step: &Step, run: &Self| {
-            Some(Outcome::new(Status::L6Response, format!("SSL handshake failure{}", run.place(step))))
+        let failed = |step: &Step, run: &Self, detail: &str| {
+            let info = run.conn().and_then(Conn::tls_info);
+            let why = link::message_of_name(crate::tls::error_of(info.as_deref()));
+            Some(Outcome::new(Status::L6Response, format!("{why}{detail}{}", run.place(step))))
         };
-        let Ok(stream) = Stream::connect(connector, name.as_deref()) else { return failed(step, self) };
+        let Ok(stream) = Stream::connect(connector, name.as_deref()) else { return failed(step, self, "") };
         let Some(Link::Own(conn)) = &mut self.link else { return None };
         conn.begin_tls(stream);
         match within(self.task, |cx| conn.poll_handshake(cx)).await {
@@ -492,7 +500,8 @@ impl Run<'_> {
                 self.result.status = Status::L6Ok;
                 None
             }
-            Ok(Err(_)) => failed(step, self),
+            Ok(Err(tls::Failed::Broken(e))) => failed(step, self, &format!(" ({})", words(&e))),
+            Ok(Err(_)) => failed(step, self, ""),
             Err(Late) => Some(Outcome::new(Status::L6Timeout, self.place(step))),
         }
     }

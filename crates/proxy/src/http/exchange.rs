@@ -450,6 +450,7 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
                 },
                 side: x.facts.side,
                 wants_source: x.front.formats.needs.contains(Needs::SERVER_SOURCE),
+                early: x.may_be_early(back),
                 avoid: avoid.take(),
                 hash,
                 persistent,
@@ -710,6 +711,11 @@ impl Exchange<'_> {
             return;
         }
         self.replay = Some(self.input.data().into());
+    }
+    /// May it be sent before a server's handshake is done (`allow-0rtt`)? If it has come so itself, or would be sent again.
+    fn may_be_early(&self, back: &ProxyPlan) -> bool {
+        self.facts.frontend_tls.as_ref().is_some_and(|i| i.is_early())
+            || (self.replay.is_some() && back.retry_on.has(RetryOn::REJECTED_0RTT))
     }
     /// May the request be sent again after this failure?
     #[must_use]

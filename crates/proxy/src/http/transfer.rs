@@ -275,6 +275,10 @@ pub async fn run(
         } else {
             head::wait(x, session, back, t).await
         };
+        let answer = match crate::tls::is_unanswered(&x.facts) {
+            true => answer.after_early_data(x, session, &t.upstream.conn, !reused),
+            false => answer,
+        };
         let worker = &session.task.worker;
         if let (Answer::ServerLate, Some(stream)) = (&answer, t.upstream.conn.stream()) {
             stream.doubt(t.sent_at);

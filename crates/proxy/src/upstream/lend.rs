@@ -111,7 +111,7 @@ pub(super) async fn borrow(
     }
     up.hold.lease.resume(worker.id.into());
     if let Some(protocol) = protocol {
-        let asker = Asker { reuse, first, session: wish.session };
+        let asker = Asker { reuse, first, session: wish.session, early: wish.early };
         let Some(stream) = crate::h2::server::take_over(worker, (back, server), *protocol, up, asker) else {
             return Ok(None);
         };

@@ -10,6 +10,7 @@ use crate::worker::Worker;
 use portcullis_backend::{Connection, Lease, PoolSettings, ServerState};
 use portcullis_config::Reuse;
 use portcullis_message::Head;
+use portcullis_tls::ahead;
 use portcullis_transport::Conn;
 use portcullis_transport::h2::{Shared, Stream};
 use portcullis_wire::h2::{Reason, Sent};
@@ -28,6 +29,8 @@ pub struct Mux {
     generation: u32,
     /// Not for others than the session that it was made for.
     private: bool,
+    /// Its handshake began with early data.
+    ahead: Option<Arc<ahead::Shared>>,
     /// What the pool has of it, while it does not rest there.
     whole: RefCell<Option<Upstream>>,
     /// Streams that run.
@@ -101,6 +104,8 @@ pub struct Asker {
     pub first: bool,
     /// Its session.
     pub session: u64,
+    /// It may be sent before a server's handshake is done.
+    pub early: bool,
 }
 
 impl Mux {
@@ -179,6 +184,7 @@ impl Mux {
             key: whole.key,
             generation: whole.generation,
             private,
+            ahead: whole.conn.tls_info().and_then(|i| i.ahead.clone()),
             whole: RefCell::default(),
             streams: Cell::new(0),
             owner: Cell::new(0),
@@ -223,6 +229,9 @@ impl Mux {
 
     /// May it begin a stream here beside those that run?
     fn serves(&self, asker: Asker) -> bool {
+        if !asker.early && self.ahead.as_ref().is_some_and(|a| a.get().is_open()) {
+            return false;
+        }
         let same = self.owner.get() == asker.session;
         let idle = self.streams.get() == 0;
         match asker.reuse {

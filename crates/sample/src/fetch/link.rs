@@ -45,7 +45,10 @@ const ERRORS: &[(u8, &str, &str)] = &[
     (26, "SSL_TIMEOUT", "Timeout during SSL handshake"),
     (30, "SSL_CA_FAIL", "SSL client CA chain cannot be verified"),
     (31, "SSL_CRT_FAIL", "SSL client certificate not trusted"),
+    (32, "SSL_MISMATCH", "Server presented an SSL certificate different from the configured one"),
+    (33, "SSL_MISMATCH_SNI", "Server presented an SSL certificate different from the expected one"),
     (34, "SSL_HANDSHAKE", "SSL handshake failure"),
+    (38, "SSL_EARLY_FAILED", "Server refused early data"),
     (46, "POLLERR", "Poller reported POLLERR"),
     (47, "EREFUSED", "ECONNREFUSED returned by OS"),
     (48, "ERESET", "ECONNRESET returned by OS"),
@@ -72,6 +75,12 @@ pub fn error_of_message(message: &str) -> u8 {
 #[must_use]
 pub fn error_of_name(name: &str) -> u8 {
     ERRORS.iter().find(|e| e.1 == name).map_or(0, |e| e.0)
+}
+
+/// What it says.
+#[must_use]
+pub fn message_of_name(name: &str) -> &'static str {
+    ERRORS.iter().find(|e| e.1 == name).map_or("", |e| e.2)
 }
 
 fn row(number: u8) -> (u8, &'static str, &'static str) {

@@ -14,6 +14,11 @@ macro_rules! shared {
 
 /// The rows of this file.
 pub const OPTIONS: &[ServerOption] = &[
+    shared!(
+        "allow-0rtt",
+        "",
+        "Sends requests before the handshake is done, if the client did or 'retry-on 0rtt-rejected' says so."
+    ),
     shared!("alpn", "<protocols>", "Protocols that are offered, the preferred one first."),
     shared!("ca-file", "<cafile>", "Authorities that the server's certificate is verified with."),
     shared!("ciphers", "<ciphers>", "Cipher suites of TLS 1.2, in OpenSSL's language."),

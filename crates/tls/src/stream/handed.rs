@@ -1,6 +1,6 @@
 //! A TLS connection on its way to the kernel, and what is left of it here.
 
-use super::{Side, Stream, early, no_early, turn};
+use super::{Side, Stream, turn};
 use crate::errors;
 use crate::info::Info;
 use crate::kernel::{Kernel, Keys, Kind};
@@ -24,10 +24,10 @@ impl Stream {
         while self.out.is_empty() {
             let ready = match &mut self.side {
                 Side::Server(c) => settle(c.process_tls_records(&mut []), |s| {
-                    turn(s, (&mut self.out, &mut self.plain), early).step.is_ok_and(|s| s.is_none())
+                    turn(s, (&mut self.out, &mut self.plain)).step.is_ok_and(|s| s.is_none())
                 }),
                 Side::Client(c) => settle(c.process_tls_records(&mut []), |s| {
-                    turn(s, (&mut self.out, &mut self.plain), no_early).step.is_ok_and(|s| s.is_none())
+                    turn(s, (&mut self.out, &mut self.plain)).step.is_ok_and(|s| s.is_none())
                 }),
                 _ => return None,
             };

@@ -36,7 +36,7 @@ impl Stream {
     /// Takes it away from its thread. None: it shakes hands still.
     #[must_use]
     pub fn part(self) -> Option<Parted> {
-        if self.is_handshaking() || self.early.is_some() || self.choice.is_some() {
+        if self.is_handshaking() || self.early.is_some() || self.ahead.is_some() || self.choice.is_some() {
             return None;
         }
         Some(Parted {
@@ -81,6 +81,7 @@ impl Parted {
             info: self.info.map(Rc::new),
             records_limit: self.records_limit,
             early: None,
+            ahead: None,
             burst: self.burst,
             updates: self.updates,
         }

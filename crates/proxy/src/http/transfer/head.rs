@@ -13,8 +13,8 @@ use crate::worker::story::Story;
 use crate::worker::{Woken, Worker};
 use portcullis_backend::health::Observed;
 use portcullis_config::{Opts, RetryOn};
-use portcullis_transport::Millis;
 use portcullis_transport::conn::Seen;
+use portcullis_transport::{Conn, Millis};
 use portcullis_wire::h1::{Bad, Chunked, Fault, Framing, Info, Parsed, parse_response};
 use std::future::poll_fn;
 use std::task::Poll;
@@ -29,6 +29,8 @@ pub(super) enum Answer {
     Unasked,
     /// What came on a stream was no response.
     Spoiled,
+    /// Early data that its server has not looked at.
+    TooEarly,
     /// A stream that its server has not even looked at.
     Refused,
     /// A stream that its server has reset.
@@ -49,12 +51,28 @@ pub(super) enum Answer {
 const TOO_LARGE: Answer = Answer::Malformed(Wrong::Head(Bad { fault: Fault::Value, at: usize::MAX }));
 
 impl Answer {
+    /// Likewise, where early data was sent: what has become of that is known now. `first`: the connection was made for it.
+    pub(super) fn after_early_data(
+        self,
+        x: &mut Exchange<'_>,
+        session: &Session,
+        conn: &Conn,
+        first: bool,
+    ) -> Self {
+        let refused = crate::tls::answered_early(&session.task, conn, &mut x.facts, first);
+        match self {
+            Self::Gone(_) | Self::Reset | Self::Refused if refused => Self::TooEarly,
+            other => other,
+        }
+    }
+
     /// What `retry-on` calls it.
     pub(super) fn failure(&self) -> RetryOn {
         match self {
             Self::Gone(true) | Self::Reset | Self::Refused => RetryOn::EMPTY_RESPONSE,
             Self::Gone(false) | Self::Malformed(_) | Self::Unasked | Self::Spoiled => RetryOn::JUNK_RESPONSE,
             Self::ServerLate => RetryOn::RESPONSE_TIMEOUT,
+            Self::TooEarly => RetryOn::REJECTED_0RTT,
             _ => RetryOn::NONE,
         }
     }
@@ -65,6 +83,7 @@ impl Answer {
             Self::Gone(true) => "no_response",
             Self::Refused | Self::Reset => "stream_reset",
             Self::ServerLate => "response_timeout",
+            Self::TooEarly => "early_data_refused",
             _ => "invalid_response",
         }
     }
@@ -77,6 +96,7 @@ impl Answer {
             Self::Gone(false) => "the server closed the connection in its response's headers",
             Self::Malformed(_) | Self::Spoiled => "parsing error, reject H1 message",
             Self::Unasked => "the server switched protocols unasked",
+            Self::TooEarly => "the server refused early data",
             Self::Refused => "the server refused the stream",
             Self::Reset => "the server reset the stream",
             Self::Client | Self::ClientBroke => "the client left before the response",
@@ -234,6 +254,10 @@ pub(super) fn no_answer(x: &Exchange<'_>, worker: &Worker, back: &ProxyPlan, ans
         Answer::Malformed(_) | Answer::Unasked | Answer::Spoiled => {
             failed();
             Stop::new(b"PH", 502)
+        }
+        Answer::TooEarly => {
+            failed();
+            Stop::new(b"SH", 425)
         }
         Answer::ServerLate => {
             failed();
