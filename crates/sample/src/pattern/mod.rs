@@ -254,9 +254,9 @@ impl Patterns {
             return self.matches_now(&value);
         }
         if self.files.is_empty() {
-            return self.find(value).is_some();
+            return self.has(value);
         }
-        self.find(value.clone()).is_some() || self.files.iter().any(|f| f.matches(&value))
+        self.has(value.clone()) || self.files.iter().any(|f| f.matches(&value))
     }
 
     /// The same, when lists of patterns that stand in the configuration were changed.
@@ -264,13 +264,22 @@ impl Patterns {
     fn matches_now(&self, value: &Value<'_>) -> bool {
         let own = match self.own.as_ref().and_then(|own| own.changed()) {
             Some(view) => view.matches(value),
-            None => self.find(value.clone()).is_some(),
+            None => self.has(value.clone()),
         };
         own || self.files.iter().any(|f| f.matches(value))
     }
 
     fn set_is_none(&self) -> bool {
         matches!(self.set, Set::None)
+    }
+
+    /// Does a pattern of the set match this value?
+    #[inline]
+    pub(crate) fn has(&self, value: Value<'_>) -> bool {
+        match (&self.set, &value) {
+            (Set::Nets(nets), Value::V4(a)) => nets.has_v4(*a),
+            _ => self.find(value).is_some(),
+        }
     }
 
     /// The number of the pattern that this value matches.

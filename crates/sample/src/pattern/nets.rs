@@ -81,6 +81,15 @@ impl Nets {
         self.v4.loose() || self.v6.loose()
     }
 
+    /// Is this IPv4 address in one of them? As [`Nets::find_v4`], with less to look at.
+    #[inline]
+    #[must_use]
+    pub fn has_v4(&self, a: Ipv4Addr) -> bool {
+        let n = u32::from(a);
+        self.v4.has(n)
+            || self.odd.iter().any(|(net, mask, _)| n & mask == *net)
+            || self.v6.has(a.to_ipv6_mapped().into())
+    }
     /// The pattern that this IPv4 address is in. IPv6 patterns see it as `::ffff:a.b.c.d`.
     #[inline]
     #[must_use]
@@ -148,6 +157,9 @@ mod tests {
                 IpAddr::V6(a) => n.find_v6(a).is_some(),
             };
             assert_eq!(got, yes, "{a}");
+            if let Ok(IpAddr::V4(a)) = a.parse() {
+                assert_eq!(n.has_v4(a), yes, "{a}");
+            }
         }
         let mut six = Nets::default();
         assert!(six.add(b"::ffff:0:0/96", false, 0));

@@ -1,5 +1,7 @@
 //! Prefixes of addresses, as numbers: the longest that an address has is found by one step to the addresses that begin
-//! with the same 16 bits and a binary search among their ranges, however many prefixes there are: two places in memory.
+//! with the same 16 bits and a binary search among their ranges, however many prefixes there are. What a search reads
+//! stands close together (100,000 networks of IPv4: 700 KB, which a core's cache holds) and apart from what only the
+//! answer needs.
 
 use hashbrown::HashTable;
 use std::ops::{BitAnd, Not};
@@ -70,22 +72,21 @@ const LOOSE: usize = 256;
 struct Ranges<A: Address> {
     /// Where each begins, if there are few.
     starts: Vec<A>,
-    /// The same without the first 16 bits, and the number of the prefix, if there are many: a lookup looks at one place here.
-    near: Vec<(A::Rest, u32)>,
+    /// The same without the first 16 bits, if there are many.
+    near: Vec<A::Rest>,
     /// By the first 16 bits: how many ranges begin before.
     tops: Vec<u32>,
+    /// Which ranges have a prefix, a bit each, if there are many.
+    covered: Vec<u64>,
     /// The prefix of each range: its length and number.
     found: Vec<Option<(u8, u32)>>,
 }
 
 impl<A: Address> Default for Ranges<A> {
     fn default() -> Self {
-        Self { starts: Vec::new(), near: Vec::new(), tops: Vec::new(), found: Vec::new() }
+        Self { starts: Vec::new(), near: Vec::new(), tops: Vec::new(), covered: Vec::new(), found: Vec::new() }
     }
 }
-
-/// In [`Ranges::near`]: no prefix.
-const NONE: u32 = u32::MAX;
 
 /// Prefixes of one family.
 #[derive(Clone, Debug, Default)]
@@ -134,8 +135,11 @@ impl<A: Address> Ranges<A> {
             let starts = std::mem::take(&mut ranges.starts);
             let before = |top: usize| starts.partition_point(|s| s.top() < top) as u32;
             ranges.tops = (0..=1 << 16).map(before).collect();
-            let number = |found: &Option<(u8, u32)>| found.map_or(NONE, |(_, index)| index);
-            ranges.near = starts.iter().zip(&ranges.found).map(|(s, f)| (s.rest(), number(f))).collect();
+            ranges.near = starts.iter().map(|s| s.rest()).collect();
+            let bits = |some: &[Option<(u8, u32)>]| {
+                some.iter().rev().fold(0, |bits, f| bits << 1 | u64::from(f.is_some()))
+            };
+            ranges.covered = ranges.found.chunks(64).map(bits).collect();
         }
         ranges
     }
@@ -149,20 +153,21 @@ impl<A: Address> Ranges<A> {
             self.found.push(found);
         }
     }
-    /// Which range this address is in, and the number of its prefix.
+    /// Which range this address is in, if that has a prefix.
     #[inline]
-    fn find(&self, x: A) -> Option<(usize, u32)> {
+    fn find(&self, x: A) -> Option<usize> {
         if let (Some(from), Some(to)) = (self.tops.get(x.top()), self.tops.get(x.top() + 1)) {
             let among = self.near.get(*from as usize..*to as usize)?;
             let rest = x.rest();
-            let at = (*from as usize + among.partition_point(|(r, _)| *r <= rest)).checked_sub(1)?;
-            return self.near.get(at).filter(|(_, index)| *index != NONE).map(|(_, index)| (at, *index));
+            let at = (*from as usize + among.partition_point(|r| *r <= rest)).checked_sub(1)?;
+            return self.covered.get(at / 64).filter(|bits| *bits >> (at % 64) & 1 == 1).map(|_| at);
         }
         let at = self.starts.partition_point(|s| *s <= x).checked_sub(1)?;
-        self.found.get(at).copied().flatten().map(|(_, index)| (at, index))
+        self.found.get(at).filter(|f| f.is_some()).map(|_| at)
     }
-    fn bits(&self, at: usize) -> u8 {
-        self.found.get(at).copied().flatten().map_or(0, |(bits, _)| bits)
+    /// The prefix of a range: its length and number.
+    fn prefix(&self, at: usize) -> Option<(u8, u32)> {
+        self.found.get(at).copied().flatten()
     }
 }
 
@@ -170,17 +175,22 @@ impl<A: Address> Prefixes<A> {
     /// The longest prefix that this address has.
     #[inline]
     pub fn find(&self, x: A) -> Option<u32> {
-        let sealed = self.ranges.find(x);
+        let sealed = self.ranges.find(x).and_then(|at| self.ranges.prefix(at));
         if self.more.is_empty() {
             return sealed.map(|(_, index)| index);
         }
-        let least = sealed.map_or(0, |(at, _)| self.ranges.bits(at));
+        let least = sealed.map_or(0, |(bits, _)| bits);
         let more = self.more.iter().take_while(|(bits, _)| sealed.is_none() || *bits > least);
         let find = |(bits, nets): &(u8, HashTable<(A, u32)>)| {
             let net = x & A::mask(*bits);
             nets.find(hash(net), |(n, _)| *n == net).map(|(_, index)| *index)
         };
         { more }.find_map(find).or(sealed.map(|(_, index)| index))
+    }
+    /// Does the address have any of the prefixes?
+    #[inline]
+    pub fn has(&self, x: A) -> bool {
+        self.ranges.find(x).is_some() || !self.more.is_empty() && self.find(x).is_some()
     }
     /// Adds a prefix; of several that are the same the first counts.
     pub fn add(&mut self, net: A, bits: u8, index: u32) {
@@ -245,6 +255,7 @@ mod tests {
                     let all = (0..list.len()).filter(has);
                     let longest = all.min_by_key(|i| (255 - list[*i].1, *i)).map(|i| i as u32);
                     assert_eq!(set.find(x), longest, "{x:x} of {size}");
+                    assert_eq!(set.has(x), longest.is_some(), "{x:x} of {size}");
                 }
             };
             check(&set);

@@ -871,14 +871,13 @@ impl View {
     pub fn matches(&self, value: &Value<'_>) -> bool {
         let inner = self.list.inner.read();
         let Some((_, made)) = inner.views.get(self.index) else { return false };
-        let known = match made {
-            Made::Keys(lines) => inner.known(lines, value),
-            Made::Patterns(_) => Some(Known::Elsewhere),
-        };
-        match known {
-            Some(Known::Value(_)) => true,
-            Some(Known::Elsewhere) => inner.find(made, value.clone()).is_some(),
-            Some(Known::Nothing) | None => false,
+        match made {
+            Made::Patterns(patterns) => patterns.has(value.clone()),
+            Made::Keys(lines) => match inner.known(lines, value) {
+                Some(Known::Value(_)) => true,
+                Some(Known::Elsewhere) => inner.find(made, value.clone()).is_some(),
+                Some(Known::Nothing) | None => false,
+            },
         }
     }
     /// What `f` makes of key and value of the entry that the value matches, and of the view's patterns and the entry's number
