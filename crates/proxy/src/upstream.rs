@@ -398,7 +398,7 @@ pub struct Wish<'a> {
     /// It may be sent before a server's handshake is done (`allow-0rtt`).
     pub early: bool,
     /// Not this server: it failed this request already.
-    pub avoid: Option<Arc<portcullis_backend::ServerState>>,
+    pub avoid: Option<(Arc<portcullis_backend::ServerState>, Failed)>,
     /// The hash of the request's key, for balancing.
     pub hash: Option<u32>,
     /// Persistence (`use-server`) chose the server in `stay`.
@@ -413,6 +413,17 @@ pub struct Wish<'a> {
     pub stay: Option<Arc<portcullis_backend::ServerState>>,
     /// When the first attempt began, for another one.
     pub began: Option<Millis>,
+}
+
+/// How a server has failed in place of which another one is sought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failed {
+    /// There was no connection to it.
+    Refused,
+    /// To connect to it took too long.
+    Silent,
+    /// Later, once there was a connection (`retry-on`).
+    Later,
 }
 
 /// What follows a request, if its server agrees.
@@ -453,8 +464,8 @@ pub async fn establish<'p>(
             Choice::Server(slot) => slot,
             other => Box::pin(wait_for_slot(task, (back, state), facts, wish, stay, other)).await?,
         };
-        if let Some(failed) = wish.avoid.clone() {
-            after_redispatch(task, back, facts, wish, &failed, slot.server()).await?;
+        if let Some((failed, how)) = wish.avoid.clone() {
+            after_redispatch(task, back, facts, wish, (&failed, how), slot.server()).await?;
         }
         if facts.timers.queue < 0 {
             facts.timers.queue = elapsed(task, began);
@@ -538,6 +549,8 @@ pub async fn establish<'p>(
                 next => next,
             };
             done += 1;
+            // it needs no further delay
+            let silent = failure.termination[0] != b'S';
             match next {
                 Next::GiveUp => {
                     counters.failed_conns.inc();
@@ -549,8 +562,7 @@ pub async fn establish<'p>(
                     facts.retries = done;
                     counters.retries.inc();
                     mine.retries.inc();
-                    // a server that was silent for a while needs no further delay
-                    if failure.termination[0] == b'S' && !delay.is_zero() {
+                    if !silent && !delay.is_zero() {
                         task.deadline(task.worker.clock.now().after(Some(delay)));
                         match watched(task, wish, Phase::TurnAround, |_| Poll::<()>::Pending).await {
                             Err(Interrupt::Late) | Ok(()) => {}
@@ -560,7 +572,8 @@ pub async fn establish<'p>(
                 }
                 Next::Redispatch => {
                     facts.retries = done;
-                    wish.avoid = Some(slot.server().clone());
+                    let failed = if silent { Failed::Silent } else { Failed::Refused };
+                    wish.avoid = Some((slot.server().clone(), failed));
                     wish.persistent = false;
                     continue 'balance;
                 }
@@ -569,13 +582,14 @@ pub async fn establish<'p>(
     }
 }
 
-/// The request was balanced again: another server is a redispatch; the same one a retry, after a while.
+/// The request was balanced again: another server is a redispatch, the same one a retry, which waits for a while if there
+/// was no connection. Retries of servers that failed later were counted then.
 async fn after_redispatch(
     task: &Task,
     back: &ProxyPlan,
     facts: &mut Facts<'_>,
     wish: &Wish<'_>,
-    failed: &Arc<portcullis_backend::ServerState>,
+    (failed, how): (&Arc<portcullis_backend::ServerState>, Failed),
     now: &Arc<portcullis_backend::ServerState>,
 ) -> Result<(), Failure> {
     let all = back.counters(task.worker.id);
@@ -586,8 +600,13 @@ async fn after_redispatch(
         its.redispatches.inc();
         return Ok(());
     }
-    all.retries.inc();
-    its.retries.inc();
+    if how != Failed::Later {
+        all.retries.inc();
+        its.retries.inc();
+    }
+    if how != Failed::Refused {
+        return Ok(());
+    }
     task.deadline(task.worker.clock.now().after(Some(retry::turnaround(&back.retry))));
     match watched(task, wish, Phase::TurnAround, |_| Poll::<()>::Pending).await {
         Err(Interrupt::Late) | Ok(()) => Ok(()),
@@ -621,7 +640,7 @@ fn choose(
     if let Some(server) = stay {
         return state.persist(server);
     }
-    let avoid = wish.avoid.as_deref();
+    let avoid = wish.avoid.as_ref().map(|(server, _)| &**server);
     let choice = state.balance(Ask { avoid, hash: wish.hash, now: task.worker.clock.now().0 });
     count_choice(task, back, &choice);
     choice

@@ -352,6 +352,9 @@ fn rules_look_names_up() {
         c.send("GET /ip HTTP/1.1\r\nHost: B.test\r\nConnection: close\r\n\r\n");
         c.read_to_end();
         w.note(format!("asked again: {}", dns.asked() != asked));
+        // each question goes out at once, and not when it is time to ask again
+        let resolvers = ask(w, "show resolvers");
+        resolvers.lines().filter(|l| l.contains("snd_error") || l.contains("timeout")).for_each(|l| w.note(l));
         w.forget_logs();
     });
 }

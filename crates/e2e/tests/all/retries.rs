@@ -109,6 +109,22 @@ backend be
     });
 }
 
+/// Only what could not be connected to is left in peace for a while: three of these pauses take three seconds.
+#[test]
+fn the_only_server_is_asked_again_at_once() {
+    let settings = "retry-on 503 empty-response\noption redispatch 1\ntimeout connect 20s";
+    for (name, response) in [("answers", E503), ("closes", "")] {
+        scenario(&format!("retries/the_only_server_{name}"), |w| {
+            bad_at_first(w, 3, response);
+            w.proxy(&sections("", settings));
+            let began = std::time::Instant::now();
+            w.client("fe").send(GET).read_to_end();
+            assert!(began.elapsed().as_secs() < 2, "{:?}", began.elapsed());
+            w.logs(1);
+        });
+    }
+}
+
 #[test]
 fn a_body_that_comes_later_is_not_kept() {
     scenario("retries/a_body_that_comes_later_is_not_kept", |w| {

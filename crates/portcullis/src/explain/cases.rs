@@ -2,6 +2,7 @@
 
 use super::case::{self, Case};
 use super::compare::{Expected, Head, Text};
+use super::expanded;
 use portcullis_sample::pattern::Regex;
 use std::path::{Path, PathBuf};
 use yaml_rust2::yaml::Hash;
@@ -28,6 +29,9 @@ pub fn read(path: &str) -> Read<Cases> {
 }
 
 fn parse(text: &str, directory: &Path) -> Read<Cases> {
+    if expanded::nodes(text) > expanded::MOST {
+        return Err(format!("its aliases make it larger than {} values", expanded::MOST));
+    }
     let documents = YamlLoader::load_from_str(text).map_err(|e| e.to_string())?;
     let root = documents.first().ok_or("it is empty")?;
     let (mut config, mut list, mut base) = (Vec::new(), Vec::new(), Case::default());
@@ -228,8 +232,11 @@ cases:
 
     #[test]
     fn what_is_wrong_is_told() {
+        let mut bomb = "config: a\na0: &a0 [x, x]\n".to_owned();
+        (1..30).for_each(|i| bomb += &format!("a{i}: &a{i} [*a{}, *a{}]\n", i - 1, i - 1));
         for (text, why) in [
             ("", "it is empty"),
+            (&*bomb, "its aliases make it larger than 1000000 values"),
             ("cases: []", "there is no 'config'"),
             ("config: a\nfoo: 1", "'foo' is not known; 'config', 'defaults' and 'cases' are"),
             ("config: a\ncases:\n - name: x", "x: there is no 'request'"),

@@ -5,6 +5,7 @@
 mod case;
 mod cases;
 mod compare;
+mod expanded;
 mod tell;
 
 use crate::options::Options;

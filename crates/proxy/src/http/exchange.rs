@@ -13,7 +13,7 @@ use crate::reply::Answer;
 use crate::rules::{Effects, RuleSets, monitor_answer};
 use crate::session::Session;
 use crate::traced::{self, Side};
-use crate::upstream::{ClientEnd, Established, Failure, Late, Upgrades, Wish, establish};
+use crate::upstream::{ClientEnd, Established, Failed, Failure, Late, Upgrades, Wish, establish};
 use portcullis_backend::{Next, RetryPolicy, retry};
 use portcullis_config::{ConnectionMode, Mode, Opts, RetryOn};
 use portcullis_message::{Head, HeaderId, Method};
@@ -521,17 +521,17 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
             }
             transfer::Ended::Again => {
                 idle.close(t.upstream);
+                // what ended this attempt says nothing of the next, which may find no connection
+                x.facts.server_link.rst_code = None;
                 let failed = slot.server().clone();
+                back.counters(worker.id).retries.inc();
+                failed.counters.of(worker.id.into()).retries.inc();
                 match x.next_attempt(back) {
                     Next::Redispatch if !pinned => {
-                        avoid = Some(failed);
+                        avoid = Some((failed, Failed::Later));
                         persistent = false;
                     }
-                    _ => {
-                        back.counters(worker.id).retries.inc();
-                        failed.counters.of(worker.id.into()).retries.inc();
-                        stay = Some(failed);
-                    }
+                    _ => stay = Some(failed),
                 }
                 x.facts.retries += 1;
             }

@@ -199,8 +199,8 @@ fn expression(e: &Expr, flags: Flags, scope: &Scope<'_>, out: &mut Vec<u8>) {
             return if b.is_empty() { escape::nothing(flags, out) } else { out.extend_from_slice(&b) };
         }
         Sample::There(Value::Bin(b)) => Value::Bin(b).cast(Type::Str),
-        // texts end where their C strings would
-        Sample::There(Value::Str(s)) => Some(Value::Str(until_nul(s))),
+        // texts end where their C strings would, unless the NUL is encoded
+        Sample::There(Value::Str(s)) if !flags.contains(Flags::HTTP) => Some(Value::Str(until_nul(s))),
         Sample::There(v) => Some(v),
         _ => None,
     };
