@@ -100,7 +100,7 @@ pub async fn run(session: &mut Session, first: Option<Buffer>) {
         Err(termination) => {
             s.facts.termination[..2].copy_from_slice(&termination);
             // what is left unread would make a reset of the close
-            session.conn.discard_input(true);
+            s.facts.unread |= session.conn.discard_input(true);
         }
     }
     drop(held);
@@ -391,7 +391,7 @@ async fn serve<'p>(
         Ok(found) => found,
         Err(Failure { termination, .. }) => {
             facts.termination[..2].copy_from_slice(&termination);
-            session.conn.discard_input(true);
+            facts.unread = session.conn.discard_input(true);
             return None;
         }
     };

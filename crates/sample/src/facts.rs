@@ -341,6 +341,8 @@ pub struct Facts<'a> {
     pub stream: bool,
     /// Is this an HTTP stream?
     pub http: bool,
+    /// The client has sent something that nobody took.
+    pub unread: bool,
     /// The client's connection.
     pub client_link: ClientLink,
     /// The server's connection.
@@ -432,6 +434,7 @@ impl Facts<'_> {
             waiting: None,
             stream: false,
             http: false,
+            unread: false,
             client_link: ClientLink {
                 socket: Socket::NONE,
                 glitches: 0,

@@ -200,10 +200,11 @@ impl Conn {
     }
 
     /// Throws away what has come and was not read, before the connection is closed: closing would reset it otherwise.
-    /// `surely`: ask the system even if nothing is known to have come.
-    pub fn discard_input(&self, surely: bool) {
-        if let Over::Socket(s) = &self.0 {
-            s.discard_input(surely);
+    /// `surely`: ask the system even if nothing is known to have come. Was there something?
+    pub fn discard_input(&self, surely: bool) -> bool {
+        match &self.0 {
+            Over::Socket(s) => s.discard_input(surely),
+            Over::Stream(_) => false,
         }
     }
 

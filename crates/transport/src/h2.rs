@@ -155,7 +155,7 @@ impl Shared {
             heard: Cell::new(Millis(0)),
             spares: RefCell::default(),
         });
-        let view = Stream { shared: this.clone(), id: 0 };
+        let view = Stream::new(this.clone(), 0);
         let _ = this.below.set(std::mem::replace(slot, view.into()));
         this
     }
@@ -177,7 +177,7 @@ impl Shared {
         }
         let id = self.protocol.borrow_mut().open_stream(head, sent)?;
         self.wake_driver();
-        Some(Stream { shared: self.clone(), id })
+        Some(Stream::new(self.clone(), id))
     }
 
     /// Streams so far.
@@ -301,6 +301,8 @@ impl Shared {
 pub struct Stream {
     shared: Rc<Shared>,
     id: u32,
+    /// What its peer hears if it is given up before its end.
+    left_for: Cell<Reason>,
 }
 
 fn broken() -> io::Error {
@@ -311,7 +313,12 @@ impl Stream {
     /// The stream with this number, which was begun.
     #[must_use]
     pub fn new(shared: Rc<Shared>, id: u32) -> Self {
-        Self { shared, id }
+        Self { shared, id, left_for: Cell::new(Reason::Cancel) }
+    }
+
+    /// Its peer hears that nobody has looked at its request, and may send it again by itself (RFC 9113 section 8.7).
+    pub fn refuse(&self) {
+        self.left_for.set(Reason::RefusedStream);
     }
 
     /// Its number.
@@ -548,7 +555,7 @@ impl Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         if self.id != 0 {
-            self.shared.protocol.borrow_mut().release(self.id, Reason::Cancel);
+            self.shared.protocol.borrow_mut().release(self.id, self.left_for.get());
             self.shared.wake_driver();
         }
     }

@@ -150,21 +150,24 @@ impl Socket {
     }
 
     /// Throws away what has come and was not read, before the connection is closed: closing would reset it otherwise.
-    /// `surely`: ask the system even if nothing is known to have come.
-    pub fn discard_input(&self, surely: bool) {
+    /// `surely`: ask the system even if nothing is known to have come. Was there something?
+    pub fn discard_input(&self, surely: bool) -> bool {
         let mut cx = Context::from_waker(std::task::Waker::noop());
         let known = self.io.is_registered();
         if !surely && known && self.io.poll_readable(&mut cx).is_pending() {
-            return;
+            return false;
         }
         let mut scrap = [0u8; 16 * 1024];
+        let mut some = false;
         // of TCP nothing is copied (MSG_TRUNC); a client that sends without end is reset
         for _ in 0..64 {
             match rustix::net::recv(&self.io, &mut scrap[..], RecvFlags::TRUNC) {
-                Ok((_, 1..)) | Err(rustix::io::Errno::INTR) => {}
-                _ => return,
+                Ok((_, 1..)) => some = true,
+                Err(rustix::io::Errno::INTR) => {}
+                _ => break,
             }
         }
+        some
     }
 
     /// How a connection attempt ended, once it is writable.

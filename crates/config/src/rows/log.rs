@@ -79,6 +79,8 @@ pub(super) fn log(cx: &mut Cx<'_>, line: &Line) {
         first => parse(cx, line, first, &mut args),
     };
     match target {
+        // those of the global section are taken once, however often they are asked for
+        Ok(target) if target.global && targets(cx).iter().any(|t| t.global) => {}
         Ok(target) => targets(cx).push(target),
         Err((word, message)) => {
             cx.alert(word.or(line.words.last()), format!("log : {message}"));

@@ -95,8 +95,9 @@ fn limits_that_are_not_strict() {
         w.ok("o1");
         w.proxy(&global("no strict-limits\n fd-hard-limit 200\n maxconn 5000"));
         answers(w);
-        let said = w.process(0).stderr();
-        w.note(format!("warned: {}", said.contains("Cannot raise FD limit to")));
+        let said = || w.process(0).stderr().contains("Cannot raise FD limit to").then_some(());
+        let warned = wait_for(PATIENCE, said).is_some();
+        w.note(format!("warned: {warned}"));
     });
 }
 

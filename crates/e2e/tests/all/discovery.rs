@@ -354,7 +354,10 @@ fn rules_look_names_up() {
         w.note(format!("asked again: {}", dns.asked() != asked));
         // each question goes out at once, and not when it is time to ask again
         let resolvers = ask(w, "show resolvers");
-        resolvers.lines().filter(|l| l.contains("snd_error") || l.contains("timeout")).for_each(|l| w.note(l));
+        resolvers
+            .lines()
+            .filter(|l| l.contains("snd_error") || l.contains("timeout"))
+            .for_each(|l| w.note(l));
         w.forget_logs();
     });
 }

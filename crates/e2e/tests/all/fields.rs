@@ -23,6 +23,8 @@ macro_rules! seen {
 }
 
 seen! {
+    destination_in_rules_of_the_backend: "option httplog",
+        "http-request set-header x-dst %[dst] if { dst_port ge 1 }\nhttp-request set-header x-fc %[fc_dst]", "";
     forwardfor: "option forwardfor", "", "";
     forwardfor_in_the_backend: "", "option forwardfor", "";
     forwardfor_in_both: "option forwardfor", "option forwardfor", "";

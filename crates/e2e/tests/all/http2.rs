@@ -1,6 +1,7 @@
 //! HTTP/2 with clients (RFC 9113, RFC 8441): requests and answers through one message path with HTTP/1.
+use portcullis_e2e::binary::Binary;
 use portcullis_e2e::h2::{block, frame, start};
-use portcullis_e2e::{H2, scenario};
+use portcullis_e2e::{H2, World, scenario};
 use portcullis_wire::h2::frame::{PREFACE, flag, kind, setting};
 
 /// A frontend for HTTP/2 and one for both, with these lines in frontend and backend.
@@ -612,6 +613,73 @@ fn large_bodies_both_ways() {
         w.logs(1);
         w.forget_logs();
     });
+}
+
+/// What crosses the announcement of the end on its way is served, and the connection goes once its client has said so.
+#[test]
+fn a_soft_stop_serves_what_is_under_way() {
+    let mut w = World::new(Binary::under_test());
+    w.ok("o1");
+    let index = w.proxy(&config("", ""));
+    let mut c = w.h2_client("fe", &[]);
+    c.get(1, "/", &[]).answer(1);
+    w.process(index).signal(rustix::process::Signal::USR1);
+    let next = |c: &mut H2, wanted: u8| std::iter::from_fn(|| c.next_frame()).find(|(h, _)| h.kind == wanted);
+    let last = |payload: &[u8]| payload.get(..4).map(<[u8]>::to_vec);
+    let announced = next(&mut c, kind::GOAWAY).expect("the end is announced").1;
+    assert_eq!(last(&announced), Some(0x7fff_ffff_u32.to_be_bytes().to_vec()));
+    let asked = next(&mut c, kind::PING).expect("what is under way is asked for").1;
+    c.get(3, "/", &[]).answer(3);
+    c.send(frame(kind::PING, flag::ACK, 0, &asked));
+    let said = next(&mut c, kind::GOAWAY).expect("the end is said").1;
+    assert_eq!(last(&said), Some(3u32.to_be_bytes().to_vec()));
+    assert_eq!(c.conn().wait_end(), portcullis_e2e::End::Fin);
+    assert!(w.process(index).wait(portcullis_e2e::process::PATIENCE).is_some());
+}
+
+/// A request that went to a connection which its server was just closing: the client hears that it may send it again.
+#[test]
+fn a_lost_race_is_a_refused_stream() {
+    scenario("http2/a_lost_race_is_a_refused_stream", |w| {
+        w.origin("o1", |mut c| {
+            if c.number == 0 {
+                c.request();
+                c.send_quietly(OK.as_bytes());
+                c.head();
+            } else {
+                c.answer_all(OK.as_bytes());
+            }
+        });
+        w.proxy(&config("", ""));
+        let mut c = w.h2_client("fe", &[]);
+        c.get(1, "/", &[]).answer(1);
+        c.get(3, "/", &[]).answer(3);
+        c.get(5, "/", &[]).answer(5);
+        c.close();
+    });
+}
+
+/// A body that comes right behind its head is kept for another attempt.
+#[test]
+fn requests_with_bodies_are_sent_again() {
+    for (name, framing) in [("counted", &[("content-length", "5")][..]), ("in_pieces", &[])] {
+        scenario(&format!("http2/requests_with_bodies_are_sent_again_{name}"), |w| {
+            w.origin("o1", |mut c| {
+                if c.number == 0 {
+                    c.request();
+                    c.send_quietly(b"HTTP/1.1 503 Bad\r\nContent-Length: 3\r\n\r\nbad");
+                } else {
+                    c.answer_all(OK.as_bytes());
+                }
+            });
+            w.proxy(&config("", "retry-on 503"));
+            let mut c = w.h2_client("fe", &[]);
+            let fields = [&start("POST", "/")[..], framing].concat();
+            let head = frame(kind::HEADERS, flag::END_HEADERS, 1, &block(&fields));
+            c.send([head, frame(kind::DATA, flag::END_STREAM, 1, b"hello")].concat()).answer(1);
+            c.close();
+        });
+    }
 }
 
 #[test]

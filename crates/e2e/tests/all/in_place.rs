@@ -358,10 +358,9 @@ fn in_a_jail(args: &[&str]) {
     assert_eq!(w.client("new").get("/", "").response().status(), 503);
     let certificate = ask(&w, &format!("show ssl cert {}/site.pem", w.dir().display()));
     assert!(certificate.contains("two.test"), "{certificate}");
-    assert_eq!(
-        w.logs(3),
-        ["/a", "/a", "/deny"].map(|p| w.logs(3).iter().find(|l| l.ends_with(p)).unwrap().clone())
-    );
+    let logged: Vec<String> =
+        w.logs(3).iter().map(|l| l.rsplit(' ').next().unwrap_or(l).to_owned()).collect();
+    assert_eq!(logged, ["/a", "/a", "/deny"]);
 
     // what it may not listen on is opened for it: a port below 1024, a path outside the jail
     let low = w.port("low") % 250 + 1;

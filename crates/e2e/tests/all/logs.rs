@@ -397,6 +397,32 @@ fn dontlognull_in_both_modes() {
 }
 
 #[test]
+fn dontlognull_is_not_about_what_no_server_took() {
+    scenario("logs/dontlognull_is_not_about_what_no_server_took", |w| {
+        w.proxy(
+            "global\n  log 127.0.0.1:${log} local0\ndefaults\n  mode tcp\n  log global\n  option tcplog\n  option dontlognull\n  \
+             retries 1\n  timeout connect 5s\n  timeout client 5s\n  timeout server 5s\n\
+             listen tcp\n  bind 127.0.0.1:${tcp}\n  server s1 127.0.0.1:1\n",
+        );
+        w.client("tcp").send("hello").wait_end();
+        w.logs(1);
+    });
+}
+
+/// Its targets are taken once, however often it is said.
+#[test]
+fn log_global_is_said_twice() {
+    scenario("logs/log_global_is_said_twice", |w| {
+        w.ok("o1");
+        w.proxy(&sections("log global\nlog global\nlog 127.0.0.1:${log} local1", ""));
+        for path in ["/1", "/2"] {
+            w.client("fe").get(path, "Connection: close\r\n").read_to_end();
+        }
+        w.logs(4);
+    });
+}
+
+#[test]
 fn structured_data() {
     scenario("logs/structured_data", |w| {
         w.ok("o1");

@@ -526,7 +526,7 @@ fn in_place() {
     let pid = w.process(0).pid();
     let (began, mut early) = (Instant::now(), 0);
     for n in 1..=storm.length.reloads {
-        w.file("0.cfg", &variant(n));
+        replace(&mut w, &variant(n));
         let answer = talk(&socket, "reload config").unwrap();
         assert!(answer.starts_with("Success=1"), "{answer}");
         storm.reloads.fetch_add(1, SeqCst);
@@ -545,6 +545,12 @@ fn in_place() {
     assert!(late < early + early / 4 + 4096, "memory grows: {early} kB, {late} kB");
 }
 
+/// Another configuration, at once: who reads it meanwhile reads a whole one.
+fn replace(w: &mut World, text: &str) {
+    let next = w.file("next.cfg", text);
+    std::fs::rename(next, w.dir().join("0.cfg")).unwrap();
+}
+
 /// One worker is left in the end.
 #[test]
 fn by_the_master() {
@@ -556,7 +562,7 @@ fn by_the_master() {
     let clients = storm.rage(ports);
     let began = Instant::now();
     for n in 1..=storm.length.reloads {
-        w.file("0.cfg", &variant(n));
+        replace(&mut w, &variant(n));
         let answer = wait_for(PATIENCE, || talk(&socket, "reload").filter(|a| a.starts_with("Success")));
         assert!(answer.as_ref().is_some_and(|a| a.starts_with("Success=1")), "{answer:?}");
         storm.reloads.fetch_add(1, SeqCst);
@@ -600,7 +606,15 @@ fn take_over(binaries: &[Binary], length: Length) {
         let code = w.process(n).wait(PATIENCE).map(|o| o.code);
         ended.push((code, w.process(n).stderr()));
     }
-    let good = failures.is_empty() && ended.iter().all(|(code, _)| *code == Some(0));
+    // Debian's haproxy dies of a signal at its end now and then; what it served was served by then
+    let ours = Binary::under_test();
+    let well = |(n, (code, _)): (usize, &(Option<i32>, String))| match binaries[n % binaries.len()].path
+        == ours.path
+    {
+        true => *code == Some(0),
+        false => code.is_some(),
+    };
+    let good = failures.is_empty() && ended.iter().enumerate().all(well);
     assert!(good, "{failures:#?}\n{ended:#?}");
 }
 

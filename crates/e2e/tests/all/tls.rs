@@ -130,6 +130,18 @@ frontend fe
 }
 
 #[test]
+fn forwarded_says_https() {
+    scenario("tls/forwarded_says_https", |w| {
+        own(w, "a", false, "DNS:a.test");
+        w.ok("o1");
+        w.proxy(&format!(
+            "{QUIET}listen fe\n  bind 127.0.0.1:${{fe}} ssl crt ${{dir}}/a.pem\n  option forwarded\n  server s1 127.0.0.1:${{o1}}\n"
+        ));
+        show(w, "fe", "-servername a.test");
+    });
+}
+
+#[test]
 fn client_certificates() {
     scenario("tls/client_certificates", |w| {
         own(w, "a", false, "DNS:a.test");

@@ -5,8 +5,8 @@ use super::plan::{NameserverPlan, ResolversPlan};
 use super::stream::Stream;
 use portcullis_config::Hold;
 use portcullis_transport::connect::Target;
-use rustix::net::SendFlags;
 use portcullis_wire::dns::{self, Data, Empty, Kind, Message};
+use rustix::net::SendFlags;
 use std::future::{Future, poll_fn};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
@@ -167,7 +167,9 @@ impl Question<'_> {
         for (way, server) in self.ways.iter_mut().zip(&self.plan.nameservers) {
             let sent = match way {
                 // at once: the runtime knows nothing yet of a socket that has just been made
-                Way::Datagram(socket) => rustix::net::send(&*socket, &self.bytes, SendFlags::NOSIGNAL).is_ok(),
+                Way::Datagram(socket) => {
+                    rustix::net::send(&*socket, &self.bytes, SendFlags::NOSIGNAL).is_ok()
+                }
                 Way::Stream(stream, answer) => {
                     let receiver = stream.ask(self.id, &self.bytes);
                     let sent = receiver.is_some();

@@ -33,6 +33,7 @@ use settings::LogErrors;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 /// Serves a client's connection until it ends. `first`: what was read of it already.
 pub async fn serve(session: &mut Session, first: Option<Box<Buffer>>) {
@@ -62,6 +63,8 @@ pub async fn serve(session: &mut Session, first: Option<Box<Buffer>>) {
         idle_since: session.accepted,
         was_idle: true,
         leaves: None,
+        last_call: None,
+        lingers: None,
         spared: false,
         told: false,
         client_leaves: false,
@@ -82,6 +85,9 @@ pub async fn serve(session: &mut Session, first: Option<Box<Buffer>>) {
     }
 }
 
+/// So long, and at most twice as long, the rest of a request may come that was answered already.
+const LINGER: Duration = Duration::from_millis(100);
+
 /// What reads and writes a connection.
 struct Driver {
     link: Link,
@@ -101,6 +107,10 @@ struct Driver {
     was_idle: bool,
     /// When the connection announces its end, because the process is leaving.
     leaves: Option<Millis>,
+    /// When the client was asked for what it began before it knew that the end was announced.
+    last_call: Option<Millis>,
+    /// When it is looked at streams next that were answered before their request had ended.
+    lingers: Option<Millis>,
     /// Its end was announced because of odd things, but the worker is not so busy that it has to come.
     spared: bool,
     /// That too many odd things came was told.
@@ -122,6 +132,7 @@ impl Driver {
         }
         let read = if self.ended { Read::Waits } else { self.read(session, cx) };
         self.judge(session);
+        self.end_lingering();
         self.counts.see(&self.link.shared);
         if read == Read::Over {
             self.ended = true;
@@ -213,8 +224,8 @@ impl Driver {
         if self.leaves.is_none() {
             self.leaves = self.link.worker.process.idle_end(&self.link.worker.random);
         }
-        let leaves = self.client_leaves || (self.link.shared.protocol.borrow().is_leaving() && !self.spared);
-        if idle && leaves {
+        let leaving = self.link.shared.protocol.borrow().is_leaving() && !self.spared;
+        if idle && (self.client_leaves || leaving && self.leaves.is_none()) {
             return Some(Woken::Late);
         }
         if let Some(every) = session.listener.bind.idle_ping.filter(|_| idle && !pending) {
@@ -236,8 +247,6 @@ impl Driver {
             let mut protocol = self.link.shared.protocol.borrow_mut();
             if now < at {
                 due = due.min(at);
-            } else if idle {
-                return Some(Woken::Late);
             } else if !protocol.is_over() {
                 protocol.leave();
                 if !protocol.output().is_empty() && !pending {
@@ -245,8 +254,50 @@ impl Driver {
                 }
             }
         }
-        session.task.deadline(due);
+        if idle && leaving && !pending {
+            match self.last_call(cx, t.client) {
+                Some(until) if now >= until => return Some(Woken::Late),
+                Some(until) => due = due.min(until),
+                None => {}
+            }
+        }
+        session.task.deadline(self.lingers.map_or(due, |at| due.min(at)));
         session.task.poll_woken(cx).filter(|w| *w != Woken::Late || now >= due)
+    }
+
+    /// Requests that were answered before their end have [`LINGER`] to come to it.
+    fn end_lingering(&mut self) {
+        let mut protocol = self.link.shared.protocol.borrow_mut();
+        if !protocol.lingers() {
+            self.lingers = None;
+            return;
+        }
+        let now = self.link.worker.clock.now();
+        if self.lingers.is_some_and(|at| now >= at) {
+            protocol.end_lingering();
+            self.lingers = None;
+        }
+        if protocol.lingers() {
+            self.lingers.get_or_insert(now.after(Some(LINGER)));
+        }
+    }
+
+    /// Until when a connection stays whose end was announced and that has nothing to do: until its client has answered
+    /// behind what it began before it knew, or `timeout client` is over.
+    fn last_call(&mut self, cx: &Context<'_>, patience: Option<Duration>) -> Option<Millis> {
+        let mut protocol = self.link.shared.protocol.borrow_mut();
+        if protocol.is_over() {
+            return None;
+        }
+        if protocol.is_last_call_answered() {
+            return Some(Millis(0));
+        }
+        let since = *self.last_call.get_or_insert_with(|| {
+            protocol.last_call();
+            cx.waker().wake_by_ref();
+            self.link.worker.clock.now()
+        });
+        Some(since.after(patience))
     }
 
     /// Reads and acts on what has come, for a while.

@@ -373,6 +373,9 @@ fn routed<'p>(
             x.back = Some(back);
             x.facts.backend_name = &back.name;
             x.facts.backend_id = back.id;
+            if back.wants_destination && x.facts.frontend.is_none() {
+                x.facts.frontend = session.destination();
+            }
             if back.mode != Mode::Http {
                 // of a frontend in mode tcp whose connection speaks HTTP
                 return Err(Stop::new(b"IR", 500));
@@ -391,15 +394,12 @@ fn routed<'p>(
 /// Takes the request to a server and the response back.
 async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyPlan) -> Result<(), Stop> {
     let worker = session.worker().clone();
-    if back.wants_destination && x.facts.frontend.is_none() {
-        x.facts.frontend = session.destination();
-    }
     headers::to_server(x, session, back)?;
     if x.filters.is_some() {
         Box::pin(filters::ask(x, session, Direction::Request, None)).await?;
     }
     let first = session.requests == 1;
-    x.keep_for_retries(back);
+    x.keep_for_retries(session, back).await;
     let hash = match &back.key {
         Some(key) => {
             if key.wants_body(&x.scratch.request) {
@@ -588,6 +588,9 @@ async fn refuse(x: &mut Exchange<'_>, session: &mut Session, mut stop: Stop) {
     x.facts.termination[..2].copy_from_slice(&termination);
     x.unlogged |= !stop.logged;
     if !stop.told {
+        if let Some(stream) = session.conn.stream().filter(|_| !stop.logged) {
+            stream.refuse();
+        }
         x.keep = false;
         x.facts.status = if stop.status == 0 { x.facts.status } else { stop.status.into() };
         return;
@@ -706,11 +709,16 @@ impl Exchange<'_> {
         self.facts.side.retries.unwrap_or(back.retries)
     }
     /// `retry-on`: keeps the request, if all of it is here.
-    fn keep_for_retries(&mut self, back: &ProxyPlan) {
-        if !back.retry_on.wants_requests() || self.effects.no_l7_retry || !self.body_is_here() {
+    async fn keep_for_retries(&mut self, session: &Session, back: &ProxyPlan) {
+        if !back.retry_on.wants_requests() || self.effects.no_l7_retry {
             return;
         }
-        self.replay = Some(self.input.data().into());
+        if !self.body_is_here() && session.conn.stream().is_some() {
+            Box::pin(stages::take_body(self, session)).await;
+        }
+        if self.body_is_here() {
+            self.replay = Some(self.input.data().into());
+        }
     }
     /// May it be sent before a server's handshake is done (`allow-0rtt`)? If it has come so itself, or would be sent again.
     fn may_be_early(&self, back: &ProxyPlan) -> bool {

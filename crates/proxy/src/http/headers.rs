@@ -37,7 +37,8 @@ pub fn to_server(x: &mut Exchange<'_>, session: &Session, back: &ProxyPlan) -> R
     }
     if let Some(option) = &back.forwarded {
         let worker = session.worker().clone();
-        let value = option.value(false, &x.rule_cx(&worker, Direction::Request, true).scope());
+        let tls = x.facts.frontend_tls.is_some();
+        let value = option.value(tls, &x.rule_cx(&worker, Direction::Request, true).scope());
         rules::forwarded::add(&mut x.scratch.request, &value);
     }
     if let Some(unique) = front.unique_id.as_ref().filter(|u| u.header.is_some()) {

@@ -364,6 +364,29 @@ async fn wanted(x: &mut Exchange<'_>, session: &Session, until: Millis) -> Resul
     wait(x, session, until, true).await
 }
 
+/// Takes what has come of the body of a stream's request, as far as the buffer takes it, without waiting.
+pub async fn take_body(x: &mut Exchange<'_>, session: &Session) {
+    if x.input.capacity() == 0 {
+        x.input = session.task.worker.buffers.take();
+    }
+    let pieces = x.info.framing == Framing::Pieces;
+    let (input, whole) = (&mut x.input, &mut x.whole);
+    poll_fn(|cx| {
+        loop {
+            match session.conn.poll_recv(cx, input) {
+                Poll::Ready(Ok(n)) if n > 0 => {}
+                Poll::Ready(Ok(_)) => {
+                    *whole = pieces;
+                    return Poll::Ready(());
+                }
+                // an error is there again when somebody waits for more
+                Poll::Ready(Err(_)) | Poll::Pending => return Poll::Ready(()),
+            }
+        }
+    })
+    .await;
+}
+
 /// `option http-buffer-request`: waits for the whole body, or as much as the buffer takes.
 ///
 /// # Errors

@@ -177,7 +177,7 @@ pub fn log_as_soon_as_possible(
 
 /// `option dontlognull`, `option dontlog-normal`, and what was logged already.
 fn wanted(facts: &Facts<'_>, front: &ProxyPlan) -> bool {
-    let null = facts.bytes_up == 0 && facts.bytes_down == 0 && facts.status <= 0;
+    let null = facts.bytes_up == 0 && facts.bytes_down == 0 && facts.status <= 0 && !facts.unread;
     let normal = !is_error(facts);
     !(facts.as_soon_as_possible
         || (null && front.has(Opts::DONTLOGNULL) && !facts.http)

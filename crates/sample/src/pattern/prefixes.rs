@@ -84,7 +84,13 @@ struct Ranges<A: Address> {
 
 impl<A: Address> Default for Ranges<A> {
     fn default() -> Self {
-        Self { starts: Vec::new(), near: Vec::new(), tops: Vec::new(), covered: Vec::new(), found: Vec::new() }
+        Self {
+            starts: Vec::new(),
+            near: Vec::new(),
+            tops: Vec::new(),
+            covered: Vec::new(),
+            found: Vec::new(),
+        }
     }
 }
 

@@ -553,6 +553,16 @@ fn section_6_8_goaway() {
     assert!(peer.of(7).start.is_empty() && peer.fatal.is_none());
     peer.conn.close(Reason::NoError);
     assert_eq!(peer.heard(), ["GOAWAY 5 0"]);
+    // nobody needs to guess what is under way
+    let mut peer = Peer::new();
+    peer.conn.leave();
+    peer.conn.last_call();
+    peer.conn.last_call();
+    assert_eq!(peer.heard(), ["GOAWAY 2147483647 0", "PING 0"]);
+    peer.say(&[get(1), frame(kind::PING, flag::ACK, 0, b"portculs")].concat());
+    assert!(!peer.of(1).start.is_empty() && !peer.conn.is_last_call_answered());
+    peer.say(&frame(kind::PING, flag::ACK, 0, b"lastcall"));
+    assert!(peer.conn.is_last_call_answered());
 }
 
 /// RFC 9113 sections 6.9 and 6.9.1.
@@ -734,6 +744,23 @@ fn section_8_1_early_answers() {
     peer.answer(1, 403, b"no");
     assert_eq!(peer.heard(), ["HEADERS 1 :status: 403", "DATA 1 \"no\" END", "RST 1 0"]);
     assert!(peer.conn.is_idle());
+    // what is little has a while to come
+    let little = |end: &[u8]| {
+        let mut peer = Peer::new();
+        let head = with(POST, &[("content-length", "3")]);
+        peer.say(&frame(kind::HEADERS, 4, 1, &head));
+        peer.heard();
+        peer.answer(1, 403, b"");
+        peer.say(end);
+        assert_eq!(peer.heard().first().unwrap(), "HEADERS 1 :status: 403 END");
+        peer.conn.end_lingering();
+        assert_eq!(peer.conn.lingers(), end.is_empty());
+        peer.conn.end_lingering();
+        assert!(!peer.conn.lingers() && peer.conn.is_idle());
+        peer.heard()
+    };
+    assert_eq!(little(&[]), ["RST 1 0"]);
+    assert!(little(&data(1, b"abc", true)).is_empty());
     // but where nothing is left of the body its end is waited for
     let mut peer = Peer::new();
     let one = with(POST, &[("content-length", "1")]);

@@ -182,11 +182,29 @@ pub struct Connection<T> {
     away: Option<u32>,
     /// How many streams there were when the end was announced.
     leaving: Option<u32>,
+    last_call: LastCall,
+    /// Answered streams whose request has not ended; the first `lingered` of them were looked at before.
+    lingering: Vec<u32>,
+    lingered: usize,
     credit: i32,
     credited: u64,
     glitches: u32,
     tally: Tally,
 }
+
+/// A request that was answered before its end and of which no more is left has a while to come to it.
+const LITTLE: u64 = 16 * 1024;
+
+/// Whether the peer was asked for an answer behind the last of its streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LastCall {
+    None,
+    Asked,
+    Answered,
+}
+
+/// What the ping of a last call holds.
+const LAST_CALL: &[u8; 8] = b"lastcall";
 
 impl<T: Default> Connection<T> {
     /// A server's connection: its peer speaks first.
@@ -269,6 +287,9 @@ impl<T: Default> Connection<T> {
             no_table: false,
             away: None,
             leaving: None,
+            last_call: LastCall::None,
+            lingering: Vec::new(),
+            lingered: 0,
             credit: credit::MOST,
             credited: 0,
             glitches: 0,
@@ -384,6 +405,20 @@ impl<T: Default> Connection<T> {
     #[must_use]
     pub fn is_leaving(&self) -> bool {
         self.leaving.is_some() || self.away.is_some()
+    }
+
+    /// Asks for an answer behind all that the peer began before it knew that the end was announced (RFC 9113 section 6.8).
+    /// Once is enough.
+    pub fn last_call(&mut self) {
+        if self.last_call == LastCall::None {
+            self.last_call = LastCall::Asked;
+            self.frame_out(kind::PING, 0, 0, LAST_CALL);
+        }
+    }
+    /// Has the peer answered that?
+    #[must_use]
+    pub fn is_last_call_answered(&self) -> bool {
+        self.last_call == LastCall::Answered
     }
 
     /// The end: nothing is read any more, and the peer is told which stream was the last.
@@ -592,6 +627,8 @@ impl<T: Default> Connection<T> {
                 self.pay(credit::FRAME);
                 if !header.has(flag::ACK) {
                     self.frame_out(kind::PING, flag::ACK, 0, payload);
+                } else if payload == LAST_CALL && self.last_call == LastCall::Asked {
+                    self.last_call = LastCall::Answered;
                 }
                 Ok(Event::Nothing)
             }
@@ -680,7 +717,12 @@ impl<T: Default> Connection<T> {
             (false, ..) => Some(reason),
             (true, false, _) if self.client => Some(reason),
             // the rest of a request that is answered is not wanted, but its mere end is waited for
-            (true, false, left) if left != Some(0) => Some(Reason::NoError),
+            (true, false, Some(0)) => None,
+            (true, false, Some(left)) if left <= LITTLE => {
+                self.lingering.push(id);
+                None
+            }
+            (true, false, _) => Some(Reason::NoError),
             _ => None,
         };
         match reset {
@@ -688,6 +730,27 @@ impl<T: Default> Connection<T> {
                 self.reset(id, reason);
             }
             None => self.streams.settle(id),
+        }
+    }
+
+    /// Are there streams that were answered before their request had ended?
+    #[must_use]
+    pub fn lingers(&self) -> bool {
+        !self.lingering.is_empty()
+    }
+    /// Resets those that were here at the last call, too (RFC 9113 section 8.1). There are clients (curl 7.88) that take such
+    /// a reset for a failure when it crosses the rest of their request.
+    pub fn end_lingering(&mut self) {
+        let before: Vec<u32> = self.lingering.drain(..self.lingered).collect();
+        let unended = |id: &u32| self.streams.get(*id).is_some_and(|s| s.gone && !s.ended && !s.reset);
+        self.lingering.retain(unended);
+        self.lingered = self.lingering.len();
+        let late: Vec<u32> = before.into_iter().filter(unended).collect();
+        for id in late {
+            self.reset(id, Reason::NoError);
+        }
+        if self.lingering.is_empty() {
+            self.lingering = Vec::new();
         }
     }
 
