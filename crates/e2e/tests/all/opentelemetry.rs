@@ -29,6 +29,18 @@ fn world() -> Option<World> {
     ours.then(|| World::new(Binary::under_test()))
 }
 
+/// The body of a request, which may be compressed.
+fn plain(request: &Message) -> Vec<u8> {
+    if request.field("content-encoding").is_none() {
+        return request.body.clone();
+    }
+    let mut out = vec![0; 1 << 20];
+    let config = zlib_rs::InflateConfig { window_bits: 15 + 16 };
+    let (done, code) = zlib_rs::decompress_slice(&mut out, &request.body, config);
+    assert_eq!(code, zlib_rs::ReturnCode::Ok);
+    done.to_vec()
+}
+
 /// What a collector has got.
 #[derive(Clone, Default)]
 struct Collector {
@@ -66,7 +78,7 @@ impl Collector {
 
     fn spans(&self) -> Vec<Span> {
         let all = self.requests("/v1/traces").into_iter();
-        let all = all.flat_map(|m| ExportTraceServiceRequest::decode(&*m.body).unwrap().resource_spans);
+        let all = all.flat_map(|m| ExportTraceServiceRequest::decode(&*plain(&m)).unwrap().resource_spans);
         all.flat_map(|r| r.scope_spans).flat_map(|s| s.spans).collect()
     }
 
@@ -763,4 +775,22 @@ fn a_stranger_is_told_nothing() {
     assert!(told.is_err() || told.as_deref().is_ok_and(str::is_empty), "{told:?}");
     let line = w.logs(1).iter().any(|l| l.contains("the TLS handshake failed"));
     assert!(line || wait_for(PATIENCE, || (counts(&w, "traces")[4] > 0).then_some(())).is_some());
+}
+
+/// `compression gzip`
+#[test]
+fn compressed() {
+    let Some(mut w) = world() else { return };
+    w.ok("o1");
+    let collector = Collector::start(&mut w);
+    w.proxy(&config("  compression gzip", "", SERVER));
+    for n in 0..20 {
+        w.client("fe").get(&format!("/{n}"), "Connection: close\r\n").read_to_end();
+    }
+    let all = wait_for(PATIENCE, || Some(collector.spans().len()).filter(|n| *n == 40));
+    assert_eq!(all, Some(40));
+    let requests = collector.requests("/v1/traces");
+    assert!(requests.iter().all(|m| m.field("content-encoding").as_deref() == Some("gzip")));
+    let long = requests.iter().max_by_key(|m| m.body.len()).unwrap();
+    assert!(long.body.len() < plain(long).len(), "{}", long.body.len());
 }

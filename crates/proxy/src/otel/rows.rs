@@ -42,6 +42,7 @@ pub const ROWS: &[Keyword] = &[
             change(cx, |s| s.timeout = time);
         }
     }),
+    row("compression", "{ none | gzip }", "Whether what is sent is compressed; not by default.", encoding),
     row("batch-interval", "<time>", "How often records are sent.", |cx, l| {
         if let Some(time) = time(cx, l) {
             change(cx, |s| s.interval = time);
@@ -234,6 +235,17 @@ fn context(cx: &mut Cx<'_>, line: &Line) {
         Some("ignore") => change(cx, |s| s.follows = false),
         Some(said) => {
             cx.alert(line.word(1), format!("'client-context' expects 'follow' or 'ignore', not '{said}'."));
+        }
+        None => {}
+    }
+}
+
+fn encoding(cx: &mut Cx<'_>, line: &Line) {
+    match one(cx, line, "'none' or 'gzip'").as_deref() {
+        Some("none") => change(cx, |s| s.gzip = false),
+        Some("gzip") => change(cx, |s| s.gzip = true),
+        Some(said) => {
+            cx.alert(line.word(1), format!("'compression' expects 'none' or 'gzip', not '{said}'."));
         }
         None => {}
     }

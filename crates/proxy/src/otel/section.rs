@@ -54,6 +54,8 @@ pub struct Section {
     pub headers: Vec<(String, String)>,
     /// `timeout`
     pub timeout: Duration,
+    /// `compression gzip`
+    pub gzip: bool,
     /// `batch-size`
     pub batch: u32,
     /// `batch-interval`
@@ -85,6 +87,7 @@ impl Section {
             attributes: Vec::new(),
             headers: Vec::new(),
             timeout: Duration::from_secs(10),
+            gzip: false,
             batch: 2048,
             interval: Duration::from_secs(5),
             queue: 16 << 20,
