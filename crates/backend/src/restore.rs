@@ -28,6 +28,13 @@ impl States {
     }
 }
 
+/// `srv_op_state` (management manual section 9.3, `show servers state`).
+mod operation {
+    pub const STOPPED: u8 = 0;
+    pub const STARTING: u8 = 1;
+    pub const STOPPING: u8 = 3;
+}
+
 impl BackendState {
     fn restore(
         self: &Arc<Self>,
@@ -56,9 +63,13 @@ impl BackendState {
         }
         self.changed(server);
         self.bake_cookies();
-        let out = match !away && saved.operation == 0 {
-            true => self.restore_down(server, now),
-            false => Vec::new(),
+        let starting = saved.operation == operation::STARTING && server.life.lock().check.configured;
+        let out = match saved.operation {
+            _ if away => Vec::new(),
+            operation::STOPPED => self.restore_down(server, now),
+            _ if starting => self.restore_down(server, now),
+            operation::STOPPING => self.restore_stopping(server, now),
+            _ => Vec::new(),
         };
         if !server.is_unresolved() {
             server.unchanged_before(saved.since.saturating_mul(1000));

@@ -213,13 +213,14 @@ fn host(request: &Head) -> Option<String> {
     bare(std::str::from_utf8(value).ok()?)
 }
 
-/// A name without its port; none: it is an address.
+/// A name or an address without its port.
 pub(crate) fn bare(text: &str) -> Option<String> {
     let text = text.trim();
-    if text.starts_with('[') || text.is_empty() {
-        return None;
-    }
-    Some(text.split(':').next().unwrap_or(text).to_ascii_lowercase())
+    let name = match text.strip_prefix('[') {
+        Some(v6) => v6.split(']').next(),
+        None => text.split(':').next(),
+    };
+    name.filter(|n| !n.is_empty()).map(str::to_ascii_lowercase)
 }
 
 /// What requests must have in common to share a connection with this name.

@@ -309,9 +309,8 @@ impl Reader<'_> {
         let flags = read_flags(words)?;
         let mut method = implied;
         if let Some(m) = flags.method {
-            // comparing texts is nobody's own method; that of `method` is
-            if let Some(k) = self.vocabulary.acl(&keyword)
-                && (keyword == "method" || (k.method != Method::Str && k.method != m))
+            if let Some(own) = self.own_method(&keyword)
+                && (own == Method::Str || own != m)
             {
                 overwritten(&keyword, warnings);
             }
@@ -322,10 +321,7 @@ impl Reader<'_> {
                 ));
             }
             method = Some(m);
-        } else if let Some(k) = self.vocabulary.acl(&keyword)
-            && expr.converted()
-            && k.name != k.fetch
-        {
+        } else if expr.converted() && self.own_method(&keyword).is_some() {
             overwritten(&keyword, warnings);
         }
         let Some(method) = method else {
@@ -394,6 +390,13 @@ impl Reader<'_> {
         Ok((expr, implied, name))
     }
 
+    /// The method that a keyword stands for (`path_beg`), and that of `method`: others are only what is usual for the sample.
+    fn own_method(&self, keyword: &str) -> Option<Method> {
+        use Method::{Beg, Dir, Dom, End, Len, Reg, Sub};
+        let method = self.vocabulary.acl(keyword)?.method;
+        (keyword == "method" || matches!(method, Beg | Dir | Dom | End | Len | Reg | Sub)).then_some(method)
+    }
+
     /// Patterns from a file, which all that name it share.
     fn load(&self, name: &str, flags: &Flags, fold: bool, patterns: &mut Patterns) -> Result<(), String> {
         let read = |name: &str| {
@@ -421,6 +424,9 @@ fn inline_patterns(
         if integers && let Some(op) = Operator::of(&word.text) {
             operator = Some(op);
             continue;
+        }
+        if integers && &*word.text == b"--" {
+            continue; // it may stand behind the operator, too
         }
         let text = match operator {
             Some(op) => op.plain(&word.text, how.dotted),

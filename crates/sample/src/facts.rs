@@ -245,7 +245,7 @@ pub struct Altered {
 pub struct Facts<'a> {
     /// The client as connected (or as a PROXY header told); `None`: a Unix socket.
     pub client: Option<SocketAddr>,
-    /// The address that the client connected to; `None`: a Unix socket, or not asked for yet.
+    /// The address that the client connected to; `None`: a Unix socket, or not asked for yet ([`Facts::connected_to`]).
     pub frontend: Option<SocketAddr>,
     /// The two ends of the client's connection as rules have changed them.
     pub altered: Option<Box<Altered>>,
@@ -368,7 +368,12 @@ impl Facts<'_> {
     /// The address that the client asked for as rules see it.
     #[must_use]
     pub fn destination(&self) -> Option<SocketAddr> {
-        self.altered.as_ref().and_then(|a| a.destination).or(self.frontend)
+        self.altered.as_ref().and_then(|a| a.destination).or_else(|| self.connected_to())
+    }
+    /// The address that the client connected to; it is asked for now where nobody was known to want it.
+    #[must_use]
+    pub fn connected_to(&self) -> Option<SocketAddr> {
+        self.frontend.or_else(|| self.client_link.socket.ends().map(|(ours, _)| ours))
     }
     /// What `set-timeout` said.
     #[must_use]

@@ -11,7 +11,7 @@ use rustls::client::{
 };
 use rustls::pki_types::ServerName;
 use rustls::sign::CertifiedKey;
-use rustls::{SignatureScheme, client::UnbufferedClientConnection};
+use rustls::{CertificateError, SignatureScheme, client::UnbufferedClientConnection};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
@@ -35,9 +35,10 @@ pub struct Connector {
     pub records: Records,
     /// `ktls on`
     pub to_kernel: bool,
-    /// The address that stands for the server where no name is sent.
-    address: IpAddr,
 }
+
+/// Stands for the server where there is no name.
+pub(crate) const NOBODY: IpAddr = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
 
 #[derive(Debug)]
 struct Own {
@@ -71,7 +72,7 @@ pub enum Offer {
 ///
 /// # Errors
 /// What is wrong, in HAProxy's words; `{}` stands for the server.
-pub fn compile(global: &GlobalTls, tls: &ServerTls, address: IpAddr) -> Result<Connector, String> {
+pub fn compile(global: &GlobalTls, tls: &ServerTls) -> Result<Connector, String> {
     let (own, default, nothing) = (&tls.conf, &global.server.conf, Conf::default());
     let verify =
         own.verify.unwrap_or(if global.server_verify_none { Verify::None } else { Verify::Required });
@@ -137,7 +138,7 @@ pub fn compile(global: &GlobalTls, tls: &ServerTls, address: IpAddr) -> Result<C
     let early = own.early.then(|| [&config, &http1, &http2].map(with_early_data));
     let (certificate, records) = (tls.crt.clone(), global.records());
     let agreed = AtomicU8::default();
-    Ok(Connector { config, http1, http2, early, agreed, certificate, policy, records, to_kernel, address })
+    Ok(Connector { config, http1, http2, early, agreed, certificate, policy, records, to_kernel })
 }
 
 /// Likewise, with early data where a session allows it. Sessions are shared.
@@ -168,7 +169,7 @@ impl Connector {
             Offer::Http1 => &self.http1,
             Offer::Http2 => &self.http2,
         };
-        UnbufferedClientConnection::new(config.clone(), self.named(name))
+        UnbufferedClientConnection::new(config.clone(), self.named(name)?)
     }
 
     /// Likewise, with early data if there is a session that allows it.
@@ -183,13 +184,21 @@ impl Connector {
         let Some(config) = self.early.as_ref().and_then(|all| all.get(offer as usize)) else {
             return self.connect(name, offer);
         };
-        UnbufferedClientConnection::new(config.clone(), self.named(name))
+        UnbufferedClientConnection::new(config.clone(), self.named(name)?)
     }
 
-    fn named(&self, name: Option<&str>) -> ServerName<'static> {
-        name.and_then(|n| ServerName::try_from(n.to_owned()).ok())
-            .filter(|n| matches!(n, ServerName::DnsName(_)))
-            .unwrap_or_else(|| ServerName::IpAddress(self.address.into()))
+    /// What the library is told of a name. Addresses are not sent, but looked for in the certificate.
+    ///
+    /// # Errors
+    /// The name can be nobody's, and the certificate is to be valid for it.
+    fn named(&self, name: Option<&str>) -> Result<ServerName<'static>, rustls::Error> {
+        let verified = self.policy.is_some();
+        match name.map(|n| ServerName::try_from(n.to_owned())) {
+            Some(Ok(name @ ServerName::DnsName(_))) => Ok(name),
+            Some(Ok(name)) if verified => Ok(name),
+            Some(Err(_)) if verified => Err(CertificateError::NotValidForName.into()),
+            _ => Ok(ServerName::IpAddress(NOBODY.into())),
+        }
     }
 
     /// Notes what a connection that was offered all has agreed on.

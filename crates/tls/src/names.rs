@@ -11,8 +11,19 @@ struct Suite {
     aliases: &'static [&'static str],
 }
 
-const COMMON: &[&str] =
-    &["ALL", "DEFAULT", "HIGH", "kECDHE", "kEECDH", "ECDHE", "EECDH", "ECDH", "TLSv1.2", "AEAD"];
+const COMMON: &[&str] = &[
+    "ALL",
+    "DEFAULT",
+    "PROFILE=SYSTEM",
+    "HIGH",
+    "kECDHE",
+    "kEECDH",
+    "ECDHE",
+    "EECDH",
+    "ECDH",
+    "TLSv1.2",
+    "AEAD",
+];
 
 /// In the order of OpenSSL's default.
 static SUITES: &[Suite] = &[

@@ -785,7 +785,6 @@ mod tests {
     use crate::settings::{BindTls, Entry, GlobalTls, ServerTls, Verify};
     use crate::store::{Parts, Store, build};
     use crate::{acceptor, connector};
-    use std::net::{IpAddr, Ipv4Addr};
 
     const PEM: &[u8] = include_bytes!("../tests/self_signed.pem");
 
@@ -805,7 +804,7 @@ mod tests {
         let acceptor = acceptor::compile(global, &bind, &cache, ("x", true), &mut |_| {}).unwrap();
         let mut server = ServerTls { ssl: true, ..ServerTls::default() };
         server.conf.verify = Some(Verify::None);
-        let to = connector::compile(global, &server, IpAddr::V4(Ipv4Addr::LOCALHOST)).unwrap();
+        let to = connector::compile(global, &server).unwrap();
         let mut client = Stream::connect(&to, Some("x")).unwrap();
         let mut server = Stream::accept(&Arc::new(acceptor), &[]);
         bring(&mut client, &[]).unwrap();

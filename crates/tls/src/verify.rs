@@ -1,6 +1,7 @@
 //! Whether a certificate can be trusted, told as OpenSSL does: X509 errors with their depth, in its order, so that
 //! `crt-ignore-err`, `ca-ignore-err` and the `ssl_c_*` fetches mean what they mean there.
 
+use crate::connector::NOBODY;
 use crate::der::{Der, INTEGER, OID, SEQUENCE};
 use crate::store::{Authorities, Revoked};
 use crate::x509::{Cert, Signed, seconds};
@@ -10,6 +11,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 use std::cell::Cell;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// X509 errors (openssl-verify(1)).
@@ -413,6 +415,7 @@ impl ServerCertVerifier for Servers {
         let mut verdict = policy.judge(&chain(end_entity, intermediates), seconds_of(now));
         let name = match server_name {
             ServerName::DnsName(n) => Some(n.as_ref().to_owned()),
+            ServerName::IpAddress(ip) if IpAddr::from(*ip) != NOBODY => Some(IpAddr::from(*ip).to_string()),
             _ => self.host.clone(),
         };
         let matches = |name: &str| Cert::parse(end_entity).is_some_and(|c| valid_for(&c, name));

@@ -16,7 +16,6 @@ use portcullis_tls::settings::{Conf, GlobalTls, ServerTls, Verify};
 use portcullis_tls::store::{Certificate, Draft, Slot};
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -92,8 +91,7 @@ fn connect(global: &GlobalTls, settings: &Settings) -> Result<connector::Connect
     let verify = Some(if settings.no_verify { Verify::None } else { Verify::Required });
     let conf = Conf { verify, ca: settings.ca.clone(), ..Conf::default() };
     let tls = ServerTls { ssl: true, conf, ..ServerTls::default() };
-    connector::compile(global, &tls, IpAddr::V4(Ipv4Addr::UNSPECIFIED))
-        .map_err(|e| e.replace("{}", "the HTTP client"))
+    connector::compile(global, &tls).map_err(|e| e.replace("{}", "the HTTP client"))
 }
 
 /// What looks after certificates.

@@ -547,6 +547,13 @@ impl BackendState {
         out
     }
 
+    /// A state file says that it wants no new clients.
+    pub(crate) fn restore_stopping(self: &Arc<Self>, server: &Arc<ServerState>, now: u64) -> Vec<Report> {
+        let mut out = Vec::new();
+        self.operate(server, Health::Stopping, &Cause::Saved, now, &mut out);
+        out
+    }
+
     /// `set server … health`
     pub fn order_health(self: &Arc<Self>, server: &Arc<ServerState>, to: Health, now: u64) -> Vec<Report> {
         {

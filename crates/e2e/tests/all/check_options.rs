@@ -78,6 +78,32 @@ fn agents() {
     });
 }
 
+/// A section that says how it checks takes nothing of that from its defaults.
+#[test]
+fn what_defaults_say_of_checks() {
+    let both = "option httpchk\n  http-check send-state";
+    for (name, defaults, own) in [
+        ("nothing", both, ""),
+        ("option", both, "option httpchk GET /own"),
+        ("rule", both, "http-check send meth GET uri /own"),
+        ("flag", both, "http-check disable-on-404"),
+        ("flag_alone", "http-check send-state", "option httpchk"),
+    ] {
+        scenario(&format!("check_options/what_defaults_say_of_checks_{name}"), move |w| {
+            let origin = w.origin("o1", |mut c| {
+                c.head();
+            });
+            w.proxy(&format!(
+                "global\n  node n\ndefaults\n  mode http\n  timeout connect 5s\n  timeout client 30s\n  timeout server 30s\n  {defaults}\n\
+                 frontend fe\n  bind 127.0.0.1:${{fe}}\n  default_backend b\n\
+                 backend b\n  {own}\n  server s1 127.0.0.1:${{o1}} check init-state fully-up inter 1h fastinter 1h downinter 1h\n"
+            ));
+            origin.wait_connections(1);
+            w.settle();
+        });
+    }
+}
+
 /// What checks of other protocols send.
 #[test]
 fn probes() {

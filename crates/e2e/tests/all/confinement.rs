@@ -216,8 +216,8 @@ fn priority() {
     scenario("confinement/priority", |w| {
         w.ok("o1");
         w.proxy(&global("tune.renice.startup 9\n tune.renice.runtime 3"));
-        let nice = nice(w);
-        w.note(format!("nice {nice}"));
+        let nice = wait_for(PATIENCE, || Some(nice(w)).filter(|n| n == "3"));
+        w.note(format!("nice {}", nice.unwrap_or_default()));
     });
 }
 

@@ -164,8 +164,8 @@ fn services_fill_slots() {
         until(w, "be s2 127.0.0.1 2");
         until(w, "be s1 127.0.0.1 2 64 3");
         note_states(w);
-        // the first one goes, and with it its slot
-        let zone = w.expand("_h._t.x SRV 65535 ${o2} t2.test\nadd t2.test A 127.0.0.1");
+        // the first one goes, and with it its slot; its address is still known
+        let zone = w.expand("_h._t.x SRV 65535 ${o2} t2.test\nadd t2.test A 127.0.0.1\nt1.test A 127.0.0.1");
         dns.zone(&zone);
         until(w, "be s1 -");
         note_states(w);
@@ -520,6 +520,7 @@ srv_port srvrecord srv_use_ssl srv_check_port srv_check_addr srv_agent_addr srv_
 2 be 9 s9 127.0.0.1 2 1 1 1 100 1 0 0 0 0 0 0 - 8001 - 0 0 - - 0
 2 be 13 s13 127.0.0.13 2 0 1 1 100 1 0 0 0 0 0 0 localhost 8001 - 0 0 - - 0
 2 be 15 s15 - 2 32 1 1 100 1 0 0 0 0 0 0 foo.invalid 8001 - 0 0 - - 0
+2 be 12 s18 127.0.0.1 3 0 1 1 100 1 0 0 0 0 0 0 - 8001 - 0 0 - - 0
 2 be 17 s99 127.0.0.1 2 2 1 1 100 1 0 0 0 0 0 0 - 8001 - 0 0 - - 0
 3 nob 16 s99 127.0.0.1 2 2 1 1 100 1 0 0 0 0 0 0 - 8001 - 0 0 - - 0
 ";
@@ -546,6 +547,7 @@ backend be
   server s9 127.0.0.1:8001
   server s13 localhost:8001 init-addr libc
   server s15 foo.invalid:8001 init-addr last,none
+  server s18 127.0.0.1:8001
 ";
 
 #[test]

@@ -25,6 +25,7 @@ macro_rules! seen {
 seen! {
     destination_in_rules_of_the_backend: "option httplog",
         "http-request set-header x-dst %[dst] if { dst_port ge 1 }\nhttp-request set-header x-fc %[fc_dst]", "";
+    destination_of_an_id: "option httplog\nunique-id-format %fi-%[dst]\nunique-id-header x-u", "", "";
     forwardfor: "option forwardfor", "", "";
     forwardfor_in_the_backend: "", "option forwardfor", "";
     forwardfor_in_both: "option forwardfor", "option forwardfor", "";

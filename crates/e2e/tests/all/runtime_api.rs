@@ -858,10 +858,9 @@ fn sessions_in_full() {
             c.send_quietly(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello");
             wait.wait();
         });
-        let silent = gate.clone();
-        let other = w.origin("o2", move |mut c| {
+        let other = w.origin("o2", |mut c| {
             c.request();
-            silent.wait();
+            c.wait_end();
         });
         start(
             w,

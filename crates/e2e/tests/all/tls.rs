@@ -141,6 +141,25 @@ fn forwarded_says_https() {
     });
 }
 
+/// A server's certificate has to be valid for what the request asks for, whatever that is.
+#[test]
+fn hosts_that_are_no_names() {
+    scenario("tls/hosts_that_are_no_names", |w| {
+        own(w, "a", false, "DNS:a.test");
+        w.proxy(&format!(
+            "{QUIET}frontend fe\n  bind 127.0.0.1:${{fe}}\n  default_backend be\n\
+             backend be\n  retries 0\n  server s1 127.0.0.1:${{o}} ssl ca-file ${{dir}}/a.crt\n\
+             listen o\n  bind 127.0.0.1:${{o}} ssl crt ${{dir}}/a.pem\n  http-request return status 200\n"
+        ));
+        for host in ["a.test", "a.test:80", "10.1.2.3", "[::1]:8", "64", "-x.other", "127.0.0.1"] {
+            let mut c = w.client("fe");
+            c.send(format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"));
+            let status = c.response().status();
+            w.note(format!("{host}: {status}"));
+        }
+    });
+}
+
 #[test]
 fn client_certificates() {
     scenario("tls/client_certificates", |w| {

@@ -81,6 +81,8 @@ pub struct CheckConfig {
     pub tcp: Rules,
     /// `http-check`
     pub http: Rules,
+    /// The section that says `option httpchk` or a rule of `http-check`: what follows is not that of its defaults.
+    pub owner: Option<Place>,
     /// `http-check disable-on-404`
     pub disable_on_404: bool,
     /// `http-check send-state`
@@ -89,6 +91,16 @@ pub struct CheckConfig {
     pub command: Option<String>,
     /// `external-check path`
     pub path: Option<String>,
+}
+
+impl CheckConfig {
+    /// A section begins an HTTP check of its own.
+    pub fn own(&mut self, owner: Place) {
+        if self.owner != Some(owner) {
+            self.owner = Some(owner);
+            (self.disable_on_404, self.send_state) = (false, false);
+        }
+    }
 }
 
 /// A `healthcheck` section.

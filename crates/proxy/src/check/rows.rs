@@ -133,7 +133,10 @@ fn option(cx: &mut Cx<'_>, line: &Line) {
     let kind = word.str().into_owned();
     let place = line.place();
     if let Some(method) = chosen(cx, line, word, &format!("option {kind}")) {
-        let config = cx.ext::<CheckConfig>();
+        let (config, owner) = open(cx);
+        if matches!(method, Method::Http(_)) {
+            config.own(owner);
+        }
         (config.method, config.place) = (method, place);
     }
 }
@@ -309,8 +312,12 @@ fn rule(cx: &mut Cx<'_>, line: &Line, http: bool) {
                 p.cx.alert(Some(word), text);
                 return;
             }
-            let rules = if http { &mut config.http } else { &mut config.tcp };
-            rules.add(owner, rule);
+            if http {
+                config.own(owner);
+                config.http.add(owner, rule);
+            } else {
+                config.tcp.add(owner, rule);
+            }
         }
         Ok(None) => {}
         Err(why) => {

@@ -4,7 +4,6 @@
 use super::config::{Act, Connect, HttpSend};
 use super::plan::{Kind, Script};
 use portcullis_backend::health::CheckSettings;
-use portcullis_config::addr::Host;
 use portcullis_config::{Diagnostics, Model, Proxy, Server, Severity};
 use portcullis_sample::Scope;
 use portcullis_tls::connector::{self, Connector};
@@ -76,7 +75,7 @@ impl CheckTls {
             if made.connectors.iter().any(|(known, _)| *known == alpn) {
                 continue;
             }
-            match connect(model, s, tls, alpn.clone()) {
+            match connect(model, tls, alpn.clone()) {
                 Ok(connector) => made.connectors.push((alpn, connector)),
                 // traffic needs the same, and says so
                 Err(_) if tls.ssl => return None,
@@ -113,19 +112,16 @@ impl CheckTls {
         }
         let headers = &request.filter(|_| self.auto && c.unwritten)?.headers;
         let (_, host) = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(b"host"))?;
-        crate::tls::bare(&String::from_utf8(host.bytes(scope)).ok()?)
+        let name = crate::tls::bare(&String::from_utf8(host.bytes(scope)).ok()?)?;
+        // addresses are no names of servers
+        name.parse::<IpAddr>().is_err().then_some(name)
     }
 }
 
-fn connect(model: &Model, s: &Server, tls: &ServerTls, alpn: Protocols) -> Result<Connector, String> {
+fn connect(model: &Model, tls: &ServerTls, alpn: Protocols) -> Result<Connector, String> {
     let nothing = GlobalTls::default();
     let global = model.global.ext.get::<GlobalTls>().unwrap_or(&nothing);
-    let address = match &s.address.host {
-        Host::V4(a) => (*a).into(),
-        Host::V6(a) => (*a).into(),
-        _ => IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
-    };
     let mut tls = tls.clone();
     tls.conf.alpn = alpn;
-    connector::compile(global, &tls, address)
+    connector::compile(global, &tls)
 }

@@ -8,7 +8,6 @@ use portcullis_config::{Diagnostics, Hold, Model, Nameserver, Severity};
 use portcullis_tls::connector::{self, Connector};
 use portcullis_tls::settings::{GlobalTls, ServerTls};
 use portcullis_transport::connect::{ConnectOptions, Target};
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -88,7 +87,7 @@ fn nameserver(
 ) -> Option<NameserverPlan> {
     let target = target_of(&n.address)?;
     let said = n.set.as_ref().and_then(|s| s.ext.get::<ServerTls>()).filter(|t| t.ssl);
-    let tls = said.map(|tls| Ok((connector(model, tls, &target)?, tls.verify_host.clone())));
+    let tls = said.map(|tls| Ok((connector(model, tls)?, tls.verify_host.clone())));
     let tls = tls.transpose().unwrap_or_else(|why: String| {
         diags.add(Severity::Alert, Some(n.place), format!("'nameserver {}' : {why}", n.name));
         None
@@ -107,12 +106,8 @@ fn nameserver(
 }
 
 /// What a connection over TLS is made with.
-fn connector(model: &Model, tls: &ServerTls, target: &Target) -> Result<Connector, String> {
+fn connector(model: &Model, tls: &ServerTls) -> Result<Connector, String> {
     let nothing = GlobalTls::default();
     let global = model.global.ext.get::<GlobalTls>().unwrap_or(&nothing);
-    let ip = match target {
-        Target::Inet { addr, .. } => addr.ip(),
-        Target::Unix(_) | Target::Abstract(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-    };
-    connector::compile(global, tls, ip)
+    connector::compile(global, tls)
 }

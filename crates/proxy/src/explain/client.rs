@@ -15,7 +15,7 @@ use portcullis_transport::{Buffer, Conn, Peer};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -173,5 +173,5 @@ fn proxy_header(question: &Question) -> Vec<u8> {
 fn connector() -> io::Result<Connector> {
     let conf = Conf { verify: Some(Verify::None), ..Conf::default() };
     let tls = ServerTls { conf, ..ServerTls::default() };
-    connector::compile(&GlobalTls::default(), &tls, IpAddr::V4(Ipv4Addr::LOCALHOST)).map_err(io::Error::other)
+    connector::compile(&GlobalTls::default(), &tls).map_err(io::Error::other)
 }

@@ -75,6 +75,7 @@ pub fn begin_facts<'p>(facts: &mut Facts<'p>, session: &Session, front: &'p Prox
     facts.client = session.client.addr();
     facts.client_link.socket = session.conn.fd().map_or(Socket::NONE, Socket::of);
     facts.client_link.glitches = session.glitches;
+    facts.frontend = session.told.as_ref().and_then(|t| t.destination);
     facts.client_link.told = session.told.as_ref().and_then(|t| t.values.clone());
     facts.proxied = session.told.as_ref().is_some_and(|t| t.proxied);
     facts.vars = Vars::of(&session.vars);

@@ -304,13 +304,8 @@ pub(crate) fn tls(
     let tls = s.set.ext.get::<ServerTls>().filter(|t| t.ssl && !diags.has_bad_lines())?;
     let nothing = GlobalTls::default();
     let global = model.global.ext.get::<GlobalTls>().unwrap_or(&nothing);
-    let address = match &s.address.host {
-        Host::V4(a) => (*a).into(),
-        Host::V6(a) => (*a).into(),
-        _ => IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
-    };
     let http = p.mode == Mode::Http;
-    match connector::compile(global, tls, address) {
+    match connector::compile(global, tls) {
         Ok(connector) => {
             if connector.to_kernel {
                 portcullis_transport::ktls::look();

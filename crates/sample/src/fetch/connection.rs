@@ -18,7 +18,7 @@ fn port(a: Option<SocketAddr>) -> Sample<'static> {
 fn connected(s: &Scope<'_>) -> (Option<SocketAddr>, Option<SocketAddr>) {
     match s.facts.proxied {
         true => s.facts.client_link.socket.ends().map_or((None, None), |(ours, its)| (Some(ours), Some(its))),
-        false => (s.facts.frontend, s.facts.client),
+        false => (s.facts.connected_to(), s.facts.client),
     }
 }
 /// Our address towards the server, as long as the connection is there, and as logs that ask for it have noted it.

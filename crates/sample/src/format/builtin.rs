@@ -58,7 +58,7 @@ pub fn connect_line(scope: &Scope<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"Connect from ");
     end(f.client, out);
     out.extend_from_slice(b" to ");
-    end(f.frontend, out);
+    end(f.connected_to(), out);
     out.extend_from_slice(b" (");
     out.extend_from_slice(f.frontend_name.as_bytes());
     out.extend_from_slice(if f.http { b"/HTTP)" } else { b"/TCP)" });
