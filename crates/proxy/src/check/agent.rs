@@ -4,7 +4,7 @@ use super::plan::CheckPlan;
 use super::run::{Failed, Late, Subject, address, open, system, within};
 use crate::worker::Task;
 use portcullis_backend::health::{Outcome, Report, Status, Which, agent};
-use portcullis_backend::{Admin, BackendState, Lease, ServerConfig, ServerState, weight};
+use portcullis_backend::{Admin, BackendState, ServerConfig, ServerState, weight};
 use portcullis_transport::{Buffer, Millis};
 use std::io::IoSlice;
 use std::sync::Arc;
@@ -59,7 +59,6 @@ async fn ask(task: &Task, subject: &Subject, plan: &CheckPlan, began: Millis) ->
         _ => inter,
     };
     task.deadline(began.after(Some(first)));
-    let _counted = Lease::new(subject.state.clone(), task.worker.id.into());
     let conn = open(
         task,
         server,

@@ -282,7 +282,7 @@ pub fn step(
     heads: Option<&Heads<'_>>,
     step: Steps,
 ) {
-    if !front.logs() {
+    if !front.logs() || front.has(Opts::DONTLOG_NORMAL) && !is_error(&told) {
         return;
     }
     told.log_origin = step.origin();

@@ -141,6 +141,8 @@ impl Format {
             Item::Alias(Alias::LogCount, _) => Needs::LOG_COUNT,
             Item::Expr(e, _) if e.fetch().name.starts_with("bc_rtt") => Needs::TCP_INFO,
             Item::Expr(e, _) if e.fetch().name == "term_events" => Needs::ENDS,
+            // what the ACLs ask for is not looked at
+            Item::Expr(e, _) if e.fetch().name == "acl" => Needs::all(),
             Item::Expr(..) => Needs::DESTINATION | Needs::SERVER_SOURCE,
             _ => Needs::empty(),
         };
