@@ -402,7 +402,12 @@ async fn serve<'p>(
     if front.formats.steps.is_some_and(|s| s.contains(outcome::Steps::CONNECT)) {
         outcome::step(facts.clone(), session, front, None, outcome::Steps::CONNECT);
     }
-    if front.has(Opts::LOGASAP) {
+    let formats = &front.formats;
+    // rules on what the server says may set what the line shows
+    let more = back.rules.as_deref().is_some_and(|r| !r.tcp_response.is_empty());
+    let all_is_known =
+        formats.log.is_some() && formats.steps.is_none() && !formats.needs.contains(Needs::END) && !more;
+    if front.has(Opts::LOGASAP) || all_is_known {
         let heads = outcome::Heads::none(effects.log_level);
         outcome::log_as_soon_as_possible(facts, session, front, Some(&heads));
     }

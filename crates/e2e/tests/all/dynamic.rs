@@ -1,6 +1,7 @@
 //! Servers and backends that come and go while the process runs: `add server`, `del server`, `add backend`, `del backend`
 //! (management.txt section 9.3).
 use crate::runtime_api::ask;
+use portcullis_e2e::binary::Binary;
 use portcullis_e2e::process::{PATIENCE, wait_for};
 use portcullis_e2e::{Gate, World, scenario};
 use std::io::{Read, Write};
@@ -188,6 +189,23 @@ fn servers_come_and_go() {
         states(w, "be");
         chosen(w, &["/"; 6]);
     });
+}
+
+/// Its check is given up.
+#[test]
+fn a_silent_agent_holds_no_server() {
+    let mut w = World::new(Binary::under_test());
+    let agent = w.origin("o1", |mut c| {
+        c.wait_end();
+    });
+    start(&mut w, "backend be\n  balance roundrobin\n  server s1 127.0.0.1:1\n");
+    let add = w.expand("add server be/a 127.0.0.1:1 agent-check agent-inter 5s agent-port ${o1}");
+    for command in [&*add, "enable agent be/a", "enable server be/a"] {
+        ask(&w, command);
+    }
+    agent.wait_connections(1);
+    ask(&w, "disable server be/a");
+    assert_eq!(ask(&w, "del server be/a").trim(), "Server deleted.");
 }
 
 #[test]

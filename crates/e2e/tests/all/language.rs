@@ -239,9 +239,12 @@ fn lines_while_rules_run() {
 
 #[test]
 fn steps_of_a_stream() {
-    for (name, steps, lines) in
-        [("all", "all", 20), ("some", "accept,response", 11), ("no_end", "connect", 8)]
-    {
+    for (name, steps, lines) in [
+        ("all", "all", 20),
+        ("some", "accept,response", 11),
+        ("no_end", "connect", 8),
+        ("nothing_normal", "accept,close\noption dontlog-normal", 5),
+    ] {
         scenario(&format!("language/steps_of_a_stream_{name}"), |w| {
             w.ok("o1");
             w.proxy(&profiled(&format!("log-steps {steps}")));

@@ -409,6 +409,34 @@ fn dontlognull_is_not_about_what_no_server_took() {
     });
 }
 
+/// A line of a TCP stream is written when all that it shows is known.
+#[test]
+fn lines_without_an_end_come_early() {
+    for (name, format) in [
+        ("known", "%ci %fi %b/%s %tsc %[src] %[txn.sess_term_state]"),
+        ("bytes", "%ci %b/%s %U"),
+        ("sample", "%ci %b/%s %[res.bytes_in]"),
+    ] {
+        scenario(&format!("logs/lines_without_an_end_{name}"), |w| {
+            w.origin("o1", |mut c| {
+                c.send("hello");
+                c.wait_end();
+            });
+            w.proxy(&format!(
+                "global\n  log 127.0.0.1:${{log}} local0\ndefaults\n  mode tcp\n  log global\n  log-format \"{format}\"\n  timeout \
+                 connect 5s\n  timeout client 20s\n  timeout server 20s\nlisten tcp\n  bind 127.0.0.1:${{tcp}}\n  server s1 127.0.0.1:${{o1}}\n",
+            ));
+            let mut c = w.client("tcp");
+            c.read_exactly(5);
+            if name == "known" {
+                w.logs(1);
+            }
+            c.close();
+            w.logs(1);
+        });
+    }
+}
+
 /// Its targets are taken once, however often it is said.
 #[test]
 fn log_global_is_said_twice() {

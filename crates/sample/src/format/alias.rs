@@ -95,6 +95,42 @@ aliases! {
     "tsc" TerminationCookie "termination state with cookies",
 }
 
+impl Alias {
+    /// Is it known at the end of a stream only? Bytes, timers, gauges, the termination state, and the unique id.
+    pub(super) fn waits(self) -> bool {
+        use Alias::{
+            ActConn, ActiveTime, BackendQueue, BeConn, BytesRead, BytesUploaded, ConnectTime, DataTime,
+            FeConn, HandshakeTime, IdleTime, QueueTime, RequestTime, ResponseTime, Retries, ServerQueue,
+            SrvConn, Termination, TotalTime, UniqueId, UserTime, WholeRequestTime,
+        };
+        matches!(
+            self,
+            ActConn
+                | ActiveTime
+                | BackendQueue
+                | BeConn
+                | BytesRead
+                | BytesUploaded
+                | ConnectTime
+                | DataTime
+                | FeConn
+                | HandshakeTime
+                | IdleTime
+                | QueueTime
+                | RequestTime
+                | ResponseTime
+                | Retries
+                | ServerQueue
+                | SrvConn
+                | Termination
+                | TotalTime
+                | UniqueId
+                | UserTime
+                | WholeRequestTime
+        )
+    }
+}
+
 /// What kind of value an alias gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Look {

@@ -40,6 +40,20 @@ bitflags::bitflags! {
     }
 }
 
+/// Samples that are known at the end of a stream only.
+const AT_THE_END: [&str; 10] = [
+    "bytes_in",
+    "bytes_out",
+    "fc.timer.total",
+    "req.bytes_in",
+    "req.bytes_out",
+    "res.bytes_in",
+    "res.bytes_out",
+    "res.timer.data",
+    "txn.timer.total",
+    "txn.timer.user",
+];
+
 bitflags::bitflags! {
     /// What a format shows that is only found out if somebody asks for it.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,6 +68,9 @@ bitflags::bitflags! {
         const TCP_INFO = 8;
         /// How a stream has ended on its sides.
         const ENDS = 16;
+        /// What is known at the end of a stream only: without that, a line of a TCP stream is written once the server is connected
+        /// to (manual section 4.2 option logasap).
+        const END = 32;
     }
 }
 
@@ -139,6 +156,8 @@ impl Format {
             Item::Alias(Alias::FrontendIp | Alias::FrontendPort, _) => Needs::DESTINATION,
             Item::Alias(Alias::BackendIp | Alias::BackendPort, _) => Needs::SERVER_SOURCE,
             Item::Alias(Alias::LogCount, _) => Needs::LOG_COUNT,
+            Item::Alias(a, _) if a.waits() => Needs::END,
+            Item::Expr(e, _) if AT_THE_END.contains(&e.fetch().name) => Needs::END,
             Item::Expr(e, _) if e.fetch().name.starts_with("bc_rtt") => Needs::TCP_INFO,
             Item::Expr(e, _) if e.fetch().name == "term_events" => Needs::ENDS,
             // what the ACLs ask for is not looked at
