@@ -792,7 +792,7 @@ impl Way {
         facts: &mut Facts<'_>,
         wish: &Wish<'_>,
     ) -> Self {
-        let asked = facts.destination();
+        let asked = facts.known_destination();
         facts.server = server.address_for(slot.server(), asked);
         let name = server.tls.as_ref().and_then(|tls| tls.name(facts, wish.request, &task.worker));
         let key = match &server.pool_name {

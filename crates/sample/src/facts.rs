@@ -370,6 +370,11 @@ impl Facts<'_> {
     pub fn destination(&self) -> Option<SocketAddr> {
         self.altered.as_ref().and_then(|a| a.destination).or_else(|| self.connected_to())
     }
+    /// [`Facts::destination`] where somebody was known to want it: for what every request passes, as it asks nobody.
+    #[must_use]
+    pub fn known_destination(&self) -> Option<SocketAddr> {
+        self.altered.as_ref().and_then(|a| a.destination).or(self.frontend)
+    }
     /// The address that the client connected to; it is asked for now where nobody was known to want it.
     #[must_use]
     pub fn connected_to(&self) -> Option<SocketAddr> {

@@ -75,7 +75,7 @@ pub fn originalto(
     frontend: Option<&AddAddress>,
     backend: Option<&AddAddress>,
 ) {
-    add_address(head, facts.destination().map(|a| a.ip()), frontend, backend);
+    add_address(head, facts.known_destination().map(|a| a.ip()), frontend, backend);
 }
 
 /// `http-send-name-header`: call it again when the server changes.
