@@ -213,14 +213,14 @@ fn host(request: &Head) -> Option<String> {
     bare(std::str::from_utf8(value).ok()?)
 }
 
-/// A name or an address without its port.
+/// A name or an address without its port, spelt as it is.
 pub(crate) fn bare(text: &str) -> Option<String> {
     let text = text.trim();
     let name = match text.strip_prefix('[') {
         Some(v6) => v6.split(']').next(),
         None => text.split(':').next(),
     };
-    name.filter(|n| !n.is_empty()).map(str::to_ascii_lowercase)
+    name.filter(|n| !n.is_empty()).map(str::to_owned)
 }
 
 /// What requests must have in common to share a connection with this name.

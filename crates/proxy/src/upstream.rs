@@ -549,8 +549,9 @@ pub async fn establish<'p>(
                 next => next,
             };
             done += 1;
-            // it needs no further delay
-            let silent = failure.termination[0] != b'S';
+            // it needs no further delay: time has passed already, or the server is well and another one than was meant
+            let silent = failure.termination[0] != b'S'
+                || facts.server_link.error.is_some_and(portcullis_sample::fetch::link::is_mismatch);
             match next {
                 Next::GiveUp => {
                     counters.failed_conns.inc();

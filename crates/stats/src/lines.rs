@@ -53,7 +53,7 @@ pub fn frontend(p: &ProxyPlan, m: Moment) -> Line {
     let (front, t) = (&p.front, p.front.counters.totals());
     line.num(Col::Scur, front.sessions.get());
     line.num(Col::Smax, front.sessions.highest());
-    line.num(Col::Slim, if front.sessions.limit() == 0 { m.maxconn } else { front.sessions.limit() });
+    line.num(Col::Slim, front.sessions.bound().unwrap_or(m.maxconn));
     line.big(Col::Stot, t.cum_sess);
     line.bytes([t.bytes_in, t.bytes_out, t.bytes_in, t.req_out, t.res_in, t.bytes_out + t.res_out]);
     line.big(Col::Dreq, t.denied_req);
@@ -165,31 +165,23 @@ pub fn status(s: &ServerState) -> Cow<'static, str> {
         tracked = Some(further);
     }
     let via = s.life.lock().tracked_name().map(str::to_owned);
-    let (checked, agent) = {
-        let life = s.life.lock();
-        (life.check.configured && life.check.enabled, life.agent.clone())
+    let (check, agent) = {
+        let judged = tracked.as_deref().unwrap_or(s).life.lock();
+        (judged.check.clone(), judged.agent.clone())
     };
-    let asked = agent.configured && agent.enabled;
+    let asked = s.life.lock().agent.asked();
     match (s.admin(), s.health()) {
         (Admin::Maint, _) if s.inherited_admin() == Admin::Maint => {
             return format!("MAINT (via {})", via.unwrap_or_default()).into();
         }
         (Admin::Maint, _) if s.is_unresolved() => return "MAINT (resolution)".into(),
         (Admin::Maint, _) => return "MAINT".into(),
-        (_, Health::Down) if asked && agent.health < agent.rise => return "DOWN (agent)".into(),
+        (_, Health::Down) if agent.asked() && agent.health < agent.rise => return "DOWN (agent)".into(),
         (Admin::Drain, Health::Up) if asked => return "DRAIN (agent)".into(),
         _ => {}
     }
     let draining = s.admin() == Admin::Drain && s.health() == Health::Up;
-    let leader = tracked.map(|leader| leader.life.lock().check.clone());
-    let (probe, checked) = match leader {
-        Some(probe) => {
-            let checked = probe.configured && probe.enabled;
-            (probe, checked)
-        }
-        None => (s.life.lock().check.clone(), checked),
-    };
-    if !checked {
+    if !check.asked() {
         let word = match s.health() {
             Health::Down => "DOWN",
             Health::Stopping => "NOLB",
@@ -198,7 +190,7 @@ pub fn status(s: &ServerState) -> Cow<'static, str> {
         };
         return word.into();
     }
-    let standing = standing(s.health(), &probe);
+    let standing = standing(s.health(), &check);
     if draining { standing.replacen("UP", "DRAIN", 1).into() } else { standing.into() }
 }
 
@@ -208,12 +200,12 @@ fn checks(line: &mut Line, s: &ServerState, m: Moment) {
     if let Some(name) = life.tracked_name() {
         line.put(Col::Tracked, Value::text(name));
     }
-    if life.check.configured {
+    if life.check.asked() {
         line.big(Col::Chkfail, life.failed);
         line.big(Col::Chkdown, life.downs);
         line.rate(Col::Downtime, life.downtime(m.now) / 1000);
     }
-    if life.check.configured && s.admin() != Admin::Maint {
+    if life.check.asked() && s.admin() != Admin::Maint {
         let cols = [
             Col::CheckStatus,
             Col::CheckCode,
@@ -226,7 +218,7 @@ fn checks(line: &mut Line, s: &ServerState, m: Moment) {
         ];
         probe(line, &life.check, cols);
     }
-    if life.agent.configured && life.agent.enabled {
+    if life.agent.asked() {
         let cols = [
             Col::AgentStatus,
             Col::AgentCode,

@@ -15,11 +15,16 @@ use std::task::Waker;
 pub struct Gauge {
     current: AtomicU32,
     highest: AtomicU32,
-    /// 0: no limit.
+    /// [`NONE`], [`SHUT`], or how many there may be.
     limit: AtomicU32,
     waiting: AtomicBool,
     wakers: Mutex<Vec<Waker>>,
 }
+
+/// A limit that is none.
+const NONE: u32 = 0;
+/// A limit that lets nothing come.
+const SHUT: u32 = u32::MAX;
 
 impl Gauge {
     /// A gauge with a limit (0: none).
@@ -39,19 +44,26 @@ impl Gauge {
     pub fn clear_highest(&self) {
         self.highest.store(self.get(), Relaxed);
     }
-    /// The limit; 0: none.
+    /// The limit as it was set; 0: none.
     pub fn limit(&self) -> u32 {
         self.limit.load(Relaxed)
     }
-    /// Changes the limit (`set maxconn …`); those who wait try again.
+    /// How many there may be, if that is limited.
+    pub fn bound(&self) -> Option<u32> {
+        bound(self.limit.load(SeqCst))
+    }
+    /// Changes the limit (0: none); those who wait try again.
     pub fn set_limit(&self, limit: u32) {
         self.limit.store(limit, SeqCst);
         self.wake();
     }
+    /// Lets nothing more come until there is another limit (`set maxconn frontend … 0`).
+    pub fn shut(&self) {
+        self.limit.store(SHUT, SeqCst);
+    }
     /// Is there no room?
     pub fn full(&self) -> bool {
-        let limit = self.limit.load(SeqCst);
-        limit != 0 && self.current.load(SeqCst) >= limit
+        self.bound().is_some_and(|limit| self.current.load(SeqCst) >= limit)
     }
     /// One more, whatever the limit.
     #[inline]
@@ -64,11 +76,10 @@ impl Gauge {
     }
     /// One more, unless the limit is reached.
     pub fn try_add(&self) -> bool {
-        let limit = self.limit.load(Relaxed);
-        if limit == 0 {
+        let Some(limit) = self.bound() else {
             self.add();
             return true;
-        }
+        };
         let room = |n: u32| (n < limit).then_some(n + 1);
         match self.current.fetch_update(SeqCst, Relaxed, room) {
             Ok(before) => {
@@ -115,6 +126,15 @@ impl Gauge {
     /// One more as a guard, unless the limit is reached.
     pub fn try_take(self: &Arc<Self>) -> Option<Held> {
         self.try_add().then(|| Held(self.clone()))
+    }
+}
+
+/// How many this limit lets there be.
+fn bound(limit: u32) -> Option<u32> {
+    match limit {
+        NONE => None,
+        SHUT => Some(0),
+        n => Some(n),
     }
 }
 

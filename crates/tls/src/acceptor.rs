@@ -333,7 +333,7 @@ impl Acceptor {
         }
         let state = self.state.read().clone();
         let found = hello.sni.as_deref().and_then(|name| state.find(&name.to_ascii_lowercase(), hello));
-        let default = || state.pick(&state.table.default, None, hello);
+        let default = || state.best(state.of(&state.table.default), hello);
         if found.is_none()
             && let (Some(mint), Some(name), Some(default)) = (&self.mint, &hello.sni, default())
             && let Some(minted) = mint.certificate(&name.to_ascii_lowercase(), &default.slot.get())
@@ -489,25 +489,26 @@ impl Acceptor {
 impl State {
     fn find(&self, name: &str, hello: &Hello) -> Option<&Known> {
         let table = &self.table;
-        if let Some(k) = table.exact.get(name).and_then(|list| self.pick(list, None, hello)) {
-            return Some(k);
-        }
-        let rest = name.find('.').and_then(|dot| name.get(dot..))?;
-        self.pick(table.wild.get(rest)?, Some(name), hello)
+        let exact = table.exact.get(name).map_or(&[][..], Vec::as_slice);
+        let rest = name.find('.').and_then(|dot| name.get(dot..));
+        let wild = rest.and_then(|rest| table.wild.get(rest)).map_or(&[][..], Vec::as_slice);
+        let refused = |k: &Known| k.filters.iter().any(|f| f.strip_prefix('!') == Some(name));
+        self.best(self.of(exact).chain(self.of(wild).filter(|k| !refused(k))), hello)
     }
 
-    /// The first of the kind that the client likes best; `name`: a wildcard led here, negative filters count.
-    fn pick(&self, list: &[u32], name: Option<&str>, hello: &Hello) -> Option<&Known> {
-        let allowed = |k: &&Known| {
-            name.is_none_or(|n| !k.filters.iter().any(|f| f.strip_prefix('!').is_some_and(|f| f == n)))
-        };
-        let all = || list.iter().filter_map(|at| self.known.get(*at as usize)).filter(allowed);
+    /// The certificates at these places.
+    fn of<'s>(&'s self, list: &'s [u32]) -> impl Iterator<Item = &'s Known> + Clone {
+        list.iter().filter_map(|at| self.known.get(*at as usize))
+    }
+
+    /// The first of the kind that the client likes best, or the first of all.
+    fn best<'s>(&self, mut all: impl Iterator<Item = &'s Known> + Clone, hello: &Hello) -> Option<&'s Known> {
         let likes = |k: &&Known| match k.slot.get().kind {
             KeyKind::Ecdsa => hello.ecdsa,
             KeyKind::Rsa => hello.rsa,
             KeyKind::Other => hello.ed25519,
         };
-        all().filter(likes).min_by_key(|k| k.slot.get().kind).or_else(|| all().next())
+        all.clone().filter(likes).min_by_key(|k| k.slot.get().kind).or_else(|| all.next())
     }
 }
 

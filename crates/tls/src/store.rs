@@ -208,6 +208,8 @@ pub struct Store {
     pub ticket_files: Vec<Arc<KeyFile>>,
     /// Passphrases of private keys, and who is asked for further ones.
     pub passphrases: Passphrases,
+    /// Lists of timestamps beside certificates, of which nothing was said yet ([`Store::not_sent`]).
+    timestamps: Vec<String>,
 }
 
 /// How the chains of certificates are completed, and cut.
@@ -563,7 +565,17 @@ impl Store {
             return Ok(slot.clone());
         }
         let parts = Parts { chains: self.chains.clone(), ..parts(files, path, extra)? };
+        self.timestamps.extend(timestamps(files, &parts.load)?);
         self.made_of(path, fingerprint(&parts), |store| build(path, &parts, &mut store.passphrases))
+    }
+
+    /// What there is to say of lists of timestamps that were found beside certificates and that nobody will be sent.
+    pub fn not_sent(&mut self) -> Option<String> {
+        let all = std::mem::take(&mut self.timestamps);
+        let (first, more) = all.split_first()?;
+        let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+        portcullis_config::no_effect::sentence(crate::rows::load::TIMESTAMPS)
+            .map(|sentence| format!("'{first}'{more}: {sentence}"))
     }
 
     /// Loads a certificate as `load` in a `crt-store` (and a line of a crt-list) says it: `name` is what it is called.
@@ -735,6 +747,19 @@ pub fn crls(path: &str, text: &[u8]) -> Result<Vec<Vec<u8>>, String> {
 
 fn open(path: &str, e: &std::io::Error) -> String {
     format!("Couldn't open the ca-file '{path}' ({}).", why(e))
+}
+
+/// The list of timestamps that is there beside a certificate.
+///
+/// # Errors
+/// It is none.
+fn timestamps(files: &dyn Files, load: &Load) -> Result<Option<String>, String> {
+    let Some(path) = &load.sctl else { return Ok(None) };
+    let Ok(list) = files.read(Path::new(path)) else { return Ok(None) };
+    match crate::der::is_sct_list(&list) {
+        true => Ok(Some(path.clone())),
+        false => Err(format!(" '{path}' is present but cannot be read or parsed.")),
+    }
 }
 
 /// What the line that a private key begins with ends with.

@@ -77,6 +77,7 @@ fn server(s: &ServerState, all: bool) {
     highest_times(s.counters.iter().map(|c| &c.times));
     if all {
         clear_all(&s.counters);
+        s.life.lock().clear();
     }
 }
 

@@ -28,12 +28,12 @@ fn frontend(call: &mut Call<'_>) -> Outcome {
         return Outcome::err("Integer value expected.");
     }
     match u32::try_from(super::number(&call.arg(4))) {
-        Ok(n) => {
-            proxy.front.sessions.set_limit(n);
-            Outcome::Nothing
-        }
-        Err(_) => Outcome::err("Value out of range."),
+        // unlike in a configuration, 0 is no connection at all
+        Ok(0) => proxy.front.sessions.shut(),
+        Ok(n) => proxy.front.sessions.set_limit(n),
+        Err(_) => return Outcome::err("Value out of range."),
     }
+    Outcome::Nothing
 }
 
 fn global(call: &mut Call<'_>) -> Outcome {

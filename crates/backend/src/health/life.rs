@@ -96,12 +96,17 @@ impl Probe {
     /// Does it say that the server works? What is not checked does.
     #[must_use]
     pub fn is_good(&self) -> bool {
-        !self.configured || !self.enabled || self.health >= self.rise
+        !self.asked() || self.health >= self.rise
+    }
+    /// Is it configured, and not switched off by an operator?
+    #[must_use]
+    pub fn asked(&self) -> bool {
+        self.configured && self.enabled
     }
     /// May one begin?
     #[must_use]
     pub fn is_due(&self) -> bool {
-        self.configured && self.enabled && !self.paused
+        self.asked() && !self.paused
     }
     /// A check has passed: one step up.
     pub(crate) fn step_up(&mut self) {
@@ -239,6 +244,10 @@ impl Life {
     #[must_use]
     pub fn downtime(&self, now: u64) -> u64 {
         self.down_total + self.down_since.map_or(0, |since| now.saturating_sub(since))
+    }
+    /// `clear counters all`
+    pub fn clear(&mut self) {
+        (self.failed, self.observed, self.downs) = (0, 0, 0);
     }
     /// How long after the beginning of a check the next one begins.
     #[must_use]

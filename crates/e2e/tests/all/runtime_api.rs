@@ -716,6 +716,62 @@ fn limits() {
     });
 }
 
+/// 0 is a number of connections for a frontend: they wait until there may be more.
+#[test]
+fn a_frontend_may_have_none() {
+    scenario("runtime_api/a_frontend_may_have_none", |w| {
+        w.ok("o1");
+        start(
+            w,
+            &format!(
+                "{}frontend other\n  bind 127.0.0.1:${{other}}\n  default_backend be\n",
+                sections("", "")
+            ),
+        );
+        all(w, "cli", &["set maxconn frontend fe 0"]);
+        columns(w, "show stat fe 1 -1", &["slim"]);
+        let mut waiting = w.client("fe");
+        waiting.get("/waits", "Connection: close\r\n");
+        // the only worker has seen both when it has answered this one
+        let mut other = w.client("other");
+        other.get("/", "Connection: close\r\n").read_to_end();
+        columns(w, "show stat fe 1 -1", &["stot"]);
+        all(w, "cli", &["set maxconn frontend fe 5"]);
+        waiting.read_to_end();
+        columns(w, "show stat fe 1 -1", &["slim", "stot"]);
+    });
+}
+
+/// What checks found is shown while they are on, and what they counted is cleared with the rest.
+#[test]
+fn what_checks_found_is_shown_and_cleared() {
+    scenario("runtime_api/what_checks_found_is_shown_and_cleared", |w| {
+        w.ok("o1");
+        w.origin("agent", |mut c| {
+            c.send_quietly(b"down\n");
+        });
+        start(
+            w,
+            "backend be\n  server up 127.0.0.1:${o1} check inter 100ms init-state fully-up\n  \
+             server off 127.0.0.1:1 check inter 100ms fall 1 init-state fully-up\n  \
+             server agent 127.0.0.1:${o1} agent-check agent-port ${agent} agent-inter 100ms\n  \
+             server follows 127.0.0.1:${o1} track agent\n",
+        );
+        let told = ["status", "chkfail", "chkdown", "check_status", "check_rise", "check_health"];
+        let all_known = || {
+            let text = ask(w, "show stat be 4 -1");
+            ["DOWN (agent),", "L4CON", ",L4OK"].iter().all(|t| text.contains(t)).then_some(())
+        };
+        assert!(wait_for(PATIENCE, all_known).is_some(), "checks have not ended");
+        columns(w, "show stat be 4 -1", &told);
+        all(w, "cli", &["disable health be/up", "disable health be/off"]);
+        columns(w, "show stat be 4 -1", &told);
+        all(w, "cli", &["enable health be/up", "enable health be/off", "clear counters all"]);
+        columns(w, "show stat be 4 -1", &["chkdown"]);
+        w.forget_origins();
+    });
+}
+
 #[test]
 fn a_server_takes_fewer() {
     scenario("runtime_api/a_server_takes_fewer", |w| {

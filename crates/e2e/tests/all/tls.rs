@@ -129,6 +129,40 @@ frontend fe
     });
 }
 
+/// For each kind of key its own exact name counts before a wildcard, and a wildcard before another kind's exact name.
+#[test]
+fn a_kind_of_key_is_found_under_wildcards_too() {
+    scenario("tls/a_kind_of_key_is_found_under_wildcards_too", |w| {
+        own(w, "rsa", true, "DNS:a.test");
+        own(w, "ecwild", false, "DNS:*.test");
+        own(w, "ec", false, "DNS:a.test");
+        own(w, "rsawild", true, "DNS:*.test");
+        w.file("list", "${dir}/rsa.pem\n${dir}/ecwild.pem *.test !a.test\n");
+        w.proxy(&format!(
+            "{QUIET}
+frontend fe
+  bind 127.0.0.1:${{wildec}} ssl crt ${{dir}}/rsa.pem crt ${{dir}}/ecwild.pem
+  bind 127.0.0.1:${{wildrsa}} ssl crt ${{dir}}/ec.pem crt ${{dir}}/rsawild.pem
+  bind 127.0.0.1:${{list}} ssl crt-list ${{dir}}/list
+  bind 127.0.0.1:${{strict}} ssl strict-sni crt ${{dir}}/ec.pem crt ${{dir}}/rsawild.pem
+  http-request return status 200 hdr served \"%[ssl_f_s_dn] %[ssl_f_key_alg]\"
+"
+        ));
+        for port in ["wildec", "wildrsa", "list", "strict"] {
+            w.note(port);
+            for kinds in [
+                "ECDSA+SHA256:rsa_pss_rsae_sha256:RSA+SHA256",
+                "ECDSA+SHA256",
+                "rsa_pss_rsae_sha256:RSA+SHA256",
+            ] {
+                show(w, port, &format!("-servername a.test -sigalgs {kinds}"));
+                show(w, port, &format!("-servername b.test -sigalgs {kinds}"));
+            }
+            show(w, port, "-servername a.test -tls1_2 -cipher aRSA");
+        }
+    });
+}
+
 #[test]
 fn forwarded_says_https() {
     scenario("tls/forwarded_says_https", |w| {
@@ -157,6 +191,31 @@ fn hosts_that_are_no_names() {
             let status = c.response().status();
             w.note(format!("{host}: {status}"));
         }
+    });
+}
+
+/// A server's name is sent as it is spelt, and who shows another one's certificate is asked again at once (`retries`).
+#[test]
+fn names_of_servers_are_sent_as_they_are() {
+    scenario("tls/names_of_servers_are_sent_as_they_are", |w| {
+        own(w, "a", false, "DNS:a.test");
+        w.proxy(&format!(
+            "{QUIET}  retries 3
+frontend tls
+  bind 127.0.0.1:${{tls}} ssl crt ${{dir}}/a.pem
+  http-request return status 200 hdr named %[ssl_fc_sni]
+listen fe
+  bind 127.0.0.1:${{fe}}
+  server s 127.0.0.1:${{tls}} ssl verify required ca-file ${{dir}}/a.pem
+"
+        ));
+        w.client("fe").send("GET / HTTP/1.1\r\nHost: A.Test:80\r\nConnection: close\r\n\r\n").read_to_end();
+        let began = std::time::Instant::now();
+        w.client("fe").send("GET / HTTP/1.1\r\nHost: b.test\r\nConnection: close\r\n\r\n").read_to_end();
+        w.note(format!(
+            "without a delay for each try: {}",
+            began.elapsed() < std::time::Duration::from_secs(2)
+        ));
     });
 }
 
@@ -623,4 +682,33 @@ frontend fe
         assert!(bulk >= 30, "{limit}: {sizes:?}");
         assert!(sizes.iter().filter(|n| **n > most + 17).count() <= 4, "{limit}: {sizes:?}");
     }
+}
+
+/// The library sends no lists of timestamps: whoever has one beside a certificate is told so, once for a line.
+#[test]
+fn timestamps_beside_a_certificate_are_told_of() {
+    let mut w = portcullis_e2e::World::new(portcullis_e2e::binary::Binary::under_test());
+    own(&w, "a", false, "DNS:a.test");
+    own(&w, "b", false, "DNS:b.test");
+    std::fs::create_dir(w.dir().join("all")).unwrap();
+    // one timestamp of four bytes
+    let list = [0, 6, 0, 4, 1, 2, 3, 4];
+    for name in ["a.pem", "b.pem"] {
+        std::fs::copy(w.dir().join(name), w.dir().join("all").join(name)).unwrap();
+        std::fs::write(w.dir().join("all").join(format!("{name}.sctl")), list).unwrap();
+    }
+    std::fs::write(w.dir().join("a.pem.sctl"), b"nonsense").unwrap();
+    let mut told = |crt: &str| {
+        let out = w.check(&format!("{QUIET}frontend fe\n  bind :80 ssl crt ${{dir}}/{crt}\n"), &["-V"]);
+        (out.code, out.stderr)
+    };
+    let (code, text) = told("all");
+    assert!(
+        code == 0 && text.contains("a.pem.sctl' and 1 more: 'sctl' is accepted but has no effect"),
+        "{text}"
+    );
+    let (code, text) = told("a.pem");
+    assert!(code == 1 && text.contains("a.pem.sctl' is present but cannot be read or parsed"), "{text}");
+    let (code, text) = told("b.pem");
+    assert!(code == 0 && !text.contains("sctl"), "{text}");
 }

@@ -77,6 +77,12 @@ pub fn error_of_name(name: &str) -> u8 {
     ERRORS.iter().find(|e| e.1 == name).map_or(0, |e| e.0)
 }
 
+/// Has the server shown the certificate of somebody else?
+#[must_use]
+pub fn is_mismatch(number: u8) -> bool {
+    matches!(row(number).1, "SSL_MISMATCH" | "SSL_MISMATCH_SNI")
+}
+
 /// What it says.
 #[must_use]
 pub fn message_of_name(name: &str) -> &'static str {

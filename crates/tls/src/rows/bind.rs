@@ -117,6 +117,7 @@ fn tls(bind: &mut Bind) -> &mut BindTls {
 fn with<T>(cx: &mut Cx<'_>, work: impl FnOnce(&mut At<'_>) -> T) -> T {
     let mut at = At::of(cx);
     let done = work(&mut at);
+    at.said.extend(at.global.store.lock().not_sent());
     let (said, warned, experimental) = (at.said, at.warned, at.experimental_used);
     cx.model.global.experimental_used |= experimental;
     for text in said {

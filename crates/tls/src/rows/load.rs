@@ -337,6 +337,7 @@ fn use_certificate(cx: &mut Cx<'_>, line: &Line) {
     let mut at = At::of(cx);
     let number = at.global.store.lock().lists.get(&*list).map_or(0, |l| l.last) + 1;
     let made = entries(&mut at, &mut row, &place, Origin { list: list.clone(), number });
+    at.said.extend(at.global.store.lock().not_sent());
     let (said, experimental) = (at.said, at.experimental_used);
     cx.model.global.experimental_used |= experimental;
     match made {

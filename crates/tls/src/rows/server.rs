@@ -77,6 +77,7 @@ fn common(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>, name: &str)
     let conf = &mut tls(server).conf;
     let mut at = At::of(cx);
     let done = option(&mut at, conf, name, &mut || args.next().map(|w| w.str().into_owned()));
+    at.said.extend(at.global.store.lock().not_sent());
     let (said, experimental) = (at.said, at.experimental_used);
     cx.model.global.experimental_used |= experimental;
     for text in said {
