@@ -88,6 +88,10 @@ pub struct Lane<'r> {
     open: usize,
     ended: bool,
     closed: bool,
+    /// `option nolinger` of the side it writes to.
+    pub nolinger: bool,
+    /// Its end is not passed on: closing the receiver's connection will reset it.
+    cut: bool,
     /// It was over while the other direction was not.
     pub first: bool,
     reads: u32,
@@ -117,6 +121,8 @@ impl Lane<'_> {
             open: 0,
             ended: false,
             closed: false,
+            nolinger: false,
+            cut: false,
             first: false,
             reads: 0,
             writes: 0,
@@ -159,7 +165,9 @@ impl Lane<'_> {
             } else if let Some(p) = self.pipe.as_mut().filter(|p| p.held() > 0) {
                 p.poll_drain(cx, to, false)
             } else if self.ended {
-                to.finish();
+                if !self.cut {
+                    to.finish();
+                }
                 self.closed = true;
                 if let Some(gate) = &mut self.gate {
                     gate.end();
@@ -282,7 +290,8 @@ impl Lane<'_> {
     }
 
     /// Bytes wait for its receiver.
-    fn is_pending(&self) -> bool {
+    #[must_use]
+    pub fn is_pending(&self) -> bool {
         self.held() > 0 || self.pipe.as_ref().is_some_and(|p| p.held() > 0)
     }
 
@@ -311,7 +320,8 @@ fn due(awaited: bool, at: Millis) -> Millis {
 
 /// Relays until both directions have ended, one side breaks, or a timeout strikes. `independent`, of the client's side and the
 /// server's: what goes to it does not count as its activity (`option independent-streams`). Only a side that something is awaited of can be late: one
-/// that has ended is not, unless bytes wait for it.
+/// that has ended is not, unless bytes wait for it. With `option nolinger` a client that has ended is reset as its server ends,
+/// and a server as its client ends, whatever it still has to say.
 pub async fn relay(
     task: &Task,
     (client, up): (&Conn, &mut Lane<'_>),
@@ -324,8 +334,11 @@ pub async fn relay(
     let mut server_due = Millis(0);
     let mut awaited = (true, true);
     let mut first = true;
+    let mut over = End::Closed;
     poll_fn(|cx| {
         let before = (up.reads, up.writes, down.reads, down.writes, up.closed, down.closed);
+        up.cut = up.nolinger && !down.closed && server.stream().is_none();
+        down.cut = down.nolinger && up.closed && client.stream().is_none();
         for (polled, broken) in [
             (up.poll(cx, task, client, server), [End::ClientBroke, End::ServerBroke]),
             (down.poll(cx, task, server, client), [End::ServerBroke, End::ClientBroke]),
@@ -338,8 +351,8 @@ pub async fn relay(
                 _ => {}
             }
         }
-        if up.closed && down.closed {
-            return Poll::Ready(End::Closed);
+        if up.closed && (down.closed || up.cut) {
+            return Poll::Ready(over);
         }
         if let Some(tally) = &mut tally {
             tally.see(&task.worker, up.bytes, down.bytes);
@@ -350,15 +363,21 @@ pub async fn relay(
         if turned && half {
             down.first |= !up.closed;
         }
+        // what is not read because its receiver takes nothing is not late
+        let now_awaited = (
+            (!up.ended && !up.is_pending()) || down.is_pending(),
+            (!down.ended && !down.is_pending()) || up.is_pending(),
+        );
         let client_active = turned
+            || (now_awaited.0 && !awaited.0)
             || up.reads != before.0
             || (down.writes != before.3 && !independent.0)
             || (half && down.writes != before.3);
         let server_active = turned
+            || (now_awaited.1 && !awaited.1)
             || down.reads != before.2
             || (up.writes != before.1 && !independent.1)
             || (half && up.writes != before.1);
-        let now_awaited = (!up.ended || down.is_pending(), !down.ended || up.is_pending());
         if client_active || server_active || now_awaited != awaited {
             first = false;
             awaited = now_awaited;
@@ -380,14 +399,25 @@ pub async fn relay(
             let sides = [due(awaited.0, client_due), due(awaited.1, server_due)];
             task.tell(Story { sides, bytes: [up.bytes, down.bytes], ..Story::between(client, server) });
         }
-        match task.poll_woken(cx) {
-            Some(Woken::Aborted(why)) => Poll::Ready(End::Aborted(why)),
-            Some(Woken::Late) if due(awaited.0, client_due) <= due(awaited.1, server_due) => {
-                Poll::Ready(End::ClientLate)
-            }
-            Some(Woken::Late) => Poll::Ready(End::ServerLate),
-            None => Poll::Pending,
+        let client_first = due(awaited.0, client_due) <= due(awaited.1, server_due);
+        let (end, apart) = match task.poll_woken(cx) {
+            None => return Poll::Pending,
+            Some(Woken::Aborted(why)) => return Poll::Ready(End::Aborted(why)),
+            Some(Woken::Late) if client_first => (End::ClientLate, independent.0),
+            Some(Woken::Late) => (End::ServerLate, independent.1),
+        };
+        let held = [&*up, &*down].iter().any(|lane| lane.is_pending() || lane.inspect.is_some());
+        if !apart || half || held {
+            return Poll::Ready(if over == End::Closed { end } else { over });
         }
+        // what it was to send is over; what is sent to it goes on
+        match end {
+            End::ClientLate => up.ended = true,
+            _ => down.ended = true,
+        }
+        over = end;
+        cx.waker().wake_by_ref();
+        Poll::Pending
     })
     .await
 }

@@ -431,6 +431,7 @@ async fn serve<'p>(
     let parts = inspect::Parts { facts, effects, plan, front, filters: chain, client: &session.conn };
     let rules = inspect::ResponseRules::of(back, parts, &session.task);
     down.inspect = rules.map(|r| r as Box<dyn Inspect + '_>);
+    (up.nolinger, down.nolinger) = (back.has(Opts::NOLINGER), front.has(Opts::NOLINGER));
     let timeouts = Timeouts {
         client: front.timeouts.client,
         server: back.timeouts.server,
@@ -455,8 +456,9 @@ async fn serve<'p>(
     }
     let refused = matches!(end, End::Ruled(_));
     let late = matches!(end, End::ServerLate | End::ClientLate);
-    let in_order = matches!(end, End::Closed | End::Ruled(Ruling::Reject)) || (late && down.has_ended());
-    let server_first = down.first;
+    let in_order = matches!(end, End::Closed | End::Ruled(Ruling::Reject))
+        || (late && (down.has_ended() || !up.is_pending()));
+    let (server_first, client_ended) = (down.first, up.has_ended());
     let bytes = (up.bytes, down.bytes + if refused { down.held() as u64 } else { 0 });
     up.discard(&session.task);
     down.discard(&session.task);
@@ -478,7 +480,7 @@ async fn serve<'p>(
     if !in_order || back.has(Opts::NOLINGER) {
         server.reset_on_close();
     }
-    if front.has(Opts::NOLINGER) {
+    if front.has(Opts::NOLINGER) && client_ended {
         session.conn.reset_on_close();
     }
     facts.server_link.forget(front.formats.needs);

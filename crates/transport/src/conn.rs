@@ -199,6 +199,13 @@ impl Conn {
         }
     }
 
+    /// Has the peer finished sending, as far as is known now, or is the connection broken?
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        matches!(self.poll_peek(&mut cx), Seen::End | Seen::Broken)
+    }
+
     /// Throws away what has come and was not read, before the connection is closed: closing would reset it otherwise.
     /// `surely`: ask the system even if nothing is known to have come. Was there something?
     pub fn discard_input(&self, surely: bool) -> bool {

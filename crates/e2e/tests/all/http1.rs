@@ -813,3 +813,29 @@ backend be
         }
     });
 }
+
+/// A client that writes the whole of its body before it reads loses no answer of a rule, and keeps its connection if it
+/// wants to (RFC 9112 section 9.6).
+#[test]
+fn an_unwanted_body_is_read_to_its_end() {
+    let mut w = World::new(Binary::under_test());
+    w.ok("o1");
+    w.proxy(&sections("http-request deny deny_status 413 if METH_POST", ""));
+    let body = vec![b'x'; 8 << 20];
+    for close in [false, true] {
+        let mut c = TcpStream::connect(("127.0.0.1", w.port("fe"))).unwrap();
+        c.set_read_timeout(Some(PATIENCE)).unwrap();
+        let connection = if close { "Connection: close\r\n" } else { "" };
+        let head =
+            format!("POST / HTTP/1.1\r\nHost: a\r\n{connection}Content-Length: {}\r\n\r\n", body.len());
+        c.write_all(head.as_bytes()).unwrap();
+        c.write_all(&body).unwrap();
+        if !close {
+            c.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+        }
+        let mut answers = String::new();
+        c.read_to_string(&mut answers).unwrap();
+        assert!(answers.starts_with("HTTP/1.1 413 "), "{answers}");
+        assert_eq!(answers.contains("HTTP/1.1 200 OK"), !close, "{answers}");
+    }
+}

@@ -269,3 +269,52 @@ fn refusals_of_streams() {
         w.logs(2);
     });
 }
+
+/// What a peer sees once the other one has ended.
+fn ends(name: &str, frontend: &str, backend: &str) {
+    scenario(name, |w| {
+        let origin = w.origin("o1", |mut c| {
+            c.read_exactly(2);
+            c.send("hi\n");
+            let end = c.wait_end();
+            c.transcript().add(format!("ended: {end:?}"));
+        });
+        w.proxy(&tcp(frontend, backend));
+        let mut c = w.client("fe");
+        c.send("a\n").read_exactly(3);
+        let end = c.half_close().wait_end();
+        w.note(format!("{end:?}"));
+        origin.wait_line(0, "ended");
+        w.logs(1);
+    });
+}
+
+#[test]
+fn nolinger_resets_a_client_that_has_ended() {
+    ends("tcp/nolinger_of_clients", "option nolinger", "");
+}
+
+#[test]
+fn nolinger_resets_a_server_whose_client_has_ended() {
+    ends("tcp/nolinger_of_servers", "", "option nolinger");
+}
+
+#[test]
+fn what_has_ended_lingers() {
+    ends("tcp/lingering", "", "");
+}
+
+/// Manual: option independent-streams. The silent side is over after its timeout, what is sent to it goes on.
+#[test]
+fn independent_streams_end_one_by_one() {
+    scenario("tcp/independent_streams_end_one_by_one", |w| {
+        w.origin("o1", |mut c| {
+            // the end of the client's direction, long after its last byte
+            c.read_to_end();
+            c.send("still here\n");
+        });
+        w.proxy(&tcp("timeout client 200ms\noption independent-streams", ""));
+        w.client("fe").send("all I say\n").read_to_end();
+        w.logs(1);
+    });
+}

@@ -42,6 +42,23 @@ fn client_timeout_stands_in_for_http_request() {
     });
 }
 
+/// Manual: timeout http-request. Without it each piece of the head has the client's timeout.
+#[test]
+fn client_timeout_is_for_each_piece_of_a_head() {
+    scenario("timeouts/client_timeout_is_for_each_piece_of_a_head", |w| {
+        w.ok("o1");
+        w.proxy(&sections("timeout client 600ms", ""));
+        let mut c = w.client("fe");
+        for piece in ["GET / HT", "TP/1.1\r\nHost: ", "test\r\n", "Connection: close\r\n", "\r\n"] {
+            // the pause is what is tested
+            std::thread::sleep(Duration::from_millis(200));
+            c.send(piece);
+        }
+        c.read_to_end();
+        w.logs(1);
+    });
+}
+
 #[test]
 fn dontlognull_hides_silent_clients() {
     scenario("timeouts/dontlognull_hides_silent_clients", |w| {

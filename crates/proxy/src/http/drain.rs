@@ -1,4 +1,5 @@
-//! What is left of a request's body that was answered already is read and dropped, so that the next request can come.
+//! What is left of a request's body that was answered already is read and dropped, so that the next request can come, or so
+//! that closing the connection does not reset it (RFC 9112 section 9.6).
 
 use super::After;
 use super::body::{Body, Step};
@@ -7,23 +8,14 @@ use portcullis_transport::Buffer;
 use std::future::poll_fn;
 use std::task::Poll;
 
-/// Most bytes that are read for nothing; a client that sends more loses its connection.
-const MOST: usize = 1024 * 1024;
-
-/// Reads the body to its end, as long as the client goes on sending and it is not too long.
-pub async fn drain(session: &Session, mut body: Body, mut input: Buffer) -> After {
+/// Reads the body to its end, as long as the client goes on sending (`timeout client` between two pieces). `keep`: the
+/// connection serves the next request then.
+pub async fn drain(session: &Session, mut body: Body, mut input: Buffer, keep: bool) -> After {
     let task = &session.task;
-    let mut dropped = 0;
     loop {
         match body.step(&mut input, false) {
             Step::Payload { origin, .. } => {
                 input.consume(origin);
-                dropped += origin;
-                if dropped > MOST {
-                    session.conn.discard_input(true);
-                    task.worker.buffers.give(input);
-                    return After::Close;
-                }
                 continue;
             }
             Step::End => break,
@@ -48,6 +40,11 @@ pub async fn drain(session: &Session, mut body: Body, mut input: Buffer) -> Afte
             task.worker.buffers.give(input);
             return After::Close;
         }
+    }
+    if !keep {
+        session.conn.discard_input(false);
+        task.worker.buffers.give(input);
+        return After::Close;
     }
     if input.is_empty() {
         task.worker.buffers.give(input);

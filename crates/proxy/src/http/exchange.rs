@@ -189,10 +189,10 @@ pub async fn exchange(session: &mut Session, rest: Option<Buffer>) -> After {
     }
     session.vars.take_from(&x.facts.vars.session);
     crate::explain::over(&x.facts);
-    let rest = (x.keep && !x.body_done && !x.upgraded).then(|| x.rest.take().unwrap_or_else(|| x.body()));
-    match (finish(&mut x, session), rest) {
+    let (keep, rest) = (x.keep, x.unwanted_rest());
+    match (finish(&mut x, session, rest.is_some()), rest) {
         (After::Keep(input), Some(body)) => {
-            Box::pin(drain::drain(session, body, input.unwrap_or_default())).await
+            Box::pin(drain::drain(session, body, input.unwrap_or_default(), keep)).await
         }
         (after, _) => after,
     }
@@ -608,7 +608,7 @@ async fn refuse(x: &mut Exchange<'_>, session: &mut Session, mut stop: Stop) {
 }
 
 /// The end: timers, counters, log; what can be used again goes back.
-fn finish(x: &mut Exchange<'_>, session: &mut Session) -> After {
+fn finish(x: &mut Exchange<'_>, session: &mut Session, drains: bool) -> After {
     let worker = session.worker().clone();
     let keep = x.keep || x.upgraded;
     let streamed = session.conn.stream().is_some();
@@ -616,7 +616,8 @@ fn finish(x: &mut Exchange<'_>, session: &mut Session) -> After {
     if x.front.formats.needs.contains(Needs::ENDS) {
         x.note_ends(keep);
     }
-    if !keep && !streamed && (session.conn.is_registered() || x.front.has(Opts::NOLINGER)) {
+    let lingers = !x.front.has(Opts::NOLINGER) || !session.conn.is_over();
+    if !keep && !streamed && lingers && (session.conn.is_registered() || x.front.has(Opts::NOLINGER)) {
         // at once: the client may send its next request before the connection is closed, which resets it then
         session.conn.finish();
     }
@@ -659,7 +660,7 @@ fn finish(x: &mut Exchange<'_>, session: &mut Session) -> After {
     if x.upgraded {
         return After::Http2(input);
     }
-    if !keep {
+    if !keep && !drains {
         if x.front.has(Opts::NOLINGER) {
             session.conn.reset_on_close();
         } else {
@@ -749,6 +750,19 @@ impl Exchange<'_> {
     #[must_use]
     pub fn body(&self) -> Body {
         Body::new(self.info.framing)
+    }
+    /// What is left of the request's body, for the client to be rid of before the next request, or before its connection is
+    /// closed behind an answer that is not the server's: closing it earlier would reset it, and the answer might be lost.
+    fn unwanted_rest(&mut self) -> Option<Body> {
+        if self.body_done || self.upgraded {
+            return None;
+        }
+        let answered = self.valid
+            && !self.front.has(Opts::NOLINGER)
+            && (self.rest.is_some() || self.server.is_none())
+            && self.method != Method::Connect
+            && matches!(self.facts.termination[0], b'-' | b'P' | b'S' | b'L');
+        (self.keep || answered).then(|| self.rest.take().unwrap_or_else(|| self.body()))
     }
     /// Will the client's connection be closed behind what is sent last, in good order?
     #[must_use]

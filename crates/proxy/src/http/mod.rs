@@ -155,7 +155,12 @@ async fn wait_for_request(session: &mut Session) -> bool {
     loop {
         match next_request(session).await {
             Waited::Request => return true,
-            Waited::End => return false,
+            Waited::End => {
+                if session.listener.proxy.has(Opts::NOLINGER) && session.conn.is_over() {
+                    session.conn.reset_on_close();
+                }
+                return false;
+            }
             Waited::Leave => {
                 Box::pin(part(session)).await;
                 return false;

@@ -224,10 +224,9 @@ async fn more(x: &mut Exchange<'_>, session: &mut Session) -> Result<(), Stop> {
     let worker = &session.task.worker;
     let t = &x.front.timeouts;
     let now = worker.clock.now();
-    // the whole head must come within `http-request`; each byte within `client`
+    // the whole head must come within `http-request`; each piece of it within `client`
     let start = if session.requests == 1 { session.accepted } else { x.began };
-    let whole = t.http_request.or(t.client);
-    session.task.deadline(start.after(whole).min(now.after(t.client)));
+    session.task.deadline(start.after(t.http_request).min(now.after(t.client)));
     let conn = &session.conn;
     let (input, task) = (&mut x.input, &session.task);
     let first_byte = input.is_empty();

@@ -393,17 +393,22 @@ pub async fn take_body(x: &mut Exchange<'_>, session: &Session) {
 /// 408 when it does not come in time.
 pub async fn buffer_body(x: &mut Exchange<'_>, session: &Session) -> Result<(), Stop> {
     let t = &x.front.timeouts;
-    let until = x.began.after(t.http_request.or(t.client));
+    let whole = t.http_request.map(|_| x.began.after(t.http_request));
     loop {
         let state = x.body_state();
         if state.complete || state.full {
             return Ok(());
         }
-        if session.task.worker.clock.now() >= until {
+        let now = session.task.worker.clock.now();
+        let until = whole.unwrap_or(now.after(t.client));
+        let had = x.input.len();
+        let waited = wanted(x, session, until).await;
+        let late = x.input.len() == had && session.task.worker.clock.now() >= until;
+        if late && waited.is_ok() {
             x.facts.timers.request = -1;
             return Err(Stop::new(b"cR", 408));
         }
-        if let Err(stop) = wanted(x, session, until).await {
+        if let Err(stop) = waited {
             if stop.termination != *b"CR" {
                 return Err(stop);
             }

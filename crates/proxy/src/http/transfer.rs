@@ -574,7 +574,7 @@ async fn respond(
         t.up.before = std::mem::take(&mut t.down.before);
     }
     t.reclaim(x, &session.task.worker);
-    if !reusable && !matches!(failed, Some([b'S' | b's' | b'P', _])) {
+    if !reusable && !matches!(failed, Some([b'S' | b'P', _])) {
         t.upstream.conn.reset_on_close();
     }
     Ended::Done(reusable)
@@ -636,12 +636,8 @@ async fn pump(
         if down.done && (up.done || (streamed && up.was_dropped())) {
             return Poll::Ready(None);
         }
-        if up.done {
-            match session.task.watch(&session.conn, cx) {
-                Seen::Broken => return Poll::Ready(Some(Failed::new(*b"CD"))),
-                Seen::End if gives_up => return Poll::Ready(Some(Failed::new(*b"CD"))),
-                _ => {}
-            }
+        if up.done && gives_up && matches!(session.task.watch(&session.conn, cx), Seen::Broken | Seen::End) {
+            return Poll::Ready(Some(Failed::new(*b"CD")));
         }
         if let Some(tally) = &mut tally {
             tally.see(&task.worker, up.counted(), down.counted());

@@ -207,10 +207,10 @@ pub(super) async fn wait(
                 }
             }
         }
-        if up.done {
+        if up.done && gives_up {
             match session.task.watch(&session.conn, cx) {
                 Seen::Broken => return Poll::Ready(Answer::ClientBroke),
-                Seen::End if gives_up => return Poll::Ready(Answer::Client),
+                Seen::End => return Poll::Ready(Answer::Client),
                 _ => {}
             }
         }

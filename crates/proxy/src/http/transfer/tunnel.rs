@@ -39,6 +39,8 @@ pub(super) async fn run(
         down_splices && splice(Opts::SPLICE_RESPONSE),
         down.gate.take(),
     );
+    to_server.nolinger = back.has(Opts::NOLINGER);
+    to_client.nolinger = x.front.has(Opts::NOLINGER);
     let timeouts = relay::Timeouts {
         client: x.front.timeouts.client,
         server: back.timeouts.server,
@@ -61,8 +63,11 @@ pub(super) async fn run(
     x.facts.bytes_down += to_client.bytes;
     x.facts.termination[..2].copy_from_slice(&crate::tcp::termination(end));
     x.facts.ends.server_first = to_client.first;
-    if end == relay::End::ClientBroke {
+    if end == relay::End::ClientBroke || to_server.nolinger {
         upstream.conn.reset_on_close();
+    }
+    if to_client.nolinger && to_server.has_ended() && session.conn.stream().is_none() {
+        session.conn.reset_on_close();
     }
     x.scratch.out = std::mem::take(&mut up.before);
     to_server.discard(&session.task);
