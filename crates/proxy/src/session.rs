@@ -221,7 +221,7 @@ pub fn run(mut session: Session) -> impl Future<Output = ()> {
             traced::session(&session, events::session::SESS_ERR, Level::Error, "handshake failed");
         }
         if let Ok(first) = opened {
-            count(&session);
+            count(&mut session);
             match session.listener.proxy.mode {
                 Mode::Http => crate::http::serve(&mut session, first).await,
                 Mode::Log => Box::pin(crate::logs::forward::serve(&mut session, first.map(|b| *b))).await,
@@ -236,6 +236,10 @@ pub fn run(mut session: Session) -> impl Future<Output = ()> {
 async fn opening(session: &mut Session) -> Result<Option<Box<Buffer>>, ()> {
     if !session.listener.shakes_hands {
         return Ok(None);
+    }
+    if let Origin::Connection(admission) = &mut session.origin {
+        // a client that is slow at its handshake keeps nobody else out
+        admission.arrived();
     }
     match Box::pin(crate::handshake::run_all(session)).await {
         Ok(first) => Ok(first.map(Box::new)),
@@ -261,10 +265,13 @@ fn begin(session: &Session) {
 }
 
 /// A connection that handshakes and rules have let through is a session.
-fn count(session: &Session) {
-    let worker = session.worker();
+fn count(session: &mut Session) {
+    let worker = &session.task.worker;
     let front = &session.listener.proxy.front;
-    front.session(&worker.process.counts, worker.id.into(), session.accepted.0);
+    front.session(&worker.process.counts, worker.id.into(), worker.clock.now().0);
+    if let Origin::Connection(admission) = &mut session.origin {
+        admission.arrived();
+    }
     if session.listener.proxy.has(Opts::SOCKET_STATS) {
         session.listener.counts.counters.of(worker.id.into()).cum_sess.inc();
     }

@@ -16,6 +16,8 @@ use std::task::Waker;
 pub struct Process {
     /// Connections that exist (`actconn`, `CurrConns`); its limit is `maxconn`.
     pub conns: Arc<Gauge>,
+    /// Those accepted under a limit of sessions a second that are no sessions yet.
+    arriving: Arc<Gauge>,
     /// `maxconnrate` a second; 0: none.
     pub maxconnrate: AtomicU32,
     /// `maxsessrate` a second; 0: none.
@@ -35,6 +37,7 @@ impl Process {
     pub fn new(workers: usize, maxconn: u32, maxconnrate: u32, maxsessrate: u32) -> Self {
         Self {
             conns: Arc::new(Gauge::new(maxconn)),
+            arriving: Arc::default(),
             maxconnrate: AtomicU32::new(maxconnrate),
             maxsessrate: AtomicU32::new(maxsessrate),
             counters: Sharded::new(workers),
@@ -87,6 +90,8 @@ pub enum Running {
 pub struct Frontend {
     /// Sessions that exist (`feconn`, `scur`, `smax`); its limit is `maxconn` (`slim`).
     pub sessions: Arc<Gauge>,
+    /// Those accepted under a limit of sessions a second that are no sessions yet.
+    arriving: Arc<Gauge>,
     /// `rate-limit sessions` a second; 0: none.
     pub rate_limit: AtomicU32,
     /// Cumulative counters.
@@ -124,6 +129,7 @@ impl Frontend {
     pub fn new(workers: usize, maxconn: u32, rate_limit: u32) -> Self {
         Self {
             sessions: Arc::new(Gauge::new(maxconn)),
+            arriving: Arc::default(),
             rate_limit: AtomicU32::new(rate_limit),
             counters: Sharded::new(workers),
             h2: Sharded::new(workers),
@@ -199,6 +205,8 @@ pub struct Admission {
     frontend: Held,
     listener: Held,
     _tls: Option<Held>,
+    /// Under a limit of sessions a second: one that will be a session (process, frontend).
+    arriving: Option<Box<[Held; 2]>>,
 }
 
 impl Admission {
@@ -209,6 +217,10 @@ impl Admission {
     /// Sessions of the frontend at this moment (`feconn`).
     pub fn feconn(&self) -> u32 {
         self.frontend.gauge().get()
+    }
+    /// It has become a session, and is counted as such.
+    pub fn arrived(&mut self) {
+        self.arriving = None;
     }
     /// The listener's gauge.
     pub fn listener(&self) -> &Arc<Gauge> {
@@ -281,10 +293,12 @@ pub fn admit(
 fn take(process: &Process, frontend: &Frontend, listener: &Listener) -> Option<Admission> {
     let tls = listener.tls;
     let listener = listener.conns.try_take()?;
-    let frontend = frontend.sessions.try_take()?;
+    let sessions = frontend.sessions.try_take()?;
+    let limited = frontend.rate_limit.load(Relaxed) != 0 || process.maxsessrate.load(Relaxed) != 0;
+    let arriving = limited.then(|| Box::new([process.arriving.take(), frontend.arriving.take()]));
     let _tls = if tls { Some(process.tls.conns.try_take()?) } else { None };
-    let process = process.conns.try_take()?;
-    Some(Admission { process, frontend, listener, _tls })
+    let held = process.conns.try_take()?;
+    Some(Admission { process: held, frontend: sessions, listener, _tls, arriving })
 }
 
 /// Counts an accepted connection in process, frontend and listener.
@@ -313,7 +327,7 @@ impl RateOf for Process {
 struct SessOf<'a>(&'a Process);
 impl RateOf for SessOf<'_> {
     fn window(&self, now: u64) -> Window {
-        self.0.sess_rate(now)
+        self.0.sess_rate(now).and(&self.0.arriving)
     }
 }
 struct TlsOf<'a>(&'a Process);
@@ -324,7 +338,13 @@ impl RateOf for TlsOf<'_> {
 }
 impl RateOf for Frontend {
     fn window(&self, now: u64) -> Window {
-        self.sess_rate(now)
+        self.sess_rate(now).and(&self.arriving)
+    }
+}
+impl Window {
+    /// With those that will count in a moment.
+    fn and(self, arriving: &Gauge) -> Self {
+        Self { current: self.current + u64::from(arriving.get()), ..self }
     }
 }
 

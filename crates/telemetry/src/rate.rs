@@ -76,7 +76,8 @@ impl Rate {
     #[inline]
     pub fn hit(&self, now: u64) -> bool {
         let second = second(now);
-        if self.second.load(Relaxed) == second {
+        // what began in the second before, and is counted only now, does not turn it back
+        if self.second.load(Relaxed) >= second {
             self.current.store(self.current.load(Relaxed).saturating_add(1), Relaxed);
             return false;
         }

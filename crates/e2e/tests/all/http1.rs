@@ -2,9 +2,10 @@
 use crate::{runtime_api, sections};
 use portcullis_e2e::binary::Binary;
 use portcullis_e2e::process::{PATIENCE, wait_for};
-use portcullis_e2e::{Gate, OriginConn, World, scenario};
+use portcullis_e2e::{End, Gate, OriginConn, World, scenario};
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::time::Duration;
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -838,4 +839,31 @@ fn an_unwanted_body_is_read_to_its_end() {
         assert!(answers.starts_with("HTTP/1.1 413 "), "{answers}");
         assert_eq!(answers.contains("HTTP/1.1 200 OK"), !close, "{answers}");
     }
+}
+
+/// A client that ends its side behind its request gets the whole of a response that ends with the connection.
+#[test]
+fn a_response_until_the_close_to_a_client_that_has_ended() {
+    scenario("http1/a_response_until_the_close_to_a_client_that_has_ended", |w| {
+        let gate = Gate::default();
+        let held = gate.clone();
+        w.origin("o1", move |mut c| {
+            c.request();
+            c.send("HTTP/1.0 200 OK\r\n\r\nabc");
+            held.wait();
+            c.send("def");
+        });
+        w.proxy(&sections("", ""));
+        let mut c = w.client("fe");
+        c.get("/", "");
+        c.head();
+        c.half_close().read_exactly(3);
+        // whoever ends the stream because the client has ended does so now
+        c.set_patience(Duration::from_millis(300));
+        assert_eq!(c.wait_end(), End::Timeout);
+        c.set_patience(PATIENCE);
+        gate.open();
+        c.read_to_end();
+        w.logs(1);
+    });
 }

@@ -636,8 +636,15 @@ async fn pump(
         if down.done && (up.done || (streamed && up.was_dropped())) {
             return Poll::Ready(None);
         }
-        if up.done && gives_up && matches!(session.task.watch(&session.conn, cx), Seen::Broken | Seen::End) {
-            return Poll::Ready(Some(Failed::new(*b"CD")));
+        if up.done && gives_up {
+            match session.task.watch(&session.conn, cx) {
+                Seen::Broken => return Poll::Ready(Some(Failed::new(*b"CD"))),
+                // the end of what ends with the connection is waited for
+                Seen::End if streamed || !matches!(down.body, Body::UntilClose(_)) => {
+                    return Poll::Ready(Some(Failed::new(*b"CD")));
+                }
+                _ => {}
+            }
         }
         if let Some(tally) = &mut tally {
             tally.see(&task.worker, up.counted(), down.counted());
