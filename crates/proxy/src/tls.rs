@@ -165,7 +165,7 @@ pub async fn accept(
         Got::Failed(Failed::Tls(_)) => {
             received = true;
             let verdict = session.conn.tls_info().map(|i| i.verdict).unwrap_or_default();
-            match (verdict.fatal, verdict.ca) {
+            match (verdict.fatal, verdict.fatal_depth) {
                 (0, _) => "SSL handshake failure",
                 (_, 0) => "SSL client certificate not trusted",
                 _ => "SSL client CA chain cannot be verified",

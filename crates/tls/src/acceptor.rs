@@ -12,7 +12,7 @@ use crate::settings::{BindTls, Conf, Entry, GlobalTls, Origin, Verify};
 use crate::store::{Certificate, Parts, Slot, build};
 use crate::stream::Records;
 use crate::tickets::{Cache, Sessions, Tickets};
-use crate::verify::{Clients, Policy};
+use crate::verify::{Clients, Policy, Purpose};
 use crate::x509::{Cert, KeyKind};
 use parking_lot::RwLock;
 use rustls::crypto::CryptoProvider;
@@ -672,7 +672,8 @@ impl Making<'_> {
                         revoked: own.crl.as_ref().or(base.crl.as_ref()).cloned(),
                         crt_ignore: pick(&own.crt_ignore, &base.crt_ignore),
                         ca_ignore: pick(&own.ca_ignore, &base.ca_ignore),
-                        purpose: 2,
+                        purpose: Purpose::Client,
+                        level: self.global.security_level,
                     },
                     required: verify == Verify::Required,
                     hints: names.map(hints).unwrap_or_default(),

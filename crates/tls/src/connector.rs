@@ -5,7 +5,7 @@ use crate::compression;
 use crate::settings::{Conf, GlobalTls, ServerTls, Verify};
 use crate::store::{Certificate, Slot};
 use crate::stream::Records;
-use crate::verify::{Policy, Servers};
+use crate::verify::{Policy, Purpose, Servers};
 use rustls::client::{
     ClientConfig, ClientSessionMemoryCache, ResolvesClientCert, Resumption, Tls12Resumption,
 };
@@ -86,7 +86,8 @@ pub fn compile(global: &GlobalTls, tls: &ServerTls) -> Result<Connector, String>
     let policy = (verify != Verify::None).then(|| Policy {
         trusted: own.ca.iter().cloned().collect(),
         revoked: own.crl.clone(),
-        purpose: 1,
+        purpose: Purpose::Server,
+        level: global.security_level,
         ..Policy::default()
     });
     let verifier = Servers {

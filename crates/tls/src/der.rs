@@ -23,6 +23,21 @@ impl<'a> Der<'a> {
         }
         self.next()
     }
+    /// Every element; `None` if there is anything else.
+    #[must_use]
+    pub fn all(mut self) -> Option<Vec<Element<'a>>> {
+        let mut out = Vec::new();
+        while !self.0.is_empty() {
+            out.push(self.next()?);
+        }
+        Some(out)
+    }
+    /// The content of the only element, if it has this tag.
+    #[must_use]
+    pub fn only(mut self, tag: u8) -> Option<&'a [u8]> {
+        let content = self.tagged(tag)?.content;
+        self.0.is_empty().then_some(content)
+    }
     /// The content of the next element as something to be read, if it has this tag.
     pub fn inside(&mut self, tag: u8) -> Option<Der<'a>> {
         self.tagged(tag).map(|e| Der(e.content))

@@ -10,8 +10,8 @@ const BY_OCSP: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 0x30, 1];
 const NONCE: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 0x30, 1, 2];
 /// id-sha1
 const SHA1: &[u8] = &[0x2b, 0x0e, 3, 2, 0x1a];
-/// Last arc of id-kp-OCSPSigning.
-const SIGNING: u8 = 9;
+/// id-kp-OCSPSigning
+const SIGNING: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 9];
 /// Seconds that the clocks of a responder and of this machine may differ by.
 const SKEW: i64 = 300;
 
@@ -234,8 +234,7 @@ fn is_signed(basic: &Basic<'_>, issuer: &Cert<'_>, now: i64) -> bool {
     let delegated = |e: Element<'_>| {
         let Some(cert) = Cert::parse(e.whole) else { return false };
         let (from, to) = cert.validity();
-        cert.extension(&[0x55, 0x1d, 0x25]).is_some()
-            && cert.is_for(SIGNING)
+        cert.names_purpose(SIGNING)
             && (from..=to).contains(&now)
             && crate::verify::issued(issuer, &cert)
             && issuer.verifies(&cert.signed())

@@ -2,9 +2,12 @@
 //! `crt-ignore-err`, `ca-ignore-err` and the `ssl_c_*` fetches mean what they mean there.
 
 use crate::connector::NOBODY;
-use crate::der::{Der, INTEGER, OID, SEQUENCE};
+use crate::names;
+use crate::path::{MAX_DEPTH, MAX_SENT, Path};
+use crate::revocation::{self, Crl};
 use crate::store::{Authorities, Revoked};
-use crate::x509::{Cert, Signed, seconds};
+pub use crate::x509::Purpose;
+use crate::x509::{Authority, Cert, seconds, usage};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -14,20 +17,36 @@ use std::cell::Cell;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// X509 errors (openssl-verify(1)).
+/// X509 errors (openssl-verification-options(1), X509_STORE_CTX_get_error(3)).
 pub mod x509_err {
+    /// unspecified certificate verification error
+    pub const UNSPECIFIED: u32 = 1;
     /// unable to get issuer certificate
     pub const NO_ISSUER: u32 = 2;
     /// unable to get certificate CRL
     pub const NO_CRL: u32 = 3;
+    /// unable to decode issuer public key
+    pub const ISSUER_KEY: u32 = 6;
     /// certificate signature failure
     pub const SIGNATURE: u32 = 7;
+    /// CRL signature failure
+    pub const CRL_SIGNATURE: u32 = 8;
     /// certificate is not yet valid
     pub const NOT_YET: u32 = 9;
     /// certificate has expired
     pub const EXPIRED: u32 = 10;
+    /// CRL is not yet valid
+    pub const CRL_NOT_YET: u32 = 11;
     /// CRL has expired
     pub const CRL_EXPIRED: u32 = 12;
+    /// format error in certificate's notBefore field
+    pub const NOT_BEFORE: u32 = 13;
+    /// format error in certificate's notAfter field
+    pub const NOT_AFTER: u32 = 14;
+    /// format error in CRL's lastUpdate field
+    pub const CRL_THIS_UPDATE: u32 = 15;
+    /// format error in CRL's nextUpdate field
+    pub const CRL_NEXT_UPDATE: u32 = 16;
     /// self-signed certificate
     pub const SELF_SIGNED: u32 = 18;
     /// self-signed certificate in certificate chain
@@ -36,16 +55,48 @@ pub mod x509_err {
     pub const NO_LOCAL_ISSUER: u32 = 20;
     /// unable to verify the first certificate
     pub const LEAF: u32 = 21;
+    /// certificate chain too long
+    pub const TOO_LONG: u32 = 22;
     /// certificate revoked
     pub const REVOKED: u32 = 23;
     /// path length constraint exceeded
     pub const PATH_LENGTH: u32 = 25;
     /// unsuitable certificate purpose
     pub const PURPOSE: u32 = 26;
+    /// key usage does not include certificate signing
+    pub const NO_CERT_SIGN: u32 = 32;
+    /// unhandled critical extension
+    pub const CRITICAL: u32 = 34;
+    /// key usage does not include CRL signing
+    pub const NO_CRL_SIGN: u32 = 35;
+    /// unhandled critical CRL extension
+    pub const CRL_CRITICAL: u32 = 36;
+    /// proxy certificates not allowed, please set the appropriate flag
+    pub const PROXY: u32 = 40;
+    /// different CRL scope
+    pub const CRL_SCOPE: u32 = 44;
+    /// permitted subtree violation
+    pub const NOT_PERMITTED: u32 = 47;
+    /// excluded subtree violation
+    pub const EXCLUDED: u32 = 48;
+    /// name constraints minimum and maximum not supported
+    pub const SUBTREE_BOUNDS: u32 = 49;
+    /// unsupported name constraint type
+    pub const CONSTRAINT_TYPE: u32 = 51;
+    /// unsupported or invalid name syntax
+    pub const NAME_SYNTAX: u32 = 53;
     /// hostname mismatch
     pub const HOSTNAME: u32 = 62;
+    /// EE certificate key too weak
+    pub const KEY_TOO_SMALL: u32 = 66;
+    /// CA certificate key too weak
+    pub const CA_KEY_TOO_SMALL: u32 = 67;
+    /// CA signature digest algorithm too weak
+    pub const DIGEST_TOO_WEAK: u32 = 68;
     /// invalid CA certificate
     pub const INVALID_CA: u32 = 79;
+    /// certificate public key has explicit ECC parameters
+    pub const OWN_CURVE: u32 = 94;
 }
 use x509_err as err;
 
@@ -62,6 +113,8 @@ pub struct Verdict {
     pub last: u32,
     /// The error that ended it, if one did.
     pub fatal: u32,
+    /// How far above that was.
+    pub fatal_depth: u32,
 }
 
 thread_local! {
@@ -75,8 +128,8 @@ pub fn take_verdict() -> Option<Verdict> {
     VERDICT.take()
 }
 
-/// A chain is not longer than this.
-const MAX_DEPTH: usize = 10;
+/// What keys and digests have to be worth if nothing is said (`ssl-security-level`).
+const LEVEL: u8 = 2;
 
 /// X509 errors that are ignored, as `crt-ignore-err` and `ca-ignore-err` name them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -88,8 +141,9 @@ pub struct Ignored {
 }
 
 impl Ignored {
+    /// Errors 32 to 63 are never ignored, not even by `all`.
     fn has(&self, n: u32) -> bool {
-        self.all || self.numbers.contains(&n)
+        !(32..64).contains(&n) && (self.all || self.numbers.contains(&n))
     }
 }
 
@@ -104,8 +158,10 @@ pub struct Policy {
     pub crt_ignore: Ignored,
     /// `ca-ignore-err`
     pub ca_ignore: Ignored,
-    /// What it must be for: 1 server, 2 client.
-    pub purpose: u8,
+    /// What it must be for.
+    pub purpose: Purpose,
+    /// `ssl-security-level`
+    pub level: Option<u8>,
 }
 
 impl Policy {
@@ -127,7 +183,7 @@ impl Policy {
             verdict.last = code;
             let go_on = ignored.has(code);
             if !go_on {
-                verdict.fatal = code;
+                (verdict.fatal, verdict.fatal_depth) = (code, depth as u32);
             }
             go_on
         });
@@ -142,164 +198,186 @@ impl Policy {
         now: i64,
         tell: &mut dyn FnMut(u32, usize) -> bool,
     ) -> Option<()> {
-        let mut go = |code, depth| tell(code, depth).then_some(());
+        let go: &mut Go<'_> = &mut |code, depth| tell(code, depth).then_some(());
         let others: Vec<Cert<'_>> =
-            presented.iter().skip(1).take(MAX_DEPTH).filter_map(|c| Cert::parse(c)).collect();
+            presented.iter().skip(1).take(MAX_SENT).filter_map(|c| Cert::parse(c)).collect();
         let Some(leaf) = presented.first().and_then(|c| Cert::parse(c)) else { return go(err::LEAF, 0) };
-        let mut chain = vec![leaf];
-        let mut complete = false;
-        while let Some(last) = chain.last().copied()
-            && chain.len() <= MAX_DEPTH
-        {
-            if last.self_issued() {
-                complete = roots.iter().any(|r| r.der == last.der);
-                break;
-            }
-            let next =
-                roots.iter().find(|r| issued(r, &last)).or_else(|| others.iter().find(|o| issued(o, &last)));
-            match next {
-                Some(issuer) => chain.push(*issuer),
-                None => break,
+        let bits = names::security_bits(self.level.unwrap_or(LEVEL));
+        if leaf.key_strength() < bits {
+            go(err::KEY_TOO_SMALL, 0)?;
+        }
+        let path = Path::build(leaf, &others, roots, now);
+        if let Some(code) = incomplete(&path) {
+            go(code, path.top())?;
+        }
+        self.extensions(&path, go)?;
+        strengths(&path, bits, go)?;
+        if let Some(revoked) = &self.revoked {
+            let lists = revoked.get();
+            let lists: Vec<Crl<'_>> = lists.iter().filter_map(|l| Crl::parse(l)).collect();
+            for depth in 0..path.certs.len() {
+                revocation::check(&lists, &path, depth, now, &mut |code| go(code, depth))?;
             }
         }
-        let top = chain.len() - 1;
-        if !complete {
-            let last = chain.last()?;
-            let from_store = roots.iter().any(|r| r.der == last.der);
-            match (last.self_issued(), top) {
-                (true, 0) => go(err::SELF_SIGNED, 0)?,
-                (true, _) => go(err::SELF_SIGNED_ABOVE, top)?,
-                (false, _) if from_store => go(err::NO_ISSUER, top)?,
-                (false, _) => go(err::NO_LOCAL_ISSUER, top)?,
+        signatures(&path, now, go)?;
+        names_allowed(&path, go)
+    }
+
+    /// What the extensions of a path say against it.
+    fn extensions(&self, path: &Path<'_>, go: &mut Go<'_>) -> Option<()> {
+        let mut below = 0;
+        for (depth, cert) in path.certs.iter().enumerate() {
+            let above = depth > 0;
+            if cert.demands_unknown() {
+                go(err::CRITICAL, depth)?;
             }
-        }
-        for (depth, cert) in chain.iter().enumerate() {
-            if depth > 0 {
-                if !cert.is_authority() || !cert.may_sign() {
-                    go(err::INVALID_CA, depth)?;
-                }
-                let below = chain.get(1..depth).unwrap_or(&[]).iter().filter(|c| !c.self_issued()).count();
-                if cert
-                    .constraints()
-                    .and_then(|(_, max)| max)
-                    .is_some_and(|max| below as u64 > u64::from(max))
-                {
-                    go(err::PATH_LENGTH, depth)?;
-                }
+            if cert.is_proxy() {
+                go(err::PROXY, depth)?;
             }
-            if !cert.is_for(self.purpose) {
+            let authority = cert.authority();
+            // only a root may say nothing of being one
+            if above && (authority == Authority::No || (depth < path.top() && authority != Authority::Yes)) {
+                go(err::INVALID_CA, depth)?;
+            }
+            if path.top() > 0 && cert.has_own_curve() {
+                go(err::OWN_CURVE, depth)?;
+            }
+            if !cert.is_for(self.purpose, above) {
                 go(err::PURPOSE, depth)?;
             }
-        }
-        if let Some(revoked) = &self.revoked {
-            let list = revoked.get();
-            for (depth, cert) in chain.iter().enumerate() {
-                let issuer = chain.get(depth + 1).unwrap_or(cert);
-                if depth > 0 && cert.self_issued() {
-                    continue;
-                }
-                if let Some(code) = revocation(&list, cert, issuer, now) {
-                    go(code, depth)?;
-                }
+            let most = cert.constraints().and_then(|(_, most)| most);
+            if most.is_some_and(|most| below > most) {
+                go(err::PATH_LENGTH, depth)?;
             }
-        }
-        if top == 0 && !leaf.self_issued() {
-            go(err::LEAF, 0)?;
-        }
-        for (depth, cert) in chain.iter().enumerate().rev() {
-            let issuer = match chain.get(depth + 1) {
-                Some(issuer) => Some(issuer),
-                None => cert.self_issued().then_some(cert),
-            };
-            // a trusted root needs no signature
-            let root = complete && depth == top;
-            if !root && issuer.is_some_and(|i| !i.verifies(&cert.signed())) {
-                go(err::SIGNATURE, depth)?;
-            }
-            let (from, to) = cert.validity();
-            if now < from {
-                go(err::NOT_YET, depth)?;
-            }
-            if now > to {
-                go(err::EXPIRED, depth)?;
-            }
+            below += u32::from(above && !cert.self_issued());
         }
         Some(())
     }
 }
 
+/// Tells an error at a depth; `None`: that is the end.
+type Go<'g> = dyn FnMut(u32, usize) -> Option<()> + 'g;
+
+/// Why a path does not end with a root that is trusted.
+fn incomplete(path: &Path<'_>) -> Option<u32> {
+    let self_signed = path.certs.last().is_some_and(Cert::self_signed);
+    match (path.trusted, path.top()) {
+        (true, _) => None,
+        (_, top) if top >= MAX_DEPTH => Some(err::TOO_LONG),
+        (_, 0) if self_signed => Some(err::SELF_SIGNED),
+        _ if self_signed => Some(err::SELF_SIGNED_ABOVE),
+        (_, top) if path.sent <= top => Some(err::NO_ISSUER),
+        _ => Some(err::NO_LOCAL_ISSUER),
+    }
+}
+
+/// Are keys and digests worth so many bits? The root's own signature says nothing.
+fn strengths(path: &Path<'_>, bits: u16, go: &mut Go<'_>) -> Option<()> {
+    for (depth, cert) in path.certs.iter().enumerate() {
+        if depth > 0 && cert.key_strength() < bits {
+            go(err::CA_KEY_TOO_SMALL, depth)?;
+        }
+        if depth < path.top() && cert.digest_strength() < bits {
+            go(err::DIGEST_TOO_WEAK, depth)?;
+        }
+    }
+    Some(())
+}
+
+/// Signatures and dates, from the top down.
+fn signatures(path: &Path<'_>, now: i64, go: &mut Go<'_>) -> Option<()> {
+    for (depth, cert) in path.certs.iter().enumerate().rev() {
+        match path.certs.get(depth + 1) {
+            Some(issuer) => {
+                if !issuer.may(usage::CERTIFICATES) {
+                    go(err::NO_CERT_SIGN, depth + 1)?;
+                }
+                if issuer.key().is_none() {
+                    go(err::ISSUER_KEY, depth + 1)?;
+                } else if !cert.algorithms_agree || !issuer.verifies(&cert.signed()) {
+                    go(err::SIGNATURE, depth)?;
+                }
+            }
+            // whom nobody has issued is trusted or was told of already
+            None if cert.self_signed() => {}
+            None if depth == 0 => go(err::LEAF, 0)?,
+            None => continue,
+        }
+        match seconds(cert.not_before) {
+            None => go(err::NOT_BEFORE, depth)?,
+            Some(from) if now < from => go(err::NOT_YET, depth)?,
+            Some(_) => {}
+        }
+        match seconds(cert.not_after) {
+            None => go(err::NOT_AFTER, depth)?,
+            Some(to) if now > to => go(err::EXPIRED, depth)?,
+            Some(_) => {}
+        }
+    }
+    Some(())
+}
+
+/// Does every certificate have names that those above it allow? Authorities that issued themselves are left out.
+fn names_allowed(path: &Path<'_>, go: &mut Go<'_>) -> Option<()> {
+    for (depth, cert) in path.certs.iter().enumerate().rev() {
+        if depth > 0 && cert.self_issued() {
+            continue;
+        }
+        for above in path.certs.iter().skip(depth + 1).rev() {
+            if let Some(Err(code)) = above.name_constraints().map(|c| c.check(cert, depth == 0)) {
+                go(code, depth)?;
+            }
+        }
+    }
+    Some(())
+}
+
 /// Did `issuer` issue `cert`, as names and key identifiers say?
 pub(crate) fn issued(issuer: &Cert<'_>, cert: &Cert<'_>) -> bool {
-    issuer.subject == cert.issuer
-        && match (cert.authority_key_id(), issuer.subject_key_id()) {
-            (Some(a), Some(s)) => a == s,
-            _ => true,
-        }
-}
-
-/// A revocation list that was taken apart.
-struct Crl<'a> {
-    signed: Signed<'a>,
-    issuer: &'a [u8],
-    next_update: Option<i64>,
-    entries: &'a [u8],
-}
-
-impl<'a> Crl<'a> {
-    fn parse(der: &'a [u8]) -> Option<Self> {
-        let mut outer = Der(der).inside(SEQUENCE)?;
-        let tbs = outer.tagged(SEQUENCE)?;
-        let oid = outer.inside(SEQUENCE)?.tagged(OID)?.content;
-        let signature = outer.next()?.content.get(1..)?;
-        let mut d = Der(tbs.content);
-        d.tagged(INTEGER);
-        d.tagged(SEQUENCE)?;
-        let issuer = d.tagged(SEQUENCE)?.whole;
-        d.next()?;
-        let next_update = d.tagged(0x17).or_else(|| d.tagged(0x18)).and_then(seconds);
-        let entries = d.tagged(SEQUENCE).map_or(&[][..], |e| e.content);
-        Some(Self { signed: Signed { tbs: tbs.whole, oid, signature }, issuer, next_update, entries })
-    }
-    fn lists(&self, serial: &[u8]) -> bool {
-        Der(self.entries).any(|e| Der(e.content).tagged(INTEGER).is_some_and(|n| n.content == serial))
-    }
+    cert.issued_by(issuer)
 }
 
 /// Is this a revocation list?
 #[must_use]
 pub fn is_crl(der: &[u8]) -> bool {
-    Crl::parse(der).is_some()
+    revocation::is_crl(der)
 }
 
-fn revocation(lists: &[Vec<u8>], cert: &Cert<'_>, issuer: &Cert<'_>, now: i64) -> Option<u32> {
-    let mut found = lists.iter().filter_map(|l| Crl::parse(l)).filter(|l| l.issuer == cert.issuer).peekable();
-    if found.peek().is_none() {
-        return Some(err::NO_CRL);
-    }
-    let mut late = false;
-    for list in found.filter(|l| issuer.verifies(&l.signed)) {
-        if list.lists(cert.serial) {
-            return Some(err::REVOKED);
-        }
-        late |= list.next_update.is_some_and(|t| now > t);
-    }
-    late.then_some(err::CRL_EXPIRED)
-}
-
-/// The error that rustls tells the peer for an X509 error.
+/// The error that makes the library send the alert which OpenSSL sends for an X509 error.
 fn refusal(code: u32) -> Error {
+    use CertificateError as E;
     Error::InvalidCertificate(match code {
-        err::EXPIRED => CertificateError::Expired,
-        err::NOT_YET => CertificateError::NotValidYet,
-        err::REVOKED => CertificateError::Revoked,
-        err::SIGNATURE => CertificateError::BadSignature,
-        err::PURPOSE => CertificateError::InvalidPurpose,
-        err::HOSTNAME => CertificateError::NotValidForName,
-        err::CRL_EXPIRED => CertificateError::ExpiredRevocationList,
-        err::NO_CRL => CertificateError::UnknownRevocationStatus,
-        _ => CertificateError::UnknownIssuer,
+        err::SIGNATURE | err::CRL_SIGNATURE => E::BadSignature,
+        err::EXPIRED | err::CRL_EXPIRED => E::Expired,
+        err::REVOKED => E::Revoked,
+        err::PURPOSE => E::InvalidPurpose,
+        err::HOSTNAME => E::NotValidForName,
+        err::ISSUER_KEY
+        | err::NOT_YET
+        | err::CRL_NOT_YET
+        | err::NOT_BEFORE..=err::CRL_NEXT_UPDATE
+        | err::KEY_TOO_SMALL..=err::DIGEST_TOO_WEAK
+        | err::OWN_CURVE => E::BadEncoding,
+        err::NO_ISSUER
+        | err::NO_CRL
+        | err::SELF_SIGNED..=err::TOO_LONG
+        | err::PATH_LENGTH
+        | err::INVALID_CA => E::UnknownIssuer,
+        _ => E::Other(rustls::OtherError(Arc::new(Untold(code)))),
     })
 }
+
+/// An X509 error that peers are told nothing more of (certificate_unknown).
+#[derive(Debug)]
+struct Untold(u32);
+
+impl std::fmt::Display for Untold {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "X509 error {}", self.0)
+    }
+}
+
+impl std::error::Error for Untold {}
 
 fn chain<'c>(leaf: &'c CertificateDer<'_>, rest: &'c [CertificateDer<'_>]) -> Vec<&'c [u8]> {
     std::iter::once(leaf).chain(rest).map(AsRef::as_ref).collect()
@@ -473,3 +551,6 @@ fn matches_host(pattern: &str, host: &str) -> bool {
         None => pattern.eq_ignore_ascii_case(host),
     }
 }
+
+#[cfg(test)]
+mod tests;

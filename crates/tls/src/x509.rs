@@ -29,7 +29,133 @@ pub struct Cert<'a> {
     pub signature_oid: &'a [u8],
     /// Its signature.
     pub signature: &'a [u8],
+    /// What is signed names the same algorithm.
+    pub algorithms_agree: bool,
     extensions: &'a [u8],
+}
+
+/// An extension of a certificate, of a revocation list or of one of its entries.
+#[derive(Clone, Copy, Debug)]
+pub struct Extension<'a> {
+    /// What it is.
+    pub oid: &'a [u8],
+    /// Who does not know it may not go on.
+    pub critical: bool,
+    /// What it says, as DER.
+    pub value: &'a [u8],
+}
+
+impl<'a> Extension<'a> {
+    /// Takes one apart.
+    #[must_use]
+    pub fn parse(e: Element<'a>) -> Option<Self> {
+        let mut d = Der(e.content);
+        let oid = d.tagged(OID)?.content;
+        let critical = d.tagged(BOOLEAN).is_some_and(|b| b.content != [0]);
+        Some(Self { oid, critical, value: d.only(OCTETS)? })
+    }
+
+    /// Takes the content of a list apart; `None` if one cannot be read or is there twice.
+    #[must_use]
+    pub fn list(content: &'a [u8]) -> Option<Vec<Self>> {
+        let list: Vec<Self> = Der(content).all()?.into_iter().map(Self::parse).collect::<Option<_>>()?;
+        let twice = list.iter().enumerate().any(|(at, e)| list.iter().skip(at + 1).any(|f| f.oid == e.oid));
+        (!twice).then_some(list)
+    }
+}
+
+/// What a certificate that issues others is taken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Authority {
+    /// None at all.
+    No,
+    /// One that says so (basicConstraints).
+    Yes,
+    /// One that is old enough to say nothing: it can be a root.
+    Root,
+    /// One of Netscape's, perhaps not for TLS.
+    Netscape {
+        /// It is for TLS.
+        tls: bool,
+    },
+}
+
+/// What a certificate is shown for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Purpose {
+    /// By a server.
+    #[default]
+    Server,
+    /// By a client.
+    Client,
+}
+
+/// Bits of keyUsage (RFC 5280 section 4.2.1.3).
+pub mod usage {
+    /// digitalSignature
+    pub const SIGNATURE: u8 = 0x80;
+    /// keyEncipherment
+    pub const ENCIPHERMENT: u8 = 0x20;
+    /// keyAgreement
+    pub const AGREEMENT: u8 = 0x08;
+    /// keyCertSign
+    pub const CERTIFICATES: u8 = 0x04;
+    /// cRLSign
+    pub const LISTS: u8 = 0x02;
+}
+
+/// Identifiers of extensions.
+mod id {
+    pub const SUBJECT_KEY: &[u8] = &[0x55, 0x1d, 0x0e];
+    pub const KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x0f];
+    pub const ALT_NAMES: &[u8] = &[0x55, 0x1d, 0x11];
+    pub const CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x13];
+    pub const NAME_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x1e];
+    pub const DISTRIBUTION: &[u8] = &[0x55, 0x1d, 0x1f];
+    pub const AUTHORITY_KEY: &[u8] = &[0x55, 0x1d, 0x23];
+    pub const EXTENDED_USAGE: &[u8] = &[0x55, 0x1d, 0x25];
+    pub const PROXY: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 1, 14];
+    pub const NETSCAPE_TYPE: &[u8] = &[0x60, 0x86, 0x48, 1, 0x86, 0xf8, 0x42, 1, 1];
+    /// Critical ones that a judge of certificates knows. Policies and their kin count only for who asks for a policy.
+    pub const KNOWN: &[&[u8]] = &[
+        KEY_USAGE,
+        ALT_NAMES,
+        CONSTRAINTS,
+        NAME_CONSTRAINTS,
+        DISTRIBUTION,
+        EXTENDED_USAGE,
+        PROXY,
+        NETSCAPE_TYPE,
+        // certificatePolicies, policyMappings, policyConstraints, inhibitAnyPolicy
+        &[0x55, 0x1d, 0x20],
+        &[0x55, 0x1d, 0x21],
+        &[0x55, 0x1d, 0x24],
+        &[0x55, 0x1d, 0x36],
+        // ipAddrBlocks, autonomousSysIds, OCSP noCheck
+        &[0x2b, 6, 1, 5, 5, 7, 1, 7],
+        &[0x2b, 6, 1, 5, 5, 7, 1, 8],
+        &[0x2b, 6, 1, 5, 5, 7, 0x30, 1, 5],
+    ];
+}
+
+/// Can what this extension says be read? Unknown ones are not looked into.
+fn readable(e: &Extension<'_>) -> bool {
+    let v = Der(e.value);
+    let sequence = || v.only(SEQUENCE).and_then(|c| Der(c).all());
+    match e.oid {
+        id::SUBJECT_KEY => v.only(OCTETS).is_some(),
+        id::KEY_USAGE => v.only(BITS).and_then(|c| c.get(1..)).is_some_and(|c| c.iter().any(|b| *b != 0)),
+        id::NETSCAPE_TYPE => v.only(BITS).is_some_and(|c| !c.is_empty()),
+        id::CONSTRAINTS => {
+            let negative =
+                |e: &Element<'_>| e.tag == INTEGER && e.content.first().is_none_or(|b| b & 0x80 != 0);
+            sequence().is_some_and(|l| !l.iter().any(negative))
+        }
+        id::EXTENDED_USAGE => sequence().is_some_and(|l| l.iter().all(|e| e.tag == OID)),
+        id::NAME_CONSTRAINTS => crate::constraints::Constraints::parse(e.value).is_some(),
+        id::ALT_NAMES | id::DISTRIBUTION | id::AUTHORITY_KEY => sequence().is_some(),
+        _ => true,
+    }
 }
 
 /// What a signature is made over, and by which algorithm.
@@ -73,13 +199,14 @@ impl<'a> Cert<'a> {
     pub fn parse(der: &'a [u8]) -> Option<Self> {
         let mut outer = Der(der).inside(SEQUENCE)?;
         let tbs = outer.tagged(SEQUENCE)?;
-        let signature_oid = outer.inside(SEQUENCE)?.tagged(OID)?.content;
+        let algorithm = outer.tagged(SEQUENCE)?;
+        let signature_oid = Der(algorithm.content).tagged(OID)?.content;
         let signature = bits(&mut outer)?;
         let mut d = Der(tbs.content);
         let version =
             d.inside(0xa0).and_then(|mut v| v.next()?.content.first().copied()).map_or(1, |v| v + 1);
         let serial = d.tagged(INTEGER)?.content;
-        d.tagged(SEQUENCE)?;
+        let algorithms_agree = d.tagged(SEQUENCE)?.whole == algorithm.whole;
         let issuer = d.tagged(SEQUENCE)?.whole;
         let mut dates = d.inside(SEQUENCE)?;
         let (not_before, not_after) = (dates.next()?, dates.next()?);
@@ -103,6 +230,7 @@ impl<'a> Cert<'a> {
             spki,
             signature_oid,
             signature,
+            algorithms_agree,
             extensions,
         })
     }
@@ -110,15 +238,27 @@ impl<'a> Cert<'a> {
     /// The content of an extension, and whether it is critical.
     #[must_use]
     pub fn extension(&self, oid: &[u8]) -> Option<(&'a [u8], bool)> {
-        for e in Der(self.extensions) {
-            let mut d = Der(e.content);
-            if d.tagged(OID)?.content != oid {
-                continue;
-            }
-            let critical = d.tagged(BOOLEAN).is_some_and(|b| b.content != [0]);
-            return Some((d.tagged(OCTETS)?.content, critical));
-        }
-        None
+        let all = Der(self.extensions).filter_map(Extension::parse);
+        all.into_iter().find(|e| e.oid == oid).map(|e| (e.value, e.critical))
+    }
+
+    /// Can all that its extensions say be read?
+    #[must_use]
+    pub fn well_formed(&self) -> bool {
+        Extension::list(self.extensions).is_some_and(|list| list.iter().all(readable))
+    }
+
+    /// Does it demand that something is understood that is not (RFC 5280 section 4.2)?
+    #[must_use]
+    pub fn demands_unknown(&self) -> bool {
+        let mut all = Der(self.extensions).filter_map(Extension::parse);
+        all.any(|e| e.critical && !id::KNOWN.contains(&e.oid))
+    }
+
+    /// Is it a proxy certificate (RFC 3820)?
+    #[must_use]
+    pub fn is_proxy(&self) -> bool {
+        self.extension(id::PROXY).is_some()
     }
 
     /// The names that it is valid for by DNS: those of subjectAltName.
@@ -134,7 +274,7 @@ impl<'a> Cert<'a> {
 
     /// subjectAltName, element by element.
     pub fn alt_names(&self) -> Der<'a> {
-        let names = self.extension(&[0x55, 0x1d, 0x11]).and_then(|(v, _)| Der(v).inside(SEQUENCE));
+        let names = self.extension(id::ALT_NAMES).and_then(|(v, _)| Der(v).inside(SEQUENCE));
         names.unwrap_or(Der(&[]))
     }
 
@@ -229,43 +369,151 @@ impl<'a> Cert<'a> {
     /// Issued by itself, as its names say.
     #[must_use]
     pub fn self_issued(&self) -> bool {
-        self.issuer == self.subject
+        same_name(self.issuer, self.subject)
+    }
+
+    /// Issued by itself, as its names, key identifiers and kind of key say.
+    #[must_use]
+    pub fn self_signed(&self) -> bool {
+        self.issued_by(self)
+    }
+
+    /// Did `issuer` issue this one, as names, key identifiers and kinds of keys say? The signature is not looked at.
+    #[must_use]
+    pub fn issued_by(&self, issuer: &Cert<'_>) -> bool {
+        same_name(issuer.subject, self.issuer)
+            && self.extension(id::AUTHORITY_KEY).is_none_or(|(v, _)| issuer.is_named_by(v))
+            && issuer.key().is_some_and(|(kind, ..)| can_sign(kind, self.signature_oid))
+            && issuer.well_formed()
+            && self.well_formed()
+    }
+
+    /// Does an authorityKeyIdentifier mean this one (RFC 5280 section 4.2.1.1)? What it does not say may be anything.
+    #[must_use]
+    pub fn is_named_by(&self, identifier: &[u8]) -> bool {
+        let Some(mut d) = Der(identifier).inside(SEQUENCE) else { return false };
+        let key = d.tagged(0x80);
+        let issuer = d.tagged(0xa1).and_then(|names| Der(names.content).find(|n| n.tag == 0xa4));
+        let serial = d.tagged(0x82);
+        let other = key.zip(self.subject_key_id()).is_some_and(|(k, own)| k.content != own)
+            || serial.is_some_and(|n| n.content != self.serial)
+            || issuer.is_some_and(|n| !same_name(n.content, self.issuer));
+        !other
     }
 
     /// basicConstraints: `None` if it has none, else whether it is an authority, and how many may stand below it.
     #[must_use]
     pub fn constraints(&self) -> Option<(bool, Option<u32>)> {
-        let (v, _) = self.extension(&[0x55, 0x1d, 0x13])?;
+        let (v, _) = self.extension(id::CONSTRAINTS)?;
         let mut d = Der(v).inside(SEQUENCE)?;
         let ca = d.tagged(BOOLEAN).is_some_and(|b| b.content != [0]);
         let len = d.tagged(INTEGER).map(|n| n.content.iter().fold(0u32, |v, b| v << 8 | u32::from(*b)));
         Some((ca, len))
     }
 
+    /// The names that certificates below it may have (RFC 5280 section 4.2.1.10).
+    #[must_use]
+    pub fn name_constraints(&self) -> Option<crate::constraints::Constraints<'a>> {
+        crate::constraints::Constraints::parse(self.extension(id::NAME_CONSTRAINTS)?.0)
+    }
+
+    /// Where lists are that it may be revoked in: the elements of cRLDistributionPoints.
+    #[must_use]
+    pub fn distribution_points(&self) -> Der<'a> {
+        let points = self.extension(id::DISTRIBUTION).and_then(|(v, _)| Der(v).inside(SEQUENCE));
+        points.unwrap_or(Der(&[]))
+    }
+
+    /// Bits of keyUsage, all if it has none.
+    fn usage(&self) -> u8 {
+        let said = self.extension(id::KEY_USAGE).map(|(v, _)| Der(v).tagged(BITS));
+        said.map_or(0xff, |u| u.and_then(|u| u.content.get(1).copied()).unwrap_or(0))
+    }
+
+    /// May its key do any of this ([`usage`])?
+    #[must_use]
+    pub fn may(&self, any: u8) -> bool {
+        self.usage() & any != 0
+    }
+
+    /// Netscape's certificate type, if it has one.
+    fn netscape_type(&self) -> Option<u8> {
+        let (v, _) = self.extension(id::NETSCAPE_TYPE)?;
+        Some(Der(v).tagged(BITS).and_then(|b| b.content.get(1).copied()).unwrap_or(0))
+    }
+
     /// May it issue certificates?
     #[must_use]
-    pub fn is_authority(&self) -> bool {
-        match self.constraints() {
-            Some((ca, _)) => ca,
-            // version 1 has no extensions; OpenSSL takes a self-signed one
-            None => self.version == 1 && self.self_issued(),
+    pub fn authority(&self) -> Authority {
+        if !self.may(usage::CERTIFICATES) {
+            return Authority::No;
+        }
+        match (self.constraints(), self.netscape_type()) {
+            (Some((true, _)), _) => Authority::Yes,
+            (Some((false, _)), _) => Authority::No,
+            (None, _) if self.version == 1 && self.self_signed() => Authority::Root,
+            (None, _) if self.extension(id::KEY_USAGE).is_some() => Authority::Root,
+            (None, Some(kind)) if kind & 7 != 0 => Authority::Netscape { tls: kind & 4 != 0 },
+            (None, _) => Authority::No,
         }
     }
 
-    /// May its key sign certificates, as keyUsage says?
+    /// Does extendedKeyUsage name this purpose (RFC 5280 section 4.2.1.12)?
     #[must_use]
-    pub fn may_sign(&self) -> bool {
-        let usage = self.extension(&[0x55, 0x1d, 0x0f]).and_then(|(v, _)| Der(v).tagged(BITS));
-        usage.is_none_or(|u| u.content.get(1).is_some_and(|b| b & 4 != 0))
+    pub fn names_purpose(&self, oid: &[u8]) -> bool {
+        let list = self.extension(id::EXTENDED_USAGE).and_then(|(v, _)| Der(v).inside(SEQUENCE));
+        list.is_some_and(|mut l| l.any(|e| e.content == oid))
     }
 
-    /// Is it for this purpose (last arc of id-kp: 1 server, 2 client)? Without extendedKeyUsage it is for all.
+    /// Is it for this purpose, as one that issues others (`above`) or as the peer's own?
     #[must_use]
-    pub fn is_for(&self, purpose: u8) -> bool {
-        let Some((v, _)) = self.extension(&[0x55, 0x1d, 0x25]) else { return true };
-        let Some(list) = Der(v).inside(SEQUENCE) else { return false };
-        let wanted = [0x2b, 6, 1, 5, 5, 7, 3, purpose];
-        list.into_iter().any(|e| e.content == wanted || e.content == [0x55, 0x1d, 0x25, 0])
+    pub fn is_for(&self, purpose: Purpose, above: bool) -> bool {
+        // beside the purpose itself Microsoft's and Netscape's step-up, which stand for servers
+        const SERVER: &[&[u8]] = &[
+            &[0x2b, 6, 1, 5, 5, 7, 3, 1],
+            &[0x2b, 6, 1, 4, 1, 0x82, 0x37, 10, 3, 3],
+            &[0x60, 0x86, 0x48, 1, 0x86, 0xf8, 0x42, 4, 1],
+        ];
+        const CLIENT: &[&[u8]] = &[&[0x2b, 6, 1, 5, 5, 7, 3, 2]];
+        let (named, netscape, usages) = match purpose {
+            Purpose::Server => (SERVER, 0x40, usage::SIGNATURE | usage::ENCIPHERMENT | usage::AGREEMENT),
+            Purpose::Client => (CLIENT, 0x80, usage::SIGNATURE | usage::AGREEMENT),
+        };
+        if self.extension(id::EXTENDED_USAGE).is_some() && !named.iter().any(|oid| self.names_purpose(oid)) {
+            return false;
+        }
+        match above {
+            true => !matches!(self.authority(), Authority::No | Authority::Netscape { tls: false }),
+            false => self.may(usages) && self.netscape_type().is_none_or(|kind| kind & netscape != 0),
+        }
+    }
+
+    /// Bits that its key is worth.
+    #[must_use]
+    pub fn key_strength(&self) -> u16 {
+        let (kind, bits) = self.key_name();
+        crate::names::key_bits(kind, bits)
+    }
+
+    /// Bits that the digest which its signature was made over is worth.
+    #[must_use]
+    pub fn digest_strength(&self) -> u16 {
+        match (self.signature_oid.strip_prefix(RSA_SIGNATURE), self.signature_oid.strip_prefix(ECDSA)) {
+            (Some([4]), _) => 39,
+            (Some([5]), _) | (_, Some([1])) => 63,
+            (Some([14]), _) | (_, Some([3, 1])) => 112,
+            (Some([12]), _) | (_, Some([3, 3])) => 192,
+            (Some([13]), _) | (_, Some([3, 4])) => 256,
+            (Some([10 | 11]), _) | (_, Some([3, 2])) => 128,
+            _ if self.signature_oid == ED25519 => 128,
+            _ => 0,
+        }
+    }
+
+    /// Is the curve of its key written out instead of named?
+    #[must_use]
+    pub fn has_own_curve(&self) -> bool {
+        self.key().is_some_and(|(kind, curve, _)| kind == EC && curve.is_empty())
     }
 
     /// Seconds since the epoch between which it is valid.
@@ -277,15 +525,29 @@ impl<'a> Cert<'a> {
     /// subjectKeyIdentifier
     #[must_use]
     pub fn subject_key_id(&self) -> Option<&'a [u8]> {
-        let (v, _) = self.extension(&[0x55, 0x1d, 0x0e])?;
+        let (v, _) = self.extension(id::SUBJECT_KEY)?;
         Some(Der(v).tagged(OCTETS)?.content)
     }
 
     /// The key id of authorityKeyIdentifier
     #[must_use]
     pub fn authority_key_id(&self) -> Option<&'a [u8]> {
-        let (v, _) = self.extension(&[0x55, 0x1d, 0x23])?;
+        let (v, _) = self.extension(id::AUTHORITY_KEY)?;
         Some(Der(v).inside(SEQUENCE)?.tagged(0x80)?.content)
+    }
+}
+
+/// Identifiers of RSA's signatures begin with this.
+const RSA_SIGNATURE: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01];
+/// Identifiers of ECDSA's signatures begin with this.
+const ECDSA: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04];
+
+/// Can a key of this kind make signatures of this kind?
+fn can_sign(key: &[u8], signature: &[u8]) -> bool {
+    match key {
+        RSA => signature.starts_with(RSA_SIGNATURE),
+        EC => signature.starts_with(ECDSA),
+        other => other == signature,
     }
 }
 
@@ -295,8 +557,6 @@ fn algorithms(
     key: &[u8],
     curve: &[u8],
 ) -> &'static [&'static dyn alg::VerificationAlgorithm] {
-    const RSA_SIGNATURE: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01];
-    const ECDSA: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03];
     if key == ED25519 && signature == ED25519 {
         return &[&alg::ED25519];
     }
@@ -308,15 +568,52 @@ fn algorithms(
         (Some([11]), _) => &[&alg::RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY],
         (Some([12]), _) => &[&alg::RSA_PKCS1_2048_8192_SHA384],
         (Some([13]), _) => &[&alg::RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY],
-        (_, Some([2])) if curve == P256 => &[&alg::ECDSA_P256_SHA256_ASN1],
-        (_, Some([3])) if curve == P256 => &[&alg::ECDSA_P256_SHA384_ASN1],
-        (_, Some([2])) if curve == P384 => &[&alg::ECDSA_P384_SHA256_ASN1],
-        (_, Some([3])) if curve == P384 => &[&alg::ECDSA_P384_SHA384_ASN1],
-        (_, Some([2])) if curve == P521 => &[&alg::ECDSA_P521_SHA256_ASN1],
-        (_, Some([3])) if curve == P521 => &[&alg::ECDSA_P521_SHA384_ASN1],
-        (_, Some([4])) if curve == P521 => &[&alg::ECDSA_P521_SHA512_ASN1],
+        (_, Some([1])) if curve == P256 => &[&alg::ECDSA_P256_SHA1_ASN1],
+        (_, Some([1])) if curve == P521 => &[&alg::ECDSA_P521_SHA1_ASN1],
+        (_, Some([3, 2])) if curve == P256 => &[&alg::ECDSA_P256_SHA256_ASN1],
+        (_, Some([3, 3])) if curve == P256 => &[&alg::ECDSA_P256_SHA384_ASN1],
+        (_, Some([3, 4])) if curve == P256 => &[&alg::ECDSA_P256_SHA512_ASN1],
+        (_, Some([3, 4])) if curve == P384 => &[&alg::ECDSA_P384_SHA512_ASN1],
+        (_, Some([3, 2])) if curve == P384 => &[&alg::ECDSA_P384_SHA256_ASN1],
+        (_, Some([3, 3])) if curve == P384 => &[&alg::ECDSA_P384_SHA384_ASN1],
+        (_, Some([3, 2])) if curve == P521 => &[&alg::ECDSA_P521_SHA256_ASN1],
+        (_, Some([3, 3])) if curve == P521 => &[&alg::ECDSA_P521_SHA384_ASN1],
+        (_, Some([3, 4])) if curve == P521 => &[&alg::ECDSA_P521_SHA512_ASN1],
         _ => &[],
     }
+}
+
+/// A name as it is compared (RFC 5280 section 7.1), one part a relative name: kinds of strings, case and repeated spaces make
+/// no difference.
+#[must_use]
+pub fn comparable(name: &[u8]) -> Vec<Vec<u8>> {
+    let sets = Der(name).inside(SEQUENCE).unwrap_or(Der(&[]));
+    let attribute = |pair: Element<'_>| {
+        let mut d = Der(pair.content);
+        let oid = d.tagged(OID).map_or(&[][..], |o| o.whole);
+        let value = d.next();
+        let plain = value.filter(|v| matches!(v.tag, 0x0c | 0x13 | 0x14 | 0x16 | 0x1a | 0x1e));
+        let words = plain.map(|v| text(v).to_ascii_lowercase());
+        let words = words.map(|w| w.split_ascii_whitespace().collect::<Vec<_>>().join(" "));
+        match words {
+            Some(words) => {
+                crate::der::element(SEQUENCE, &[oid, &crate::der::element(0x0c, &[words.as_bytes()])])
+            }
+            None => crate::der::element(SEQUENCE, &[oid, value.map_or(&[][..], |v| v.whole)]),
+        }
+    };
+    sets.map(|set| {
+        let mut all: Vec<Vec<u8>> = Der(set.content).map(attribute).collect();
+        all.sort_unstable();
+        all.concat()
+    })
+    .collect()
+}
+
+/// Are two names, whole DER sequences, the same?
+#[must_use]
+pub fn same_name(a: &[u8], b: &[u8]) -> bool {
+    a == b || comparable(a) == comparable(b)
 }
 
 /// The attributes of a name: object identifier and value.

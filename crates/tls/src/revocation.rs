@@ -1,0 +1,251 @@
+//! Revocation lists (RFC 5280 section 5): which one counts for a certificate, and whether the certificate is in it.
+
+use crate::der::{Der, Element, INTEGER, OID, SEQUENCE};
+use crate::path::Path;
+use crate::verify::x509_err as err;
+use crate::x509::{Cert, Extension, Signed, same_name, seconds, usage};
+
+/// Identifiers of extensions of lists and of their entries.
+mod id {
+    pub const NUMBER: &[u8] = &[0x55, 0x1d, 0x14];
+    pub const REASON: &[u8] = &[0x55, 0x1d, 0x15];
+    pub const DELTA: &[u8] = &[0x55, 0x1d, 0x1b];
+    pub const SCOPE: &[u8] = &[0x55, 0x1d, 0x1c];
+    pub const ENTRY_ISSUER: &[u8] = &[0x55, 0x1d, 0x1d];
+    pub const AUTHORITY_KEY: &[u8] = &[0x55, 0x1d, 0x23];
+}
+
+/// removeFromCRL
+const REMOVED: &[u8] = &[8];
+
+/// A revocation list that was taken apart.
+#[derive(Debug)]
+pub(crate) struct Crl<'a> {
+    signed: Signed<'a>,
+    issuer: &'a [u8],
+    this_update: Element<'a>,
+    next_update: Option<Element<'a>>,
+    entries: &'a [u8],
+    /// authorityKeyIdentifier
+    issuer_key: Option<&'a [u8]>,
+    scope: Scope<'a>,
+    number: &'a [u8],
+    /// It is the difference to the list of this number.
+    delta: Option<&'a [u8]>,
+    /// It demands that something is understood that is not.
+    demands_unknown: bool,
+}
+
+/// What a list is about (issuingDistributionPoint, RFC 5280 section 5.2.5).
+#[derive(Debug, Default)]
+struct Scope<'a> {
+    point: Option<&'a [u8]>,
+    users: bool,
+    authorities: bool,
+    attributes: bool,
+    /// Some reasons only, or certificates of others: such lists are not used.
+    partial: bool,
+}
+
+/// What a list says of a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Entry {
+    None,
+    Revoked,
+    Removed,
+}
+
+impl<'a> Scope<'a> {
+    fn parse(value: &'a [u8]) -> Option<Self> {
+        let mut scope = Self::default();
+        let yes = |e: &Element<'_>| e.content != [0];
+        for part in Der(Der(value).only(SEQUENCE)?).all()? {
+            match part.tag {
+                0xa0 => scope.point = Some(part.content),
+                0x81 => scope.users = yes(&part),
+                0x82 => scope.authorities = yes(&part),
+                0x83 => scope.partial = true,
+                0x84 => scope.partial |= yes(&part),
+                0x85 => scope.attributes = yes(&part),
+                _ => return None,
+            }
+        }
+        let kinds = [scope.users, scope.authorities, scope.attributes];
+        (kinds.iter().filter(|k| **k).count() <= 1).then_some(scope)
+    }
+
+    /// Is a certificate of this issuer's in it?
+    fn has(&self, cert: &Cert<'_>, issuer: &[u8]) -> bool {
+        let authority = cert.constraints().is_some_and(|(ca, _)| ca);
+        if self.attributes || (self.users && authority) || (self.authorities && !authority) {
+            return false;
+        }
+        let is_here = |point: Element<'_>| {
+            let mut d = Der(point.content);
+            let name = d.tagged(0xa0);
+            if d.tagged(0x81).is_some() {
+                return false;
+            }
+            let by_this = d.tagged(0xa2).is_none_or(|names| {
+                Der(names.content).any(|n| n.tag == 0xa4 && same_name(n.content, issuer))
+            });
+            by_this && name.zip(self.point).is_none_or(|(a, b)| same_point(a.content, b))
+        };
+        self.point.is_none() || cert.distribution_points().any(is_here)
+    }
+}
+
+/// Do two distribution points have a name in common?
+fn same_point(a: &[u8], b: &[u8]) -> bool {
+    let names = |p| Der(p).inside(0xa0);
+    match (names(a), names(b)) {
+        (Some(a), Some(b)) => a.into_iter().any(|x| b.into_iter().any(|y| x.whole == y.whole)),
+        _ => a == b,
+    }
+}
+
+impl<'a> Crl<'a> {
+    /// Takes one apart.
+    pub fn parse(der: &'a [u8]) -> Option<Self> {
+        let mut outer = Der(der).inside(SEQUENCE)?;
+        let tbs = outer.tagged(SEQUENCE)?;
+        let oid = outer.inside(SEQUENCE)?.tagged(OID)?.content;
+        let signature = outer.next()?.content.get(1..)?;
+        let mut d = Der(tbs.content);
+        d.tagged(INTEGER);
+        d.tagged(SEQUENCE)?;
+        let issuer = d.tagged(SEQUENCE)?.whole;
+        let this_update = d.next()?;
+        let next_update = d.tagged(0x17).or_else(|| d.tagged(0x18));
+        let entries = d.tagged(SEQUENCE).map_or(&[][..], |e| e.content);
+        let extensions = match d.inside(0xa0) {
+            Some(list) => Extension::list(list.only(SEQUENCE)?)?,
+            None => Vec::new(),
+        };
+        let value = |oid: &[u8]| extensions.iter().find(|e| e.oid == oid).map(|e| e.value);
+        let number = |v: &'a [u8]| Der(v).only(INTEGER);
+        const KNOWN: [&[u8]; 3] = [id::SCOPE, id::DELTA, id::AUTHORITY_KEY];
+        Some(Self {
+            signed: Signed { tbs: tbs.whole, oid, signature },
+            issuer,
+            this_update,
+            next_update,
+            entries,
+            issuer_key: value(id::AUTHORITY_KEY),
+            scope: value(id::SCOPE).map_or(Some(Scope::default()), Scope::parse)?,
+            number: value(id::NUMBER).and_then(number).unwrap_or(&[]),
+            delta: value(id::DELTA).and_then(number),
+            demands_unknown: extensions.iter().any(|e| e.critical && !KNOWN.contains(&e.oid)),
+        })
+    }
+
+    /// What is wrong with its dates.
+    fn dates(&self, now: i64) -> Option<u32> {
+        match (seconds(self.this_update), self.next_update.map(seconds)) {
+            (None, _) => Some(err::CRL_THIS_UPDATE),
+            (Some(from), _) if now < from => Some(err::CRL_NOT_YET),
+            (_, Some(None)) => Some(err::CRL_NEXT_UPDATE),
+            (_, Some(Some(to))) if now > to => Some(err::CRL_EXPIRED),
+            _ => None,
+        }
+    }
+
+    /// Who has issued it, for a certificate of a path: the depth. `None`: it is not about the certificate.
+    fn issuer(&self, path: &Path<'_>, depth: usize) -> Option<usize> {
+        let cert = path.certs.get(depth)?;
+        if self.scope.partial || !same_name(cert.issuer, self.issuer) {
+            return None;
+        }
+        let named = |at: &usize| {
+            let by_key = |c: &Cert<'_>| self.issuer_key.is_none_or(|key| c.is_named_by(key));
+            path.certs.get(*at).is_some_and(by_key)
+        };
+        let next = (depth + 1).min(path.top());
+        let same = |at: &usize| path.certs.get(*at).is_some_and(|c| same_name(c.subject, self.issuer));
+        Some(next).filter(named).or_else(|| (next + 1..=path.top()).find(|at| same(at) && named(at)))
+    }
+
+    /// What it says of a serial number, and whether an entry demands that something is understood that is not.
+    fn entry(&self, serial: &[u8]) -> (Entry, bool) {
+        let (mut found, mut unknown) = (Entry::None, false);
+        for e in Der(self.entries) {
+            let mut d = Der(e.content);
+            let number = d.tagged(INTEGER);
+            d.next();
+            let extensions: Vec<Extension<'_>> =
+                d.inside(SEQUENCE).into_iter().flatten().filter_map(Extension::parse).collect();
+            unknown |=
+                extensions.iter().any(|e| e.critical && ![id::REASON, id::ENTRY_ISSUER].contains(&e.oid));
+            if number.is_some_and(|n| n.content == serial) && found == Entry::None {
+                let reason =
+                    extensions.iter().find(|e| e.oid == id::REASON).and_then(|e| Der(e.value).next());
+                let removed = reason.is_some_and(|r| r.content == REMOVED);
+                found = if removed { Entry::Removed } else { Entry::Revoked };
+            }
+        }
+        (found, unknown)
+    }
+}
+
+/// Is this a revocation list?
+#[must_use]
+pub(crate) fn is_crl(der: &[u8]) -> bool {
+    Crl::parse(der).is_some()
+}
+
+/// A number of a list as it is ordered: the longer one is the greater one.
+fn ordered(number: &[u8]) -> (usize, &[u8]) {
+    let zeros = number.iter().take_while(|b| **b == 0).count();
+    let digits = number.get(zeros..).unwrap_or(&[]);
+    (digits.len(), digits)
+}
+
+/// Tells what is wrong with the certificate at a depth of a path while `go` lets it go on.
+pub(crate) fn check(
+    lists: &[Crl<'_>],
+    path: &Path<'_>,
+    depth: usize,
+    now: i64,
+    go: &mut dyn FnMut(u32) -> Option<()>,
+) -> Option<()> {
+    let Some(cert) = path.certs.get(depth) else { return Some(()) };
+    let about = || lists.iter().filter_map(|l| l.issuer(path, depth).map(|at| (l, at)));
+    let in_scope = |list: &Crl<'_>| list.scope.has(cert, list.issuer);
+    let newest =
+        |list: &Crl<'_>| (seconds(list.this_update), ordered(list.number).0, ordered(list.number).1.to_vec());
+    let whole = about().filter(|(list, _)| list.delta.is_none());
+    let best = whole.max_by_key(|(list, _)| {
+        (!list.demands_unknown, in_scope(list), list.dates(now).is_none(), newest(list))
+    });
+    let Some((list, issuer)) = best else { return go(err::NO_CRL) };
+    let issuer = path.certs.get(issuer)?;
+    if !issuer.may(usage::LISTS) {
+        go(err::NO_CRL_SIGN)?;
+    }
+    if !in_scope(list) {
+        go(err::CRL_SCOPE)?;
+    }
+    if let Some(code) = list.dates(now) {
+        go(code)?;
+    }
+    if !issuer.verifies(&list.signed) {
+        go(err::CRL_SIGNATURE)?;
+    }
+    // what has changed since
+    let changes = about().filter(|(delta, _)| {
+        let base = delta.delta.is_some_and(|base| ordered(base) <= ordered(list.number));
+        base && in_scope(delta)
+            && !delta.demands_unknown
+            && delta.dates(now).is_none()
+            && issuer.verifies(&delta.signed)
+    });
+    let change = changes.max_by_key(|(delta, _)| newest(delta)).map(|(delta, _)| delta.entry(cert.serial));
+    let (entry, unknown) = list.entry(cert.serial);
+    if list.demands_unknown || unknown || change.is_some_and(|(_, unknown)| unknown) {
+        go(err::CRL_CRITICAL)?;
+    }
+    match (change.map_or(Entry::None, |(entry, _)| entry), entry) {
+        (Entry::Revoked, _) | (Entry::None, Entry::Revoked) => go(err::REVOKED),
+        _ => Some(()),
+    }
+}
