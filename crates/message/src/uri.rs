@@ -26,11 +26,11 @@ pub fn path_start(target: &[u8]) -> Option<usize> {
     }
 }
 
-/// The path without the query string; empty in authority and asterisk form.
+/// The path without the query string; empty in authority and asterisk form. A `#` is a part of it, as in HAProxy.
 #[must_use]
 pub fn path(target: &[u8]) -> &[u8] {
     let p = pathq(target);
-    p.iter().position(|b| matches!(b, b'?' | b'#')).map_or(p, |i| &p[..i])
+    p.iter().position(|b| *b == b'?').map_or(p, |i| &p[..i])
 }
 
 /// The path with the query string.

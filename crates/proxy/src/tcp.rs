@@ -16,7 +16,7 @@ use crate::worker::{Woken, Worker, slots};
 use portcullis_backend::ServerState;
 use portcullis_config::{Mode, Opts, Proto};
 use portcullis_sample::format::Needs;
-use portcullis_sample::{Direction, Facts, Payload, Scope, Unread};
+use portcullis_sample::{Direction, Facts, Message, Payload, Scope, Unread};
 use portcullis_telemetry::trace::{Level, events};
 use portcullis_transport::{Buffer, Millis};
 use std::cell::RefCell;
@@ -154,6 +154,7 @@ async fn story<'p>(
         return Ok(http);
     }
     ask(s, session, Point::Before(Stage::Switching)).await?;
+    peek(s, session, s.front);
     let back = {
         let (plan, front) = (s.plan, s.front);
         let worker = session.worker().clone();
@@ -180,6 +181,7 @@ async fn story<'p>(
     if back.index != s.front.index {
         content_rules(s, session, back, Stage::Backend).await?;
     }
+    peek(s, session, back);
     let worker = session.worker().clone();
     let hash = match &back.key {
         Some(key) => key.hash(&rule_cx(s, &worker, true).scope()),
@@ -297,6 +299,13 @@ async fn rules(s: &mut Stream<'_>, session: &mut Session, of: &ProxyPlan) -> Res
     }
 }
 
+/// What has come already is there for whoever looks at it when the stream is routed.
+fn peek(s: &mut Stream<'_>, session: &Session, of: &ProxyPlan) {
+    if of.peeks && s.first.is_none() {
+        take(s, session);
+    }
+}
+
 /// Takes what has come already. False: there will be no more.
 fn take(s: &mut Stream<'_>, session: &Session) -> bool {
     let buffers = &session.task.worker.buffers;
@@ -361,7 +370,7 @@ async fn serve<'p>(
     (hash, stay, wish): (Option<u32>, Option<Arc<ServerState>>, Option<persist::Wish>),
     first: Option<Buffer>,
 ) -> Option<Arc<ServerState>> {
-    let Stream { plan, late, front, facts, filters, effects, .. } = s;
+    let Stream { plan, late, front, facts, filters, effects, unread, .. } = s;
     let (late, front): (&'p Late, &'p ProxyPlan) = (late, front);
     let mut wish = Wish {
         session: session.owner(),
@@ -374,7 +383,9 @@ async fn serve<'p>(
         },
         reuse: None,
         own: None,
-        request: None,
+        request: first.as_ref().map_or(Message::None, |b| {
+            Message::Bytes(unread, Payload { bytes: b.data(), may_grow: false })
+        }),
         side: facts.side,
         wants_source: front.formats.needs.contains(Needs::SERVER_SOURCE),
         early: facts.frontend_tls.as_ref().is_some_and(|i| i.is_early()),

@@ -187,9 +187,9 @@ pub async fn accept(
 impl ServerTlsPlan {
     /// The name that is sent to the server for this request.
     #[must_use]
-    pub fn name(&self, facts: &Facts<'_>, request: Option<&Head>, worker: &Worker) -> Option<String> {
+    pub fn name(&self, facts: &Facts<'_>, request: Message<'_>, worker: &Worker) -> Option<String> {
         if self.auto {
-            return host(request?);
+            return host(request.head()?);
         }
         evaluated(self.sni.as_ref()?, facts, request, worker)
     }
@@ -197,10 +197,12 @@ impl ServerTlsPlan {
 
 /// What an expression says about this request; none: nothing.
 #[must_use]
-pub fn evaluated(expr: &Expr, facts: &Facts<'_>, request: Option<&Head>, worker: &Worker) -> Option<String> {
+pub fn evaluated(expr: &Expr, facts: &Facts<'_>, request: Message<'_>, worker: &Worker) -> Option<String> {
     let scope = Scope {
         wall: worker.clock.wall(),
-        request: request.map_or(Message::None, Message::Here),
+        request,
+        request_bytes: request.bytes(),
+        last_call: true,
         ..Scope::new(facts, &worker.random)
     };
     let name = String::from_utf8(expr.text(&scope)?.into_owned()).ok()?;

@@ -28,8 +28,7 @@ use portcullis_backend::{
     retry,
 };
 use portcullis_config::{Proto, Reuse, Websockets};
-use portcullis_message::Head;
-use portcullis_sample::{Facts, ServerSide, Socket};
+use portcullis_sample::{Facts, Message, ServerSide, Socket};
 use portcullis_telemetry::gauge::Held;
 use portcullis_tls::connector::Offer;
 use portcullis_transport::{Conn, Millis, connect};
@@ -385,8 +384,8 @@ pub struct Wish<'a> {
     pub reuse: Option<bool>,
     /// The session's own connections from earlier requests.
     pub own: Option<&'a own::Shared>,
-    /// The request's head, for `usesrc hdr_ip`.
-    pub request: Option<&'a Head>,
+    /// The request, for `sni` and `usesrc hdr_ip`; for TCP, what the client has sent.
+    pub request: Message<'a>,
     /// The session, for streams that its requests share a connection with.
     pub session: u64,
     /// The request wants WebSocket, or another protocol behind it.
@@ -903,7 +902,7 @@ async fn connect_new(
     }
     let target = server.target_for(slot.server(), asked).ok_or(refused)?;
     let (target, beyond) = crate::socks::way(server.socks4, target);
-    let source = usesrc::source(&server.usesrc, facts, wish.request, facts.server)
+    let source = usesrc::source(&server.usesrc, facts, wish.request.head(), facts.server)
         .map_err(|_| Failure { termination: *b"IC", status: 500 })?;
     let marks = connect::Marks { source, tos: wish.side.tos, mark: wish.side.mark };
     counters.connect.inc();

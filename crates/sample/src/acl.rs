@@ -335,7 +335,7 @@ impl Reader<'_> {
         }
         let alone = words.len() <= 1;
         let words = words.get(flags.next..).unwrap_or(&[]);
-        if keyword == "http_auth_group" {
+        if keyword == "http_auth_group" && flags.files.is_empty() {
             crate::names::groups(words.iter().map(|w| w.str().into_owned()));
         }
         let dotted = matches!(&*keyword, "req.ssl_ver" | "req_ssl_ver") && flags.method.is_none();

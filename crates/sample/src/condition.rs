@@ -76,12 +76,11 @@ impl Condition {
         self.groups.iter().flatten().find_map(|(_, acl)| conflict(acl, place))
     }
 
-    /// The program that the data plane runs; made when the whole configuration has been read. Tests that work in none of
-    /// these places never match.
+    /// The program that the data plane runs; made when the whole configuration has been read. Tests of what is not there
+    /// where they stand are made all the same, as in HAProxy, which warns of them: some have a value.
     #[must_use]
-    pub fn program(&self, places: &[Places]) -> Program {
-        let works = |t: &Arc<Test>| places.is_empty() || places.iter().any(|p| t.expr.valid_in(*p));
-        let tests = |acl: &Acl| acl.tests().into_iter().filter(works).collect();
+    pub fn program(&self) -> Program {
+        let tests = |acl: &Acl| acl.tests().into_iter().collect();
         let group = |g: &Vec<(bool, Arc<Acl>)>| {
             g.iter().map(|(negated, acl)| Term { negated: *negated, tests: tests(acl) }).collect()
         };

@@ -208,6 +208,10 @@ impl Expr {
         let rest = |e: &'_ Self| e.text.as_bytes().get(behind(e)..).unwrap_or(&[]).to_vec();
         std::ptr::eq(self.fetch, other.fetch) && rest(self) == rest(other)
     }
+    /// The arguments of its fetch.
+    pub(crate) fn args(&self) -> &Args {
+        &self.args
+    }
     /// Does it have converters?
     #[must_use]
     pub fn converted(&self) -> bool {

@@ -240,6 +240,16 @@ pub struct Altered {
     pub destination: Option<SocketAddr>,
 }
 
+/// What formats ask of a frontend and its process at the moment when they are made.
+pub trait Counts: std::fmt::Debug {
+    /// Connections of the process (`%ac`).
+    fn connections(&self) -> u32;
+    /// Sessions of the frontend (`%fc`).
+    fn sessions(&self) -> u32;
+    /// Log lines of the frontend so far (`%lc`).
+    fn log_lines(&self) -> u32;
+}
+
 /// What is known of a session and its stream. Names are borrowed from the plan.
 #[derive(Clone, Debug)]
 pub struct Facts<'a> {
@@ -287,13 +297,11 @@ pub struct Facts<'a> {
     pub bytes_down: u64,
     /// Termination state: cause, phase, and the two of cookies.
     pub termination: [u8; 4],
-    /// Connections of the process, the frontend, the backend, the server.
-    pub actconn: u32,
-    /// See `actconn`.
-    pub feconn: u32,
-    /// See `actconn`.
+    /// What its frontend and the process count; none: nobody has a use for it.
+    pub counts: Option<&'a dyn Counts>,
+    /// Connections of the backend.
     pub beconn: u32,
-    /// See `actconn`.
+    /// Connections of the server.
     pub srvconn: u32,
     /// Connection retries.
     pub retries: u32,
@@ -307,8 +315,8 @@ pub struct Facts<'a> {
     pub as_soon_as_possible: bool,
     /// Requests on this connection, this one included.
     pub request_number: u32,
-    /// Log lines of the frontend so far, this one included (`%lc`).
-    pub log_count: u32,
+    /// The number of the log line that is being made (`%lc`); none: there is none, but rules may ask.
+    pub log_count: Option<u32>,
     /// A PROXY header came with the connection.
     pub proxied: bool,
     /// What is known of the client's TLS, if it speaks TLS (`%ft` shows `~`).
@@ -353,6 +361,8 @@ pub struct Facts<'a> {
     pub timeouts: Option<Box<[Option<Duration>; 6]>>,
     /// Bytes of an answer of our own, which no server sent.
     pub bytes_answered: u64,
+    /// By how much rules have made the heads longer, up and down, where logs ask for it.
+    pub grown: [i64; 2],
     /// Its part in a trace of OpenTelemetry, where there is an `otel` section.
     pub trace: Option<Box<crate::Trace>>,
     /// How it has ended, for logs that ask.
@@ -379,6 +389,11 @@ impl Facts<'_> {
     #[must_use]
     pub fn connected_to(&self) -> Option<SocketAddr> {
         self.frontend.or_else(|| self.client_link.socket.ends().map(|(ours, _)| ours))
+    }
+    /// Our address towards the server, as long as the connection is there, and as logs that ask for it have noted it.
+    #[must_use]
+    pub fn our_end(&self) -> Option<SocketAddr> {
+        self.server_source.or_else(|| self.server_link.socket.ends().map(|(ours, _)| ours))
     }
     /// What `set-timeout` said.
     #[must_use]
@@ -417,8 +432,7 @@ impl Facts<'_> {
             bytes_up: 0,
             bytes_down: 0,
             termination: *b"----",
-            actconn: 0,
-            feconn: 0,
+            counts: None,
             beconn: 0,
             srvconn: 0,
             retries: 0,
@@ -427,7 +441,7 @@ impl Facts<'_> {
             backend_queue: 0,
             as_soon_as_possible: false,
             request_number: 0,
-            log_count: 0,
+            log_count: None,
             proxied: false,
             frontend_tls: None,
             backend_tls: None,
@@ -471,6 +485,7 @@ impl Facts<'_> {
             side: ServerSide::default(),
             timeouts: None,
             bytes_answered: 0,
+            grown: [0; 2],
             trace: None,
             ends: Ends::default(),
         }

@@ -49,7 +49,7 @@ pub struct Seen {
     /// The userlist, once it is known.
     pub found: Arc<OnceLock<Arc<Userlist>>>,
     /// Groups that must be in the userlist.
-    pub groups: Vec<Group>,
+    pub groups: Option<Vec<Group>>,
 }
 
 thread_local! {
@@ -109,7 +109,7 @@ pub fn note(kind: Kind, name: &[u8], keyword: &'static str) -> Arc<OnceLock<Arc<
         keyword,
         context: CONTEXT.with_borrow(Clone::clone),
         found: found.clone(),
-        groups: Vec::new(),
+        groups: None,
     };
     SEEN.with_borrow_mut(|all| all.push(seen));
     found
@@ -119,7 +119,7 @@ pub fn note(kind: Kind, name: &[u8], keyword: &'static str) -> Arc<OnceLock<Arc<
 pub(crate) fn groups(groups: impl Iterator<Item = Group>) {
     SEEN.with_borrow_mut(|all| {
         if let Some(last) = all.last_mut() {
-            last.groups.extend(groups);
+            last.groups = Some(groups.collect());
         }
     });
 }

@@ -92,6 +92,14 @@ impl<'a> Message<'a> {
             other => other,
         }
     }
+    /// The bytes of a TCP stream.
+    #[must_use]
+    pub fn bytes(self) -> Option<Payload<'a>> {
+        match self {
+            Self::Bytes(_, payload) => Some(payload),
+            _ => None,
+        }
+    }
     /// The head, if it is here.
     #[inline]
     #[must_use]

@@ -123,6 +123,28 @@ pub fn parse_ip(text: &[u8]) -> Option<IpAddr> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
+/// The address that a text is cast to. Numbers of an IPv4 address may begin with zeros, and what is behind it may be anything
+/// but a dot: a port, a mask, further addresses.
+fn cast_ip(text: &[u8]) -> Option<IpAddr> {
+    parse_ip(text).or_else(|| leading_v4(text).map(IpAddr::V4))
+}
+
+fn leading_v4(text: &[u8]) -> Option<Ipv4Addr> {
+    let mut rest = text;
+    let mut octets = [0u8; 4];
+    for (i, octet) in octets.iter_mut().enumerate() {
+        if i > 0 {
+            rest = rest.strip_prefix(b".")?;
+        }
+        let len = rest.iter().take_while(|b| b.is_ascii_digit()).count();
+        let (digits, behind) = rest.split_at_checked(len).filter(|(digits, _)| !digits.is_empty())?;
+        let number = |n: u8, d: &u8| n.checked_mul(10)?.checked_add(d - b'0');
+        *octet = digits.iter().try_fold(0, number)?;
+        rest = behind;
+    }
+    (rest.first() != Some(&b'.')).then(|| octets.into())
+}
+
 /// Leading integer of a text: blanks, a sign and digits, saturating; 0 where there is none.
 #[must_use]
 pub fn leading_int(text: &[u8]) -> i64 {
@@ -247,14 +269,14 @@ impl<'a> Value<'a> {
             Type::Addr => match self {
                 Value::V4(_) | Value::V6(_) => self,
                 Value::Int(i) => Value::V4(Ipv4Addr::from(i as u32)),
-                Value::Str(s) => Value::ip(parse_ip(&s)?),
+                Value::Str(s) => Value::ip(cast_ip(&s)?),
                 _ => return None,
             },
             Type::V4 => match self {
                 Value::V4(_) => self,
                 Value::V6(a) => Value::V4(embedded_v4(a)?),
                 Value::Int(i) => Value::V4(Ipv4Addr::from(i as u32)),
-                Value::Str(s) => match parse_ip(&s)? {
+                Value::Str(s) => match cast_ip(&s)? {
                     IpAddr::V4(a) => Value::V4(a),
                     IpAddr::V6(_) => return None,
                 },
@@ -264,7 +286,7 @@ impl<'a> Value<'a> {
                 Value::V6(_) => self,
                 Value::V4(a) => Value::V6(a.to_ipv6_mapped()),
                 Value::Int(i) => Value::V6(Ipv4Addr::from(i as u32).to_ipv6_mapped()),
-                Value::Str(s) => match parse_ip(&s)? {
+                Value::Str(s) => match cast_ip(&s)? {
                     IpAddr::V6(a) => Value::V6(a),
                     IpAddr::V4(_) => return None,
                 },

@@ -156,8 +156,8 @@ pub static LIMITS: Limits = Limits {
     reqres: AtomicU64::new(0),
 };
 
-/// What a variable takes besides its contents.
-const OVERHEAD: u64 = 48;
+/// What a variable counts besides its contents, as HAProxy 3.5 has it, so that as many fit into a limit.
+const OVERHEAD: u64 = 88;
 
 /// Is this more than a limit allows?
 fn over(limit: &AtomicU64, used: u64) -> bool {

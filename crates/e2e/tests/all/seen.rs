@@ -3,6 +3,9 @@ use crate::sections;
 use portcullis_e2e::binary::Binary;
 use portcullis_e2e::{World, scenario};
 
+const HTTP: &str =
+    "defaults\n  mode http\n  timeout connect 5s\n  timeout client 30s\n  timeout server 30s\n";
+
 /// Host and target say the same thing, whichever of them a rule changes.
 #[test]
 fn targets_that_name_a_host() {
@@ -172,4 +175,197 @@ fn requests_for_a_backend_of_tcp() {
     w.client("fe").get("/", "Connection: close\r\n").read_to_end();
     let line = w.logs(1).remove(0);
     assert!(line.ends_with("IR 500 be <NOSRV>"), "{line}");
+}
+
+/// What rules know of the stream that they work on: nothing is counted yet, and `TR` is known when its request was taken.
+#[test]
+fn counts_and_timers_in_rules() {
+    const SEEN: &str = "%U,%B,%[req.bytes_in],%[req.bytes_out],%ST,%ac,%fc,%lc";
+    scenario("seen/counts_and_timers_in_rules", |w| {
+        w.ok("o1");
+        w.proxy(&sections(
+            &format!(
+                "http-request set-header x-front \"{SEEN} %TR %[req.timer.hdr]\"
+                 http-request do-log
+                 http-request set-log-level silent if {{ path /own }}
+                 http-request return status 201 hdr x \"{SEEN} %TR\" if {{ path /own }}
+                 http-response set-status 404
+                 http-response set-header x-response \"{SEEN} %[res.bytes_in] %[txn.status]\"
+                 http-response do-log
+                 log-format \"%OG %U %B %[req.bytes_in] %[req.bytes_out] %[res.bytes_in] %[res.bytes_out] %lc %ST\""
+            ),
+            &format!("http-request set-header x-back \"{SEEN} %TR %[req.timer.hdr]\""),
+        ));
+        w.client("fe").get("/own", "Connection: close\r\n").read_to_end();
+        w.client("fe").get("/", "Connection: close\r\n").read_to_end();
+        w.logs(4);
+    });
+}
+
+/// Tests of what is not there in a rule set are made all the same: some have a value.
+#[test]
+fn tests_of_what_is_not_there() {
+    let names = [
+        "ssl_bc",
+        "bc_be_queue",
+        "bc_srv_queue",
+        "txn.conn_retries",
+        "txn.redispatched",
+        "req.timer.queue",
+        "bc.timer.connect",
+        "res.hdr(x)",
+        "res.body",
+        "srv_name",
+        "bc_src",
+        "status",
+    ];
+    let rules: String =
+        names.iter().map(|n| format!("http-request add-header x {n} if {{ {n} -m found }}\n")).collect();
+    scenario("seen/tests_of_what_is_not_there", |w| {
+        w.proxy(&sections(&format!("{rules}http-request return status 200 hdr x %[req.hdr(x)]"), ""));
+        w.client("fe").get("/", "Connection: close\r\n").read_to_end();
+        w.forget_logs();
+    });
+}
+
+/// The address at the beginning of a text.
+#[test]
+fn addresses_in_texts() {
+    scenario("seen/addresses_in_texts", |w| {
+        w.proxy(&sections(
+            "http-request set-var(txn.x) req.fhdr(x)
+             http-request set-src req.fhdr(x)
+             http-request return status 200 hdr a \"%[req.fhdr(x),ipmask(32,128)] %[var(txn.x),ipmask(24,64)] %[src]\" if { req.fhdr(x) -m ip 1.2.3.4 ::1 }
+             http-request return status 404 hdr a \"%[req.fhdr(x),ipmask(32,128)]\"",
+            "",
+        ));
+        for x in [
+            "1.2.3.4:55123",
+            "1.2.3.4, 5.6.7.8",
+            "1.2.3.4/24",
+            "01.002.3.4x",
+            "1.2.3.4",
+            "1.2.3.4.",
+            "1.2.3.4.5",
+            "1.2.3",
+            "1.2.3.256",
+            "1.2.3.0256",
+            ".1.2.3.4",
+            "9.2.3.4;",
+            "::1x",
+            "[::1]:80",
+        ] {
+            w.client("fe").get("/", &format!("x: {x}\r\nConnection: close\r\n")).read_to_end();
+        }
+        w.forget_logs();
+    });
+}
+
+/// The formats of pages see their status, and how the stream ends.
+#[test]
+fn pages_that_say_how_it_ended() {
+    let pages: String = [400, 403, 408, 500, 502, 503]
+        .iter()
+        .map(|s| format!("http-error status {s} content-type text/plain lf-string \"<%ST %tsc %s %{{+Q}}HM>\"\n"))
+        .collect();
+    const OWN: &str = "content-type text/plain lf-string \"<%ST %tsc>\"";
+    scenario("seen/pages_that_say_how_it_ended", |w| {
+        w.ok("o1");
+        let value: String = (0..30).map(|_| "%[req.hdr(x)]").collect();
+        w.proxy(&format!(
+            "global\n  expose-experimental-directives\n{HTTP}{}",
+            sections(
+                &format!(
+                    "{pages}timeout tarpit 1ms
+                     http-request set-var(txn.p) path
+                     http-request return status 201 {OWN} if {{ path /return }}
+                     http-request deny if {{ path /deny }}
+                     http-request deny status 410 {OWN} if {{ path /denied }}
+                     http-request tarpit status 429 {OWN} if {{ path /tarpit }}
+                     http-request set-header y {value} if {{ path /long }}
+                     http-request normalize-uri percent-decode-unreserved strict
+                     http-request wait-for-body time 1ms if {{ path /late }}
+                     http-response deny if {{ var(txn.p) -m str /answer }}"
+                ),
+                "http-request deny if { path /back }\nhttp-response return status 202 content-type text/plain lf-string \"<%ST %tsc>\" if { var(txn.p) -m str /returned }",
+            )
+        ));
+        for path in ["/return", "/deny", "/denied", "/tarpit", "/%zz", "/back", "/answer", "/returned"] {
+            w.client("fe").get(path, "Connection: close\r\n").read_to_end();
+        }
+        let long = format!("x: {}\r\nConnection: close\r\n", "b".repeat(1000));
+        w.client("fe").get("/long", &long).read_to_end();
+        let late = "POST /late HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\nConnection: close\r\n\r\n";
+        w.client("fe").send(late).response();
+        w.forget_logs();
+    });
+}
+
+/// A captured cookie is the one that `http-response` rules leave; those behind it come later.
+#[test]
+fn cookies_that_rules_of_responses_write() {
+    scenario("seen/cookies_that_rules_of_responses_write", |w| {
+        w.answering("o1", "HTTP/1.1 200 OK\r\nSet-Cookie: sid=orig\r\nContent-Length: 0\r\n\r\n");
+        w.proxy(&sections(
+            "http-request set-var(txn.p) path
+             capture cookie sid= len 20
+             http-response del-header set-cookie if { var(txn.p) -m str /del }
+             http-response set-header set-cookie sid=mine if { var(txn.p) -m str /set }
+             http-after-response set-header set-cookie sid=late if { var(txn.p) -m str /late }
+             log-format \"%CS\"",
+            "",
+        ));
+        for path in ["/", "/del", "/set", "/late"] {
+            w.client("fe").get(path, "Connection: close\r\n").read_to_end();
+        }
+        w.logs(4);
+    });
+}
+
+/// Without rules of TCP: what a client has sent before its stream is routed is seen.
+#[test]
+fn bytes_that_are_there_when_a_stream_is_routed() {
+    let mut w = World::new(Binary::under_test());
+    w.ok("o1");
+    w.proxy(
+        "frontend fe\n  mode tcp\n  bind 127.0.0.1:${fe} defer-accept\n  log-format \"%b %s\"\n  use_backend b2 if { req.payload(0,4) -m str GET\\  }\n  default_backend be\nbackend be\n  mode tcp\n  server s1 127.0.0.1:${o1}\nbackend b2\n  mode tcp\n  use-server s2 if { path /two }\n  server s1 127.0.0.1:${o1}\n  server s2 127.0.0.1:${o1} weight 0\n",
+    );
+    for path in ["/one", "/two"] {
+        let mut client = w.client("fe");
+        client.send(&format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n")).response();
+        client.half_close().wait_end();
+    }
+    let lines = w.logs(2);
+    assert!(lines[0].ends_with("b2 s1") && lines[1].ends_with("b2 s2"), "{lines:?}");
+}
+
+/// A rewrite that fails is counted, and so is the error that comes of it (`wrew`, `eint`).
+#[test]
+fn rewrites_that_fail_are_counted() {
+    let mut w = World::new(Binary::under_test());
+    w.ok("o1");
+    let value: String = (0..30).map(|_| "%[req.hdr(x)]").collect();
+    w.proxy(&format!(
+        "global\n  stats socket ${{dir}}/cli\n{HTTP}{}",
+        sections(
+            &format!(
+                "http-request strict-mode off if {{ path /lax }}\n http-request set-header y {value} if !{{ path /back }}"
+            ),
+            &format!("http-request set-header y {value} if {{ path /back }}"),
+        )
+    ));
+    let long = format!("x: {}\r\nConnection: close\r\n", "b".repeat(1000));
+    for path in ["/lax", "/strict", "/back"] {
+        w.client("fe").get(path, &long).read_to_end();
+    }
+    let table = String::from_utf8(w.unix_client("cli").send("show stat\n").read_to_end().0).unwrap();
+    let head = table.lines().next().unwrap_or_default();
+    let names: Vec<&str> = head.trim_start_matches("# ").split(',').collect();
+    let figures = |line: &str| {
+        let fields: Vec<&str> = line.split(',').collect();
+        ["wrew", "eint"].map(|n| fields[names.iter().position(|name| *name == n).unwrap()].to_owned())
+    };
+    let of = |begin: &str| table.lines().find(|l| l.starts_with(begin)).map(figures).unwrap();
+    assert_eq!(of("fe,FRONTEND,"), ["3", "2"]);
+    assert_eq!(of("be,BACKEND,"), ["1", "1"]);
 }

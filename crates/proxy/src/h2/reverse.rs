@@ -10,7 +10,7 @@ use crate::rules::attach::Attached;
 use crate::session::{self, Origin, Session};
 use crate::upstream::{Mux, Upstream};
 use crate::worker::{OwnPlan, Task, Worker};
-use portcullis_sample::{Facts, Scope};
+use portcullis_sample::{Facts, Message, Scope};
 use portcullis_telemetry::gate;
 use portcullis_telemetry::ledger::Kind;
 use portcullis_tls::connector::Offer;
@@ -110,7 +110,7 @@ async fn dial(task: &Task, server: &ServerPlan) -> Option<(Conn, Peer)> {
         sent += within(task, |cx| conn.poll_send(cx, &[io], false)).await.ok()?.ok()?;
     }
     if let Some(tls) = &server.tls {
-        let name = tls.name(&facts, None, worker);
+        let name = tls.name(&facts, Message::None, worker);
         conn.begin_tls(TlsStream::connect_offering(&tls.connector, name.as_deref(), Offer::Http2).ok()?);
         within(task, |cx| conn.poll_handshake(cx)).await.ok()?.ok()?;
         let agreed = conn.tls_info()?.alpn.as_deref() == Some(b"h2");

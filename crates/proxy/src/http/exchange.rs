@@ -19,7 +19,7 @@ use portcullis_config::{ConnectionMode, Mode, Opts, RetryOn};
 use portcullis_message::{Head, HeaderId, Method};
 use portcullis_sample::ends::{Ends, Gone};
 use portcullis_sample::format::Needs;
-use portcullis_sample::{Direction, Facts};
+use portcullis_sample::{Direction, Facts, Message};
 use portcullis_telemetry::trace::{Level, events};
 use portcullis_transport::h2::Stream;
 use portcullis_transport::{Buffer, Millis};
@@ -132,6 +132,8 @@ pub struct Exchange<'p> {
     pub upgraded: bool,
     /// What was here behind the request's head before it was sent, to be sent again (`retry-on`).
     pub replay: Option<Box<[u8]>>,
+    /// Bytes of the heads, up and down: they count when the exchange is over, so that rules do not see them.
+    pub heads: [u64; 2],
 }
 
 /// Serves one request.
@@ -173,6 +175,7 @@ pub async fn exchange(session: &mut Session, rest: Option<Buffer>) -> After {
         whole: false,
         upgraded: false,
         replay: None,
+        heads: [0; 2],
     };
     outcome::begin(&mut x.facts, session, front, true);
     x.facts.timers.idle = if session.requests == 1 { 0 } else { ms(x.began.since(session.idle_since)) };
@@ -226,7 +229,7 @@ async fn story<'p>(
     }
     x.expect_cookies(x.front);
     crate::session::accepted(session, x.front);
-    x.facts.bytes_up = counted(&x.scratch.request, x.info.upgrade);
+    x.heads[0] = x.counted_request();
     x.facts.unique_id_format = x.front.unique_id_format();
     if let Some(captures) = &x.front.captures {
         captures.begin(&mut x.facts);
@@ -349,13 +352,6 @@ async fn rule_sets(
     stages::rules(x, session, &sets.redirect, Direction::Request, None).await
 }
 
-/// What a request's head counts in `%U`: HAProxy counts it as its blocks, not as bytes of the wire.
-fn counted(head: &Head, upgrade: bool) -> u64 {
-    let line = 21 + head.method().len() + head.target().len() + 8;
-    let kept = head.fields().filter(|f| f.id != HeaderId::Connection || upgrade);
-    (line + kept.map(|f| f.name.len() + f.value.len()).sum::<usize>()) as u64
-}
-
 /// Milliseconds as timers hold them.
 #[must_use]
 pub fn ms(n: u64) -> i32 {
@@ -384,8 +380,6 @@ fn routed<'p>(
             Ok(back)
         }
         None => {
-            // as HAProxy logs it
-            x.facts.timers.request = -1;
             Err(Stop::new(b"SC", 503))
         }
     }
@@ -394,6 +388,7 @@ fn routed<'p>(
 /// Takes the request to a server and the response back.
 async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyPlan) -> Result<(), Stop> {
     let worker = session.worker().clone();
+    x.requested();
     headers::to_server(x, session, back)?;
     if x.filters.is_some() {
         Box::pin(filters::ask(x, session, Direction::Request, None)).await?;
@@ -441,7 +436,7 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
                 },
                 reuse: Some(first && !back.retry_on.hides_lost_connections()),
                 own: session.own.as_ref(),
-                request: Some(&x.scratch.request),
+                request: Message::Here(&x.scratch.request),
                 session: owner,
                 upgrades: match (x.info.websocket, x.info.upgrade) {
                     (true, _) => Upgrades::WebSocket,
@@ -581,7 +576,7 @@ async fn refuse(x: &mut Exchange<'_>, session: &mut Session, mut stop: Stop) {
         }
     }
     if x.valid && x.server.is_none() && !x.body_done {
-        x.facts.bytes_up += x.body_state().received;
+        x.heads[0] += x.body_state().received;
     }
     let from_tcp = x.front.mode != Mode::Http && !x.valid;
     let termination = if from_tcp { *b"PR" } else { stop.termination };
@@ -601,6 +596,7 @@ async fn refuse(x: &mut Exchange<'_>, session: &mut Session, mut stop: Stop) {
         (_, status) => {
             let worker = session.worker().clone();
             let pages = x.pages();
+            x.facts.status = status.into();
             let page = pages.answer(status, &x.rule_cx(&worker, Direction::Request, true).scope());
             answer::send(x, session, page).await;
         }
@@ -621,6 +617,8 @@ fn finish(x: &mut Exchange<'_>, session: &mut Session, drains: bool) -> After {
         // at once: the client may send its next request before the connection is closed, which resets it then
         session.conn.finish();
     }
+    x.facts.bytes_up += x.heads[0];
+    x.facts.bytes_down += x.heads[1];
     if !x.unlogged {
         let now = worker.clock.now();
         let t = &mut x.facts.timers;
@@ -684,10 +682,36 @@ impl Exchange<'_> {
     /// A step of `log-steps` is reached.
     #[inline]
     pub fn step(&self, session: &Session, step: Steps) {
+        self.step_behind(session, step, 0);
+    }
+    /// The same, with so many bytes of a response's body here.
+    #[inline]
+    pub fn step_behind(&self, session: &Session, step: Steps, body: usize) {
         if self.front.formats.steps.is_some_and(|s| s.contains(step)) {
             let heads = outcome::Heads::of(&self.scratch, self.effects.log_level);
-            outcome::step(self.facts.clone(), session, self.front, Some(&heads), step);
+            let mut told = self.facts.clone();
+            if step == Steps::RESPONSE {
+                told.bytes_down += self.heads[1] + body as u64;
+            }
+            outcome::step(told, session, self.front, Some(&heads), step);
         }
+    }
+    /// The request was taken: its rules have run, or one of them has answered it. `TR` is known from now on.
+    pub fn requested(&mut self) {
+        self.facts.timers.request = ms(self.request_at.since(self.began));
+    }
+    /// What the request's head counts in `%U`: HAProxy counts it as its blocks, not as bytes of the wire.
+    #[must_use]
+    pub fn counted_request(&self) -> u64 {
+        let head = &self.scratch.request;
+        let line = 21 + head.method().len() + head.target().len() + 8;
+        let kept = head.fields().filter(|f| f.id != HeaderId::Connection || self.info.upgrade);
+        (line + kept.map(|f| f.name.len() + f.value.len()).sum::<usize>()) as u64
+    }
+    /// Bytes so far, up and down.
+    #[must_use]
+    pub fn moved(&self) -> (u64, u64) {
+        (self.facts.bytes_up + self.heads[0], self.facts.bytes_down + self.heads[1])
     }
     /// Notes how it has ended, while its client's connection is still open.
     fn note_ends(&mut self, keep: bool) {

@@ -1,6 +1,6 @@
 //! Reading a request's head.
 
-use super::exchange::{Exchange, Stop, ms};
+use super::exchange::{Exchange, Stop};
 use crate::captured::{self, Wrong};
 use crate::plan::GlobalPlan;
 use crate::session::Session;
@@ -144,7 +144,6 @@ fn begin(x: &mut Exchange<'_>, session: &Session) {
     let worker = session.worker();
     let now = worker.clock.now();
     x.request_at = now;
-    x.facts.timers.request = ms(now.since(x.began));
     if !x.front.has_content_rules() {
         count(x, session);
     }

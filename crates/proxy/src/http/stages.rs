@@ -159,6 +159,9 @@ pub async fn rules_on(
             run(set, &mut cursor, &mut cx)
         };
         x.effects.client.apply(&session.conn);
+        if x.effects.failed_rewrites != 0 {
+            x.rewrites_failed(session, matches!(flow, Flow::Failed(_)));
+        }
         send_hints(x, session).await?;
         let termination = flow.termination(direction);
         match flow {
@@ -200,7 +203,6 @@ pub async fn rules_on(
                 let waited =
                     if until == Millis::NEVER { Ok(()) } else { wait(x, session, until, false).await };
                 x.facts.timers.queue = super::exchange::ms(worker.clock.now().since(began));
-                x.facts.timers.request = -1;
                 // who has gone, and who was ended: by an operator
                 waited.map_err(|e| match e.termination[0] {
                     why @ (b'K' | b'D' | b'U') => Stop::new(&[why, b'T'], 0),
@@ -209,15 +211,25 @@ pub async fn rules_on(
                 return Err(Stop::answer(*b"PT", *answer));
             }
             Flow::Service(service) => {
+                x.requested();
                 let plan = x.plan;
                 let cx = x.rule_cx(&worker, direction, true);
                 let applet = (service.begin)(&Ask { worker: &worker, plan, cx: &cx });
                 return Err(Stop::applet(Chosen { name: service.server, ruled: true, applet }));
             }
             ended => {
+                if direction == Direction::Request
+                    && matches!(ended, Flow::Deny(_) | Flow::Return(_) | Flow::Redirect(_))
+                {
+                    x.requested();
+                }
                 match ended {
                     Flow::Deny(_) | Flow::Reject => x.denied(session, direction),
                     Flow::Return(_) | Flow::Redirect(_) => x.intercepted(session),
+                    // of `normalize-uri`
+                    Flow::Failed(ref a) if a.status == 400 => {
+                        x.front.front.counters.of(session.worker().id.into()).failed_req.inc();
+                    }
                     _ => {}
                 }
                 if matches!(ended, Flow::Deny(_)) && direction == Direction::Request {
@@ -227,8 +239,6 @@ pub async fn rules_on(
                     if let Some(stream) = session.conn.stream().filter(|_| direction == Direction::Request) {
                         stream.reject();
                     }
-                    // as HAProxy logs it
-                    x.facts.timers.request = -1;
                 }
                 let termination = termination.unwrap_or(*b"PR");
                 return Err(match ended.into_answer() {
@@ -262,6 +272,7 @@ pub async fn intercept(x: &mut Exchange<'_>, session: &mut Session, by: &dyn Int
     if let Err(stop) = rules(x, session, by.rules(), Direction::Request, None).await {
         return stop;
     }
+    x.requested();
     let worker = session.worker().clone();
     let plan = x.plan;
     let cx = x.rule_cx(&worker, Direction::Request, true);
@@ -289,6 +300,26 @@ impl Exchange<'_> {
     pub fn intercepted(&self, session: &Session) {
         if self.back.is_none_or(|b| b.index == self.front.index) {
             self.front.front.counters.of(session.worker().id.into()).intercepted.inc();
+        }
+    }
+
+    /// Counts rewrites that failed, and what came of it.
+    #[cold]
+    fn rewrites_failed(&mut self, session: &Session, ended: bool) {
+        let worker = usize::from(session.worker().id);
+        let failed = u64::from(std::mem::take(&mut self.effects.failed_rewrites));
+        macro_rules! count {
+            ($counters:expr) => {
+                $counters.failed_rewrites.add(failed);
+                $counters.internal_errors.add(ended.into());
+            };
+        }
+        count!(self.front.front.counters.of(worker));
+        if let Some(back) = self.back.and_then(|b| b.state.as_ref()) {
+            count!(back.counters.of(worker));
+        }
+        if let Some(server) = &self.server {
+            count!(server.counters.of(worker));
         }
     }
 
@@ -405,7 +436,6 @@ pub async fn buffer_body(x: &mut Exchange<'_>, session: &Session) -> Result<(), 
         let waited = wanted(x, session, until).await;
         let late = x.input.len() == had && session.task.worker.clock.now() >= until;
         if late && waited.is_ok() {
-            x.facts.timers.request = -1;
             return Err(Stop::new(b"cR", 408));
         }
         if let Err(stop) = waited {

@@ -28,6 +28,7 @@ use head::{Answer, no_answer};
 use portcullis_backend::health::Observed;
 use portcullis_config::{ConnectionMode, Opts, RetryOn};
 use portcullis_message::Method;
+use portcullis_sample::format::Needs;
 use portcullis_sample::{Direction, Scope};
 use portcullis_telemetry::trace::{Level, events};
 use portcullis_transport::conn::Seen;
@@ -106,7 +107,7 @@ fn again(x: &mut Exchange<'_>, worker: &Worker, t: &mut Transfer, why: &'static 
         buffer.extend(kept);
         x.input = buffer;
     }
-    x.facts.bytes_down = 0;
+    (x.facts.bytes_down, x.heads[1]) = (0, 0);
     t.upstream.conn.reset_on_close();
     Ended::Again
 }
@@ -134,6 +135,9 @@ impl Transfer {
         }
         if let Some(header) = &back.send_name_header {
             crate::rules::headers::send_name(&mut x.scratch.request, header, &server.name);
+        }
+        if x.front.formats.needs.contains(Needs::SENT) {
+            x.facts.grown[0] = grown(x.counted_request(), x.heads[0]);
         }
         let mut upstream = upstream;
         let mut begun = true;
@@ -347,8 +351,9 @@ pub async fn run(
             return Ended::Stopped(stop);
         }
         headers::strip_connection(&mut x.scratch.response, info.upgrade);
-        x.facts.bytes_down += counted(&x.scratch.response, &info);
+        let head = counted(&x.scratch.response, &info);
         if (100..200).contains(&x.scratch.response.status) && x.scratch.response.status != 101 {
+            x.facts.bytes_down += head;
             if let Err(cause) = Box::pin(interim(x, session, &mut t.due)).await {
                 t.give_up(x, worker);
                 t.upstream.conn.reset_on_close();
@@ -357,6 +362,7 @@ pub async fn run(
             }
             continue;
         }
+        x.heads[1] = head;
         if let Some(trace) = &mut x.facts.trace {
             trace.answered(x.scratch.response.status);
         }
@@ -380,6 +386,9 @@ pub async fn run(
             x.facts.bytes_down += arrived(&t.down.buffer, &info);
             t.give_up(x, &session.task.worker);
             return Ended::Stopped(stop);
+        }
+        if !rules && let Some(captures) = &x.front.captures {
+            captures.response_cookie(&x.scratch.response, &mut x.facts);
         }
         if !rules && x.visit.is_some() {
             x.give_cookie(back, session.worker());
@@ -418,6 +427,9 @@ async fn response_rules(
         stages::rules_on(x, session, set, response, None, Contents::of(server.as_mut())).await?;
     }
     let risky = back.has(Opts::CHECKCACHE) && checkcache::is_risky(x.method, &x.scratch.response);
+    if let Some(captures) = &x.front.captures {
+        captures.response_cookie(&x.scratch.response, &mut x.facts);
+    }
     if x.visit.is_some() {
         x.give_cookie(back, session.worker());
     }
@@ -425,7 +437,7 @@ async fn response_rules(
         return Err(checkcache::block(x, session, back));
     }
     super::answer::after_response(x, session, Contents::of(server.as_mut())).await;
-    x.step(session, Steps::RESPONSE);
+    x.step_behind(session, Steps::RESPONSE, server.map_or(0, |mut s| s.payload().bytes.len()));
     filters::ask(x, session, response, Some(Point::After(Stage::Response))).await?;
     filters::ask(x, session, response, None).await
 }
@@ -444,6 +456,11 @@ pub fn counted(head: &portcullis_message::Head, info: &Info) -> u64 {
         _ => 5,
     };
     (21 + 8 + status + head.reason().len() + fields) as u64
+}
+
+/// By how much a head that is sent is longer than it was received.
+fn grown(sent: u64, received: u64) -> i64 {
+    sent.cast_signed() - received.cast_signed()
 }
 
 /// How much of a response's body came with its head.
@@ -509,6 +526,9 @@ async fn respond(
         true => headers::frame(x, info),
         false => info,
     };
+    if x.front.formats.needs.contains(Needs::SENT) {
+        x.facts.grown[1] = grown(counted(&x.scratch.response, &info), x.heads[1]);
+    }
     x.facts.status = x.scratch.response.status.into();
     x.keep &= info.framing != Framing::UntilClose && !tunnel;
     if session.ends_kept() {
@@ -539,7 +559,7 @@ async fn respond(
     if tunnel {
         return Box::pin(tunnel::run(x, session, back, t)).await;
     }
-    let before = (x.facts.bytes_up, x.facts.bytes_down);
+    let before = x.moved();
     let tally = outcome::Tally::of(session, x.front, back, x.server.as_ref(), before);
     let failed = pump(x, session, back, t, tally).await;
     if let Some(Failed { malformed: Some((direction, at)), .. }) = failed {
@@ -583,7 +603,7 @@ async fn respond(
 /// `option logasap`: the line is written when the response's head is known.
 fn log_now(x: &mut Exchange<'_>, session: &Session, arrived: u64) {
     let mut told = x.facts.clone();
-    told.bytes_down += arrived;
+    told.bytes_down += x.heads[1] + arrived;
     let now = session.worker().clock.now();
     told.timers.active = ms(now.since(x.began));
     let heads = outcome::Heads::of(&x.scratch, x.effects.log_level);
@@ -678,7 +698,7 @@ fn under_way(
 ) -> Story {
     Story {
         sides: [due.client, due.server],
-        bytes: [x.facts.bytes_up + up.counted(), x.facts.bytes_down + down.counted()],
+        bytes: [x.moved().0 + up.counted(), x.moved().1 + down.counted()],
         status: u16::try_from(x.facts.status).ok(),
         retries: x.facts.retries,
         ..Story::between(client, server).asking(&x.scratch.request)

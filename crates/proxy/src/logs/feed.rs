@@ -6,7 +6,7 @@ use crate::tls::evaluated;
 use crate::worker::{Task, Worker};
 use portcullis_config::addr::Address;
 use portcullis_config::{Diagnostics, LogProto, Model, Proxy, Server, Severity};
-use portcullis_sample::Facts;
+use portcullis_sample::{Facts, Message};
 use portcullis_telemetry::ledger::Kind;
 use portcullis_telemetry::log::{Reader, Ring};
 use portcullis_tls::stream::Stream;
@@ -162,7 +162,7 @@ async fn connected(task: &Task, feed: &FeedPlan) -> io::Result<Conn> {
     }
     if let Some(tls) = &feed.tls {
         let facts = Facts::new();
-        let name = tls.sni.as_ref().and_then(|sni| evaluated(sni, &facts, None, &task.worker));
+        let name = tls.sni.as_ref().and_then(|sni| evaluated(sni, &facts, Message::None, &task.worker));
         let stream = Stream::connect(&tls.connector, name.as_deref()).map_err(|_| io::ErrorKind::Other)?;
         conn.begin_tls(stream);
         within(task, |cx| conn.poll_handshake(cx)).await?.map_err(|_| io::ErrorKind::InvalidData)?;

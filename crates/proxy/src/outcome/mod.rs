@@ -80,6 +80,7 @@ pub fn begin_facts<'p>(facts: &mut Facts<'p>, session: &Session, front: &'p Prox
     facts.proxied = session.told.as_ref().is_some_and(|t| t.proxied);
     facts.vars = Vars::of(&session.vars);
     facts.frontend_name = &front.name;
+    facts.counts = Some(front);
     facts.frontend_id = front.id;
     facts.backend_name = &front.name;
     facts.backend_id = front.id;
@@ -112,12 +113,6 @@ pub fn reached(server: &ServerState, worker: &Worker) {
     server.sess_rate_max.hit(&c.sess_rate, || server.counters.iter().map(|c| &c.sess_rate), now);
 }
 
-/// Gauges as the log shows them.
-fn gauges(facts: &mut Facts<'_>, session: &Session) {
-    facts.actconn = session.worker().process.counts.conns.get();
-    facts.feconn = session.listener.proxy.front.sessions.get();
-}
-
 /// Timers, counters and the log line at the end of a stream.
 pub fn finish(
     facts: &mut Facts<'_>,
@@ -132,7 +127,6 @@ pub fn finish(
         facts.timers.total = total;
         facts.timers.user = total;
     }
-    gauges(facts, session);
     // the stream's own places are given back already
     facts.beconn = back.and_then(|b| b.state.as_ref()).map_or(0, |s| s.sessions().get());
     facts.srvconn = server.map_or(0, |s| s.sessions.get());
@@ -172,7 +166,6 @@ pub fn log_as_soon_as_possible(
         (false, true) => "txn_connect",
         (false, false) => "txn_accept",
     };
-    gauges(facts, session);
     log(facts, session, front, heads);
 }
 
@@ -224,7 +217,7 @@ fn log_at(
         None => Level::Info,
     };
     if front.formats.needs.contains(Needs::LOG_COUNT) {
-        facts.log_count = front.log_count.fetch_add(1, Ordering::Relaxed);
+        facts.log_count = Some(front.log_count.fetch_add(1, Ordering::Relaxed));
     }
     let plan = session.plan.clone();
     // what a malformed request left behind is nobody's
@@ -233,6 +226,7 @@ fn log_at(
         wall: worker.clock.wall(),
         ext: crate::rules::internal::ext(&plan),
         direction: Direction::Response,
+        last_call: true,
         request: shown.map_or(Message::None, |h| h.request),
         response: shown.map_or(Message::None, |h| h.response),
         line: shown.and_then(|h| h.line),
@@ -286,7 +280,6 @@ pub fn step(
         return;
     }
     told.log_origin = step.origin();
-    gauges(&mut told, session);
     log_at(&mut told, session, front, heads, step);
 }
 
@@ -378,7 +371,6 @@ pub fn never_began(session: &Session, front: &ProxyPlan, message: &str, received
     facts.client_link.error = link::error_of_message(message);
     facts.log_origin = "sess_error";
     facts.timers = Timers { handshake: elapsed(session), total: elapsed(session), ..Timers::default() };
-    gauges(&mut facts, session);
     let level = if front.has(Opts::LOG_SEPARATE_ERRORS) { Level::Err } else { Level::Info };
     let scope = Scope { wall: worker.clock.wall(), ..Scope::new(&facts, &worker.random) };
     write(worker, front, level, &scope, (Steps::ERROR, None), &|line| match &front.formats.error {

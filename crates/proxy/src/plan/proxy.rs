@@ -7,20 +7,23 @@ use crate::outcome::{Formats, Profiled};
 use crate::persist::CookiePlan;
 use crate::process::Process;
 use crate::reply::ErrorPages;
+use crate::rules::lang::Asked;
 use crate::rules::{Captures, Forwarded, Key, RuleSets, UniqueId};
 use portcullis_backend::{BackendState, RetryPolicy, ServerState};
 use portcullis_config::{
     AddAddress, ConnectionMode, Diagnostics, Mode, Model, Opts, Proxy, ProxyKind, RestrictNames, RetryOn,
     Reuse, Severity, Timeouts,
 };
+use portcullis_sample::facts::Counts;
 use portcullis_sample::format::Needs;
 use portcullis_telemetry::gate::Frontend;
+use portcullis_telemetry::gauge::Gauge;
 use portcullis_telemetry::log::Loggers;
 use portcullis_telemetry::stats::BackendCounters;
 use portcullis_wire::h1::{CaseMap, Limits};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A `frontend`, `backend` or `listen`.
 #[derive(Clone, Debug)]
@@ -102,6 +105,8 @@ pub struct ProxyPlan {
     pub formats: Arc<Formats>,
     /// Log lines so far (`%lc`), if a format shows them.
     pub log_count: Arc<AtomicU32>,
+    /// Connections of the process.
+    connections: Arc<Gauge>,
     /// `name` of its `bind` lines, by [`super::ListenerPlan::number`].
     pub bind_names: Vec<Option<Box<str>>>,
     /// Its rules.
@@ -118,6 +123,8 @@ pub struct ProxyPlan {
     pub unique_id: Option<UniqueId>,
     /// Something needs the address that the client asked for.
     pub wants_destination: bool,
+    /// In mode TCP: what clients have sent is looked at when streams are routed and sent to servers.
+    pub peeks: bool,
     /// `disabled`
     pub disabled: bool,
     /// Something else in the configuration names it.
@@ -255,6 +262,18 @@ impl ProxyPlan {
     }
 }
 
+impl Counts for ProxyPlan {
+    fn connections(&self) -> u32 {
+        self.connections.get()
+    }
+    fn sessions(&self) -> u32 {
+        self.front.sessions.get()
+    }
+    fn log_lines(&self) -> u32 {
+        self.log_count.load(Ordering::Relaxed)
+    }
+}
+
 /// Counters of what has no backend; nobody reads them.
 static NOBODY: std::sync::LazyLock<BackendCounters> = std::sync::LazyLock::new(BackendCounters::default);
 
@@ -302,6 +321,8 @@ pub fn compile(
     }
     let mut formats = Formats::of(p);
     let profiled = Profiled::of(model, p, process, &mut formats).map(Arc::from);
+    let asked = model.ext.get::<Asked>().copied().unwrap_or_default();
+    formats.needs |= asked.0 & Needs::LOG_COUNT;
     let mut plan = ProxyPlan {
         name: p.name.as_str().into(),
         id: p.id,
@@ -348,6 +369,7 @@ pub fn compile(
         otel: crate::otel::Tells::of(model, p, process),
         alerts: crate::mail::Alerts::of(model, p),
         log_count: Arc::default(),
+        connections: process.counts.conns.clone(),
         bind_names: p.binds.iter().map(|b| b.name.as_deref().map(Into::into)).collect(),
         rules: p.ext.get::<RuleSets>().cloned().map(Arc::new),
         pages: p.ext.get::<ErrorPages>().cloned().map(Arc::new),
@@ -363,13 +385,28 @@ pub fn compile(
             || p.opts.contains(Opts::TRANSPARENT)
             || p.servers.iter().any(|s| s.set.send_proxy || s.set.send_proxy_v2 || server::follows_client(s)),
         formats: Arc::new(formats),
+        peeks: false,
         disabled: p.disabled,
         named: model.ext.get::<super::Named>().is_some_and(|n| n.has_backend(&p.name)),
         guid: p.guid.as_deref().map(Into::into),
         section: p.late.then(|| Arc::new(p.clone())),
     };
     servers.into_iter().for_each(|s| plan.push(s));
+    plan.peeks = p.mode == Mode::Tcp && peeks(&plan);
     plan
+}
+
+/// Does something look at what clients have sent, beside the rules that wait for it?
+fn peeks(plan: &ProxyPlan) -> bool {
+    let routes = |r: &RuleSets| r.use_backend.reads_request() || r.use_server.reads_request();
+    let named = |s: &ServerPlan| {
+        let names = [s.tls.as_ref().and_then(|t| t.sni.as_ref()), s.pool_name.as_ref()];
+        names.into_iter().flatten().any(|e| e.reads_request())
+    };
+    plan.rules.as_deref().is_some_and(routes)
+        || plan.key.as_ref().is_some_and(|k| k.reads_request())
+        || plan.rdp.is_some()
+        || plan.servers.iter().any(|s| named(s))
 }
 
 /// `maxconn` of a frontend; 0: only the process' limit.

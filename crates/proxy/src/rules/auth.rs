@@ -2,7 +2,7 @@
 
 use super::action::Action;
 use super::cx::RuleCx;
-use super::lang::Parsing;
+use super::lang::{Facts, Parsing, Scope};
 use super::table::{Parsed, Sets};
 use crate::reply::Answer;
 use portcullis_config::Opts;
@@ -17,7 +17,8 @@ pub fn challenge(realm: Option<&[u8]>, cx: &RuleCx<'_, '_>) -> Answer {
     let proxied = absolute && front.is_some_and(|f| f.opts.contains(Opts::HTTP_USE_PROXY_HEADER));
     let (status, field) =
         if proxied { (407, &b"proxy-authenticate"[..]) } else { (401, &b"www-authenticate"[..]) };
-    let mut answer = cx.pages.answer(status, &scope);
+    let facts = Facts { status: status.into(), ..cx.facts.clone() };
+    let mut answer = cx.pages.answer(status, &Scope { facts: &facts, ..scope });
     answer.head.remove_all(field);
     let mut value = b"Basic realm=\"".to_vec();
     value.extend_from_slice(realm.unwrap_or(cx.facts.backend_name.as_bytes()));

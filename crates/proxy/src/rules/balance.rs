@@ -30,6 +30,11 @@ enum From {
 }
 
 impl Key {
+    /// Does it look at what a client has sent over TCP?
+    #[must_use]
+    pub fn reads_request(&self) -> bool {
+        matches!(&self.from, From::Sample(e) if super::lang::reads_request(e))
+    }
     /// Of a backend that balances by a key; none: it does not.
     ///
     /// # Errors

@@ -106,6 +106,9 @@ impl Captures {
     /// Keeps what a response's head has.
     pub fn response(&self, head: &Head, facts: &mut Facts<'_>) {
         self.headers(Direction::Response, head, &facts.response_captures);
+    }
+    /// Keeps the cookie of a response that `http-response` rules have seen.
+    pub fn response_cookie(&self, head: &Head, facts: &mut Facts<'_>) {
         if let Some(cookie) = &self.cookie {
             let mut all = head.all(HeaderId::SetCookie).filter_map(persist::response::pair);
             facts.response_cookie = all.find_map(|(name, value)| cookie.of(name, value));

@@ -51,6 +51,8 @@ pub struct Effects {
     pub log_level: Option<Option<u8>>,
     /// `disable-l7-retry`
     pub no_l7_retry: bool,
+    /// Rewrites that failed; the caller counts them.
+    pub failed_rewrites: u32,
     /// What is to be done to the client's connection; the caller does it whenever `run` returns
     /// ([`super::socket::ClientSide::apply`]).
     pub client: super::socket::ClientSide,
@@ -134,6 +136,24 @@ impl RuleCx<'_, '_> {
             last_call: self.last_call,
             ext: self.ext,
         }
+    }
+
+    /// Makes something with the stream's status and end as they will be: those of a rule on its request or its response.
+    pub(super) fn ending<T>(
+        &mut self,
+        status: u16,
+        [request, response]: [[u8; 2]; 2],
+        make: impl FnOnce(&Self) -> T,
+    ) -> T {
+        let before = (self.facts.status, self.facts.termination);
+        self.facts.status = status.into();
+        self.facts.termination[..2].copy_from_slice(match self.direction {
+            Direction::Request => &request,
+            Direction::Response => &response,
+        });
+        let made = make(self);
+        (self.facts.status, self.facts.termination) = before;
+        made
     }
 
     /// The head that the rule set is about.

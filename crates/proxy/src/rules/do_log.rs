@@ -24,8 +24,6 @@ impl DoLog {
             None => None,
         };
         let before = std::mem::replace(&mut cx.facts.log_origin, self.step.origin());
-        cx.facts.actconn = to.0.process.counts.conns.get();
-        cx.facts.feconn = to.1.front.sessions.get();
         outcome::log_now(to, &cx.scope(), level, self.step, self.profile.as_deref());
         cx.facts.log_origin = before;
     }

@@ -3,7 +3,7 @@
 use portcullis_config::{Args, Cx, ProxyKind, Word};
 use portcullis_sample::acl::{Acls, Reader, Warning};
 use portcullis_sample::condition::{Condition as Parsed, Program};
-use portcullis_sample::format::Options;
+use portcullis_sample::format::{Needs, Options};
 use portcullis_sample::names;
 use portcullis_sample::place::{self, Places};
 use portcullis_sample::row::vocabulary;
@@ -98,6 +98,10 @@ impl At {
     }
 }
 
+/// What formats of rules show, anywhere in the configuration.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Asked(pub Needs);
+
 /// A line being parsed: the context, the words that are left, and where the result will be evaluated.
 pub struct Parsing<'p, 'c, 'l> {
     /// The parse in progress.
@@ -184,6 +188,7 @@ impl<'p, 'c, 'l> Parsing<'p, 'c, 'l> {
         for warning in warnings {
             self.cx.warn(Some(word), warning);
         }
+        self.cx.model.ext.entry::<Asked>().0 |= format.needs();
         Ok(Format(format))
     }
 
@@ -244,13 +249,7 @@ impl<'p, 'c, 'l> Parsing<'p, 'c, 'l> {
         names::acl(None);
         let parsed = parsed?;
         self.warn_of_conflicts(&parsed);
-        let (front, back) = self.places();
-        // an error page may stand on either side
-        let places = match self.at {
-            At::HttpError => Vec::new(),
-            _ => [front, back].into_iter().filter(|p| !p.is_empty()).collect(),
-        };
-        Ok(Some(Condition { parsed, places, program: OnceLock::new() }))
+        Ok(Some(Condition { parsed, program: OnceLock::new() }))
     }
 
     /// The test of an `acl` line, from the words that are left; it joins the section's ACL of this name.
@@ -314,8 +313,6 @@ impl<'p, 'c, 'l> Parsing<'p, 'c, 'l> {
 #[derive(Clone, Debug)]
 pub struct Condition {
     parsed: Parsed,
-    /// Where it stands: of the frontend and of the backend.
-    places: Vec<Places>,
     program: OnceLock<Program>,
 }
 
@@ -334,6 +331,12 @@ impl Condition {
         };
         self.parsed.groups.iter().flatten().any(|(_, acl)| acl.tests().iter().any(|t| bytes(&t.expr)))
     }
+    /// Does it look at what a client has sent?
+    #[must_use]
+    pub fn reads_request(&self) -> bool {
+        let groups = self.parsed.groups.iter().flatten();
+        groups.flat_map(|(_, acl)| acl.tests()).any(|t| reads_request(&t.expr))
+    }
     /// The same, and `watch` is told of every value that is looked at.
     #[inline]
     pub fn eval_watched<W: Watch>(&self, scope: &Scope<'_>, watch: &mut W) -> Verdict {
@@ -342,8 +345,15 @@ impl Condition {
     /// The compiled condition. Called first when the configuration is complete.
     #[inline]
     pub fn program(&self) -> &Program {
-        self.program.get_or_init(|| self.parsed.program(&self.places))
+        self.program.get_or_init(|| self.parsed.program())
     }
+}
+
+/// Does it look at what a client has sent?
+#[must_use]
+pub fn reads_request(e: &portcullis_sample::Expr) -> bool {
+    use place::{EITHER, EITHER_BYTES, REQUEST, REQUEST_BYTES, REQUEST_LINE};
+    [REQUEST_BYTES, REQUEST, REQUEST_LINE, EITHER, EITHER_BYTES].contains(&e.fetch().needs)
 }
 
 /// A log format.
@@ -355,6 +365,11 @@ impl Format {
     #[must_use]
     pub fn inner(&self) -> &portcullis_sample::Format {
         &self.0
+    }
+    /// Does it look at what a client has sent?
+    #[must_use]
+    pub fn reads_request(&self) -> bool {
+        self.0.expressions().any(reads_request)
     }
     /// Its text for this scope.
     #[must_use]
@@ -381,6 +396,11 @@ impl Expr {
     #[must_use]
     pub fn value<'s>(&'s self, scope: &Scope<'s>) -> Option<Value<'s>> {
         self.0.eval(scope).there()
+    }
+    /// Does it look at what a client has sent?
+    #[must_use]
+    pub fn reads_request(&self) -> bool {
+        reads_request(&self.0)
     }
     /// May it still come to a value?
     #[must_use]

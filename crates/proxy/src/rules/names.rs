@@ -66,12 +66,15 @@ fn userlist(seen: &Seen, lists: &[std::sync::Arc<portcullis_sample::users::Userl
         return Err(format!("unable to find userlist '{}' referenced {described}.", seen.name));
     };
     let _ = seen.found.set(list.clone());
-    match seen.groups.iter().find(|g| !list.groups.contains(g)) {
-        Some(group) => {
-            let names::Context { proxy, acl, .. } = &seen.context;
-            let acl = acl.as_deref().unwrap_or("");
-            Err(format!("proxy {proxy}: acl {acl} {}(): invalid group '{group}'.", seen.keyword))
-        }
+    let Some(groups) = &seen.groups else { return Ok(()) };
+    let wrong = |what: &str| {
+        let names::Context { proxy, acl, .. } = &seen.context;
+        let acl = acl.as_deref().unwrap_or("");
+        Err(format!("proxy {proxy}: acl {acl} {}(): {what}.", seen.keyword))
+    };
+    match groups.iter().find(|g| !list.groups.contains(g)) {
+        Some(group) => wrong(&format!("invalid group '{group}'")),
+        None if groups.is_empty() => wrong("no groups specified"),
         None => Ok(()),
     }
 }

@@ -221,7 +221,7 @@ pub(super) fn run(how: Normalizer, cx: &mut RuleCx<'_, '_>) -> Result<bool, Flow
             let whole = [&target[..start], &new].concat();
             Ok(super::rewrite::put_whole(cx, &whole))
         }
-        Made::Bad => Err(Flow::Deny(Box::new(cx.pages.answer(400, &cx.scope())))),
+        Made::Bad => Err(Flow::Failed(super::run::malformed(cx))),
     }
 }
 

@@ -48,6 +48,12 @@ impl Routes {
         self.slow = self.list.iter().any(slow);
     }
 
+    /// Do they look at what a client has sent?
+    #[must_use]
+    pub fn reads_request(&self) -> bool {
+        let target = |r: &UseBackend| matches!(&r.target, Target::Format(f) if f.reads_request());
+        self.list.iter().any(|r| target(r) || r.condition.as_ref().is_some_and(|c| c.reads_request()))
+    }
     /// None?
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -89,14 +89,17 @@ fn run_observed<O: Observer>(
         let step = execute(&rule.action, cursor, cx, &mut hint);
         cx.last_call = last_call;
         observer.after(cx);
-        if rule.action.is_final() {
+        if rule.action.is_final() && matches!(step, Step::End(_)) {
             cx.facts.last_rule = Some(rule.place);
         }
         match step {
             Step::Next => {}
             Step::End(flow) => break flow,
-            Step::Failed if cursor.lax => {}
-            Step::Failed => break Flow::Failed(Box::new(cx.pages.answer(500, &cx.scope()))),
+            Step::Failed if cursor.lax => cx.effects.failed_rewrites += 1,
+            Step::Failed => {
+                cx.effects.failed_rewrites += 1;
+                break Flow::Failed(page(500, REFUSED, cx));
+            }
         }
         *cursor = Cursor { index: cursor.index + 1, lax: cursor.lax, ..Cursor::default() };
     };
@@ -111,12 +114,26 @@ fn run_observed<O: Observer>(
     flow
 }
 
-/// An answer; its formats see its status as what the client gets.
-fn answer(spec: &Spec, cx: &mut RuleCx<'_, '_>) -> Box<Answer> {
-    let before = std::mem::replace(&mut cx.facts.status, spec.status.into());
-    let answer = spec.answer(cx.pages, &cx.scope());
-    cx.facts.status = before;
-    Box::new(answer)
+/// How a stream ends when a rule on its request, or on its response, ends it: cause and phase.
+type Ends = [[u8; 2]; 2];
+const REFUSED: Ends = [*b"PR", *b"PH"];
+const TARPITTED: Ends = [*b"PT"; 2];
+const ANSWERED: Ends = [*b"LR", *b"LH"];
+const LATE: Ends = [*b"cR", *b"sH"];
+
+/// An answer; its formats see its status as what the client gets, and how the stream ends with it.
+fn answer(spec: &Spec, ends: Ends, cx: &mut RuleCx<'_, '_>) -> Box<Answer> {
+    Box::new(cx.ending(spec.status, ends, |cx| spec.answer(cx.pages, &cx.scope())))
+}
+
+/// The error page of a status.
+fn page(status: u16, ends: Ends, cx: &mut RuleCx<'_, '_>) -> Box<Answer> {
+    Box::new(cx.ending(status, ends, |cx| cx.pages.answer(status, &cx.scope())))
+}
+
+/// What is answered when the request's target cannot be normalized.
+pub(super) fn malformed(cx: &mut RuleCx<'_, '_>) -> Box<Answer> {
+    page(400, REFUSED, cx)
 }
 
 fn ok(done: bool) -> Step {
@@ -129,9 +146,9 @@ fn execute(action: &Action, cursor: &mut Cursor, cx: &mut RuleCx<'_, '_>, hint: 
         Action::SwitchMode(proto) => Step::End(Flow::SwitchMode(*proto)),
         Action::Reject => Step::End(Flow::Reject),
         Action::Close => Step::End(Flow::Close),
-        Action::Deny(spec) => Step::End(Flow::Deny(answer(spec, cx))),
-        Action::Tarpit(spec) => Step::End(Flow::Tarpit(answer(spec, cx))),
-        Action::Return(spec) => Step::End(Flow::Return(answer(spec, cx))),
+        Action::Deny(spec) => Step::End(Flow::Deny(answer(spec, REFUSED, cx))),
+        Action::Tarpit(spec) => Step::End(Flow::Tarpit(answer(spec, TARPITTED, cx))),
+        Action::Return(spec) => Step::End(Flow::Return(answer(spec, ANSWERED, cx))),
         Action::Service(service) => Step::End(Flow::Service(service)),
         Action::Auth(realm) => {
             Step::End(Flow::Return(Box::new(super::auth::challenge(realm.as_deref(), cx))))
@@ -171,7 +188,13 @@ fn execute(action: &Action, cursor: &mut Cursor, cx: &mut RuleCx<'_, '_>, hint: 
         },
         Action::SetMethod(format) => ok(rewrite::set_method(cx, format)),
         Action::SetTarget(part, format) => ok(rewrite::set_target(cx, *part, format)),
-        Action::SetStatus(status, reason) => ok(rewrite::set_status(cx, *status, reason.as_deref())),
+        Action::SetStatus(status, reason) => {
+            let done = rewrite::set_status(cx, *status, reason.as_deref());
+            if done {
+                cx.facts.status = (*status).into();
+            }
+            ok(done)
+        }
         Action::SetLogLevel(level) => {
             cx.effects.log_level = Some(*level);
             Step::Next
@@ -272,7 +295,7 @@ fn pause(delay: &Delay, cursor: &mut Cursor, cx: &RuleCx<'_, '_>) -> Step {
 }
 
 /// Who looks at the client's connection meanwhile brings its handshake on.
-fn wait_for_handshake(cursor: &mut Cursor, cx: &RuleCx<'_, '_>) -> Step {
+fn wait_for_handshake(cursor: &mut Cursor, cx: &mut RuleCx<'_, '_>) -> Step {
     const LOOK_AGAIN: Duration = Duration::from_millis(3);
     const PATIENCE: Duration = Duration::from_secs(10);
     if !cx.facts.frontend_tls.as_ref().is_some_and(|i| i.is_early()) {
@@ -280,7 +303,7 @@ fn wait_for_handshake(cursor: &mut Cursor, cx: &RuleCx<'_, '_>) -> Step {
     }
     let deadline = cursor.deadline.unwrap_or_else(|| cx.now.after(Some(PATIENCE)));
     if cx.now >= deadline {
-        return Step::End(Flow::Deny(Box::new(cx.pages.answer(425, &cx.scope()))));
+        return Step::End(Flow::Deny(page(425, REFUSED, cx)));
     }
     (cursor.entered, cursor.deadline) = (true, Some(deadline));
     Step::End(Flow::Wait(Wait::Until(cx.now.after(Some(LOOK_AGAIN)))))
@@ -290,7 +313,7 @@ fn wait_for_body(
     time: Duration,
     (at_least, large): (u64, usize),
     cursor: &mut Cursor,
-    cx: &RuleCx<'_, '_>,
+    cx: &mut RuleCx<'_, '_>,
 ) -> Step {
     let body = cx.body;
     let full = body.full && body.room >= large;
@@ -300,7 +323,7 @@ fn wait_for_body(
     let deadline = cursor.deadline.unwrap_or_else(|| cx.now.after(Some(time)));
     if cx.now >= deadline {
         let status = if cx.direction == Direction::Request { 408 } else { 504 };
-        return Step::End(Flow::BodyTimeout(Box::new(cx.pages.answer(status, &cx.scope()))));
+        return Step::End(Flow::BodyTimeout(page(status, LATE, cx)));
     }
     (cursor.entered, cursor.deadline) = (true, Some(deadline));
     Step::End(Flow::Wait(Wait::Body(deadline, large)))

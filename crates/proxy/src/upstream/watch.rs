@@ -45,7 +45,7 @@ pub(crate) async fn watched<T>(
         }
         if task.is_asked() {
             let story = Story::on_the_way(wish.client, phase);
-            task.tell(match wish.request {
+            task.tell(match wish.request.head() {
                 Some(head) => story.asking(head),
                 None => story,
             });

@@ -26,9 +26,12 @@ impl Named {
         let acl = crate::acl::named(name).ok_or_else(|| format!("ACL '{name}' not found"))?;
         Ok(Self { negated, acl, tests: OnceLock::new() })
     }
+    fn tests(&self) -> &[Arc<Test>] {
+        self.tests.get_or_init(|| self.acl.tests())
+    }
     pub(crate) fn eval(&self, scope: &Scope<'_>) -> Verdict {
         let mut verdict = Verdict::False;
-        for test in self.tests.get_or_init(|| self.acl.tests()) {
+        for test in self.tests() {
             match test.eval(scope) {
                 Verdict::True => {
                     verdict = Verdict::True;
@@ -61,6 +64,11 @@ fn all<'s>(args: &'s Args, scope: &Scope<'s>, _: &mut Cursor) -> Sample<'s> {
         }
     }
     Value::Bool(true).into()
+}
+
+/// The tests of the ACLs that the arguments name.
+pub(crate) fn tests(args: &Args) -> impl Iterator<Item = &Arc<Test>> {
+    (0..args.len()).filter_map(|at| args.made::<Named>(at)).flat_map(|named| named.tests())
 }
 
 /// Rows.

@@ -21,10 +21,6 @@ fn connected(s: &Scope<'_>) -> (Option<SocketAddr>, Option<SocketAddr>) {
         false => (s.facts.connected_to(), s.facts.client),
     }
 }
-/// Our address towards the server, as long as the connection is there, and as logs that ask for it have noted it.
-fn server_source(s: &Scope<'_>) -> Option<SocketAddr> {
-    s.facts.server_source.or_else(|| s.facts.server_link.socket.ends().map(|(ours, _)| ours))
-}
 /// Does the address belong to this host? Only then can a socket be bound to it.
 fn local(a: Option<SocketAddr>) -> Sample<'static> {
     a.map(|a| Value::Bool(a.ip().is_loopback() || UdpSocket::bind((a.ip(), 0)).is_ok())).into()
@@ -137,14 +133,14 @@ pub const ROWS: SampleRows = SampleRows {
             Type::Addr,
             SERVER_ADDRESS,
             "Our address of the connection to the server.",
-            |_, s, _| ip(server_source(s)),
+            |_, s, _| ip(s.facts.our_end()),
         ),
         Fetch::new(
             "bc_src_port",
             Type::Int,
             SERVER_ADDRESS,
             "Our port of the connection to the server.",
-            |_, s, _| port(server_source(s)),
+            |_, s, _| port(s.facts.our_end()),
         ),
         Fetch::new("bc_dst", Type::Addr, SERVER_ADDRESS, "The server's address.", |_, s, _| {
             ip(s.facts.server)

@@ -201,7 +201,10 @@ fn rdp<'s>(p: Payload<'s>, name: &[u8]) -> Sample<'s> {
 }
 
 fn rdp_cookie<'s>(a: &'s Args, s: &Scope<'s>, _: &mut Cursor) -> Sample<'s> {
-    let Some(p) = s.raw(Direction::Request) else { return Sample::Missing };
+    let Some(p) = s.raw(Direction::Request) else {
+        // HTTP has none
+        return s.request.head().map(|_| Value::Int(0)).into();
+    };
     match rdp(p, a.text(0)) {
         Sample::NotYet if !p.may_grow => Sample::Missing,
         cookie => cookie,

@@ -265,7 +265,8 @@ fn status<'s>(_: &'s Args, s: &Scope<'s>, _: &mut Cursor) -> Sample<'s> {
 
 fn is_http<'s>(_: &'s Args, s: &Scope<'s>, _: &mut Cursor) -> Sample<'s> {
     head!(s.request);
-    Value::Bool(true).into()
+    // once it is answered there is none
+    (s.direction == Direction::Request).then_some(Value::Bool(true)).into()
 }
 
 fn query<'s>(args: &'s Args, s: &Scope<'s>, _: &mut Cursor) -> Sample<'s> {

@@ -58,6 +58,11 @@ fn check_env(args: &mut Args) -> Result<(), String> {
 
 const UNIT: &[ArgKind] = &[ArgKind::Str];
 
+/// What was passed on of so many bytes, when rules have made the head longer by some.
+fn sent(received: u64, grown: i64) -> u64 {
+    if received == 0 { 0 } else { received.saturating_add_signed(grown) }
+}
+
 /// Rows.
 pub const ROWS: SampleRows = SampleRows {
     fetches: &[
@@ -121,10 +126,6 @@ pub const ROWS: SampleRows = SampleRows {
         })
         .with(1, &[ArgKind::Str])
         .checked(check_env),
-        Fetch::new("act_conn", Type::Int, CONSTANT, "Connections of the process.", |_, s, _| {
-            int(s.facts.actconn)
-        })
-        .impure(),
         Fetch::new("bytes_in", Type::Int, REQUEST_COUNTERS, "Bytes from the client.", |_, s, _| {
             stream(s, s.facts.bytes_up)
         })
@@ -142,12 +143,12 @@ pub const ROWS: SampleRows = SampleRows {
         })
         .impure(),
         Fetch::new("req.bytes_out", Type::Int, REQUEST_COUNTERS, "Bytes to the server.", |_, s, _| {
-            stream(s, if s.facts.timers.connect >= 0 { s.facts.bytes_up } else { 0 })
+            stream(s, if s.facts.timers.connect >= 0 { sent(s.facts.bytes_up, s.facts.grown[0]) } else { 0 })
         })
         .impure(),
         Fetch::new("res.bytes_out", Type::Int, REQUEST_END, "Bytes to the client.", |_, s, _| {
             let answered = s.facts.bytes_answered;
-            stream(s, if answered > 0 { answered } else { s.facts.bytes_down })
+            stream(s, if answered > 0 { answered } else { sent(s.facts.bytes_down, s.facts.grown[1]) })
         })
         .impure(),
         Fetch::new("fc.timer.handshake", Type::Int, CLIENT_CONNECTION, "Th, in ms.", |_, s, _| {

@@ -457,7 +457,7 @@ static OTHERS: &[Fetch] = &[
         |_, s, _| fc(s).map(|i| Value::Bool(!i.peer.is_empty())).into(),
     ),
     own("ssl_fc_has_crt", Type::Bool, "Did the client show a certificate in this handshake?", |_, s, _| {
-        Value::Bool(fc(s).is_some_and(|i| i.peer_shown)).into()
+        fc(s).map(|i| Value::Bool(i.peer_shown)).into()
     }),
     own(
         "ssl_c_chain_der",

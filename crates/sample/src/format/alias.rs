@@ -196,8 +196,8 @@ pub(super) fn write(alias: Alias, flags: Flags, scope: &Scope<'_>, out: &mut Vec
         Alias::FrontendPort => {
             port(f.destination(), f.client.is_none().then_some(f.listener_id), flags, out);
         }
-        Alias::BackendIp => address(f.server_source, "-", flags, out),
-        Alias::BackendPort => port(f.server_source, None, flags, out),
+        Alias::BackendIp => address(f.our_end(), "-", flags, out),
+        Alias::BackendPort => port(f.our_end(), None, flags, out),
         Alias::ServerIp => address(f.server, "-", flags, out),
         Alias::ServerPort => port(f.server, None, flags, out),
         Alias::Frontend => text(f.frontend_name.as_bytes(), flags, out),
@@ -264,13 +264,16 @@ pub(super) fn write(alias: Alias, flags: Flags, scope: &Scope<'_>, out: &mut Vec
         }
         Alias::BytesUploaded => unsigned(out, f.bytes_up),
         Alias::Status => signed(out, f.status.into()),
-        Alias::ActConn => unsigned(out, f.actconn.into()),
-        Alias::FeConn => unsigned(out, f.feconn.into()),
+        Alias::ActConn => unsigned(out, f.counts.map_or(0, |c| c.connections()).into()),
+        Alias::FeConn => unsigned(out, f.counts.map_or(0, |c| c.sessions()).into()),
         Alias::BeConn => unsigned(out, f.beconn.into()),
         Alias::SrvConn => unsigned(out, f.srvconn.into()),
         Alias::ServerQueue => unsigned(out, f.server_queue.into()),
         Alias::BackendQueue => unsigned(out, f.backend_queue.into()),
-        Alias::LogCount => counter(f.log_count, flags, out),
+        Alias::LogCount => {
+            let asked = || f.counts.map_or(0, |c| c.log_lines());
+            counter(f.log_count.unwrap_or_else(asked), flags, out);
+        },
         Alias::Retries => {
             if f.redispatched {
                 out.push(b'+');

@@ -13,6 +13,7 @@ pub use builtin::{
 pub use compile::{FormatError, Options};
 
 use crate::expr::Expr;
+use crate::fetch::acls;
 use crate::scope::Scope;
 use crate::value::{Sample, Type, Value, until_nul};
 use alias::Alias;
@@ -41,14 +42,12 @@ bitflags::bitflags! {
 }
 
 /// Samples that are known at the end of a stream only.
-const AT_THE_END: [&str; 10] = [
+const AT_THE_END: [&str; 8] = [
     "bytes_in",
     "bytes_out",
     "fc.timer.total",
     "req.bytes_in",
-    "req.bytes_out",
     "res.bytes_in",
-    "res.bytes_out",
     "res.timer.data",
     "txn.timer.total",
     "txn.timer.user",
@@ -71,6 +70,22 @@ bitflags::bitflags! {
         /// What is known at the end of a stream only: without that, a line of a TCP stream is written once the server is connected
         /// to (manual section 4.2 option logasap).
         const END = 32;
+        /// How long the heads are that are passed on.
+        const SENT = 64;
+    }
+}
+
+impl Needs {
+    /// Of an expression. One may need any address.
+    fn of(e: &Expr) -> Self {
+        match e.fetch().name {
+            "acl" => acls::tests(e.args()).map(|t| Self::of(&t.expr)).fold(Self::empty(), |all, n| all | n),
+            "req.bytes_out" | "res.bytes_out" => Self::END | Self::SENT,
+            name if AT_THE_END.contains(&name) => Self::END,
+            name if name.starts_with("bc_rtt") => Self::TCP_INFO,
+            "term_events" => Self::ENDS,
+            _ => Self::DESTINATION | Self::SERVER_SOURCE,
+        }
     }
 }
 
@@ -149,7 +164,7 @@ impl Format {
             _ => None,
         }
     }
-    /// What must be found out for it. An expression may need any address.
+    /// What must be found out for it; asked when the configuration is complete.
     #[must_use]
     pub fn needs(&self) -> Needs {
         let of = |item: &Item| match item.inner() {
@@ -157,12 +172,7 @@ impl Format {
             Item::Alias(Alias::BackendIp | Alias::BackendPort, _) => Needs::SERVER_SOURCE,
             Item::Alias(Alias::LogCount, _) => Needs::LOG_COUNT,
             Item::Alias(a, _) if a.waits() => Needs::END,
-            Item::Expr(e, _) if AT_THE_END.contains(&e.fetch().name) => Needs::END,
-            Item::Expr(e, _) if e.fetch().name.starts_with("bc_rtt") => Needs::TCP_INFO,
-            Item::Expr(e, _) if e.fetch().name == "term_events" => Needs::ENDS,
-            // what the ACLs ask for is not looked at
-            Item::Expr(e, _) if e.fetch().name == "acl" => Needs::all(),
-            Item::Expr(..) => Needs::DESTINATION | Needs::SERVER_SOURCE,
+            Item::Expr(e, _) => Needs::of(e),
             _ => Needs::empty(),
         };
         self.items.iter().map(of).fold(Needs::empty(), |all, n| all | n)

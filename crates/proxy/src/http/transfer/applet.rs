@@ -167,11 +167,12 @@ async fn begin_response(
     }
     let info = Info { framing: framing(length), keep_alive: true, ..Info::default() };
     // the length that it has is written in its own field, which counts
-    x.facts.bytes_down += counted(&x.scratch.response, &Info { framing: Framing::None, ..info });
+    x.heads[1] = counted(&x.scratch.response, &Info { framing: Framing::None, ..info });
     x.facts.status = x.scratch.response.status.into();
     x.facts.server_link.status = x.scratch.response.status;
     if let Some(captures) = &x.front.captures {
         captures.response(&x.scratch.response, &mut x.facts);
+        captures.response_cookie(&x.scratch.response, &mut x.facts);
     }
     let back = x.back.unwrap_or(x.front);
     if ruled {

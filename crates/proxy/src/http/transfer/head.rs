@@ -133,7 +133,7 @@ pub(super) async fn wait(
     let method = x.method;
     let global = &x.plan.global;
     let Scratch { request, response, .. } = &mut *x.scratch;
-    let facts = &x.facts;
+    let (facts, head) = (&x.facts, x.heads[0]);
     let gives_up = back.has(Opts::ABORTONCLOSE) || session.conn.stream().is_some();
     let upgrade = x.info.upgrade;
     let mut sink_broken = false;
@@ -220,7 +220,7 @@ pub(super) async fn wait(
             due.renew_but(task, (!up.done, true), keep);
         }
         if task.is_asked() {
-            let bytes = [facts.bytes_up + up.counted(), 0];
+            let bytes = [facts.bytes_up + head + up.counted(), 0];
             let told = Story::between(&session.conn, server).asking(request);
             task.tell(Story { sides: [due.client, due.server], bytes, retries: facts.retries, ..told });
         }

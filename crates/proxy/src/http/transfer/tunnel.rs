@@ -48,7 +48,7 @@ pub(super) async fn run(
         server_fin: back.timeouts.server_fin,
         tunnel: x.facts.timeout(Timeout::Tunnel).or(back.timeouts.tunnel),
     };
-    let before = (x.facts.bytes_up, x.facts.bytes_down);
+    let before = x.moved();
     let tally = Tally::of(session, x.front, back, x.server.as_ref(), before);
     let end = relay::relay(
         &session.task,
