@@ -383,9 +383,9 @@ async fn serve<'p>(
         },
         reuse: None,
         own: None,
-        request: first.as_ref().map_or(Message::None, |b| {
-            Message::Bytes(unread, Payload { bytes: b.data(), may_grow: false })
-        }),
+        request: first
+            .as_ref()
+            .map_or(Message::None, |b| Message::Bytes(unread, Payload { bytes: b.data(), may_grow: false })),
         side: facts.side,
         wants_source: front.formats.needs.contains(Needs::SERVER_SOURCE),
         early: facts.frontend_tls.as_ref().is_some_and(|i| i.is_early()),

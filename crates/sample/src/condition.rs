@@ -76,11 +76,14 @@ impl Condition {
         self.groups.iter().flatten().find_map(|(_, acl)| conflict(acl, place))
     }
 
-    /// The program that the data plane runs; made when the whole configuration has been read. Tests of what is not there
-    /// where they stand are made all the same, as in HAProxy, which warns of them: some have a value.
+    /// The program that the data plane runs; made when the whole configuration has been read. Tests of messages that are
+    /// there in none of these places never match; others are made all the same, as in HAProxy, which warns of them.
     #[must_use]
-    pub fn program(&self) -> Program {
-        let tests = |acl: &Acl| acl.tests().into_iter().collect();
+    pub fn program(&self, places: &[Places]) -> Program {
+        let kept = |t: &Arc<Test>| !t.expr.fetch().needs.is_of_message();
+        let works =
+            |t: &Arc<Test>| places.is_empty() || kept(t) || places.iter().any(|p| t.expr.valid_in(*p));
+        let tests = |acl: &Acl| acl.tests().into_iter().filter(works).collect();
         let group = |g: &Vec<(bool, Arc<Acl>)>| {
             g.iter().map(|(negated, acl)| Term { negated: *negated, tests: tests(acl) }).collect()
         };

@@ -96,6 +96,14 @@ pub struct Needs {
     pub name: &'static str,
 }
 
+impl Needs {
+    /// Is it a part of a message, or of the buffers that it is in?
+    #[must_use]
+    pub fn is_of_message(self) -> bool {
+        [REQUEST, REQUEST_BYTES, REQUEST_LINE, RESPONSE, RESPONSE_BYTES, EITHER, EITHER_BYTES].contains(&self)
+    }
+}
+
 const fn needs(columns: &[u8; 22], name: &'static str) -> Needs {
     let mut bits = 0;
     let mut i = 0;

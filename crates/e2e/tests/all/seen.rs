@@ -266,7 +266,9 @@ fn addresses_in_texts() {
 fn pages_that_say_how_it_ended() {
     let pages: String = [400, 403, 408, 500, 502, 503]
         .iter()
-        .map(|s| format!("http-error status {s} content-type text/plain lf-string \"<%ST %tsc %s %{{+Q}}HM>\"\n"))
+        .map(|s| {
+            format!("http-error status {s} content-type text/plain lf-string \"<%ST %tsc %s %{{+Q}}HM>\"\n")
+        })
         .collect();
     const OWN: &str = "content-type text/plain lf-string \"<%ST %tsc>\"";
     scenario("seen/pages_that_say_how_it_ended", |w| {

@@ -251,7 +251,10 @@ async fn story<'p>(
     if !ruled {
         x.step(session, Steps::REQUEST);
     }
-    headers::restrict(x, x.front)?;
+    if let Err(stop) = headers::restrict(x, x.front) {
+        x.requested();
+        return Err(stop);
+    }
     filters::tell(x, session, Point::Before(Stage::Switching));
     let (mut chosen, mut pending) = stages::route(x, session.worker());
     while let Some(work) = pending {
@@ -267,6 +270,7 @@ async fn story<'p>(
     x.facts.beconn = held.as_ref().map_or(0, |h| h.gauge().get());
     session.worker().slots.set_server(session.task.slot, back.index, None);
     if x.cut {
+        x.requested();
         return Err(Stop::mute(b"CR", 400));
     }
     if back.index != x.front.index {
@@ -274,6 +278,7 @@ async fn story<'p>(
             Box::pin(stages::buffer_body(x, session)).await?;
         }
         if x.cut {
+            x.requested();
             return Err(Stop::mute(b"CR", 400));
         }
         if back.has_request_rules() || x.filters.is_some() {
@@ -379,9 +384,7 @@ fn routed<'p>(
             x.begin_visit(back, session.worker());
             Ok(back)
         }
-        None => {
-            Err(Stop::new(b"SC", 503))
-        }
+        None => Err(Stop::new(b"SC", 503)),
     }
 }
 

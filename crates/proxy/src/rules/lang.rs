@@ -249,7 +249,13 @@ impl<'p, 'c, 'l> Parsing<'p, 'c, 'l> {
         names::acl(None);
         let parsed = parsed?;
         self.warn_of_conflicts(&parsed);
-        Ok(Some(Condition { parsed, program: OnceLock::new() }))
+        let (front, back) = self.places();
+        // an error page may stand on either side
+        let places = match self.at {
+            At::HttpError => Vec::new(),
+            _ => [front, back].into_iter().filter(|p| !p.is_empty()).collect(),
+        };
+        Ok(Some(Condition { parsed, places, program: OnceLock::new() }))
     }
 
     /// The test of an `acl` line, from the words that are left; it joins the section's ACL of this name.
@@ -313,6 +319,8 @@ impl<'p, 'c, 'l> Parsing<'p, 'c, 'l> {
 #[derive(Clone, Debug)]
 pub struct Condition {
     parsed: Parsed,
+    /// Where it stands: of the frontend and of the backend.
+    places: Vec<Places>,
     program: OnceLock<Program>,
 }
 
@@ -345,7 +353,7 @@ impl Condition {
     /// The compiled condition. Called first when the configuration is complete.
     #[inline]
     pub fn program(&self) -> &Program {
-        self.program.get_or_init(|| self.parsed.program())
+        self.program.get_or_init(|| self.parsed.program(&self.places))
     }
 }
 

@@ -273,7 +273,7 @@ pub(super) fn write(alias: Alias, flags: Flags, scope: &Scope<'_>, out: &mut Vec
         Alias::LogCount => {
             let asked = || f.counts.map_or(0, |c| c.log_lines());
             counter(f.log_count.unwrap_or_else(asked), flags, out);
-        },
+        }
         Alias::Retries => {
             if f.redispatched {
                 out.push(b'+');

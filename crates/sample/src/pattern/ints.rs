@@ -59,14 +59,14 @@ pub struct Ints {
 }
 
 impl Ints {
-    /// Adds a number or a range (`1:5`, `:5`, `1:`).
+    /// Adds a number or a range (`1:5`, `:5`, `1:`, and `1-5`, `1-`).
     ///
     /// # Errors
     /// HAProxy's message.
     pub fn add(&mut self, text: &[u8], index: u32) -> Result<(), String> {
         let shown = String::from_utf8_lossy(text);
         let bad = || format!("'{shown}' is not a valid number range");
-        let (low, high) = match shown.split_once(':') {
+        let (low, high) = match split(&shown) {
             None => {
                 let n = number(&shown).ok_or_else(|| format!("'{shown}' is not a number"))?;
                 (Some(n), Some(n))
@@ -118,9 +118,19 @@ impl Ints {
 pub fn dotted(text: &[u8]) -> Result<Vec<u8>, String> {
     let shown = String::from_utf8_lossy(text);
     let number = |t: &str| if t.is_empty() { Some(String::new()) } else { Some(part(t)?.to_string()) };
-    let parts: Option<Vec<String>> = shown.split(':').map(number).collect();
-    let wrong = if shown.contains(':') { "valid dotted number range" } else { "dotted number" };
+    let ends = split(&shown);
+    let parts: Option<Vec<String>> = match ends {
+        Some((low, high)) => [low, high].into_iter().map(number).collect(),
+        None => Some(&*shown).into_iter().map(number).collect(),
+    };
+    let wrong = if ends.is_some() { "valid dotted number range" } else { "dotted number" };
     parts.map(|p| p.join(":").into_bytes()).ok_or_else(|| format!("'{shown}' is not a {wrong}"))
+}
+
+/// The two ends of a range, between which stands a colon or a dash. A dash in front is a sign.
+fn split(text: &str) -> Option<(&str, &str)> {
+    let at = text.char_indices().find(|(i, c)| *c == ':' || *c == '-' && *i > 0)?.0;
+    Some((text.get(..at)?, text.get(at + 1..)?))
 }
 
 /// A dotted number.
@@ -147,6 +157,13 @@ mod tests {
         let hits: Vec<i64> =
             [-1, 0, 2, 3, 5, 6, 99, 100, i64::MAX].into_iter().filter(|n| i.contains(*n)).collect();
         assert_eq!(hits, [-1, 3, 5, 100, i64::MAX]);
+        for (text, inside) in [("21-23", 22), ("40-", 44), ("-9--7", -8), ("-20:-18", -19)] {
+            let mut i = Ints::default();
+            i.add(text.as_bytes(), 0).unwrap();
+            assert!(i.contains(inside) && !i.contains(30) && !i.contains(-30), "{text}");
+        }
+        assert_eq!(i.add(b"3-1", 0).unwrap_err(), "'3-1' is not a valid number range");
+        assert_eq!(i.add(b"1-3:5", 0).unwrap_err(), "'1-3:5' is not a valid number range");
         assert_eq!(i.add(b"abc", 0).unwrap_err(), "'abc' is not a number");
         assert_eq!(i.add(b"3:1", 0).unwrap_err(), "'3:1' is not a valid number range");
         assert_eq!(i.add(b"ge:3", 0).unwrap_err(), "'ge:3' is not a valid number range");
@@ -166,6 +183,8 @@ mod tests {
         assert_eq!(plain(Operator::Gt, "3.1", true), "3.2:");
         assert_eq!(plain(Operator::Lt, "3.1", true), ":3.0");
         assert_eq!(dotted(b"3.1:3.3"), Ok(b"196609:196611".to_vec()));
+        assert_eq!(dotted(b"3.1-3.3"), dotted(b"3.1:3.3"));
+        assert_eq!(dotted(b"3-"), Ok(b"196608:".to_vec()));
         assert_eq!(dotted(b"eq"), Err("'eq' is not a dotted number".into()));
     }
 }

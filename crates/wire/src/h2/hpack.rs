@@ -399,7 +399,13 @@ pub fn write_field(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
         }
         index => write_integer(0, 4, usize::from(index), out),
     }
-    write_string(value, out);
+    write_string(trimmed(value), out);
+}
+
+/// A value without the blanks around it, which it may not have (RFC 9113 section 8.2.1).
+fn trimmed(value: &[u8]) -> &[u8] {
+    let blank = |b: Option<&u8>| matches!(b, Some(b' ' | b'\t'));
+    if blank(value.first()) || blank(value.last()) { value.trim_ascii() } else { value }
 }
 
 /// Says that the dynamic table is not used (RFC 7541 section 4.2).

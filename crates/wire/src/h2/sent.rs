@@ -57,6 +57,8 @@ fn fields(head: &Head, has_authority: bool, out: &mut Vec<u8>) {
             id if is_of_connection(id) => {}
             HeaderId::Host if has_authority => {}
             HeaderId::Te if f.value != b"trailers" => {}
+            // only what stands in front has such names
+            _ if f.name.first() == Some(&b':') => {}
             _ => field(f.name, f.value, out),
         }
     }
