@@ -334,7 +334,7 @@ fn bytes_that_are_there_when_a_stream_is_routed() {
     );
     for path in ["/one", "/two"] {
         let mut client = w.client("fe");
-        client.send(&format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n")).response();
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n")).response();
         client.half_close().wait_end();
     }
     let lines = w.logs(2);
