@@ -235,10 +235,10 @@ pub async fn rules_on(
                 if matches!(ended, Flow::Deny(_)) && direction == Direction::Request {
                     x.look_at_cookies(&worker, false);
                 }
-                if matches!(ended, Flow::Reject) {
-                    if let Some(stream) = session.conn.stream().filter(|_| direction == Direction::Request) {
-                        stream.reject();
-                    }
+                if matches!(ended, Flow::Reject)
+                    && let Some(stream) = session.conn.stream().filter(|_| direction == Direction::Request)
+                {
+                    stream.reject();
                 }
                 let termination = termination.unwrap_or(*b"PR");
                 return Err(match ended.into_answer() {
