@@ -124,6 +124,15 @@ fn single(e: Element<'_>) -> Option<Single<'_>> {
     Some(Single { id, status, this_update, next_update })
 }
 
+/// Most bytes of a response that every client takes: OpenSSL lets the message that carries it have 16 kB.
+const MOST: usize = 16_000;
+
+/// A response without what may stand behind it.
+#[must_use]
+pub fn alone(response: &[u8]) -> &[u8] {
+    Der(response).next().map_or(response, |e| e.whole)
+}
+
 /// What a response says of itself: 0 is a good one.
 fn status(response: &[u8]) -> Option<(u8, Der<'_>)> {
     let mut outer = Der(response).inside(SEQUENCE)?;
@@ -199,6 +208,9 @@ pub fn check(
     let Some((code, outer)) = status(response) else {
         return Err(Unusable::Check("d2i_OCSP_RESPONSE() failed"));
     };
+    if alone(response).len() > MOST {
+        return Err(Unusable::Check("OCSP response is too large for TLS"));
+    }
     if code != 0 {
         return Err(Unusable::Check("OCSP response status not successful"));
     }

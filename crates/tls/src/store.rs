@@ -2,6 +2,7 @@
 //! swapped as a whole. A handshake takes what is there when it begins.
 
 use crate::again::{self, MADE, fingerprint};
+use crate::der::Der;
 use crate::dummy::{self, Dummy};
 use crate::encrypted::{self, Passphrases};
 use crate::keys::{KeyType, Names};
@@ -316,10 +317,24 @@ pub fn why(e: &std::io::Error) -> String {
     text.split(" (os error").next().unwrap_or(&text).to_owned()
 }
 
-/// The certificates of a PEM text.
+/// The certificates of a PEM text. OpenSSL has three names for them, and puts what it trusts one for behind the certificate.
 #[must_use]
 pub fn certificates(text: &[u8]) -> Vec<CertificateDer<'static>> {
-    CertificateDer::pem_slice_iter(text).filter_map(Result::ok).collect()
+    const OTHERS: [&str; 2] = ["TRUSTED CERTIFICATE-----", "X509 CERTIFICATE-----"];
+    let text = without_mark(text);
+    let all = |text: &[u8]| CertificateDer::pem_slice_iter(text).filter_map(Result::ok).collect::<Vec<_>>();
+    let known = String::from_utf8_lossy(text);
+    if !OTHERS.iter().any(|name| known.contains(name)) {
+        return all(text);
+    }
+    let renamed = OTHERS.iter().fold(known.into_owned(), |t, name| t.replace(name, "CERTIFICATE-----"));
+    let alone = |c: CertificateDer<'static>| Some(Der(c.as_ref()).next()?.whole.to_vec().into());
+    all(renamed.as_bytes()).into_iter().filter_map(alone).collect()
+}
+
+/// A text without the mark of UTF-8 that editors put at its beginning.
+fn without_mark(text: &[u8]) -> &[u8] {
+    text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
 }
 
 /// Where the parts of a certificate come from.
@@ -447,7 +462,7 @@ impl Draft {
         if key.key.public_key().is_some_and(|public| own != Some(public.as_ref())) {
             return Err(format!("inconsistencies between private key and certificate loaded '{name}'."));
         }
-        key.ocsp.clone_from(&self.ocsp);
+        key.ocsp = self.ocsp.as_deref().map(|o| crate::ocsp::alone(o).to_vec());
         let Some(cert) = key.cert.first().and_then(|c| Cert::parse(c.as_ref())) else {
             return Err(format!("unable to load certificate from file '{name}'."));
         };
@@ -500,7 +515,7 @@ pub fn key_of(
             .open(name, &block)
             .map(Some)
             .ok_or_else(|| format!("unable to load private key from file '{name}'.")),
-        None => Ok(PrivateKeyDer::from_pem_slice(text).ok()),
+        None => Ok(PrivateKeyDer::from_pem_slice(without_mark(text)).ok()),
     }
 }
 

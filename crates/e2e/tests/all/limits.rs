@@ -170,3 +170,49 @@ fn rate_limit_sessions_slows_down() {
         w.logs(12);
     });
 }
+
+/// `fullconn` is a tenth of what the frontends may have that may route to a backend, by default or by a rule.
+#[test]
+fn fullconn_counts_all_that_may_come() {
+    scenario("limits/fullconn_counts_all_that_may_come", |w| {
+        crate::runtime_api::start(
+            w,
+            "frontend one\n  bind 127.0.0.1:${one}\n  maxconn 500\n  use_backend ruled if { path /a }\n  \
+             use_backend ruled if { path /b }\n  use_backend %[path] if { path /c }\n  default_backend default\n\
+             frontend two\n  bind 127.0.0.1:${two}\n  maxconn 300\n  use_backend ruled if { path /a }\n  use_backend always\n\
+             backend ruled\nbackend always\nbackend default\nbackend nobody\n",
+        );
+        for backend in ["ruled", "always", "default", "nobody"] {
+            let stat = crate::runtime_api::ask(w, &format!("show stat {backend} 2 -1"));
+            let line = stat.lines().nth(1).unwrap_or("");
+            w.note(format!("{backend}: {}", line.split(',').nth(6).unwrap_or("?")));
+        }
+    });
+}
+
+/// However many clients come at once, no more of them begin a session in a second than may.
+#[test]
+fn sessions_a_second_of_many_at_once() {
+    let mut w = portcullis_e2e::World::new(portcullis_e2e::binary::Binary::under_test());
+    w.proxy(
+        "global\n  nbthread 1\ndefaults\n  mode http\n  timeout client 30s\n  timeout server 30s\n  timeout connect 30s\n\
+         frontend fe\n  bind 127.0.0.1:${fe}\n  rate-limit sessions 10\n  http-request return status 200\n",
+    );
+    let port = w.port("fe");
+    let began = std::time::Instant::now();
+    let clients: Vec<_> = (0..31)
+        .map(|_| {
+            std::thread::spawn(move || {
+                let mut s = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+                std::io::Write::write_all(&mut s, b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+                    .unwrap();
+                let mut answer = String::new();
+                std::io::Read::read_to_string(&mut s, &mut answer).unwrap();
+                assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+            })
+        })
+        .collect();
+    clients.into_iter().for_each(|c| c.join().unwrap());
+    // ten at once, and then one each tenth of a second
+    assert!(began.elapsed() >= std::time::Duration::from_millis(1800), "{:?}", began.elapsed());
+}

@@ -252,6 +252,91 @@ frontend fe
     });
 }
 
+/// Clients' certificates that openssl-verify(1) refuses, whatever errors are ignored, and lists that cannot be used.
+#[test]
+fn certificates_that_nobody_may_take() {
+    scenario("tls/certificates_that_nobody_may_take", |w| {
+        own(w, "a", false, "DNS:a.test");
+        let dir = w.dir().to_owned();
+        for name in ["ca", "narrow"] {
+            key(&dir, name, false);
+        }
+        openssl(&dir, "req -x509 -new -key ca.key -out ca.crt -subj /CN=authority -days 3650");
+        let mut sign = |name: &str, subject: &str, by: &str, extensions: &str| {
+            w.file("ext", extensions);
+            openssl(&dir, &format!("req -new -key {name}.key -out {name}.csr -subj {subject}"));
+            openssl(
+                &dir,
+                &format!(
+                    "x509 -req -in {name}.csr -CA {by}.crt -CAkey {by}.key -set_serial 77 -days 3650 -out {name}.crt -extfile ext"
+                ),
+            );
+        };
+        sign(
+            "narrow",
+            "/CN=narrow",
+            "ca",
+            "basicConstraints=critical,CA:TRUE\nnameConstraints=critical,permitted;DNS:ok.test,excluded;DNS:not.ok.test\n",
+        );
+        let clients = [
+            ("within", "narrow", "subjectAltName=DNS:x.ok.test\n"),
+            ("outside", "narrow", "subjectAltName=DNS:other.test\n"),
+            ("excluded", "narrow", "subjectAltName=DNS:x.not.ok.test\n"),
+            ("strange", "ca", "1.2.3.4.5=critical,DER:0500\n"),
+            ("enciphers", "ca", "keyUsage=dataEncipherment\n"),
+            ("anything", "ca", "extendedKeyUsage=anyExtendedKeyUsage\n"),
+            ("good", "ca", "keyUsage=digitalSignature\nextendedKeyUsage=clientAuth\n"),
+        ];
+        for (name, by, extensions) in clients {
+            key(&dir, name, false);
+            sign(name, &format!("/CN={name}"), by, extensions);
+        }
+        let crl = |days: &str, name: &str| {
+            std::fs::write(dir.join("index"), "").unwrap();
+            std::fs::write(
+                dir.join("ca.cnf"),
+                "[ca]\ndefault_ca=own\n[own]\ndatabase=index\ndefault_md=sha256\n",
+            )
+            .unwrap();
+            openssl(
+                &dir,
+                &format!("ca -config ca.cnf -gencrl -keyfile ca.key -cert ca.crt {days} -out {name}.crl"),
+            );
+        };
+        crl("-crldays 3650", "now");
+        crl("-crl_lastupdate 20990101000000Z -crl_nextupdate 20991231000000Z", "later");
+        let bind = |port: &str, more: &str| {
+            format!(
+                "  bind 127.0.0.1:${{{port}}} ssl crt ${{dir}}/a.pem verify required ca-file ${{dir}}/ca.crt {more}\n"
+            )
+        };
+        let ignoring = "crt-ignore-err all ca-ignore-err all";
+        w.proxy(&format!(
+            "{DEFAULTS}frontend fe\n  log-format \"%ft %[ssl_c_verify] %ST\"\n  \
+             error-log-format \"%ft %[fc_err] %[ssl_c_err] %[ssl_c_ca_err] %[ssl_c_ca_err_depth]\"\n\
+             {}{}{}{}  http-request return status 200 hdr tls \"%[ssl_c_verify] %[ssl_c_err] %[ssl_c_s_dn(cn)]\"\n",
+            bind("required", ""),
+            bind("lenient", ignoring),
+            bind("current", "crl-file ${dir}/now.crl"),
+            bind("late", "crl-file ${dir}/later.crl"),
+        ));
+        let mut asked = 0;
+        for port in ["required", "lenient"] {
+            w.note(port);
+            for (name, by, _) in clients {
+                show(w, port, &format!("-tls1_2 -cert {name}.crt -key {name}.key -cert_chain {by}.crt"));
+                asked += 1;
+            }
+        }
+        for port in ["current", "late"] {
+            w.note(port);
+            show(w, port, "-tls1_2 -cert good.crt -key good.key");
+            asked += 1;
+        }
+        w.logs(asked);
+    });
+}
+
 #[test]
 fn servers() {
     scenario("tls/servers", |w| {

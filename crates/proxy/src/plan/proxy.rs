@@ -21,7 +21,7 @@ use portcullis_telemetry::gauge::Gauge;
 use portcullis_telemetry::log::Loggers;
 use portcullis_telemetry::stats::BackendCounters;
 use portcullis_wire::h1::{CaseMap, Limits};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -418,7 +418,7 @@ fn front_maxconn(model: &Model, p: &Proxy) -> u32 {
 pub struct Names<'m> {
     /// Backends by name.
     backends: HashMap<&'m str, usize>,
-    /// The sum of the `maxconn`s of the frontends that route to this name by default.
+    /// The sum of the `maxconn`s of the frontends that may route to this name.
     routed: HashMap<&'m str, u32>,
 }
 
@@ -431,9 +431,12 @@ impl<'m> Names<'m> {
                 names.backends.entry(&p.name).or_insert(i);
             }
             if p.kind.front() {
-                let target = p.default_backend.as_ref().map(|(name, _)| name.as_str());
-                let own = Some(p.name.as_str()).filter(|own| target != Some(*own));
-                for name in target.into_iter().chain(own) {
+                let default_backend = p.default_backend.as_ref().map(|(name, _)| name.as_str());
+                let rules = p.ext.get::<RuleSets>().into_iter().flat_map(|sets| &sets.use_backend.list);
+                let named = rules.filter_map(|rule| rule.target.name());
+                let all: HashSet<&str> =
+                    default_backend.into_iter().chain([p.name.as_str()]).chain(named).collect();
+                for name in all {
                     let sum = names.routed.entry(name).or_default();
                     *sum = sum.saturating_add(p.maxconn.unwrap_or(default));
                 }

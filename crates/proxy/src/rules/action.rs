@@ -209,6 +209,17 @@ pub enum Target {
     Format(Arc<Format>),
 }
 
+impl Target {
+    /// The name that it is, where it is always the same.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::Name(name, _) => Some(name),
+            Self::Format(_) => None,
+        }
+    }
+}
+
 /// A `use_backend` rule.
 #[derive(Clone, Debug)]
 pub struct UseBackend {
