@@ -6,6 +6,7 @@ use crate::settings::{Conf, GlobalTls, ServerTls, Verify};
 use crate::store::{Certificate, Slot};
 use crate::stream::Records;
 use crate::verify::{Policy, Purpose, Servers};
+use parking_lot::RwLock;
 use rustls::client::{
     ClientConfig, ClientSessionMemoryCache, ResolvesClientCert, Resumption, Tls12Resumption,
 };
@@ -19,12 +20,14 @@ use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 /// The client's side towards one server.
 #[derive(Debug)]
 pub struct Connector {
-    config: Arc<ClientConfig>,
-    /// Likewise, but with this offer only.
-    http1: Arc<ClientConfig>,
-    http2: Arc<ClientConfig>,
-    /// `allow-0rtt`: the three of them with early data.
-    early: Option<[Arc<ClientConfig>; 3]>,
+    /// What connections begin with, as long as what they are verified by stays.
+    current: RwLock<Configs>,
+    /// `alpn`
+    protocols: Vec<Vec<u8>>,
+    /// `no-ssl-reuse` and `no-tls-tickets`
+    keeps: Keeps,
+    /// `allow-0rtt`
+    early: bool,
     /// What the last connection has agreed on that was offered all: see [`Connector::agreed`].
     agreed: AtomicU8,
     /// `crt`
@@ -35,6 +38,68 @@ pub struct Connector {
     pub records: Records,
     /// `ktls on`
     pub to_kernel: bool,
+}
+
+/// What the library makes connections of: everything else is the same in all of them, and so are the sessions.
+#[derive(Debug)]
+struct Configs {
+    /// How often the certificate, the authorities and the revocation lists had changed when the first session was kept. Those
+    /// that were kept before a change stand for a verification that might fail now.
+    changes: u64,
+    /// By what is offered ([`Offer`]).
+    offers: [Arc<ClientConfig>; 3],
+    /// Likewise, with early data where a session allows it.
+    early: Option<[Arc<ClientConfig>; 3]>,
+}
+
+impl Configs {
+    fn new(changes: u64, offers: [Arc<ClientConfig>; 3], early: bool) -> Self {
+        let early = early.then(|| offers.each_ref().map(with_early_data));
+        Self { changes, offers, early }
+    }
+
+    /// The same without the sessions. Connections that have begun keep theirs in the old place, which ends with them.
+    fn afresh(&self, changes: u64, keeps: Keeps) -> Self {
+        let resumption = keeps.resumption();
+        let offers = self.offers.each_ref().map(|config| {
+            let mut config = ClientConfig::clone(config);
+            config.resumption = resumption.clone();
+            Arc::new(config)
+        });
+        Self::new(changes, offers, self.early.is_some())
+    }
+
+    fn of(&self, offer: Offer, early: bool) -> Arc<ClientConfig> {
+        let all = self.early.as_ref().filter(|_| early).unwrap_or(&self.offers);
+        let [first, http1, http2] = all;
+        match offer {
+            Offer::All => first,
+            Offer::Http1 => http1,
+            Offer::Http2 => http2,
+        }
+        .clone()
+    }
+}
+
+/// Which sessions are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Keeps {
+    /// `no-ssl-reuse`
+    None,
+    /// `no-tls-tickets`
+    Ids,
+    All,
+}
+
+impl Keeps {
+    fn resumption(self) -> Resumption {
+        let kept = || Resumption::store(Arc::new(ClientSessionMemoryCache::new(256)));
+        match self {
+            Self::None => Resumption::disabled(),
+            Self::Ids => kept().tls12_resumption(Tls12Resumption::SessionIdOnly),
+            Self::All => kept(),
+        }
+    }
 }
 
 /// Stands for the server where there is no name.
@@ -118,13 +183,12 @@ pub fn compile(global: &GlobalTls, tls: &ServerTls) -> Result<Connector, String>
     if global.key_log {
         config.key_log = Arc::new(crate::secrets::Log);
     }
-    config.resumption = match (tls.no_reuse, tls.no_tickets || global.server.no_tickets) {
-        (true, _) => Resumption::disabled(),
-        (false, no_tickets) => {
-            let kept = Resumption::store(Arc::new(ClientSessionMemoryCache::new(256)));
-            if no_tickets { kept.tls12_resumption(Tls12Resumption::SessionIdOnly) } else { kept }
-        }
+    let keeps = match (tls.no_reuse, tls.no_tickets || global.server.no_tickets) {
+        (true, _) => Keeps::None,
+        (false, true) => Keeps::Ids,
+        (false, false) => Keeps::All,
     };
+    config.resumption = keeps.resumption();
     let to_kernel = global.to_kernel(own.ktls);
     config.enable_secret_extraction = to_kernel;
     let only = |protocol: &[u8]| {
@@ -135,11 +199,20 @@ pub fn compile(global: &GlobalTls, tls: &ServerTls) -> Result<Connector, String>
         Arc::new(config)
     };
     let (http1, http2) = (only(b"http/1.1"), only(b"h2"));
-    let config = Arc::new(config);
-    let early = own.early.then(|| [&config, &http1, &http2].map(with_early_data));
+    let protocols = config.alpn_protocols.clone();
     let (certificate, records) = (tls.crt.clone(), global.records());
-    let agreed = AtomicU8::default();
-    Ok(Connector { config, http1, http2, early, agreed, certificate, policy, records, to_kernel })
+    let changes = changes(certificate.as_ref(), policy.as_ref());
+    let current = RwLock::new(Configs::new(changes, [Arc::new(config), http1, http2], own.early));
+    let (early, agreed) = (own.early, AtomicU8::default());
+    Ok(Connector { current, protocols, keeps, early, agreed, certificate, policy, records, to_kernel })
+}
+
+/// How often anything has changed that sessions depend on.
+fn changes(certificate: Option<&Arc<Slot<Certificate>>>, policy: Option<&Policy>) -> u64 {
+    let own = certificate.map_or(0, |slot| slot.changes());
+    let Some(policy) = policy else { return own };
+    let trusted: u64 = policy.trusted.iter().map(|slot| slot.changes()).sum();
+    own + trusted + policy.revoked.as_ref().map_or(0, |slot| slot.changes())
 }
 
 /// Likewise, with early data where a session allows it. Sessions are shared.
@@ -153,7 +226,7 @@ impl Connector {
     /// Is this among what is offered?
     #[must_use]
     pub fn offers(&self, protocol: &[u8]) -> bool {
-        self.config.alpn_protocols.iter().any(|p| p == protocol)
+        self.protocols.iter().any(|p| p == protocol)
     }
 
     /// A connection that sends this name, if it is one.
@@ -165,12 +238,7 @@ impl Connector {
         name: Option<&str>,
         offer: Offer,
     ) -> Result<UnbufferedClientConnection, rustls::Error> {
-        let config = match offer {
-            Offer::All => &self.config,
-            Offer::Http1 => &self.http1,
-            Offer::Http2 => &self.http2,
-        };
-        UnbufferedClientConnection::new(config.clone(), self.named(name)?)
+        UnbufferedClientConnection::new(self.config(offer, false), self.named(name)?)
     }
 
     /// Likewise, with early data if there is a session that allows it.
@@ -182,10 +250,24 @@ impl Connector {
         name: Option<&str>,
         offer: Offer,
     ) -> Result<UnbufferedClientConnection, rustls::Error> {
-        let Some(config) = self.early.as_ref().and_then(|all| all.get(offer as usize)) else {
-            return self.connect(name, offer);
-        };
-        UnbufferedClientConnection::new(config.clone(), self.named(name)?)
+        UnbufferedClientConnection::new(self.config(offer, true), self.named(name)?)
+    }
+
+    /// What a connection is made of. Sessions from before a change of what they were verified by are forgotten.
+    fn config(&self, offer: Offer, early: bool) -> Arc<ClientConfig> {
+        let changes = changes(self.certificate.as_ref(), self.policy.as_ref());
+        {
+            let current = self.current.read();
+            if current.changes == changes {
+                return current.of(offer, early);
+            }
+        }
+        let mut current = self.current.write();
+        // another thread may have been faster, and have seen more
+        if current.changes < changes {
+            *current = current.afresh(changes, self.keeps);
+        }
+        current.of(offer, early)
     }
 
     /// What the library is told of a name. Addresses are not sent, but looked for in the certificate.
@@ -212,8 +294,10 @@ impl Connector {
     /// connections have agreed on so far. None: nothing may be sent early.
     #[must_use]
     pub fn offer_early(&self) -> Option<Offer> {
-        self.early.as_ref()?;
-        match (self.offers(b"h2"), self.config.alpn_protocols.len()) {
+        if !self.early {
+            return None;
+        }
+        match (self.offers(b"h2"), self.protocols.len()) {
             (_, 0) | (false, 1) => Some(Offer::All),
             (true, 1) => Some(Offer::Http2),
             (true, 2) if self.offers(b"http/1.1") => match self.agreed.load(Relaxed) {
@@ -228,6 +312,6 @@ impl Connector {
     /// May anything be sent early (`allow-0rtt`)?
     #[must_use]
     pub fn is_early(&self) -> bool {
-        self.early.is_some()
+        self.early
     }
 }

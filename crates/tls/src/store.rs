@@ -20,6 +20,7 @@ use rustls::{SignatureAlgorithm, SignatureScheme};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Release};
 
 /// A certificate with its chain and key.
 #[derive(Debug)]
@@ -136,6 +137,8 @@ pub struct Slot<T> {
     /// Tells what was read: another number, other files.
     pub(crate) source: u64,
     current: RwLock<Arc<T>>,
+    /// How often something else was put there.
+    changes: AtomicU64,
 }
 
 impl<T> Slot<T> {
@@ -145,7 +148,12 @@ impl<T> Slot<T> {
     }
     /// A place with something in it that was read.
     fn of(name: &str, source: u64, value: T) -> Arc<Self> {
-        Arc::new(Self { name: name.into(), source, current: RwLock::new(Arc::new(value)) })
+        Arc::new(Self {
+            name: name.into(),
+            source,
+            current: RwLock::new(Arc::new(value)),
+            changes: AtomicU64::new(0),
+        })
     }
     /// What is there now.
     #[must_use]
@@ -155,6 +163,12 @@ impl<T> Slot<T> {
     /// Puts something else there; who has taken the old one keeps it.
     pub fn set(&self, value: T) {
         *self.current.write() = Arc::new(value);
+        self.changes.fetch_add(1, Release);
+    }
+    /// How often something else was put there. Who has seen a number gets what it stands for, or something newer.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Acquire)
     }
 }
 

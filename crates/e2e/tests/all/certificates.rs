@@ -156,6 +156,62 @@ fn lines_of_a_crt_list_come_and_go() {
     });
 }
 
+/// Sessions with servers end when what they were verified by, or who they were begun as, is another one.
+#[test]
+fn sessions_with_servers_end_with_what_they_were_verified_by() {
+    scenario("certificates/sessions_with_servers_end_with_what_they_were_verified_by", |w| {
+        own(w, "other", false, "DNS:other");
+        own(w, "ca", false, "DNS:ca");
+        own(w, "me", false, "DNS:me");
+        own(w, "you", true, "DNS:you");
+        signed(w, "server", "-days 3650");
+        let server = |name: &str, bind: &str| {
+            format!(
+                "backend {name}\n  http-reuse never\n  server s 127.0.0.1:${{{bind}}} ssl verify required ca-file ${{dir}}/ca.crt crt ${{dir}}/me.pem no-sni-auto no-check-sni-auto\n"
+            )
+        };
+        let tls = "ssl crt ${dir}/server.pem verify optional ca-file ${dir}/other.crt crt-ignore-err all ca-ignore-err all";
+        start(
+            w,
+            &format!(
+                "frontend fe
+  bind 127.0.0.1:${{one}}
+  use_backend old if {{ path /old }}
+  default_backend new
+{}{}frontend servers
+  bind 127.0.0.1:${{tls13}} {tls}
+  bind 127.0.0.1:${{tls12}} {tls} ssl-max-ver TLSv1.2
+  http-request return status 200 hdr who \"%[ssl_c_s_dn(cn)] %[ssl_fc_is_resumed]\"
+",
+                server("new", "tls13"),
+                server("old", "tls12")
+            ),
+        );
+        let dir = w.dir().display().to_string();
+        let both = |w: &mut World| {
+            for path in ["/new", "/old"] {
+                for _ in 0..3 {
+                    let mut client = w.client("one");
+                    client.get(path, "Connection: close\r\n");
+                    client.response();
+                    client.close();
+                }
+            }
+        };
+        both(w);
+        give(w, &format!("set ssl cert {dir}/me.pem"), "you.pem");
+        ask(w, &format!("commit ssl cert {dir}/me.pem"));
+        both(w);
+        give(w, &format!("set ssl ca-file {dir}/ca.crt"), "other.crt");
+        ask(w, &format!("commit ssl ca-file {dir}/ca.crt"));
+        both(w);
+        give(w, &format!("set ssl ca-file {dir}/ca.crt"), "ca.crt");
+        ask(w, &format!("commit ssl ca-file {dir}/ca.crt"));
+        both(w);
+        w.forget_logs();
+    });
+}
+
 #[test]
 fn authorities_and_revocations_change_live() {
     scenario("certificates/authorities_and_revocations_change_live", |w| {
