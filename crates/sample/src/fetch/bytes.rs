@@ -13,6 +13,10 @@ fn payload<'s>(p: Option<Payload<'s>>, args: &Args, c: &mut Cursor) -> Sample<'s
     let (offset, len) = (args.int(0).unwrap_or(0), args.int(1).unwrap_or(0));
     let Ok(offset) = usize::try_from(offset) else { return Sample::Missing };
     let Ok(len) = usize::try_from(len) else { return Sample::Missing };
+    if offset.saturating_add(len) > crate::facts::buffer_size() {
+        // it would never come
+        return Sample::Missing;
+    }
     c.grows = len == 0 && p.may_grow;
     let end = if len == 0 { p.bytes.len() } else { offset.saturating_add(len) };
     match p.bytes.get(offset..end) {
@@ -147,6 +151,7 @@ mod tests {
         assert_eq!(seen(p(false), &args(3, 3)), Sample::Missing);
         assert_eq!(seen(p(true), &args(9, 0)), Sample::NotYet);
         assert_eq!(seen(p(true), &args(-1, 1)), Sample::Missing);
+        assert_eq!(seen(p(true), &args(0, 20_000)), Sample::Missing);
         assert_eq!(seen(None, &args(0, 1)), Sample::Missing);
         let grows = |p, args: &Args| {
             let mut c = Cursor::each();

@@ -238,6 +238,7 @@ fn counted<'s>(p: Option<Payload<'s>>, a: &Args) -> Sample<'s> {
     let Some(start) = start.filter(|_| len > 0) else { return Sample::Missing };
     match p.bytes.get(start..start.saturating_add(len)) {
         Some(b) => Value::bin(b).into(),
+        None if start.saturating_add(len) > crate::facts::buffer_size() => Sample::Missing,
         None => short(),
     }
 }

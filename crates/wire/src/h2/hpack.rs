@@ -541,3 +541,21 @@ fields! {
     "via" "" OTHER,
     "www-authenticate" "" OTHER,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_have_no_blanks_around_them() {
+        let written = |value: &[u8]| {
+            let mut out = Vec::new();
+            write_field(b"x", value, &mut out);
+            out
+        };
+        for value in [&b" a b"[..], b"a b\t ", b"\ta b"] {
+            assert_eq!(written(value), written(b"a b"));
+        }
+        assert_eq!(written(b" \t"), written(b""));
+    }
+}
