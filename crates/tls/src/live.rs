@@ -6,7 +6,9 @@ use crate::ocsp;
 use crate::rows::conf::At;
 use crate::rows::crt_list::{self, Row};
 use crate::settings::{Entry, GlobalTls, Origin};
-use crate::store::{Certificate, Chains, Draft, Line, List, Parts, Slot, certificates, crls, key_of};
+use crate::store::{
+    Certificate, Chains, Draft, Line, List, Parts, Slot, authorities, certificates, crls, key_of,
+};
 use crate::x509::Cert;
 use aws_lc_rs::digest;
 use portcullis_config::runtime::NoFiles;
@@ -208,7 +210,7 @@ impl Live {
             (None, true) => current.get().to_vec(),
             _ => Vec::new(),
         };
-        let new = certificates(payload);
+        let new = authorities(payload);
         if new.is_empty() || new.iter().any(|c| Cert::parse(c.as_ref()).is_none()) {
             return Err("Invalid payload\n".into());
         }

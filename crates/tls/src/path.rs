@@ -1,6 +1,6 @@
 //! The way from a peer's certificate up to an authority that is trusted (RFC 5280 section 6.1, openssl-verification-options(1)).
 
-use crate::x509::Cert;
+use crate::x509::{Cert, Purpose};
 
 /// More certificates are never above a peer's own.
 pub(crate) const MAX_DEPTH: usize = 100;
@@ -13,18 +13,27 @@ pub(crate) struct Path<'a> {
     pub certs: Vec<Cert<'a>>,
     /// How many of them the peer has sent; those above are from the store.
     pub sent: usize,
-    /// It ends with a root that is trusted.
+    /// It ends with a root that is trusted, or with whoever is said to be.
     pub trusted: bool,
+    /// Whoever it ends with is said not to be trusted.
+    pub rejected: bool,
 }
 
 impl<'a> Path<'a> {
     /// Builds it. Whoever is trusted goes before whom the peer has sent, and above such a one there are only others of the store.
-    pub fn build(leaf: Cert<'a>, sent: &[Cert<'a>], roots: &[Cert<'a>], now: i64) -> Self {
-        let mut path = Self { certs: vec![leaf], sent: 1, trusted: false };
+    pub fn build(
+        leaf: Cert<'a>,
+        sent: &[Cert<'a>],
+        roots: &[Cert<'a>],
+        (purpose, now): (Purpose, i64),
+    ) -> Self {
+        let mut path = Self { certs: vec![leaf], sent: 1, trusted: false, rejected: false };
         let mut last = leaf;
         while path.certs.len() <= MAX_DEPTH {
             if last.self_signed() {
-                path.trusted = roots.iter().any(|r| r.der == last.der);
+                let root = roots.iter().find(|r| r.der == last.der);
+                path.trusted = root.is_some();
+                path.rejected = root.is_some_and(|r| r.trusted_for(purpose) == Some(false));
                 break;
             }
             let sent = if path.sent == path.certs.len() { sent } else { &[] };
@@ -37,6 +46,11 @@ impl<'a> Path<'a> {
             path.certs.push(issuer);
             path.sent += sent;
             last = issuer;
+            let said = issuer.trusted_for(purpose).filter(|_| sent == 0);
+            if let Some(yes) = said {
+                (path.trusted, path.rejected) = (true, !yes);
+                break;
+            }
         }
         path
     }

@@ -43,7 +43,7 @@ struct Scope<'a> {
     users: bool,
     authorities: bool,
     attributes: bool,
-    /// Some reasons only, or certificates of others: such lists are not used.
+    /// Some reasons only, certificates of others, or nothing that can be read: such lists are not used.
     partial: bool,
 }
 
@@ -119,9 +119,11 @@ impl<'a> Crl<'a> {
         let next_update = d.tagged(0x17).or_else(|| d.tagged(0x18));
         let entries = d.tagged(SEQUENCE).map_or(&[][..], |e| e.content);
         let extensions = match d.inside(0xa0) {
-            Some(list) => Extension::list(list.only(SEQUENCE)?)?,
-            None => Vec::new(),
+            Some(list) => list.only(SEQUENCE).and_then(Extension::list),
+            None => Some(Vec::new()),
         };
+        let readable = extensions.is_some();
+        let extensions = extensions.unwrap_or_default();
         let value = |oid: &[u8]| extensions.iter().find(|e| e.oid == oid).map(|e| e.value);
         let number = |v: &'a [u8]| Der(v).only(INTEGER);
         const KNOWN: [&[u8]; 3] = [id::SCOPE, id::DELTA, id::AUTHORITY_KEY];
@@ -132,7 +134,10 @@ impl<'a> Crl<'a> {
             next_update,
             entries,
             issuer_key: value(id::AUTHORITY_KEY),
-            scope: value(id::SCOPE).map_or(Some(Scope::default()), Scope::parse)?,
+            scope: value(id::SCOPE)
+                .map_or(Some(Scope::default()), Scope::parse)
+                .filter(|_| readable)
+                .unwrap_or(Scope { partial: true, ..Scope::default() }),
             number: value(id::NUMBER).and_then(number).unwrap_or(&[]),
             delta: value(id::DELTA).and_then(number),
             demands_unknown: extensions.iter().any(|e| e.critical && !KNOWN.contains(&e.oid)),

@@ -2,7 +2,6 @@
 //! swapped as a whole. A handshake takes what is there when it begins.
 
 use crate::again::{self, MADE, fingerprint};
-use crate::der::Der;
 use crate::dummy::{self, Dummy};
 use crate::encrypted::{self, Passphrases};
 use crate::keys::{KeyType, Names};
@@ -331,9 +330,19 @@ pub fn why(e: &std::io::Error) -> String {
     text.split(" (os error").next().unwrap_or(&text).to_owned()
 }
 
-/// The certificates of a PEM text. OpenSSL has three names for them, and puts what it trusts one for behind the certificate.
+/// The certificates of a PEM text.
 #[must_use]
 pub fn certificates(text: &[u8]) -> Vec<CertificateDer<'static>> {
+    let alone = |c: CertificateDer<'static>| match Cert::parse(c.as_ref()) {
+        Some(cert) if cert.der.len() < c.len() => cert.der.to_vec().into(),
+        _ => c,
+    };
+    authorities(text).into_iter().map(alone).collect()
+}
+
+/// The certificates of a PEM text. OpenSSL has three names for them; behind a `TRUSTED CERTIFICATE` stands what it is trusted for.
+#[must_use]
+pub fn authorities(text: &[u8]) -> Vec<CertificateDer<'static>> {
     const OTHERS: [&str; 2] = ["TRUSTED CERTIFICATE-----", "X509 CERTIFICATE-----"];
     let text = without_mark(text);
     let all = |text: &[u8]| CertificateDer::pem_slice_iter(text).filter_map(Result::ok).collect::<Vec<_>>();
@@ -341,9 +350,7 @@ pub fn certificates(text: &[u8]) -> Vec<CertificateDer<'static>> {
     if !OTHERS.iter().any(|name| known.contains(name)) {
         return all(text);
     }
-    let renamed = OTHERS.iter().fold(known.into_owned(), |t, name| t.replace(name, "CERTIFICATE-----"));
-    let alone = |c: CertificateDer<'static>| Some(Der(c.as_ref()).next()?.whole.to_vec().into());
-    all(renamed.as_bytes()).into_iter().filter_map(alone).collect()
+    all(OTHERS.iter().fold(known.into_owned(), |t, name| t.replace(name, "CERTIFICATE-----")).as_bytes())
 }
 
 /// A text without the mark of UTF-8 that editors put at its beginning.
@@ -728,11 +735,11 @@ impl Store {
             for file in files.list(Path::new(place)).map_err(|e| open(path, &e))? {
                 let name = file.to_string_lossy();
                 if [".pem", ".crt", ".cer"].iter().any(|s| name.ends_with(s)) {
-                    all.extend(certificates(&files.read(&file).map_err(|e| open(path, &e))?));
+                    all.extend(self::authorities(&files.read(&file).map_err(|e| open(path, &e))?));
                 }
             }
         } else {
-            all = certificates(&files.read(Path::new(place)).map_err(|e| open(path, &e))?);
+            all = self::authorities(&files.read(Path::new(place)).map_err(|e| open(path, &e))?);
         }
         all.retain(|c| Cert::parse(c.as_ref()).is_some());
         if all.is_empty() {

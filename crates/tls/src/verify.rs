@@ -63,6 +63,8 @@ pub mod x509_err {
     pub const PATH_LENGTH: u32 = 25;
     /// unsuitable certificate purpose
     pub const PURPOSE: u32 = 26;
+    /// certificate rejected
+    pub const REJECTED: u32 = 28;
     /// key usage does not include certificate signing
     pub const NO_CERT_SIGN: u32 = 32;
     /// unhandled critical extension
@@ -206,7 +208,10 @@ impl Policy {
         if leaf.key_strength() < bits {
             go(err::KEY_TOO_SMALL, 0)?;
         }
-        let path = Path::build(leaf, &others, roots, now);
+        let path = Path::build(leaf, &others, roots, (self.purpose, now));
+        if path.rejected {
+            go(err::REJECTED, path.top())?;
+        }
         if let Some(code) = incomplete(&path) {
             go(code, path.top())?;
         }
@@ -357,6 +362,7 @@ fn refusal(code: u32) -> Error {
         | err::CRL_NOT_YET
         | err::NOT_BEFORE..=err::CRL_NEXT_UPDATE
         | err::KEY_TOO_SMALL..=err::DIGEST_TOO_WEAK
+        | err::REJECTED
         | err::OWN_CURVE => E::BadEncoding,
         err::NO_ISSUER
         | err::NO_CRL

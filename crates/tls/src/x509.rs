@@ -9,6 +9,8 @@ use rustls::SignatureScheme;
 pub struct Cert<'a> {
     /// All of it.
     pub der: &'a [u8],
+    /// What stands behind it: what a `TRUSTED CERTIFICATE` is trusted for (openssl-x509(1)).
+    trust: &'a [u8],
     /// What is signed.
     pub tbs: &'a [u8],
     /// 1 to 3.
@@ -197,7 +199,9 @@ impl<'a> Cert<'a> {
     /// Takes a certificate apart.
     #[must_use]
     pub fn parse(der: &'a [u8]) -> Option<Self> {
-        let mut outer = Der(der).inside(SEQUENCE)?;
+        let mut file = Der(der);
+        let whole = file.tagged(SEQUENCE)?;
+        let mut outer = Der(whole.content);
         let tbs = outer.tagged(SEQUENCE)?;
         let algorithm = outer.tagged(SEQUENCE)?;
         let signature_oid = Der(algorithm.content).tagged(OID)?.content;
@@ -219,7 +223,8 @@ impl<'a> Cert<'a> {
             }
         }
         Some(Self {
-            der,
+            der: whole.whole,
+            trust: file.0,
             tbs: tbs.whole,
             version,
             serial,
@@ -240,6 +245,18 @@ impl<'a> Cert<'a> {
     pub fn extension(&self, oid: &[u8]) -> Option<(&'a [u8], bool)> {
         let all = Der(self.extensions).filter_map(Extension::parse);
         all.into_iter().find(|e| e.oid == oid).map(|e| (e.value, e.critical))
+    }
+
+    /// What stands behind it of being trusted for a purpose: `Some(false)` it is not, `None` nothing is said.
+    #[must_use]
+    pub fn trusted_for(&self, purpose: Purpose) -> Option<bool> {
+        let mut said = Der(self.trust).inside(SEQUENCE)?;
+        let arc = if purpose == Purpose::Server { 1 } else { 2 };
+        let wanted: [&[u8]; 2] = [&[0x2b, 6, 1, 5, 5, 7, 3, arc], &[0x55, 0x1d, 0x25, 0]];
+        let names = |mut list: Der<'_>| list.any(|e| wanted.contains(&e.content));
+        let trusted = said.inside(SEQUENCE).map(names);
+        let rejected = said.inside(0xa0).is_some_and(names);
+        if rejected { Some(false) } else { trusted }
     }
 
     /// Can all that its extensions say be read?
@@ -360,6 +377,10 @@ impl<'a> Cert<'a> {
             (S::ECDSA_NISTP521_SHA512, EC, P521) => &alg::ECDSA_P521_SHA512_ASN1,
             (S::ECDSA_NISTP256_SHA256, EC, P384) if !tls13 => &alg::ECDSA_P384_SHA256_ASN1,
             (S::ECDSA_NISTP384_SHA384, EC, P256) if !tls13 => &alg::ECDSA_P256_SHA384_ASN1,
+            (S::ECDSA_NISTP521_SHA512, EC, P256) if !tls13 => &alg::ECDSA_P256_SHA512_ASN1,
+            (S::ECDSA_NISTP521_SHA512, EC, P384) if !tls13 => &alg::ECDSA_P384_SHA512_ASN1,
+            (S::ECDSA_NISTP256_SHA256, EC, P521) if !tls13 => &alg::ECDSA_P521_SHA256_ASN1,
+            (S::ECDSA_NISTP384_SHA384, EC, P521) if !tls13 => &alg::ECDSA_P521_SHA384_ASN1,
             (S::ED25519, ED25519, _) => &alg::ED25519,
             _ => return false,
         };

@@ -32,6 +32,7 @@ mod http2_servers;
 mod http_options;
 mod in_place;
 mod inside;
+mod judged;
 mod ktls;
 mod language;
 mod levels;

@@ -531,3 +531,35 @@ fn every_certificate_of_a_path_is_looked_up() {
     let list = ca.list(&[], now, &[]);
     assert_eq!(ended(&policy(&[&root_cert], Some(&[&list])), &[&leaf(&ca, vec![])]), (err::NO_CRL_SIGN, 0));
 }
+
+#[test]
+fn lists_that_cannot_be_read_are_not_used() {
+    let (ca, root_cert) = root("root", vec![authority(None)]);
+    let torn = ca.list(&[], (-1, 9), &[extension(&[0x55, 0x1d, 0x1c], true, &[5, 0])]);
+    assert!(is_crl(&torn));
+    assert_eq!(ended(&policy(&[&root_cert], Some(&[&torn])), &[&leaf(&ca, vec![])]), (err::NO_CRL, 0));
+}
+
+#[test]
+fn what_stands_behind_a_trusted_certificate() {
+    let (ca, root_cert) = root("root", vec![authority(None)]);
+    let (sub, sub_cert) = below(&ca, "sub", vec![authority(None)]);
+    let with = |cert: &[u8], trusted: &[&[u8]], rejected: &[&[u8]]| {
+        let list = |tag: u8, oids: &[&[u8]]| match oids {
+            [] => Vec::new(),
+            oids => element(tag, &[&oids.iter().flat_map(|o| element(OID, &[o])).collect::<Vec<u8>>()]),
+        };
+        [cert, &element(SEQUENCE, &[&list(SEQUENCE, trusted), &list(0xa0, rejected)])].concat()
+    };
+    let judge = |root: &[u8], leaf: &[u8]| ended(&policy(&[root], None), &[leaf]);
+    let (own, under) = (leaf(&ca, vec![]), leaf(&sub, vec![]));
+    assert_eq!(judge(&with(&root_cert, &[], &[]), &own), (0, 0));
+    assert_eq!(judge(&with(&root_cert, &[CLIENT], &[]), &own), (0, 0));
+    assert_eq!(judge(&with(&root_cert, &[SERVER], &[]), &own), (err::REJECTED, 1));
+    assert_eq!(judge(&with(&root_cert, &[], &[CLIENT]), &own), (err::REJECTED, 1));
+    assert_eq!(judge(&with(&root_cert, &[], &[ANY]), &root_cert), (err::REJECTED, 0));
+    assert_eq!(judge(&with(&sub_cert, &[], &[]), &under), (err::NO_ISSUER, 1));
+    // nobody above one that is said to be trusted is asked for
+    let last = policy(&[&with(&sub_cert, &[CLIENT], &[])], None).judge(&[&under], NOW);
+    assert_eq!((last.fatal, last.ca), (0, 0));
+}
