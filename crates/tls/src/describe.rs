@@ -2,7 +2,7 @@
 //! `show ssl cert`).
 
 use crate::der::{Der, Element, INTEGER, OID, SEQUENCE};
-use crate::x509::{Cert, attributes, one_line, seconds, short_name, text};
+use crate::x509::{Cert, attributes, seconds, short_name, text};
 use aws_lc_rs::digest;
 use portcullis_wire::{base64, hex};
 use std::fmt::Write as _;
@@ -83,8 +83,8 @@ pub fn certificate(der: &[u8], out: &mut String) {
 /// Whose certificate it is, and who issued it; `prefix` stands before each.
 pub fn names(prefix: &str, der: &[u8], out: &mut String) {
     let Some(cert) = Cert::parse(der) else { return };
-    let _ = writeln!(out, "{prefix}Subject: {}", one_line(cert.subject));
-    let _ = writeln!(out, "{prefix}Issuer: {}", one_line(cert.issuer));
+    let _ = writeln!(out, "{prefix}Subject: {}", line(cert.subject));
+    let _ = writeln!(out, "{prefix}Issuer: {}", line(cert.issuer));
 }
 
 /// What a listing says of a revocation list.
@@ -96,7 +96,7 @@ pub fn revocations(der: &[u8], out: &mut String) {
     let issuer = d.tagged(SEQUENCE).map_or(&[][..], |e| e.whole);
     let _ = writeln!(out, "Version {version}");
     let _ = writeln!(out, "Signature Algorithm: {}", signature_name(algorithm));
-    let _ = writeln!(out, "Issuer: {}", one_line(issuer));
+    let _ = writeln!(out, "Issuer: {}", line(issuer));
     let _ = writeln!(out, "Last Update: {}", d.next().map(date).unwrap_or_default());
     let next = d.tagged(0x17).or_else(|| d.tagged(0x18));
     let _ = writeln!(out, "Next Update: {}", next.map_or("NONE".to_owned(), date));
@@ -144,6 +144,11 @@ pub fn pem(label: &str, der: &[u8], out: &mut String) {
         let _ = writeln!(out, "{}", String::from_utf8_lossy(&coded));
     }
     let _ = writeln!(out, "-----END {label}-----");
+}
+
+/// A name in one line.
+fn line(name: &[u8]) -> String {
+    String::from_utf8_lossy(&crate::dn::one_line(name)).into_owned()
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ pub mod connector;
 pub mod constraints;
 pub mod der;
 pub mod describe;
+pub mod dn;
 pub mod dummy;
 pub mod encrypted;
 pub mod errors;

@@ -9,8 +9,7 @@ use crate::settings::{Entry, GlobalTls, Origin};
 use crate::store::{
     Certificate, Chains, Draft, Line, List, Parts, Slot, authorities, certificates, crls, key_of,
 };
-use crate::x509::Cert;
-use aws_lc_rs::digest;
+use crate::x509::{self, Cert};
 use portcullis_config::runtime::NoFiles;
 use portcullis_wire::base64;
 use rustls::pki_types::CertificateDer;
@@ -170,30 +169,26 @@ impl Live {
         })
     }
 
-    /// `set ssl ocsp-response`: the certificate that a response is about answers with it from now on.
+    /// `set ssl ocsp-response`: the certificates that a response is about answer with it from now on, if they have had one, or
+    /// were to have one.
     ///
     /// # Errors
-    /// It is about none of ours.
+    /// It is about none of these, or cannot be stapled.
     pub fn staple(&mut self, response: &[u8]) -> Result<(), String> {
-        let id = ocsp::about(response).ok_or("Unable to parse OCSP response.\n")?;
-        let mut found = false;
+        let read = ocsp::read(response, x509::now()).map_err(|why| format!("{why}.\n"))?;
         let store = self.global.store.lock();
-        for slot in store.certificates.values() {
+        let wanted = |slot: &&Arc<Slot<Certificate>>| {
             let current = slot.get();
-            let Some(cert) = current.key.cert.first().and_then(|c| Cert::parse(c.as_ref())) else { continue };
-            let hash = |algorithm| digest::digest(algorithm, cert.issuer);
-            let issuer = [&digest::SHA1_FOR_LEGACY_USE_ONLY, &digest::SHA256];
-            if cert.serial == id.serial && issuer.iter().any(|a| hash(a).as_ref() == id.issuer_name_hash) {
-                store.staple(slot, response)?;
-                found = true;
-            }
+            let expected = current.stapled.is_some() || self.global.ocsp.wants(current.load.ocsp_update);
+            expected && current.ocsp_id().is_some_and(|id| read.is_about(&id))
+        };
+        let mut about = store.certificates.values().filter(wanted).peekable();
+        if about.peek().is_none() {
+            return Err(
+                "OCSP single response: Certificate ID does not match any certificate or issuer.\n".into()
+            );
         }
-        match found {
-            true => Ok(()),
-            false => {
-                Err("OCSP single response: Certificate ID does not match any certificate or issuer.\n".into())
-            }
-        }
+        about.try_for_each(|slot| store.staple(slot, response).map(|_| ())).map_err(|why| format!("{why}.\n"))
     }
 
     /// `set ssl ca-file`, `add ssl ca-file` (`more`): what is in the payload, once each.

@@ -142,18 +142,18 @@ pub fn ciphers(text: &str) -> (Vec<SupportedCipherSuite>, Vec<String>) {
     (list.into_iter().filter_map(|i| SUITES.get(i)).map(|s| s.suite).collect(), unknown)
 }
 
-/// Reads a list of TLS 1.3 suites; `None`: a name is unknown.
+/// Reads a list of TLS 1.3 suites; `None`: no name is known. Unknown ones beside known ones are left out.
 #[must_use]
 pub fn suites(text: &str) -> Option<Vec<SupportedCipherSuite>> {
-    let mut out = Vec::new();
+    let (mut out, mut known, mut unknown) = (Vec::new(), false, false);
     for name in text.split(':').filter(|n| !n.is_empty()) {
         match SUITES_13.iter().find(|(_, n)| n.eq_ignore_ascii_case(name)) {
             Some((s, _)) => out.push(*s),
-            None if OTHER_13.contains(&name) => {}
-            None => return None,
+            None if OTHER_13.contains(&name) => known = true,
+            None => unknown = true,
         }
     }
-    Some(out)
+    (known || !unknown || !out.is_empty()).then_some(out)
 }
 
 /// Names of a list, with colons between, that are known and stand for nothing here; `count` reads a list.
@@ -319,7 +319,10 @@ mod tests {
         assert_eq!(groups("X25519:P-256:P-521").map(|g| g.len()), Some(2));
         assert!(groups("foo").is_none());
         assert_eq!(suites("TLS_AES_128_GCM_SHA256").map(|s| s.len()), Some(1));
-        assert!(suites("foo").is_none());
+        assert!(suites("foo").is_none() && suites("foo:ECDHE-RSA-AES128-GCM-SHA256").is_none());
+        let known = suites("TLS13-AES-128-GCM-SHA256:TLS_AES_128_GCM_SHA256:TLS_SM4_GCM_SM3:!foo");
+        assert_eq!(known.map(|s| s.len()), Some(1));
+        assert_eq!(suites("foo:TLS_AES_128_CCM_SHA256").map(|s| s.len()), Some(0));
         assert!(signatures("foo").is_none());
         assert_eq!(gone("X25519:P-521:foo", |t| groups(t).map(|g| g.len())), ["P-521"]);
         assert_eq!(signatures("RSA+SHA256:ed25519").map(|s| s.len()), Some(2));

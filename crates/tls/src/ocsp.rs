@@ -12,7 +12,7 @@ const NONCE: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 0x30, 1, 2];
 const SHA1: &[u8] = &[0x2b, 0x0e, 3, 2, 0x1a];
 /// id-kp-OCSPSigning
 const SIGNING: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 9];
-/// Seconds that the clocks of a responder and of this machine may differ by.
+/// Seconds that the clocks of a responder, of this machine and of clients may differ by.
 const SKEW: i64 = 300;
 
 /// What an extension says, if it is the nonce that a request came with (RFC 8954).
@@ -128,8 +128,7 @@ fn single(e: Element<'_>) -> Option<Single<'_>> {
 const MOST: usize = 16_000;
 
 /// A response without what may stand behind it.
-#[must_use]
-pub fn alone(response: &[u8]) -> &[u8] {
+fn alone(response: &[u8]) -> &[u8] {
     Der(response).next().map_or(response, |e| e.whole)
 }
 
@@ -166,14 +165,16 @@ fn basic(mut outer: Der<'_>) -> Option<Basic<'_>> {
     })
 }
 
-/// The certificate of a successful response's first answer. `None`: it is no such response.
-#[must_use]
-pub fn about(response: &[u8]) -> Option<CertId<'_>> {
-    match status(response)? {
-        (0, outer) => Some(basic(outer)?.single.id),
-        _ => None,
-    }
-}
+/// What OCSP calls a response that is none, by its number (RFC 6960 section 4.2.1).
+const NO_SUCCESS: [&str; 7] = [
+    "OCSP response not successful (0: successful)",
+    "OCSP response not successful (1: malformedrequest)",
+    "OCSP response not successful (2: internalerror)",
+    "OCSP response not successful (3: trylater)",
+    "OCSP response not successful (4: (UNKNOWN))",
+    "OCSP response not successful (5: sigrequired)",
+    "OCSP response not successful (6: unauthorized)",
+];
 
 /// Why a response is not used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,48 +195,70 @@ impl Unusable {
     }
 }
 
-/// Until when a response counts, if it says so. It has to be about this certificate alone, of now, and, with an `issuer`,
-/// signed by it or by somebody whom it lets do so.
+/// A response that can be stapled.
+#[derive(Clone, Copy, Debug)]
+pub struct Response<'a> {
+    /// Which certificate it is about.
+    pub id: CertId<'a>,
+    /// Until when it is stapled, in seconds since the epoch: clients whose clocks are ahead shall not refuse it.
+    pub until: i64,
+    /// What is stapled: nothing that stands behind it.
+    pub der: &'a [u8],
+}
+
+impl Response<'_> {
+    /// Is it about the certificate that is called so?
+    #[must_use]
+    pub fn is_about(&self, wanted: &[u8]) -> bool {
+        CertId::of(wanted).is_some_and(|wanted| wanted.is(&self.id))
+    }
+}
+
+/// Reads a response that is to be stapled: it has to be about one certificate, and of now. Who signed it is not asked: see
+/// [`verify`].
 ///
 /// # Errors
-/// Why it may not be used.
-pub fn check(
-    response: &[u8],
-    wanted: &[u8],
-    issuer: Option<&Cert<'_>>,
-    now: i64,
-) -> Result<Option<i64>, Unusable> {
-    let Some((code, outer)) = status(response) else {
-        return Err(Unusable::Check("d2i_OCSP_RESPONSE() failed"));
-    };
-    if alone(response).len() > MOST {
-        return Err(Unusable::Check("OCSP response is too large for TLS"));
-    }
+/// Why it may not be, in HAProxy's words.
+pub fn read(response: &[u8], now: i64) -> Result<Response<'_>, &'static str> {
+    const NONE: &str = "Unable to parse OCSP response";
+    let der = Some(alone(response)).filter(|der| der.len() <= MOST).ok_or(NONE)?;
+    let (code, outer) = status(der).ok_or(NONE)?;
     if code != 0 {
-        return Err(Unusable::Check("OCSP response status not successful"));
+        return Err("OCSP response status not successful");
     }
-    let basic = basic(outer).ok_or(Unusable::Check("OCSP_response_get1_basic() failed"))?;
-    if issuer.is_some_and(|issuer| !is_signed(&basic, issuer, now)) {
-        return Err(Unusable::Check("OCSP_basic_verify() failed"));
-    }
-    let no = |why| Err(Unusable::Insertion(why));
+    let basic = basic(outer).ok_or(NONE)?;
     if basic.more {
-        return no("OCSP response ignored because contains multiple single responses");
+        return Err("OCSP response ignored because contains multiple single responses");
     }
     // clients learn also that a certificate is revoked
     if !matches!(basic.single.status.tag, 0x80 | 0xa1) {
-        return no("OCSP single response: certificate status is unknown");
+        return Err("OCSP single response: certificate status is unknown");
     }
-    let ours = CertId::of(wanted);
-    if ours.is_none_or(|ours| !ours.is(&basic.single.id)) {
-        return no("OCSP single response: Certificate ID does not match certificate and issuer");
-    }
-    let next = basic.single.next_update.and_then(seconds);
+    let next = basic.single.next_update.ok_or("OCSP single response: missing nextupdate")?;
     let begun = seconds(basic.single.this_update).is_some_and(|at| at <= now + SKEW);
-    if !begun || next.is_some_and(|at| at < now - SKEW) {
-        return no("OCSP single response: no longer valid.");
+    match seconds(next).filter(|at| begun && *at >= now - SKEW) {
+        Some(at) => Ok(Response { id: basic.single.id, until: at - SKEW, der }),
+        None => Err("OCSP single response: no longer valid."),
     }
-    Ok(next)
+}
+
+/// Was a response signed by this issuer, or by somebody whom it lets do so?
+///
+/// # Errors
+/// Why not, in OpenSSL's words.
+pub fn verify(response: &[u8], issuer: &Cert<'_>, now: i64) -> Result<(), &'static str> {
+    let (code, outer) = status(response).ok_or("d2i_OCSP_RESPONSE() failed")?;
+    if code != 0 {
+        return Err(NO_SUCCESS.get(usize::from(code)).or(NO_SUCCESS.get(4)).copied().unwrap_or_default());
+    }
+    if alone(response).len() > MOST {
+        return Err("OCSP response is too large for TLS");
+    }
+    let basic = basic(outer).ok_or("OCSP_response_get1_basic() failed")?;
+    match is_signed(&basic, issuer, now) {
+        true => Ok(()),
+        false => Err("OCSP_basic_verify() failed"),
+    }
 }
 
 /// Has the issuer signed it, or somebody with a certificate of the issuer's for that?
@@ -315,11 +338,64 @@ pub fn text(response: &[u8]) -> Option<String> {
 mod tests {
     use super::*;
 
+    const NOW: i64 = 1_700_000_000;
+    /// 2023-11-14T22:13:20Z
+    const THIS: &[u8] = b"20231114221320Z";
+
+    /// A response about the serial number 7; the parts that differ are DER.
+    fn response(code: u8, status: &[u8], this: &[u8], next: Option<&[u8]>, times: usize) -> Vec<u8> {
+        let algorithm = element(SEQUENCE, &[&element(OID, &[SHA1])]);
+        let id = element(SEQUENCE, &[&algorithm, &[OCTETS, 1, 1, OCTETS, 1, 2], &element(INTEGER, &[&[7]])]);
+        let next = next.map(|at| element(0xa0, &[&element(0x18, &[at])])).unwrap_or_default();
+        let single = element(SEQUENCE, &[&id, status, &element(0x18, &[this]), &next]);
+        let name = element(0xa1, &[&element(SEQUENCE, &[])]);
+        let data = element(
+            SEQUENCE,
+            &[&name, &element(0x18, &[this]), &element(SEQUENCE, &[&single.repeat(times)])],
+        );
+        let basic = element(SEQUENCE, &[&data, &algorithm, &element(BITS, &[&[0, 1]])]);
+        let bytes = element(SEQUENCE, &[&element(OID, &[BY_OCSP]), &element(OCTETS, &[&basic])]);
+        element(SEQUENCE, &[&[0x0a, 1, code], &element(0xa0, &[&bytes])])
+    }
+
     #[test]
-    fn anything_else_is_none() {
+    fn what_is_stapled_is_of_now() {
+        let good: &[u8] = &[0x80, 0];
+        let until = |next: &'static [u8]| read(&response(0, good, THIS, Some(next), 1), NOW).map(|r| r.until);
+        assert_eq!(until(b"20231114231320Z"), Ok(NOW + 3300));
+        assert_eq!(until(b"20231114221819Z"), Ok(NOW - 1));
+        for next in [b"20231114220819Z", &b"20221114221320Z"[..], b"tomorrow"] {
+            assert_eq!(until(next), Err("OCSP single response: no longer valid."));
+        }
+        let begins = |this: &[u8]| read(&response(0, good, this, Some(b"20240101000000Z"), 1), NOW).is_ok();
+        assert!(begins(b"20231114221820Z") && !begins(b"20231114221821Z"));
+        let whole = [response(0, good, THIS, Some(b"20240101000000Z"), 1), vec![b'x'; 200_000]].concat();
+        let read = read(&whole, NOW).unwrap();
+        assert_eq!(read.der.len() + 200_000, whole.len());
+        let id = read.id.whole.to_vec();
+        assert!(read.is_about(&id) && !read.is_about(&[&id[..id.len() - 1], &[8]].concat()));
+    }
+
+    #[test]
+    fn what_is_not_stapled() {
+        let next: Option<&[u8]> = Some(b"20240101000000Z");
+        let cases: [(Vec<u8>, &str); 8] = [
+            (b"hello".to_vec(), "Unable to parse OCSP response"),
+            (Vec::new(), "Unable to parse OCSP response"),
+            (b"\x30\x84\xff\xff\xff\xff\x00".to_vec(), "Unable to parse OCSP response"),
+            (element(SEQUENCE, &[&[0x0a, 1, 0], &[5; MOST]]), "Unable to parse OCSP response"),
+            (b"\x30\x03\x0a\x01\x03".to_vec(), "OCSP response status not successful"),
+            (response(0, &[0x82, 0], THIS, next, 1), "OCSP single response: certificate status is unknown"),
+            (response(0, &[0x80, 0], THIS, None, 1), "OCSP single response: missing nextupdate"),
+            (
+                response(0, &[0x80, 0], THIS, next, 2),
+                "OCSP response ignored because contains multiple single responses",
+            ),
+        ];
+        for (bytes, why) in cases {
+            assert_eq!(read(&bytes, NOW).unwrap_err(), why);
+        }
         for bad in [&b""[..], b"\x30\x03\x0a\x01\x01", b"\x30\x84\xff\xff\xff\xff\x00"] {
-            assert_eq!(about(bad), None);
-            assert!(matches!(check(bad, b"", None, 0), Err(Unusable::Check(_))));
             assert_eq!(text(bad), None);
         }
     }

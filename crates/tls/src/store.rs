@@ -5,7 +5,6 @@ use crate::again::{self, MADE, fingerprint};
 use crate::dummy::{self, Dummy};
 use crate::encrypted::{self, Passphrases};
 use crate::keys::{KeyType, Names};
-use crate::ocsp::Unusable;
 use crate::settings::under;
 use crate::tickets::KeyFile;
 use crate::x509::{Cert, KeyKind};
@@ -24,8 +23,10 @@ use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Release};
 /// A certificate with its chain and key.
 #[derive(Debug)]
 pub struct Certificate {
-    /// The chain, the key, and an OCSP response if there is one.
+    /// The chain and the key.
     pub key: Arc<CertifiedKey>,
+    /// The OCSP response that was given along; the error says why it is not stapled.
+    pub stapled: Option<Result<Stapled, &'static str>>,
     /// What kind of key it is.
     pub kind: KeyKind,
     /// The names that it is valid for, lower case.
@@ -38,7 +39,31 @@ pub struct Certificate {
     pub load: Arc<Load>,
 }
 
+/// An OCSP response that clients who ask for one are sent.
+#[derive(Debug)]
+pub struct Stapled {
+    /// Until when it is, in seconds since the epoch.
+    pub until: i64,
+    /// The chain and the key with it.
+    key: Arc<CertifiedKey>,
+}
+
 impl Certificate {
+    /// What a handshake is answered with now: with the OCSP response if there is one, as long as it counts.
+    #[must_use]
+    pub fn answers(&self) -> &Arc<CertifiedKey> {
+        match &self.stapled {
+            Some(Ok(stapled)) if stapled.until >= crate::x509::now() => &stapled.key,
+            _ => &self.key,
+        }
+    }
+
+    /// The OCSP response that is stapled, or was until it ended.
+    #[must_use]
+    pub fn response(&self) -> Option<&[u8]> {
+        self.stapled.as_ref()?.as_ref().ok()?.key.ocsp.as_deref()
+    }
+
     /// The certificate and who issued it, if that is known.
     fn with_issuer(&self) -> Option<(Cert<'_>, Cert<'_>)> {
         let (own, above) = self.key.cert.split_first()?;
@@ -67,17 +92,36 @@ impl Certificate {
         crate::ocsp::responder(&Cert::parse(self.key.cert.first()?.as_ref())?)
     }
 
-    /// Until when a response about it counts, if it says so and may be used.
+    /// Reads a response that is to be stapled: it has to be about this certificate.
     ///
     /// # Errors
-    /// Why it may not.
-    pub fn judge_response(&self, response: &[u8], now: i64) -> Result<Option<i64>, Unusable> {
-        let unknown = Unusable::Check("its issuer is not known");
-        let (own, issuer) = self.with_issuer().ok_or(unknown)?;
-        let id = crate::ocsp::id(&own, &issuer).ok_or(unknown)?;
-        crate::ocsp::check(response, &id, Some(&issuer), now)
+    /// Why it is not, in HAProxy's words.
+    fn staple(&self, response: &[u8], now: i64) -> Result<Stapled, &'static str> {
+        let id = self.ocsp_id().ok_or(NO_ID)?;
+        let response = crate::ocsp::read(response, now)?;
+        if !response.is_about(&id) {
+            return Err("OCSP single response: Certificate ID does not match certificate and issuer");
+        }
+        if response.until < now {
+            return Err("OCSP single response: no longer valid. Must be valid during at least 300s.");
+        }
+        let mut key = CertifiedKey::clone(&self.key);
+        key.ocsp = Some(response.der.to_vec());
+        Ok(Stapled { until: response.until, key: Arc::new(key) })
+    }
+
+    /// Was a response signed by the issuer of this certificate, or by somebody whom it lets do so?
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn verify_response(&self, response: &[u8], now: i64) -> Result<(), &'static str> {
+        let (_, issuer) = self.with_issuer().ok_or(NO_ID)?;
+        crate::ocsp::verify(response, &issuer, now)
     }
 }
+
+/// Why no response can be stapled: what responders call the certificate is not known.
+pub const NO_ID: &str = "its issuer is not known";
 
 /// What a certificate is loaded of, and what it is for (manual section 12.7.1). Names of files are as they were written.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -413,7 +457,7 @@ impl Draft {
             chain: certificate.key.cert.clone(),
             key: certificate.secret.as_ref().map(PrivateKeyDer::clone_key),
             issuer: certificate.issuer.clone(),
-            ocsp: certificate.key.ocsp.clone(),
+            ocsp: certificate.response().map(<[u8]>::to_vec),
             load: certificate.load.clone(),
             chains: Arc::default(),
         }
@@ -478,12 +522,11 @@ impl Draft {
     fn with_key(&self, name: &str, key: Arc<dyn SigningKey>) -> Result<Certificate, String> {
         let mut chain = self.chain.clone();
         self.chains.complete(&mut chain);
-        let mut key = CertifiedKey::new(chain, key);
+        let key = CertifiedKey::new(chain, key);
         let own = key.cert.first().and_then(|c| Cert::parse(c.as_ref())).map(|c| c.spki);
         if key.key.public_key().is_some_and(|public| own != Some(public.as_ref())) {
             return Err(format!("inconsistencies between private key and certificate loaded '{name}'."));
         }
-        key.ocsp = self.ocsp.as_deref().map(|o| crate::ocsp::alone(o).to_vec());
         let Some(cert) = key.cert.first().and_then(|c| Cert::parse(c.as_ref())) else {
             return Err(format!("unable to load certificate from file '{name}'."));
         };
@@ -497,7 +540,11 @@ impl Draft {
         let kind = cert.kind();
         let (issuer, load) = (self.issuer.clone(), self.load.clone());
         let secret = self.key.as_ref().map(PrivateKeyDer::clone_key);
-        Ok(Certificate { key: Arc::new(key), kind, names, secret, issuer, load })
+        let key = Arc::new(key);
+        let mut made = Certificate { key, stapled: None, kind, names, secret, issuer, load };
+        let response = self.ocsp.as_deref();
+        made.stapled = response.map(|response| made.staple(response, crate::x509::now()));
+        Ok(made)
     }
 }
 
@@ -636,7 +683,7 @@ impl Store {
             pem: files.read(Path::new(&crt)).map_err(cannot)?,
             key: read(&load.key, key_base, "")?,
             issuer: read(&load.issuer, crt_base, "")?,
-            ocsp: read(&load.ocsp, crt_base, "Error opening OCSP response file")?.filter(|o| !o.is_empty()),
+            ocsp: read(&load.ocsp, crt_base, "Error opening OCSP response file")?,
             load: Arc::new(load.clone()),
             chains: self.chains.clone(),
         };
@@ -689,14 +736,25 @@ impl Store {
         })
     }
 
-    /// A certificate answers with another OCSP response from now on. Who holds the store changes nothing else meanwhile.
+    /// A certificate answers with another OCSP response from now on. Who holds the store changes nothing else meanwhile. Until
+    /// when it is stapled, in seconds since the epoch.
     ///
     /// # Errors
-    /// In HAProxy's words.
-    pub fn staple(&self, slot: &Slot<Certificate>, response: &[u8]) -> Result<(), String> {
-        let draft = Draft { ocsp: Some(response.to_vec()), ..Draft::of(&slot.get()) };
-        slot.set(draft.finish(&slot.name)?);
-        Ok(())
+    /// Why it is not, in HAProxy's words; nothing has changed.
+    pub fn staple(&self, slot: &Slot<Certificate>, response: &[u8]) -> Result<i64, &'static str> {
+        let current = slot.get();
+        let stapled = current.staple(response, crate::x509::now())?;
+        let until = stapled.until;
+        slot.set(Certificate {
+            key: current.key.clone(),
+            stapled: Some(Ok(stapled)),
+            kind: current.kind,
+            names: current.names.clone(),
+            secret: current.secret.as_ref().map(PrivateKeyDer::clone_key),
+            issuer: current.issuer.clone(),
+            load: current.load.clone(),
+        });
+        Ok(until)
     }
 
     /// Puts a certificate there that does not come from one file (`crt-store`).
@@ -731,18 +789,11 @@ impl Store {
         }
         let place = if path == "@system-ca" { "/etc/ssl/certs/ca-certificates.crt" } else { path };
         let mut all = Vec::new();
-        if files.is_dir(Path::new(place)) {
-            for file in files.list(Path::new(place)).map_err(|e| open(path, &e))? {
-                let name = file.to_string_lossy();
-                if [".pem", ".crt", ".cer"].iter().any(|s| name.ends_with(s)) {
-                    all.extend(self::authorities(&files.read(&file).map_err(|e| open(path, &e))?));
-                }
-            }
-        } else {
-            all = self::authorities(&files.read(Path::new(place)).map_err(|e| open(path, &e))?);
+        let directory = files.is_dir(Path::new(place));
+        for (_, text) in texts(files, path, place)? {
+            all.extend(self::authorities(&text).into_iter().filter(|c| Cert::parse(c.as_ref()).is_some()));
         }
-        all.retain(|c| Cert::parse(c.as_ref()).is_some());
-        if all.is_empty() {
+        if all.is_empty() && !directory {
             return Err(format!("Couldn't parse the ca-file '{path}' (no certificate found)."));
         }
         let source = fingerprint(all.iter().map(AsRef::as_ref).collect::<Vec<&[u8]>>());
@@ -752,7 +803,7 @@ impl Store {
         Ok(slot)
     }
 
-    /// Reads revocation lists.
+    /// Reads the revocation lists of a file or a directory.
     ///
     /// # Errors
     /// In HAProxy's words.
@@ -760,12 +811,40 @@ impl Store {
         if let Some(slot) = self.revoked.get(path) {
             return Ok(slot.clone());
         }
-        let text = files.read(Path::new(path)).map_err(|e| open(path, &e))?;
-        let (lists, source) = (crls(path, &text)?, fingerprint(&text));
+        let directory = files.is_dir(Path::new(path));
+        let (mut lists, mut all) = (Vec::new(), Vec::new());
+        for (name, text) in texts(files, path, path)? {
+            match crls(&name, &text) {
+                Ok(found) => lists.extend(found),
+                // nobody is in a list then, and nobody is trusted
+                Err(_) if directory || !certificates(&text).is_empty() => {}
+                Err(e) => return Err(e),
+            }
+            all.push(text);
+        }
+        let source = fingerprint(&all);
         let slot = again::same(|s| &s.revoked, path, source).unwrap_or_else(|| Slot::of(path, source, lists));
         self.revoked.insert(path.to_owned(), slot.clone());
         Ok(slot)
     }
+}
+
+/// The files of a `ca-file` or `crl-file`, which is one itself or a directory of them: names and contents. `path` is how the
+/// configuration calls it.
+fn texts(files: &dyn Files, path: &str, place: &str) -> Result<Vec<(String, Vec<u8>)>, String> {
+    const ENDS: [&str; 4] = [".pem", ".crt", ".cer", ".crl"];
+    let read = |file: &Path| files.read(file).map_err(|e| open(path, &e));
+    if !files.is_dir(Path::new(place)) {
+        return Ok(vec![(path.to_owned(), read(Path::new(place))?)]);
+    }
+    let mut all = Vec::new();
+    for file in files.list(Path::new(place)).map_err(|e| open(path, &e))? {
+        let name = file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        if !name.starts_with('.') && ENDS.iter().any(|end| name.ends_with(end)) {
+            all.push((name, read(&file)?));
+        }
+    }
+    Ok(all)
 }
 
 /// The revocation lists of a PEM text.
@@ -773,7 +852,7 @@ impl Store {
 /// # Errors
 /// There is none.
 pub fn crls(path: &str, text: &[u8]) -> Result<Vec<Vec<u8>>, String> {
-    let lists = CertificateRevocationListDer::pem_slice_iter(text).filter_map(Result::ok);
+    let lists = CertificateRevocationListDer::pem_slice_iter(without_mark(text)).filter_map(Result::ok);
     let all: Vec<Vec<u8>> = lists.map(|l| l.as_ref().to_vec()).filter(|l| crate::verify::is_crl(l)).collect();
     if all.is_empty() {
         return Err(format!("Couldn't parse the crl-file '{path}' (no revocation list found)."));
@@ -814,7 +893,7 @@ fn parts(files: &dyn Files, path: &str, extra: Extra) -> Result<Parts, String> {
     let own_key = pem.windows(KEY_BEGINS.len()).any(|w| w == KEY_BEGINS);
     let key = beside(extra.key && !own_key, "key");
     let issuer = beside(extra.issuer, "issuer");
-    let ocsp = beside(extra.ocsp, "ocsp").filter(|o| !o.is_empty());
+    let ocsp = beside(extra.ocsp, "ocsp");
     let load = Load {
         crt: Some(path.to_owned()),
         key: Some(if key.is_some() { name("key") } else { path.to_owned() }),
@@ -824,4 +903,29 @@ fn parts(files: &dyn Files, path: &str, extra: Extra) -> Result<Parts, String> {
         ..Load::default()
     };
     Ok(Parts { pem, key, issuer, ocsp, load: Arc::new(load), chains: Arc::default() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn responses_are_stapled_until_they_end() {
+        let (chain, key) = dummy::make(KeyType::P256, 0).unwrap();
+        let (chain, key) = (vec![chain], Some(key));
+        let (load, chains) = (Arc::default(), Arc::default());
+        let draft = Draft { chain, key, issuer: None, ocsp: None, load, chains };
+        let mut made = draft.finish("x.pem").unwrap();
+        assert!(made.response().is_none() && made.answers().ocsp.is_none());
+        let mut with = CertifiedKey::clone(&made.key);
+        with.ocsp = Some(vec![1]);
+        let with = Arc::new(with);
+        for (until, stapled) in [(i64::MAX, true), (0, false)] {
+            made.stapled = Some(Ok(Stapled { until, key: with.clone() }));
+            assert_eq!(made.answers().ocsp.is_some(), stapled);
+            assert_eq!(made.response(), Some(&[1][..]));
+        }
+        made.stapled = Some(Err("no"));
+        assert!(made.response().is_none() && made.answers().ocsp.is_none());
+    }
 }

@@ -370,7 +370,7 @@ impl Stream {
             self.choice = Some(Box::new(choice));
         }
         if let Some(choice) = &self.choice {
-            set_chosen(choice.certificate.as_ref().map(|c| c.key.clone()));
+            set_chosen(choice.certificate.as_ref().map(|c| c.answers().clone()));
         }
         let (established, mut alike) = (!self.is_handshaking(), 0);
         let (mut waits_ahead, mut taken) = (false, false);
@@ -750,7 +750,7 @@ impl Stream {
         let mut info = self.info.take().unwrap_or_default();
         let i = Rc::make_mut(&mut info);
         if let Some(choice) = &self.choice {
-            i.own = choice.certificate.as_ref().map(|c| c.key.clone());
+            i.own = choice.certificate.as_ref().map(|c| c.answers().clone());
             i.own_name.clone_from(&choice.name);
             i.stapled = choice.status && i.own.as_ref().is_some_and(|own| own.ocsp.is_some());
         }

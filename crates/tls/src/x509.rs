@@ -660,6 +660,13 @@ pub fn text(e: Element<'_>) -> String {
     }
 }
 
+/// Seconds since the epoch, now.
+#[must_use]
+pub fn now() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    since.as_secs() as i64
+}
+
 /// Seconds since the epoch of a UTCTime or GeneralizedTime.
 #[must_use]
 pub fn seconds(e: Element<'_>) -> Option<i64> {
@@ -687,27 +694,6 @@ pub fn seconds(e: Element<'_>) -> Option<i64> {
 #[must_use]
 pub fn short_name(oid: &[u8]) -> Option<&'static str> {
     Some(match oid {
-        [0x55, 4, 3] => "CN",
-        [0x55, 4, 4] => "SN",
-        [0x55, 4, 5] => "serialNumber",
-        [0x55, 4, 6] => "C",
-        [0x55, 4, 7] => "L",
-        [0x55, 4, 8] => "ST",
-        [0x55, 4, 9] => "street",
-        [0x55, 4, 10] => "O",
-        [0x55, 4, 11] => "OU",
-        [0x55, 4, 12] => "title",
-        [0x55, 4, 13] => "description",
-        [0x55, 4, 15] => "businessCategory",
-        [0x55, 4, 17] => "postalCode",
-        [0x55, 4, 42] => "GN",
-        [0x55, 4, 43] => "initials",
-        [0x55, 4, 44] => "generationQualifier",
-        [0x55, 4, 46] => "dnQualifier",
-        [0x55, 4, 65] => "pseudonym",
-        [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 9, 1] => "emailAddress",
-        [0x09, 0x92, 0x26, 0x89, 0x93, 0xf2, 0x2c, 0x64, 1, 1] => "UID",
-        [0x09, 0x92, 0x26, 0x89, 0x93, 0xf2, 0x2c, 0x64, 1, 25] => "DC",
         [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1] => "rsaEncryption",
         [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 5] => "RSA-SHA1",
         [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 10] => "rsassaPss",
@@ -721,24 +707,8 @@ pub fn short_name(oid: &[u8]) -> Option<&'static str> {
         [0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 4] => "ecdsa-with-SHA512",
         [0x2b, 0x65, 0x70] => "ED25519",
         [0x2b, 0x65, 0x71] => "ED448",
-        _ => return None,
+        _ => return crate::dn::attribute(oid),
     })
-}
-
-/// A name in one line, `/C=FR/CN=x`, as OpenSSL and the `ssl_*_dn` fetches print it.
-#[must_use]
-pub fn one_line(name: &[u8]) -> String {
-    let mut out = String::new();
-    for (oid, value) in attributes(name) {
-        out.push('/');
-        match short_name(oid) {
-            Some(n) => out.push_str(n),
-            None => out.push_str(&crate::der::dotted(oid)),
-        }
-        out.push('=');
-        out.push_str(&text(value));
-    }
-    out
 }
 
 #[cfg(test)]

@@ -93,10 +93,9 @@ pub struct Entry {
 #[derive(Debug, Default)]
 pub struct Table(BTreeMap<Vec<u8>, Entry>);
 
-/// When a response that was fetched, or came with the configuration, is fetched again.
-fn after(settings: &OcspUpdate, now: i64, next_update: Option<i64>) -> i64 {
-    let until = next_update.map_or(i64::from(settings.min), |at| at - now);
-    now + until.min(settings.max.into()).max(settings.min.into())
+/// When a response that was fetched, or came with the configuration, is fetched again: it is stapled until then.
+fn after(settings: &OcspUpdate, now: i64, until: i64) -> i64 {
+    now + (until - now).min(settings.max.into()).max(settings.min.into())
 }
 
 /// The certificates that listeners answer with, each once.
@@ -118,11 +117,9 @@ impl Table {
                 && let Some(responder) = certificate.responder()
                 && let Some(id) = certificate.ocsp_id()
             {
-                let next = match &certificate.key.ocsp {
-                    Some(response) => {
-                        after(&global.ocsp, now, certificate.judge_response(response, now).ok().flatten())
-                    }
-                    None => now,
+                let next = match &certificate.stapled {
+                    Some(Ok(stapled)) => after(&global.ocsp, now, stapled.until),
+                    _ => now,
                 };
                 let known = old.remove(&id).filter(|e| e.responder == responder);
                 let known = known.map(|e| Entry { again: true, slots: Vec::new(), ..e });
@@ -165,20 +162,20 @@ impl Table {
         all
     }
 
-    /// Notes how an update went. The entry as it is then; none: nobody wants it any more.
+    /// Notes how an update went: until when the response is stapled. The entry as it is then; none: nobody wants it any more.
     pub fn done(
         &mut self,
         id: &[u8],
         settings: &OcspUpdate,
         now: i64,
-        outcome: Result<Option<i64>, Status>,
+        outcome: Result<i64, Status>,
     ) -> Option<Entry> {
         let entry = self.0.get_mut(id)?;
         entry.next = match outcome {
-            Ok(next_update) => {
+            Ok(until) => {
                 (entry.status, entry.last, entry.row) = (Status::Successful, Some(now), 0);
                 entry.successes += 1;
-                after(settings, now, next_update)
+                after(settings, now, until)
             }
             Err(status) => {
                 entry.status = status;
@@ -280,10 +277,9 @@ mod tests {
     #[test]
     fn when_it_is_fetched_again() {
         let settings = OcspUpdate::default();
-        assert_eq!(after(&settings, 1000, None), 1300);
-        assert_eq!(after(&settings, 1000, Some(1010)), 1300);
-        assert_eq!(after(&settings, 1000, Some(2000)), 2000);
-        assert_eq!(after(&settings, 1000, Some(1_000_000)), 4600);
+        assert_eq!(after(&settings, 1000, 1010), 1300);
+        assert_eq!(after(&settings, 1000, 2000), 2000);
+        assert_eq!(after(&settings, 1000, 1_000_000), 4600);
     }
 
     #[test]
@@ -307,7 +303,7 @@ mod tests {
             let e = table.done(&[1], &settings, 0, Err(Status::Http)).unwrap();
             assert_eq!((e.next, e.status), (wait, Status::Http));
         }
-        let e = table.done(&[1], &settings, 7, Ok(None)).unwrap();
+        let e = table.done(&[1], &settings, 7, Ok(0)).unwrap();
         assert_eq!((e.next, e.last, e.successes, e.failures), (307, Some(7), 1, 7));
         assert_eq!(table.done(&[1], &settings, 0, Err(Status::Header)).unwrap().next, 120);
     }

@@ -12,6 +12,7 @@ use portcullis_proxy::plan::Plan;
 use portcullis_proxy::process::Process;
 use portcullis_telemetry::log::{Level, Loggers, Ring};
 use portcullis_tls::connector;
+use portcullis_tls::ocsp::Unusable;
 use portcullis_tls::settings::{Conf, GlobalTls, ServerTls, Verify};
 use portcullis_tls::store::{Certificate, Draft, Slot};
 use std::collections::BTreeMap;
@@ -306,7 +307,7 @@ impl Upkeep {
     }
 
     /// All certificates that a response is about answer with it, if it may be used.
-    fn put(&self, force: &Force, entry: &Entry, id: &[u8], response: &[u8]) -> Result<Option<i64>, Status> {
+    fn put(&self, force: &Force, entry: &Entry, id: &[u8], response: &[u8]) -> Result<i64, Status> {
         let store = force.global.store.lock();
         let mut outcome = Err(Status::Unknown);
         for slot in &entry.slots {
@@ -315,8 +316,10 @@ impl Upkeep {
             if certificate.ocsp_id().as_deref() != Some(id) {
                 continue;
             }
-            outcome = certificate.judge_response(response, self.now()).map_err(Status::Unusable);
-            if outcome.is_err() || store.staple(slot, response).is_err() {
+            let verified = certificate.verify_response(response, self.now()).map_err(Unusable::Check);
+            let stapled = verified.and_then(|()| store.staple(slot, response).map_err(Unusable::Insertion));
+            outcome = stapled.map_err(Status::Unusable);
+            if outcome.is_err() {
                 break;
             }
         }

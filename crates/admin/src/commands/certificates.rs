@@ -8,6 +8,7 @@ use portcullis_proxy::plan::Plan;
 use portcullis_tls::describe;
 use portcullis_tls::jwt;
 use portcullis_tls::live::{self, Live};
+use portcullis_tls::rows::ocsp::not_stapled;
 use portcullis_tls::store::{Certificate, Draft, Load, Slot};
 use std::sync::Arc;
 
@@ -117,7 +118,8 @@ fn new(call: &mut Call<'_>) -> Outcome {
 }
 
 fn set(call: &mut Call<'_>) -> Outcome {
-    let Some(payload) = call.payload.filter(|_| call.has(3)) else {
+    let given = |payload: &&[u8]| call.has(3) && !payload.trim_ascii().is_empty();
+    let Some(payload) = call.payload.filter(given) else {
         return Outcome::err("'set ssl cert' expects a filename and a certificate as a payload\n");
     };
     let name = call.arg(3);
@@ -148,9 +150,11 @@ fn commit(call: &mut Call<'_>) -> Outcome {
     if let Some(upkeep) = &call.admin.upkeep {
         upkeep.refresh(&plan);
     }
-    Outcome::Text(
-        format!("Committing {name}{}\nSuccess!\n", ".".repeat(instances(&plan, &slot))).into_bytes(),
-    )
+    let mut text = format!("Committing {name}{}\n", ".".repeat(instances(&plan, &slot)));
+    if let Some(Err(why)) = slot.get().stapled {
+        text += &format!("{}\n", not_stapled(&format!("{name}.ocsp"), why));
+    }
+    Outcome::Text((text + "Success!\n").into_bytes())
 }
 
 fn del(call: &mut Call<'_>) -> Outcome {

@@ -48,7 +48,7 @@ pub fn key(id: &[u8]) -> String {
 
 fn staple(call: &mut Call<'_>) -> Outcome {
     let word = call.words.get(3).map(Vec::as_slice);
-    let Some(text) = call.payload.or(word) else {
+    let Some(text) = call.payload.or(word).filter(|text| !text.trim_ascii().is_empty()) else {
         return Outcome::err("'set ssl ocsp-response' expects response in base64 encoding.\n");
     };
     let Some(response) = base64::decode_lines(text) else {
@@ -67,7 +67,7 @@ fn all(call: &Call<'_>) -> Vec<(Vec<u8>, Arc<Slot<Certificate>>)> {
     for slot in in_use(&call.admin.plan()) {
         let certificate = slot.get();
         let updated = wanted.wants(certificate.load.ocsp_update) && certificate.responder().is_some();
-        if let Some(id) = certificate.ocsp_id().filter(|_| updated || certificate.key.ocsp.is_some())
+        if let Some(id) = certificate.ocsp_id().filter(|_| updated || certificate.stapled.is_some())
             && !all.iter().any(|(known, _)| *known == id)
         {
             all.push((id, slot));
@@ -95,7 +95,7 @@ fn show(call: &mut Call<'_>) -> Outcome {
         });
     };
     let certificate = slot.get();
-    let Some(response) = certificate.key.ocsp.as_deref() else { return Outcome::Nothing };
+    let Some(response) = certificate.response() else { return Outcome::Nothing };
     Outcome::Text(match format {
         "base64" => [base64::encode(base64::STANDARD, true, response), b"\n".to_vec()].concat(),
         _ => ocsp::text(response).unwrap_or_default().into_bytes(),

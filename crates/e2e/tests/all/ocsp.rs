@@ -1,5 +1,5 @@
 //! OCSP responses that are fetched (manual section 12.7.1, `ocsp-update`), from `openssl ocsp` as the responder.
-use crate::certificates::answer;
+use crate::certificates::{answer, ask, give};
 use crate::tls::{own, signed};
 use portcullis_e2e::process::{PATIENCE, wait_for};
 use portcullis_e2e::{World, ports, scenario};
@@ -188,5 +188,71 @@ frontend fe
                 && lines[1].contains("0/0/0/0 0/0 {} \"GET http://")
         );
         w.forget_logs();
+    });
+}
+
+/// What is not about a certificate, or not of now, is neither stapled nor a reason not to start.
+#[test]
+fn responses_that_are_not_stapled() {
+    scenario("ocsp/responses_that_are_not_stapled", |w| {
+        own(w, "ca", false, "DNS:ca");
+        signed(w, "server", "-days 3650");
+        let dir = w.dir().to_owned();
+        let part = |name: &str| std::fs::read(dir.join(name)).unwrap();
+        std::fs::write(dir.join("server.pem"), [part("server.pem"), part("ca.crt")].concat()).unwrap();
+        std::fs::remove_file(dir.join("server.crt")).unwrap();
+        let run = |args: &str| crate::tls::openssl(&dir, args);
+        run("ocsp -issuer ca.crt -serial 0x1234 -no_nonce -reqout ours");
+        run("ocsp -issuer ca.crt -serial 0x99 -no_nonce -reqout others");
+        let known = |serial: &str| format!("V\t361122000000Z\t\t{serial}\tunknown\t/CN={serial}\n");
+        w.file("known", &(known("99") + &known("1234")));
+        w.file("empty", "");
+        let respond = |name: &str, request: &str, index: &str, lasts: &str| {
+            run(&format!(
+                "ocsp -index {index} -rsigner ca.crt -rkey ca.key -CA ca.crt -reqin {request} -respout {name}.der {lasts}"
+            ));
+            run(&format!("base64 -in {name}.der -out {name}.b64"));
+        };
+        respond("good", "ours", "known", "-ndays 30");
+        respond("ends", "ours", "known", "-nmin 4");
+        respond("endless", "ours", "known", "");
+        respond("unknown", "ours", "empty", "-ndays 30");
+        respond("other", "others", "known", "-ndays 30");
+        std::fs::write(dir.join("text.der"), "hello").unwrap();
+        run("base64 -in text.der -out text.b64");
+        let bad = ["ends", "endless", "unknown", "other", "text"];
+        let config = format!(
+            "{GLOBAL}frontend fe
+  bind 127.0.0.1:${{one}} ssl crt ${{dir}}/server.pem
+  http-request return status 200
+"
+        );
+        for name in bad {
+            std::fs::copy(dir.join(format!("{name}.der")), dir.join("server.pem.ocsp")).unwrap();
+            let out = w.check(&config, &["-V"]);
+            let told = out.stderr.lines().filter_map(|l| l.split_once("Loading: "));
+            let told: Vec<&str> = told.map(|(_, why)| why).collect();
+            w.note(format!("{name}: {} {}", out.code, told.join(", ")));
+        }
+        std::fs::remove_file(dir.join("server.pem.ocsp")).unwrap();
+        w.proxy(&config);
+        give(w, "set ssl ocsp-response", "good.b64");
+        staple(w);
+        for name in bad {
+            w.note(name);
+            give(w, "set ssl ocsp-response", &format!("{name}.b64"));
+            give(w, &format!("set ssl cert {}/server.pem.ocsp", dir.display()), &format!("{name}.b64"));
+            ask(w, &format!("commit ssl cert {}/server.pem", dir.display()));
+            staple(w);
+        }
+        give(w, &format!("set ssl cert {}/server.pem.ocsp", dir.display()), "good.b64");
+        ask(w, &format!("commit ssl cert {}/server.pem", dir.display()));
+        staple(w);
+        // 3.5 staples nothing any more after it was given one that ends soon
+        for name in &bad[1..] {
+            give(w, "set ssl ocsp-response", &format!("{name}.b64"));
+        }
+        staple(w);
+        give(w, "set ssl ocsp-response", "good.b64");
     });
 }

@@ -797,3 +797,83 @@ fn timestamps_beside_a_certificate_are_told_of() {
     let (code, text) = told("b.pem");
     assert!(code == 0 && !text.contains("sctl"), "{text}");
 }
+
+/// All attributes that OpenSSL has names for have them; values that are no ASCII, parts with several attributes, and values of
+/// attributes without a name have their forms in RFC 2253.
+#[test]
+fn names_of_clients() {
+    scenario("tls/names_of_clients", |w| {
+        own(w, "server", false, "DNS:server.test");
+        let subjects = [
+            ("bank", "/C=FR/organizationIdentifier=PSDFR-1/telephoneNumber=1 2/jurisdictionC=FR/CN=bank"),
+            ("parts", "/DC=test/CN=b+O=o/1.2.3.4.5=v/UID=u/mail=a@b.test/CN=a,b"),
+            ("wide", "/O=#x/CN=Jürgen /unstructuredName=n"),
+        ];
+        let dir = w.dir().to_owned();
+        for (name, subject) in subjects {
+            key(&dir, name, false);
+            let made = Command::new("openssl")
+                .args(["req", "-x509", "-new", "-utf8", "-days", "3650", "-subj", subject])
+                .args(["-key", &format!("{name}.key"), "-out", &format!("{name}.crt")])
+                .current_dir(&dir)
+                .stderr(Stdio::null())
+                .status();
+            assert!(made.is_ok_and(|status| status.success()));
+        }
+        w.proxy(&format!(
+            "{DEFAULTS}
+frontend fe
+  bind 127.0.0.1:${{one}} ssl crt ${{dir}}/server.pem verify optional ca-file ${{dir}}/server.crt crt-ignore-err all ca-ignore-err all
+  http-request return status 200 hdr line \"%[ssl_c_s_dn]\" hdr rfc \"%[ssl_c_s_dn(,0,rfc2253)]\" hdr one \"%[ssl_c_s_dn(organizationIdentifier)] %[ssl_c_s_dn(mail)] %[ssl_c_s_dn(1.2.3.4.5)] %[ssl_c_s_dn(CN,-1)] %[ssl_c_s_dn(CN,1,rfc2253)] %[ssl_c_s_dn(CN,0)]\"
+"
+        ));
+        for (name, _) in subjects {
+            show(w, "one", &format!("-cert {name}.crt -key {name}.key"));
+        }
+        w.logs(3);
+        w.forget_logs();
+    });
+}
+
+/// Directories of authorities and of revocation lists: hidden files do not count, and without an authority nobody is trusted. Unknown
+/// suites of TLS 1.3 are left out.
+#[test]
+fn directories_of_authorities() {
+    scenario("tls/directories_of_authorities", |w| {
+        own(w, "ca", false, "DNS:ca");
+        own(w, "other", false, "DNS:other");
+        signed(w, "me", "-days 3650");
+        let dir = w.dir().to_owned();
+        w.file("crl.cnf", "[ca]\ndefault_ca=d\n[d]\ndatabase=${dir}/index\ncrlnumber=${dir}/number\ndefault_md=sha256\ndefault_crl_days=3650\n");
+        w.file("index", "");
+        w.file("number", "01\n");
+        for name in ["trusted", "lists", "nobody"] {
+            std::fs::create_dir(dir.join(name)).unwrap();
+        }
+        openssl(&dir, "ca -config crl.cnf -cert ca.crt -keyfile ca.key -revoke me.crt");
+        openssl(&dir, "ca -config crl.cnf -cert ca.crt -keyfile ca.key -gencrl -out lists/ca.crl");
+        std::fs::copy(dir.join("ca.crt"), dir.join("trusted/ca.crt")).unwrap();
+        std::fs::copy(dir.join("other.crt"), dir.join("trusted/.other.crt")).unwrap();
+        std::fs::copy(dir.join("other.crt"), dir.join("nobody/other.txt")).unwrap();
+        let bind = |port: &str, more: &str| {
+            format!(
+                "  bind 127.0.0.1:${{{port}}} ssl crt ${{dir}}/other.pem verify optional crt-ignore-err all ca-ignore-err all {more}\n"
+            )
+        };
+        let suites = "ciphersuites TLS13-AES-128-GCM-SHA256:TLS_AES_128_GCM_SHA256:TLS_SM4_GCM_SM3";
+        w.proxy(&format!(
+            "{DEFAULTS}frontend fe\n{}{}{}  http-request return status 200 hdr verify %[ssl_c_verify]\n",
+            bind("one", &format!("ca-file ${{dir}}/trusted {suites}")),
+            bind("two", "ca-file ${dir}/ca.crt crl-file ${dir}/lists"),
+            bind("three", "ca-file ${dir}/nobody"),
+        ));
+        for port in ["one", "two", "three"] {
+            w.note(port);
+            for name in ["me", "other"] {
+                show(w, port, &format!("-tls1_3 -cert {name}.pem"));
+            }
+        }
+        w.logs(6);
+        w.forget_logs();
+    });
+}

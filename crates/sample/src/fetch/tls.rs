@@ -7,6 +7,7 @@ use crate::row::{Fetch, FetchFn, SampleRows};
 use crate::scope::Scope;
 use crate::value::{Sample, Type, Value};
 use portcullis_tls::der;
+use portcullis_tls::dn;
 use portcullis_tls::info::Info;
 use portcullis_tls::x509::{self, Cert};
 use portcullis_wire::hex;
@@ -19,6 +20,9 @@ fn word(s: &str) -> Sample<'_> {
 }
 fn string(s: Option<String>) -> Sample<'static> {
     s.map(|s| Value::Str(s.into_bytes().into())).into()
+}
+fn text(s: Option<Vec<u8>>) -> Sample<'static> {
+    s.map(|s| Value::Str(s.into())).into()
 }
 fn int(n: impl Into<i64>) -> Sample<'static> {
     Value::Int(n.into()).into()
@@ -47,55 +51,30 @@ fn server_cert<'s>(s: &Scope<'s>) -> Option<Cert<'s>> {
     Cert::parse(bc(s)?.peer.first()?.as_ref())
 }
 
-/// A name, or one of its entries, as the arguments say.
-fn dn(name: &[u8], args: &Args) -> Option<String> {
+/// A name, or one of its entries, as the arguments say. An entry has one format.
+fn dn(name: &[u8], args: &Args) -> Option<Vec<u8>> {
     let entry = String::from_utf8_lossy(args.text(0)).into_owned();
-    if entry.is_empty() {
-        let nul = x509::attributes(name).any(|(_, v)| v.content.contains(&0) && v.tag != 0x1e);
-        return match (nul, args.text(2)) {
-            (true, _) => None,
-            (false, b"rfc2253") => Some(rfc2253(name)),
-            (false, _) => Some(x509::one_line(name)),
-        };
-    }
+    let text = match (entry.as_str(), args.text(2)) {
+        ("", b"rfc2253") => Some(dn::rfc2253(name).into_bytes()),
+        ("", _) => Some(dn::one_line(name)),
+        (entry, _) => dn_entry(name, entry, args.int(1).unwrap_or(1)),
+    };
+    text.filter(|text| !text.contains(&0))
+}
+
+/// An entry of this name: the first, the second, or with a negative number from the end.
+fn dn_entry(name: &[u8], entry: &str, number: i64) -> Option<Vec<u8>> {
     let named = |oid: &[u8]| match x509::short_name(oid) {
-        Some(n) => n.eq_ignore_ascii_case(&entry),
+        Some(n) => n.eq_ignore_ascii_case(entry),
         None => der::dotted(oid) == entry,
     };
-    let found: Vec<String> =
-        x509::attributes(name).filter(|(oid, _)| named(oid)).map(|(_, v)| x509::text(v)).collect();
-    let at = match args.int(1).unwrap_or(1) {
-        0 => Some(0),
+    let found: Vec<_> = x509::attributes(name).filter(|(oid, _)| named(oid)).collect();
+    let at = match number {
+        0 => None,
         n @ 1.. => usize::try_from(n - 1).ok(),
         n => found.len().checked_sub(usize::try_from(n.unsigned_abs()).ok()?),
     };
-    found.get(at?).filter(|v| !v.contains('\0')).cloned()
-}
-
-/// The entries in reverse order with commas between, what is special with a backslash before it.
-fn rfc2253(name: &[u8]) -> String {
-    let all: Vec<_> = x509::attributes(name).collect();
-    let mut out = String::new();
-    for (oid, value) in all.into_iter().rev() {
-        if !out.is_empty() {
-            out.push(',');
-        }
-        match x509::short_name(oid) {
-            Some(n) => out.push_str(n),
-            None => out.push_str(&der::dotted(oid)),
-        }
-        out.push('=');
-        let text = x509::text(value);
-        let last = text.chars().count().saturating_sub(1);
-        for (i, c) in text.chars().enumerate() {
-            let edge = (c == ' ' && (i == 0 || i == last)) || (c == '#' && i == 0);
-            if edge || ",+\"\\<>;".contains(c) {
-                out.push('\\');
-            }
-            out.push(c);
-        }
-    }
-    out
+    found.get(at?).map(|(_, value)| dn::shown(*value))
 }
 
 /// `YYMMDDhhmmss[Z]`, as certificates have it.
@@ -260,12 +239,12 @@ macro_rules! certificate {
                 bytes($cert(s).map(|c| c.der))
             }),
             own(concat!("ssl_", $who, "_i_dn"), Type::Str, "The issuer's name.", |a, s, _| {
-                string($cert(s).and_then(|c| dn(c.issuer, a)))
+                text($cert(s).and_then(|c| dn(c.issuer, a)))
             })
             .with(0, DN)
             .checked(check_dn),
             own(concat!("ssl_", $who, "_s_dn"), Type::Str, "The subject's name.", |a, s, _| {
-                string($cert(s).and_then(|c| dn(c.subject, a)))
+                text($cert(s).and_then(|c| dn(c.subject, a)))
             })
             .with(0, DN)
             .checked(check_dn),
@@ -475,7 +454,7 @@ static OTHERS: &[Fetch] = &[
         "The name of the authority that the client's chain ends with.",
         |a, s, _| {
             let last = fc(s).and_then(|i| i.peer.last()).and_then(|c| Cert::parse(c.as_ref()));
-            string(last.and_then(|c| dn(c.issuer, a)))
+            text(last.and_then(|c| dn(c.issuer, a)))
         },
     )
     .with(0, DN)

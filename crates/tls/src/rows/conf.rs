@@ -5,7 +5,7 @@ use crate::names::{self, VERSIONS};
 use crate::settings::{Conf, GlobalTls, Verify, under};
 use crate::store::{Certificate, Slot};
 use portcullis_config::files::Files;
-use portcullis_config::{Args, Cx};
+use portcullis_config::{Args, Cx, Diagnostics, Model, Severity};
 use std::sync::Arc;
 
 /// The next word of the line.
@@ -128,6 +128,16 @@ pub fn option(at: &mut At<'_>, conf: &mut Conf, name: &str, next: NextWord<'_>) 
     Some(done)
 }
 
+/// Directories of authorities that have none: nobody is trusted.
+pub fn check(model: &mut Model, diags: &mut Diagnostics) {
+    let Some(global) = model.global.ext.get::<GlobalTls>() else { return };
+    for (path, slot) in &global.store.lock().authorities {
+        if slot.get().is_empty() {
+            diags.add(Severity::Warning, None, format!("ca-file: 0 CA were loaded from '{path}'"));
+        }
+    }
+}
+
 /// Whether the kernel makes the records, if it can.
 fn ktls(at: &mut At<'_>, next: NextWord<'_>) -> Result<bool, Wrong> {
     if !at.global.experimental {
@@ -170,7 +180,8 @@ fn text(at: &mut At<'_>, name: &str, what: &str, next: NextWord<'_>) -> Result<S
 pub fn left_out(name: &str, text: &str) -> Option<String> {
     let gone = match name {
         "ciphers" => names::ciphers(text).1,
-        "ciphersuites" => names::gone(text, |t| names::suites(t).map(|l| l.len())),
+        "ciphersuites" if names::suites(text).is_none() => Vec::new(),
+        "ciphersuites" => names::gone(text, |t| Some(names::suites(t).unwrap_or_default().len())),
         "curves" | "ecdhe" => names::gone(text, |t| names::groups(t).map(|l| l.len())),
         _ => names::gone(text, |t| names::signatures(t).map(|l| l.len())),
     };

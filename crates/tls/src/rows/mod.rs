@@ -17,7 +17,12 @@ pub fn rows() -> [Rows; 3] {
     let load = Rows { keywords: load::ROWS, ..Rows::default() };
     let ocsp = Rows { keywords: ocsp::ROWS, check: Some(ocsp::check), ..Rows::default() };
     [
-        Rows { keywords: global::ROWS, bind: bind::OPTIONS, server: server::OPTIONS, ..Rows::default() },
+        Rows {
+            keywords: global::ROWS,
+            bind: bind::OPTIONS,
+            server: server::OPTIONS,
+            check: Some(conf::check),
+        },
         load,
         ocsp,
     ]

@@ -1,6 +1,7 @@
 //! `ocsp-update.*` of `global` (manual section 3.1).
 
 use crate::settings::{GlobalTls, OcspUpdate};
+use crate::store::NO_ID;
 use portcullis_config::addr::{Host, Ports};
 use portcullis_config::rows::{address, value};
 use portcullis_config::{Cx, Diagnostics, Keyword, Line, Model, Severity, global_keyword as row};
@@ -97,11 +98,15 @@ fn proxy(cx: &mut Cx<'_>, line: &Line) {
     }
 }
 
-/// Certificates whose responses cannot be asked for.
+/// Certificates whose responses are not stapled, or cannot be asked for.
 pub fn check(model: &mut Model, diags: &mut Diagnostics) {
     let Some(global) = model.global.ext.get::<GlobalTls>() else { return };
     for (name, slot) in &global.store.lock().certificates {
         let certificate = slot.get();
+        if let Some(Err(why)) = &certificate.stapled {
+            let file = certificate.load.ocsp.as_deref().unwrap_or(name);
+            diags.add(Severity::Warning, None, not_stapled(file, why));
+        }
         if certificate.load.ocsp_update == Some(true)
             && global.ocsp.wants(Some(true))
             && certificate.responder().is_some()
@@ -113,5 +118,17 @@ pub fn check(model: &mut Model, diags: &mut Diagnostics) {
             );
             diags.add(Severity::Warning, None, text);
         }
+    }
+}
+
+/// What is said of a response that was given along with a certificate and is not stapled.
+#[must_use]
+pub fn not_stapled(file: &str, why: &str) -> String {
+    match why {
+        NO_ID => format!(
+            "'{file}' is present and activates OCSP but it is impossible to compute the OCSP certificate ID (maybe the issuer \
+             could not be found)'."
+        ),
+        _ => format!("Loading: {why}. Content will be ignored."),
     }
 }
