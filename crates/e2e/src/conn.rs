@@ -258,6 +258,18 @@ impl Conn {
         self.end.unwrap_or(End::Timeout)
     }
 
+    /// Does neither a byte nor an end come for so long? What comes is kept.
+    pub fn is_silent_for(&mut self, time: Duration) -> bool {
+        let patience = std::mem::replace(&mut self.patience, time);
+        let came = self.fill();
+        self.patience = patience;
+        let silent = !came && self.end == Some(End::Timeout);
+        if silent {
+            self.end = None;
+        }
+        silent
+    }
+
     /// Ends our sending and stays able to receive.
     pub fn half_close(&mut self) -> &mut Self {
         self.transcript.add("> FIN");

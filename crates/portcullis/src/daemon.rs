@@ -8,10 +8,11 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::process::ExitCode;
 
-/// The end of the pipe that the process in the background holds while it starts.
+/// A process in the background that starts.
 #[derive(Debug)]
 pub struct Background {
-    front: File,
+    /// The end of the pipe that it holds while it starts, if the part in front waits for it and not for its master.
+    front: Option<File>,
     /// Opened before the root directory changes.
     null: File,
 }
@@ -34,8 +35,7 @@ pub fn split() -> io::Result<Split> {
         0 => {
             drop(read);
             rustix::process::setsid()?;
-            let null = File::options().read(true).write(true).open("/dev/null")?;
-            Ok(Split::Back(Background { front: write.into(), null }))
+            Ok(Split::Back(Background { front: Some(write.into()), ..Background::of_a_master()? }))
         }
         pid => {
             drop(write);
@@ -59,12 +59,22 @@ fn wait(read: OwnedFd, pid: u32) -> ExitCode {
 }
 
 impl Background {
+    /// For the worker of a master that is in the background.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn of_a_master() -> io::Result<Self> {
+        Ok(Self { front: None, null: File::options().read(true).write(true).open("/dev/null")? })
+    }
+
     /// The process serves: leaves the terminal, and lets the part in front end.
-    pub fn ready(mut self) {
+    pub fn ready(self) {
         let _ = rustix::stdio::dup2_stdin(&self.null);
         let _ = rustix::stdio::dup2_stdout(&self.null);
         let _ = rustix::stdio::dup2_stderr(&self.null);
-        let _ = self.front.write_all(b"R");
+        if let Some(mut front) = self.front {
+            let _ = front.write_all(b"R");
+        }
     }
 }
 

@@ -93,10 +93,14 @@ pub(crate) fn load_model(options: &Options) -> Result<Loaded, ExitCode> {
 /// Loads, and goes to the background if that is asked for. A master has done that before.
 fn prepare(options: &Options, has_master: bool) -> Result<(Loaded, Option<Background>), ExitCode> {
     let loaded = load_model(options)?;
-    if has_master || !loaded.model.global.daemon || loaded.diags.failed() {
+    if !loaded.model.global.daemon || loaded.diags.failed() {
         return Ok((loaded, None));
     }
-    match daemon::split() {
+    let split = match has_master {
+        true => Background::of_a_master().map(Split::Back),
+        false => daemon::split(),
+    };
+    match split {
         Ok(Split::Front(code)) => Err(code),
         Ok(Split::Back(background)) => Ok((loaded, Some(background))),
         Err(e) => Err(failed(format!("[haproxy.main()] Cannot fork : {e}"))),
@@ -144,7 +148,12 @@ fn serve(
         Ok(opener) => opener,
         Err(e) => return failed(format!("[haproxy.main()] Cannot start the process that opens files : {e}")),
     };
-    let opened = match open(options, master.as_ref(), (&mut loaded, began), background.is_some()) {
+    let opened = match open(
+        options,
+        master.as_ref(),
+        (&mut loaded, began),
+        background.is_some() && master.is_none(),
+    ) {
         Ok(opened) => opened,
         Err(code) => {
             if let Some(master) = &master {
@@ -159,11 +168,13 @@ fn serve(
             begun.reloader.opener = opener;
             say::started();
             takeover::finish(options);
+            if let Some(link) = &link {
+                link.said(&say::so_far());
+            }
             if let Some(background) = background {
                 background.ready();
             }
             if let Some(link) = &link {
-                link.said(&say::so_far());
                 link.ready();
             }
             say::serves();

@@ -46,6 +46,7 @@ pub async fn run(session: &mut Session, first: Option<Buffer>) {
         filters: None,
         back: None,
         server: None,
+        began: worker.clock.now(),
     };
     outcome::begin(&mut s.facts, session, front, false);
     if let Some(otel) = front.otel.as_deref().filter(|_| !crate::explain::on()) {
@@ -134,6 +135,8 @@ struct Stream<'p> {
     first: Option<Buffer>,
     /// What they are as a request.
     unread: Unread,
+    /// When it began, behind the handshakes.
+    began: Millis,
 }
 
 /// What follows the story of a stream.
@@ -370,6 +373,7 @@ async fn serve<'p>(
     (hash, stay, wish): (Option<u32>, Option<Arc<ServerState>>, Option<persist::Wish>),
     first: Option<Buffer>,
 ) -> Option<Arc<ServerState>> {
+    let began = s.began;
     let Stream { plan, late, front, facts, filters, effects, unread, .. } = s;
     let (late, front): (&'p Late, &'p ProxyPlan) = (late, front);
     let mut wish = Wish {
@@ -396,7 +400,7 @@ async fn serve<'p>(
         pinned: wish == Some(persist::Wish::Force),
         redirects: false,
         stay,
-        began: None,
+        began: Some(began),
     };
     let found = match establish(&session.task, (back, late), facts, &mut wish).await {
         Ok(found) => found,

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 
 pub use portcullis_sys::socket::Lacking;
 
@@ -49,9 +49,14 @@ pub struct ListenError {
 pub fn open(bind: &Bind, options: &ListenOptions) -> Result<(OwnedFd, Vec<Lacking>), ListenError> {
     let step = |step: &'static str| move |e: io::Error| ListenError { step: step.into(), reason: e };
     match &bind.address.host {
-        Host::Fd(n) => portcullis_sys::fd::socket(*n)
-            .map(|fd| (fd, Vec::new()))
-            .map_err(step("cannot use inherited descriptor")),
+        Host::Fd(n) => {
+            let fd = portcullis_sys::fd::socket(*n).map_err(step("cannot use inherited descriptor"))?;
+            // whoever has bound it may have left this to us
+            if sockopt::socket_type(&fd).is_ok_and(|kind| kind == SocketType::STREAM) {
+                listen(&fd, options).map_err(|e| step("cannot listen on socket")(e.into()))?;
+            }
+            Ok((fd, Vec::new()))
+        }
         Host::Unix(_) | Host::Abstract(_) | Host::AbstractZ(_) => {
             let datagrams = bind.address.transport == Transport::Datagram;
             let kind = if datagrams { SocketType::DGRAM } else { SocketType::STREAM };
@@ -102,10 +107,14 @@ pub fn again(fd: &OwnedFd, bind: &Bind, o: &ListenOptions) -> Result<Vec<Lacking
     Ok(lacking)
 }
 
-/// Does an IPv6 socket of this line listen on that family alone?
+/// Does an IPv6 socket of this line listen on that family alone? As `v4v6` and `v6only` say, otherwise as the system does
+/// (`net.ipv6.bindv6only`: usually not).
 #[must_use]
 pub fn v6only(bind: &Bind) -> bool {
-    bind.v4v6.map_or(!bind.transparent, |both| !both)
+    static SYSTEM: OnceLock<bool> = OnceLock::new();
+    let system =
+        || std::fs::read_to_string("/proc/sys/net/ipv6/bindv6only").is_ok_and(|said| said.trim() == "1");
+    bind.v4v6.map_or_else(|| *SYSTEM.get_or_init(system), |both| !both)
 }
 
 /// What the proxy wants of a TCP socket.

@@ -195,6 +195,13 @@ fn the_daemon_keyword() {
         answers(w);
         let pid = std::fs::read_to_string(w.dir().join("pid")).unwrap_or_default();
         let pid = pid.trim().parse::<i32>().ok().and_then(rustix::process::Pid::from_raw).unwrap();
+        // who waits for the end of the output waits for nobody that stays
+        let number = pid.as_raw_nonzero();
+        let workers = std::fs::read_to_string(format!("/proc/{number}/task/{number}/children")).unwrap();
+        for process in [number.to_string()].iter().map(String::as_str).chain(workers.split_whitespace()) {
+            let outputs = [1, 2].map(|fd| std::fs::read_link(format!("/proc/{process}/fd/{fd}")).unwrap());
+            w.note(format!("output and errors: {outputs:?}"));
+        }
         rustix::process::kill_process(pid, Signal::TERM).unwrap();
         let gone = wait_for(PATIENCE, || rustix::process::test_kill_process(pid).err());
         w.note(format!("the pid file's process ends: {}", gone.is_some()));

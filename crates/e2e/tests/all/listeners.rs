@@ -1,7 +1,9 @@
 //! What `bind` lines ask the system for, and what happens where it refuses (manual section 5.1).
 use crate::sections;
+use portcullis_e2e::binary::Binary;
 use portcullis_e2e::process::{PATIENCE, wait_for};
 use portcullis_e2e::{World, scenario};
+use std::net::TcpStream;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::Command;
 
@@ -164,4 +166,21 @@ fn no_listener_is_an_error() {
             w.note(format!("{name}: {:?} {said}", out.code));
         }
     });
+}
+
+/// Manual: bind, v4v6, v6only. Without either an IPv6 socket takes IPv4 connections as the system has it.
+#[test]
+fn any_address_of_ipv6_takes_both_families() {
+    let mut w = World::new(Binary::under_test());
+    w.proxy(
+        "frontend fe\n  mode http\n  bind :::${fe}\n  bind [::]:${only} v6only\n  bind :::${both} v4v6\n  http-request return status 200\n",
+    );
+    let mut families = |name: &str| {
+        let port = w.port(name);
+        ["127.0.0.1", "::1"].map(|address| TcpStream::connect((address, port)).is_ok())
+    };
+    assert_eq!(families("both"), [true, true]);
+    assert_eq!(families("only"), [false, true]);
+    let system = std::fs::read_to_string("/proc/sys/net/ipv6/bindv6only").unwrap();
+    assert_eq!(families("fe"), [system.trim() == "0", true]);
 }

@@ -395,24 +395,76 @@ fn tcp_half_closed() {
     }
 }
 
-/// `option independent-streams` in the backend: what is sent to the server does not count as its activity. The request would
-/// go on for a minute.
+/// Manual: timeout server, for a server that is expected to acknowledge or to send. One that has not got the whole request is not
+/// late.
 #[test]
-fn independent_streams_of_an_upload() {
-    let mut w = World::new(Binary::under_test());
-    w.origin("o1", |mut c| {
-        c.request();
+fn a_server_is_not_late_before_it_has_the_request() {
+    for (name, backend) in [("plain", ""), ("independent", "option independent-streams\n")] {
+        scenario(&format!("timeouts/upload_that_pauses_{name}"), |w| {
+            w.ok("o1");
+            w.proxy(&sections("", &format!("{backend}timeout server 200ms")));
+            let mut c = w.client("fe");
+            c.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nConnection: close\r\n\r\nab");
+            assert!(c.is_silent_for(Duration::from_millis(500)));
+            c.send("cd").read_to_end();
+            w.logs(1);
+        });
+    }
+}
+
+/// A client that does not go on with its request is late, whatever time the server has.
+#[test]
+fn a_client_that_stops_in_its_body_is_late() {
+    for (name, server) in [("short", "100ms"), ("none", "0")] {
+        scenario(&format!("timeouts/body_that_stops_server_{name}"), |w| {
+            w.origin("o1", silent);
+            w.proxy(&sections("timeout client 300ms", &format!("timeout server {server}")));
+            let mut c = w.client("fe");
+            c.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nab").read_to_end();
+            w.logs(1);
+        });
+    }
+}
+
+/// Manual: http-request set-timeout, section 8.5.
+#[test]
+fn timeouts_of_rules_hold_in_tunnels() {
+    scenario("timeouts/set_timeout_of_a_tunnel", |w| {
+        w.origin("o1", |mut c| {
+            c.request();
+            c.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n");
+            c.wait_end();
+        });
+        w.proxy(&sections("", "http-request set-timeout server 200ms"));
+        let mut c = w.client("fe");
+        c.get("/", "Connection: Upgrade\r\nUpgrade: x\r\n");
+        c.read_to_end();
+        w.logs(1);
     });
-    w.proxy(&sections("", "timeout server 300ms\noption independent-streams"));
-    let mut c = TcpStream::connect(("127.0.0.1", w.port("fe"))).unwrap();
-    c.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
-    c.write_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3000\r\n\r\n").unwrap();
-    let mut answer = [0; 12];
-    let answered = (0..3000).any(|_| {
-        let _ = c.write_all(b"x");
-        c.read(&mut answer).is_ok_and(|n| n > 0)
-    });
-    assert!(answered);
-    assert_eq!(&answer, b"HTTP/1.1 504");
-    assert!(w.logs(1)[0].contains(" 504 "));
+}
+
+/// Manual: section 8.4. The time of inspection is before a server is looked for, and counts as waiting.
+#[test]
+fn inspection_counts_as_waiting() {
+    for (extra, what) in [("", "%Tw %Tc %Tt"), ("option logasap\n", "%Tw %Tc %Tt")] {
+        let mut w = World::new(Binary::under_test());
+        w.origin("o1", |mut c| {
+            c.request();
+        });
+        let front = format!(
+            "mode tcp\nlog-format \"took {what}\"\n{extra}tcp-request inspect-delay 200ms\ntcp-request content accept if WAIT_END"
+        );
+        w.proxy(&sections(&front, "mode tcp"));
+        let mut c = w.client("fe");
+        c.send("GET / HTTP/1.1\r\n\r\n").wait_end();
+        let line = w.logs(1)[0].clone();
+        let times: Vec<i32> = line
+            .split("took ")
+            .nth(1)
+            .unwrap()
+            .split_whitespace()
+            .map(|n| n.trim_start_matches('+').parse().unwrap())
+            .collect();
+        assert!(times[0] >= 200 && times[1] < 200 && times[2] >= 200, "{line}");
+    }
 }

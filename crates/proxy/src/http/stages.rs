@@ -431,7 +431,7 @@ pub async fn buffer_body(x: &mut Exchange<'_>, session: &Session) -> Result<(), 
             return Ok(());
         }
         let now = session.task.worker.clock.now();
-        let until = whole.unwrap_or(now.after(t.client));
+        let until = whole.unwrap_or(Millis::NEVER).min(now.after(t.client));
         let had = x.input.len();
         let waited = wanted(x, session, until).await;
         let late = x.input.len() == had && session.task.worker.clock.now() >= until;

@@ -305,6 +305,7 @@ pub async fn run(
                     x.facts.bytes_down += counted(&x.scratch.response, &Info::default());
                 }
                 t.capture(x, session, back, &other);
+                let late = matches!(other, Answer::ClientLate);
                 let stop = match other {
                     Answer::Gone(true) if reused => Stop::silent(),
                     _ => no_answer(x, worker, back, &other),
@@ -315,7 +316,9 @@ pub async fn run(
                 }
                 t.give_up(x, worker);
                 x.body_done |= x.info.stray_body;
-                t.upstream.conn.reset_on_close();
+                if !late {
+                    t.upstream.conn.reset_on_close();
+                }
                 return Ended::Stopped(stop);
             }
         };
@@ -481,9 +484,7 @@ async fn interim(x: &mut Exchange<'_>, session: &Session, due: &mut Due) -> Resu
         // as 3.5 calls what came without a name
         x.scratch.response.set_reason(b"Informational");
     }
-    client::interim(session, &x.scratch.response, x.front.client_case.as_deref()).await?;
-    due.server = Millis::NEVER;
-    Ok(())
+    client::interim(session, &x.scratch.response, x.front.client_case.as_deref()).await
 }
 
 /// Writes all of it, as long as the client takes it in time. If it does not, nothing else may follow on the connection.

@@ -166,6 +166,9 @@ pub fn log_as_soon_as_possible(
         (false, true) => "txn_connect",
         (false, false) => "txn_accept",
     };
+    if !facts.http {
+        facts.timers.total = elapsed(session);
+    }
     log(facts, session, front, heads);
 }
 

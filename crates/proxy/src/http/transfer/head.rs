@@ -13,8 +13,8 @@ use crate::worker::story::Story;
 use crate::worker::{Woken, Worker};
 use portcullis_backend::health::Observed;
 use portcullis_config::{Opts, RetryOn};
+use portcullis_transport::Conn;
 use portcullis_transport::conn::Seen;
-use portcullis_transport::{Conn, Millis};
 use portcullis_wire::h1::{Bad, Chunked, Fault, Framing, Info, Parsed, parse_response};
 use std::future::poll_fn;
 use std::task::Poll;
@@ -138,6 +138,8 @@ pub(super) async fn wait(
     let upgrade = x.info.upgrade;
     let mut sink_broken = false;
     let mut fresh = true;
+    let mut first = true;
+    let begun = task.worker.clock.now();
     poll_fn(|cx| {
         let before = (up.reads, up.writes);
         if !up.done && !sink_broken {
@@ -214,10 +216,18 @@ pub(super) async fn wait(
                 _ => {}
             }
         }
-        if due.server == Millis::NEVER || before != (up.reads, up.writes) || up.is_gated() {
+        if first || before != (up.reads, up.writes) || up.is_gated() {
+            first = false;
+            // the server is waited for once it has the request, or has to take what there is of it
+            let sent = up.done || sink_broken || up.is_writing();
             let independent = |p: &ProxyPlan| p.has(Opts::INDEPENDENT_STREAMS);
             let keep = (up.reads == before.0 && independent(&session.listener.proxy), independent(back));
-            due.renew_but(task, (!up.done, true), keep);
+            due.renew_but(task, (!sent, sent), keep);
+            if sent && independent(back) {
+                // what it was sent is no sign of its activity
+                due.server = begun.after(due.server_timeout);
+                task.deadline(due.client.min(due.server));
+            }
         }
         if task.is_asked() {
             let bytes = [facts.bytes_up + head + up.counted(), 0];

@@ -42,8 +42,8 @@ pub(super) async fn run(
     to_server.nolinger = back.has(Opts::NOLINGER);
     to_client.nolinger = x.front.has(Opts::NOLINGER);
     let timeouts = relay::Timeouts {
-        client: x.front.timeouts.client,
-        server: back.timeouts.server,
+        client: x.facts.timeout(Timeout::Client).or(x.front.timeouts.client),
+        server: x.facts.timeout(Timeout::Server).or(back.timeouts.server),
         client_fin: x.front.timeouts.client_fin,
         server_fin: back.timeouts.server_fin,
         tunnel: x.facts.timeout(Timeout::Tunnel).or(back.timeouts.tunnel),
