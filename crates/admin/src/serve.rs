@@ -77,6 +77,7 @@ pub fn serve(bound: Vec<Bound>, mut admin: Admin, visited: bool) -> io::Result<O
         return Ok(None);
     }
     admin.sockets = bound.iter().map(|b| (b.name.clone(), b.cli.level)).collect();
+    admin.vitals.sockets.store(u32::try_from(bound.len()).unwrap_or(u32::MAX), Relaxed);
     let admin = Arc::new(admin);
     let (door, visits) = unbounded_channel();
     let control = Control { door: visited.then_some(Door(door)), admin: admin.clone() };
@@ -113,6 +114,7 @@ async fn main(bound: Vec<Bound>, admin: Arc<Admin>, visits: UnboundedReceiver<Vi
         let _ = task.await;
     }
     drop(bound);
+    admin.vitals.sockets.store(0, Relaxed);
     admin.hush.done();
     // those who are connected finish what they do
     let _ = room.acquire_many(u32::try_from(admin.maxconn).unwrap_or(u32::MAX)).await;

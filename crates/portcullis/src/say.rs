@@ -3,13 +3,16 @@
 use portcullis_config::{Diagnostics, Severity, render};
 use std::io::Write;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// `-q` and `quiet`: nothing is said.
 static QUIET: AtomicBool = AtomicBool::new(false);
 /// The version was told already, as it is before the first warning or alert.
 static INTRODUCED: AtomicBool = AtomicBool::new(false);
+
+/// Warnings that were said.
+static WARNED: AtomicU32 = AtomicU32::new(0);
 
 /// What was said since the process began or became what it is, while it is kept.
 static KEPT: Mutex<Option<String>> = Mutex::new(None);
@@ -52,7 +55,15 @@ pub fn notice(text: impl AsRef<str>) {
     message(Severity::Notice, text.as_ref());
 }
 
+/// How many warnings were said that are not about a configuration's text.
+pub fn warned() -> u32 {
+    WARNED.load(Ordering::Relaxed)
+}
+
 fn message(severity: Severity, text: &str) {
+    if severity == Severity::Warning {
+        WARNED.fetch_add(1, Ordering::Relaxed);
+    }
     introduce(severity);
     raw(&format!("{} ({}) : {text}\n", render::tag(severity), std::process::id()));
 }

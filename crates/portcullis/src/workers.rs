@@ -365,6 +365,7 @@ fn start_threads(
         .map_err(|e| format!("[haproxy.main()] Cannot start the thread that watches workers : {e}"))?;
     let vitals = {
         let boot = u32::try_from(began.elapsed().as_millis()).unwrap_or(u32::MAX);
+        let warnings = warnings + say::warned();
         Arc::new(portcullis_stats::Vitals::new(process.clone(), model.clone(), warnings, boot))
     };
     process.set_statistics(vitals.clone());

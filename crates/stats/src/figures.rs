@@ -27,6 +27,17 @@ pub struct Figure {
 }
 
 impl Figure {
+    /// Origin, nature, scope, persistence of this value: two figures of TLS are rates where they have fractions, as with 3.5.
+    #[must_use]
+    pub fn tag_of(&self, value: &Value) -> &'static str {
+        match (self.position, value) {
+            (35 | 37, Value::Float(_)) => "MRPV",
+            _ => self.tag,
+        }
+    }
+}
+
+impl Figure {
     /// Its value.
     #[must_use]
     pub fn value(&self, info: &Info<'_>) -> Value {

@@ -32,7 +32,8 @@ fn show(call: &mut Call<'_>) -> Outcome {
     if json {
         let items = figures.map(|f| {
             let mut item = format!("{{\"field\":{{\"pos\":{},\"name\":\"{}\"}},", f.position, f.name);
-            json_tail(f.tag, &f.value(&info), &mut item);
+            let value = f.value(&info);
+            json_tail(f.tag_of(&value), &value, &mut item);
             item
         });
         out.push_str(&format!("[{}]\n", items.collect::<Vec<_>>().join(",")));
@@ -41,7 +42,13 @@ fn show(call: &mut Call<'_>) -> Outcome {
     for f in figures {
         let value = f.value(&info);
         if typed {
-            out.push_str(&format!("{}.{}.1:{}:{}:{value}", f.position, f.name, f.tag, value.kind()));
+            out.push_str(&format!(
+                "{}.{}.1:{}:{}:{value}",
+                f.position,
+                f.name,
+                f.tag_of(&value),
+                value.kind()
+            ));
         } else {
             out.push_str(&format!("{}: {value}", f.name));
         }

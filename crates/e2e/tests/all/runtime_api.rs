@@ -742,6 +742,23 @@ fn a_frontend_may_have_none() {
     });
 }
 
+/// Sockets of the Runtime API are listeners, too; two figures of TLS change their nature with fractions.
+#[test]
+fn figures_of_the_process() {
+    scenario("runtime_api/figures_of_the_process", |w| {
+        w.ok("o1");
+        start(w, &sections("", ""));
+        let lines = |command: &str, wanted: &dyn Fn(&str) -> bool| {
+            ask(w, command).lines().filter(|l| wanted(l)).map(str::to_owned).collect::<Vec<_>>()
+        };
+        lines("show info", &|l| l.starts_with("Listeners: ")).into_iter().for_each(|l| w.note(l));
+        let nature = |l: &str| l.starts_with("35.") || l.starts_with("37.");
+        for command in ["show info typed", "show info typed float"] {
+            lines(command, &nature).into_iter().for_each(|l| w.note(l));
+        }
+    });
+}
+
 /// What checks found is shown while they are on, and what they counted is cleared with the rest.
 #[test]
 fn what_checks_found_is_shown_and_cleared() {
