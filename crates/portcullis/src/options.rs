@@ -116,7 +116,7 @@ enum Takes {
     Nothing,
     /// The next word.
     Word,
-    /// The next word, unless it is an option.
+    /// The rest of the same word, or the next one, unless that is an option.
     Perhaps,
     /// All words up to the next option.
     Words,
@@ -282,7 +282,10 @@ pub const ROWS: &[Row] = &[
     row("-dM", "[<byte>[,]][help|options,...]", Takes::Rest, "memory debugging", |o, v| {
         match v {
             "help" => o.print = Some(Print::Memory),
-            _ => o.ignored.push(("-dM", ALLOCATOR)),
+            v => {
+                check_memory(v)?;
+                o.ignored.push(("-dM", ALLOCATOR));
+            }
         }
         Ok(())
     }),
@@ -315,6 +318,30 @@ pub const ROWS: &[Row] = &[
     ),
 ];
 
+/// What `-dM` takes: a byte, and names of features, each with or without `no-`.
+fn check_memory(text: &str) -> Result<(), String> {
+    const FEATURES: [&str; 12] = [
+        "backup",
+        "cache",
+        "caller",
+        "cold-first",
+        "fail",
+        "global",
+        "hot-first",
+        "integrity",
+        "merge",
+        "poison",
+        "tag",
+        "uaf",
+    ];
+    let is_byte = |w: &str| w.starts_with(|c: char| c.is_ascii_digit());
+    let known = |w: &str| w.is_empty() || FEATURES.contains(&w.strip_prefix("no-").unwrap_or(w));
+    match text.split(',').enumerate().find(|(i, w)| !(known(w) || *i == 0 && is_byte(w))) {
+        Some((_, unknown)) => Err(format!("-dM: unknown pool debugging feature <{unknown}>")),
+        None => Ok(()),
+    }
+}
+
 /// Why a command line cannot be followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wrong {
@@ -345,7 +372,10 @@ pub fn parse(args: impl IntoIterator<Item = String>) -> Result<Options, Wrong> {
                     )));
                 }
             },
-            Takes::Perhaps => vec![args.next_if(|w| !w.starts_with('-')).unwrap_or_default()],
+            Takes::Perhaps => match word.get(row.name.len()..) {
+                Some(glued) if !glued.is_empty() => vec![glued.to_string()],
+                _ => vec![args.next_if(|w| !w.starts_with('-')).unwrap_or_default()],
+            },
             Takes::Words => std::iter::from_fn(|| args.next_if(|w| !w.starts_with('-'))).collect(),
             Takes::All => args.by_ref().collect(),
         };
@@ -366,9 +396,10 @@ pub fn parse(args: impl IntoIterator<Item = String>) -> Result<Options, Wrong> {
 
 /// The row of this word: the same name, or the beginning of the word where the rest is the argument.
 fn find(word: &str) -> Option<&'static Row> {
-    ROWS.iter()
-        .find(|r| r.name == word)
-        .or_else(|| ROWS.iter().find(|r| r.takes == Takes::Rest && word.starts_with(r.name)))
+    ROWS.iter().find(|r| r.name == word).or_else(|| {
+        let glued = |r: &&Row| matches!(r.takes, Takes::Rest | Takes::Perhaps) && word.starts_with(r.name);
+        ROWS.iter().find(glued)
+    })
 }
 
 /// The usage text.
@@ -459,7 +490,10 @@ mod tests {
         assert_eq!(read("-dC,line").unwrap().dump, Some(Dump { numbered: true }));
         assert!(matches!(read("-dC123"), Err(Wrong::Message(_))));
         assert_eq!(read("-dM0x50,no-merge").unwrap().ignored.len(), 1);
+        assert!(read("-dM").is_ok() && read("-dMno-merge,zz").is_err() && read("-dMfoo").is_err());
         assert_eq!(read("-dt h1").unwrap().traces, ["h1"]);
+        assert_eq!(read("-dth1").unwrap().traces, ["h1"]);
+        assert!(read("-dtzz").is_err());
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub struct Session {
     pub root: u32,
     /// When it was accepted.
     pub accepted: Millis,
-    /// When its last request ended.
+    /// When its last request ended, or its handshakes.
     pub idle_since: Millis,
     /// Requests so far.
     pub requests: u32,
@@ -242,7 +242,10 @@ async fn opening(session: &mut Session) -> Result<Option<Box<Buffer>>, ()> {
         admission.arrived();
     }
     match Box::pin(crate::handshake::run_all(session)).await {
-        Ok(first) => Ok(first.map(Box::new)),
+        Ok(first) => {
+            session.idle_since = session.worker().clock.now();
+            Ok(first.map(Box::new))
+        }
         Err(_) => Err(()),
     }
 }

@@ -876,4 +876,48 @@ fn directories_of_authorities() {
         w.logs(6);
         w.forget_logs();
     });
+
+/// The time of the handshakes and the time until the first byte of a request stand in the log, each on its own.
+#[test]
+fn waiting_for_the_first_byte_is_idle_time() {
+    let mut w = portcullis_e2e::World::new(portcullis_e2e::binary::Binary::under_test());
+    w.proxy(
+        "global\n  log 127.0.0.1:${log} local0\n  nbthread 1\ndefaults\n  mode http\n  log global\n  timeout client 10s\n  timeout server 10s\n  \
+         timeout connect 10s\n  log-format \"%HP Th=%Th Ti=%Ti TR=%TR Tq=%Tq Tt=%Tt Tu=%Tu\"\n\
+         frontend fe\n  bind 127.0.0.1:${fe}\n  http-request wait-for-body time 9s if METH_POST\n  http-request return status 200\n\
+         frontend proxied\n  bind 127.0.0.1:${proxied} accept-proxy\n  http-request return status 200\n",
+    );
+    let pause = std::time::Duration::from_millis(150);
+    // what is measured is how long this client waits
+    let mut plain = w.client("fe");
+    std::thread::sleep(pause);
+    plain.get("/plain", "Connection: close\r\n").read_to_end();
+    let mut proxied = w.client("proxied");
+    std::thread::sleep(pause);
+    proxied.send("PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n");
+    std::thread::sleep(pause);
+    proxied.get("/proxied", "Connection: close\r\n").read_to_end();
+    let mut slow = w.client("fe");
+    slow.send("POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nConnection: close\r\n\r\n");
+    std::thread::sleep(pause);
+    slow.send("ok").read_to_end();
+    let lines = w.logs(3);
+    let number = |line: &str, name: &str| -> i64 {
+        let from = line.find(name).unwrap_or_else(|| panic!("no {name} in {line}")) + name.len();
+        let digits: String = line[from..].chars().take_while(|c| c.is_ascii_digit() || *c == '-').collect();
+        digits.parse().unwrap()
+    };
+    let waited = i64::try_from(pause.as_millis()).unwrap();
+    let line = |path: &str| lines.iter().find(|l| l.contains(path)).unwrap_or_else(|| panic!("{lines:?}"));
+    let (plain, proxied, slow) = (line("/plain"), line("/proxied"), line("/slow"));
+    assert!(number(slow, "TR=") >= waited - 1, "{slow}");
+    assert!(number(plain, "Th=") < waited && number(plain, "Ti=") >= waited - 1, "{plain}");
+    assert!(number(proxied, "Th=") >= waited - 1 && number(proxied, "Ti=") >= waited - 1, "{proxied}");
+    for line in [plain, proxied] {
+        let parts = number(line, "Th=") + number(line, "Ti=") + number(line, "TR=");
+        assert!(
+            number(line, "Tq=") == parts && number(line, "Tu=") == number(line, "Tt=") - number(line, "Ti="),
+            "{line}"
+        );
+    }
 }

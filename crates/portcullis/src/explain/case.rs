@@ -81,6 +81,9 @@ impl Case {
         let url = Url::read(&self.url);
         let listener = self.listener(plan, &url)?;
         let http = listener.proxy.mode == Mode::Http;
+        if http {
+            self.check(&url)?;
+        }
         let secure = listener.tls.is_some() || (!http && url.scheme == "https");
         let at = listener_address(&listener);
         Ok(Question {
@@ -95,6 +98,16 @@ impl Case {
             canned: self.canned.clone(),
             listener,
         })
+    }
+
+    /// Can a request of HTTP be made of this?
+    fn check(&self, url: &Url<'_>) -> Result<(), String> {
+        match url.scheme {
+            "http" | "https" => Ok(()),
+            "" if url.target.starts_with(['/', '*']) || self.method == "CONNECT" => Ok(()),
+            "" => Err(format!("'{}' is neither a URL nor a path.", url.target)),
+            other => Err(format!("'{other}' is not a scheme of HTTP.")),
+        }
     }
 
     /// The request's bytes.
@@ -211,6 +224,14 @@ mod tests {
         assert_eq!(parts("https://a.example/x?y=z"), want("https", "a.example", Some(443), "/x?y=z"));
         assert_eq!(parts("http://a:8080"), want("http", "a", Some(8080), "/"));
         assert_eq!(parts("http://[::1]:81?q"), want("http", "[::1]", Some(81), "?q"));
+        let check = |text: &str| {
+            let mut case = Case::default();
+            case.set_request(text);
+            case.check(&Url::read(&case.url))
+        };
+        assert!(check("/x").is_ok() && check("CONNECT a:443").is_ok() && check("https://a").is_ok());
+        assert_eq!(check("ftp://a/"), Err("'ftp' is not a scheme of HTTP.".into()));
+        assert_eq!(check("GET"), Err("'GET' is neither a URL nor a path.".into()));
         assert_eq!(parts("/a://b"), want("", "", None, "/a://b"));
     }
 

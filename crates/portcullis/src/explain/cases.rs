@@ -59,6 +59,7 @@ fn parse(text: &str, directory: &Path) -> Read<Cases> {
     }
     match config.is_empty() {
         true => Err("there is no 'config'".into()),
+        false if list.is_empty() => Err("there are no cases".into()),
         false => Ok(Cases { config, list }),
     }
 }

@@ -178,7 +178,7 @@ pub async fn exchange(session: &mut Session, rest: Option<Buffer>) -> After {
         heads: [0; 2],
     };
     outcome::begin(&mut x.facts, session, front, true);
-    x.facts.timers.idle = if session.requests == 1 { 0 } else { ms(x.began.since(session.idle_since)) };
+    x.facts.timers.idle = ms(x.began.since(session.idle_since));
     if front.wants_destination {
         x.facts.frontend = session.destination();
     }
@@ -626,8 +626,8 @@ fn finish(x: &mut Exchange<'_>, session: &mut Session, drains: bool) -> After {
         let now = worker.clock.now();
         let t = &mut x.facts.timers;
         t.active = ms(now.since(x.began));
-        t.total = ms(now.since(session.accepted.max(session.idle_since)));
-        t.user = t.active;
+        t.total = ms(now.since(if session.requests > 1 { session.idle_since } else { session.accepted }));
+        t.user = t.total - t.idle;
         if t.response >= 0 {
             t.data = t.active
                 - [t.request, t.queue, t.connect, t.response].iter().map(|n| (*n).max(0)).sum::<i32>();
@@ -748,6 +748,11 @@ impl Exchange<'_> {
             self.replay = Some(self.input.data().into());
         }
     }
+    /// What was waited for of the body is here: that took a part of the time of the request (`TR`).
+    pub fn received(&mut self, worker: &crate::worker::Worker) {
+        self.facts.timers.request = ms(worker.clock.now().since(self.began));
+    }
+
     /// May it be sent before a server's handshake is done (`allow-0rtt`)? If it has come so itself, or would be sent again.
     fn may_be_early(&self, back: &ProxyPlan) -> bool {
         self.facts.frontend_tls.as_ref().is_some_and(|i| i.is_early())

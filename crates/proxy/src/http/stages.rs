@@ -175,6 +175,7 @@ pub async fn rules_on(
                 _ => {
                     body::enlarge(&mut x.input, room, &worker);
                     wanted(x, session, t).await?;
+                    x.received(&worker);
                 }
             },
             Flow::Wait(Wait::Work(pending)) => pending.await,
@@ -425,11 +426,16 @@ pub async fn take_body(x: &mut Exchange<'_>, session: &Session) {
 pub async fn buffer_body(x: &mut Exchange<'_>, session: &Session) -> Result<(), Stop> {
     let t = &x.front.timeouts;
     let whole = t.http_request.map(|_| x.began.after(t.http_request));
+    let mut was_there = true;
     loop {
         let state = x.body_state();
         if state.complete || state.full {
+            if !was_there {
+                x.received(session.worker());
+            }
             return Ok(());
         }
+        was_there = false;
         let now = session.task.worker.clock.now();
         let until = whole.unwrap_or(Millis::NEVER).min(now.after(t.client));
         let had = x.input.len();

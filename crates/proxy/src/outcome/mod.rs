@@ -85,6 +85,10 @@ pub fn begin_facts<'p>(facts: &mut Facts<'p>, session: &Session, front: &'p Prox
     facts.backend_name = &front.name;
     facts.backend_id = front.id;
     facts.listener_id = session.listener.bind.id;
+    if session.requests <= 1 {
+        let handshake = session.idle_since.since(session.accepted);
+        facts.timers.handshake = i32::try_from(handshake).unwrap_or(i32::MAX);
+    }
     facts.frontend_tls = session.conn.tls_info();
     let now = worker.clock.wall();
     let age = std::time::Duration::from_millis(worker.clock.now().since(session.accepted));
