@@ -1,6 +1,6 @@
 //! The statistics page: `stats …` in proxies (manual section 4.2).
 use crate::indent;
-use portcullis_e2e::{Client, Conn, World, message, scenario};
+use portcullis_e2e::{Client, Conn, End, World, message, scenario};
 
 /// A frontend with these lines, and two backends.
 fn page(lines: &str) -> String {
@@ -426,17 +426,18 @@ fn a_stats_file() {
     });
 }
 
-/// A body that nobody wants is read to a bound only.
+/// A body that nobody wants is read as long as it comes: a client that stops in it is late.
 #[test]
 fn a_form_that_does_not_end() {
     let mut w = World::new(portcullis_e2e::binary::Binary::under_test());
     w.ok("o1");
-    w.proxy(&page("stats uri /s\nstats admin if TRUE"));
+    w.proxy(&page("timeout client 300ms\nstats uri /s\nstats admin if TRUE"));
     let mut c = w.client("fe");
     c.send("POST /s HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000000\r\n\r\n");
     c.send(vec![b'x'; 40_000]);
     assert_eq!(c.response().status(), 303);
-    assert!(c.send_until_refused(&[b'x'; 65536], 64 << 20));
+    assert!(!c.send_until_refused(&[b'x'; 65536], 16 << 20));
+    assert_eq!(c.wait_end(), End::Fin);
 }
 
 /// What a `stats-file` knows of times and of connections over HTTP/2, and what went to clients.

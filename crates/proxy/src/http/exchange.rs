@@ -750,7 +750,10 @@ impl Exchange<'_> {
     }
     /// What was waited for of the body is here: that took a part of the time of the request (`TR`).
     pub fn received(&mut self, worker: &crate::worker::Worker) {
-        self.facts.timers.request = ms(worker.clock.now().since(self.began));
+        self.request_at = worker.clock.now();
+        if self.facts.timers.request >= 0 {
+            self.requested();
+        }
     }
 
     /// May it be sent before a server's handshake is done (`allow-0rtt`)? If it has come so itself, or would be sent again.

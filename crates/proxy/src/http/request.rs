@@ -265,7 +265,7 @@ async fn more(x: &mut Exchange<'_>, session: &mut Session) -> Result<(), Stop> {
         Got::Bytes => {
             if first_byte && session.requests == 1 {
                 x.began = worker.clock.now();
-                x.facts.timers.idle = ms(x.began.since(session.idle_since));
+                x.facts.timers.idle = super::exchange::ms(x.began.since(session.idle_since));
                 x.facts.requested = worker.clock.wall();
             }
             Ok(())
