@@ -876,6 +876,7 @@ fn directories_of_authorities() {
         w.logs(6);
         w.forget_logs();
     });
+}
 
 /// The time of the handshakes and the time until the first byte of a request stand in the log, each on its own.
 #[test]
