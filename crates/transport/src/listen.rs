@@ -53,7 +53,7 @@ pub fn open(bind: &Bind, options: &ListenOptions) -> Result<(OwnedFd, Vec<Lackin
             let fd = portcullis_sys::fd::socket(*n).map_err(step("cannot use inherited descriptor"))?;
             // whoever has bound it may have left this to us
             if sockopt::socket_type(&fd).is_ok_and(|kind| kind == SocketType::STREAM) {
-                listen(&fd, options).map_err(|e| step("cannot listen on socket")(e.into()))?;
+                listen(&fd, options).map_err(step("cannot listen on socket"))?;
             }
             Ok((fd, Vec::new()))
         }
