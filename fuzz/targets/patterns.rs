@@ -46,7 +46,14 @@ fuzz_target!(|input: &[u8]| {
     let number = text.first_chunk().map_or(0, |b| i64::from_be_bytes(*b));
     let v4 = text.first_chunk().map_or([0; 4], |b: &[u8; 4]| *b);
     let v6 = text.first_chunk().map_or([0; 16], |b: &[u8; 16]| *b);
-    for value in [Value::str(text), Value::bin(text), Value::Int(number), Value::V4(v4.into()), Value::V6(v6.into()), Value::Bool(true)] {
+    for value in [
+        Value::str(text),
+        Value::bin(text),
+        Value::Int(number),
+        Value::V4(v4.into()),
+        Value::V6(v6.into()),
+        Value::Bool(true),
+    ] {
         let found = set.matches(value.clone());
         assert_eq!(found, alone.iter().any(|one| one.matches(value.clone())), "{method:?} {value:?}");
     }

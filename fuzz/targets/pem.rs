@@ -5,7 +5,8 @@
 use libfuzzer_sys::fuzz_target;
 use portcullis_tls::encrypted::{self, Passphrases};
 use portcullis_tls::store::{Parts, build, certificates, crls, key_of};
-use portcullis_tls::{der, describe, ocsp, verify, x509};
+use portcullis_tls::x509::Purpose;
+use portcullis_tls::{der, describe, dn, ocsp, verify, x509};
 
 const PEM: &[u8] = include_bytes!("../../crates/tls/tests/self_signed.pem");
 
@@ -30,7 +31,18 @@ fuzz_target!(|raw: &[u8]| {
     describe::pem("X", raw, &mut words);
     let _ = (ocsp::read(raw, 0).is_ok(), der::is_sct_list(raw), verify::is_crl(raw));
     if let Some(cert) = x509::Cert::parse(raw) {
-        let _ = (cert.validity(), cert.key_name(), cert.constraints(), cert.is_for(1));
-        let _ = (cert.dns_names().count(), cert.common_names().count(), x509::one_line(cert.subject));
+        let _ = (
+            cert.validity(),
+            cert.key_name(),
+            cert.constraints(),
+            cert.well_formed(),
+            cert.demands_unknown(),
+        );
+        let _ =
+            (cert.dns_names().count(), cert.common_names().count(), cert.authority(), cert.digest_strength());
+        let _ = (dn::one_line(cert.subject), dn::rfc2253(cert.subject), x509::comparable(cert.subject));
+        let _ =
+            (cert.is_for(Purpose::Client, false), cert.is_for(Purpose::Server, true), cert.issued_by(&cert));
+        let _ = (cert.name_constraints().map(|c| c.check(&cert, true)), cert.trusted_for(Purpose::Client));
     }
 });

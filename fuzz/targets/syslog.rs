@@ -11,7 +11,10 @@ fuzz_target!(|bytes: &[u8]| {
         while let Framed::Message(message, used) = first(rest, transparent, 1000) {
             assert!(used > message.len() && used <= rest.len());
             for short in 0..used {
-                assert!(!matches!(first(&rest[..short], transparent, 1000), Framed::Message(..)), "taken too soon");
+                assert!(
+                    !matches!(first(&rest[..short], transparent, 1000), Framed::Message(..)),
+                    "taken too soon"
+                );
             }
             rest = &rest[used..];
         }

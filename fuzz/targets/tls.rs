@@ -10,7 +10,6 @@ use portcullis_tls::settings::{BindTls, Entry, GlobalTls, ServerTls, Verify};
 use portcullis_tls::store::{Parts, Store, build};
 use portcullis_tls::stream::{Progress, Stream};
 use std::io::IoSlice;
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, LazyLock};
 
 const PEM: &[u8] = include_bytes!("../../crates/tls/tests/self_signed.pem");
@@ -24,7 +23,8 @@ static SIDES: LazyLock<[Sides; 2]> = LazyLock::new(|| [sides(Some(3)), sides(Non
 
 fn sides(max: Option<u8>) -> Sides {
     let global = GlobalTls::default();
-    let certificate = build("fuzz", &Parts { pem: PEM.to_vec(), ..Parts::default() }, &mut Default::default()).unwrap();
+    let certificate =
+        build("fuzz", &Parts { pem: PEM.to_vec(), ..Parts::default() }, &mut Default::default()).unwrap();
     let entry = Entry {
         slot: Store::default().insert("fuzz", certificate),
         filters: Vec::new(),
@@ -38,8 +38,7 @@ fn sides(max: Option<u8>) -> Sides {
     let mut server = ServerTls { ssl: true, ..ServerTls::default() };
     server.conf.verify = Some(Verify::None);
     server.conf.versions.max = max;
-    let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    (Arc::new(acceptor), connector::compile(&global, &server, address).unwrap())
+    (Arc::new(acceptor), connector::compile(&global, &server).unwrap())
 }
 
 /// One end with what it was given to send and what it made of what came.

@@ -9,8 +9,14 @@ use portcullis_upkeep::acme::session::Reply;
 use portcullis_upkeep::url::{Url, escape};
 
 const PEM: &[u8] = include_bytes!("../../crates/tls/tests/self_signed.pem");
-const PATHS: [&str; 6] =
-    ["$.status", "$.finalize", "$.certificate", "$.identifier.value", "$.challenges[0].token", "$.error.detail"];
+const PATHS: [&str; 6] = [
+    "$.status",
+    "$.finalize",
+    "$.certificate",
+    "$.identifier.value",
+    "$.challenges[0].token",
+    "$.error.detail",
+];
 const LISTS: [&str; 3] = ["authorizations", "challenges", "a"];
 
 fuzz_target!(|raw: &[u8]| {

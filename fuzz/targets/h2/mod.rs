@@ -37,7 +37,9 @@ impl Told {
         let begin = format!("data {id} ");
         match self.0.last_mut() {
             _ if bytes.is_empty() => {}
-            Some(last) if last.starts_with(&begin) => last.push_str(&format!(", {bytes:?}").replace(['[', ']'], "")),
+            Some(last) if last.starts_with(&begin) => {
+                last.push_str(&format!(", {bytes:?}").replace(['[', ']'], ""))
+            }
             _ => self.0.push(format!("{begin}{bytes:?}").replace(['[', ']'], "")),
         }
     }
@@ -58,7 +60,9 @@ pub fn feed(
             let (n, event) = conn.receive(&waiting, 0, &mut head);
             let more = match event {
                 Event::More | Event::Full => false,
-                Event::Nothing | Event::Window(_) => n > 0 || (!conn.is_between_frames() && !waiting.is_empty()),
+                Event::Nothing | Event::Window(_) => {
+                    n > 0 || (!conn.is_between_frames() && !waiting.is_empty())
+                }
                 _ => true,
             };
             if let Event::Data(id, bytes, _) = event {
