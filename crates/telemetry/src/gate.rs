@@ -204,9 +204,15 @@ pub struct Admission {
     process: Held,
     frontend: Held,
     listener: Held,
-    _tls: Option<Held>,
+    /// What few connections hold: every byte more of a connection counts.
+    beside: Option<Box<Beside>>,
+}
+
+#[derive(Debug)]
+struct Beside {
+    tls: Option<Held>,
     /// Under a limit of sessions a second: one that will be a session (process, frontend).
-    arriving: Option<Box<[Held; 2]>>,
+    arriving: Option<[Held; 2]>,
 }
 
 impl Admission {
@@ -220,7 +226,12 @@ impl Admission {
     }
     /// It has become a session, and is counted as such.
     pub fn arrived(&mut self) {
-        self.arriving = None;
+        if let Some(beside) = &mut self.beside {
+            beside.arriving = None;
+            if beside.tls.is_none() {
+                self.beside = None;
+            }
+        }
     }
     /// The listener's gauge.
     pub fn listener(&self) -> &Arc<Gauge> {
@@ -295,10 +306,11 @@ fn take(process: &Process, frontend: &Frontend, listener: &Listener) -> Option<A
     let listener = listener.conns.try_take()?;
     let sessions = frontend.sessions.try_take()?;
     let limited = frontend.rate_limit.load(Relaxed) != 0 || process.maxsessrate.load(Relaxed) != 0;
-    let arriving = limited.then(|| Box::new([process.arriving.take(), frontend.arriving.take()]));
-    let _tls = if tls { Some(process.tls.conns.try_take()?) } else { None };
+    let arriving = limited.then(|| [process.arriving.take(), frontend.arriving.take()]);
+    let tls = if tls { Some(process.tls.conns.try_take()?) } else { None };
     let held = process.conns.try_take()?;
-    Some(Admission { process: held, frontend: sessions, listener, _tls, arriving })
+    let beside = (tls.is_some() || arriving.is_some()).then(|| Box::new(Beside { tls, arriving }));
+    Some(Admission { process: held, frontend: sessions, listener, beside })
 }
 
 /// Counts an accepted connection in process, frontend and listener.
@@ -441,5 +453,10 @@ mod tests {
         assert_eq!(world.process.sess_rate(7000).per_second(7500), 1000);
         drop(all);
         assert_eq!((world.process.conns.get(), world.process.conns.highest()), (0, 1000));
+    }
+
+    #[test]
+    fn a_connection_has_a_word_for_what_few_have() {
+        assert_eq!(size_of::<Admission>(), 4 * size_of::<usize>());
     }
 }
