@@ -891,16 +891,16 @@ fn waiting_for_the_first_byte_is_idle_time() {
     let pause = std::time::Duration::from_millis(150);
     // what is measured is how long this client waits
     let mut plain = w.client("fe");
-    std::thread::sleep(pause);
+    assert!(plain.is_silent_for(pause));
     plain.get("/plain", "Connection: close\r\n").read_to_end();
     let mut proxied = w.client("proxied");
-    std::thread::sleep(pause);
+    assert!(proxied.is_silent_for(pause));
     proxied.send("PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n");
-    std::thread::sleep(pause);
+    assert!(proxied.is_silent_for(pause));
     proxied.get("/proxied", "Connection: close\r\n").read_to_end();
     let mut slow = w.client("fe");
     slow.send("POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nConnection: close\r\n\r\n");
-    std::thread::sleep(pause);
+    assert!(slow.is_silent_for(pause));
     slow.send("ok").read_to_end();
     let lines = w.logs(3);
     let number = |line: &str, name: &str| -> i64 {
