@@ -486,10 +486,12 @@ pub async fn establish<'p>(
         facts.server_id = server.id;
         if crate::explain::on() {
             crate::explain::chosen(&back.name, &server.name);
-            return Err(Failure { termination: *b"--", status: 0 });
         }
         if wish.redirects && server.redir.is_some() {
             return Err(Failure { termination: *b"LC", status: 302 });
+        }
+        if crate::explain::on() {
+            return Err(Failure { termination: *b"--", status: 0 });
         }
         slot.begin_session();
         loop {

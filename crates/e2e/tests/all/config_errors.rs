@@ -63,6 +63,7 @@ wrong! {
     service_with_condition: "frontend fe\n  bind :${fe}\n  http-request use-service prometheus-exporter if TRUE\n";
     service_in_tcp: "listen fe\n  mode tcp\n  bind :${fe}\n  http-request use-service prometheus-exporter\n";
     service_is_final: "frontend fe\n  bind :${fe}\n  http-request use-service prometheus-exporter\n  http-request deny\n";
+    tls_of_checks_without_authority: "listen l\n  mode tcp\n  bind :${fe}\n  tcp-check connect port 443 ssl\n  server s1 127.0.0.1:1\n  server s2 127.0.0.1:1 verify none\n  server s3 127.0.0.1:1 agent-check agent-port 2\n";
     unknown_section: "fronted fe\n  bind :80\n";
     unknown_keyword: "frontend fe\n  bnd :80\n";
     keyword_outside: "bind :80\n";

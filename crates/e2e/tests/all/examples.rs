@@ -99,3 +99,29 @@ fn a_request_is_explained() {
     };
     assert!(!out.status.success() && String::from_utf8_lossy(&out.stderr).contains("no frontend 'none'"));
 }
+
+/// What comes of persistence behind the rules, and how a stream with a server ends.
+#[test]
+fn persistence_is_explained() {
+    let dir = std::env::temp_dir().join(format!("explained-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let file = dir.join("a.cfg");
+    let text = "defaults\n  mode http\n  timeout connect 1s\n  timeout client 1s\n  timeout server 1s\n\
+        frontend fe\n  bind 127.0.0.1:1\n  log 127.0.0.1:2 local0\n  log-format \"line %tsc %s\"\n  default_backend be\n\
+        backend be\n  cookie SRV insert indirect nocache\n  server s1 127.0.0.1:1 cookie one\n  server s2 127.0.0.1:1 cookie two\n";
+    std::fs::write(&file, text).unwrap();
+    let name = file.to_str().unwrap();
+    let first = ours(&["explain", "-f", name, "http://a/"]);
+    let again = ours(&["explain", "-f", name, "http://a/", "-H", "Cookie: SRV=two"]);
+    std::fs::remove_dir_all(&dir).unwrap();
+    let (Some(first), Some(again)) = (first, again) else { return };
+    let told = |out: &Output| String::from_utf8_lossy(&out.stdout).into_owned();
+    let (first, again) = (told(&first), told(&again));
+    let by = |name: &str, server: &str| {
+        first.contains(&format!("+ set-cookie: SRV={name}; path=/\n"))
+            && first.contains(&format!("line --NI {server}\n"))
+    };
+    assert!(by("one", "s1") || by("two", "s2"), "{first}");
+    assert!(!again.contains("set-cookie") && again.contains("line --VN s2\n"), "{again}");
+    assert!(again.contains("- cookie: SRV=two\n"), "{again}");
+}

@@ -90,6 +90,7 @@ const TALK: &[(&str, &str)] = &[
     ("POST /", ""),
     ("POST /", "Cookie: SRV=A"),
     ("/", "set: Cache-Control: max-age=10"),
+    ("POST /", "set: Cache-Control: private|Cache-Control: public, max-age=10"),
     ("/use", "Cookie: SRV=B"),
     ("/use", "set: Set-Cookie: SRV=own"),
     ("/ignore", "Cookie: SRV=B"),

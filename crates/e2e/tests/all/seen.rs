@@ -31,6 +31,118 @@ fn targets_that_name_a_host() {
     });
 }
 
+/// A target that a rule writes may have no path, and an authority that is nothing is an error.
+#[test]
+fn targets_that_rules_break() {
+    const TARGETS: [&str; 8] = ["?k=1", "\\\\#x", "h2?k=1", "a/b", "http:///x", "*", "http://u@q/", "/z"];
+    let rules: String = TARGETS
+        .iter()
+        .enumerate()
+        .map(|(i, t)| format!("http-request set-uri {t} if {{ req.hdr(c) {i} }}\n"))
+        .collect();
+    scenario("seen/targets_that_rules_break", |w| {
+        w.proxy(&sections(
+            &format!(
+                "{rules}
+                 http-request replace-path ^ pre if {{ req.hdr(c) 20:22 }}
+                 http-request set-path %[var(txn.none)] if {{ req.hdr(c) 21 }}
+                 http-request set-path /x if {{ req.hdr(c) 22 }}
+                 http-request replace-path .* /x if {{ req.hdr(c) 30 }}
+                 http-request replace-pathq .* /x if {{ req.hdr(c) 30 }}
+                 http-request set-header host \" x , y\" if {{ req.hdr(c) 31 32 }}
+                 http-request redirect scheme https if {{ req.hdr(c) 32 }}
+                 http-request return status 200 hdr url %[url] hdr host %[req.fhdr(host)] hdr base %[base] hdr base32 %[base32] hdr url32 %[url32]"
+            ),
+            "",
+        ));
+        for case in (0..TARGETS.len()).chain(20..=22).chain(31..=32) {
+            w.client("fe").get("/p?a=1", &format!("c: {case}\r\nConnection: close\r\n")).read_to_end();
+        }
+        let star = "OPTIONS * HTTP/1.1\r\nHost: h\r\nc: 30\r\nConnection: close\r\n\r\n";
+        w.client("fe").send(star).read_to_end();
+        w.forget_logs();
+    });
+}
+
+/// Bytes that are not for logs, in fields of headers and in ids.
+#[test]
+fn unsafe_bytes_in_fields() {
+    const ITEMS: &str =
+        "%HU %HP %HPO %HQ %r %hr %hrl %{+Q}HU %{+E}hr %{+M}CC %{+M}sslv %{+M}[var(txn.none)] %[url]";
+    scenario("seen/unsafe_bytes_in_fields", |w| {
+        w.proxy(&sections(
+            &format!(
+                "option accept-unsafe-violations-in-http-request
+                 capture request header c len 40
+                 unique-id-format \"%HU %{{+M}}CC %{{+M,+Q}}hr\"
+                 http-request set-header field \"{ITEMS}\"
+                 http-request return status 200 hdr field %[req.hdr(field)] hdr id %ID"
+            ),
+            "",
+        ));
+        let fields = "c: a\"b{c|d}#\\]\r\nConnection: close\r\n";
+        w.client("fe").get("/p\"\u{e4}#{|}?a=\"b\"#c", fields).read_to_end();
+        w.forget_logs();
+    });
+}
+
+/// Where the final rule stands that was executed last, for `http-after-response` rules and for the log.
+#[test]
+fn rules_that_answer() {
+    scenario("seen/rules_that_answer", |w| {
+        w.proxy(&sections(
+            "http-request redirect location \"%[var(txn.none)]\" ignore-empty if { path /empty }
+             http-request redirect location /x if { path /redirect /allowed }
+             http-request auth if { path /auth }
+             http-request deny if { path /deny }
+             http-request tarpit if { path /tarpit }
+             redirect location /y if { path /keyword /kept }
+             http-request allow if { path /kept }
+             http-request return status 200 unless { path /keyword }
+             http-after-response set-header last \"<%[last_rule_line]>\"
+             http-after-response allow if { res.hdr(location) /x /y } { capture.req.uri /allowed /keyword }
+             timeout tarpit 1ms
+             log-format \"%HU %[last_rule_line]\"",
+            "",
+        ));
+        for path in ["/empty", "/redirect", "/allowed", "/auth", "/deny", "/tarpit", "/keyword", "/kept", "/"]
+        {
+            w.client("fe").get(path, "Connection: close\r\n").read_to_end();
+        }
+        w.logs(9);
+    });
+}
+
+/// A format that comes to nothing is no line, whatever its structured data says.
+#[test]
+fn lines_that_say_nothing() {
+    scenario("seen/lines_that_say_nothing", |w| {
+        w.proxy(&sections(
+            "log-format \"%{-M}CC%HQ%{-M}[var(txn.x)]\"
+             http-request set-var(txn.x) str(done) if { path /two }
+             http-request return status 200",
+            "",
+        ));
+        for path in ["/one", "/two", "/three"] {
+            w.client("fe").get(path, "Connection: close\r\n").read_to_end();
+        }
+        w.logs(1);
+    });
+}
+
+/// A page that says that it is HTTP/1.0 leaves the connection open as any other.
+#[test]
+fn old_pages_on_kept_connections() {
+    scenario("seen/old_pages_on_kept_connections", |w| {
+        w.file("page", "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        w.proxy(&sections("http-request return status 200 errorfile ${dir}/page", ""));
+        let mut client = w.client("fe");
+        client.get("/", "").response();
+        client.get("/", "Connection: close\r\n").read_to_end();
+        w.forget_logs();
+    });
+}
+
 /// A method that HAProxy knows is the first one for whoever asks, one that it does not know the last.
 #[test]
 fn methods_that_rules_change() {

@@ -72,6 +72,8 @@ pub struct Chosen {
     pub name: &'static str,
     /// `http-response` rules see its response, as if it came from a server.
     pub ruled: bool,
+    /// It is in the place of a server, and its stream ends as one with that (`portcullis explain`).
+    pub stands_in: bool,
     /// The applet.
     pub applet: Box<dyn Applet>,
 }

@@ -101,6 +101,12 @@ impl CheckConfig {
             (self.disable_on_404, self.send_state) = (false, false);
         }
     }
+    /// Does a rule connect with TLS?
+    #[must_use]
+    pub fn uses_tls(&self) -> bool {
+        let rules = self.tcp.list.iter().chain(&self.http.list);
+        rules.into_iter().any(|rule| matches!(&rule.act, Act::Connect(c) if c.ssl))
+    }
 }
 
 /// A `healthcheck` section.

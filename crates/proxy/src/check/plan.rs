@@ -100,6 +100,10 @@ impl Scripts {
         own: &Arc<Script>,
         diags: &mut Diagnostics,
     ) -> Option<Box<CheckPlan>> {
+        let checked = s.set.ext.get::<CheckSettings>().is_some_and(|c| c.check);
+        if !checked && p.ext.get::<CheckConfig>().is_some_and(CheckConfig::uses_tls) {
+            super::tls::demand(model, p, s, diags);
+        }
         let settings = s.set.ext.get::<CheckSettings>().filter(|c| c.any())?.clone();
         let named = settings.healthcheck.as_ref().and_then(|n| self.named.get(n));
         let script = named.unwrap_or(own).clone();

@@ -79,10 +79,8 @@ impl CheckTls {
                 Ok(connector) => made.connectors.push((alpn, connector)),
                 // traffic needs the same, and says so
                 Err(_) if tls.ssl => return None,
-                Err(text) => {
-                    let file = diags.files.get(s.place.file.0 as usize).cloned().unwrap_or_default();
-                    let text = format!("[{file}:{}] : 'server {}/{}' : {text}", s.place.line, p.name, s.name);
-                    diags.add(Severity::Alert, None, text);
+                Err(why) => {
+                    complain(p, s, &why, diags);
                     return None;
                 }
             }
@@ -115,6 +113,24 @@ impl CheckTls {
         let name = crate::tls::bare(&String::from_utf8(host.bytes(scope)).ok()?)?;
         // addresses are no names of servers
         name.parse::<IpAddr>().is_err().then_some(name)
+    }
+}
+
+fn complain(p: &Proxy, s: &Server, why: &str, diags: &mut Diagnostics) {
+    let file = diags.files.get(s.place.file.0 as usize).cloned().unwrap_or_default();
+    let text = format!("[{file}:{}] : 'server {}/{}' : {why}", s.place.line, p.name, s.name);
+    diags.add(Severity::Alert, None, text);
+}
+
+/// A server without checks, in a section whose rules of checks use TLS, needs all the same what they would.
+pub fn demand(model: &Model, p: &Proxy, s: &Server, diags: &mut Diagnostics) {
+    let nothing = ServerTls::default();
+    let tls = s.set.ext.get::<ServerTls>().unwrap_or(&nothing);
+    if tls.ssl || diags.has_bad_lines() {
+        return;
+    }
+    if let Err(why) = connect(model, tls, None) {
+        complain(p, s, &why, diags);
     }
 }
 

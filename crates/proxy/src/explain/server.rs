@@ -33,7 +33,7 @@ pub(crate) fn server(request: &Head, backend: &str) -> Chosen {
     let (name, canned) = told.unwrap_or_default();
     // rules see the server's name; explaining a request happens a few times in a process
     let name: &'static str = name.map_or("<NOSRV>", |n| n.leak());
-    Chosen { name, ruled: true, applet: Box::new(canned) }
+    Chosen { name, ruled: true, stands_in: true, applet: Box::new(canned) }
 }
 
 impl Applet for Canned {

@@ -18,6 +18,7 @@ pub async fn send(x: &mut Exchange<'_>, session: &mut Session, mut answer: Answe
     std::mem::swap(&mut x.scratch.response, &mut answer.head);
     let seen = after_response(x, session, Contents::Whole(answer.body.bytes())).await;
     std::mem::swap(&mut x.scratch.response, &mut answer.head);
+    x.facts.last_rule = answer.rule.or(x.facts.last_rule);
     if seen {
         let framing =
             if said { Framing::Length(answer.body.bytes().len() as u64) } else { Framing::UntilClose };

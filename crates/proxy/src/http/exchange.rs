@@ -548,6 +548,12 @@ fn arrived<'p>(
     found: Result<Established<'p>, Failure>,
     persistent: bool,
 ) -> Result<Established<'p>, Stop> {
+    if crate::explain::on()
+        && let Err(f) = &found
+        && f.termination != *b"LC"
+    {
+        return Err(stand_in(x, back, f));
+    }
     if x.visit.is_some() {
         match &found {
             Ok(found) => x.arrived_at(Some(found.slot.server())),
@@ -558,11 +564,19 @@ fn arrived<'p>(
     match found {
         Ok(found) => Ok(found),
         Err(f) if f.termination == *b"LC" => Err(x.redirected(back)),
-        Err(_) if crate::explain::on() => {
-            Err(Stop::applet(crate::explain::server(&x.scratch.request, &back.name)))
-        }
         Err(f) => Err(Stop::new(&f.termination, f.status)),
     }
+}
+
+/// An applet answers in the place of the server that was chosen, if one was, of a request that is being explained.
+#[cold]
+fn stand_in(x: &mut Exchange<'_>, back: &ProxyPlan, found: &Failure) -> Stop {
+    let chosen = back.servers.iter().find(|s| found.termination == *b"--" && s.id == x.facts.server_id);
+    if let Some(server) = chosen {
+        x.arrived_at(Some(&server.state));
+        x.server = Some(server.state.clone());
+    }
+    Stop::applet(crate::explain::server(&x.scratch.request, &back.name))
 }
 
 /// Tells the client why there is no response of a server, or lets an applet answer in its place.

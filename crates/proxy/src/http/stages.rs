@@ -216,7 +216,12 @@ pub async fn rules_on(
                 let plan = x.plan;
                 let cx = x.rule_cx(&worker, direction, true);
                 let applet = (service.begin)(&Ask { worker: &worker, plan, cx: &cx });
-                return Err(Stop::applet(Chosen { name: service.server, ruled: true, applet }));
+                return Err(Stop::applet(Chosen {
+                    name: service.server,
+                    ruled: true,
+                    stands_in: false,
+                    applet,
+                }));
             }
             ended => {
                 if direction == Direction::Request
@@ -278,7 +283,7 @@ pub async fn intercept(x: &mut Exchange<'_>, session: &mut Session, by: &dyn Int
     let plan = x.plan;
     let cx = x.rule_cx(&worker, Direction::Request, true);
     match by.begin(&Ask { worker: &worker, plan, cx: &cx }) {
-        Ok(applet) => Stop::applet(Chosen { name: by.server(), ruled: false, applet }),
+        Ok(applet) => Stop::applet(Chosen { name: by.server(), ruled: false, stands_in: false, applet }),
         Err(answer) => {
             x.intercepted(session);
             Stop::answer(*b"LR", *answer)

@@ -319,7 +319,7 @@ fn write(
     }
 }
 
-/// One line for these targets, and for a collector.
+/// One line for these targets, and for a collector. What says nothing is no line.
 fn line(
     worker: &Worker,
     (loggers, data): (&Loggers, Option<&Format>),
@@ -339,6 +339,10 @@ fn line(
     let split = line.len();
     make(&mut line);
     let (data, message) = line.split_at(split);
+    if message.is_empty() {
+        *worker.line.borrow_mut() = line;
+        return;
+    }
     if let Some(otel) = otel {
         otel.line(worker.id, scope.facts, level, scope.wall, message);
     }

@@ -5,28 +5,29 @@ use portcullis_message::{Head, Method, values};
 /// Statuses that caches may keep unless told otherwise.
 const STATUSES: &[u16] = &[200, 203, 204, 206, 300, 301, 404, 405, 410, 414, 501];
 
-/// Is the response to a request of this method one that a cache may keep?
+/// Is the response to a request of this method one that a cache may keep? `public` allows what the status or the method
+/// does not, and what a directive before it has forbidden.
 #[must_use]
 pub fn cacheable(method: &[u8], response: &Head) -> bool {
-    let reads = matches!(Method::of(method), Method::Get | Method::Head | Method::Options | Method::Trace);
-    if !reads || !STATUSES.contains(&response.status) {
-        return false;
-    }
     if response.named(b"pragma").any(|v| values::has_token(v, b"no-cache")) {
         return false;
     }
+    let reads = matches!(Method::of(method), Method::Get | Method::Head | Method::Options | Method::Trace);
+    let mut allowed = reads && STATUSES.contains(&response.status);
     let mut kept = response.has(b"expires") || response.has(b"etag") || response.has(b"last-modified");
-    for value in response.named(b"cache-control") {
-        for directive in values::elements(value) {
-            match lifetime(directive) {
-                Some(0) => return false,
-                Some(_) => kept = true,
-                None if forbids(directive) => return false,
-                None => {}
+    for directive in response.named(b"cache-control").flat_map(values::elements) {
+        if directive.eq_ignore_ascii_case(b"public") {
+            allowed = true;
+        } else if forbids(directive) {
+            allowed = false;
+        } else if let Some(seconds) = lifetime(directive) {
+            if seconds == b"0" {
+                return false;
             }
+            kept = true;
         }
     }
-    kept
+    allowed && kept
 }
 
 fn forbids(directive: &[u8]) -> bool {
@@ -36,15 +37,12 @@ fn forbids(directive: &[u8]) -> bool {
     })
 }
 
-/// The seconds of `max-age` or `s-maxage`.
-fn lifetime(directive: &[u8]) -> Option<u64> {
+/// What `max-age` or `s-maxage` is said to be.
+fn lifetime(directive: &[u8]) -> Option<&[u8]> {
     let at = directive.iter().position(|b| *b == b'=')?;
     let (name, value) = (directive.get(..at)?, directive.get(at + 1..)?);
     let is = |n: &[u8]| name.eq_ignore_ascii_case(n);
-    (is(b"max-age") || is(b"s-maxage")).then(|| {
-        let digits = value.iter().skip_while(|b| **b == b'"').take_while(|b| b.is_ascii_digit());
-        digits.fold(0u64, |n, b| n.saturating_mul(10).saturating_add(u64::from(b - b'0')))
-    })
+    (is(b"max-age") || is(b"s-maxage")).then_some(value)
 }
 
 #[cfg(test)]
@@ -74,6 +72,23 @@ mod tests {
         assert!(says("GET", 200, &[("expires", "0")]) && says("GET", 200, &[("last-modified", "x")]));
         assert!(!says("GET", 200, &[("pragma", "no-cache"), ("cache-control", "max-age=5")]));
         assert!(!says("GET", 200, &[]));
+        for (yes, control) in [
+            (true, "max-age=60, public"),
+            (true, "no-store, public, max-age=1"),
+            (true, "no-cache=\"set-cookie\", public, s-maxage=3"),
+            (false, "public, no-store, max-age=1"),
+            (false, "public, max-age=60, max-age=0"),
+            (false, "public"),
+        ] {
+            for (method, status) in [("GET", 200), ("GET", 302), ("POST", 503)] {
+                assert_eq!(
+                    says(method, status, &[("cache-control", control)]),
+                    yes,
+                    "{method} {status} {control}"
+                );
+            }
+        }
+        assert!(cc("max-age=00") && cc("max-age=x"));
         let etag = [("etag", "x")];
         for (method, status, yes) in [
             ("HEAD", 200, true),

@@ -2,6 +2,7 @@
 
 use super::codes;
 use super::page::Page;
+use portcullis_config::Place;
 use portcullis_message::{Head, HeaderId, Version, values};
 use portcullis_wire::h1::{self, CaseMap};
 use std::sync::Arc;
@@ -41,6 +42,8 @@ pub struct Answer {
     pub body: Body,
     /// Nothing is sent: the connection is just closed (`errorfile 408 /dev/null`).
     pub silent: bool,
+    /// Where the rule stands that made it, if that is the last final one once it has been sent.
+    pub rule: Option<Place>,
 }
 
 impl Answer {
@@ -49,13 +52,14 @@ impl Answer {
     pub fn new(status: u16) -> Self {
         let mut head = Head::default();
         head.set_response(Version::HTTP_11, status, codes::reason(status).as_bytes());
-        Self { status, head, body: Body::Empty, silent: false }
+        Self { status, head, ..Self::default() }
     }
 
     /// A whole page for a status.
     #[must_use]
     pub fn page(status: u16, page: &Page) -> Self {
-        Self { status, head: page.head.clone(), body: Body::Shared(page.body.clone()), silent: page.silent }
+        let body = Body::Shared(page.body.clone());
+        Self { status, head: page.head.clone(), body, silent: page.silent, rule: None }
     }
 
     /// Writes it as HTTP/1 to answer a request of this version. `keep_alive` is what the connection would like;
@@ -88,13 +92,12 @@ impl Answer {
         }
         let unbounded =
             head.first(HeaderId::ContentLength).is_none() && !matches!(head.status, 100..=199 | 204 | 304);
-        let keep = keep_alive && !told && !unbounded && head.version >= Version::HTTP_11;
-        if head.version < Version::HTTP_11 {
-            // an HTTP/1.0 answer closes by itself
-        } else if !keep {
-            head.push(b"connection", b"close");
-        } else if request < Version::HTTP_11 {
-            head.push(b"connection", b"keep-alive");
+        let keep = keep_alive && !told && !unbounded;
+        match (keep, head.version < Version::HTTP_11) {
+            (true, old) if old || request < Version::HTTP_11 => head.push(b"connection", b"keep-alive"),
+            (false, false) => head.push(b"connection", b"close"),
+            // the version says it
+            _ => {}
         }
         keep
     }
@@ -159,6 +162,11 @@ mod tests {
                 "HTTP/1.0 503 Service Unavailable\r\nContent-Type: text/html\r\n\r\nhello\n",
                 "HTTP/1.0 503 Service Unavailable\r\ncontent-type: text/html\r\n\r\nhello\n",
                 false,
+            ),
+            (
+                "HTTP/1.0 503 Service Unavailable\r\nContent-Length: 6\r\n\r\nhello\n",
+                "HTTP/1.0 503 Service Unavailable\r\ncontent-length: 6\r\nconnection: keep-alive\r\n\r\nhello\n",
+                true,
             ),
             (
                 "HTTP/1.1 503 X Y\r\nContent-Length: 6\r\nConnection: close\r\nX-A: b\r\n\r\nhello\n",

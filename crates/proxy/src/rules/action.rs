@@ -150,6 +150,12 @@ impl Action {
                 | Self::Redirect(_)
         )
     }
+
+    /// Is it what `last_rule_line` shows, as HAProxy's `redirect` keyword, unlike the action, is not?
+    #[must_use]
+    pub fn is_noted(&self) -> bool {
+        !matches!(self, Self::Redirect(redirect) if redirect.is_keyword())
+    }
 }
 
 /// How a header name is compared (`del-header -m`).

@@ -2,7 +2,7 @@
 
 use super::lang::{Condition, Format, Parsing, Scope};
 use crate::reply::{Answer, codes};
-use portcullis_message::{Head, HeaderId, uri};
+use portcullis_message::{Head, HeaderId, uri, values};
 
 /// What the location is made from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +116,12 @@ impl Redirect {
         Ok((r, condition))
     }
 
+    /// The keyword, not the action?
+    #[must_use]
+    pub fn is_keyword(&self) -> bool {
+        matches!(self.to, Text::Fixed(_))
+    }
+
     /// The answer; `None`: the rule is skipped (`ignore-empty`). `request`: absent for responses.
     #[must_use]
     pub fn answer(&self, request: Option<&Head>, scope: &Scope<'_>) -> Option<Answer> {
@@ -141,9 +147,8 @@ impl Redirect {
             Kind::Scheme => {
                 self.to.write(scope, &mut location);
                 location.extend_from_slice(b"://");
-                if let Some(host) = request.and_then(|r| r.first(HeaderId::Host)) {
-                    location.extend_from_slice(host);
-                }
+                let host = request.and_then(|r| r.first(HeaderId::Host)).map(values::elements);
+                location.extend_from_slice(host.and_then(|mut all| all.next()).unwrap_or(&[]));
                 self.append_path(&mut location, target);
             }
         }

@@ -203,7 +203,7 @@ fn expand(template: &[u8], text: &[u8], groups: &Groups) -> Result<Vec<u8>, Malf
 pub fn replace_target(cx: &mut RuleCx<'_, '_>, part: Part, regex: &Regex, with: &Format) -> bool {
     let Some(head) = cx.request.as_deref() else { return false };
     let target = head.target();
-    if matches!(part, Part::Path | Part::PathQuery) && uri::is_authority(target) {
+    if matches!(part, Part::Path | Part::PathQuery) && uri::path_start(target).is_none() {
         return true;
     }
     let old = match part {
@@ -237,11 +237,11 @@ fn put_target(cx: &mut RuleCx<'_, '_>, part: Part, new: &[u8]) -> bool {
         Part::Path | Part::PathQuery => with_path(target, part, new),
     };
     head.set_target(&whole);
-    if part == Part::Uri {
-        head.normalized = false;
-        target_changed(head);
+    if part != Part::Uri {
+        return true;
     }
-    true
+    head.normalized = false;
+    target_changed(head)
 }
 
 /// The whole target, whose authority is the same.
@@ -255,15 +255,20 @@ pub(super) fn put_whole(cx: &mut RuleCx<'_, '_>, target: &[u8]) -> bool {
     true
 }
 
-/// An absolute target says the host anew, and one that is nothing but an authority.
-fn target_changed(head: &mut Head) {
+/// A target with an authority says the host anew; an empty one is none.
+fn target_changed(head: &mut Head) -> bool {
     let target = head.target();
-    let alone = uri::is_authority(target).then_some(target);
-    let Some(host) = uri::authority(target).or(alone).map(<[u8]>::to_vec) else { return };
+    let authority = match target.first() {
+        None | Some(b'/' | b'*') => return true,
+        Some(_) => uri::authority(target)
+            .unwrap_or_else(|| target.split(|b| matches!(b, b'/' | b'?' | b'#')).next().unwrap_or(&[])),
+    };
+    let host = authority.to_vec();
     let index = head.fields().position(|f| f.id == HeaderId::Host);
     if let Some(index) = index {
         head.set_value(index, &host);
     }
+    !host.is_empty()
 }
 
 /// The target with another query; a question mark is never removed.
@@ -275,11 +280,12 @@ fn with_query(target: &[u8], new: &[u8]) -> Vec<u8> {
     }
 }
 
-/// The target with another path; one without a path is replaced as a whole.
+/// The target with another path; one without a path is replaced as a whole, but for its query.
 fn with_path(target: &[u8], part: Part, new: &[u8]) -> Vec<u8> {
     let old = if part == Part::Path { uri::path(target) } else { uri::pathq(target) };
     if old.is_empty() {
-        return new.to_vec();
+        let query = target.iter().position(|b| *b == b'?').filter(|_| part == Part::Path);
+        return [new, query.map_or(&[], |at| &target[at..])].concat();
     }
     let start = uri::path_start(target).unwrap_or(0);
     [&target[..start], new, &target[start + old.len()..]].concat()

@@ -1,6 +1,6 @@
 //! The interpreter: runs a rule set until it is over or has to wait.
 
-use super::action::{Action, Delay, Side};
+use super::action::{Action, Delay, Rule, Side};
 use super::cx::{Cursor, Flow, RuleCx, Wait};
 use super::lang::{Direction, Expr, Verdict};
 use super::rewrite;
@@ -86,11 +86,11 @@ fn run_observed<O: Observer>(
         observer.before(cx);
         // what an action asks for is what there is
         let last_call = std::mem::replace(&mut cx.last_call, true);
-        let step = execute(&rule.action, cursor, cx, &mut hint);
+        let mut step = execute(&rule.action, cursor, cx, &mut hint);
         cx.last_call = last_call;
         observer.after(cx);
-        if rule.action.is_final() && matches!(step, Step::End(_)) {
-            cx.facts.last_rule = Some(rule.place);
+        if rule.action.is_final() {
+            note_last(rule, &mut step, cx);
         }
         match step {
             Step::Next => {}
@@ -112,6 +112,17 @@ fn run_observed<O: Observer>(
         *cursor = Cursor::default();
     }
     flow
+}
+
+/// Notes where a final rule stands that has ended its set (`last_rule_line`): at once, or once what it answers has been sent.
+fn note_last(rule: &Rule, step: &mut Step, cx: &mut RuleCx<'_, '_>) {
+    match step {
+        Step::End(Flow::Return(answer) | Flow::Redirect(answer)) => {
+            answer.rule = rule.action.is_noted().then_some(rule.place);
+        }
+        Step::End(_) => cx.facts.last_rule = Some(rule.place),
+        Step::Next | Step::Failed => {}
+    }
 }
 
 /// How a stream ends when a rule on its request, or on its response, ends it: cause and phase.

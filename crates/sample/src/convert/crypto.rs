@@ -1,6 +1,7 @@
 //! Digests, message authentication codes, AES.
 
 use super::bytes;
+pub(super) use super::digests::Algorithm;
 use crate::args::{Arg, ArgKind, Args};
 use crate::row::Convert;
 use crate::scope::Scope;
@@ -12,87 +13,9 @@ use aws_lc_rs::cipher::{
 };
 use aws_lc_rs::digest as lc;
 use aws_lc_rs::iv::FixedLength;
-use md5::Digest as _;
 use portcullis_wire::base64::{self, STANDARD, decode};
 use std::borrow::Cow;
 use std::sync::Arc;
-
-/// A message digest by its OpenSSL name.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Algorithm {
-    Md5,
-    Lc(&'static lc::Algorithm),
-}
-
-/// Names of digests that OpenSSL has and we do not.
-const OTHERS: [&str; 12] = [
-    "blake2b512",
-    "blake2s256",
-    "md4",
-    "md5-sha1",
-    "mdc2",
-    "ripemd160",
-    "rmd160",
-    "shake128",
-    "shake256",
-    "sm3",
-    "whirlpool",
-    "sha512-224",
-];
-
-impl Algorithm {
-    fn of(name: &[u8]) -> Result<Self, String> {
-        let name = String::from_utf8_lossy(name).to_ascii_lowercase();
-        Ok(match &*name {
-            "md5" => Self::Md5,
-            "sha1" | "sha-1" => Self::Lc(&lc::SHA1_FOR_LEGACY_USE_ONLY),
-            "sha224" | "sha2-224" | "sha-224" => Self::Lc(&lc::SHA224),
-            "sha256" | "sha2-256" | "sha-256" => Self::Lc(&lc::SHA256),
-            "sha384" | "sha2-384" | "sha-384" => Self::Lc(&lc::SHA384),
-            "sha512" | "sha2-512" | "sha-512" => Self::Lc(&lc::SHA512),
-            "sha512-256" | "sha2-512/256" => Self::Lc(&lc::SHA512_256),
-            "sha3-256" => Self::Lc(&lc::SHA3_256),
-            "sha3-384" => Self::Lc(&lc::SHA3_384),
-            "sha3-512" => Self::Lc(&lc::SHA3_512),
-            n if OTHERS.contains(&n) => return Err(format!("message digest '{n}' is not supported yet.")),
-            _ => return Err("algorithm must be a valid OpenSSL message digest name.".into()),
-        })
-    }
-    /// Digest of the parts behind one another.
-    pub(super) fn of_parts(self, parts: &[&[u8]]) -> Vec<u8> {
-        match self {
-            Self::Md5 => {
-                let mut c = md5::Md5::new();
-                parts.iter().for_each(|p| c.update(p));
-                c.finalize().to_vec()
-            }
-            Self::Lc(a) => {
-                let mut c = lc::Context::new(a);
-                parts.iter().for_each(|p| c.update(p));
-                c.finish().as_ref().to_vec()
-            }
-        }
-    }
-    fn block(self) -> usize {
-        match self {
-            Self::Md5 => 64,
-            Self::Lc(a) => a.block_len(),
-        }
-    }
-    /// HMAC (RFC 2104).
-    pub(super) fn mac(self, key: &[u8], message: &[u8]) -> Vec<u8> {
-        let short;
-        let key = if key.len() > self.block() {
-            short = self.of_parts(&[key]);
-            &short[..]
-        } else {
-            key
-        };
-        let pad =
-            |x: u8| -> Vec<u8> { (0..self.block()).map(|i| key.get(i).copied().unwrap_or(0) ^ x).collect() };
-        self.of_parts(&[&pad(0x5c), &self.of_parts(&[&pad(0x36), message])])
-    }
-}
 
 fn check_digest(args: &mut Args) -> Result<(), String> {
     let algorithm = Algorithm::of(args.text(0))?;
@@ -154,7 +77,7 @@ fn hmac<'s>(a: &Args, v: Value<'s>, s: &Scope<'_>) -> Sample<'s> {
     let (Some(b), Some(algorithm), Some(key)) = (bytes(v), a.made::<Algorithm>(0), coded(a, 1, s)) else {
         return Sample::Missing;
     };
-    Value::Bin(Cow::Owned(algorithm.mac(&key, &b))).into()
+    algorithm.mac(&key, &b).map(|mac| Value::Bin(Cow::Owned(mac))).into()
 }
 
 /// Bits of the key, then arguments in base64.

@@ -3,6 +3,7 @@
 mod bytes;
 mod crypto;
 pub mod debug;
+mod digests;
 mod fix;
 mod forwarded;
 mod frame;

@@ -209,9 +209,14 @@ fn with_port(text: &[u8]) -> Option<IpAddr> {
     })
 }
 
-/// Host (without regard to where it came from) in front of something.
-pub(super) fn joined<'s>(head: &'s Head, rest: &'s [u8]) -> Sample<'s> {
-    let host = head.first(HeaderId::Host).unwrap_or(b"");
+/// The first host that Host names in front of something.
+pub(super) fn based<'s>(head: &'s Head, rest: &'s [u8]) -> Sample<'s> {
+    joined(head.first(HeaderId::Host).and_then(|h| values::elements(h).next()), rest)
+}
+
+/// A host in front of something.
+pub(super) fn joined<'s>(host: Option<&'s [u8]>, rest: &'s [u8]) -> Sample<'s> {
+    let host = host.unwrap_or(b"");
     if host.is_empty() {
         return Value::str(rest).into();
     }
@@ -420,11 +425,11 @@ pub const ROWS: SampleRows = SampleRows {
         .checked(check_parameter),
         Fetch::new("base", Type::Str, REQUEST, "Host and path.", |_, s, _| {
             let h = head!(s.request);
-            joined(h, path(h))
+            based(h, path(h))
         }),
         Fetch::new("baseq", Type::Str, REQUEST, "Host and path with the query string.", |_, s, _| {
             let h = head!(s.request);
-            joined(h, uri::pathq(h.target()))
+            based(h, uri::pathq(h.target()))
         }),
         headers("hdr", Type::Str, EITHER, VALUE, |a, s, c| header(either(s), a, c, true)),
         headers("req.hdr", Type::Str, REQUEST, VALUE, |a, s, c| header(s.request, a, c, true)),

@@ -1,6 +1,6 @@
 //! More of HTTP messages: hashes of the target, captures, parameters of bodies, headers in binary.
 
-use super::http::{joined, path};
+use super::http::{based, joined, path};
 use crate::args::{ArgKind, Args};
 use crate::convert::{avalanche, sdbm};
 use crate::facts::Captured;
@@ -22,11 +22,11 @@ macro_rules! head {
 }
 
 fn hash_of_base(h: &Head) -> u32 {
-    let base = joined(h, path(h)).there();
+    let base = based(h, path(h)).there();
     avalanche(sdbm(base.as_ref().and_then(Value::bytes).unwrap_or(&[])))
 }
 fn hash_of_url(h: &Head) -> u32 {
-    let base = joined(h, uri::pathq(h.target())).there();
+    let base = joined(h.first(HeaderId::Host), uri::pathq(h.target())).there();
     avalanche(sdbm(base.as_ref().and_then(Value::bytes).unwrap_or(&[])))
 }
 fn with_source<'s>(hash: u32, s: &Scope<'s>) -> Sample<'s> {

@@ -234,7 +234,7 @@ impl Compiler<'_> {
             }
         }
         if self.is_http() {
-            flags.remove(Flags::MANDATORY | Flags::BIN | ENCODINGS);
+            flags.remove(Flags::BIN | ENCODINGS);
         }
         flags
     }
@@ -308,7 +308,7 @@ impl Compiler<'_> {
         let mut flags = self.bare(flags);
         if self.is_http() {
             // there, samples are what they are
-            flags.0.remove(Flags::QUOTE);
+            flags.0.remove(Flags::QUOTE | Flags::MANDATORY);
         }
         self.push(Item::Expr(Box::new(expr), flags.0), flags.1);
         Ok(at + used + 1)

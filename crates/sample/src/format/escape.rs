@@ -100,7 +100,7 @@ fn encoded(bytes: &[u8], unsafe_: &[bool; 256], flags: Flags, out: &mut Vec<u8>)
         out.extend_from_slice(rest.get(..i).unwrap_or(&[]));
         if let Some(b) = rest.get(i) {
             if unsafe_[usize::from(*b)] {
-                out.push(if flags.contains(Flags::HTTP) { b'%' } else { b'#' });
+                out.push(b'#');
                 portcullis_wire::hex::upper(out, std::slice::from_ref(b));
             } else {
                 backslash(*b, true, out);

@@ -33,10 +33,12 @@ struct Ways {
 /// # Errors
 /// [`Stop`] when there is another answer instead: the applet broke, or a rule did not like its response.
 pub async fn run(x: &mut Exchange<'_>, session: &mut Session, chosen: Chosen) -> Result<(), Stop> {
-    let Chosen { name, ruled, applet } = chosen;
+    let Chosen { name, ruled, stands_in, applet } = chosen;
     x.begin_applet(name);
-    x.intercepted(session);
-    x.facts.termination[..2].copy_from_slice(b"LR");
+    if !stands_in {
+        x.intercepted(session);
+        x.facts.termination[..2].copy_from_slice(b"LR");
+    }
     client::go_on(x, session).await.map_err(|_| Stop::mute(b"LR", 0))?;
     traced::applet(x, session, events::applet::APP_NEW, Level::User, "new applet", name);
     let mut ways = Ways::new(x, session);
@@ -54,7 +56,7 @@ pub async fn run(x: &mut Exchange<'_>, session: &mut Session, chosen: Chosen) ->
         Ok(length) => length,
         Err(mut stop) => {
             ways.give_up(x, session);
-            if !is_abort(stop.termination[0]) {
+            if !stands_in && !is_abort(stop.termination[0]) {
                 // the first cause is what is logged: it was answered here
                 stop.termination = *b"LR";
             }

@@ -274,7 +274,7 @@ fn cbc(mac: &'static lc::Algorithm, key: &[u8], token: &Token<'_>) -> Option<Vec
     message.extend_from_slice(&token.iv);
     message.extend_from_slice(&token.content);
     message.extend((token.coded_header.len() as u64 * 8).to_be_bytes());
-    let own = Algorithm::Lc(mac).mac(mac_key, &message);
+    let own = Algorithm::Lc(mac).mac(mac_key, &message)?;
     verify_slices_are_equal(own.get(..own.len() / 2)?, &token.tag).ok()?;
     let iv = <[u8; 16]>::try_from(&token.iv[..]).ok()?;
     let key = PaddedBlockDecryptingKey::cbc_pkcs7(block_cipher(key)?).ok()?;
