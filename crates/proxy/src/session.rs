@@ -259,7 +259,7 @@ pub fn accepted(session: &Session, front: &crate::plan::ProxyPlan) {
     crate::outcome::begin_facts(&mut facts, session, front);
     facts.frontend = session.destination();
     facts.status = 0;
-    crate::outcome::step(facts, session, front, None, crate::outcome::Steps::ACCEPT);
+    crate::outcome::step(&facts, 0, session, front, None, crate::outcome::Steps::ACCEPT);
 }
 
 fn begin(session: &Session) {

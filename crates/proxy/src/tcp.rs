@@ -415,7 +415,7 @@ async fn serve<'p>(
     session.worker().slots.set_server(session.task.slot, back.index, Some(state.slot));
     facts.srvconn = found.slot.server().sessions.get();
     if front.formats.steps.is_some_and(|s| s.contains(outcome::Steps::CONNECT)) {
-        outcome::step(facts.clone(), session, front, None, outcome::Steps::CONNECT);
+        outcome::step(facts, 0, session, front, None, outcome::Steps::CONNECT);
     }
     let formats = &front.formats;
     // rules on what the server says may set what the line shows

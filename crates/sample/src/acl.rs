@@ -336,7 +336,9 @@ impl Reader<'_> {
         let alone = words.len() <= 1;
         let words = words.get(flags.next..).unwrap_or(&[]);
         if keyword == "http_auth_group" && flags.files.is_empty() {
-            crate::names::groups(words.iter().map(|w| w.str().into_owned()));
+            // another method's patterns are no groups
+            let groups = words.iter().filter(|_| flags.method.is_none());
+            crate::names::groups(groups.map(|w| w.str().into_owned()));
         }
         let dotted = matches!(&*keyword, "req.ssl_ver" | "req_ssl_ver") && flags.method.is_none();
         let how = shared::How { method, fold: flags.fold, resolve: flags.resolve, dotted };

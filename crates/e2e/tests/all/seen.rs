@@ -34,7 +34,7 @@ fn targets_that_name_a_host() {
 /// A target that a rule writes may have no path, and an authority that is nothing is an error.
 #[test]
 fn targets_that_rules_break() {
-    const TARGETS: [&str; 8] = ["?k=1", "\\\\#x", "h2?k=1", "a/b", "http:///x", "*", "http://u@q/", "/z"];
+    const TARGETS: [&str; 8] = ["?k=1", "\\#x", "h2?k=1", "a/b", "http:///x", "*", "http://u@q/", "/z"];
     let rules: String = TARGETS
         .iter()
         .enumerate()

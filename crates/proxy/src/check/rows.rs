@@ -564,7 +564,7 @@ fn expect_option(p: &mut Parsing<'_, '_, '_>, name: &str, o: &mut Options) -> Re
 
 fn format(p: &mut Parsing<'_, '_, '_>) -> Result<Format, String> {
     let word = p.want("expects a string as argument")?;
-    p.format(word)
+    p.plain_format(word)
 }
 
 fn status(p: &mut Parsing<'_, '_, '_>, of: &str, known: &[&str]) -> Result<Status, String> {

@@ -17,6 +17,7 @@ use portcullis_backend::ServerState;
 use portcullis_backend::health::{Outcome, Status, Verdict};
 use portcullis_config::Proto;
 use portcullis_message::{Head, HeaderId, Version};
+use portcullis_sample::Socket;
 use portcullis_sample::fetch::link;
 use portcullis_telemetry::trace::{self, Level, events};
 use portcullis_tls::stream::Stream;
@@ -24,6 +25,7 @@ use portcullis_transport::connect::{self, Marks, Target};
 use portcullis_transport::tls;
 use portcullis_transport::{Buffer, Conn, Millis};
 use portcullis_wire::h1::{Limits, Response};
+use portcullis_wire::hex;
 use portcullis_wire::probe::Answer;
 use portcullis_wire::proxy_protocol::{Addresses, Transport, encode_v1, encode_v2, encode_v2_local};
 use std::future::poll_fn;
@@ -250,6 +252,8 @@ pub(super) async fn run(task: &Task, subject: &Subject, plan: &CheckPlan) -> Out
         server_name: &server.name,
         server_id: server.id,
         now: task.worker.clock.wall(),
+        accepted: task.worker.clock.wall(),
+        status: 0,
         server: server.address(&subject.state),
         http: plan.script.kind == Kind::Http,
         vars: portcullis_sample::vars::Vars::of_check(),
@@ -430,6 +434,7 @@ impl Run<'_> {
         let connected = self.task.worker.clock.exact().now();
         self.task.deadline(self.deadline(connected));
         self.linger = c.linger;
+        self.facts.server_link.socket = conn.fd().map_or(Socket::NONE, Socket::of);
         self.link = Some(Link::Own(conn));
         let inherited = self.plan.settings.proto.or(server.proto).filter(|_| c.is_plain());
         let http = self.plan.script.kind == Kind::Http;
@@ -731,7 +736,7 @@ impl Run<'_> {
     }
 
     fn code(&self, e: &Expect, code: i64) -> i64 {
-        e.code.as_ref().and_then(|c| c.integer(&self.scope())).unwrap_or(code)
+        e.code.as_ref().and_then(|c| c.leading_integer(&self.scope())).unwrap_or(code)
     }
 
     /// Where a `tcp-check` failed.
@@ -757,6 +762,7 @@ impl Run<'_> {
 
     /// Closes the connection, so that a server is left with nothing to wait for; or lets it rest in the pool.
     fn close(&mut self) {
+        self.facts.server_link.socket = Socket::NONE;
         match self.link.take() {
             Some(Link::Shared(up)) => {
                 let worker = &self.task.worker;
@@ -781,7 +787,18 @@ fn about(step: &Step) -> String {
     step.comment.as_ref().map_or(String::new(), |c| format!(" comment: {c}"))
 }
 
-/// Text for a log line.
+/// Text for a log line: what might end a quotation, and bytes that are no ASCII, by their numbers.
 fn shown(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).chars().filter(|c| !c.is_control()).collect()
+    let mut out = String::with_capacity(bytes.len());
+    for b in bytes.iter().filter(|b| **b >= 32) {
+        match b {
+            b'"' | b'<' | b'>' | 127.. => {
+                out.push('<');
+                out.push_str(&hex::text(std::slice::from_ref(b)));
+                out.push('>');
+            }
+            plain => out.push(char::from(*plain)),
+        }
+    }
+    out
 }

@@ -391,6 +391,10 @@ fn routed<'p>(
 /// Takes the request to a server and the response back.
 async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyPlan) -> Result<(), Stop> {
     let worker = session.worker().clone();
+    if x.facts.unique_id_format.is_some() {
+        // who has not asked for it gets it as it is now
+        let _ = x.rule_cx(&worker, Direction::Request, true).scope().unique_id();
+    }
     x.requested();
     headers::to_server(x, session, back)?;
     if x.filters.is_some() {
@@ -706,11 +710,8 @@ impl Exchange<'_> {
     pub fn step_behind(&self, session: &Session, step: Steps, body: usize) {
         if self.front.formats.steps.is_some_and(|s| s.contains(step)) {
             let heads = outcome::Heads::of(&self.scratch, self.effects.log_level);
-            let mut told = self.facts.clone();
-            if step == Steps::RESPONSE {
-                told.bytes_down += self.heads[1] + body as u64;
-            }
-            outcome::step(told, session, self.front, Some(&heads), step);
+            let down = if step == Steps::RESPONSE { self.heads[1] + body as u64 } else { 0 };
+            outcome::step(&self.facts, down, session, self.front, Some(&heads), step);
         }
     }
     /// The request was taken: its rules have run, or one of them has answered it. `TR` is known from now on.

@@ -41,12 +41,8 @@ pub fn to_server(x: &mut Exchange<'_>, session: &Session, back: &ProxyPlan) -> R
         let value = option.value(tls, &x.rule_cx(&worker, Direction::Request, true).scope());
         rules::forwarded::add(&mut x.scratch.request, &value);
     }
-    if let Some(unique) = front.unique_id.as_ref().filter(|u| u.header.is_some()) {
-        let worker = session.worker().clone();
-        let _ = x.rule_cx(&worker, Direction::Request, true).scope().unique_id();
-        if let Some(id) = x.facts.unique_id.get() {
-            unique.add(&mut x.scratch.request, id);
-        }
+    if let (Some(unique), Some(id)) = (&front.unique_id, x.facts.unique_id.get()) {
+        unique.add(&mut x.scratch.request, id);
     }
     let head = &mut x.scratch.request;
     // a `listen` has one section for both sides

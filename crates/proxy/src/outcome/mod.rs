@@ -275,19 +275,26 @@ pub fn log_now(
     });
 }
 
-/// A step that `log-steps` names is reached.
+/// A step that `log-steps` names is reached; `down`: bytes towards the client that are not counted yet.
 pub fn step(
-    mut told: Facts<'_>,
+    facts: &Facts<'_>,
+    down: u64,
     session: &Session,
     front: &ProxyPlan,
     heads: Option<&Heads<'_>>,
     step: Steps,
 ) {
-    if !front.logs() || front.has(Opts::DONTLOG_NORMAL) && !is_error(&told) {
+    if !front.logs() || front.has(Opts::DONTLOG_NORMAL) && !is_error(facts) {
         return;
     }
+    let mut told = facts.clone();
+    told.bytes_down += down;
     told.log_origin = step.origin();
     log_at(&mut told, session, front, heads, step);
+    // the stream has one id in all its lines
+    if let Some(id) = told.unique_id.into_inner() {
+        let _ = facts.unique_id.set(id);
+    }
 }
 
 /// Makes a line and hands it to the proxy's targets, as their profiles have it.

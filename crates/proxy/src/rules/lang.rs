@@ -425,6 +425,14 @@ impl Expr {
     pub fn integer(&self, scope: &Scope<'_>) -> Option<i64> {
         self.value(scope)?.to_int()
     }
+    /// The same; bytes are a text that begins with a number.
+    #[must_use]
+    pub fn leading_integer(&self, scope: &Scope<'_>) -> Option<i64> {
+        match self.value(scope)? {
+            Value::Bin(bytes) => Some(super::number::leading(&bytes)),
+            value => value.to_int(),
+        }
+    }
     /// Its value as an address.
     #[must_use]
     pub fn address(&self, scope: &Scope<'_>) -> Option<IpAddr> {

@@ -25,16 +25,17 @@ fn hex(b: &[u8]) -> Vec<u8> {
 fn part<'s>(a: &Args, v: Value<'s>, s: &Scope<'_>) -> Sample<'s> {
     let Some(b) = bytes(v) else { return Sample::Missing };
     let Some(offset) = a.int_now(0, s) else { return Sample::Missing };
-    let Some(offset) = usize::try_from(offset).ok().filter(|n| *n < b.len()) else {
+    let Ok(offset) = usize::try_from(offset) else { return Sample::Missing };
+    if offset >= b.len() {
         return Value::bin(b"").into();
-    };
+    }
     let end = if a.len() < 2 {
         b.len()
     } else {
         let Some(len) = a.int_now(1, s) else { return Sample::Missing };
         match usize::try_from(len) {
             Ok(len) => offset.saturating_add(len),
-            Err(_) => return Value::bin(b"").into(),
+            Err(_) => return Sample::Missing,
         }
     };
     Value::Bin(super::text::slice(b, offset, end)).into()

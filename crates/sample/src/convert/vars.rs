@@ -7,7 +7,7 @@ use crate::facts::Captured;
 use crate::fetch::acls::Named;
 use crate::row::Convert;
 use crate::scope::Scope;
-use crate::value::{Bytes, Sample, Type, Value};
+use crate::value::{Bytes, Sample, Type, Value, until_nul};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -102,6 +102,11 @@ fn text(a: &Args, i: usize, s: &Scope<'_>) -> Option<Bytes<'static>> {
     a.var(i).and_then(|v| s.facts.vars.get(v, s.direction)).map(Value::into_text)
 }
 
+/// The same as far as C sees it: to its first NUL.
+fn c_text(a: &Args, i: usize, s: &Scope<'_>) -> Option<Bytes<'static>> {
+    text(a, i, s).map(until_nul)
+}
+
 /// The first argument names a variable.
 fn required(args: &mut Args) -> Result<(), String> {
     if args.text(0).is_empty() {
@@ -122,7 +127,7 @@ fn concat<'s>(a: &Args, v: Value<'s>, s: &Scope<'_>) -> Sample<'s> {
     let Some(b) = bytes(v) else { return Sample::Missing };
     let mut out = b.into_owned();
     out.extend_from_slice(a.text(0));
-    if let Some(t) = text(a, 1, s) {
+    if let Some(t) = c_text(a, 1, s) {
         out.extend_from_slice(&t);
     }
     out.extend_from_slice(a.text(2));
@@ -131,7 +136,7 @@ fn concat<'s>(a: &Args, v: Value<'s>, s: &Scope<'_>) -> Sample<'s> {
 
 fn add_item<'s>(a: &Args, v: Value<'s>, s: &Scope<'_>) -> Sample<'s> {
     let Some(b) = bytes(v) else { return Sample::Missing };
-    let var = text(a, 1, s).filter(|t| !t.is_empty());
+    let var = c_text(a, 1, s).filter(|t| !t.is_empty());
     if var.is_none() && a.text(2).is_empty() {
         return Value::Str(b).into();
     }
@@ -151,11 +156,11 @@ fn check_add_item(args: &mut Args) -> Result<(), String> {
     register(args, 1)
 }
 
-/// strcmp(3): the difference of the first bytes that differ.
+/// strcmp(3): the difference of the first bytes that differ; -1 or 1 where one text is the beginning of the other.
 fn strcmp<'s>(a: &Args, v: Value<'s>, s: &Scope<'_>) -> Sample<'s> {
-    let (Some(b), Some(t)) = (bytes(v), text(a, 0, s)) else { return Sample::Missing };
+    let (Some(b), Some(t)) = (bytes(v), c_text(a, 0, s)) else { return Sample::Missing };
     let differ = b.iter().zip(t.iter()).find(|(x, y)| x != y).map(|(x, y)| i64::from(*x) - i64::from(*y));
-    Value::Int(differ.unwrap_or(b.len() as i64 - t.len() as i64)).into()
+    Value::Int(differ.unwrap_or(b.len().cmp(&t.len()) as i64)).into()
 }
 
 /// In constant time where the lengths are the same.

@@ -55,6 +55,11 @@ pub(super) fn body<'s>(s: &Scope<'s>) -> Option<Payload<'s>> {
     }
 }
 
+/// What there is of the response's body.
+fn response_body<'s>(s: &Scope<'s>) -> Option<Payload<'s>> {
+    s.response.head().and(s.response_bytes)
+}
+
 /// What `Content-Length` announces, or what is there.
 fn size<'s>(_: &'s Args, s: &Scope<'s>, c: &mut Cursor) -> Sample<'s> {
     let announced = s.request.head().and_then(|h| h.first(portcullis_message::HeaderId::ContentLength));
@@ -119,7 +124,7 @@ pub const ROWS: SampleRows = SampleRows {
             Type::Bin,
             crate::place::RESPONSE,
             "The response's body as far as it is there.",
-            |_, s, _| whole(s.response_bytes),
+            |_, s, _| whole(response_body(s)),
         )
         .impure(),
         Fetch::new(
@@ -127,7 +132,7 @@ pub const ROWS: SampleRows = SampleRows {
             Type::Int,
             crate::place::RESPONSE,
             "Length of what is there of the response's body.",
-            |_, s, c| length(s.response_bytes, c),
+            |_, s, c| length(response_body(s), c),
         )
         .impure(),
     ],

@@ -8,7 +8,7 @@ use crate::place::{CLIENT_CONNECTION, CONSTANT, INTERNAL, REQUEST, REQUEST_LINE,
 use crate::row::{Cursor, Fetch, SampleRows};
 use crate::scope::{Message, Scope};
 use crate::value::{Sample, Type, Value};
-use portcullis_message::{Head, HeaderId, uri};
+use portcullis_message::{Head, HeaderId, uri, values};
 use std::borrow::Cow;
 
 macro_rules! head {
@@ -26,7 +26,7 @@ fn hash_of_base(h: &Head) -> u32 {
     avalanche(sdbm(base.as_ref().and_then(Value::bytes).unwrap_or(&[])))
 }
 fn hash_of_url(h: &Head) -> u32 {
-    let base = joined(h.first(HeaderId::Host), uri::pathq(h.target())).there();
+    let base = joined(h.first(HeaderId::Host).map(values::trim), uri::pathq(h.target())).there();
     avalanche(sdbm(base.as_ref().and_then(Value::bytes).unwrap_or(&[])))
 }
 fn with_source<'s>(hash: u32, s: &Scope<'s>) -> Sample<'s> {

@@ -140,8 +140,9 @@ fn part(text: &str) -> Option<u32> {
     Some(u32::from(number(major)?) << 16 | u32::from(number(minor)?))
 }
 
+/// Digits with or without a minus; what does not fit is none.
 fn number(text: &str) -> Option<i64> {
-    crate::args::int(text.as_bytes())
+    text.parse().ok().filter(|_| !text.starts_with('+'))
 }
 
 #[cfg(test)]
@@ -165,6 +166,10 @@ mod tests {
         assert_eq!(i.add(b"3-1", 0).unwrap_err(), "'3-1' is not a valid number range");
         assert_eq!(i.add(b"1-3:5", 0).unwrap_err(), "'1-3:5' is not a valid number range");
         assert_eq!(i.add(b"abc", 0).unwrap_err(), "'abc' is not a number");
+        for wrong in ["+1", "1:+3", "9223372036854775808", "1:99999999999999999999"] {
+            assert!(i.add(wrong.as_bytes(), 0).is_err(), "{wrong}");
+        }
+        i.add(b"9223372036854775807", 0).unwrap();
         assert_eq!(i.add(b"3:1", 0).unwrap_err(), "'3:1' is not a valid number range");
         assert_eq!(i.add(b"ge:3", 0).unwrap_err(), "'ge:3' is not a valid number range");
     }

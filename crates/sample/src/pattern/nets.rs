@@ -14,7 +14,8 @@ pub struct Nets {
 }
 
 impl Nets {
-    /// Adds an address or network; with `resolve`, a host name's first IPv4 address. False: it is none.
+    /// Adds an address or network; with `resolve`, IPv4 may be shortened, or be a host name whose first address counts.
+    /// False: it is none.
     pub fn add(&mut self, text: &[u8], resolve: bool, index: u32) -> bool {
         let text = String::from_utf8_lossy(text);
         let (address, mask) = match text.split_once('/') {
@@ -37,11 +38,13 @@ impl Nets {
                 None => return false,
             },
         };
-        match short_v4(address).or_else(|| if resolve { lookup(address) } else { None }) {
-            Some(a) => self.add_v4(a, mask, index),
-            None => return false,
+        let plain = address.parse().ok();
+        let found =
+            plain.or_else(|| if resolve { short_v4(address).or_else(|| lookup(address)) } else { None });
+        if let Some(a) = found {
+            self.add_v4(a, mask, index);
         }
-        true
+        found.is_some()
     }
 
     fn add_v4(&mut self, a: Ipv4Addr, mask: Ipv4Addr, index: u32) {
@@ -120,7 +123,12 @@ fn short_v4(text: &str) -> Option<Ipv4Addr> {
 }
 
 fn lookup(name: &str) -> Option<Ipv4Addr> {
-    if name.is_empty() {
+    // the last label of a name is no number
+    if name
+        .rsplit('.')
+        .next()
+        .is_none_or(|label| label.is_empty() || label.starts_with(|c: char| c.is_ascii_digit()))
+    {
         return None;
     }
     (name, 0u16).to_socket_addrs().ok()?.find_map(|a| match a.ip() {
@@ -138,7 +146,7 @@ mod tests {
         let mut n = Nets::default();
         for t in ["10.0.0.0/8", "10.1.0.0/16", "192.168.1", "127.1/8", "1.0.1.0/255.0.255.0", "2001:db8::/32"]
         {
-            assert!(n.add(t.as_bytes(), false, 0), "{t}");
+            assert!(n.add(t.as_bytes(), true, 0), "{t}");
         }
         for (yes, a) in [
             (true, "10.9.9.9"),
@@ -164,9 +172,12 @@ mod tests {
         let mut six = Nets::default();
         assert!(six.add(b"::ffff:0:0/96", false, 0));
         assert!(six.find_v4([8, 8, 8, 8].into()).is_some());
-        for bad in ["300.1.1.1", "1.2.3.4/33", "::1/129", "1.2.3.4.5", "", "x"] {
+        for bad in
+            ["300.1.1.1", "1.2.3.4/33", "::1/129", "1.2.3.4.5", "", "x", "127.1", "10", "127.0.0.01", "127/8"]
+        {
             assert!(!six.add(bad.as_bytes(), false, 0), "{bad}");
         }
+        assert!(!six.add(b"0x7f000001", true, 0) && !six.add(b"1.2.3.4.5", true, 0));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use pcre2::bytes::{Regex as Pcre, RegexBuilder as PcreBuilder};
 use portcullis_config::Place;
 use regex::bytes::{Regex as Linear, RegexBuilder as LinearBuilder};
+use std::borrow::Cow;
 use std::cell::RefCell;
 
 /// Start and end of a match and of its groups.
@@ -34,7 +35,10 @@ impl Regex {
     /// # Errors
     /// What is wrong with it, in HAProxy's frame.
     pub fn new(text: &[u8], fold: bool) -> Result<Self, String> {
+        let text = &*literal_braces(text);
         let shown = String::from_utf8_lossy(text);
+        // what PCRE2 does not know is refused, whatever the other engine makes of it
+        PcreBuilder::new().build(&format!("{LIMIT}{shown}")).map_err(|e| invalid(&shown, &e))?;
         if !means_something_else(text)
             && let Ok(linear) =
                 LinearBuilder::new(&shown).case_insensitive(fold).unicode(false).size_limit(SIZE).build()
@@ -86,6 +90,23 @@ fn invalid(shown: &str, e: &pcre2::Error) -> String {
     let why = text.rsplit_once(": ").map_or(&*text, |(_, why)| why);
     let at = e.offset().map_or(0, |at| at.saturating_sub(LIMIT.len()));
     format!("regex '{shown}' is invalid (error={why}, erroffset={at})")
+}
+
+/// `{,3}` is text, in newer versions of PCRE2 as in older ones, and in the linear engine.
+fn literal_braces(text: &[u8]) -> Cow<'_, [u8]> {
+    if !text.windows(2).any(|w| w == b"{,") {
+        return Cow::Borrowed(text);
+    }
+    let (mut out, mut escaped) = (Vec::with_capacity(text.len() + 4), false);
+    for (i, b) in text.iter().enumerate() {
+        // in a class the backslash changes nothing
+        if !escaped && *b == b'{' && text.get(i + 1) == Some(&b',') {
+            out.push(b'\\');
+        }
+        out.push(*b);
+        escaped = !escaped && *b == b'\\';
+    }
+    Cow::Owned(out)
 }
 
 /// Would the linear engine read it differently from PCRE without complaining: possessive quantifiers, and what classes
@@ -148,6 +169,35 @@ mod tests {
         }
         assert_eq!(take_backtracking().len(), 9);
         assert!(Regex::new(b"(", false).unwrap_err().starts_with("regex '(' is invalid (error="));
+    }
+
+    /// As 3.5 (PCRE2 10.42) has them.
+    #[test]
+    fn as_pcre_reads_it() {
+        for wrong in [
+            "a**",
+            "a+?*",
+            "a{2}{3}",
+            "a{1,2}??",
+            "^*",
+            "\\u0061",
+            ".{0,70000}",
+            "[[:foo:]]",
+            "(?u)a",
+            "(?R:a)",
+        ] {
+            assert!(Regex::new(wrong.as_bytes(), false).is_err(), "{wrong}");
+        }
+        for (pattern, text, matches) in [
+            ("^x{,3}$", "x{,3}", true),
+            ("^x{,3}$", "xx", false),
+            ("^[{,]+$", "{,", true),
+            ("^\\{,$", "{,", true),
+            ("^x{1,}$", "xx", true),
+        ] {
+            let r = Regex::new(pattern.as_bytes(), false).unwrap();
+            assert_eq!(r.is_match(text.as_bytes()), matches, "{pattern} {text}");
+        }
     }
 
     #[test]
