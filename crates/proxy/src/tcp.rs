@@ -3,7 +3,7 @@
 mod inspect;
 
 use crate::filter::{Chain, Gate, Point, Stage, Verdict};
-use crate::outcome;
+use crate::outcome::{self, When};
 use crate::persist;
 use crate::plan::{Plan, ProxyPlan, ServerPlan};
 use crate::relay::{self, End, Inspect, Lane, Ruling, Timeouts};
@@ -56,9 +56,8 @@ pub async fn run(session: &mut Session, first: Option<Buffer>) {
     if front.wants_destination {
         s.facts.frontend = session.destination();
     }
-    // the short line is written when a connection begins
-    if front.formats.log.is_none() {
-        outcome::log_as_soon_as_possible(&mut s.facts, session, front, None);
+    if front.formats.when == When::Begin {
+        outcome::log_before_the_end(&mut s.facts, session, front, None);
     }
     let stream = slots::Stream {
         plan: plan.clone(),
@@ -417,14 +416,11 @@ async fn serve<'p>(
     if front.formats.steps.is_some_and(|s| s.contains(outcome::Steps::CONNECT)) {
         outcome::step(facts, 0, session, front, None, outcome::Steps::CONNECT);
     }
-    let formats = &front.formats;
     // rules on what the server says may set what the line shows
     let more = back.rules.as_deref().is_some_and(|r| !r.tcp_response.is_empty());
-    let all_is_known =
-        formats.log.is_some() && formats.steps.is_none() && !formats.needs.contains(Needs::END) && !more;
-    if front.has(Opts::LOGASAP) || all_is_known {
+    if front.formats.when == When::Known && (front.has(Opts::LOGASAP) || !more) {
         let heads = outcome::Heads::none(effects.log_level);
-        outcome::log_as_soon_as_possible(facts, session, front, Some(&heads));
+        outcome::log_before_the_end(facts, session, front, Some(&heads));
     }
     let (up_splices, down_splices) = relay::splices(&session.conn, &found.upstream.conn);
     let splice = |side: Opts| {

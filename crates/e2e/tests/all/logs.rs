@@ -1,6 +1,8 @@
 //! Log lines: formats, options, targets (manual sections 4.2 `log`, 8).
 use crate::{indent, sections};
-use portcullis_e2e::{Gate, scenario};
+use portcullis_e2e::binary::Binary;
+use portcullis_e2e::process::PATIENCE;
+use portcullis_e2e::{Gate, World, scenario};
 
 #[test]
 fn httplog_of_an_ordinary_request() {
@@ -434,6 +436,81 @@ fn lines_without_an_end_come_early() {
             c.close();
             w.logs(1);
         });
+    }
+}
+
+/// A line of a request is written when the response's head is there if it shows nothing of the end, and the short line when the
+/// request's head is. `option dontlog-normal` waits for the end.
+#[test]
+fn lines_of_requests_without_an_end() {
+    let known = "log-format \"%ci %b/%s %ST %tsc\"";
+    let long = "option httplog\noption logasap\nhttp-response set-header x-more abcdefghijklmnopqrstuvwxyz";
+    for (name, lines, before_head, before_end, count) in [
+        ("known", known.to_string(), false, true, 1),
+        ("bytes", "log-format \"%ci %ST %U\"".into(), false, false, 1),
+        ("errors", format!("{known}\noption dontlog-normal"), false, false, 1),
+        ("errors_asap", "option httplog\noption logasap\noption dontlog-normal".into(), false, false, 1),
+        ("steps", format!("{known}\nlog-steps connect,close"), true, false, 2),
+        ("steps_asap", "option httplog\noption logasap\nlog-steps connect".into(), false, true, 1),
+        ("longer", long.into(), false, true, 1),
+        ("short", "http-request set-log-level silent\noption dontlog-normal".into(), true, true, 1),
+        ("no_format_at_steps", "log-steps all".into(), false, false, 0),
+    ] {
+        scenario(&format!("logs/requests_without_an_end_{name}"), |w| {
+            let gate = Gate::default();
+            let wait = gate.clone();
+            w.origin("o1", move |mut c| {
+                c.request();
+                wait.wait();
+                c.send("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nbegun");
+                c.wait_end();
+            });
+            w.proxy(&format!(
+                "global\n  log 127.0.0.1:${{log}} local0\ndefaults\n  mode http\n  log global\n  timeout connect 5s\n  timeout client \
+                 20s\n  timeout server 20s\nfrontend fe\n  bind 127.0.0.1:${{fe}}\n{}  default_backend be\nbackend be\n  server s1 \
+                 127.0.0.1:${{o1}}\n",
+                indent(&lines)
+            ));
+            let mut c = w.client("fe");
+            c.get("/", "");
+            if before_head {
+                assert_eq!(w.logs(1).len(), 1);
+            }
+            gate.open();
+            c.head();
+            c.read_exactly(5);
+            if before_end {
+                w.logs(1);
+            }
+            c.reset();
+            w.logs(count);
+        });
+    }
+}
+
+/// What a receiver does not take now it gets when it does, and others are not kept waiting.
+#[test]
+fn a_receiver_that_rests() {
+    let mut w = World::new(Binary::under_test());
+    w.ok("o1");
+    let socket = std::os::unix::net::UnixDatagram::bind(w.dir().join("slow")).unwrap();
+    w.proxy(
+        &(global_log("log ${dir}/slow format raw local0\n  log 127.0.0.1:${log} format raw local0")
+            .replace("  default_backend be\n", "  log-format \"%HP %B\"\n  default_backend be\n")),
+    );
+    // many more than the socket's queue holds
+    let mut c = w.client("fe");
+    for n in 0..100 {
+        c.get(&format!("/{n}"), "");
+        c.response();
+    }
+    let quick = w.logs(100);
+    assert_eq!(quick.len(), 100);
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut bytes = [0; 200];
+    for line in &quick {
+        let len = socket.recv(&mut bytes).unwrap();
+        assert_eq!(String::from_utf8_lossy(&bytes[..len]).trim_end(), line);
     }
 }
 

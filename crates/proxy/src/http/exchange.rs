@@ -5,7 +5,7 @@ use super::transfer::{self, Transfer};
 use super::{After, Scratch, answer, drain, filters, headers, request, stages};
 use crate::applet::Chosen;
 use crate::filter::{Chain, Point, Stage};
-use crate::outcome::{self, Steps};
+use crate::outcome::{self, Steps, When};
 use crate::own;
 use crate::persist::Visit;
 use crate::plan::{Plan, ProxyPlan};
@@ -226,6 +226,9 @@ async fn story<'p>(
         let (worker, began) = (session.worker(), x.began);
         let since = worker.clock.now().since(began);
         otel.request(&mut x.facts, &x.scratch.request, (worker.clock.wall(), since));
+    }
+    if x.front.formats.when == When::Begin {
+        outcome::log_before_the_end(&mut x.facts, session, x.front, None);
     }
     x.expect_cookies(x.front);
     crate::session::accepted(session, x.front);
@@ -818,6 +821,11 @@ impl Exchange<'_> {
     #[must_use]
     pub fn closes(&self) -> bool {
         !self.keep && !self.front.has(Opts::NOLINGER)
+    }
+    /// Is its log line written when the response's head is there?
+    #[must_use]
+    pub fn logs_early(&self) -> bool {
+        self.front.formats.when == When::Known && self.front.logs()
     }
     /// Shall the client's connection stay, as far as the configuration and the request say?
     pub fn decide_keep(&mut self) {

@@ -530,6 +530,7 @@ async fn respond(
     if x.front.formats.needs.contains(Needs::SENT) {
         x.facts.grown[1] = grown(counted(&x.scratch.response, &info), x.heads[1]);
     }
+    let early = x.logs_early().then(|| counted(&x.scratch.response, &info) + arrived(&t.down.buffer, &info));
     x.facts.status = x.scratch.response.status.into();
     x.keep &= info.framing != Framing::UntilClose && !tunnel;
     if session.ends_kept() {
@@ -554,8 +555,8 @@ async fn respond(
     down.closes = t.up.done && x.closes() && !tunnel && !streamed;
     down.drop_trailers =
         back.has(Opts::HTTP_DROP_RESPONSE_TRAILERS) || x.front.has(Opts::HTTP_DROP_RESPONSE_TRAILERS);
-    if x.front.has(Opts::LOGASAP) {
-        log_now(x, session, arrived(&down.buffer, &info));
+    if let Some(bytes) = early {
+        log_now(x, session, bytes);
     }
     if tunnel {
         return Box::pin(tunnel::run(x, session, back, t)).await;
@@ -601,14 +602,14 @@ async fn respond(
     Ended::Done(reusable)
 }
 
-/// `option logasap`: the line is written when the response's head is known.
-fn log_now(x: &mut Exchange<'_>, session: &Session, arrived: u64) {
+/// The line is written now that the response's head is known. `bytes`: what it counts, and what has come behind it.
+fn log_now(x: &mut Exchange<'_>, session: &Session, bytes: u64) {
     let mut told = x.facts.clone();
-    told.bytes_down += x.heads[1] + arrived;
+    told.bytes_down += bytes;
     let now = session.worker().clock.now();
     told.timers.active = ms(now.since(x.began));
     let heads = outcome::Heads::of(&x.scratch, x.effects.log_level);
-    outcome::log_as_soon_as_possible(&mut told, session, x.front, Some(&heads));
+    outcome::log_before_the_end(&mut told, session, x.front, Some(&heads));
     x.facts.as_soon_as_possible = true;
 }
 

@@ -3,8 +3,9 @@
 use super::profiles::{Chosen, Steps};
 use crate::rules::lang::{At, Parsing};
 use portcullis_config::{
-    Cx, Diagnostics, Does, Keyword, Line, LogFormat, Mode, Model, Proxy, Sections, Severity,
+    Cx, Diagnostics, Does, Keyword, Line, LogFormat, Mode, Model, Opts, Proxy, Sections, Severity,
 };
+use portcullis_sample::format::Needs;
 use portcullis_sample::{Format, format};
 use std::sync::Arc;
 
@@ -106,9 +107,24 @@ pub struct Formats {
     /// The structured data of rfc5424 lines.
     pub data: Option<Format>,
     /// What must be found out for them.
-    pub needs: format::Needs,
+    pub needs: Needs,
     /// `log-steps`; none: one line at the end.
     pub steps: Option<Steps>,
+    /// When the line of a stream is written.
+    pub when: When,
+}
+
+/// When the line of a stream is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum When {
+    /// When it is over.
+    #[default]
+    End,
+    /// When a TCP stream is connected to its server, or a response's head is there: it shows nothing of the end, or the
+    /// configuration wants it so (manual section 4.2 option logasap).
+    Known,
+    /// When it begins, or its request's head is there: the short line of a proxy without a format.
+    Begin,
 }
 
 impl Formats {
@@ -129,14 +145,23 @@ impl Formats {
             LogFormat::Custom(_) => owned(custom.log),
         };
         let (error, data) = (owned(custom.error), owned(custom.data));
-        let mut needs = format::Needs::default();
+        let mut needs = Needs::default();
         for f in [&log, &error, &data].into_iter().flatten() {
             needs |= f.needs();
         }
         if log.is_none() {
-            needs |= format::Needs::DESTINATION;
+            needs |= Needs::DESTINATION;
         }
-        let steps = proxy.ext.get::<Chosen>().and_then(|c| c.0);
-        Self { log, error, data, needs, steps }
+        let has = |opt| proxy.opts.contains(opt);
+        let asap = has(Opts::LOGASAP) && !has(Opts::DONTLOG_NORMAL);
+        // as 3.5 has it: a line as soon as possible is the only one, and without a format there is none at a step
+        let steps = proxy.ext.get::<Chosen>().and_then(|c| c.0).filter(|_| !asap || log.is_none());
+        let when = match steps {
+            None if log.is_none() => When::Begin,
+            None if asap => When::Known,
+            None if !needs.contains(Needs::END) && !has(Opts::DONTLOG_NORMAL) => When::Known,
+            _ => When::End,
+        };
+        Self { log, error, data, needs, steps, when }
     }
 }

@@ -5,7 +5,7 @@ mod formats;
 mod profiles;
 
 pub use continuous::Tally;
-pub use formats::{Formats, ROWS};
+pub use formats::{Formats, ROWS, When};
 pub use profiles::{Profiled, ROWS as STEP_ROWS, Steps, check};
 
 use crate::check::report;
@@ -151,11 +151,11 @@ pub fn finish(
     facts.log_origin = if bad { "sess_error" } else { "txn_close" };
     // a line of such a frontend has its plus, even when nothing more can come
     facts.as_soon_as_possible = front.has(Opts::LOGASAP);
-    log(facts, session, front, heads);
+    log_at(facts, session, front, heads, Steps::CLOSE);
 }
 
-/// `option logasap`: the line is written now, with a `+` where the end is not known.
-pub fn log_as_soon_as_possible(
+/// The line is written now ([`When`]), with a `+` where the end is not known.
+pub fn log_before_the_end(
     facts: &mut Facts<'_>,
     session: &Session,
     front: &ProxyPlan,
@@ -165,15 +165,16 @@ pub fn log_as_soon_as_possible(
         return;
     }
     facts.as_soon_as_possible = true;
-    facts.log_origin = match (facts.http, facts.timers.connect >= 0) {
-        (true, _) => "txn_response",
-        (false, true) => "txn_connect",
-        (false, false) => "txn_accept",
+    let step = match (front.formats.when, facts.http) {
+        (When::Begin, _) => Steps::empty(),
+        (_, true) => Steps::RESPONSE,
+        (_, false) => Steps::CONNECT,
     };
+    facts.log_origin = step.origin();
     if !facts.http {
         facts.timers.total = elapsed(session);
     }
-    log(facts, session, front, heads);
+    log_at(facts, session, front, heads, step);
 }
 
 /// `option dontlognull`, `option dontlog-normal`, and what was logged already.
@@ -191,10 +192,6 @@ fn is_error(facts: &Facts<'_>) -> bool {
         || (500..=599).contains(&facts.status)
         || facts.retries > 0
         || facts.redispatched
-}
-
-fn log(facts: &mut Facts<'_>, session: &Session, front: &ProxyPlan, heads: Option<&Heads<'_>>) {
-    log_at(facts, session, front, heads, Steps::CLOSE);
 }
 
 /// Was there not even a request?
@@ -244,17 +241,19 @@ fn log_at(
     let bad = never_a_request(facts, heads);
     let format = formats.error.as_ref().filter(|_| bad).or(formats.log.as_ref());
     let step = if bad { Steps::ERROR } else { step };
-    if crate::explain::on() {
-        crate::explain::logged(|line| match format {
-            Some(format) => format.run(&scope, line),
-            None => connect_line(&scope, line),
-        });
-        return;
-    }
-    write(worker, front, level, &scope, (step, None), &|line| match format {
+    let make = |line: &mut Vec<u8>| match format {
         Some(format) => format.run(&scope, line),
         None => connect_line(&scope, line),
-    });
+    };
+    // the short line belongs to no step
+    let own = format.is_some() || step.is_empty();
+    if crate::explain::on() {
+        if own {
+            crate::explain::logged(make);
+        }
+        return;
+    }
+    write(worker, front, level, &scope, (step, None), own.then_some(&make));
 }
 
 /// `do-log`: a line now, whatever else is logged. `profile`: that of the rule.
@@ -269,10 +268,11 @@ pub fn log_now(
         return;
     }
     let level = level.map_or(Level::Info, Level::numbered);
-    write(worker, front, level, scope, (step, profile), &|line| match &front.formats.log {
+    let make = |line: &mut Vec<u8>| match &front.formats.log {
         Some(format) => format.run(scope, line),
         None => connect_line(scope, line),
-    });
+    };
+    write(worker, front, level, scope, (step, profile), Some(&make));
 }
 
 /// A step that `log-steps` names is reached; `down`: bytes towards the client that are not counted yet.
@@ -297,31 +297,41 @@ pub fn step(
     }
 }
 
-/// Makes a line and hands it to the proxy's targets, as their profiles have it.
+/// What writes a line.
+type Make<'a> = dyn Fn(&mut Vec<u8>) + 'a;
+
+/// Makes a line and hands it to the proxy's targets, as their profiles have it. Without `make` those log whose profiles have a
+/// format of their own for the step.
 fn write(
     worker: &Worker,
     front: &ProxyPlan,
     level: Level,
     scope: &Scope<'_>,
     (step, profile): (Steps, Option<&str>),
-    make: &dyn Fn(&mut Vec<u8>),
+    make: Option<&Make<'_>>,
 ) {
     let otel = front.otel.as_deref().filter(|o| o.logs);
     let Some(profiled) = &front.profiled else {
-        return line(worker, (&front.loggers, front.formats.data.as_ref()), level, scope, make, otel);
+        if let Some(make) = make {
+            line(worker, (&front.loggers, front.formats.data.as_ref()), level, scope, make, otel);
+        }
+        return;
     };
-    if otel.is_some() {
+    if let (Some(_), Some(make)) = (otel, make) {
         line(worker, (&Loggers::default(), None), level, scope, make, otel);
     }
     for group in profiled.groups(profile) {
-        let entry = group.profile.as_ref().and_then(|p| p.entry(step));
+        let profile = group.profile.as_ref().filter(|_| !step.is_empty());
+        let entry = profile.and_then(|p| p.entry(step));
         if entry.is_some_and(|e| e.drop) || group.loggers.is_empty() {
             continue;
         }
         let data = entry.and_then(|e| e.data.as_deref()).or(front.formats.data.as_ref());
-        match entry.and_then(|e| e.format.as_deref()) {
-            Some(own) => line(worker, (&group.loggers, data), level, scope, &|out| own.run(scope, out), None),
-            None => line(worker, (&group.loggers, data), level, scope, make, None),
+        let targets = (&group.loggers, data);
+        match (entry.and_then(|e| e.format.as_deref()), make) {
+            (Some(own), _) => line(worker, targets, level, scope, &|out| own.run(scope, out), None),
+            (None, Some(make)) => line(worker, targets, level, scope, make, None),
+            (None, None) => {}
         }
     }
 }
@@ -354,11 +364,11 @@ fn line(
         otel.line(worker.id, scope.facts, level, scope.wall, message);
     }
     let mut writer = worker.log.borrow_mut();
-    let was_empty = writer.is_empty();
+    let first = writer.is_flushed();
     writer.log(loggers, level, scope.wall, data, message);
     drop(writer);
     *worker.line.borrow_mut() = line;
-    if was_empty {
+    if first {
         worker.log_soon();
     }
 }
@@ -391,10 +401,11 @@ pub fn never_began(session: &Session, front: &ProxyPlan, message: &str, received
     facts.timers = Timers { handshake: elapsed(session), total: elapsed(session), ..Timers::default() };
     let level = if front.has(Opts::LOG_SEPARATE_ERRORS) { Level::Err } else { Level::Info };
     let scope = Scope { wall: worker.clock.wall(), ..Scope::new(&facts, &worker.random) };
-    write(worker, front, level, &scope, (Steps::ERROR, None), &|line| match &front.formats.error {
+    let make = |line: &mut Vec<u8>| match &front.formats.error {
         Some(format) => format.run(&scope, line),
         None => error_line(&scope, message, line),
-    });
+    };
+    write(worker, front, level, &scope, (Steps::ERROR, None), Some(&make));
 }
 
 fn elapsed(session: &Session) -> i32 {

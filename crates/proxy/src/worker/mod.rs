@@ -13,7 +13,7 @@ use mailbox::{Mail, Mailbox};
 use portcullis_sample::Random;
 use portcullis_telemetry::counter::Counter;
 use portcullis_telemetry::ledger::{Acts, Held, Kind};
-use portcullis_telemetry::log::LogWriter;
+use portcullis_telemetry::log::{Flush, LogWriter};
 use portcullis_transport::splice::Pipes;
 use portcullis_transport::{Buffers, Millis, TurnClock, Wheel};
 use slots::Slots;
@@ -352,12 +352,34 @@ async fn drive_timers(worker: Rc<Worker>) {
     .await;
 }
 
+/// What a receiver of log lines did not take is offered again after this long, and each time after twice as long, up to
+/// [`OFFERED_LAST`].
+const OFFERED_FIRST: Duration = Duration::from_millis(4);
+/// The longest pause.
+const OFFERED_LAST: Duration = Duration::from_millis(64);
+
 /// Sends queued log lines, many with one system call.
 async fn drive_log(worker: Rc<Worker>) {
-    poll_fn(|cx| -> Poll<()> {
-        worker.flush_log();
-        *worker.log_waker.borrow_mut() = Some(cx.waker().clone());
-        Poll::Pending
-    })
-    .await;
+    let mut pause = OFFERED_FIRST;
+    loop {
+        let flush = worker.log.borrow_mut().flush();
+        let more = poll_fn(|cx| -> Poll<()> {
+            if !worker.log.borrow().is_flushed() {
+                return Poll::Ready(());
+            }
+            *worker.log_waker.borrow_mut() = Some(cx.waker().clone());
+            Poll::Pending
+        });
+        match flush {
+            Flush::Done => {
+                pause = OFFERED_FIRST;
+                more.await;
+            }
+            Flush::Pending => {
+                if tokio::time::timeout(pause, more).await.is_err() {
+                    pause = (pause * 2).min(OFFERED_LAST);
+                }
+            }
+        }
+    }
 }

@@ -182,9 +182,9 @@ fn log_global_stands_for_the_lines_of_global() {
     assert!(Loggers::new(&sinks, &[], &global, None).expect("none").is_empty());
     let (mut writer, _) = writer();
     writer.log(&loggers, Level::Info, MOMENT, b"[x@1]", b"m");
-    assert!(!writer.is_empty());
+    assert!(!writer.is_flushed());
     assert_eq!(writer.flush(), Flush::Done);
-    assert!(writer.is_empty());
+    assert!(writer.is_flushed());
     assert_eq!(receive(&socket), "m\n");
     assert!(receive(&socket).ends_with(" - t 11147 - [x@1] m\n"));
 }
@@ -358,7 +358,7 @@ fn a_stream_socket_cut_in_a_line_goes_on_there() {
     let loggers = Loggers::new(&sinks, &[descriptor(stream.as_raw_fd())], &[], None).expect("opened");
     let (mut writer, _) = writer();
     let mut count = 0;
-    while writer.is_empty() || writer.flush() == Flush::Done {
+    while writer.is_flushed() || writer.flush() == Flush::Done {
         for _ in 0..100 {
             writer.log(&loggers, Level::Info, MOMENT, b"", format!("number {count}").as_bytes());
             count += 1;
@@ -425,7 +425,7 @@ fn rings() {
     let loggers = Loggers::new(&sinks, &[target], &[], None).expect("opened");
     let (mut writer, _) = writer();
     writer.log(&loggers, Level::Info, MOMENT, b"", b"hello");
-    assert!(writer.is_empty(), "rings are written at once");
+    assert!(writer.is_flushed(), "rings are written at once");
     writer.log(&loggers, Level::Info, MOMENT, b"", "x".repeat(50).as_bytes());
     let mut out = Vec::new();
     // each event has four bytes before it

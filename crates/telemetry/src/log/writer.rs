@@ -49,6 +49,8 @@ pub struct LogWriter {
     queues: Vec<Option<Queue>>,
     /// Numbers of queues with something in them.
     full: Vec<usize>,
+    /// Something came since the last flush.
+    fresh: bool,
     scratch: Vec<u8>,
     now_ms: u64,
 }
@@ -62,6 +64,7 @@ impl LogWriter {
             stamp: Stamp::default(),
             queues: Vec::new(),
             full: Vec::new(),
+            fresh: false,
             scratch: Vec::new(),
             now_ms: 0,
         }
@@ -146,6 +149,7 @@ impl LogWriter {
 
     /// The number of this sink's queue, in which there will be something.
     fn queue(&mut self, sink: &Arc<Sink>) -> usize {
+        self.fresh = true;
         let index = sink.index;
         if index >= self.queues.len() {
             self.queues.resize_with(index + 1, || None);
@@ -159,14 +163,15 @@ impl LogWriter {
         index
     }
 
-    /// Does anything wait?
+    /// Has nothing come since the last flush?
     #[inline]
-    pub fn is_empty(&self) -> bool {
-        self.full.is_empty()
+    pub fn is_flushed(&self) -> bool {
+        !self.fresh
     }
 
     /// Sends what waits: one system call a destination as a rule. Never blocks; call once a turn of the event loop.
     pub fn flush(&mut self) -> Flush {
+        self.fresh = false;
         if self.full.is_empty() {
             return Flush::Done;
         }

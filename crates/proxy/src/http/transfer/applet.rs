@@ -10,7 +10,6 @@ use crate::http::flow::{Flow, FlowError};
 use crate::session::Session;
 use crate::traced;
 use crate::worker::Woken;
-use portcullis_config::Opts;
 use portcullis_message::{Head, Method, Version};
 use portcullis_sample::Direction;
 use portcullis_telemetry::trace::{Level, events};
@@ -208,6 +207,8 @@ async fn respond(
 ) {
     let info = Info { framing: framing(length), keep_alive: true, ..Info::default() };
     x.keep &= length != Length::Close && !session.ends_kept();
+    let early =
+        x.logs_early().then(|| counted(&x.scratch.response, &Info { framing: Framing::None, ..info }));
     let streamed = session.conn.stream().is_some();
     let response = &mut x.scratch.response;
     let said = match info.framing {
@@ -231,8 +232,8 @@ async fn respond(
     down.before = std::mem::take(&mut x.scratch.out);
     down.before.clear();
     client::head(session, &x.scratch.response, x.front.client_case.as_deref(), &mut down.before);
-    if x.front.has(Opts::LOGASAP) {
-        log_now(x, session, 0);
+    if let Some(bytes) = early {
+        log_now(x, session, bytes);
     }
     let output = Output::new(applet, &session.task.worker);
     if let Some(Failed { termination: failed, .. }) = pump(session, ways, applet, &output).await {
