@@ -28,7 +28,7 @@ mod workers;
 use options::{Options, Wrong};
 use portcullis_config::env::Env;
 use portcullis_config::{Word, condition, lexer};
-use portcullis_sys::signals::{Signals, number};
+use portcullis_sys::signals::{self, Signals, number};
 use std::process::ExitCode;
 
 #[global_allocator]
@@ -110,6 +110,7 @@ fn run(options: &Options, program: &master::Program) -> ExitCode {
     if options.check || options.dump.is_some() {
         return workers::check(options);
     }
+    signals::die_of_faults();
     let signals = match Signals::take(SIGNALS) {
         Ok(signals) => signals,
         Err(e) => {

@@ -22,6 +22,8 @@ use std::process::ExitCode;
 pub const STATE: &str = "PORTCULLIS_MASTER";
 /// Reloads that a worker may survive when `mworker-max-reloads` is not given.
 const MAX_RELOADS: u32 = 50;
+/// Most connections that wait for the reload that comes next.
+const MOST_ASKERS: usize = 32;
 
 /// What a program has to know to become itself again.
 pub struct Program {
@@ -68,6 +70,15 @@ struct Starting {
     fd: i32,
 }
 
+/// A reload.
+#[derive(Default)]
+struct Reload {
+    /// It ends old workers at once.
+    hard: bool,
+    /// The connections that are told how it goes.
+    askers: Vec<OwnedFd>,
+}
+
 struct Master<'a> {
     options: &'a Options,
     program: &'a Program,
@@ -79,12 +90,10 @@ struct Master<'a> {
     background: Option<Background>,
     /// Told to stop: no worker is replaced any more.
     stopping: bool,
-    /// SIGUSR2 came while a worker was starting.
-    again: bool,
-    /// The next reload, or the one that is going on, ends old workers at once.
-    hard: bool,
-    /// The connection that is told how the reload goes.
-    waiting: Option<OwnedFd>,
+    /// The reload that comes next, asked for since the one that is going on began.
+    next: Option<Reload>,
+    /// The one that is going on.
+    reload: Reload,
     cli: Cli,
     /// Its addresses (`HAPROXY_MASTER_CLI`).
     cli_addresses: String,
@@ -150,9 +159,8 @@ pub fn run(options: &Options, program: &Program, signals: &Signals) -> ExitCode 
         starting: None,
         background,
         stopping: false,
-        again: false,
-        hard: memory.hard,
-        waiting: memory.waiting,
+        next: None,
+        reload: Reload { hard: memory.hard, askers: memory.waiting },
         cli_addresses: cli.addresses(),
         cli,
         reloads: memory.reloads,
@@ -201,8 +209,9 @@ impl Master<'_> {
             None => {}
         }
         loop {
-            if std::mem::take(&mut self.again) && !self.stopping {
-                self.reload();
+            if let Some(next) = self.next.take() {
+                self.reload = next;
+                if self.stopping { self.report(false) } else { self.reload() }
             }
             self.wait(None);
             while let Some(signal) = self.signals.next() {
@@ -260,7 +269,7 @@ impl Master<'_> {
         say::introduce_again();
         (self.background, self.starting) = (None, None);
         // the master's alone
-        (self.cli, self.waiting) = (Cli::default(), None);
+        (self.cli, self.reload, self.next) = (Cli::default(), Reload::default(), None);
         let mut old = None;
         for worker in self.workers.drain(..) {
             if worker.current {
@@ -273,15 +282,21 @@ impl Master<'_> {
     /// Connections of the master CLI.
     fn serve_cli(&mut self) {
         let mut cli = std::mem::take(&mut self.cli);
-        if let Some(Wanted { client, hard }) = cli.turn(self) {
-            (self.again, self.hard, self.waiting) = (true, hard, Some(client));
+        for Wanted { client, hard } in cli.turn(self) {
+            let next = self.next.get_or_insert_default();
+            if next.askers.len() < MOST_ASKERS {
+                next.hard |= hard;
+                next.askers.push(client);
+            } else {
+                mcli::report(client, false, "Too many connections wait for a reload.");
+            }
         }
         self.cli = cli;
     }
 
-    /// Tells the one who asked for this reload how it went.
+    /// The reload is over: those who asked for it are told how it went.
     fn report(&mut self, success: bool) {
-        if let Some(client) = self.waiting.take() {
+        for client in std::mem::take(&mut self.reload).askers {
             mcli::report(client, success, &say::so_far());
         }
     }
@@ -321,7 +336,7 @@ impl Master<'_> {
         for worker in &mut self.workers {
             worker.current = false;
             worker.reloads += 1;
-            let signal = if worker.reloads > most || self.hard { Signal::TERM } else { Signal::USR1 };
+            let signal = if worker.reloads > most || self.reload.hard { Signal::TERM } else { Signal::USR1 };
             let _ = kill_process(worker.pid, signal);
         }
         let first = self.workers.is_empty();
@@ -329,7 +344,6 @@ impl Master<'_> {
         let since = self.starting.take().map_or_else(now, |s| s.since);
         self.workers.push(Worker { pid, reloads: 0, link, current: true, since, version });
         self.reloads.1 = 0;
-        self.hard = false;
         if first && std::env::var_os(STATE).is_none() {
             takeover::finish(self.options);
         }
@@ -354,7 +368,6 @@ impl Master<'_> {
         } else {
             self.workers.iter_mut().for_each(|w| w.reloads += 1);
             self.reloads.1 += 1;
-            self.hard = false;
             self.notifier.failed();
         }
         self.report(false);
@@ -370,7 +383,9 @@ impl Master<'_> {
 
     fn signal(&mut self, signal: i32) {
         match signal {
-            number::SIGUSR2 | number::SIGHUP => self.again = true,
+            number::SIGUSR2 | number::SIGHUP => {
+                self.next.get_or_insert_default();
+            }
             number::SIGTERM | number::SIGINT => self.stop(signal, true),
             number::SIGUSR1 => self.stop(signal, false),
             // an older master is asked to pause, or to go on, as any older process is
@@ -440,15 +455,18 @@ impl Master<'_> {
     /// Becomes the program of the same path again, which starts a worker with what the files say now.
     fn reload(&mut self) {
         self.notifier.reloading();
-        if self.global.reload_in_place && !self.hard && self.in_place() {
+        if self.global.reload_in_place && !self.reload.hard && self.in_place() {
             return;
         }
+        // what was asked for meanwhile is done with it
+        let more = self.next.take().unwrap_or_default();
+        self.reload.hard |= more.hard;
+        self.reload.askers.extend(more.askers);
         say::notice("Reloading HAProxy");
         let state = self.remember();
         let why = execute(self.program, &state);
         say::warning(format!("Cannot execute {} again : {why}", self.program.path.display()));
         self.notifier.ready();
-        self.hard = false;
         self.report(false);
     }
 
@@ -514,11 +532,11 @@ impl Master<'_> {
     /// What the master that this process becomes has to know.
     fn remember(&self) -> String {
         let (all, failed) = self.reloads;
-        let mut parts = vec![memory::master((all + 1, failed), self.since, self.hard)];
+        let mut parts = vec![memory::master((all + 1, failed), self.since, self.reload.hard)];
         parts.extend(self.workers.iter().filter_map(Worker::remember).map(|w| memory::worker(&w)));
         parts.extend(self.cli.leave().into_iter().map(memory::socket));
-        let waiting = self.waiting.as_ref().and_then(|fd| portcullis_sys::fd::leave(fd).ok());
-        parts.extend(waiting.map(memory::waiting));
+        let askers = self.reload.askers.iter().filter_map(|fd| portcullis_sys::fd::leave(fd).ok());
+        parts.extend(askers.map(memory::waiting));
         parts.join(",")
     }
 }

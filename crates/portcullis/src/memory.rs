@@ -27,8 +27,8 @@ pub struct Memory {
     pub workers: Vec<Remembered>,
     /// Listening sockets of the master CLI.
     pub sockets: Vec<OwnedFd>,
-    /// The connection that waits for the end of the reload.
-    pub waiting: Option<OwnedFd>,
+    /// The connections that wait for the end of the reload.
+    pub waiting: Vec<OwnedFd>,
     /// The reload ends old workers at once.
     pub hard: bool,
     /// Reloads so far, and those that failed since the last that did not.
@@ -71,7 +71,7 @@ impl Memory {
                 self.hard = number()? == 1;
             }
             "s" => self.sockets.push(portcullis_sys::fd::take(i32::try_from(number()?).ok()?).ok()?),
-            "c" => self.waiting = Some(portcullis_sys::fd::take(i32::try_from(number()?).ok()?).ok()?),
+            "c" => self.waiting.push(portcullis_sys::fd::take(i32::try_from(number()?).ok()?).ok()?),
             _ => {}
         }
         Some(())
@@ -94,7 +94,7 @@ pub fn socket(fd: i32) -> String {
     format!("s:{fd}")
 }
 
-/// The waiting connection's part.
+/// A waiting connection's part.
 pub fn waiting(fd: i32) -> String {
     format!("c:{fd}")
 }
@@ -112,7 +112,7 @@ mod tests {
         let w = &m.workers[0];
         assert_eq!((w.pid, w.reloads, w.fd, w.current, w.since), (12, 3, 7, true, 99));
         assert_eq!(w.version, "3.5:x");
-        assert!(m.sockets.is_empty() && m.waiting.is_none());
+        assert!(m.sockets.is_empty() && m.waiting.is_empty());
         assert!(Memory::parse("").workers.is_empty());
     }
 }

@@ -64,6 +64,15 @@ impl AsFd for Signals {
     }
 }
 
+/// Signals of faults end the process at once, whoever sends them. The standard library's handler, which tells of a stack that
+/// overflows, takes the first one for a mistake. Call before any thread starts.
+pub fn die_of_faults() {
+    for signal in [libc::SIGSEGV, libc::SIGBUS] {
+        // SAFETY: SIG_DFL is a valid disposition; nothing of ours runs as a handler.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+}
+
 /// Ends the process as if this signal had not been caught: who waits for the process sees that.
 pub fn die_of(signal: i32) -> ! {
     let set = set_of(&[signal]);

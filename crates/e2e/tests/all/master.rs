@@ -94,6 +94,24 @@ fn a_killed_worker_ends_the_master() {
     });
 }
 
+/// What ends a process by default ends it, even if it is nobody's fault.
+#[test]
+fn a_worker_dies_of_the_first_fault() {
+    for (name, signal, words) in [
+        ("segv", Signal::SEGV, "exited with code 139 (Segmentation fault)"),
+        ("bus", Signal::BUS, "exited with code 135 (Bus error)"),
+    ] {
+        scenario(&format!("master/a_worker_dies_of_the_first_fault_{name}"), |w| {
+            w.ok("o1");
+            let _socket = start(w, &sections("", ""));
+            kill(proc::only_child(w.process(0).pid(), None).unwrap(), signal);
+            ended(w, 0);
+            let told = w.process(0).stderr().contains(words);
+            w.note(format!("{words}: {told}"));
+        });
+    }
+}
+
 #[test]
 fn a_worker_that_is_told_to_end_takes_its_master_along() {
     scenario("master/a_worker_that_is_told_to_end", |w| {

@@ -1,4 +1,5 @@
 //! The master CLI (`-S`; management.txt section 9.4).
+use portcullis_e2e::binary::Binary;
 use portcullis_e2e::process::{PATIENCE, wait_for};
 use portcullis_e2e::{World, proc, scenario};
 use rustix::process::Signal;
@@ -217,6 +218,38 @@ fn reloads() {
         let same = w.process(0).is_running() && w.process(0).pid() == master;
         w.note(format!("same master: {same}"));
     });
+}
+
+/// One that is asked for while another is under way answers for itself.
+#[test]
+fn reloads_at_once() {
+    let mut w = World::new(Binary::under_test());
+    start(&mut w, "");
+    let (pipe, file) = (w.dir().join("pipe"), w.dir().join("0.cfg"));
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    let good = std::fs::read_to_string(&file).unwrap();
+    let slow = format!("return status 200 if {{ path -f {} }}", pipe.display());
+    std::fs::write(&file, good.replace("return status 200", &slow)).unwrap();
+    let reload = |w: &World| {
+        let mut s = connect(w).unwrap();
+        s.write_all(b"reload\n").unwrap();
+        s
+    };
+    let first = reload(&w);
+    let begun = || talk(connect(&w)?, "show proc").contains("old workers").then_some(());
+    assert!(wait_for(PATIENCE, begun).is_some());
+    std::fs::write(&file, format!("{good}  bogus\n")).unwrap();
+    let others = [reload(&w), reload(&w)];
+    // theirs are taken before this is
+    assert!(talk(connect(&w).unwrap(), "show version").contains("3.5"));
+    std::fs::write(&pipe, "/a\n").unwrap();
+    let told = |mut s: UnixStream| {
+        let mut text = String::new();
+        s.read_to_string(&mut text).map(|_| text).unwrap_or_default()
+    };
+    assert!(told(first).starts_with("Success=1\n"));
+    others.into_iter().for_each(|s| assert!(told(s).starts_with("Success=0\n")));
 }
 
 /// A worker is listed as soon as it has begun, long before it serves.

@@ -121,20 +121,18 @@ impl Cli {
         self.clients.iter().for_each(|c| c.poll_fds(into));
     }
 
-    /// Does what can be done without waiting; the reload that somebody asks for.
-    pub fn turn(&mut self, master: &dyn Supervisor) -> Option<Wanted> {
+    /// Does what can be done without waiting; the reloads that are asked for.
+    pub fn turn(&mut self, master: &dyn Supervisor) -> Vec<Wanted> {
         self.accept();
-        let mut wanted = None;
+        let mut wanted = Vec::new();
         let mut at = 0;
         while let Some(client) = self.clients.get_mut(at) {
             match client.turn(master) {
                 client::Next::Goes => at += 1,
                 client::Next::Ends => drop(self.clients.remove(at)),
-                client::Next::Reload { hard } if wanted.is_none() => {
-                    wanted = Some(Wanted { client: self.clients.remove(at).into_socket(), hard });
+                client::Next::Reload { hard } => {
+                    wanted.push(Wanted { client: self.clients.remove(at).into_socket(), hard });
                 }
-                // one at a time
-                client::Next::Reload { .. } => drop(self.clients.remove(at)),
             }
         }
         wanted
