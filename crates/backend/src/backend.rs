@@ -8,8 +8,9 @@ use parking_lot::{Mutex, RwLock};
 use portcullis_telemetry::counter::Sharded;
 use portcullis_telemetry::gauge::Gauge;
 use portcullis_telemetry::h2::H2Counters;
+use portcullis_telemetry::muxes::Forgotten;
 use portcullis_telemetry::stats::{BackendCounters, RateMax};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 
 /// A backend's state: what outlives a Plan and what all workers share.
@@ -21,6 +22,10 @@ pub struct BackendState {
     pub counters: Sharded<BackendCounters>,
     /// HTTP/2 connections with its servers.
     pub h2: Sharded<H2Counters>,
+    /// What is not shown any more of its connections.
+    pub forgotten: Forgotten,
+    /// How many servers were deleted while the process ran.
+    pub deleted: AtomicU32,
     /// `rate_max`
     pub sess_rate_max: RateMax,
     pub(crate) queues: Arc<Queues>,
@@ -88,6 +93,8 @@ impl BackendState {
             name,
             counters: Sharded::new(workers),
             h2: Sharded::new(workers),
+            forgotten: Forgotten::default(),
+            deleted: AtomicU32::new(0),
             sess_rate_max: RateMax::default(),
             queues: Arc::new(Queues::new(fullconn)),
             servers: RwLock::default(),

@@ -95,6 +95,8 @@ pub struct ServerState {
     pub slot: u32,
     /// `id` (`puid`)
     pub id: AtomicU32,
+    /// How many servers of its backend had been deleted when it came (`srid`): with the id it names one server for good.
+    pub revision: AtomicU32,
     /// What is wanted of it: by the operator, and by the server that it tracks.
     admin: AtomicU8,
     inherited: AtomicU8,
@@ -295,6 +297,7 @@ impl ServerState {
             index,
             slot,
             id: AtomicU32::new(config.id),
+            revision: AtomicU32::new(0),
             admin: AtomicU8::new(admin as u8),
             inherited: AtomicU8::new(Admin::Ready as u8),
             health: AtomicU8::new(if down { Health::Down as u8 } else { Health::Up as u8 }),

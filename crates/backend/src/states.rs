@@ -8,7 +8,10 @@ use parking_lot::Mutex;
 use portcullis_config::{Opts, Proxy};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+/// The lowest `id` that is given: 1 is HAProxy's own.
+const FIRST_ID: u32 = 2;
 
 /// All backends' states of the process.
 #[derive(Debug)]
@@ -16,12 +19,22 @@ pub struct States {
     workers: usize,
     backends: Mutex<HashMap<Arc<str>, Arc<BackendState>>>,
     indexes: Indexes,
+    /// The `id` that was given last while the process runs.
+    last_id: AtomicU32,
 }
 
 impl States {
     /// None yet; for this many workers.
     pub fn new(workers: usize) -> Self {
-        Self { workers, backends: Mutex::default(), indexes: Indexes::default() }
+        let (indexes, last_id) = (Indexes::default(), AtomicU32::new(FIRST_ID));
+        Self { workers, backends: Mutex::default(), indexes, last_id }
+    }
+
+    /// An `id` for one more backend: the first free one from the last on that was given.
+    pub fn next_id(&self, taken: impl Fn(u32) -> bool) -> u32 {
+        let id = (self.last_id.load(Relaxed)..).find(|id| !taken(*id)).unwrap_or(u32::MAX);
+        self.last_id.store(id, Relaxed);
+        id
     }
 
     /// The state of this backend (or `listen`) section, made or brought up to the section: servers are found again by
@@ -133,6 +146,7 @@ impl States {
     ) -> Arc<ServerState> {
         let config = ServerConfig::new(line);
         let state = self.new_server(backend, &line.name, &config);
+        state.revision.store(backend.deleted.load(Relaxed), Relaxed);
         {
             // its checks wait for an order, but not for the end of the maintenance
             let mut life = state.life.lock();

@@ -474,7 +474,7 @@ impl Loader<'_> {
         };
         let from =
             from.unwrap_or(if kind == ProxyKind::Defaults { 0 } else { self.model.defaults.len() - 1 });
-        let proxy = Proxy { kind, name, place: line.place(), from, ..base };
+        let proxy = Proxy { kind, name, place: line.place(), from, mode_said: false, ..base };
         if kind == ProxyKind::Defaults {
             self.model.defaults.push(proxy);
             self.model.open = Open::Defaults;

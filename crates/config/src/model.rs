@@ -752,7 +752,7 @@ pub struct Proxy {
     pub forward: Option<Box<Forward>>,
     /// `mode`
     pub mode: Mode,
-    /// That was said, here or where it was inherited from.
+    /// The section says that itself.
     pub mode_said: bool,
     /// `bind` lines, one element an address.
     pub binds: Vec<Bind>,
@@ -760,7 +760,7 @@ pub struct Proxy {
     pub servers: Vec<Server>,
     /// What `default-server` set so far.
     pub default_server: ServerSettings,
-    /// That was said, here or where it was inherited from.
+    /// The section says that itself.
     pub has_default_server: bool,
     /// What `default-server name NAME` set.
     pub named_default_servers: Vec<(String, ServerSettings)>,

@@ -13,6 +13,7 @@ use portcullis_backend::{Admin, ServerState};
 use portcullis_config::{Diagnostics, Model, Proxy, Server};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// A backend as it runs, and the section that it is made of.
 #[derive(Clone, Copy)]
@@ -120,6 +121,7 @@ pub fn remove_server(process: &Process, server: &Arc<ServerState>) -> Result<(),
         process.altered.lock().removed(&proxy.name, plan);
         let backend = proxy.state.as_ref().ok_or(Held::Named)?;
         process.states.remove_server(backend, server);
+        backend.deleted.fetch_add(1, Ordering::Relaxed);
         Ok(Arc::new(newest.without_server(proxy, server)))
     })?;
     publish(process, &plan, move |worker, _| {

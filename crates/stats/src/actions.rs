@@ -47,12 +47,12 @@ impl On<'_> {
         asked
     }
 
-    /// Switches checks on or off; false: they are so already, or there are none.
+    /// Switches checks on or off; false: there are none.
     pub fn switch(&self, which: Which, on: bool) -> bool {
         let mut life = self.server.life.lock();
         let probe = life.probe_mut(which);
-        let to = on && probe.configured;
-        std::mem::replace(&mut probe.enabled, to) != to
+        probe.enabled = on && probe.configured;
+        probe.configured
     }
 
     /// Ends all streams on the server.

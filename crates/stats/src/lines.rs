@@ -3,10 +3,11 @@
 use portcullis_backend::health::Probe;
 use portcullis_backend::{Admin, BackendState, Health, ServerState};
 use portcullis_config::addr::Host;
-use portcullis_config::{Mode, ProxyKind};
+use portcullis_config::{Mode, Opts, ProxyKind};
 use portcullis_proxy::check::report::standing;
 use portcullis_proxy::plan::{ListenerPlan, ProxyPlan, ServerPlan};
 use portcullis_telemetry::gate::Running;
+use portcullis_telemetry::muxes::Muxes;
 use portcullis_telemetry::table::{Col, Kind, Line, Value};
 use portcullis_transport::listen::socket_addr;
 use std::borrow::Cow;
@@ -89,22 +90,57 @@ pub fn frontend(p: &ProxyPlan, m: Moment) -> Line {
     line.big(Col::SslReusedSess, t.tls_reused);
     line.big(Col::SslFailedHandshake, t.tls_failed);
     line.big(Col::SslOcspStaple, t.ocsp_stapled);
-    let http = |n: u64| if p.mode == Mode::Http { n } else { 0 };
-    let h2 = front.h2.totals();
-    let h1_sess = http(t.cum_sess.saturating_sub(t.h2_sess));
-    let h1_req = http(t.cum_req.saturating_sub(h2.streams()));
-    line.big(Col::SessOther, t.cum_sess - http(t.cum_sess));
-    line.big(Col::H1sess, h1_sess);
-    line.big(Col::H2sess, h2.connections());
+    let muxes = front_muxes(p);
+    line.big(Col::SessOther, if p.mode == Mode::Http { 0 } else { t.cum_sess });
+    line.big(Col::H1sess, muxes.h1[2]);
+    line.big(Col::H2sess, muxes.h2.connections());
     line.big(Col::H3sess, 0);
     line.big(Col::ReqOther, t.req_other);
-    line.big(Col::H1req, h1_req);
-    line.big(Col::H2req, h2.streams());
+    line.big(Col::H1req, muxes.h1[3]);
+    line.big(Col::H2req, muxes.h2.streams());
     line.big(Col::H3req, 0);
-    let open = http(u64::from(front.sessions.get()).saturating_sub(h2.open()));
-    let bytes = [t.bytes_in.saturating_sub(t.h2_in), t.bytes_out.saturating_sub(t.h2_out)].map(http);
-    line.muxes([open, 0, h1_sess, h1_req, bytes[0], bytes[1], 0, 0], &h2);
+    line.muxes(&front.forgotten.rest(muxes));
     line
+}
+
+/// What clients' connections of a proxy have seen.
+#[must_use]
+pub fn front_muxes(p: &ProxyPlan) -> Muxes {
+    let (front, t, h2) = (&p.front, p.front.counters.totals(), p.front.h2.totals());
+    let pairs = [
+        (front.sessions.get().into(), h2.open()),
+        (0, 0),
+        (t.cum_sess, t.h2_sess),
+        (t.cum_req, h2.streams()),
+        (t.bytes_in, t.h2_in),
+        (t.bytes_out, t.h2_out),
+        (0, 0),
+        (0, 0),
+    ];
+    Muxes { h1: without(p, pairs), h2 }
+}
+
+/// What connections with a proxy's servers have seen.
+#[must_use]
+pub fn back_muxes(p: &ProxyPlan, b: &BackendState) -> Muxes {
+    let (t, h2) = (b.counters.totals(), b.h2.totals());
+    let open = |s: &ServerState| u64::from(s.idle.used() + s.idle.shared() + s.idle.private());
+    let pairs = [
+        (b.servers().iter().map(|s| open(s)).sum(), h2.open()),
+        (0, 0),
+        (t.connect, h2.connections()),
+        (t.cum_req, h2.streams()),
+        (t.res_in, t.h2_in),
+        (t.req_out, t.h2_out),
+        (0, 0),
+        (0, 0),
+    ];
+    Muxes { h1: without(p, pairs), h2 }
+}
+
+/// All without those of HTTP/2 are of HTTP/1, if it is HTTP at all.
+fn without(p: &ProxyPlan, pairs: [(u64, u64); 8]) -> [u64; 8] {
+    pairs.map(|(all, h2)| if p.mode == Mode::Http { all.saturating_sub(h2) } else { 0 })
 }
 
 /// One address of a proxy's `bind` lines; `sid` is its number.
@@ -321,7 +357,7 @@ pub fn server(p: &ProxyPlan, s: &ServerState, plan: &ServerPlan, m: Moment) -> L
     line.num(Col::UsedConnCur, s.idle.used());
     line.num(Col::NeedConnEst, s.idle.need());
     line.num(Col::Uweight, s.weight());
-    line.num(Col::Srid, 0);
+    line.num(Col::Srid, s.revision.load(Relaxed));
     line.num(Col::PrivIdleCur, s.idle.private());
     line
 }
@@ -359,8 +395,9 @@ pub fn backend(p: &ProxyPlan, b: &BackendState, m: Moment, partial: bool) -> Lin
     let status = if b.is_unpublished() { format!("{status} (UNPUB)").into() } else { status };
     line.put(Col::Status, Value::Text(status));
     // the servers that take the traffic now
-    let in_use = |s: &ServerState| s.usable() && s.backup() == (act == 0);
-    let weight = servers.iter().filter(|s| in_use(s)).map(|s| weight(s)).sum();
+    let in_use = servers.iter().filter(|s| s.usable() && s.backup() == (act == 0));
+    let alone = act == 0 && !p.has(Opts::ALLBACKUPS);
+    let weight = in_use.take(if alone { 1 } else { usize::MAX }).map(|s| weight(s)).sum();
     line.num(Col::Weight, weight);
     line.num(Col::Uweight, weight);
     line.tagged(Col::Act, Value::U32(act), "MGPV");
@@ -399,21 +436,7 @@ pub fn backend(p: &ProxyPlan, b: &BackendState, m: Moment, partial: bool) -> Lin
     for c in [Col::AggServerStatus, Col::AggServerCheckStatus, Col::AggCheckStatus] {
         line.num(c, 0);
     }
-    let http = |n: u64| if p.mode == Mode::Http { n } else { 0 };
-    let open: u64 =
-        servers.iter().map(|s| u64::from(s.idle.used() + s.idle.shared() + s.idle.private())).sum();
-    let h2 = b.h2.totals();
-    let h1 = [
-        (open, h2.open()),
-        (0, 0),
-        (t.connect, h2.connections()),
-        (t.cum_req, h2.streams()),
-        (t.res_in, t.h2_in),
-        (t.req_out, t.h2_out),
-        (0, 0),
-        (0, 0),
-    ];
-    line.muxes(h1.map(|(all, not)| http(all.saturating_sub(not))), &h2);
+    line.muxes(&b.forgotten.rest(back_muxes(p, b)));
     line
 }
 

@@ -34,6 +34,18 @@ impl Endpoints {
     }
 }
 
+impl Endpoints {
+    /// `clear counters`
+    pub fn clear_highest(&self, counters: &Sharded<ProcessCounters>, now: u64) {
+        let all: [(&RateMax, Which); 3] = [
+            (&self.rate_max, |c| &c.tls_rate),
+            (&self.front_keys_max, |c| &c.front_keys),
+            (&self.back_keys_max, |c| &c.back_keys),
+        ];
+        all.into_iter().for_each(|(max, of)| max.clear(window(counters, of, now)));
+    }
+}
+
 /// Counts an event of the process in one rate, and in the highest that there was.
 pub fn hit(counters: &Sharded<ProcessCounters>, worker: usize, of: Which, max: &RateMax, now: u64) {
     max.hit(of(counters.of(worker)), || counters.iter().map(of), now);

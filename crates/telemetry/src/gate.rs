@@ -5,6 +5,7 @@ use crate::counter::Sharded;
 use crate::endpoints::{self, Endpoints};
 use crate::gauge::{Gauge, Held};
 use crate::h2::H2Counters;
+use crate::muxes::Forgotten;
 use crate::rate::Window;
 use crate::stats::{FrontendCounters, ListenerCounters, ProcessCounters, RateMax};
 use std::sync::Arc;
@@ -98,6 +99,8 @@ pub struct Frontend {
     pub counters: Sharded<FrontendCounters>,
     /// Its HTTP/2 connections.
     pub h2: Sharded<H2Counters>,
+    /// What is not shown any more of its connections.
+    pub forgotten: Forgotten,
     /// `conn_rate_max`
     pub conn_rate_max: RateMax,
     /// `rate_max`
@@ -133,6 +136,7 @@ impl Frontend {
             rate_limit: AtomicU32::new(rate_limit),
             counters: Sharded::new(workers),
             h2: Sharded::new(workers),
+            forgotten: Forgotten::default(),
             conn_rate_max: RateMax::default(),
             sess_rate_max: RateMax::default(),
             req_rate_max: RateMax::default(),

@@ -73,9 +73,12 @@ impl H2Counters {
     }
     /// `clear counters all`: what is open stays so.
     pub fn clear(&self) {
-        let gauge = |at| at == OPEN_CONNECTIONS || at == OPEN_STREAMS;
-        self.0.iter().enumerate().filter(|(at, _)| !gauge(*at)).for_each(|(_, counter)| counter.clear());
+        self.0.iter().enumerate().filter(|(at, _)| !is_gauge(*at)).for_each(|(_, counter)| counter.clear());
     }
+}
+
+fn is_gauge(at: usize) -> bool {
+    at == OPEN_CONNECTIONS || at == OPEN_STREAMS
 }
 
 impl Sharded<H2Counters> {
@@ -95,6 +98,11 @@ impl Sharded<H2Counters> {
 pub struct H2Totals(pub [u64; COLUMNS]);
 
 impl H2Totals {
+    /// Takes off what was counted before; what is open stays so.
+    pub(crate) fn forget(&mut self, before: &Self) {
+        let all = self.0.iter_mut().zip(before.0).enumerate().filter(|(at, _)| !is_gauge(*at));
+        all.for_each(|(_, (now, then))| *now = now.saturating_sub(then));
+    }
     /// Connections that are open.
     #[must_use]
     pub fn open(&self) -> u64 {

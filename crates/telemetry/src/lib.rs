@@ -1,7 +1,7 @@
 //! Counters and the log pipeline.
 //!
 //! - [`counter`], [`rate`], [`stats`]: per-worker counters with one writer, summed when read (`show stat`).
-//! - [`h2`]: what HTTP/2 connections are counted by.
+//! - [`h2`], [`muxes`]: what HTTP/2 connections are counted by, and what is shown of both versions.
 //! - [`gauge`], [`gate`]: gauges of the process as guards, and the gates before `accept`.
 //! - [`table`]: columns and lines of statistics and how they are written.
 //! - [`histogram`]: how times are spread.
@@ -18,6 +18,7 @@ pub mod h2;
 pub mod histogram;
 pub mod ledger;
 pub mod log;
+pub mod muxes;
 pub mod rate;
 pub mod stats;
 pub mod table;

@@ -142,6 +142,15 @@ counters! {
 }
 by_status!(FrontendCounters);
 
+impl FrontendCounters {
+    /// What any `clear counters` begins again of TLS.
+    pub fn clear_tls(&self) {
+        [&self.tls_sess, &self.tls_reused, &self.tls_failed, &self.ocsp_stapled]
+            .iter()
+            .for_each(|c| c.clear());
+    }
+}
+
 counters! {
     /// One worker's counters of a listener (`option socket-stats`).
     ListenerCounters => ListenerTotals {
@@ -439,7 +448,12 @@ pub fn mean<'a>(times: impl Iterator<Item = &'a Times>, pick: impl Fn(&Times) ->
 
 /// A rate of the whole process: shards are counted by their workers, the maximum is kept here.
 #[derive(Debug, Default)]
-pub struct RateMax(AtomicU32);
+pub struct RateMax {
+    highest: AtomicU32,
+    /// What ran when it was cleared: events of the second, and of the one before (upper and lower half), which do not count until
+    /// another one comes.
+    cleared: AtomicU64,
+}
 
 impl RateMax {
     /// Counts an event in `rate` (the caller's shard); when its second ends, the sum that `all` yields is compared.
@@ -451,15 +465,23 @@ impl RateMax {
     }
     /// Takes the rate of a whole second into account.
     pub fn see(&self, rate: u64) {
-        self.0.fetch_max(u32::try_from(rate).unwrap_or(u32::MAX), Relaxed);
+        self.highest.fetch_max(u32::try_from(rate).unwrap_or(u32::MAX), Relaxed);
     }
     /// The highest so far; `window` is the running one, which counts too.
     pub fn get(&self, window: Window) -> u64 {
-        u64::from(self.0.load(Relaxed)).max(window.current).max(window.previous)
+        let running = if self.is_quiet(window) { 0 } else { window.current.max(window.previous) };
+        u64::from(self.highest.load(Relaxed)).max(running)
     }
-    /// `clear counters`
-    pub fn clear(&self) {
-        self.0.store(0, Relaxed);
+    /// `clear counters`, while `window` runs.
+    pub fn clear(&self, window: Window) {
+        self.highest.store(0, Relaxed);
+        self.cleared.store(window.current << 32 | window.previous, Relaxed);
+    }
+    /// Has nothing come since it was cleared, in that second or the next?
+    fn is_quiet(&self, window: Window) -> bool {
+        let cleared = self.cleared.load(Relaxed);
+        let (current, previous) = (cleared >> 32, u64::from(cleared as u32));
+        window == Window { current, previous } || window == Window { current: 0, previous: current }
     }
 }
 
@@ -505,6 +527,12 @@ mod tests {
         hit(0, 2000);
         let running: Window = all.iter().map(|s| s.req_rate.window(2000)).sum();
         assert_eq!(max.get(running), 12);
+        max.clear(running);
+        let later: Window = all.iter().map(|s| s.req_rate.window(3000)).sum();
+        assert_eq!((max.get(running), max.get(later)), (0, 0));
+        hit(1, 2500);
+        let more = all.iter().map(|s| s.req_rate.window(2500)).sum();
+        assert_eq!(max.get(more), 12, "what was before counts again once something comes");
         assert_eq!(running.per_second(2000), 13);
     }
 }

@@ -9,7 +9,7 @@ use portcullis_proxy::plan::Plan;
 /// The rows of this file.
 pub const ROWS: &[Row] = &[
     Row::new("add backend", "<backend>", Level::Admin, "add a new backend", |c| match added(c) {
-        Ok(()) => Outcome::info("New backend registered."),
+        Ok(warnings) => Outcome::info(format!("{warnings}New backend registered.")),
         Err(text) => Outcome::err(text),
     }),
     Row::new("del backend", "<backend>", Level::Admin, "delete a backend", |c| {
@@ -56,8 +56,8 @@ pub fn why(kept: Kept) -> &'static str {
 
 const USAGE: &str = "Usage: add backend <name> from <defproxy> [mode <px_mode>] [guid <val>].";
 
-/// `add backend <name> from <defproxy> [mode <mode>] [guid <guid>]`
-fn added(call: &Call<'_>) -> Result<(), String> {
+/// `add backend <name> from <defproxy> [mode <mode>] [guid <guid>]`; the warnings about it.
+fn added(call: &Call<'_>) -> Result<String, String> {
     let name = call.arg(2).into_owned();
     if name.is_empty() {
         return Err("Require backend name.".into());
@@ -101,15 +101,16 @@ fn added(call: &Call<'_>) -> Result<(), String> {
         name,
         place: Place::default(),
         from: at,
-        id: plan.proxies.iter().map(|p| p.id).max().unwrap_or(1).saturating_add(1),
+        id: call.admin.process.states.next_id(|id| plan.proxies.iter().any(|p| p.id == id)),
         mode,
         guid,
         unpublished: true,
         late: true,
         ..defaults.clone()
     };
-    let (model, proxy) = whole(call, &plan, proxy)?;
-    live::add_backend(&call.admin.process, &model, proxy)
+    let (model, proxy, warnings) = whole(call, &plan, proxy)?;
+    live::add_backend(&call.admin.process, &model, proxy)?;
+    Ok(warnings)
 }
 
 /// `mode` and `guid`
@@ -137,8 +138,8 @@ fn options(call: &Call<'_>) -> Result<(Option<Mode>, Option<String>), String> {
     Ok((mode, guid))
 }
 
-/// The section, judged and compiled as if it had been read with the others, which are there by name.
-fn whole(call: &Call<'_>, plan: &Plan, proxy: Proxy) -> Result<(Model, Proxy), String> {
+/// The section, judged and compiled as if it had been read with the others, which are there by name; and what is odd about it.
+fn whole(call: &Call<'_>, plan: &Plan, proxy: Proxy) -> Result<(Model, Proxy, String), String> {
     let own = call.admin.model();
     let own = &*own;
     let others = plan.proxies.iter().filter(|p| !p.is_nobody()).map(|p| Proxy {
@@ -166,5 +167,6 @@ fn whole(call: &Call<'_>, plan: &Plan, proxy: Proxy) -> Result<(Model, Proxy), S
         return Err(format!("Error during backend creation : {}", wrong.message));
     }
     let proxy = model.proxies.last().cloned().ok_or(USAGE)?;
-    Ok((model, proxy))
+    let warnings = diags.list.iter().map(|d| format!("{}\n", d.message)).collect();
+    Ok((model, proxy, warnings))
 }

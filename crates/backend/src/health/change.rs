@@ -404,7 +404,7 @@ impl BackendState {
         server.store_health(Health::Down);
         {
             let mut life = server.life.lock();
-            life.check.paused |= life.check.configured;
+            life.check.paused |= life.check.asked();
             life.check.health = 0;
         }
         server.end_warming();
@@ -438,7 +438,7 @@ impl BackendState {
             }
             match tracked {
                 Some(t) => t.health(),
-                None if life.begins_down() => Health::Down,
+                None if life.begins_down() || life.is_kept_down() => Health::Down,
                 None => Health::Up,
             }
         };

@@ -215,6 +215,10 @@ impl Life {
     pub(crate) fn begins_down(&self) -> bool {
         self.check.configured && matches!(self.settings.init, InitState::Down | InitState::FullyDown)
     }
+    /// Has an agent marked it down, with no check beside it that could tell otherwise?
+    pub(crate) fn is_kept_down(&self) -> bool {
+        !self.check.configured && !self.agent.is_good()
+    }
     /// One of the two.
     #[must_use]
     pub fn probe(&self, which: Which) -> &Probe {

@@ -142,6 +142,7 @@ pub(crate) async fn open(
     };
     let through = server.socks4.filter(|_| via_socks4);
     let (target, beyond) = crate::socks::way(through, target);
+    task.worker.process.counts.counters.of(task.worker.id.into()).cum_conns.inc();
     let conn = connect::start(&target, &server.connect, Marks::default()).map_err(|e| match e.kind() {
         io::ErrorKind::ConnectionRefused
         | io::ErrorKind::NotFound

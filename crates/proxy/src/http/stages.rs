@@ -197,6 +197,7 @@ pub async fn rules_on(
             Flow::Tarpit(answer) => {
                 x.denied(session, direction);
                 x.look_at_cookies(&worker, false);
+                x.requested();
                 let t = &x.front.timeouts;
                 let time = x.facts.timeout(crate::rules::Timeout::Tarpit).or(t.tarpit).or(t.connect);
                 let began = worker.clock.now();

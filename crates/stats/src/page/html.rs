@@ -219,7 +219,7 @@ impl Html {
             out,
             "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
              <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
-             <title>Statistics Report{on}</title><link rel=\"icon\" href=\"data:,\"><style>{CSS}</style></head><body>\n"
+             <title>Statistics Report for HAProxy{on}</title><link rel=\"icon\" href=\"data:,\"><style>{CSS}</style></head><body>\n"
         );
         let version = match settings.version {
             true => format!(" {} (HAProxy {BRANCH} configurations, {VERSION})", env!("CARGO_PKG_VERSION")),

@@ -2,7 +2,7 @@
 
 use super::columns::{COLUMNS, Col};
 use super::value::Value;
-use crate::h2::H2Totals;
+use crate::muxes::Muxes;
 use crate::stats::{Times, mean};
 use std::borrow::Cow;
 
@@ -119,9 +119,9 @@ impl Line {
         self.rate(Col::TtimeMax, highest(|t| t.total_max.get()));
     }
     /// HTTP/1 and HTTP/2 protocol counters, for the sides that speak them.
-    pub fn muxes(&mut self, h1: [u64; 8], h2: &H2Totals) {
+    pub fn muxes(&mut self, muxes: &Muxes) {
         let cols = Col::H2HeadersRcvd as usize..=Col::H2BackendTotalStreams as usize;
-        for (at, n) in cols.zip(h2.0) {
+        for (at, n) in cols.zip(muxes.h2.0) {
             if let (Some(cell), Some(c)) = (self.cells.get_mut(at), COLUMNS.get(at)) {
                 *cell = Some((Value::U64(n), c.tag));
             }
@@ -136,7 +136,7 @@ impl Line {
             Col::H1SplicedBytesIn,
             Col::H1SplicedBytesOut,
         ];
-        cols.into_iter().zip(h1).for_each(|(c, n)| self.big(c, n));
+        cols.into_iter().zip(muxes.h1).for_each(|(c, n)| self.big(c, n));
     }
     /// Compression, which there is none of.
     pub fn compression(&mut self) {
