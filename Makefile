@@ -26,9 +26,11 @@ real-servers: build ## the checks of PostgreSQL, MariaDB, Redis, SMTP and LDAP a
 	@scripts/need postgresql mariadb-server redis-server slapd postfix python3
 	scripts/real-servers $(TARGET)/quick/portcullis
 
-lint: ## formatting, clippy without warnings, licences and sources of dependencies
+lint: ## formatting, clippy without warnings, fuzz targets that compile, licences and sources of dependencies
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
+	@# they are not linked: libFuzzer need not be there
+	CUSTOM_LIBFUZZER_PATH=/none/libfuzzer.a cargo check --locked --manifest-path fuzz/Cargo.toml --target-dir $(TARGET)
 	@scripts/cargo-deny check bans licenses sources
 
 fmt: ## format everything

@@ -6,6 +6,7 @@
 pub mod accept;
 pub mod altered;
 pub mod applet;
+pub mod broken;
 pub mod captured;
 pub mod check;
 pub mod debug;

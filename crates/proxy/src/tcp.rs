@@ -2,6 +2,7 @@
 
 mod inspect;
 
+use crate::broken;
 use crate::filter::{Chain, Gate, Point, Stage, Verdict};
 use crate::outcome::{self, When};
 use crate::persist;
@@ -104,6 +105,7 @@ pub async fn run(session: &mut Session, first: Option<Buffer>) {
         }
     }
     drop(held);
+    s.facts.client_link.error = broken::of(&session.conn, s.facts.frontend_tls.as_deref());
     if front.formats.needs.contains(Needs::ENDS) {
         s.facts.ends.over = true;
         s.facts.ends.client = s.facts.client_link.socket.gone();
@@ -493,6 +495,9 @@ async fn serve<'p>(
     }
     if front.has(Opts::NOLINGER) && client_ended {
         session.conn.reset_on_close();
+    }
+    if facts.server_link.error == Some(0) {
+        facts.server_link.error = Some(broken::of(server, facts.backend_tls.as_deref()));
     }
     facts.server_link.forget(front.formats.needs);
     session.worker().idle.borrow_mut().close(found.upstream);

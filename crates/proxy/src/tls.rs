@@ -159,9 +159,10 @@ pub async fn accept(
         Got::Late => "Timeout during SSL handshake",
         Got::Failed(Failed::Closed(any)) => {
             received |= any;
-            "Connection closed during SSL handshake"
+            let greeted = session.conn.tls_info().is_some_and(|i| i.randoms[0].is_some());
+            if greeted { "SSL handshake failure" } else { "Connection closed during SSL handshake" }
         }
-        Got::Failed(Failed::Broken(_)) => "Connection error during SSL handshake",
+        Got::Failed(Failed::Broken(_)) => "SSL handshake failure",
         Got::Failed(Failed::Tls(_)) => {
             received = true;
             let verdict = session.conn.tls_info().map(|i| i.verdict).unwrap_or_default();
@@ -172,7 +173,7 @@ pub async fn accept(
             }
         }
     };
-    let detail = session.conn.tls_info().map_or(0, |i| i.error);
+    let detail = session.conn.tls_info().map_or(0, |i| i.error.get());
     let message = match detail {
         n if n != 0 && message == "SSL handshake failure" => {
             format!("{message} ({})", portcullis_tls::errors::text(n))

@@ -13,6 +13,7 @@ use mux::{Opening, Opens};
 pub use watch::ClientEnd;
 pub(crate) use watch::{Interrupt, interrupted, watched};
 
+use crate::broken;
 use crate::check::report;
 use crate::otel::stream as otel;
 use crate::own;
@@ -740,27 +741,6 @@ fn leaves(
     true
 }
 
-/// The number that `bc_err` has for what the system says.
-fn error_number(e: &std::io::Error) -> u8 {
-    use rustix::io::Errno;
-    let name = match e.raw_os_error().map(Errno::from_raw_os_error) {
-        Some(Errno::CONNREFUSED) => "EREFUSED",
-        Some(Errno::CONNRESET) => "ERESET",
-        Some(Errno::NETUNREACH | Errno::HOSTUNREACH) => "EUNREACH",
-        Some(Errno::NOMEM) => "ENOMEM",
-        Some(Errno::INVAL) => "EINVAL",
-        Some(Errno::NOBUFS) => "ENOBUFS",
-        Some(Errno::PIPE) => "EPIPE",
-        Some(Errno::MFILE) => "PROC_FDLIM",
-        Some(Errno::NFILE) => "SYS_FDLIM",
-        Some(Errno::ADDRINUSE) => "ADDR_INUSE",
-        Some(Errno::ADDRNOTAVAIL) => "FREE_PORTS",
-        Some(Errno::AFNOSUPPORT | Errno::PROTONOSUPPORT) => "NOPROTO",
-        _ => "SOCK_ERR",
-    };
-    portcullis_sample::fetch::link::error_of_name(name)
-}
-
 /// Has a SOCKS4 server connect to the server.
 async fn through(task: &Task, conn: &Conn, to: std::net::SocketAddr, wish: &Wish<'_>) -> Result<(), Failure> {
     let refused = Failure { termination: *b"SC", status: 503 };
@@ -911,7 +891,7 @@ async fn connect_new(
     back.counters(worker.id).connect.inc();
     facts.server_link.error = Some(0);
     let conn = connect::start(&target, &server.connect, marks)
-        .inspect_err(|e| facts.server_link.error = Some(error_number(e)));
+        .inspect_err(|e| facts.server_link.error = Some(broken::number(e)));
     let conn = conn.map_err(|e| match e.kind() {
         std::io::ErrorKind::AddrNotAvailable | std::io::ErrorKind::AddrInUse => {
             Failure { termination: *b"RC", status: 503 }
@@ -930,7 +910,7 @@ async fn connect_new(
         .await
         .map_err(|i| interrupted(i, *b"sC"))?;
     if let Err(e) = conn.connected() {
-        facts.server_link.error = Some(error_number(&e));
+        facts.server_link.error = Some(broken::number(&e));
         return Err(refused);
     }
     if let Some(to) = beyond {

@@ -41,6 +41,8 @@ pub struct Watched {
     untold: Cell<bool>,
     /// Something that its owner remembers of it: there is room for it here.
     marked: Cell<bool>,
+    /// The first error that a system call has ended with; 0: none.
+    broken: Cell<u8>,
     fd: OwnedFd,
 }
 
@@ -56,7 +58,13 @@ impl Watched {
     /// Not on the reactor yet.
     #[must_use]
     pub fn new(fd: OwnedFd) -> Self {
-        Self { registration: OnceCell::new(), untold: Cell::new(false), marked: Cell::new(false), fd }
+        Self {
+            registration: OnceCell::new(),
+            untold: Cell::new(false),
+            marked: Cell::new(false),
+            broken: Cell::new(0),
+            fd,
+        }
     }
 
     /// Remembers one thing for its owner.
@@ -68,6 +76,13 @@ impl Watched {
     #[must_use]
     pub fn is_marked(&self) -> bool {
         self.marked.get()
+    }
+
+    /// What has broken the connection, if anything has: the first error of a call that read or wrote.
+    #[must_use]
+    pub fn broken(&self) -> Option<io::Error> {
+        let errno = i32::from(self.broken.get());
+        (errno != 0).then(|| io::Error::from_raw_os_error(errno))
     }
 
     /// Leaves the reactor.
@@ -172,7 +187,12 @@ impl Watched {
                 (Err(Errno::AGAIN), Some(guard)) => guard.clear_ready(),
                 (Err(Errno::AGAIN), None) => drop(self.registration()?),
                 (Err(Errno::INTR), _) => {}
-                (Err(e), _) => return Poll::Ready(Err(e.into())),
+                (Err(e), _) => {
+                    if self.broken.get() == 0 {
+                        self.broken.set(u8::try_from(e.raw_os_error()).unwrap_or(u8::MAX));
+                    }
+                    return Poll::Ready(Err(e.into()));
+                }
             }
         }
     }

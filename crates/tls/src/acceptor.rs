@@ -2,11 +2,13 @@
 
 use crate::again::fingerprint;
 use crate::compression;
+use crate::ecdsa;
 use crate::encrypted::Passphrases;
 use crate::groups::{Group, Order};
 use crate::hello::Hello;
 use crate::mint::Mint;
 use crate::names;
+use crate::odd_name::{self, Name, OddName};
 use crate::secrets;
 use crate::settings::{BindTls, Conf, Entry, GlobalTls, Origin, Verify};
 use crate::store::{Certificate, Parts, Slot, build};
@@ -24,17 +26,18 @@ use rustls::{
 };
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 thread_local! {
     /// A resolver does not know its connection: who runs the handshake leaves the certificate here.
     static CHOSEN: RefCell<Option<Arc<CertifiedKey>>> = const { RefCell::new(None) };
 }
 
-/// The certificate for the handshake that is run next on this thread.
-pub fn set_chosen(key: Option<Arc<CertifiedKey>>) {
+/// The certificate for the handshake that is run next on this thread, which is one of TLS 1.3 or not.
+pub fn set_chosen(key: Option<Arc<CertifiedKey>>, v13: bool) {
     CHOSEN.set(key);
+    ecdsa::set_v13(v13);
 }
 
 #[derive(Debug)]
@@ -90,6 +93,10 @@ pub struct Choice {
     pub clients: Option<Arc<Clients>>,
     /// The client asks for an OCSP response.
     pub status: bool,
+    /// It comes to TLS 1.3, if to anything.
+    pub v13: bool,
+    /// The client's server name is none of the DNS.
+    pub odd: Option<Box<OddName>>,
 }
 
 /// A configuration as it is, and without ALPN: for clients that want no protocol of ours.
@@ -111,6 +118,9 @@ impl Pair {
 #[derive(Debug)]
 struct Made {
     any: Pair,
+    /// What that is made of, and the same for clients whose server name is odd, once there was one.
+    recipe: Recipe,
+    odd: OnceLock<Option<Pair>>,
     /// The groups of the key exchange that are said, and the configuration for each of them alone.
     order: Order,
     narrowed: Vec<Pair>,
@@ -119,8 +129,41 @@ struct Made {
 
 impl Made {
     /// The configuration for a client.
-    fn pair(&self, hello: &Hello) -> &Pair {
+    fn pair(&self, hello: &Hello, odd: bool) -> &Pair {
+        if odd {
+            let make = || self.recipe.make(odd_name::provider(self.recipe.provider.clone())).ok();
+            let pair = self.odd.get_or_init(|| Some(Pair::new(like(&self.any.own, make()?))));
+            return pair.as_ref().unwrap_or(&self.any);
+        }
         self.order.choose(hello).and_then(|at| self.narrowed.get(at)).unwrap_or(&self.any)
+    }
+}
+
+/// What a configuration begins with.
+struct Recipe {
+    provider: CryptoProvider,
+    versions: Vec<&'static SupportedProtocolVersion>,
+    clients: Option<Arc<Clients>>,
+    chosen: Arc<Chosen>,
+}
+
+impl std::fmt::Debug for Recipe {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Recipe({:?})", self.versions)
+    }
+}
+
+impl Recipe {
+    /// A configuration of a provider.
+    fn make(&self, provider: CryptoProvider) -> Result<ServerConfig, String> {
+        let builder = ServerConfig::builder_with_provider(Arc::new(provider))
+            .with_protocol_versions(&self.versions)
+            .map_err(|e| format!("{e} for {{}}."))?;
+        let builder = match &self.clients {
+            None => builder.with_no_client_auth(),
+            Some(clients) => builder.with_client_cert_verifier(clients.clone()),
+        };
+        Ok(builder.with_cert_resolver(self.chosen.clone()))
     }
 }
 
@@ -329,7 +372,15 @@ impl Acceptor {
     #[must_use]
     pub fn choose(&self, hello: &Hello) -> Choice {
         if let Some(config) = crate::alpn_challenge::wanted(hello) {
-            return Choice { config, certificate: None, name: None, clients: None, status: false };
+            return Choice {
+                config,
+                certificate: None,
+                name: None,
+                clients: None,
+                status: false,
+                v13: true,
+                odd: None,
+            };
         }
         let state = self.state.read().clone();
         let found = hello.sni.as_deref().and_then(|name| state.find(&name.to_ascii_lowercase(), hello));
@@ -352,7 +403,11 @@ impl Acceptor {
         certificate: Option<Arc<Certificate>>,
         name: Option<Box<str>>,
     ) -> Choice {
-        let pair = made.pair(hello);
+        let odd = match Name::of(hello) {
+            Name::Odd(name) => Some(Box::new(name)),
+            Name::Good | Name::Bad => None,
+        };
+        let pair = made.pair(hello, odd.is_some());
         let protocols = &pair.own.alpn_protocols;
         let common = protocols.is_empty() || protocols.iter().any(|p| hello.offers(p));
         Choice {
@@ -361,6 +416,8 @@ impl Acceptor {
             name,
             clients: made.clients.clone(),
             status: hello.status,
+            v13: made.order.v13 && hello.speaks(0x0304),
+            odd,
         }
     }
 
@@ -524,6 +581,12 @@ pub(crate) fn versions(bits: u8) -> Vec<&'static SupportedProtocolVersion> {
     out
 }
 
+/// What the cipher strings of a side's options and defaults say of the level (`@SECLEVEL`), or else `ssl-security-level`.
+pub(crate) fn security_level(confs: [&Conf; 3], global: &GlobalTls) -> Option<u8> {
+    let ciphers = confs.into_iter().find_map(|conf| conf.ciphers.as_deref());
+    ciphers.and_then(names::security_level).or(global.security_level)
+}
+
 /// Suites and groups as a side's options and defaults say; the message begins behind the proxy's name.
 pub(crate) fn provider(
     own: &Conf,
@@ -646,7 +709,8 @@ impl Making<'_> {
         let (mut clients, mut asked) = (None, 0);
         let nothing = Conf::default();
         let (own, base, default) = (own.unwrap_or(&nothing), &self.bind.conf, &self.global.bind.conf);
-        let provider = provider(own, base, default, self.global.security_level)?;
+        let level = security_level([own, base, default], self.global);
+        let provider = provider(own, base, default, level)?;
         let algorithms = provider.signature_verification_algorithms;
         let either = |of: fn(&Conf) -> &Option<String>| {
             of(own).as_deref().or(of(base).as_deref()).or(of(default).as_deref())
@@ -673,7 +737,7 @@ impl Making<'_> {
                         crt_ignore: pick(&own.crt_ignore, &base.crt_ignore),
                         ca_ignore: pick(&own.ca_ignore, &base.ca_ignore),
                         purpose: Purpose::Client,
-                        level: self.global.security_level,
+                        level,
                     },
                     required: verify == Verify::Required,
                     hints: names.map(hints).unwrap_or_default(),
@@ -692,17 +756,9 @@ impl Making<'_> {
             }
         }
         let chosen = Arc::new(Chosen { schemes: signing.map(Into::into) });
-        let make = |provider: CryptoProvider| {
-            let builder = ServerConfig::builder_with_provider(Arc::new(provider))
-                .with_protocol_versions(&versions)
-                .map_err(|e| format!("{e} for {{}}."))?;
-            let builder = match &clients {
-                None => builder.with_no_client_auth(),
-                Some(clients) => builder.with_client_cert_verifier(clients.clone()),
-            };
-            Ok::<_, String>(builder.with_cert_resolver(chosen.clone()))
-        };
-        let mut config = make(provider.clone())?;
+        let recipe = Recipe { provider, versions, clients: clients.clone(), chosen };
+        let provider = &recipe.provider;
+        let mut config = recipe.make(provider.clone())?;
         config.alpn_protocols = alpn(own.alpn.as_ref().or(base.alpn.as_ref()), self.http);
         config.ignore_client_order = !(self.bind.client_order || self.global.bind.client_order);
         let identity = format!("{} {number} {asked:x}", self.identity);
@@ -732,17 +788,19 @@ impl Making<'_> {
             .iter()
             .map(|group| {
                 let one = CryptoProvider { kx_groups: vec![*group], ..provider.clone() };
-                Ok(Pair::new(like(&config, make(one)?)))
+                Ok(Pair::new(like(&config, recipe.make(one)?)))
             })
             .collect();
         Ok(Made {
             order: Order {
                 groups: ordered.iter().map(|g| Group::of(*g)).collect(),
-                v13: versions.contains(&&version::TLS13),
+                v13: recipe.versions.contains(&&version::TLS13),
                 client: !config.ignore_client_order,
             },
             narrowed: narrowed?,
             any: Pair::new(config),
+            recipe,
+            odd: OnceLock::new(),
             clients,
         })
     }

@@ -4,10 +4,10 @@
 use crate::hello::Hello;
 use crate::store::Key;
 use parking_lot::RwLock;
+use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{ServerConfig, crypto::aws_lc_rs::sign::any_supported_type};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -30,7 +30,7 @@ impl ResolvesServerCert for One {
 
 /// Answers for a name with this certificate (DER) from now on. None: the library does not take it.
 pub fn set(name: &str, certificate: Vec<u8>, key: &Key<'static>) -> Option<()> {
-    let key = CertifiedKey::new(vec![certificate.into()], any_supported_type(key).ok()?);
+    let key = CertifiedKey::new(vec![certificate.into()], crate::keys::signing(key)?);
     let builder = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
     let builder = builder.with_safe_default_protocol_versions().ok()?.with_no_client_auth();
     let mut config = builder.with_cert_resolver(Arc::new(One(Arc::new(key))));

@@ -1,6 +1,6 @@
 //! The client's side towards one server.
 
-use crate::acceptor::{enabled, limited, provider, schemes};
+use crate::acceptor::{enabled, limited, provider, schemes, security_level};
 use crate::compression;
 use crate::settings::{Conf, GlobalTls, ServerTls, Verify};
 use crate::store::{Certificate, Slot};
@@ -147,12 +147,13 @@ pub fn compile(global: &GlobalTls, tls: &ServerTls) -> Result<Connector, String>
                     'ssl-server-verify none' in the global section to disable server-side verifications by default."
             .to_owned());
     }
-    let provider = Arc::new(provider(own, &nothing, default, global.security_level)?);
+    let level = security_level([own, &nothing, default], global);
+    let provider = Arc::new(provider(own, &nothing, default, level)?);
     let policy = (verify != Verify::None).then(|| Policy {
         trusted: own.ca.iter().cloned().collect(),
         revoked: own.crl.clone(),
         purpose: Purpose::Server,
-        level: global.security_level,
+        level,
         ..Policy::default()
     });
     let verifier = Servers {

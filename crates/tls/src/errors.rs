@@ -11,6 +11,10 @@ const REASONS: &[(u32, &str)] = &[
     (0x0ea, "callback failed"),
     (0x0f4, "unexpected message"),
     (0x102, "unsupported protocol"),
+    (0x18c, "version too low"),
+    (0x12a, "record too small"),
+    (0x0c6, "packet length too long"),
+    (0x098, "excessive message size"),
     (0x10b, "wrong version number"),
     (0x119, "decryption failed or bad record mac"),
     (0x09f, "length mismatch"),
@@ -41,11 +45,31 @@ const REASONS: &[(u32, &str)] = &[
 ];
 
 /// OpenSSL's number of the library in an error.
-const LIBRARY: u32 = 0x0a00_0000;
+pub const LIBRARY: u32 = 0x0a00_0000;
+/// An HTTP request.
+pub const HTTP_REQUEST: u32 = 0x09c;
+/// Not TLS.
+pub const WRONG_VERSION: u32 = 0x10b;
+/// A message that is not the one that comes here.
+pub const UNEXPECTED_MESSAGE: u32 = 0x0f4;
+/// A version that is not spoken here.
+pub const UNSUPPORTED_PROTOCOL: u32 = 0x102;
+/// SSLv3 or less.
+pub const VERSION_TOO_LOW: u32 = 0x18c;
+/// Something is not as long as it says.
+pub const LENGTH_MISMATCH: u32 = 0x09f;
+/// A record of nothing.
+pub const RECORD_TOO_SMALL: u32 = 0x12a;
+/// A record that is longer than any.
+pub const PACKET_TOO_LONG: u32 = 0x0c6;
+/// A message that is larger than any.
+pub const MESSAGE_TOO_LARGE: u32 = 0x098;
+/// There is no certificate for the name.
+pub const CALLBACK_FAILED: u32 = 0x0ea;
 
-/// The number of an error; `http`: what came looked like an HTTP request.
+/// The number of an error.
 #[must_use]
-pub fn number(error: &Error, http: bool) -> u32 {
+pub fn number(error: &Error) -> u32 {
     LIBRARY
         | match error {
             Error::AlertReceived(alert) => 1000 + u32::from(u8::from(*alert)),
@@ -53,14 +77,15 @@ pub fn number(error: &Error, http: bool) -> u32 {
             Error::NoCertificatesPresented => 0x0c7,
             Error::NoApplicationProtocol => 0x0eb,
             Error::DecryptError => 0x119,
-            Error::InvalidMessage(_) if http => 0x09c,
             Error::InvalidMessage(
                 InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
-            ) => 0x10b,
-            Error::InvalidMessage(_) => 0x09f,
-            Error::InappropriateMessage { .. } | Error::InappropriateHandshakeMessage { .. } => 0x0f4,
+            ) => WRONG_VERSION,
+            Error::InvalidMessage(_) => LENGTH_MISMATCH,
+            Error::InappropriateMessage { .. } | Error::InappropriateHandshakeMessage { .. } => {
+                UNEXPECTED_MESSAGE
+            }
             Error::PeerIncompatible(why) => incompatible(why),
-            Error::General(_) => 0x0ea,
+            Error::General(_) => CALLBACK_FAILED,
             _ => 0x044,
         }
 }
@@ -72,7 +97,7 @@ fn incompatible(why: &PeerIncompatible) -> u32 {
         | PeerIncompatible::Tls13RequiredForQuic
         | PeerIncompatible::SupportedVersionsExtensionRequired
         | PeerIncompatible::ServerDoesNotSupportTls12Or13
-        | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig => 0x102,
+        | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig => UNSUPPORTED_PROTOCOL,
         PeerIncompatible::NoCipherSuitesInCommon | PeerIncompatible::NoEcPointFormatsInCommon => 0x0c1,
         PeerIncompatible::NoKxGroupsInCommon => 0x065,
         PeerIncompatible::NoSignatureSchemesInCommon => 0x076,
@@ -105,7 +130,7 @@ mod tests {
 
     #[test]
     fn as_openssl_says() {
-        let n = number(&Error::AlertReceived(rustls::AlertDescription::UnknownCA), false);
+        let n = number(&Error::AlertReceived(rustls::AlertDescription::UnknownCA));
         assert_eq!(n, 0x0a00_0418);
         assert_eq!(text(n), "error:0A000418:SSL routines::tlsv1 alert unknown ca");
         assert_eq!(text(0x0a00_009c), "error:0A00009C:SSL routines::http request");

@@ -44,6 +44,11 @@ impl Hello {
         let mut next = || Some((all.number(2)?, all.counted(2)?));
         std::iter::from_fn(&mut next).find(|(id, _)| *id == usize::from(wanted)).map(|(_, content)| content)
     }
+    /// The bytes of the server name.
+    #[must_use]
+    pub fn server_name(&self) -> Option<&[u8]> {
+        server_name(self.extension(0)?)
+    }
     /// The groups of the key exchange that it knows (`supported_groups`), in its order.
     #[must_use]
     pub fn groups(&self) -> Vec<u16> {
@@ -67,6 +72,14 @@ impl Hello {
     pub fn speaks(&self, version: u16) -> bool {
         let list = self.extension(43).and_then(|e| Reader(e).counted(1));
         list.is_some_and(|list| pairs(list).any(|v| v == version))
+    }
+    /// The newest version that it offers, as far as it goes.
+    #[must_use]
+    pub fn newest(&self) -> u16 {
+        let list = self.extension(43).and_then(|e| Reader(e).counted(1));
+        // some that stand there are none (RFC 8701)
+        let said = list.and_then(|list| pairs(list).filter(|v| v >> 8 == 3).max());
+        said.unwrap_or_else(|| pairs(&self.body).next().unwrap_or_default())
     }
     /// Does it offer this protocol?
     #[must_use]
@@ -204,7 +217,7 @@ fn parse(body: &[u8]) -> Option<Hello> {
     let mut schemes = false;
     while let (Some(id), Some(content)) = (extensions.number(2), extensions.counted(2)) {
         match id {
-            0 => hello.sni = server_name(content),
+            0 => hello.sni = server_name(content).and_then(|n| std::str::from_utf8(n).ok()).map(Into::into),
             5 => hello.status = content.first() == Some(&1),
             16 => hello.alpn = Reader(content).counted(2)?.into(),
             13 => {
@@ -226,16 +239,10 @@ fn parse(body: &[u8]) -> Option<Hello> {
     Some(hello)
 }
 
-fn server_name(content: &[u8]) -> Option<Box<str>> {
+fn server_name(content: &[u8]) -> Option<&[u8]> {
     let mut list = Reader(Reader(content).counted(2)?);
-    loop {
-        let kind = list.number(1)?;
-        let name = list.counted(2)?;
-        if kind == 0 {
-            let name = std::str::from_utf8(name).ok()?;
-            return Some(name.into());
-        }
-    }
+    let mut next = || Some((list.number(1)?, list.counted(2)?));
+    std::iter::from_fn(&mut next).find(|(kind, _)| *kind == 0).map(|(_, name)| name)
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! What is known of a TLS connection once its handshake is over (or has failed): logs and samples read it.
 
 use crate::ahead::{self, Ahead};
-use crate::secrets::Secret;
+use crate::secrets::{Secret, SessionId};
 use crate::verify::Verdict;
 use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -37,11 +38,13 @@ pub struct Info {
     pub sni: Option<Box<str>>,
     /// The protocol that was negotiated.
     pub alpn: Option<Box<[u8]>>,
+    /// The handshake was completed.
+    pub complete: bool,
     /// An earlier session was resumed.
     pub resumed: bool,
     /// An OCSP response was sent with our certificate.
     pub stapled: bool,
-    /// The peer's certificates, its own first.
+    /// The peer's certificates, its own first, refused or not.
     pub peer: Vec<CertificateDer<'static>>,
     /// The certificate was shown in this handshake and not taken from an earlier session.
     pub peer_shown: bool,
@@ -59,8 +62,13 @@ pub struct Info {
     pub ahead: Option<Arc<ahead::Shared>>,
     /// The client's random number, and the server's.
     pub randoms: [Option<[u8; 32]>; 2],
+    /// What its session is known by.
+    pub session: SessionId,
     /// Secrets, with `tune.ssl.keylog`.
     pub secrets: Vec<Secret>,
-    /// The error that ended the handshake, in the numbers of OpenSSL; 0: none.
-    pub error: u32,
+    /// The error that ended the handshake, or the connection later, in the numbers of OpenSSL; 0: none. Whoever has looked at a
+    /// connection that goes on sees it, too.
+    pub error: Cell<u32>,
+    /// The peer has changed its keys too often.
+    pub flooded: Cell<bool>,
 }

@@ -44,13 +44,6 @@ pub fn say(slot: &Arc<Slot<Certificate>>, yes: bool) {
     };
 }
 
-/// This one is gone.
-pub fn forget(name: &str) {
-    let mut allowed = ALLOWED.write();
-    allowed.all.remove(name);
-    allowed.said.remove(name);
-}
-
 pub(crate) fn begin() {
     AGAIN.set(Some(Certificates::new()));
 }

@@ -70,6 +70,12 @@ impl KeyType {
     }
 }
 
+/// What signs with a private key. None: there is nothing for this kind of key.
+#[must_use]
+pub fn signing(key: &PrivateKeyDer<'_>) -> Option<Arc<dyn SigningKey>> {
+    crate::ecdsa::key(key).or_else(|| any_supported_type(key).ok())
+}
+
 /// Who a certificate shall be for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Names {
@@ -125,7 +131,7 @@ fn signed(key: &Arc<dyn SigningKey>, tbs: impl FnOnce(&[u8]) -> Vec<u8>) -> Opti
 pub fn request(key: &PrivateKeyDer<'static>, names: &Names) -> Option<Vec<u8>> {
     /// extensionRequest
     const EXTENSIONS: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 9, 14];
-    let key = any_supported_type(key).ok()?;
+    let key = signing(key)?;
     let public = key.public_key()?;
     let list = element(SEQUENCE, &[&extension(ALTERNATIVES, false, &names.alternatives())]);
     let attribute = element(SEQUENCE, &[&element(OID, &[EXTENSIONS]), &element(crate::der::SET, &[&list])]);
@@ -147,7 +153,7 @@ pub fn self_signed(
     (now, seconds): (i64, i64),
     more: &[u8],
 ) -> Option<Vec<u8>> {
-    let key = any_supported_type(key).ok()?;
+    let key = signing(key)?;
     let public = key.public_key()?;
     let mut serial = [0; 8];
     rand::fill(&mut serial).ok()?;

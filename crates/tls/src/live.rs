@@ -3,6 +3,7 @@
 
 use crate::encrypted::Passphrases;
 use crate::ocsp;
+use crate::revocation::Revocations;
 use crate::rows::conf::At;
 use crate::rows::crt_list::{self, Row};
 use crate::settings::{Entry, GlobalTls, Origin};
@@ -37,7 +38,7 @@ pub struct Live {
     /// `set ssl ca-file`
     pub authorities: Option<Pending<Vec<CertificateDer<'static>>>>,
     /// `set ssl crl-file`
-    pub revoked: Option<Pending<Vec<Vec<u8>>>>,
+    pub revoked: Option<Pending<Vec<Revocations>>>,
 }
 
 /// Is a change to this one possible beside the one that is in the making?
@@ -115,14 +116,11 @@ impl Live {
         let of = |(end, part): &(&str, Part)| {
             origin.strip_suffix(end).filter(|name| self.knows(name)).map(|name| (name, *part))
         };
-        let (name, part) = match self.knows(origin) {
-            true => (origin, Part::Pem),
-            false => PARTS
-                .iter()
-                .find_map(of)
-                .ok_or("Can't replace a certificate which is not referenced by the configuration!\n")?,
-        };
-        begin(self.certificate.as_ref(), name)?;
+        let found = if self.knows(origin) { Some((origin, Part::Pem)) } else { PARTS.iter().find_map(of) };
+        let base = || PARTS.iter().find_map(|(end, _)| origin.strip_suffix(end)).unwrap_or(origin);
+        begin(self.certificate.as_ref(), found.map_or_else(base, |(name, _)| name))?;
+        let (name, part) =
+            found.ok_or("Can't replace a certificate which is not referenced by the configuration!\n")?;
         let store = self.global.store.lock();
         let current = store.certificates.get(name).map(|slot| Draft::of(&slot.get()));
         let before = self.certificate.as_ref().map(|p| p.value.clone()).or(current);
@@ -245,6 +243,7 @@ impl Live {
         let number = there.last + 1;
         let read = crt_list::row(text).map_err(|e| format!("parsing [CLI:1]: {e}"))?;
         let mut row: Row = read.ok_or("parsing [CLI:1]: no certificate")?;
+        crt_list::options(&mut At::new(&NoFiles, &mut self.global), &mut row.clone(), "CLI:1")?;
         let known = self.global.store.lock().find(self.global.crt_base.as_deref(), &row.crt);
         match known {
             Some(slot) => row.crt = slot.name.to_string(),

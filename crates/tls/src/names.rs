@@ -1,5 +1,6 @@
 //! OpenSSL's names and cipher language (ciphers(1)), translated to what rustls has.
 
+use crate::p521::SECP521R1;
 use rustls::crypto::SupportedKxGroup;
 use rustls::crypto::aws_lc_rs::{cipher_suite as cs, kx_group as kx};
 use rustls::{CipherSuite, SignatureScheme, SupportedCipherSuite};
@@ -98,14 +99,33 @@ impl Suite {
     }
 }
 
+/// The items of a cipher string. A command (`@`) may follow another item directly.
+fn cipher_items(text: &str) -> impl Iterator<Item = &str> {
+    let parts = text.split([':', ',', ' ', ';']).flat_map(|part| {
+        let (item, command) = part.split_at(part.find('@').unwrap_or(part.len()));
+        [item, command]
+    });
+    parts.filter(|item| !item.is_empty())
+}
+
+/// The level that a cipher string asks for (`@SECLEVEL`, 0 to 5): the last one counts.
+#[must_use]
+pub fn security_level(text: &str) -> Option<u8> {
+    let levels = cipher_items(text).filter_map(|item| item.strip_prefix("@SECLEVEL="));
+    levels.last()?.parse().ok().filter(|level| *level <= 5)
+}
+
 /// Reads a cipher string. What is left may be empty; names of suites that no modern library has are told too.
 #[must_use]
 pub fn ciphers(text: &str) -> (Vec<SupportedCipherSuite>, Vec<String>) {
     let (mut list, mut dead, mut unknown): (Vec<usize>, Vec<usize>, Vec<String>) = Default::default();
-    for item in text.split([':', ',', ' ', ';']).filter(|i| !i.is_empty()) {
+    for item in cipher_items(text) {
         if let Some(command) = item.strip_prefix('@') {
             if command == "STRENGTH" {
                 list.sort_by_key(|i| SUITES.get(*i).is_some_and(|s| s.name.contains("128")));
+            }
+            if command.starts_with("SECLEVEL=") && security_level(item).is_none() {
+                return Default::default();
             }
             continue;
         }
@@ -166,7 +186,7 @@ pub fn gone(text: &str, count: impl Fn(&str) -> Option<usize>) -> Vec<String> {
 /// The groups of key exchanges when nothing is said: post-quantum first.
 #[must_use]
 pub fn default_groups() -> Vec<&'static dyn SupportedKxGroup> {
-    vec![kx::X25519MLKEM768, kx::X25519, kx::SECP256R1, kx::SECP384R1]
+    vec![kx::X25519MLKEM768, kx::X25519, kx::SECP256R1, kx::SECP384R1, SECP521R1]
 }
 
 /// Reads a list of groups; `None`: a name is unknown. What the library lacks is left out.
@@ -179,13 +199,13 @@ pub fn groups(text: &str) -> Option<Vec<&'static dyn SupportedKxGroup>> {
             "x25519" => out.push(kx::X25519),
             "p-256" | "prime256v1" | "secp256r1" => out.push(kx::SECP256R1),
             "p-384" | "secp384r1" => out.push(kx::SECP384R1),
+            "p-521" | "secp521r1" => out.push(SECP521R1),
             "x25519mlkem768" => out.push(kx::X25519MLKEM768),
             "secp256r1mlkem768" => out.push(kx::SECP256R1MLKEM768),
             "mlkem768" => out.push(kx::MLKEM768),
-            "p-521" | "secp521r1" | "x448" | "secp256k1" | "secp224r1" | "p-224" | "mlkem512"
-            | "mlkem1024" | "secp384r1mlkem1024" | "x448mlkem1024" | "ffdhe2048" | "ffdhe3072"
-            | "ffdhe4096" | "ffdhe6144" | "ffdhe8192" | "brainpoolp256r1" | "brainpoolp384r1"
-            | "brainpoolp512r1" => {}
+            "x448" | "secp256k1" | "secp224r1" | "p-224" | "mlkem512" | "mlkem1024"
+            | "secp384r1mlkem1024" | "x448mlkem1024" | "ffdhe2048" | "ffdhe3072" | "ffdhe4096"
+            | "ffdhe6144" | "ffdhe8192" | "brainpoolp256r1" | "brainpoolp384r1" | "brainpoolp512r1" => {}
             _ => return None,
         }
     }
@@ -199,6 +219,7 @@ pub fn group(g: rustls::NamedGroup) -> &'static str {
         rustls::NamedGroup::X25519 => "X25519",
         rustls::NamedGroup::secp256r1 => "prime256v1",
         rustls::NamedGroup::secp384r1 => "secp384r1",
+        rustls::NamedGroup::secp521r1 => "secp521r1",
         rustls::NamedGroup::X25519MLKEM768 => "X25519MLKEM768",
         rustls::NamedGroup::secp256r1MLKEM768 => "SecP256r1MLKEM768",
         rustls::NamedGroup::MLKEM768 => "MLKEM768",
@@ -223,6 +244,7 @@ pub fn security_bits(level: u8) -> u16 {
 #[must_use]
 pub fn group_bits(g: rustls::NamedGroup) -> u16 {
     match g {
+        rustls::NamedGroup::secp521r1 => 256,
         rustls::NamedGroup::secp384r1 | rustls::NamedGroup::X25519MLKEM768 | rustls::NamedGroup::MLKEM768 => {
             192
         }
@@ -303,6 +325,9 @@ mod tests {
             (1, vec!["DHE-RSA-AES128-SHA".to_owned(), "AES128-SHA".to_owned()])
         );
         assert!(names("FOO").is_empty());
+        assert_eq!(names("DEFAULT@SECLEVEL=0:!aECDSA").len(), 3);
+        assert_eq!((security_level("ALL:@SECLEVEL=1:!MD5"), security_level("ALL")), (Some(1), None));
+        assert!(names("DEFAULT:@SECLEVEL=9").is_empty());
         // '!' is for good
         assert!(names("!AESGCM:!CHACHA20:ALL").is_empty());
     }
@@ -316,7 +341,7 @@ mod tests {
 
     #[test]
     fn other_names() {
-        assert_eq!(groups("X25519:P-256:P-521").map(|g| g.len()), Some(2));
+        assert_eq!(groups("X25519:P-256:P-521:X448").map(|g| g.len()), Some(3));
         assert!(groups("foo").is_none());
         assert_eq!(suites("TLS_AES_128_GCM_SHA256").map(|s| s.len()), Some(1));
         assert!(suites("foo").is_none() && suites("foo:ECDHE-RSA-AES128-GCM-SHA256").is_none());
@@ -324,7 +349,7 @@ mod tests {
         assert_eq!(known.map(|s| s.len()), Some(1));
         assert_eq!(suites("foo:TLS_AES_128_CCM_SHA256").map(|s| s.len()), Some(0));
         assert!(signatures("foo").is_none());
-        assert_eq!(gone("X25519:P-521:foo", |t| groups(t).map(|g| g.len())), ["P-521"]);
+        assert_eq!(gone("X25519:X448:foo", |t| groups(t).map(|g| g.len())), ["X448"]);
         assert_eq!(signatures("RSA+SHA256:ed25519").map(|s| s.len()), Some(2));
     }
 }

@@ -4,6 +4,7 @@ use crate::der::{Der, Element, INTEGER, OID, SEQUENCE};
 use crate::path::Path;
 use crate::verify::x509_err as err;
 use crate::x509::{Cert, Extension, Signed, same_name, seconds, usage};
+use parking_lot::Mutex;
 
 /// Identifiers of extensions of lists and of their entries.
 mod id {
@@ -17,6 +18,92 @@ mod id {
 
 /// removeFromCRL
 const REMOVED: &[u8] = &[8];
+
+/// A revocation list as it is kept, with what can be said of it before anybody's certificate is looked at: a list may have
+/// 100,000 entries, and each handshake looks into it.
+#[derive(Debug)]
+pub struct Revocations {
+    der: Vec<u8>,
+    /// Where entries begin among all, ordered by their serial numbers, those of one number as they come.
+    index: Box<[u32]>,
+    /// An entry demands that something is understood that is not.
+    demands_unknown: bool,
+    /// Keys that were looked at, and whether they have signed it.
+    signers: Mutex<Vec<(Box<[u8]>, bool)>>,
+}
+
+/// So many keys are remembered for a list: one of its issuer's, and some that only say so.
+const MAX_SIGNERS: usize = 4;
+
+impl Revocations {
+    /// Keeps a list. `None`: it is none.
+    #[must_use]
+    pub fn new(der: Vec<u8>) -> Option<Self> {
+        let entries = Crl::parse(&der)?.entries;
+        let at = |e: &Element<'_>| (e.whole.as_ptr().addr() - entries.as_ptr().addr()) as u32;
+        let mut index: Vec<u32> = Der(entries).map(|e| at(&e)).collect();
+        index.sort_by_key(|at| serial(entries, *at));
+        let known = [id::REASON, id::ENTRY_ISSUER];
+        let unknown = |e: Extension<'_>| e.critical && !known.contains(&e.oid);
+        let demands_unknown = Der(entries).any(|e| extensions(e).any(unknown));
+        let index = index.into_boxed_slice();
+        Some(Self { der, index, demands_unknown, signers: Mutex::default() })
+    }
+
+    /// As it was read.
+    #[must_use]
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// What it says of a serial number; `entries` are its own.
+    fn entry(&self, entries: &[u8], number: &[u8]) -> Entry {
+        let first = self.index.partition_point(|at| serial(entries, *at) < number);
+        let found = self.index.get(first).filter(|at| serial(entries, **at) == number);
+        let Some(found) = found.and_then(|at| entry(entries, *at)) else { return Entry::None };
+        let reason = extensions(found).find(|e| e.oid == id::REASON).and_then(|e| Der(e.value).next());
+        let removed = reason.is_some_and(|r| r.content == REMOVED);
+        if removed { Entry::Removed } else { Entry::Revoked }
+    }
+
+    /// Has this authority signed it?
+    fn is_by(&self, issuer: &Cert<'_>, signed: &Signed<'_>) -> bool {
+        let known = |all: &[(Box<[u8]>, bool)]| all.iter().find(|k| *k.0 == *issuer.spki).map(|k| k.1);
+        if let Some(said) = known(&self.signers.lock()) {
+            return said;
+        }
+        // this takes long
+        let says = issuer.verifies(signed);
+        let mut all = self.signers.lock();
+        if all.len() >= MAX_SIGNERS {
+            // whoever has signed it stays
+            all.retain(|k| k.1);
+        }
+        if all.len() < MAX_SIGNERS && known(&all).is_none() {
+            all.push((issuer.spki.into(), says));
+        }
+        says
+    }
+}
+
+/// The entry that begins here.
+fn entry(entries: &[u8], at: u32) -> Option<Element<'_>> {
+    Der(entries.get(at as usize..)?).next()
+}
+
+/// Its serial number, as DER has it.
+fn serial(entries: &[u8], at: u32) -> &[u8] {
+    let number = entry(entries, at).and_then(|e| Der(e.content).tagged(INTEGER));
+    number.map_or(&[], |n| n.content)
+}
+
+/// The extensions of an entry.
+fn extensions(entry: Element<'_>) -> impl Iterator<Item = Extension<'_>> {
+    let mut d = Der(entry.content);
+    d.tagged(INTEGER);
+    d.next();
+    d.inside(SEQUENCE).into_iter().flatten().filter_map(Extension::parse)
+}
 
 /// A revocation list that was taken apart.
 #[derive(Debug)]
@@ -169,33 +256,6 @@ impl<'a> Crl<'a> {
         let same = |at: &usize| path.certs.get(*at).is_some_and(|c| same_name(c.subject, self.issuer));
         Some(next).filter(named).or_else(|| (next + 1..=path.top()).find(|at| same(at) && named(at)))
     }
-
-    /// What it says of a serial number, and whether an entry demands that something is understood that is not.
-    fn entry(&self, serial: &[u8]) -> (Entry, bool) {
-        let (mut found, mut unknown) = (Entry::None, false);
-        for e in Der(self.entries) {
-            let mut d = Der(e.content);
-            let number = d.tagged(INTEGER);
-            d.next();
-            let extensions: Vec<Extension<'_>> =
-                d.inside(SEQUENCE).into_iter().flatten().filter_map(Extension::parse).collect();
-            unknown |=
-                extensions.iter().any(|e| e.critical && ![id::REASON, id::ENTRY_ISSUER].contains(&e.oid));
-            if number.is_some_and(|n| n.content == serial) && found == Entry::None {
-                let reason =
-                    extensions.iter().find(|e| e.oid == id::REASON).and_then(|e| Der(e.value).next());
-                let removed = reason.is_some_and(|r| r.content == REMOVED);
-                found = if removed { Entry::Removed } else { Entry::Revoked };
-            }
-        }
-        (found, unknown)
-    }
-}
-
-/// Is this a revocation list?
-#[must_use]
-pub(crate) fn is_crl(der: &[u8]) -> bool {
-    Crl::parse(der).is_some()
 }
 
 /// A number of a list as it is ordered: the longer one is the greater one.
@@ -207,50 +267,99 @@ fn ordered(number: &[u8]) -> (usize, &[u8]) {
 
 /// Tells what is wrong with the certificate at a depth of a path while `go` lets it go on.
 pub(crate) fn check(
-    lists: &[Crl<'_>],
+    lists: &[(&Revocations, Crl<'_>)],
     path: &Path<'_>,
     depth: usize,
     now: i64,
     go: &mut dyn FnMut(u32) -> Option<()>,
 ) -> Option<()> {
     let Some(cert) = path.certs.get(depth) else { return Some(()) };
-    let about = || lists.iter().filter_map(|l| l.issuer(path, depth).map(|at| (l, at)));
-    let in_scope = |list: &Crl<'_>| list.scope.has(cert, list.issuer);
+    let about = || lists.iter().filter_map(|(l, crl)| crl.issuer(path, depth).map(|at| (*l, crl, at)));
+    let in_scope = |crl: &Crl<'_>| crl.scope.has(cert, crl.issuer);
     let newest =
-        |list: &Crl<'_>| (seconds(list.this_update), ordered(list.number).0, ordered(list.number).1.to_vec());
-    let whole = about().filter(|(list, _)| list.delta.is_none());
-    let best = whole.max_by_key(|(list, _)| {
-        (!list.demands_unknown, in_scope(list), list.dates(now).is_none(), newest(list))
+        |crl: &Crl<'_>| (seconds(crl.this_update), ordered(crl.number).0, ordered(crl.number).1.to_vec());
+    let whole = about().filter(|(_, crl, _)| crl.delta.is_none());
+    let best = whole.max_by_key(|(_, crl, _)| {
+        (!crl.demands_unknown, in_scope(crl), crl.dates(now).is_none(), newest(crl))
     });
-    let Some((list, issuer)) = best else { return go(err::NO_CRL) };
+    let Some((list, crl, issuer)) = best else { return go(err::NO_CRL) };
     let issuer = path.certs.get(issuer)?;
     if !issuer.may(usage::LISTS) {
         go(err::NO_CRL_SIGN)?;
     }
-    if !in_scope(list) {
+    if !in_scope(crl) {
         go(err::CRL_SCOPE)?;
     }
-    if let Some(code) = list.dates(now) {
+    if let Some(code) = crl.dates(now) {
         go(code)?;
     }
-    if !issuer.verifies(&list.signed) {
+    if !list.is_by(issuer, &crl.signed) {
         go(err::CRL_SIGNATURE)?;
     }
     // what has changed since
-    let changes = about().filter(|(delta, _)| {
-        let base = delta.delta.is_some_and(|base| ordered(base) <= ordered(list.number));
-        base && in_scope(delta)
-            && !delta.demands_unknown
-            && delta.dates(now).is_none()
-            && issuer.verifies(&delta.signed)
+    let changes = about().filter(|(delta, of, _)| {
+        let base = of.delta.is_some_and(|base| ordered(base) <= ordered(crl.number));
+        base && in_scope(of)
+            && !of.demands_unknown
+            && of.dates(now).is_none()
+            && delta.is_by(issuer, &of.signed)
     });
-    let change = changes.max_by_key(|(delta, _)| newest(delta)).map(|(delta, _)| delta.entry(cert.serial));
-    let (entry, unknown) = list.entry(cert.serial);
-    if list.demands_unknown || unknown || change.is_some_and(|(_, unknown)| unknown) {
+    let change = changes.max_by_key(|(_, of, _)| newest(of));
+    if crl.demands_unknown || list.demands_unknown || change.is_some_and(|(l, ..)| l.demands_unknown) {
         go(err::CRL_CRITICAL)?;
     }
-    match (change.map_or(Entry::None, |(entry, _)| entry), entry) {
+    let changed = change.map_or(Entry::None, |(delta, of, _)| delta.entry(of.entries, cert.serial));
+    match (changed, list.entry(crl.entries, cert.serial)) {
         (Entry::Revoked, _) | (Entry::None, Entry::Revoked) => go(err::REVOKED),
         _ => Some(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::der::element;
+
+    /// A list with these entries: serial number, and reason if there is one.
+    fn list(entries: &[(u8, Option<u8>)]) -> Revocations {
+        let time = element(0x17, &[b"260101000000Z"]);
+        let entries: Vec<u8> = entries
+            .iter()
+            .flat_map(|(serial, reason)| {
+                let reason = reason.map(|reason| {
+                    let value = element(crate::der::OCTETS, &[&[10, 1, reason]]);
+                    element(SEQUENCE, &[&element(SEQUENCE, &[&element(OID, &[id::REASON]), &value])])
+                });
+                let number = element(INTEGER, &[&[*serial]]);
+                element(SEQUENCE, &[&number, &time, &reason.unwrap_or_default()])
+            })
+            .collect();
+        let algorithm = element(SEQUENCE, &[&element(OID, &[&[0x2a]])]);
+        let entries = element(SEQUENCE, &[&entries]);
+        let tbs = element(
+            SEQUENCE,
+            &[&element(INTEGER, &[&[1]]), &algorithm, &element(SEQUENCE, &[]), &time, &entries],
+        );
+        let signature = element(crate::der::BITS, &[&[0, 1]]);
+        Revocations::new(element(SEQUENCE, &[&tbs, &algorithm, &signature])).unwrap()
+    }
+
+    /// Whatever the order of the entries is, each is found, and of the same number the first.
+    #[test]
+    fn entries_are_found() {
+        let list = list(&[(9, None), (3, Some(1)), (7, Some(8)), (3, Some(8)), (1, None)]);
+        let crl = Crl::parse(list.der()).unwrap();
+        for (number, said) in [
+            (0, Entry::None),
+            (1, Entry::Revoked),
+            (2, Entry::None),
+            (3, Entry::Revoked),
+            (7, Entry::Removed),
+            (9, Entry::Revoked),
+            (10, Entry::None),
+        ] {
+            assert_eq!(list.entry(crl.entries, &[number]), said, "{number}");
+        }
+        assert!(!list.demands_unknown && Revocations::new(vec![0x30, 0]).is_none());
     }
 }

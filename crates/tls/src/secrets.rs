@@ -59,6 +59,42 @@ pub fn random(bytes: &[u8], kind: u8) -> Option<[u8; 32]> {
     (random != AGAIN).then_some(random)
 }
 
+/// Does a ServerHello at the front of what came name a suite of TLS 1.3?
+#[must_use]
+pub fn is_v13(bytes: &[u8]) -> bool {
+    let session = bytes.get(43).copied().map_or(0, usize::from);
+    bytes.first() == Some(&22) && bytes.get(5) == Some(&2) && bytes.get(44 + session) == Some(&0x13)
+}
+
+/// What a session is known by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SessionId {
+    bytes: [u8; 32],
+    len: u8,
+}
+
+impl SessionId {
+    /// Of a ServerHello at the front of what was sent. Sessions of TLS 1.3 have none: each connection has one of its own, the server's
+    /// random number.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        let len = bytes.get(43).copied().filter(|len| *len <= 32).unwrap_or(0);
+        let id = match is_v13(bytes) {
+            true => bytes.get(11..43),
+            false => bytes.get(44..44 + usize::from(len)),
+        };
+        let (mut new, id) = (Self::default(), id.unwrap_or(&[]));
+        new.bytes.iter_mut().zip(id).for_each(|(to, from)| *to = *from);
+        Self { len: id.len() as u8, ..new }
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or(&[])
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,6 +106,14 @@ mod tests {
         assert_eq!(random(&bytes, 2), Some([7; 32]));
         assert_eq!(random(&bytes, 1), None);
         assert_eq!(random(&bytes[..40], 2), None);
+        bytes.truncate(43);
+        bytes.extend([1, 7, 0x13, 1]);
+        assert!(is_v13(&bytes) && !is_v13(&bytes[..45]));
+        assert_eq!(SessionId::of(&bytes).bytes(), [7; 32]);
+        (bytes[44], bytes[45]) = (9, 0xc0);
+        assert!(!is_v13(&bytes));
+        assert_eq!(SessionId::of(&bytes).bytes(), [9]);
+        assert_eq!(SessionId::of(&bytes[..20]).bytes(), []);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::again::{self, MADE, fingerprint};
 use crate::dummy::{self, Dummy};
 use crate::encrypted::{self, Passphrases};
 use crate::keys::{KeyType, Names};
+use crate::revocation::Revocations;
 use crate::settings::under;
 use crate::tickets::KeyFile;
 use crate::x509::{Cert, KeyKind};
@@ -217,8 +218,8 @@ impl<T> Slot<T> {
 
 /// Certificates of authorities.
 pub type Authorities = Arc<Slot<Vec<CertificateDer<'static>>>>;
-/// Revocation lists, as DER.
-pub type Revoked = Arc<Slot<Vec<Vec<u8>>>>;
+/// Revocation lists.
+pub type Revoked = Arc<Slot<Vec<Revocations>>>;
 
 /// Which files beside a certificate are read (`ssl-load-extra-files`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -295,11 +296,12 @@ impl Chains {
             let more: Vec<_> = found.into_iter().flatten().cloned().collect();
             chain.extend(more);
         }
-        if self.skip_self_issued && chain.len() == 2 {
-            let last = chain.last().and_then(|c| Cert::parse(c.as_ref()));
-            if last.is_some_and(|c| c.self_issued()) {
-                chain.pop();
-            }
+        if self.skip_self_issued {
+            let mut above = false;
+            chain.retain(|c| {
+                let own = !std::mem::replace(&mut above, true);
+                own || Cert::parse(c.as_ref()).is_none_or(|c| !c.self_issued())
+            });
         }
     }
 }
@@ -500,11 +502,8 @@ impl Draft {
     /// In HAProxy's words.
     pub fn finish(&self, name: &str) -> Result<Certificate, String> {
         let Some(secret) = &self.key else { return Err(format!("No Private Key found in '{name}.key'.")) };
-        let provider = rustls::crypto::aws_lc_rs::default_provider();
-        let key = provider
-            .key_provider
-            .load_private_key(secret.clone_key())
-            .map_err(|_| format!("unable to use the private key of '{name}': RSA of 2048 to 8192 bits, ECDSA P-256, P-384, P-521 and Ed25519 are supported."))?;
+        let key = crate::keys::signing(secret)
+            .ok_or_else(|| format!("unable to use the private key of '{name}': RSA of 2048 to 8192 bits, ECDSA P-256, P-384, P-521 and Ed25519 are supported."))?;
         self.with_key(name, key)
     }
 
@@ -851,9 +850,9 @@ fn texts(files: &dyn Files, path: &str, place: &str) -> Result<Vec<(String, Vec<
 ///
 /// # Errors
 /// There is none.
-pub fn crls(path: &str, text: &[u8]) -> Result<Vec<Vec<u8>>, String> {
+pub fn crls(path: &str, text: &[u8]) -> Result<Vec<Revocations>, String> {
     let lists = CertificateRevocationListDer::pem_slice_iter(without_mark(text)).filter_map(Result::ok);
-    let all: Vec<Vec<u8>> = lists.map(|l| l.as_ref().to_vec()).filter(|l| crate::verify::is_crl(l)).collect();
+    let all: Vec<Revocations> = lists.filter_map(|l| Revocations::new(l.as_ref().to_vec())).collect();
     if all.is_empty() {
         return Err(format!("Couldn't parse the crl-file '{path}' (no revocation list found)."));
     }

@@ -15,13 +15,15 @@ pub use parted::Parted;
 use crate::acceptor::{Acceptor, Choice, set_chosen};
 use crate::ahead;
 use crate::connector::{Connector, Offer};
+use crate::ecdsa;
 use crate::errors;
 use crate::hello::{Seen, look};
 use crate::info::Info;
 use crate::kernel::Kernel;
 use crate::names;
-use crate::secrets;
-use crate::verify::take_verdict;
+use crate::odd_name::{self, Name};
+use crate::secrets::{self, SessionId};
+use crate::verify::{set_expected, take_refused, take_verdict};
 use outgoing::Outgoing;
 use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
@@ -29,7 +31,7 @@ use rustls::unbuffered::{
     ConnectionState, EncodeError, EncryptError, InsufficientSizeError, ReadEarlyData, TransmitTlsData,
     UnbufferedStatus,
 };
-use rustls::{CommonState, Error, HandshakeKind};
+use rustls::{CommonState, Error, HandshakeKind, PeerIncompatible};
 use std::io::IoSlice;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -350,27 +352,47 @@ impl Stream {
                 }
                 _ => {
                     self.failed = true;
-                    let e = Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType);
-                    Rc::make_mut(self.info.get_or_insert_default()).error =
-                        errors::number(&e, errors::is_http(bytes));
-                    return Err(e);
+                    let (alert, number) = refusal::no_hello(bytes);
+                    alert.inspect(|record| self.out.replace(record));
+                    self.note_error(number);
+                    return Err(Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType));
                 }
             };
             let choice = acceptor.choose(&hello);
             let kept = Some(acceptor.capture).filter(|room| *room > 0).and_then(|room| hello.kept(room));
             let random = hello.random;
+            let refused = match Name::of(&hello) {
+                Name::Bad => Some(refusal::no_name()),
+                _ => refusal::too_old(hello.newest()).filter(|_| choice.certificate.is_some()),
+            };
             self.info = Some(Rc::new(Info {
                 sni: hello.sni,
                 hello: kept,
                 randoms: [random, None],
                 ..Info::default()
             }));
+            if let Some((record, number)) = refused {
+                self.failed = true;
+                self.out.replace(&record);
+                self.note_error(number);
+                return Err(PeerIncompatible::Tls12NotOffered.into());
+            }
             self.to_kernel = choice.config.enable_secret_extraction;
             self.side = Side::Server(Box::new(UnbufferedServerConnection::new(choice.config.clone())?));
             self.choice = Some(Box::new(choice));
         }
         if let Some(choice) = &self.choice {
-            set_chosen(choice.certificate.as_ref().map(|c| c.answers().clone()));
+            set_chosen(choice.certificate.as_ref().map(|c| c.answers().clone()), choice.v13);
+            odd_name::set(choice.odd.as_deref());
+            if let Some(odd) = &choice.odd {
+                odd.show(bytes);
+            }
+        } else if let Side::Client(client) = &self.side
+            && client.is_handshaking()
+        {
+            let known = client.protocol_version().map(|v| v == rustls::ProtocolVersion::TLSv1_3);
+            ecdsa::set_v13(known.unwrap_or_else(|| secrets::is_v13(bytes)));
+            set_expected(self.info.as_ref().and_then(|i| i.sni.as_deref()));
         }
         let (established, mut alike) = (!self.is_handshaking(), 0);
         let (mut waits_ahead, mut taken) = (false, false);
@@ -404,11 +426,15 @@ impl Stream {
                 }
                 Err(e) => {
                     (self.failed, self.unread) = (true, true);
-                    let info = Rc::make_mut(self.info.get_or_insert_default());
-                    info.error = errors::number(&e, false);
+                    let nobody = self.choice.as_ref().is_some_and(|c| c.certificate.is_none());
+                    self.note_error(match &e {
+                        Error::PeerIncompatible(_) if nobody => errors::LIBRARY | errors::CALLBACK_FAILED,
+                        e => errors::number(e),
+                    });
                     self.alert(bytes.get_mut(at..).unwrap_or(&mut []));
                     self.refuse(&e);
-                    break Err(e);
+                    // a handshake that was done first is told of first
+                    break if established || self.is_handshaking() { Err(e) } else { Ok(()) };
                 }
             }
         };
@@ -422,6 +448,7 @@ impl Stream {
             if taken > alike && self.updated(taken - alike) && result.is_ok() {
                 (self.failed, self.unread) = (true, true);
                 self.plain.clear();
+                self.info.get_or_insert_default().flooded.set(true);
                 result = Err(Error::General("too many key updates".to_owned()));
             }
         }
@@ -431,7 +458,9 @@ impl Stream {
             Rc::make_mut(self.info.get_or_insert_default()).secrets.extend(logged);
         }
         if let Some(verdict) = take_verdict() {
-            Rc::make_mut(self.info.get_or_insert_default()).verdict = verdict;
+            let info = Rc::make_mut(self.info.get_or_insert_default());
+            info.verdict = verdict;
+            info.peer = take_refused();
         }
         match waits_ahead {
             true => self.go_ahead(),
@@ -439,6 +468,11 @@ impl Stream {
             false => {}
         }
         result
+    }
+
+    /// This ends it.
+    fn note_error(&mut self, number: u32) {
+        self.info.get_or_insert_default().error.set(number);
     }
 
     /// So many records came that may be key updates. Were there too many?
@@ -463,8 +497,17 @@ impl Stream {
                 [info.randoms[0].or_else(|| secrets::random(self.waiting(), 1)), secrets::random(incoming, 2)]
             }
         };
-        if found != info.randoms {
-            Rc::make_mut(self.info.get_or_insert_default()).randoms = found;
+        if found == info.randoms {
+            return;
+        }
+        let session = match &self.side {
+            Side::Server(_) => SessionId::of(self.waiting()),
+            _ => SessionId::of(incoming),
+        };
+        let info = Rc::make_mut(self.info.get_or_insert_default());
+        info.randoms = found;
+        if found[1].is_some() {
+            info.session = session;
         }
     }
 
@@ -767,7 +810,14 @@ impl Stream {
             i.group = c.negotiated_key_exchange_group().map_or("", |g| names::group(g.name()));
             i.alpn = c.alpn_protocol().map(Into::into);
             i.resumed = c.handshake_kind() == Some(HandshakeKind::Resumed);
-            i.peer = c.peer_certificates().map(<[_]>::to_vec).unwrap_or_default();
+            if let Some(peer) = c.peer_certificates() {
+                i.peer = peer.to_vec();
+            }
+            i.complete = !c.is_handshaking() || i.early.is_some();
+            if !i.complete && i.version != "TLSv1.3" {
+                // its keys are not in use
+                (i.cipher, i.key_size) = ("(NONE)", 0);
+            }
             i.peer_shown = !i.resumed && !i.peer.is_empty();
             i.stapled &= !i.resumed;
             if let Some(clients) = clients.filter(|_| i.resumed && !i.peer.is_empty()) {
@@ -844,7 +894,7 @@ mod tests {
         }
         assert!(!server.is_over());
         assert!(send(&mut client, &mut server, true).is_err());
-        assert!(server.is_over());
+        assert!(server.is_over() && server.info().is_some_and(|i| i.flooded.get()));
     }
 
     /// A chain that can be compressed is, unless the configuration says no, and comes as it is (RFC 8879).
@@ -894,10 +944,17 @@ mod tests {
         bring(&mut server, &bytes).unwrap();
         server.take_plain(&mut plain, 100);
         assert_eq!(plain, b"good");
+        // who has looked before sees it
+        let seen = server.info().cloned().unwrap();
+        assert_eq!(seen.error.get(), 0);
         for _ in 0..3 {
             assert!(server.is_unread());
             assert!(bring(&mut server, &[7; 100]).is_err());
         }
+        assert_eq!(
+            errors::text(seen.error.get()),
+            "error:0A000119:SSL routines::decryption failed or bad record mac"
+        );
         assert!(server.seal(&[IoSlice::new(b"x")], &mut Vec::new()).is_err());
         assert!(!server.has_plain() && server.is_over());
         assert!(server.incoming.is_empty());

@@ -3,8 +3,9 @@
 
 use crate::connector::NOBODY;
 use crate::names;
+use crate::odd_name;
 use crate::path::{MAX_DEPTH, MAX_SENT, Path};
-use crate::revocation::{self, Crl};
+use crate::revocation::{self, Crl, Revocations};
 use crate::store::{Authorities, Revoked};
 pub use crate::x509::Purpose;
 use crate::x509::{Authority, Cert, seconds, usage};
@@ -122,12 +123,39 @@ pub struct Verdict {
 thread_local! {
     /// A verifier does not know its connection: it leaves its verdict here for who called.
     static VERDICT: Cell<Option<Verdict>> = const { Cell::new(None) };
+    /// The certificates that it has refused, which the library keeps nowhere.
+    static REFUSED: Cell<Vec<CertificateDer<'static>>> = const { Cell::new(Vec::new()) };
+    /// [`set_expected`]
+    static EXPECTED: Cell<Option<Box<str>>> = const { Cell::new(None) };
 }
 
 /// The verdict of the call just made, if a certificate was looked at.
 #[must_use]
 pub fn take_verdict() -> Option<Verdict> {
     VERDICT.take()
+}
+
+/// The name that the server of the handshake that is run next on this thread has to have, spelt as it is: the library takes a dot
+/// at its end away.
+pub(crate) fn set_expected(name: Option<&str>) {
+    EXPECTED.set(name.map(Into::into));
+}
+
+/// The certificates that were refused in it; none if they were not.
+#[must_use]
+pub fn take_refused() -> Vec<CertificateDer<'static>> {
+    REFUSED.take()
+}
+
+/// Leaves a verdict on a peer's certificates. An error: they are refused.
+fn leave(verdict: Verdict, own: &CertificateDer<'_>, rest: &[CertificateDer<'_>]) -> Result<(), Error> {
+    VERDICT.set(Some(verdict));
+    if verdict.fatal == 0 {
+        return Ok(());
+    }
+    let all = std::iter::once(own).chain(rest.iter().take(MAX_SENT));
+    REFUSED.set(all.map(|c| c.clone().into_owned()).collect());
+    Err(refusal(verdict.fatal))
 }
 
 /// What keys and digests have to be worth if nothing is said (`ssl-security-level`).
@@ -219,7 +247,8 @@ impl Policy {
         strengths(&path, bits, go)?;
         if let Some(revoked) = &self.revoked {
             let lists = revoked.get();
-            let lists: Vec<Crl<'_>> = lists.iter().filter_map(|l| Crl::parse(l)).collect();
+            let lists: Vec<(&Revocations, Crl<'_>)> =
+                lists.iter().filter_map(|l| Some((l, Crl::parse(l.der())?))).collect();
             for depth in 0..path.certs.len() {
                 revocation::check(&lists, &path, depth, now, &mut |code| go(code, depth))?;
             }
@@ -342,12 +371,6 @@ pub(crate) fn issued(issuer: &Cert<'_>, cert: &Cert<'_>) -> bool {
     cert.issued_by(issuer)
 }
 
-/// Is this a revocation list?
-#[must_use]
-pub fn is_crl(der: &[u8]) -> bool {
-    revocation::is_crl(der)
-}
-
 /// The error that makes the library send the alert which OpenSSL sends for an X509 error.
 fn refusal(code: u32) -> Error {
     use CertificateError as E;
@@ -446,11 +469,7 @@ impl ClientCertVerifier for Clients {
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         let verdict = self.policy.judge(&chain(end_entity, intermediates), seconds_of(now));
-        VERDICT.set(Some(verdict));
-        match verdict.fatal {
-            0 => Ok(ClientCertVerified::assertion()),
-            code => Err(refusal(code)),
-        }
+        leave(verdict, end_entity, intermediates).map(|()| ClientCertVerified::assertion())
     }
     fn verify_tls12_signature(
         &self,
@@ -458,7 +477,7 @@ impl ClientCertVerifier for Clients {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        handshake_signature(message, cert, dss, false)
+        handshake_signature(&odd_name::as_sent(message), cert, dss, false)
     }
     fn verify_tls13_signature(
         &self,
@@ -498,19 +517,14 @@ impl ServerCertVerifier for Servers {
         let Some(policy) = &self.policy else { return Ok(ServerCertVerified::assertion()) };
         let mut verdict = policy.judge(&chain(end_entity, intermediates), seconds_of(now));
         let name = match server_name {
-            ServerName::DnsName(n) => Some(n.as_ref().to_owned()),
-            ServerName::IpAddress(ip) if IpAddr::from(*ip) != NOBODY => Some(IpAddr::from(*ip).to_string()),
-            _ => self.host.clone(),
+            ServerName::IpAddress(ip) if IpAddr::from(*ip) == NOBODY => self.host.as_deref().map(Into::into),
+            name => EXPECTED.take().or_else(|| Some(name.to_str().into())),
         };
         let matches = |name: &str| Cert::parse(end_entity).is_some_and(|c| valid_for(&c, name));
         if verdict.fatal == 0 && name.is_some_and(|n| !matches(&n)) {
             (verdict.crt, verdict.fatal) = (err::HOSTNAME, err::HOSTNAME);
         }
-        VERDICT.set(Some(verdict));
-        match verdict.fatal {
-            0 => Ok(ServerCertVerified::assertion()),
-            code => Err(refusal(code)),
-        }
+        leave(verdict, end_entity, intermediates).map(|()| ServerCertVerified::assertion())
     }
     fn verify_tls12_signature(
         &self,
@@ -548,13 +562,19 @@ pub fn valid_for(cert: &Cert<'_>, host: &str) -> bool {
     cert.dns_names().any(|n| matches_host(n, host)) || cert.common_names().any(|n| matches_host(&n, host))
 }
 
-/// A name of a certificate, perhaps with a wildcard as its first label, against a host.
+/// A name of a certificate against a host. One `*` in the first label stands for any part of a label.
 fn matches_host(pattern: &str, host: &str) -> bool {
-    match pattern.strip_prefix("*.") {
-        Some(rest) => {
-            host.split_once('.').is_some_and(|(first, h)| !first.is_empty() && h.eq_ignore_ascii_case(rest))
+    let (pattern, host) = (pattern.to_ascii_lowercase(), host.to_ascii_lowercase());
+    let (Some((label, rest)), Some((first, above))) = (pattern.split_once('.'), host.split_once('.')) else {
+        return pattern == host;
+    };
+    let wild = label.split_once('*').filter(|(_, end)| !end.contains('*'));
+    match wild {
+        Some((begin, end)) => {
+            let inner = first.strip_prefix(begin).is_some_and(|inner| inner.ends_with(end));
+            inner && rest == above
         }
-        None => pattern.eq_ignore_ascii_case(host),
+        None => pattern == host,
     }
 }
 

@@ -1,6 +1,8 @@
 //! Certificates as far as a proxy looks into them: names, dates, keys, signatures.
 
 use crate::der::{BITS, BOOLEAN, Der, Element, INTEGER, OCTETS, OID, SEQUENCE, SET};
+use crate::ecdsa::{self, Curve};
+use aws_lc_rs::digest;
 use aws_lc_rs::signature as alg;
 use rustls::SignatureScheme;
 
@@ -184,9 +186,6 @@ pub enum KeyKind {
 
 const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
 const EC: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
-const P256: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
-const P384: &[u8] = &[0x2b, 0x81, 0x04, 0x00, 0x22];
-const P521: &[u8] = &[0x2b, 0x81, 0x04, 0x00, 0x23];
 const ED25519: &[u8] = &[0x2b, 0x65, 0x70];
 const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
 
@@ -330,10 +329,7 @@ impl<'a> Cert<'a> {
                 let zeros = modulus.iter().take_while(|b| **b == 0).count();
                 ("RSA", (modulus.len() - zeros) * 8)
             }
-            Some((EC, P256, _)) => ("EC", 256),
-            Some((EC, P384, _)) => ("EC", 384),
-            Some((EC, P521, _)) => ("EC", 521),
-            Some((EC, ..)) => ("EC", 0),
+            Some((EC, curve, _)) => ("EC", Curve::of(curve).map_or(0, |c| c.bits)),
             Some((ED25519, ..)) => ("ED25519", 256),
             _ => ("", 0),
         }
@@ -349,9 +345,16 @@ impl<'a> Cert<'a> {
     #[must_use]
     pub fn verifies(&self, what: &Signed<'_>) -> bool {
         let Some((oid, curve, key)) = self.key() else { return false };
-        algorithms(what.oid, oid, curve)
-            .iter()
-            .any(|a| alg::UnparsedPublicKey::new(*a, key).verify(what.tbs, what.signature).is_ok())
+        let by_rsa = |a: &&'static dyn alg::VerificationAlgorithm| {
+            alg::UnparsedPublicKey::new(*a, key).verify(what.tbs, what.signature).is_ok()
+        };
+        match oid {
+            EC => Curve::of(curve)
+                .zip(ecdsa_digest(what.oid))
+                .is_some_and(|(curve, with)| curve.verify(key, with, what.tbs, what.signature)),
+            RSA | ED25519 => algorithms(what.oid, oid).iter().any(by_rsa),
+            _ => false,
+        }
     }
 
     /// Did its key sign this handshake with this scheme? TLS 1.3 ties curves to schemes and knows no PKCS #1.
@@ -365,23 +368,19 @@ impl<'a> Cert<'a> {
     ) -> bool {
         use SignatureScheme as S;
         let Some((oid, curve, key)) = self.key() else { return false };
-        let algorithm: &dyn alg::VerificationAlgorithm = match (scheme, oid, curve) {
-            (S::RSA_PSS_SHA256, RSA, _) => &alg::RSA_PSS_2048_8192_SHA256,
-            (S::RSA_PSS_SHA384, RSA, _) => &alg::RSA_PSS_2048_8192_SHA384,
-            (S::RSA_PSS_SHA512, RSA, _) => &alg::RSA_PSS_2048_8192_SHA512,
-            (S::RSA_PKCS1_SHA256, RSA, _) if !tls13 => &alg::RSA_PKCS1_2048_8192_SHA256,
-            (S::RSA_PKCS1_SHA384, RSA, _) if !tls13 => &alg::RSA_PKCS1_2048_8192_SHA384,
-            (S::RSA_PKCS1_SHA512, RSA, _) if !tls13 => &alg::RSA_PKCS1_2048_8192_SHA512,
-            (S::ECDSA_NISTP256_SHA256, EC, P256) => &alg::ECDSA_P256_SHA256_ASN1,
-            (S::ECDSA_NISTP384_SHA384, EC, P384) => &alg::ECDSA_P384_SHA384_ASN1,
-            (S::ECDSA_NISTP521_SHA512, EC, P521) => &alg::ECDSA_P521_SHA512_ASN1,
-            (S::ECDSA_NISTP256_SHA256, EC, P384) if !tls13 => &alg::ECDSA_P384_SHA256_ASN1,
-            (S::ECDSA_NISTP384_SHA384, EC, P256) if !tls13 => &alg::ECDSA_P256_SHA384_ASN1,
-            (S::ECDSA_NISTP521_SHA512, EC, P256) if !tls13 => &alg::ECDSA_P256_SHA512_ASN1,
-            (S::ECDSA_NISTP521_SHA512, EC, P384) if !tls13 => &alg::ECDSA_P384_SHA512_ASN1,
-            (S::ECDSA_NISTP256_SHA256, EC, P521) if !tls13 => &alg::ECDSA_P521_SHA256_ASN1,
-            (S::ECDSA_NISTP384_SHA384, EC, P521) if !tls13 => &alg::ECDSA_P521_SHA384_ASN1,
-            (S::ED25519, ED25519, _) => &alg::ED25519,
+        if let Some((curve, with)) = Curve::of(curve).zip(ecdsa::digest_of(scheme)) {
+            return oid == EC
+                && (!tls13 || curve.is_of(scheme))
+                && curve.verify(key, with, message, signature);
+        }
+        let algorithm: &dyn alg::VerificationAlgorithm = match (scheme, oid) {
+            (S::RSA_PSS_SHA256, RSA) => &alg::RSA_PSS_2048_8192_SHA256,
+            (S::RSA_PSS_SHA384, RSA) => &alg::RSA_PSS_2048_8192_SHA384,
+            (S::RSA_PSS_SHA512, RSA) => &alg::RSA_PSS_2048_8192_SHA512,
+            (S::RSA_PKCS1_SHA256, RSA) if !tls13 => &alg::RSA_PKCS1_2048_8192_SHA256,
+            (S::RSA_PKCS1_SHA384, RSA) if !tls13 => &alg::RSA_PKCS1_2048_8192_SHA384,
+            (S::RSA_PKCS1_SHA512, RSA) if !tls13 => &alg::RSA_PKCS1_2048_8192_SHA512,
+            (S::ED25519, ED25519) => &alg::ED25519,
             _ => return false,
         };
         alg::UnparsedPublicKey::new(algorithm, key).verify(message, signature).is_ok()
@@ -572,34 +571,31 @@ fn can_sign(key: &[u8], signature: &[u8]) -> bool {
     }
 }
 
-/// The algorithms that a signature may have been made with.
-fn algorithms(
-    signature: &[u8],
-    key: &[u8],
-    curve: &[u8],
-) -> &'static [&'static dyn alg::VerificationAlgorithm] {
-    if key == ED25519 && signature == ED25519 {
-        return &[&alg::ED25519];
+/// The digest of ECDSA's signatures of this kind.
+fn ecdsa_digest(signature: &[u8]) -> Option<&'static digest::Algorithm> {
+    match signature.strip_prefix(ECDSA)? {
+        [1] => Some(&digest::SHA1_FOR_LEGACY_USE_ONLY),
+        [3, 1] => Some(&digest::SHA224),
+        [3, 2] => Some(&digest::SHA256),
+        [3, 3] => Some(&digest::SHA384),
+        [3, 4] => Some(&digest::SHA512),
+        _ => None,
     }
-    match (signature.strip_prefix(RSA_SIGNATURE), signature.strip_prefix(ECDSA)) {
-        (Some([5]), _) => &[&alg::RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY],
-        (Some([10]), _) => {
+}
+
+/// The algorithms that a signature may have been made with, by a key that is not on a curve of [`Curve`]'s.
+fn algorithms(signature: &[u8], key: &[u8]) -> &'static [&'static dyn alg::VerificationAlgorithm] {
+    if key == ED25519 {
+        return if signature == ED25519 { &[&alg::ED25519] } else { &[] };
+    }
+    match signature.strip_prefix(RSA_SIGNATURE) {
+        Some([5]) => &[&alg::RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY],
+        Some([10]) => {
             &[&alg::RSA_PSS_2048_8192_SHA256, &alg::RSA_PSS_2048_8192_SHA384, &alg::RSA_PSS_2048_8192_SHA512]
         }
-        (Some([11]), _) => &[&alg::RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY],
-        (Some([12]), _) => &[&alg::RSA_PKCS1_2048_8192_SHA384],
-        (Some([13]), _) => &[&alg::RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY],
-        (_, Some([1])) if curve == P256 => &[&alg::ECDSA_P256_SHA1_ASN1],
-        (_, Some([1])) if curve == P521 => &[&alg::ECDSA_P521_SHA1_ASN1],
-        (_, Some([3, 2])) if curve == P256 => &[&alg::ECDSA_P256_SHA256_ASN1],
-        (_, Some([3, 3])) if curve == P256 => &[&alg::ECDSA_P256_SHA384_ASN1],
-        (_, Some([3, 4])) if curve == P256 => &[&alg::ECDSA_P256_SHA512_ASN1],
-        (_, Some([3, 4])) if curve == P384 => &[&alg::ECDSA_P384_SHA512_ASN1],
-        (_, Some([3, 2])) if curve == P384 => &[&alg::ECDSA_P384_SHA256_ASN1],
-        (_, Some([3, 3])) if curve == P384 => &[&alg::ECDSA_P384_SHA384_ASN1],
-        (_, Some([3, 2])) if curve == P521 => &[&alg::ECDSA_P521_SHA256_ASN1],
-        (_, Some([3, 3])) if curve == P521 => &[&alg::ECDSA_P521_SHA384_ASN1],
-        (_, Some([3, 4])) if curve == P521 => &[&alg::ECDSA_P521_SHA512_ASN1],
+        Some([11]) => &[&alg::RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY],
+        Some([12]) => &[&alg::RSA_PKCS1_2048_8192_SHA384],
+        Some([13]) => &[&alg::RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY],
         _ => &[],
     }
 }

@@ -215,6 +215,12 @@ impl Conn {
         }
     }
 
+    /// What has broken it, or the connection that it is a stream of, if anything has.
+    #[must_use]
+    pub fn broken(&self) -> Option<io::Error> {
+        self.socket()?.broken()
+    }
+
     /// How a connection attempt ended, once it is writable.
     ///
     /// # Errors

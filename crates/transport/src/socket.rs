@@ -170,6 +170,12 @@ impl Socket {
         some
     }
 
+    /// What has broken it, if anything has.
+    #[must_use]
+    pub fn broken(&self) -> Option<io::Error> {
+        self.io.broken()
+    }
+
     /// How a connection attempt ended, once it is writable.
     ///
     /// # Errors

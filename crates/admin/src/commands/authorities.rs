@@ -8,6 +8,7 @@ use portcullis_proxy::plan::{Plan, ServerPlan};
 use portcullis_tls::acceptor::Acceptor;
 use portcullis_tls::describe;
 use portcullis_tls::live;
+use portcullis_tls::revocation::Revocations;
 use portcullis_tls::settings::BindTls;
 use portcullis_tls::store::{Authorities, CertificateDer, Revoked, Slot, Store};
 use portcullis_tls::verify::Policy;
@@ -42,7 +43,9 @@ pub const ROWS: &[Row] = &[
             Ok(name) => {
                 let plan = c.admin.plan();
                 let used = |slot: &_| judging(&plan, |p| trusts(p, slot)) > 0;
-                del(&mut c.admin.tls.lock().global.store.lock().authorities, "CA", &name, used)
+                let live = c.admin.tls.lock();
+                let store = &mut *live.global.store.lock();
+                del(&mut store.authorities, ("CA", &name), live.authorities.as_ref(), used)
             }
             Err(missing) => missing,
         }
@@ -52,7 +55,9 @@ pub const ROWS: &[Row] = &[
             Ok(name) => {
                 let plan = c.admin.plan();
                 let used = |slot: &_| judging(&plan, |p| looks_up(p, slot)) > 0;
-                del(&mut c.admin.tls.lock().global.store.lock().revoked, "CRL", &name, used)
+                let live = c.admin.tls.lock();
+                let store = &mut *live.global.store.lock();
+                del(&mut store.revoked, ("CRL", &name), live.revoked.as_ref(), used)
             }
             Err(missing) => missing,
         }
@@ -111,12 +116,17 @@ fn new<T>(store: &mut Store, what: &str, name: &str, files: fn(&mut Store) -> &m
 
 fn del<T>(
     files: &mut Files<T>,
-    what: &str,
-    name: &str,
+    (what, name): (&str, &str),
+    pending: Option<&live::Pending<Vec<T>>>,
     used: impl Fn(&Arc<Slot<Vec<T>>>) -> bool,
 ) -> Outcome {
     let cannot =
         |why: &str| Outcome::err(format!("Can't remove the {what} file: {what} file '{name}' {why}!\n"));
+    if pending.is_some_and(|p| p.name == name) {
+        return Outcome::err(format!(
+            "Can't remove the {what} file: ongoing transaction for the {what} file '{name}'\n"
+        ));
+    }
     match files.get(name) {
         None => return cannot("doesn't exist"),
         Some(slot) if used(slot) => return cannot("in use, can't be deleted"),
@@ -255,26 +265,33 @@ struct Details<'d, T> {
     used: Used<'d, T>,
 }
 
-impl<T: Clone> Details<'_, T> {
+impl<T> Details<'_, T> {
     fn show(&self, text: &str) -> Outcome {
         let (name, index) = match indexed(text, self.what) {
             Ok(parts) => parts,
             Err(wrong) => return wrong,
         };
         let not_found = || Outcome::err(format!("Can't display the {} file : Not found!\n", self.what));
+        let there;
         let (all, status) = match name.strip_prefix('*') {
             Some(plain) => match self.pending.filter(|p| p.name == plain) {
-                Some(p) => (p.value.clone(), "Uncommitted"),
+                Some(p) => (&p.value, "Uncommitted"),
                 None => return not_found(),
             },
             None => match self.files.get(name) {
-                Some(slot) if slot.get().is_empty() => (Vec::new(), "Empty"),
-                Some(slot) => (slot.get().to_vec(), if (self.used)(slot) { "Used" } else { "Unused" }),
+                Some(slot) => {
+                    there = slot.get();
+                    let used = || if (self.used)(slot) { "Used" } else { "Unused" };
+                    (&*there, if there.is_empty() { "Empty" } else { used() })
+                }
                 None => return not_found(),
             },
         };
+        if index.is_some_and(|n| !(1..=all.len()).contains(&n)) {
+            return Outcome::Nothing;
+        }
         let mut out = format!("Filename: {name}\nStatus: {status}\n");
-        for (i, one) in (1..).zip(&all).filter(|(i, _)| index.is_none_or(|n| n == *i)) {
+        for (i, one) in (1..).zip(all).filter(|(i, _)| index.is_none_or(|n| n == *i)) {
             out += &format!(" \n{} #{i}:\n", self.heading);
             (self.one)(one, &mut out);
         }
@@ -316,7 +333,7 @@ fn show_revoked(call: &mut Call<'_>) -> Outcome {
     let store = live.global.store.lock();
     let details = Details {
         what: "CRL",
-        one: |c: &Vec<u8>, out| describe::revocations(c, out),
+        one: |list: &Revocations, out| describe::revocations(list.der(), out),
         heading: "Certificate Revocation List",
         files: &store.revoked,
         pending: live.revoked.as_ref(),

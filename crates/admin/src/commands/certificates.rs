@@ -169,16 +169,20 @@ fn del(call: &mut Call<'_>) -> Outcome {
     if !live.knows(&name) {
         return cannot("doesn't exist");
     }
+    if live.certificate.as_ref().is_some_and(|p| p.name == name) {
+        return Outcome::err(format!(
+            "Can't remove the certificate: ongoing transaction for the certificate '{name}'\n"
+        ));
+    }
+    if jwt::allowed(&name).is_some() {
+        return cannot("in use for JWT validation, can't be deleted");
+    }
     let slot = live.global.store.lock().certificates.get(&name).cloned();
     if slot.is_some_and(|slot| instances(&plan, &slot) > 0) {
         return cannot("in use, can't be deleted");
     }
     live.empty.remove(&name);
     live.global.store.lock().certificates.remove(&name);
-    jwt::forget(&name);
-    if live.certificate.as_ref().is_some_and(|p| p.name == name) {
-        live.certificate = None;
-    }
     Outcome::notice(format!("Certificate '{name}' deleted!\n"))
 }
 
@@ -269,6 +273,9 @@ fn list(live: &Live) -> String {
 
 fn dump(call: &mut Call<'_>) -> Outcome {
     let live = call.admin.tls.lock();
+    if live.empty.contains(&*call.arg(3)) {
+        return Outcome::Nothing;
+    }
     let Some(draft) = draft(&live, &call.arg(3)) else { return Outcome::err(NOT_FOUND) };
     let mut text = String::new();
     if let Some(key) = &draft.key {

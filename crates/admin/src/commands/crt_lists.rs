@@ -79,8 +79,8 @@ fn add(call: &mut Call<'_>) -> Outcome {
     Outcome::Text(text.into_bytes())
 }
 
-/// Which line of a list `<cert>` or `<cert>:<line>` means.
-fn line_of(list: &List, text: &str) -> Result<u32, String> {
+/// Which line of a list `<cert>` or `<cert>:<line>` means, if it has the certificate.
+fn line_of(list: &List, text: &str) -> Result<Option<u32>, String> {
     let (name, number) = match text.rsplit_once(':') {
         Some((name, n)) if !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()) => (name, n.parse().ok()),
         _ => (text, None),
@@ -89,15 +89,15 @@ fn line_of(list: &List, text: &str) -> Result<u32, String> {
     let numbers = || found.iter().map(|l| list.shown(l).to_string()).collect::<Vec<_>>().join(", ");
     let number = number.filter(|n| *n != 0);
     if let Some(line) = found.iter().find(|l| number == Some(list.shown(l))) {
-        return Ok(line.number);
+        return Ok(Some(line.number));
     }
     match (found.as_slice(), number) {
-        ([], _) => Err(format!("certificate '{name}' does not exist in this list")),
+        ([], _) => Ok(None),
         (_, Some(_)) => Err(format!(
             "found a certificate '{name}' but the line number is incorrect, please specify a correct line number preceded by colons ({})",
             numbers()
         )),
-        ([one], None) => Ok(one.number),
+        ([one], None) => Ok(Some(one.number)),
         (_, None) => Err(format!(
             "found the certificate '{name}' in several entries, please specify a line number preceded by colons ({})",
             numbers()
@@ -118,11 +118,15 @@ fn del(call: &mut Call<'_>) -> Outcome {
         return cannot(&format!("crt-list '{list}' does not exist"));
     };
     let name = what.rsplit_once(':').map_or(&*what, |(name, _)| name);
+    if live.empty.contains(name) {
+        return cannot(&format!("certificate '{name}' is empty"));
+    }
     if !store.certificates.contains_key(name) && !store.certificates.contains_key(&what) {
         return cannot(&format!("certificate '{name}' does not exist"));
     }
     let number = match line_of(there, &what) {
-        Ok(number) => number,
+        Ok(Some(number)) => number,
+        Ok(None) => return cannot(&format!("certificate '{name}' can't be found in crt-list '{list}'")),
         Err(why) => return cannot(&why),
     };
     let origin = Origin { list: Arc::from(&*list), number };
@@ -296,13 +300,13 @@ mod tests {
     fn a_line_is_named_by_its_certificate_where_that_does() {
         let lines = vec![line(1, "a"), line(2, "b"), line(3, "a")];
         let lines = List { lines, ..List::default() };
-        assert_eq!(line_of(&lines, "b"), Ok(2));
-        assert_eq!(line_of(&lines, "a:3"), Ok(3));
+        assert_eq!(line_of(&lines, "b"), Ok(Some(2)));
+        assert_eq!(line_of(&lines, "a:3"), Ok(Some(3)));
         assert!(line_of(&lines, "a").unwrap_err().contains("(1, 3)"));
         assert!(line_of(&lines, "a:2").unwrap_err().contains("incorrect"));
-        assert!(line_of(&lines, "c").unwrap_err().contains("does not exist"));
+        assert_eq!(line_of(&lines, "c"), Ok(None));
         let files = List { unnumbered: 2, ..lines };
-        assert_eq!((line_of(&files, "b:0"), line_of(&files, "a:1")), (Ok(2), Ok(3)));
+        assert_eq!((line_of(&files, "b:0"), line_of(&files, "a:1")), (Ok(Some(2)), Ok(Some(3))));
     }
 
     #[test]

@@ -142,6 +142,44 @@ acme LE
     );
 }
 
+/// An authority that cannot answer for the moment is asked again soon.
+#[test]
+fn failed_requests_are_sent_again() {
+    let mut w = World::new(Binary::under_test());
+    let _authority = Authority::start(&mut w, "");
+    let file = |name: &str| std::fs::read_to_string(w.dir().join(name)).unwrap();
+    let both = file("pebble.crt") + &file("pebble.key");
+    w.file("both.pem", &both);
+    w.proxy(&format!(
+        "{GLOBAL}frontend fe
+  bind 127.0.0.1:${{https}} ssl crt @/site
+  http-request return status 200
+frontend flaky
+  bind 127.0.0.1:${{flaky}} ssl crt ${{dir}}/both.pem
+  http-request set-var(txn.first) bool(true) if !{{ var(proc.asked) -m found }}
+  http-request set-var(proc.asked) int(1)
+  http-request return status 503 if {{ var(txn.first) -m bool }}
+  default_backend authority
+backend authority
+  server a 127.0.0.1:${{acme}} ssl verify none
+acme LE
+  directory https://127.0.0.1:${{flaky}}/dir
+  account-key ${{dir}}/account.key
+  challenge tls-alpn-01
+"
+    ));
+    issued(&w, "");
+    let lines = w.logs(3);
+    let said: Vec<&str> =
+        lines.iter().filter_map(|l| l.split_once("acme: @/site: ")).map(|(_, said)| said).collect();
+    assert_eq!(said.len(), 3, "{lines:?}");
+    assert!(
+        said[1].starts_with("status 503: ") && said[1].ends_with(", retrying in 3s (1/5 retries)..."),
+        "{said:?}"
+    );
+    assert_eq!(said[2], "Successful update of the certificate.");
+}
+
 /// A certificate is revoked at the authority, and another one with another key takes its place, though keys are kept otherwise.
 #[test]
 fn certificates_are_revoked() {

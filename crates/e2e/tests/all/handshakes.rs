@@ -1,6 +1,6 @@
 //! What clients are told when a handshake fails, which group of the key exchange is taken, and which sessions are counted.
 use crate::certificates::{answer, ask, give, start};
-use crate::tls::{own, show, signed};
+use crate::tls::{openssl, own, show, signed};
 use portcullis_e2e::{World, scenario};
 use std::process::{Command, Stdio};
 
@@ -60,6 +60,111 @@ fn the_servers_order_of_groups_counts() {
                 for version in ["-tls1_2", "-tls1_3"] {
                     show(w, port, &format!("{version} -groups {groups}"));
                 }
+            }
+        }
+    });
+}
+
+/// TLS 1.2 has any digest with any curve, on both sides, and keys are exchanged on P-521, too.
+#[test]
+fn any_digest_with_any_curve() {
+    scenario("handshakes/any_digest_with_any_curve", |w| {
+        const CURVES: [&str; 3] = ["p256", "p384", "p521"];
+        const DIGESTS: [&str; 3] = ["SHA256", "SHA384", "SHA512"];
+        let (mut binds, mut servers) = (String::new(), String::new());
+        for curve in CURVES {
+            let dir = w.dir();
+            openssl(
+                dir,
+                &format!(
+                    "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:{} -nodes -keyout k -out c -subj /CN={curve} -days 3650",
+                    curve.replace('p', "P-")
+                ),
+            );
+            let part = |name: &str| std::fs::read(dir.join(name)).unwrap();
+            std::fs::write(dir.join(format!("{curve}.pem")), [part("c"), part("k")].concat()).unwrap();
+            binds += &format!("  bind 127.0.0.1:${{{curve}}} ssl crt ${{dir}}/{curve}.pem\n");
+            for digest in DIGESTS {
+                let name = format!("{curve}{}", digest.to_lowercase());
+                let options = format!("ssl-max-ver TLSv1.2 sigalgs ECDSA+{digest}");
+                binds += &format!("  bind 127.0.0.1:${{o{name}}} ssl crt ${{dir}}/{curve}.pem {options}\n");
+                servers += &format!(
+                    "listen {name}\n  bind 127.0.0.1:${{{name}}}\n  server s 127.0.0.1:${{o{name}}} ssl verify none\n"
+                );
+            }
+        }
+        start(
+            w,
+            &format!(
+                "frontend fe\n{binds}  http-request return status 200 hdr curve %[ssl_fc_curve]\n{servers}"
+            ),
+        );
+        for curve in CURVES {
+            w.note(curve);
+            for digest in DIGESTS {
+                show(w, curve, &format!("-tls1_2 -groups X25519:P-256:P-384:P-521 -sigalgs ECDSA+{digest}"));
+                show(w, curve, &format!("-tls1_3 -groups X25519 -sigalgs ECDSA+{digest}"));
+                let mut c = w.client(&format!("{curve}{}", digest.to_lowercase()));
+                let status = c.get("/", "Connection: close\r\n").response().status();
+                w.note(format!("to a server that signs with {digest}: {status}"));
+            }
+            show(w, curve, "-tls1_3 -groups P-521");
+            alert(w, curve, "-tls1_2 -sigalgs RSA+SHA256");
+        }
+    });
+}
+
+/// Clients send names that are none of the DNS, and are served as others are: with another hello, certificates and sessions, too.
+#[test]
+fn odd_server_names() {
+    scenario("handshakes/odd_server_names", |w| {
+        const ODD: [&str; 6] =
+            ["-x.test", "x..test", "*.w.test", "https://a.test:443/", "a+b.c.test", "Ünder.test"];
+        own(w, "a", false, "DNS:a.test");
+        own(w, "c", false, "DNS:*.c.test");
+        own(w, "client", false, "DNS:client");
+        start(
+            w,
+            "frontend fe
+  bind 127.0.0.1:${one} ssl crt ${dir}/a.pem crt ${dir}/c.pem
+  bind 127.0.0.1:${again} ssl crt ${dir}/a.pem crt ${dir}/c.pem curves P-384
+  bind 127.0.0.1:${strict} ssl crt ${dir}/a.pem crt ${dir}/c.pem strict-sni
+  bind 127.0.0.1:${clients} ssl crt ${dir}/a.pem crt ${dir}/c.pem verify required ca-file ${dir}/client.pem
+  http-request return status 200 hdr seen \"%[ssl_fc_sni] %[ssl_f_s_dn] %[ssl_fc_is_resumed] %[ssl_c_s_dn]\"
+",
+        );
+        for name in ODD {
+            for version in ["-tls1_2", "-tls1_3"] {
+                let named = format!("{version} -servername {name}");
+                show(w, "one", &format!("{named} -sess_out session"));
+                show(w, "one", &format!("{named} -sess_in session"));
+                show(w, "again", &format!("{named} -groups X25519:P-384"));
+                show(w, "clients", &format!("{named} -cert client.pem -key client.pem"));
+                show(w, "strict", &named);
+            }
+        }
+    });
+}
+
+/// Names of certificates that have a `*` as a part of their first label, and a dot at the end.
+#[test]
+fn names_in_parts() {
+    scenario("handshakes/names_in_parts", |w| {
+        const NAMES: [&str; 5] = ["w*.test", "*w.test", "x.test.", "*.*.test", "*.test"];
+        let mut config = String::new();
+        for (n, name) in NAMES.iter().enumerate() {
+            own(w, &format!("c{n}"), false, &format!("DNS:{name}"));
+            config += &format!(
+                "frontend o{n}\n  bind 127.0.0.1:${{o{n}}} ssl crt ${{dir}}/c{n}.pem\n  http-request return status 200\nlisten fe{n}\n  retries 0\n  bind 127.0.0.1:${{fe{n}}}\n  server s 127.0.0.1:${{o{n}}} ssl verify required ca-file ${{dir}}/c{n}.pem no-ssl-reuse\n"
+            );
+        }
+        start(w, &config);
+        for (n, name) in NAMES.iter().enumerate() {
+            for host in ["www.test", "w.test", "wx.test", "xw.test", "x.test", "x.test.", "a.b.test"] {
+                let mut c = w.client(&format!("fe{n}"));
+                c.send(format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"));
+                let status = c.response().status();
+                w.note(format!("{name} for {host}: {status}"));
             }
         }
     });

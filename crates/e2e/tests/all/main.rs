@@ -3,6 +3,7 @@
 
 mod acme;
 mod balance;
+mod broken;
 mod certificates;
 mod changes_that_stay;
 mod check_options;

@@ -634,6 +634,39 @@ fn secrets_are_those_that_the_client_knows() {
     assert_eq!(header(&answer, "old").to_ascii_lowercase(), master);
 }
 
+/// A session has the identifier that the client knows, and keeps it; with TLS 1.3 each connection has one of its own.
+#[test]
+fn sessions_have_names() {
+    let mut w = World::new(portcullis_e2e::binary::Binary::under_test());
+    own(&w, "a", false, "DNS:a.test");
+    w.proxy(&format!(
+        "{QUIET}frontend fe
+  bind 127.0.0.1:${{one}} ssl crt ${{dir}}/a.pem no-tls-tickets
+  http-request return status 200 hdr id %[ssl_fc_session_id,hex]
+listen behind
+  bind 127.0.0.1:${{behind}}
+  server s 127.0.0.1:${{one}} ssl verify none ssl-max-ver TLSv1.2
+  http-response set-header own %[ssl_bc_session_id,hex]
+"
+    ));
+    let mut ids = |args: &str| {
+        let answer = fetch(&mut w, "one", args);
+        answer.lines().find_map(|l| l.strip_prefix("id: ")).unwrap_or_default().to_owned()
+    };
+    let first = ids("-tls1_2 -sess_out session");
+    assert_eq!(ids("-tls1_2 -sess_in session"), first);
+    let new = [ids("-tls1_3"), ids("-tls1_3")];
+    assert!(new[0].len() == 64 && new[0] != new[1], "{new:?}");
+    let known = Command::new("openssl")
+        .args(["sess_id", "-in", "session", "-noout", "-text"])
+        .current_dir(w.dir())
+        .output()
+        .unwrap();
+    assert!(String::from_utf8_lossy(&known.stdout).contains(&format!("Session-ID: {first}")), "{first}");
+    let answer = w.client("behind").get("/", "Connection: close\r\n").response();
+    assert!(answer.field("id").is_some_and(|id| !id.is_empty() && answer.field("own") == Some(id)));
+}
+
 /// Early data: a request that came before the handshake was done is told of, may be made to wait, and is not taken twice.
 #[test]
 fn requests_before_the_handshake_is_done() {
@@ -679,7 +712,17 @@ fn chains_are_completed_and_cut() {
         openssl(&dir, "req -x509 -new -key ca.key -out ca.crt -subj /CN=authority -days 3650");
         w.file("ext", "authorityKeyIdentifier=keyid\n");
         signed(w, "a", "-days 3650 -extfile ext");
+        w.file("above", "basicConstraints=CA:TRUE\nauthorityKeyIdentifier=keyid\n");
+        signed(w, "sub", "-days 3650 -extfile above");
+        key(&dir, "b", false);
+        openssl(&dir, "req -new -key b.key -out b.csr -subj /CN=b");
+        openssl(
+            &dir,
+            "x509 -req -in b.csr -CA sub.crt -CAkey sub.key -set_serial 3 -out b.crt -days 3650 -extfile ext",
+        );
         let part = |name: &str| std::fs::read(dir.join(name)).unwrap();
+        let long = [part("b.crt"), part("sub.crt"), part("ca.crt"), part("b.key")].concat();
+        std::fs::write(dir.join("long.pem"), long).unwrap();
         std::fs::create_dir(dir.join("issuers")).unwrap();
         std::fs::write(dir.join("issuers/ca.pem"), part("ca.crt")).unwrap();
         std::fs::write(dir.join("whole.pem"), [part("a.crt"), part("ca.crt"), part("a.key")].concat())
@@ -699,10 +742,11 @@ defaults
 frontend fe
   bind 127.0.0.1:${{alone{n}}} ssl crt ${{dir}}/a.pem
   bind 127.0.0.1:${{whole{n}}} ssl crt ${{dir}}/whole.pem
+  bind 127.0.0.1:${{long{n}}} ssl crt ${{dir}}/long.pem
   http-request return status 200
 "
             ));
-            for port in [format!("alone{n}"), format!("whole{n}")] {
+            for port in [format!("alone{n}"), format!("whole{n}"), format!("long{n}")] {
                 let port = w.port(&port);
                 let out = Command::new("openssl")
                     .args(["s_client", "-showcerts", "-connect", &format!("127.0.0.1:{port}")])

@@ -4,6 +4,7 @@ use super::body::Body;
 use super::transfer::{self, Transfer};
 use super::{After, Scratch, answer, drain, filters, headers, request, stages};
 use crate::applet::Chosen;
+use crate::broken;
 use crate::filter::{Chain, Point, Stage};
 use crate::outcome::{self, Steps, When};
 use crate::own;
@@ -486,6 +487,9 @@ async fn proxy<'p>(x: &mut Exchange<'p>, session: &mut Session, back: &'p ProxyP
         }
         let ended = transfer::run(x, session, back, &mut t, reused).await;
         x.facts.server_link.rst_code = t.upstream.conn.stream().and_then(Stream::rst_code);
+        if x.facts.server_link.error == Some(0) {
+            x.facts.server_link.error = Some(broken::of(&t.upstream.conn, x.facts.backend_tls.as_deref()));
+        }
         x.facts.server_link.forget(x.front.formats.needs);
         x.facts.ends.server_stays = matches!(ended, transfer::Ended::Done(true));
         if matches!(ended, transfer::Ended::Done(_)) && session.conn.stream().is_none() {
@@ -633,6 +637,7 @@ fn finish(x: &mut Exchange<'_>, session: &mut Session, drains: bool) -> After {
     let keep = x.keep || x.upgraded;
     let streamed = session.conn.stream().is_some();
     x.facts.client_link.rst_code = session.conn.stream().and_then(Stream::rst_code);
+    x.facts.client_link.error = broken::of(&session.conn, x.facts.frontend_tls.as_deref());
     if x.front.formats.needs.contains(Needs::ENDS) {
         x.note_ends(keep);
     }

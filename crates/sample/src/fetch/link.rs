@@ -49,6 +49,7 @@ const ERRORS: &[(u8, &str, &str)] = &[
     (33, "SSL_MISMATCH_SNI", "Server presented an SSL certificate different from the expected one"),
     (34, "SSL_HANDSHAKE", "SSL handshake failure"),
     (38, "SSL_EARLY_FAILED", "Server refused early data"),
+    (43, "SSL_FATAL", "SSL fatal error"),
     (46, "POLLERR", "Poller reported POLLERR"),
     (47, "EREFUSED", "ECONNREFUSED returned by OS"),
     (48, "ERESET", "ECONNRESET returned by OS"),
@@ -61,6 +62,7 @@ const ERRORS: &[(u8, &str, &str)] = &[
     (55, "ENSOCK", "ENSOCK returned by OS"),
     (56, "ENOBUFS", "ENOBUFS returned by OS"),
     (57, "EPIPE", "EPIPE returned by OS"),
+    (58, "SSL_KEYUPDATE", "Aborted connection after a TLS 1.3 KeyUpdate flood"),
 ];
 
 /// The number of the error with this message; 0 if there is none.

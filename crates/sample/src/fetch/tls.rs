@@ -305,10 +305,10 @@ macro_rules! connection {
                 concat!("ssl_", $side, "_err"),
                 Type::Int,
                 "What ended the handshake; 0: nothing.",
-                |_, s, _| $info(s).map_or(Sample::Missing, |i| int(i.error)),
+                |_, s, _| $info(s).map_or(Sample::Missing, |i| int(i.error.get())),
             ),
             $row(concat!("ssl_", $side, "_err_str"), Type::Str, "The same in words.", |_, s, _| {
-                string($info(s).filter(|i| i.error != 0).map(|i| portcullis_tls::errors::text(i.error)))
+                string($info(s).map(|i| i.error.get()).filter(|n| *n != 0).map(portcullis_tls::errors::text))
             }),
             $row(concat!("ssl_", $side, "_is_resumed"), Type::Bool, "Was a session resumed?", |_, s, _| {
                 Value::Bool($info(s).is_some_and(|i| i.resumed)).into()
@@ -338,6 +338,12 @@ macro_rules! secrets {
                 Type::Bin,
                 "The server's random number.",
                 |_, s, _| bytes($info(s).and_then(|i| i.randoms[1].as_ref().map(<[u8; 32]>::as_slice))),
+            ),
+            $row(
+                concat!("ssl_", $side, "_session_id"),
+                Type::Bin,
+                "What its session is known by.",
+                |_, s, _| bytes($info(s).map(|i| i.session.bytes())),
             ),
             $row(
                 concat!("ssl_", $side, "_session_key"),
@@ -402,8 +408,8 @@ static OWN_CERT: [Fetch; 10] = certificate!("f", own_cert);
 static SERVER_CERT: [Fetch; 10] = certificate!("s", server_cert);
 static FRONT: [Fetch; 11] = connection!("fc", fc, own);
 static BACK: [Fetch; 11] = connection!("bc", bc, back);
-static FRONT_SECRETS: [Fetch; 11] = secrets!("fc", fc, own);
-static BACK_SECRETS: [Fetch; 11] = secrets!("bc", bc, back);
+static FRONT_SECRETS: [Fetch; 12] = secrets!("fc", fc, own);
+static BACK_SECRETS: [Fetch; 12] = secrets!("bc", bc, back);
 
 /// A secret of a connection (`tune.ssl.keylog`).
 fn secret<'i>(info: Option<&'i Info>, label: &str) -> Option<&'i [u8]> {
@@ -427,7 +433,7 @@ static OTHERS: &[Fetch] = &[
         fc(s).map_or(Sample::Missing, |i| int(i.verdict.crt))
     }),
     own("ssl_c_verify", Type::Int, "What came of the verification; 0: it is good.", |_, s, _| {
-        fc(s).map_or(Sample::Missing, |i| int(i.verdict.last))
+        fc(s).filter(|i| i.complete).map_or(Sample::Missing, |i| int(i.verdict.last))
     }),
     own(
         "ssl_c_used",
@@ -436,7 +442,7 @@ static OTHERS: &[Fetch] = &[
         |_, s, _| fc(s).map(|i| Value::Bool(!i.peer.is_empty())).into(),
     ),
     own("ssl_fc_has_crt", Type::Bool, "Did the client show a certificate in this handshake?", |_, s, _| {
-        fc(s).map(|i| Value::Bool(i.peer_shown)).into()
+        fc(s).filter(|i| i.complete).map(|i| Value::Bool(i.peer_shown)).into()
     }),
     own(
         "ssl_c_chain_der",

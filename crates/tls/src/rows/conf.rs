@@ -27,8 +27,12 @@ impl From<String> for Wrong {
 }
 
 /// The protocols of `alpn`, as they stand there.
-fn protocols(text: &str) -> Vec<Vec<u8>> {
-    text.split(',').filter(|p| !p.is_empty()).map(|p| p.as_bytes().to_vec()).collect()
+fn protocols(text: &str) -> Result<Vec<Vec<u8>>, Wrong> {
+    let one = |name: &str| match name.len() {
+        ..=255 => Ok(name.as_bytes().to_vec()),
+        _ => Err(Wrong::from(format!("'alpn' : ALPN protocol name too long : '{name}'"))),
+    };
+    text.split(',').filter(|p| !p.is_empty()).map(one).collect()
 }
 
 fn version(text: &str) -> Result<u8, Wrong> {
@@ -91,10 +95,7 @@ pub fn certificates(at: &mut At<'_>, path: &str) -> Result<Vec<Arc<Slot<Certific
 pub fn option(at: &mut At<'_>, conf: &mut Conf, name: &str, next: NextWord<'_>) -> Option<Result<(), Wrong>> {
     let done = match name {
         "alpn" => match next().filter(|w| !w.is_empty()) {
-            Some(text) => {
-                conf.alpn = Some(protocols(&text));
-                Ok(())
-            }
+            Some(text) => protocols(&text).map(|list| conf.alpn = Some(list)),
             None => Err(Wrong::from("'alpn' : missing the comma-delimited ALPN protocol suite".to_owned())),
         },
         "no-alpn" => {

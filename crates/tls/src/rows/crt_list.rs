@@ -176,11 +176,11 @@ fn keep(
     Ok(all)
 }
 
-/// The entries of one line; what stands in its brackets is sorted out.
+/// Sorts out what stands in the brackets of a line: its options, and where its certificate comes from.
 ///
 /// # Errors
 /// In HAProxy's words.
-pub fn entries(at: &mut At<'_>, row: &mut Row, place: &str, origin: Origin) -> Result<Vec<Entry>, String> {
+pub fn options(at: &mut At<'_>, row: &mut Row, place: &str) -> Result<Conf, String> {
     let mut conf = Conf::default();
     let (words, mut used) = (std::mem::take(&mut row.options), 0);
     while let Some(name) = words.get(used) {
@@ -201,6 +201,15 @@ pub fn entries(at: &mut At<'_>, row: &mut Row, place: &str, origin: Origin) -> R
             },
         }
     }
+    Ok(conf)
+}
+
+/// The entries of one line; what stands in its brackets is sorted out.
+///
+/// # Errors
+/// In HAProxy's words.
+pub fn entries(at: &mut At<'_>, row: &mut Row, place: &str, origin: Origin) -> Result<Vec<Entry>, String> {
+    let conf = options(at, row, place)?;
     if row.load.sctl.is_some() {
         at.said.extend(portcullis_config::no_effect::sentence(load::TIMESTAMPS));
     }

@@ -101,22 +101,45 @@ pub const NAMES: &[(u32, &str)] = &[
     (94, "X509_V_ERR_EC_KEY_EXPLICIT_PARAMS"),
 ];
 
-/// Reads `all`, or numbers and names with commas between.
+/// Reads `all`, or numbers and names with commas between. What stands behind a number up to the comma does not count (as in 3.5).
 ///
 /// # Errors
 /// In HAProxy's words.
 pub fn ignored(text: &str) -> Result<Ignored, String> {
-    let mut out = Ignored::default();
-    for item in text.split(',') {
-        if item == "all" {
-            out.all = true;
-            continue;
-        }
-        let named = NAMES.iter().find(|(_, n)| *n == item).map(|(n, _)| *n);
-        match named.or_else(|| item.parse().ok()) {
-            Some(n) => out.numbers.push(n),
-            None => return Err(format!("error constant '{item}' unknown in error IDs list '{text}'")),
-        }
+    if text == "all" {
+        return Ok(Ignored { all: true, numbers: Vec::new() });
     }
-    Ok(out)
+    let most = NAMES.last().map_or(0, |(n, _)| *n);
+    let number = |item: &str| {
+        let digits = item.bytes().take_while(u8::is_ascii_digit).count();
+        let n = item.get(..digits)?.parse::<u32>().ok().filter(|n| (1..=most).contains(n));
+        (digits > 0).then(|| n.ok_or_else(|| format!("ID '{item}' out of range (1..{most})")))
+    };
+    let one = |item: &str| {
+        let named = NAMES.iter().find(|(_, n)| *n == item).map(|(n, _)| Ok(*n));
+        let found = named.or_else(|| number(item));
+        let found = found.unwrap_or_else(|| Err(format!("error constant '{item}' unknown")));
+        found.map_err(|why| format!("{why} in error IDs list '{text}'"))
+    };
+    let numbers = text.split(',').filter(|item| !item.is_empty()).map(one).collect::<Result<_, _>>()?;
+    Ok(Ignored { all: false, numbers })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists() {
+        let numbers = |text| ignored(text).map(|i| i.numbers);
+        assert!(ignored("all").is_ok_and(|i| i.all));
+        assert_eq!(numbers("10,X509_V_ERR_UNABLE_TO_GET_CRL,"), Ok(vec![10, 3]));
+        assert_eq!(numbers("10;20"), Ok(vec![10]));
+        assert_eq!(numbers("0"), Err("ID '0' out of range (1..94) in error IDs list '0'".to_owned()));
+        assert_eq!(
+            numbers("10,all"),
+            Err("error constant 'all' unknown in error IDs list '10,all'".to_owned())
+        );
+        assert!(numbers("95").is_err() && numbers("foo").is_err() && numbers("99999999999").is_err());
+    }
 }

@@ -2,14 +2,12 @@
 
 use super::{Side, Stream, turn};
 use crate::errors;
-use crate::info::Info;
 use crate::kernel::{Kernel, Keys, Kind};
 use rustls::client::ClientConnectionData;
 use rustls::kernel::KernelConnection;
 use rustls::server::ServerConnectionData;
 use rustls::unbuffered::{ConnectionState, UnbufferedStatus};
 use rustls::{Error, ExtractedSecrets};
-use std::rc::Rc;
 
 impl Stream {
     /// What the kernel has to know to get this connection, at a moment when it can be had: the handshake is done, and no byte of
@@ -140,8 +138,7 @@ impl Stream {
             }
             Err(e) => {
                 self.failed = true;
-                Rc::make_mut(self.info.get_or_insert_with(|| Rc::new(Info::default()))).error =
-                    errors::number(&e, false);
+                self.note_error(errors::number(&e));
                 Err(e)
             }
         }

@@ -153,7 +153,8 @@ fn policy(roots: &[&[u8]], lists: Option<&[&[u8]]>) -> Policy {
     let roots = roots.iter().map(|r| CertificateDer::from(r.to_vec())).collect();
     Policy {
         trusted: vec![Slot::new("ca", roots)],
-        revoked: lists.map(|l| Slot::new("crl", l.iter().map(|l| l.to_vec()).collect())),
+        revoked: lists
+            .map(|l| Slot::new("crl", l.iter().filter_map(|l| Revocations::new(l.to_vec())).collect())),
         purpose: Purpose::Client,
         ..Policy::default()
     }
@@ -536,7 +537,7 @@ fn every_certificate_of_a_path_is_looked_up() {
 fn lists_that_cannot_be_read_are_not_used() {
     let (ca, root_cert) = root("root", vec![authority(None)]);
     let torn = ca.list(&[], (-1, 9), &[extension(&[0x55, 0x1d, 0x1c], true, &[5, 0])]);
-    assert!(is_crl(&torn));
+    assert!(Revocations::new(torn.clone()).is_some());
     assert_eq!(ended(&policy(&[&root_cert], Some(&[&torn])), &[&leaf(&ca, vec![])]), (err::NO_CRL, 0));
 }
 
@@ -562,4 +563,23 @@ fn what_stands_behind_a_trusted_certificate() {
     // nobody above one that is said to be trusted is asked for
     let last = policy(&[&with(&sub_cert, &[CLIENT], &[])], None).judge(&[&under], NOW);
     assert_eq!((last.fatal, last.ca), (0, 0));
+}
+
+#[test]
+fn hosts_and_names_of_certificates() {
+    for (pattern, good, bad) in [
+        ("a.ex", &["a.ex", "A.EX"][..], &["b.a.ex", "a.ex.", "ex"][..]),
+        ("a.ex.", &["a.ex."], &["a.ex"]),
+        ("*.ex", &["a.ex", ".ex"], &["a.b.ex", "ex", "a.ex."]),
+        ("w*.ex", &["w.ex", "www.ex", "wA.ex"], &["xw.ex", "w.b.ex"]),
+        ("*w.ex", &["w.ex", "xw.ex"], &["wa.ex"]),
+        ("w*w.ex", &["ww.ex", "wxw.ex"], &["w.ex"]),
+        ("xn--*.ex", &["xn--abc.ex"], &["abc.ex"]),
+        ("*a*.ex", &["*a*.ex"], &["bar.ex"]),
+        ("*", &[], &["a", "a.ex"]),
+        ("a.*.ex", &[], &["a.b.ex"]),
+    ] {
+        good.iter().for_each(|host| assert!(matches_host(pattern, host), "{pattern} {host}"));
+        bad.iter().for_each(|host| assert!(!matches_host(pattern, host), "{pattern} {host}"));
+    }
 }

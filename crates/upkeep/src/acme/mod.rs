@@ -16,7 +16,7 @@ use portcullis_telemetry::log::Ring;
 use portcullis_tls::keys;
 use portcullis_tls::store::{Certificate, Draft, Key, Slot, certificates};
 use section::{Challenge, Section};
-use session::{Reply, Session};
+use session::{Reply, Session, Speaker};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -225,7 +225,8 @@ pub async fn issue(job: &Job, section: &Section, around: &Surroundings) -> Resul
     let domains = names.domains.iter().map(|d| identifier("dns", d));
     let addresses = names.addresses.iter().map(|a| identifier("ip", &a.to_string()));
     let identifiers: Vec<String> = domains.chain(addresses).collect();
-    let mut session = Session::begin(&around.client, section).await?;
+    let speaker = Speaker { client: &around.client, certificate: &job.slot.name, say: &around.say };
+    let mut session = Session::begin(speaker, section).await?;
     if job.revocation == Revocation::Wanted {
         revoke(job, &before, &mut session, around).await?;
     }

@@ -7,21 +7,78 @@ use portcullis_sample::convert::json::look;
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// How often a request is tried that fails for the moment.
+/// How often a request is sent that fails for the moment: the next one 3 seconds later, then 9, 27, 81.
 const TRIES: u32 = 5;
 /// How many nonces of one request may be refused.
 const NONCES: u32 = 30;
 /// Longest wait between two looks at something.
 const MOST_WAIT: u64 = 60;
 
-/// A conversation with an authority.
-pub struct Session<'s> {
-    client: &'s Client,
-    section: &'s Section,
+/// Who speaks to an authority, and for whom.
+#[derive(Clone, Copy)]
+pub struct Speaker<'s> {
+    /// Sends requests.
+    pub client: &'s Client,
+    /// The certificate that it is about.
+    pub certificate: &'s str,
+    /// Says something in the log.
+    pub say: &'s dyn Fn(&str),
+}
+
+impl Speaker<'_> {
+    /// Tells that a request has failed, and waits before it is sent again. `tries`: how often it was sent.
+    async fn wait(&self, tries: u32, why: &str) {
+        if tries >= TRIES {
+            return;
+        }
+        let wait = 3_u64.pow(tries);
+        let name = self.certificate;
+        (self.say)(&format!("acme: {name}: {why}, retrying in {wait}s ({tries}/{TRIES} retries)..."));
+        sleep(Duration::from_secs(wait)).await;
+    }
+
+    /// A request without a signature, whose answer `read` can use. What fails for the moment is sent again.
+    async fn plain<T>(
+        &self,
+        method: &str,
+        url: &str,
+        read: impl Fn(Answer) -> Result<T, String>,
+    ) -> Result<T, String> {
+        let mut last = String::new();
+        for tries in 1..=TRIES {
+            match plain(self.client, method, url).await.and_then(&read) {
+                Ok(read) => return Ok(read),
+                Err(why) => last = why,
+            }
+            self.wait(tries, &last).await;
+        }
+        Err(last)
+    }
+}
+
+/// Where an authority takes what (RFC 8555 section 7.1.1).
+struct Directory {
     new_nonce: String,
     new_account: String,
     new_order: String,
     revoke_cert: Option<String>,
+}
+
+impl Directory {
+    fn read(answer: Answer) -> Result<Self, String> {
+        let of = |name: &str| {
+            look(&answer.body, &format!("$.{name}")).ok_or_else(|| format!("the directory has no {name}"))
+        };
+        let (new_nonce, new_account, new_order) = (of("newNonce")?, of("newAccount")?, of("newOrder")?);
+        Ok(Self { new_nonce, new_account, new_order, revoke_cert: of("revokeCert").ok() })
+    }
+}
+
+/// A conversation with an authority.
+pub struct Session<'s> {
+    speaker: Speaker<'s>,
+    section: &'s Section,
+    directory: Directory,
     nonce: Option<String>,
     account: Option<String>,
 }
@@ -66,21 +123,9 @@ impl<'s> Session<'s> {
     ///
     /// # Errors
     /// What the authority says, or that it is not there.
-    pub async fn begin(client: &'s Client, section: &'s Section) -> Result<Session<'s>, String> {
-        let answer = plain(client, "GET", &section.directory).await?;
-        let of = |name: &str| {
-            look(&answer.body, &format!("$.{name}")).ok_or_else(|| format!("the directory has no {name}"))
-        };
-        let mut session = Session {
-            client,
-            section,
-            new_nonce: of("newNonce")?,
-            new_account: of("newAccount")?,
-            new_order: of("newOrder")?,
-            revoke_cert: of("revokeCert").ok(),
-            nonce: None,
-            account: None,
-        };
+    pub async fn begin(speaker: Speaker<'s>, section: &'s Section) -> Result<Session<'s>, String> {
+        let directory = speaker.plain("GET", &section.directory, Directory::read).await?;
+        let mut session = Session { speaker, section, directory, nonce: None, account: None };
         session.find_account().await?;
         Ok(session)
     }
@@ -90,7 +135,7 @@ impl<'s> Session<'s> {
         if let Some(mail) = &self.section.contact {
             payload += &format!(r#","contact":[{}]"#, quoted(&format!("mailto:{mail}")));
         }
-        let url = self.new_account.clone();
+        let url = self.directory.new_account.clone();
         if let (Some(binding), Some(key)) = (self.section.binding(), &self.section.account) {
             payload += &format!(r#","externalAccountBinding":{}"#, binding.signed(key, &url));
         }
@@ -112,7 +157,7 @@ impl<'s> Session<'s> {
     pub async fn order(&mut self, identifiers: &str) -> Result<Reply, String> {
         let profile = self.section.profile.as_ref();
         let profile = profile.map_or_else(String::new, |p| format!(r#","profile":{}"#, quoted(p)));
-        let url = self.new_order.clone();
+        let url = self.directory.new_order.clone();
         self.post(&url, &format!(r#"{{"identifiers":[{identifiers}]{profile}}}"#)).await
     }
 
@@ -121,7 +166,7 @@ impl<'s> Session<'s> {
     /// # Errors
     /// What the authority says.
     pub async fn revoke(&mut self, certificate: &[u8]) -> Result<(), String> {
-        let url = self.revoke_cert.clone().ok_or("the directory has no revokeCert")?;
+        let url = self.directory.revoke_cert.clone().ok_or("the directory has no revokeCert")?;
         match self.post(&url, &format!(r#"{{"certificate":"{}"}}"#, coded(certificate))).await {
             Err(why) if !why.contains(":alreadyRevoked") => Err(why),
             _ => Ok(()),
@@ -160,7 +205,7 @@ impl<'s> Session<'s> {
                 Err(text) => last = text,
             }
             tries += 1;
-            sleep(Duration::from_millis(500 << tries)).await;
+            self.speaker.wait(tries, &last).await;
         }
         Err(last)
     }
@@ -169,7 +214,7 @@ impl<'s> Session<'s> {
         let nonce = match self.nonce.take() {
             Some(nonce) => nonce,
             None => {
-                let answer = plain(self.client, "HEAD", &self.new_nonce).await?;
+                let answer = plain(self.speaker.client, "HEAD", &self.directory.new_nonce).await?;
                 answer.field("replay-nonce").ok_or("the authority gives no nonce")?
             }
         };
@@ -186,6 +231,7 @@ impl<'s> Session<'s> {
             address: None,
         };
         let answer = self
+            .speaker
             .client
             .send(request)
             .await
