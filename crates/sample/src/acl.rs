@@ -293,7 +293,8 @@ struct Flags {
     map: bool,
     /// `-u`
     id: Option<u32>,
-    files: Vec<(String, bool)>,
+    /// Names, and whether `-i` and `-n` stood in front.
+    files: Vec<(String, bool, bool)>,
     next: usize,
 }
 
@@ -330,8 +331,9 @@ impl Reader<'_> {
             ));
         };
         let mut patterns = Patterns::new(method);
-        for (file, fold) in &flags.files {
-            self.load(file, &flags, *fold, &mut patterns)?;
+        for (file, fold, resolve) in &flags.files {
+            let how = shared::How { method, fold: *fold, resolve: *resolve, dotted: false };
+            self.load(file, flags.map, how, &mut patterns)?;
         }
         let alone = words.len() <= 1;
         let words = words.get(flags.next..).unwrap_or(&[]);
@@ -400,14 +402,13 @@ impl Reader<'_> {
     }
 
     /// Patterns from a file, which all that name it share.
-    fn load(&self, name: &str, flags: &Flags, fold: bool, patterns: &mut Patterns) -> Result<(), String> {
+    fn load(&self, name: &str, map: bool, how: shared::How, patterns: &mut Patterns) -> Result<(), String> {
         let read = |name: &str| {
             let path = if name.is_empty() { Path::new("").to_path_buf() } else { (self.resolve)(name) };
             self.files.read(&path)
         };
-        let list = shared::open(name, flags.map, &read)?;
+        let list = shared::open(name, map, &read)?;
         list.in_condition();
-        let how = shared::How { method: patterns.method, fold, resolve: flags.resolve, dotted: false };
         patterns.files.push(list.view(how)?);
         Ok(())
     }
@@ -471,7 +472,7 @@ fn read_flags(words: &[Word]) -> Result<Flags, String> {
                 f.next += 1;
             }
             b"-f" => {
-                f.files.push((String::from_utf8_lossy(text(f.next)).into_owned(), f.fold));
+                f.files.push((String::from_utf8_lossy(text(f.next)).into_owned(), f.fold, f.resolve));
                 f.next += 1;
             }
             b"-m" => {

@@ -47,7 +47,7 @@ impl Outcome {
             out.push_str(&format!(", code: {}", self.code));
         }
         if !self.text.is_empty() {
-            out.push_str(&format!(", info: \"{}\"", self.text));
+            out.push_str(&format!(", info: \"{}\"", printable(&self.text)));
         }
         // what traffic shows took no time of a check
         if self.status != Status::Analyzed {
@@ -55,6 +55,18 @@ impl Outcome {
         }
         out
     }
+}
+
+/// A text between quotation marks: what might end them, and bytes that are no ASCII, by their numbers.
+fn printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for b in text.bytes() {
+        match b {
+            b'"' | b'<' | b'>' | 127.. => out.push_str(&format!("<{b:02X}>")),
+            plain => out.push(char::from(plain)),
+        }
+    }
+    out
 }
 
 /// One of a server's two checks.

@@ -176,7 +176,8 @@ pub fn parse(text: &str, wants: Wants) -> Result<Address, String> {
     let (kind, rest) = kind(text);
     let (family, implied, rest) = family(rest);
     let default = if wants.datagram { Transport::Datagram } else { Transport::Stream };
-    let transport = kind.or(implied).unwrap_or(default);
+    // what a family is made of it stays, whatever stands before it
+    let transport = kind.filter(|k| *k == Transport::Quic).or(implied).or(kind).unwrap_or(default);
     check_kind(text, transport, default, wants)?;
     let (host, ports) = match family {
         Family::Unix if rest.len() >= MAX_PATH => return Err(too_long(text, MAX_PATH)),
@@ -380,6 +381,6 @@ mod tests {
         assert_eq!(kind("tcp@127.0.0.1:1", LOG), Ok(Transport::Stream));
         assert_eq!(kind("mptcp4@127.0.0.1:1", BIND), Ok(Transport::Mptcp));
         assert_eq!(kind("dgram+unix@/x", LOG), Ok(Transport::Datagram));
-        assert!(kind("udp@1.2.3.4:80", BIND).is_err());
+        assert!(kind("udp@1.2.3.4:80", BIND).is_err() && kind("stream+udp@1.2.3.4:80", BIND).is_err());
     }
 }

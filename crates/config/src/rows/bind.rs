@@ -121,7 +121,7 @@ pub(super) fn bind(cx: &mut Cx<'_>, line: &Line) {
     };
     let text = word.str().into_owned();
     let first = cx.proxy().binds.len();
-    let Some(mut addresses) = addresses(cx, word, &text, "bind") else { return };
+    let Some(mut addresses) = addresses(cx, word, &text, "bind", address::BIND) else { return };
     addresses.iter_mut().for_each(|a| prefix_unix(cx, a));
     let Some(one) = addresses.first() else { return };
     let several = addresses.len() > 1;
@@ -148,16 +148,8 @@ pub(super) fn dgram_bind(cx: &mut Cx<'_>, line: &Line) {
         return;
     };
     let text = word.str().into_owned();
-    let mut all = Vec::new();
-    for part in address::expand(cx.env, &text).split(',').filter(|p| !p.is_empty()) {
-        match address::parse(part, address::DGRAM_BIND).and_then(|a| usable(cx, a, part)) {
-            Ok(address) => spread(address, &mut all),
-            Err(e) => {
-                cx.alert(Some(word), format!("'dgram-bind {text}' : {e}"));
-                return;
-            }
-        }
-    }
+    let of = format!("dgram-bind {text}");
+    let Some(all) = addresses(cx, word, &text, &of, address::DGRAM_BIND) else { return };
     let Some(one) = all.first() else { return };
     let mut bind = Bind::new(line.place(), text, one.clone());
     options(cx, &mut bind, &mut line.args(2));
@@ -169,7 +161,7 @@ pub(super) fn dgram_bind(cx: &mut Cx<'_>, line: &Line) {
 pub fn sockets(cx: &mut Cx<'_>, line: &Line, at: usize, of: &str) -> Vec<Bind> {
     let Some(word) = line.word(at) else { return Vec::new() };
     let text = word.str().into_owned();
-    let Some(addresses) = addresses(cx, word, &text, of) else { return Vec::new() };
+    let Some(addresses) = addresses(cx, word, &text, of, address::BIND) else { return Vec::new() };
     let Some(one) = addresses.first() else { return Vec::new() };
     let mut bind = Bind::new(line.place(), text, one.clone());
     options(cx, &mut bind, &mut line.args(at + 1));
@@ -177,17 +169,23 @@ pub fn sockets(cx: &mut Cx<'_>, line: &Line, at: usize, of: &str) -> Vec<Bind> {
 }
 
 /// Every address of the comma separated list, ranges taken apart.
-fn addresses(cx: &mut Cx<'_>, word: &Word, text: &str, of: &str) -> Option<Vec<Address>> {
+fn addresses(
+    cx: &mut Cx<'_>,
+    word: &Word,
+    text: &str,
+    of: &str,
+    wants: address::Wants,
+) -> Option<Vec<Address>> {
     let mut all = Vec::new();
     let text = address::expand(cx.env, text).into_owned();
     // a comma may end the list
     for part in text.strip_suffix(',').unwrap_or(&text).split(',') {
         if part.is_empty() {
-            let message = "'bind' : '' resolves to an empty address (environment variable missing?)";
+            let message = format!("'{of}' : '' resolves to an empty address (environment variable missing?)");
             cx.alert(Some(word), message);
             return None;
         }
-        match address::parse(part, address::BIND).and_then(|a| usable(cx, a, part)) {
+        match address::parse(part, wants).and_then(|a| usable(cx, a, part)) {
             Ok(a) => spread(a, &mut all),
             Err(e) => {
                 cx.alert(Some(word), format!("'{of}' : {e}"));

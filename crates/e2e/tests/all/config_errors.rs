@@ -64,6 +64,8 @@ wrong! {
     service_in_tcp: "listen fe\n  mode tcp\n  bind :${fe}\n  http-request use-service prometheus-exporter\n";
     service_is_final: "frontend fe\n  bind :${fe}\n  http-request use-service prometheus-exporter\n  http-request deny\n";
     tls_of_checks_without_authority: "listen l\n  mode tcp\n  bind :${fe}\n  tcp-check connect port 443 ssl\n  server s1 127.0.0.1:1\n  server s2 127.0.0.1:1 verify none\n  server s3 127.0.0.1:1 agent-check agent-port 2\n";
+    patterns_that_are_none: "frontend fe\n  bind :${fe}\n  acl a path_reg a**\n  acl b path_reg x{,3}\n  acl c path_reg \\\\u0061\n  acl d path_reg .{0,70000}\n  acl e path_reg a+?*\n  acl f int(1) +1\n  acl g int(1) 1:99999999999999999999\n  acl h src -n 127.1\n  acl i src 127.1 10 127/8\n  acl j src 0x7f000001\n";
+    kinds_of_addresses: "listen l\n  mode tcp\n  bind :${fe}\n  bind stream+udp@127.0.0.1:1\n  bind dgram+tcp@127.0.0.1:1\n  source stream+udp@127.0.0.1:1\nlog-forward f\n  dgram-bind ,\n  dgram-bind ,127.0.0.1:1\n  dgram-bind 127.0.0.1:1,\n  dgram-bind stream+udp@127.0.0.1:1\n  dgram-bind dgram+tcp@127.0.0.1:1\n";
     unknown_section: "fronted fe\n  bind :80\n";
     unknown_keyword: "frontend fe\n  bnd :80\n";
     keyword_outside: "bind :80\n";

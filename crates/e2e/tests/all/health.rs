@@ -299,6 +299,11 @@ fn tcp_check_rules() {
                      %[var(check.x)] on-success \"got %[var(check.x)]\"",
                 ),
                 ("silent", "option tcp-check\ntcp-check connect\ntcp-check send abc"),
+                (
+                    "banner",
+                    "option tcp-check\ntcp-check expect status-code bin(323230) on-success \
+                     \"<%{+Q}[str(a)]> %ST %[res.body] %{+M}[res.hdr(a)] %[bc_src] %HM \u{e9}\" string OK",
+                ),
             ],
         );
     });

@@ -254,6 +254,34 @@ fn steps_of_a_stream() {
     }
 }
 
+/// An id is made when it is first asked for, or as the request leaves for its server, and shown in every line.
+#[test]
+fn ids_are_made_before_servers() {
+    for (name, rules) in [
+        ("nobody", "log-steps request,close"),
+        ("header", "unique-id-header x-id"),
+        ("rule", "http-request set-var(txn.i) unique-id"),
+        ("late", "http-response set-header x-id %ID"),
+    ] {
+        scenario(&format!("language/ids_are_made_before_servers_{name}"), |w| {
+            w.ok("o1");
+            w.proxy(&crate::sections(
+                &format!(
+                    "unique-id-format \"%HU %[req.hdr(x)] %[path] %b %s %ST %TR %tsc %[var(txn.a)]\"
+                     {rules}
+                     http-request set-header x new
+                     http-request set-path /new
+                     http-request set-var(txn.a) str(a)
+                     log-format %ID"
+                ),
+                "",
+            ));
+            w.client("fe").get("/p?a=1", "x: old\r\nConnection: close\r\n").read_to_end();
+            w.logs(if name == "nobody" { 2 } else { 1 });
+        });
+    }
+}
+
 /// Blanks that a rule wrote around a value, IPv4 within IPv6, and a query that is not there.
 #[test]
 fn values_on_their_edges() {

@@ -25,7 +25,6 @@ use portcullis_transport::connect::{self, Marks, Target};
 use portcullis_transport::tls;
 use portcullis_transport::{Buffer, Conn, Millis};
 use portcullis_wire::h1::{Limits, Response};
-use portcullis_wire::hex;
 use portcullis_wire::probe::Answer;
 use portcullis_wire::proxy_protocol::{Addresses, Transport, encode_v1, encode_v2, encode_v2_local};
 use std::future::poll_fn;
@@ -788,18 +787,7 @@ fn about(step: &Step) -> String {
     step.comment.as_ref().map_or(String::new(), |c| format!(" comment: {c}"))
 }
 
-/// Text for a log line: what might end a quotation, and bytes that are no ASCII, by their numbers.
+/// Text for a description.
 fn shown(bytes: &[u8]) -> String {
-    let mut out = String::with_capacity(bytes.len());
-    for b in bytes.iter().filter(|b| **b >= 32) {
-        match b {
-            b'"' | b'<' | b'>' | 127.. => {
-                out.push('<');
-                out.push_str(&hex::text(std::slice::from_ref(b)));
-                out.push('>');
-            }
-            plain => out.push(char::from(*plain)),
-        }
-    }
-    out
+    String::from_utf8_lossy(bytes).chars().filter(|c| !c.is_control()).collect()
 }

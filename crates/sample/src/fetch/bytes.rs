@@ -55,6 +55,11 @@ pub(super) fn body<'s>(s: &Scope<'s>) -> Option<Payload<'s>> {
     }
 }
 
+/// May a head still come, and a body behind it?
+pub(super) fn is_to_come(s: &Scope<'_>) -> bool {
+    matches!(s.request.read(), Message::Pending)
+}
+
 /// What there is of the response's body.
 fn response_body<'s>(s: &Scope<'s>) -> Option<Payload<'s>> {
     s.response.head().and(s.response_bytes)
@@ -106,7 +111,7 @@ pub const ROWS: SampleRows = SampleRows {
         })
         .impure(),
         Fetch::new("req.body", Type::Bin, REQUEST, "The request's body as far as it is there.", |_, s, _| {
-            whole(body(s))
+            if is_to_come(s) { Sample::NotYet } else { whole(body(s)) }
         })
         .impure(),
         Fetch::new(
@@ -114,7 +119,7 @@ pub const ROWS: SampleRows = SampleRows {
             Type::Int,
             REQUEST,
             "Length of what is there of the request's body.",
-            |_, s, c| length(body(s), c),
+            |_, s, c| if is_to_come(s) { Sample::NotYet } else { length(body(s), c) },
         )
         .impure(),
         Fetch::new("req.body_size", Type::Int, REQUEST, "Announced length of the request's body.", size)
@@ -164,5 +169,20 @@ mod tests {
             c.grows
         };
         assert!(grows(p(true), &args(0, 0)) && !grows(p(false), &args(0, 0)) && !grows(p(true), &args(0, 3)));
+    }
+
+    /// A body is not there before its head is.
+    #[test]
+    fn bodies_wait_for_their_heads() {
+        let facts = crate::facts::Facts::new();
+        let random = crate::scope::Random::new(1);
+        for (request, expected) in
+            [(Message::Pending, Sample::NotYet), (Message::None, Value::bin(b"hello").into())]
+        {
+            let request_bytes = Some(Payload { bytes: b"hello", may_grow: true });
+            let scope = Scope { request, request_bytes, ..Scope::new(&facts, &random) };
+            let fetch = ROWS.fetches.iter().find(|f| f.name == "req.body").expect("a row");
+            assert_eq!((fetch.eval)(&Args::default(), &scope, &mut Cursor::each()), expected);
+        }
     }
 }

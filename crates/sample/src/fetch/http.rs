@@ -488,7 +488,12 @@ pub const ROWS: SampleRows = SampleRows {
             Type::Bool,
             REQUEST_LINE,
             "Is it the first request of its connection?",
-            |_, s, _| Value::Bool(s.facts.request_number == 1).into(),
+            |_, s, _| match (s.request, s.request.read()) {
+                (_, Message::Pending) => Sample::NotYet,
+                // bytes that are no request
+                (Message::Bytes(..), Message::None) => Sample::Missing,
+                _ => Value::Bool(s.facts.request_number == 1).into(),
+            },
         ),
         Fetch::new(
             "fc_http_major",

@@ -68,6 +68,9 @@ fn binary<'s>(m: Message<'s>) -> Sample<'s> {
 
 /// A parameter of a body in form encoding.
 fn body_parameter<'s>(a: &'s Args, s: &Scope<'s>, cursor: &mut Cursor) -> Sample<'s> {
+    if super::bytes::is_to_come(s) {
+        return Sample::NotYet;
+    }
     let Some(body) = super::bytes::body(s) else { return Sample::Missing };
     let (name, fold) = (a.text(0), a.text(1) == b"i");
     let mut hits = body.bytes.split(|b| matches!(b, b'&' | b';')).filter_map(|pair| {

@@ -8,8 +8,12 @@ use portcullis_message::{Head, HeaderId};
 pub fn write(head: &Head, out: &mut Vec<u8>) {
     hpack::write_status(if head.status == 101 { 200 } else { head.status }, out);
     for f in head.fields() {
-        if !is_of_connection(f.id) {
-            field(f.name, f.value, out);
+        match f.id {
+            HeaderId::Te => {}
+            id if is_of_connection(id) => {}
+            // only what stands in front has such names
+            _ if f.name.first() == Some(&b':') => {}
+            _ => field(f.name, f.value, out),
         }
     }
 }
@@ -33,5 +37,25 @@ pub fn write_trailers(section: &[u8], out: &mut Vec<u8>) {
         if may_trail(HeaderId::of(name)) {
             field(name, value, out);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use portcullis_message::Version;
+
+    /// What rules write and HTTP/2 has no place for is left out.
+    #[test]
+    fn fields_that_are_none_here() {
+        let block = |fields: &[&[u8]]| {
+            let mut head = Head::default();
+            head.set_response(Version::HTTP_11, 200, b"OK");
+            fields.iter().for_each(|name| head.push(name, b"v"));
+            let mut out = Vec::new();
+            write(&head, &mut out);
+            out
+        };
+        assert_eq!(block(&[b":status", b":x", b"te", b"connection", b"a"]), block(&[b"A"]));
     }
 }
