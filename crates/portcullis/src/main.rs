@@ -32,7 +32,7 @@ use portcullis_sys::signals::{self, Signals, number};
 use std::process::ExitCode;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: portcullis_sys::heap::Heap = portcullis_sys::heap::Heap;
 
 /// Signals that mean something here.
 const SIGNALS: &[i32] = &[

@@ -5,6 +5,7 @@ pub mod reactor;
 pub mod datagrams;
 pub mod environment;
 pub mod fd;
+pub mod heap;
 pub mod ktls;
 pub mod localtime;
 pub mod mapping;
