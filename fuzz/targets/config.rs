@@ -35,7 +35,7 @@ impl Files for Toy {
 static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
     let table = |keywords| Rows { keywords, ..Rows::default() };
     let (env, none) = (table(env_rows::ROWS), table(no_effect::ROWS));
-    Registry { rooms: vec![rows::rows(), rows::later(), portcullis_proxy::rules::rows(), env, none] }
+    Registry::new(vec![rows::rows(), rows::later(), portcullis_proxy::rules::rows(), env, none])
 });
 
 fuzz_target!(|text: &[u8]| {

@@ -13,7 +13,10 @@ use std::sync::atomic::{
     AtomicBool, AtomicU8, AtomicU32, AtomicU64,
     Ordering::{Relaxed, SeqCst},
 };
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
+
+/// What servers without a word about checks have, all of them.
+static UNCHECKED: LazyLock<Arc<CheckSettings>> = LazyLock::new(Arc::default);
 
 /// Wholly warm (`slowstart`).
 const WARM: u32 = 1000;
@@ -258,7 +261,7 @@ impl ServerConfig {
             maxqueue: set.maxqueue,
             cookie: set.cookie.as_deref().map(Into::into),
             identity: Identity::new(server),
-            checks: Arc::new(set.ext.get::<CheckSettings>().cloned().unwrap_or_default()),
+            checks: set.ext.get::<Arc<CheckSettings>>().cloned().unwrap_or_else(|| UNCHECKED.clone()),
             slowstart: set.slowstart.map_or(0, |t| u64::try_from(t.as_millis()).unwrap_or(u64::MAX)),
             fqdn: server.fqdn.as_deref().map(Into::into),
             unresolved: server.is_unresolved(),

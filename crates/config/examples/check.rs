@@ -8,11 +8,12 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let paths: Vec<_> = std::env::args_os().skip(1).map(Into::into).collect();
-    let mut registry = Registry::default();
-    registry.rooms.push(Rows { keywords: env_rows::ROWS, ..Rows::default() });
-    registry.rooms.push(Rows { keywords: no_effect::ROWS, ..Rows::default() });
-    registry.rooms.push(rows::rows());
-    registry.rooms.push(rows::later());
+    let registry = Registry::new(vec![
+        Rows { keywords: env_rows::ROWS, ..Rows::default() },
+        Rows { keywords: no_effect::ROWS, ..Rows::default() },
+        rows::rows(),
+        rows::later(),
+    ]);
     let sources = match gather(&paths, &LocalFiles) {
         Ok(sources) => sources,
         Err(e) => {

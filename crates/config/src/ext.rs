@@ -1,7 +1,6 @@
 //! What higher rooms keep with a section: one value a type, cloned with the section (`defaults` are inherited so).
 
-use std::any::{Any, TypeId};
-use std::collections::HashMap;
+use std::any::Any;
 
 trait Value: Any + Send + Sync {
     fn copy(&self) -> Box<dyn Value>;
@@ -21,13 +20,13 @@ impl<T: Clone + Any + Send + Sync> Value for T {
     }
 }
 
-/// A map from type to value.
+/// At most one value of each type; there are few.
 #[derive(Default)]
-pub struct Extensions(HashMap<TypeId, Box<dyn Value>>);
+pub struct Extensions(Vec<Box<dyn Value>>);
 
 impl Clone for Extensions {
     fn clone(&self) -> Self {
-        Self(self.0.iter().map(|(k, v)| (*k, (**v).copy())).collect())
+        Self(self.0.iter().map(|v| (**v).copy()).collect())
     }
 }
 
@@ -40,18 +39,21 @@ impl std::fmt::Debug for Extensions {
 impl Extensions {
     /// The value of this type, if something put one there.
     pub fn get<T: Clone + Any + Send + Sync>(&self) -> Option<&T> {
-        self.0.get(&TypeId::of::<T>()).and_then(|v| (**v).any().downcast_ref())
+        self.0.iter().find_map(|v| (**v).any().downcast_ref())
     }
     /// The value of this type, made on first use.
     pub fn entry<T: Clone + Default + Any + Send + Sync>(&mut self) -> &mut T {
-        let slot = self.0.entry(TypeId::of::<T>()).or_insert_with(|| Box::new(T::default()));
-        match (**slot).any_mut().downcast_mut() {
+        let at = self.0.iter().position(|v| (**v).any().is::<T>()).unwrap_or_else(|| {
+            self.0.push(Box::new(T::default()));
+            self.0.len() - 1
+        });
+        match self.0.get_mut(at).and_then(|v| (**v).any_mut().downcast_mut()) {
             Some(v) => v,
-            None => unreachable!("the key is the type"),
+            None => unreachable!("it was found by its type, or has just been made"),
         }
     }
     /// Takes the value of this type out.
     pub fn remove<T: Clone + Any + Send + Sync>(&mut self) {
-        self.0.remove(&TypeId::of::<T>());
+        self.0.retain(|v| !(**v).any().is::<T>());
     }
 }

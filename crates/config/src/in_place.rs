@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn what_is_settled_is_not_changed() {
-        let registry = Registry { rooms: vec![crate::rows::rows()] };
+        let registry = Registry::new(vec![crate::rows::rows()]);
         let first = "global\n nbthread 2\n tune.bufsize 20000\n spread-checks 3\nring r\n size 5000\n";
         let loaded = load(&source(first), &registry, &LocalFiles, &mut Env::default());
         assert!(!loaded.diags.failed(), "{:?}", loaded.diags.list);

@@ -4,6 +4,7 @@ use crate::cx::Cx;
 use crate::diag::Diagnostics;
 use crate::model::{Bind, Model, Server};
 use crate::word::{Args, Line};
+use std::collections::HashMap;
 
 bitflags::bitflags! {
     /// Sections in which a keyword is valid.
@@ -161,9 +162,22 @@ pub struct Rows {
 pub struct Registry {
     /// What each room brought.
     pub rooms: Vec<Rows>,
+    /// `server` options by their names.
+    server: HashMap<&'static str, &'static ServerOption>,
 }
 
 impl Registry {
+    /// Of these rooms.
+    #[must_use]
+    pub fn new(rooms: Vec<Rows>) -> Self {
+        let server = rooms.iter().rev().flat_map(|r| r.server.iter().rev()).map(|r| (r.name, r)).collect();
+        Self { rooms, server }
+    }
+    /// The `server` option of this name.
+    #[must_use]
+    pub fn server_option(&self, name: &str) -> Option<&'static ServerOption> {
+        self.server.get(name).copied()
+    }
     /// All section keywords.
     pub fn keywords(&self) -> impl Iterator<Item = &'static Keyword> + '_ {
         self.rooms.iter().flat_map(|r| r.keywords)

@@ -41,12 +41,12 @@ const DIFFERENT: &[(&str, &str)] = &[
 ];
 
 fn registry() -> Registry {
-    let mut registry = Registry::default();
-    registry.rooms.push(Rows { keywords: env_rows::ROWS, ..Rows::default() });
-    registry.rooms.push(Rows { keywords: no_effect::ROWS, ..Rows::default() });
-    registry.rooms.push(rows::rows());
-    registry.rooms.push(rows::later());
-    registry
+    Registry::new(vec![
+        Rows { keywords: env_rows::ROWS, ..Rows::default() },
+        Rows { keywords: no_effect::ROWS, ..Rows::default() },
+        rows::rows(),
+        rows::later(),
+    ])
 }
 
 /// What record.py sets.

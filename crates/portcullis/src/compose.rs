@@ -36,35 +36,33 @@ pub fn registry() -> Registry {
     let [tls, load, ocsp] = portcullis_tls::rows::rows();
     let [client, acme, scheduler] = portcullis_upkeep::rows();
     let [checks, programs, pace] = portcullis_proxy::check::rows();
-    Registry {
-        rooms: vec![
-            portcullis_config::rows::rows(),
-            users,
-            variables,
-            portcullis_proxy::rules::rows(),
-            portcullis_stats::rows(),
-            portcullis_stats::file::rows(),
-            checks,
-            programs,
-            pace,
-            portcullis_proxy::mail::rows(),
-            portcullis_proxy::otel::rows(),
-            portcullis_admin::rows(),
-            portcullis_telemetry::trace::rows(),
-            logs,
-            tls,
-            load,
-            ocsp,
-            client,
-            acme,
-            scheduler,
-            Rows { server: portcullis_proxy::tls::OPTIONS, ..Rows::default() },
-            steps,
-            own,
-            none,
-            portcullis_config::rows::later(),
-        ],
-    }
+    Registry::new(vec![
+        portcullis_config::rows::rows(),
+        users,
+        variables,
+        portcullis_proxy::rules::rows(),
+        portcullis_stats::rows(),
+        portcullis_stats::file::rows(),
+        checks,
+        programs,
+        pace,
+        portcullis_proxy::mail::rows(),
+        portcullis_proxy::otel::rows(),
+        portcullis_admin::rows(),
+        portcullis_telemetry::trace::rows(),
+        logs,
+        tls,
+        load,
+        ocsp,
+        client,
+        acme,
+        scheduler,
+        Rows { server: portcullis_proxy::tls::OPTIONS, ..Rows::default() },
+        steps,
+        own,
+        none,
+        portcullis_config::rows::later(),
+    ])
 }
 
 /// What the command line wants to see once everything is loaded.

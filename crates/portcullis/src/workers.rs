@@ -64,8 +64,9 @@ pub fn run(options: &Options, signals: &Signals, master: Option<Master>) -> Exit
 /// `-c`: everything but the start.
 pub fn check(options: &Options) -> ExitCode {
     let checked = load_model(options).and_then(|mut loaded| {
-        compile(&mut loaded, options, false)?;
-        Ok(loaded)
+        // the process is about to end: the system takes all of it at once
+        std::mem::forget(compile(&mut loaded, options, false)?);
+        Ok(std::mem::ManuallyDrop::new(loaded))
     });
     match checked {
         Ok(loaded) => {

@@ -39,7 +39,7 @@ pub fn add_server(process: &Process, backend: Backend<'_>, line: &Server) -> Res
         process.states.remove_server(state, &server);
     }
     let (plan, server) = made?;
-    if let Some(track) = line.set.ext.get::<CheckSettings>().and_then(|c| c.track.as_deref()) {
+    if let Some(track) = line.set.ext.get::<Arc<CheckSettings>>().and_then(|c| c.track.as_deref()) {
         process.states.link(&backend.plan.name, &line.name, track);
     }
     publish(process, &plan, move |worker, plan| {

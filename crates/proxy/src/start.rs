@@ -341,7 +341,7 @@ mod tests {
 
     /// One worker on a port of the system's choice.
     fn running() -> (Running, Arc<Plan>, std::net::SocketAddr) {
-        let registry = Registry { rooms: vec![portcullis_config::rows::rows(), crate::rules::rows()] };
+        let registry = Registry::new(vec![portcullis_config::rows::rows(), crate::rules::rows()]);
         let source = SourceFile { name: "test".into(), text: CONFIG.as_bytes().to_vec() };
         let mut loaded = load(&[source], &registry, &LocalFiles, &mut Env::default());
         let counts = gate::Process::new(1, 100, 0, 0);

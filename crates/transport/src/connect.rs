@@ -25,7 +25,7 @@ pub enum Target {
 }
 
 /// What to set on a socket before it connects.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ConnectOptions {
     /// `source`: local addresses, one port or a range of them.
     pub source: Option<(SocketAddr, u16)>,

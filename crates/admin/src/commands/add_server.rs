@@ -239,8 +239,7 @@ pub fn taken(plan: &Plan, guid: &str) -> Option<String> {
 
 /// What it needs of others, and its checks of it.
 fn judge(call: &Call<'_>, plan: &Plan, proxy: &ProxyPlan, line: &Server) -> Result<(), String> {
-    let nothing = CheckSettings::default();
-    let settings = line.set.ext.get::<CheckSettings>().unwrap_or(&nothing);
+    let settings = line.set.ext.get::<Arc<CheckSettings>>().cloned().unwrap_or_default();
     if let Some(track) = &settings.track {
         let (of, name) = track.split_once('/').unwrap_or((&proxy.name, track));
         let found = plan.proxies.iter().find(|p| p.state.is_some() && *p.name == *of);

@@ -283,8 +283,8 @@ fn some(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>, allowed: Opti
     while let Some(word) = args.next() {
         let before = cx.diags.list.len();
         let name = word.str();
-        let known = known::SERVER.binary_search(&bare(&name)).is_ok();
-        match allowed.is_none_or(|all| !known || all.contains(&bare(&name))) {
+        let known = || known::SERVER.binary_search(&bare(&name)).is_ok();
+        match allowed.is_none_or(|all| all.contains(&bare(&name)) || !known()) {
             true => option(cx, server, word, args),
             false => complain(
                 cx,
@@ -302,7 +302,7 @@ fn some(cx: &mut Cx<'_>, server: &mut Server, args: &mut Args<'_>, allowed: Opti
 
 fn option(cx: &mut Cx<'_>, server: &mut Server, word: &Word, args: &mut Args<'_>) {
     let name = word.str();
-    let row = cx.registry.server().find(|r| r.name == bare(&name));
+    let row = cx.registry.server_option(bare(&name));
     match row.map(|r| r.does) {
         Some(Does::Works(parse)) => parse(cx, server, args),
         Some(Does::NoEffect(why)) => {
@@ -327,7 +327,7 @@ fn option(cx: &mut Cx<'_>, server: &mut Server, word: &Word, args: &mut Args<'_>
 
 /// The name without an argument in it, as `set-proxy-v2-tlv-fmt(<id>)` has one.
 fn bare(name: &str) -> &str {
-    name.split('(').next().unwrap_or(name)
+    name.split_once('(').map_or(name, |(name, _)| name)
 }
 
 /// `from { none | be:[<name>] | srv:[<backend>/]<server> }`

@@ -3,6 +3,7 @@
 use portcullis_backend::health::{CheckSettings, InitState, Observe, OnError};
 use portcullis_config::rows::value::{self, TimeError};
 use portcullis_config::{Args, Cx, Does, Proto, Sections, Server, ServerOption, Word};
+use std::sync::Arc;
 use std::time::Duration;
 
 const fn opt(
@@ -123,7 +124,7 @@ const ON_ERROR: &[(&str, OnError)] = &[
 ];
 
 fn set(server: &mut Server) -> &mut CheckSettings {
-    server.set.ext.entry()
+    Arc::make_mut(server.set.ext.entry())
 }
 
 fn complain(cx: &mut Cx<'_>, server: &Server, word: Option<&Word>, message: &str) {

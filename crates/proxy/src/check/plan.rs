@@ -56,7 +56,7 @@ pub struct Script {
 #[derive(Debug)]
 pub struct CheckPlan {
     /// What the line says.
-    pub settings: CheckSettings,
+    pub settings: Arc<CheckSettings>,
     /// What the check does.
     pub script: Arc<Script>,
     /// `timeout connect`
@@ -100,11 +100,11 @@ impl Scripts {
         own: &Arc<Script>,
         diags: &mut Diagnostics,
     ) -> Option<Box<CheckPlan>> {
-        let checked = s.set.ext.get::<CheckSettings>().is_some_and(|c| c.check);
+        let checked = s.set.ext.get::<Arc<CheckSettings>>().is_some_and(|c| c.check);
         if !checked && p.ext.get::<CheckConfig>().is_some_and(CheckConfig::uses_tls) {
             super::tls::demand(model, p, s, diags);
         }
-        let settings = s.set.ext.get::<CheckSettings>().filter(|c| c.any())?.clone();
+        let settings = s.set.ext.get::<Arc<CheckSettings>>().filter(|c| c.any())?.clone();
         let named = settings.healthcheck.as_ref().and_then(|n| self.named.get(n));
         let script = named.unwrap_or(own).clone();
         let position = self.next;
@@ -245,7 +245,7 @@ pub fn check(model: &mut Model, diags: &mut Diagnostics) {
         external(model, p, diags);
         in_vain(p, diags);
         for s in &p.servers {
-            let Some(settings) = s.set.ext.get::<CheckSettings>() else { continue };
+            let Some(settings) = s.set.ext.get::<Arc<CheckSettings>>() else { continue };
             let mut alert = |text: String| {
                 diags.add(Severity::Alert, Some(s.place), text);
             };
@@ -287,7 +287,7 @@ pub fn check(model: &mut Model, diags: &mut Diagnostics) {
 /// # Errors
 /// What it is.
 pub fn at_run_time(model: &Model, s: &Server) -> Result<(), String> {
-    let Some(settings) = s.set.ext.get::<CheckSettings>() else { return Ok(()) };
+    let Some(settings) = s.set.ext.get::<Arc<CheckSettings>>() else { return Ok(()) };
     let sections = model.ext.get::<NamedSections>();
     let known = |name: &String| sections.iter().flat_map(|s| &s.0).any(|s| s.name == *name);
     if let Some(name) = settings.healthcheck.as_ref().filter(|n| !known(n)) {
@@ -409,10 +409,10 @@ fn tracking(
             ));
             return;
         }
-        let its = server.set.ext.get::<CheckSettings>();
+        let its = server.set.ext.get::<Arc<CheckSettings>>();
         match its.and_then(|c| c.track.clone()) {
             Some(further) => next = (backend.name.clone(), further),
-            None if its.is_some_and(CheckSettings::any) => return,
+            None if its.is_some_and(|c| c.any()) => return,
             None => {
                 alert(format!(
                     "{who}: unable to use {of}/{name} for tracking as it does not have any check nor agent enabled."

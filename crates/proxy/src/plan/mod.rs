@@ -225,7 +225,7 @@ fn link(model: &Model, process: &crate::process::Process) {
     process.states.unlink();
     for p in model.proxies.iter().filter(|p| p.kind.back()) {
         for s in &p.servers {
-            let settings = s.set.ext.get::<portcullis_backend::health::CheckSettings>();
+            let settings = s.set.ext.get::<Arc<portcullis_backend::health::CheckSettings>>();
             if let Some(track) = settings.and_then(|c| c.track.as_ref()) {
                 process.states.link(&p.name, &s.name, track);
             }

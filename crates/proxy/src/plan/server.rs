@@ -14,6 +14,7 @@ use portcullis_tls::connector::{self, Connector};
 use portcullis_tls::settings::{GlobalTls, ServerTls};
 use portcullis_transport::connect::{ConnectOptions, Target};
 use portcullis_transport::listen::{abstract_name, socket_addr};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -272,12 +273,16 @@ fn pool(s: &Server) -> PoolSettings {
     }
 }
 
-/// Hash of all that connections to a server are made from.
+/// Hash of all that connections to a server are made from, in this process.
 fn fingerprint(plan: &ServerPlan, p: &Proxy, s: &Server) -> u64 {
-    let way = (&plan.target, plan.port_offset, &plan.connect, &plan.usesrc, plan.socks4);
-    let head = (plan.send_proxy, plan.send_proxy_v2, &plan.proxy_v2_options, &plan.proxy_v2_values);
-    let tls = s.set.ext.get::<ServerTls>();
-    portcullis_sample::convert::hash::xxh64(0, format!("{:?} {way:?} {head:?} {tls:?}", p.mode).as_bytes())
+    let mut hasher = DefaultHasher::new();
+    (p.mode == Mode::Http, &plan.target, plan.port_offset, &plan.connect, plan.socks4).hash(&mut hasher);
+    (plan.send_proxy, plan.send_proxy_v2, &plan.proxy_v2_options).hash(&mut hasher);
+    let rest = (&plan.usesrc, &plan.proxy_v2_values, s.set.ext.get::<ServerTls>());
+    if !matches!(rest, (UseSrc::None, values, None) if values.is_empty()) {
+        format!("{rest:?}").hash(&mut hasher);
+    }
+    hasher.finish()
 }
 
 /// An Internet server without a port takes the client's.

@@ -86,7 +86,7 @@ impl Reading {
     fn of<S: AsRef<str>>(lines: &[S]) -> Self {
         let text: String = lines.iter().map(|l| format!("{}\n", l.as_ref())).collect();
         let source = SourceFile { name: "F".to_owned(), text: text.into_bytes() };
-        let registry = Registry { rooms: vec![portcullis_config::rows::rows(), rows()] };
+        let registry = Registry::new(vec![portcullis_config::rows::rows(), rows()]);
         let loaded = portcullis_config::load(&[source], &registry, &files(), &mut Env::default());
         Self { model: loaded.model, diags: loaded.diags }
     }
