@@ -147,8 +147,12 @@ pub fn compile(global: &GlobalTls, tls: &ServerTls) -> Result<Connector, String>
                     'ssl-server-verify none' in the global section to disable server-side verifications by default."
             .to_owned());
     }
+    let versions = enabled(own, &nothing, default)?;
     let level = security_level([own, &nothing, default], global);
-    let provider = Arc::new(provider(own, &nothing, default, level)?);
+    let mut provider = provider(own, &nothing, default, level)?;
+    // suites of a version that is not spoken would tell the server what it cannot have
+    provider.cipher_suites.retain(|s| versions.iter().any(|v| v.version == s.version().version));
+    let provider = Arc::new(provider);
     let policy = (verify != Verify::None).then(|| Policy {
         trusted: own.ca.iter().cloned().collect(),
         revoked: own.crl.clone(),
@@ -163,7 +167,7 @@ pub fn compile(global: &GlobalTls, tls: &ServerTls) -> Result<Connector, String>
         schemes: schemes(own.sigalgs.as_deref().or(default.sigalgs.as_deref()))?,
     };
     let builder = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&enabled(own, &nothing, default)?)
+        .with_protocol_versions(&versions)
         .map_err(|e| format!("{e} for {{}}."))?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier));

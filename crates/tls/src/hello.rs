@@ -210,31 +210,30 @@ fn parse(body: &[u8]) -> Option<Hello> {
     let mut extensions = Reader(if r.0.is_empty() { &[] } else { r.counted(2)? });
     let random = body.get(2..34).and_then(|r| r.try_into().ok());
     let mut hello = Hello { body: body.into(), random, ..Hello::default() };
-    // TLS 1.3 suites say nothing of signatures
-    let any = pairs(ciphers).any(|c| (0x1301..=0x1305).contains(&c));
-    let ecdsa = any
-        || pairs(ciphers).any(|c| matches!(c, 0xc02b | 0xc02c | 0xcca9 | 0xc009 | 0xc00a | 0xc023 | 0xc024));
-    let mut schemes = false;
+    let (mut schemes, mut v13) = (None, false);
     while let (Some(id), Some(content)) = (extensions.number(2), extensions.counted(2)) {
         match id {
             0 => hello.sni = server_name(content).and_then(|n| std::str::from_utf8(n).ok()).map(Into::into),
             5 => hello.status = content.first() == Some(&1),
+            13 => schemes = Some(Reader(content).counted(2)?),
             16 => hello.alpn = Reader(content).counted(2)?.into(),
-            13 => {
-                let list = Reader(content).counted(2)?;
-                schemes = true;
-                for s in pairs(list) {
-                    hello.ecdsa |= ecdsa && matches!(s, 0x0403 | 0x0503 | 0x0603 | 0x0203);
-                    hello.rsa |= matches!(s, 0x0401 | 0x0501 | 0x0601 | 0x0804..=0x0806 | 0x0201);
-                    hello.ed25519 |= s == 0x0807;
-                }
-            }
+            43 => v13 = pairs(Reader(content).counted(1)?).any(|v| v == 0x0304),
             _ => {}
         }
     }
-    if !schemes {
-        hello.rsa = true;
-        hello.ecdsa = ecdsa;
+    // TLS 1.3 suites say nothing of signatures
+    let any = v13 && pairs(ciphers).any(|c| (0x1301..=0x1305).contains(&c));
+    let ecdsa = any
+        || pairs(ciphers).any(|c| matches!(c, 0xc02b | 0xc02c | 0xcca9 | 0xc009 | 0xc00a | 0xc023 | 0xc024));
+    match schemes {
+        None => (hello.rsa, hello.ecdsa) = (true, ecdsa),
+        Some(list) => {
+            for s in pairs(list) {
+                hello.ecdsa |= ecdsa && matches!(s, 0x0403 | 0x0503 | 0x0603 | 0x0203);
+                hello.rsa |= matches!(s, 0x0401 | 0x0501 | 0x0601 | 0x0804..=0x0806 | 0x0201);
+                hello.ed25519 |= s == 0x0807;
+            }
+        }
     }
     Some(hello)
 }
@@ -255,7 +254,7 @@ mod tests {
         ext.extend_from_slice(&[0, 13, 0, 4, 0, 2, 4, 3]);
         let mut body = vec![3, 3];
         body.extend_from_slice(&[7; 32]);
-        body.extend_from_slice(&[0, 0, 2, 0x13, 1, 1, 0, 0, ext.len() as u8]);
+        body.extend_from_slice(&[0, 0, 2, 0xc0, 0x2b, 1, 0, 0, ext.len() as u8]);
         body.extend_from_slice(&ext);
         let mut message = vec![1, 0, 0, body.len() as u8];
         message.extend_from_slice(&body);
@@ -284,10 +283,10 @@ mod tests {
         let begins = [&[3, 3][..], &[7; 32], &[0]].concat();
         for (room, rest) in [
             (0, &[0, 0, 1, 0, 0, 0][..]),
-            (3, &[0, 2, 0x13, 1, 1, 0, 0, 0]),
-            (4, &[0, 2, 0x13, 1, 1, 0, 0, 4, 0, 0, 0, 0]),
-            (7, &[0, 2, 0x13, 1, 1, 0, 0, 11, 0, 0, 0, 0, 0, 13, 0, 3, 0, 1, 4]),
-            (8, &[0, 2, 0x13, 1, 1, 0, 0, 12, 0, 0, 0, 0, 0, 13, 0, 4, 0, 2, 4, 3]),
+            (3, &[0, 2, 0xc0, 0x2b, 1, 0, 0, 0]),
+            (4, &[0, 2, 0xc0, 0x2b, 1, 0, 0, 4, 0, 0, 0, 0]),
+            (7, &[0, 2, 0xc0, 0x2b, 1, 0, 0, 11, 0, 0, 0, 0, 0, 13, 0, 3, 0, 1, 4]),
+            (8, &[0, 2, 0xc0, 0x2b, 1, 0, 0, 12, 0, 0, 0, 0, 0, 13, 0, 4, 0, 2, 4, 3]),
         ] {
             assert_eq!(h.kept(room).as_deref(), Some(&[&begins[..], rest].concat()[..]), "{room}");
         }

@@ -1,10 +1,12 @@
 //! Session tickets: what a server would have to remember, sealed and given to the client. All workers share the keys.
 
+use crate::acceptor;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::{digest, rand};
 use parking_lot::RwLock;
 use portcullis_wire::base64;
 use rustls::server::{ProducesTickets, StoresServerSessions};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, LazyLock};
 
@@ -119,6 +121,13 @@ impl Made {
     }
 }
 
+impl Key {
+    /// What a ticket is bound to: the key's name, and the certificate, so that nobody who resumes is served under another.
+    fn under(&self) -> Aad<Vec<u8>> {
+        Aad::from(acceptor::with_leaf(|leaf| [&self.name[..], leaf].concat()))
+    }
+}
+
 /// What the keys of this process are made from where no file has some: tickets outlive the configuration that they were made for.
 fn random() -> Option<Vec<u8>> {
     static RANDOM: LazyLock<Option<[u8; 48]>> = LazyLock::new(|| {
@@ -188,7 +197,7 @@ impl ProducesTickets for Tickets {
         rand::fill(&mut nonce).ok()?;
         let mut sealed = plain;
         key.key
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(&key.name), &mut sealed)
+            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), key.under(), &mut sealed)
             .ok()?;
         Some([&key.name[..], &nonce, &sealed].concat())
     }
@@ -199,7 +208,7 @@ impl ProducesTickets for Tickets {
         let key = made.keys.iter().find(|k| k.name == name)?;
         let nonce = Nonce::assume_unique_for_key(nonce.try_into().ok()?);
         let mut plain = sealed.to_vec();
-        let len = key.key.open_in_place(nonce, Aad::from(&key.name), &mut plain).ok()?.len();
+        let len = key.key.open_in_place(nonce, key.under(), &mut plain).ok()?.len();
         plain.truncate(len);
         fresh(&plain, self.lifetime)
     }
@@ -241,7 +250,9 @@ pub struct Sessions {
 
 impl Sessions {
     fn key(&self, key: &[u8]) -> Vec<u8> {
-        [&self.identity, key].concat()
+        let mut hasher = DefaultHasher::new();
+        acceptor::with_leaf(|leaf| leaf.hash(&mut hasher));
+        [&self.identity, &hasher.finish().to_ne_bytes()[..], key].concat()
     }
 }
 

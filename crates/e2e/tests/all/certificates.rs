@@ -212,6 +212,63 @@ fn sessions_with_servers_end_with_what_they_were_verified_by() {
     });
 }
 
+/// Whoever comes back after a certificate was replaced sees the new one: sessions are bound to the certificate.
+#[test]
+fn sessions_of_clients_end_with_the_certificate() {
+    scenario("certificates/sessions_of_clients_end_with_the_certificate", |w| {
+        own(w, "a", false, "DNS:a");
+        own(w, "b", false, "DNS:b");
+        w.file("keys", &format!("{0}\n{0}\n{0}\n", "A".repeat(64)));
+        let listeners = [
+            ("plain", ""),
+            ("old", "ssl-max-ver TLSv1.2"),
+            ("stateful", "no-tls-tickets"),
+            ("oldstateful", "no-tls-tickets ssl-max-ver TLSv1.2"),
+            ("keyfile", "tls-ticket-keys ${dir}/keys"),
+        ];
+        let binds: String = listeners
+            .iter()
+            .map(|(n, options)| format!("  bind 127.0.0.1:${{{n}}} ssl crt ${{dir}}/a.pem {options}\n"))
+            .collect();
+        let servers: String = listeners
+            .iter()
+            .map(|(n, _)| {
+                format!(
+                    "backend {n}\n  http-reuse never\n  server s 127.0.0.1:${{{n}}} ssl verify none no-sni-auto\n  \
+                     http-response set-header seen \"%[ssl_s_s_dn(cn)] %[ssl_bc_is_resumed]\"\n"
+                )
+            })
+            .collect();
+        start(
+            w,
+            &format!(
+                "frontend fe
+  bind 127.0.0.1:${{one}}
+  use_backend %[path,field(2,/)]
+{servers}frontend servers
+{binds}  http-request return status 200 hdr who \"%[ssl_f_s_dn(cn)] %[ssl_fc_is_resumed]\"
+"
+            ),
+        );
+        let dir = w.dir().display().to_string();
+        let all = |w: &mut World, times: usize| {
+            for (name, _) in listeners {
+                for _ in 0..times {
+                    let mut client = w.client("one");
+                    client.get(&format!("/{name}"), "Connection: close\r\n");
+                    client.response();
+                    client.close();
+                }
+            }
+        };
+        all(w, 2);
+        give(w, &format!("set ssl cert {dir}/a.pem"), "b.pem");
+        ask(w, &format!("commit ssl cert {dir}/a.pem"));
+        all(w, 1);
+        w.forget_logs();
+    });
+}
+
 #[test]
 fn authorities_and_revocations_change_live() {
     scenario("certificates/authorities_and_revocations_change_live", |w| {
