@@ -77,7 +77,7 @@ impl<T: Default> Connection<T> {
         }
         if block.end {
             self.ended(id, Vec::new());
-        } else {
+        } else if body.is_some() {
             self.expect(id, body);
         }
         Ok(if gone { Event::Nothing } else { Event::Response(id, answer) })

@@ -223,7 +223,6 @@ impl<T: Default> Connection<T> {
         this.out.extend_from_slice(first);
         this.out.extend_from_slice(PREFACE);
         this.greet();
-        this.widen();
         this
     }
 
@@ -253,7 +252,6 @@ impl<T: Default> Connection<T> {
         self.shared = config.shared;
         self.config = Config { window, frame, table, connect, streams, ..config };
         self.client = true;
-        self.widen();
     }
 
     /// Nothing was said yet.

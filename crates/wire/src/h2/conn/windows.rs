@@ -116,8 +116,9 @@ impl<T: Default> Connection<T> {
         (n, Ok(if n == 0 { Event::More } else { Event::Nothing }))
     }
 
-    /// The connection's own window is as wide as it can be: those of the streams limit what has to be kept.
-    pub(super) fn widen(&mut self) {
+    /// From the first payload on, the connection's own window is as wide as it can be: those of the streams limit what has
+    /// to be kept.
+    fn widen(&mut self) {
         let more = i64::from(MAX_WINDOW) - self.left;
         if more < i64::from(MAX_WINDOW / 2) {
             return;
@@ -143,17 +144,13 @@ impl<T: Default> Connection<T> {
     /// A body begins, whose length may be known.
     pub(super) fn expect(&mut self, id: u32, body: Option<u64>) {
         let room = self.streams.get(id).and_then(|s| u64::try_from(s.left).ok()).unwrap_or(0);
-        if body.is_some_and(|n| n <= room) {
-            return;
-        }
-        self.widen();
-        if body.is_some() {
+        if body.is_none_or(|n| n > room) {
             self.share(id);
         }
     }
 
-    /// A stream with a large body gets half of what nobody has of the shared window. One without a length is large when half of
-    /// its window was used: messages of gRPC are small, and a frame for each would cost both sides much.
+    /// A stream with a large body gets half of what nobody has of the shared window: a request's whose length is not said at
+    /// once, a response's when half of its window was used.
     fn share(&mut self, id: u32) {
         let unit = self.config.unit.max(1);
         let extra = self.shared / 2 / unit * unit;
