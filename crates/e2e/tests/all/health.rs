@@ -471,6 +471,28 @@ fn agents() {
     });
 }
 
+/// A check that says nothing does not even end the handshake: the server's program never sees it.
+#[test]
+fn silent_checks_are_not_accepted() {
+    scenario("health/silent_checks_are_not_accepted", |w| {
+        let accepted = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let seen = accepted.clone();
+        let _o1 = origin(w, "o1", move |_| {
+            seen.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        });
+        let _o2 = ok(w, "o2");
+        start(
+            w,
+            "backend be\n server s1 127.0.0.1:${o1} check inter 10ms\n server s2 127.0.0.1:${o2} check inter 10ms\n\
+             backend own\n option tcp-check\n tcp-check connect comment both\n server s1 127.0.0.1:${o1} check inter 10ms\n",
+        );
+        until(w, ("be", "s1"), "check_status", "L4OK");
+        until(w, ("own", "s1"), "check_status", "L4OK");
+        w.note(accepted.load(std::sync::atomic::Ordering::Relaxed).to_string());
+        w.forget_logs();
+    });
+}
+
 #[test]
 fn shutdown_sessions() {
     scenario("health/shutdown_sessions", |w| {

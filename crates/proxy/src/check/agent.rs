@@ -1,7 +1,7 @@
 //! `agent-check`: a program beside the server says how it does, and what weight it wants.
 
 use super::plan::CheckPlan;
-use super::run::{Failed, Late, Subject, address, open, system, within};
+use super::run::{Failed, Late, Manner, Subject, address, open, system, within};
 use crate::worker::Task;
 use portcullis_backend::health::{Outcome, Report, Status, Which, agent};
 use portcullis_backend::{Admin, BackendState, ServerConfig, ServerState, weight};
@@ -64,7 +64,7 @@ async fn ask(task: &Task, subject: &Subject, plan: &CheckPlan, began: Millis) ->
         server,
         &subject.state,
         address(server, &subject.state, &target),
-        plan.settings.via_socks4,
+        Manner { via_socks4: plan.settings.via_socks4, silent: false },
     )
     .await;
     let conn = conn.map_err(|e| match e {

@@ -21,7 +21,7 @@ use portcullis_sample::Socket;
 use portcullis_sample::fetch::link;
 use portcullis_telemetry::trace::{self, Level, events};
 use portcullis_tls::stream::Stream;
-use portcullis_transport::connect::{self, Marks, Target};
+use portcullis_transport::connect::{self, ConnectOptions, Marks, Target};
 use portcullis_transport::tls;
 use portcullis_transport::{Buffer, Conn, Millis};
 use portcullis_wire::h1::{Limits, Response};
@@ -125,13 +125,22 @@ pub(crate) enum Failed {
     Own(io::Error),
 }
 
+/// How a connection is opened.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Manner {
+    /// Through the server's SOCKS4 proxy.
+    pub(crate) via_socks4: bool,
+    /// Nothing is said over it: the handshake is not even ended, so that the server does not accept what is reset at once.
+    pub(crate) silent: bool,
+}
+
 /// Opens a connection before the task's deadline.
 pub(crate) async fn open(
     task: &Task,
     server: &ServerPlan,
     state: &ServerState,
     addr: Option<SocketAddr>,
-    via_socks4: bool,
+    how: Manner,
 ) -> Result<Conn, Failed> {
     let target = match addr {
         Some(addr) => Target::Inet { addr, mptcp: false },
@@ -139,10 +148,14 @@ pub(crate) async fn open(
             Failed::Own(io::Error::from_raw_os_error(rustix::io::Errno::ADDRNOTAVAIL.raw_os_error()))
         })?,
     };
-    let through = server.socks4.filter(|_| via_socks4);
+    let through = server.socks4.filter(|_| how.via_socks4);
     let (target, beyond) = crate::socks::way(through, target);
     task.worker.process.counts.counters.of(task.worker.id.into()).cum_conns.inc();
-    let conn = connect::start(&target, &server.connect, Marks::default()).map_err(|e| match e.kind() {
+    let options = match how.silent {
+        true => &ConnectOptions { quick_ack_off: true, ..server.connect.clone() },
+        false => &server.connect,
+    };
+    let conn = connect::start(&target, options, Marks::default()).map_err(|e| match e.kind() {
         io::ErrorKind::ConnectionRefused
         | io::ErrorKind::NotFound
         | io::ErrorKind::HostUnreachable
@@ -284,7 +297,8 @@ impl Run<'_> {
         let (Some(proxy), Some(server)) = (self.subject.proxy(), self.subject.server()) else {
             return Outcome::default();
         };
-        for step in &self.plan.script.steps {
+        let steps = &self.plan.script.steps;
+        for (at, step) in steps.iter().enumerate() {
             self.trace(&step.rule.act);
             let failed = match &step.rule.act {
                 Act::Comment => None,
@@ -292,7 +306,7 @@ impl Run<'_> {
                     v.apply(&self.scope());
                     None
                 }
-                Act::Connect(c) => self.connect(step, c, server).await,
+                Act::Connect(c) => self.connect((step, is_silent(steps, at)), c, server).await,
                 Act::Send(text) => {
                     let bytes = text.bytes(&self.scope());
                     self.send(step, &bytes).await
@@ -387,7 +401,12 @@ impl Run<'_> {
         }
     }
 
-    async fn connect(&mut self, step: &Step, c: &Connect, server: &ServerPlan) -> Option<Outcome> {
+    async fn connect(
+        &mut self,
+        (step, silent): (&Step, bool),
+        c: &Connect,
+        server: &ServerPlan,
+    ) -> Option<Outcome> {
         self.close();
         self.input.clear();
         self.response = None;
@@ -418,8 +437,9 @@ impl Run<'_> {
             return None;
         }
         self.task.deadline(self.connect_deadline());
-        let socks = if c.is_plain() { self.plan.settings.via_socks4 } else { c.via_socks4 };
-        let conn = match open(self.task, server, state, address(server, state, &target), socks).await {
+        let via_socks4 = if c.is_plain() { self.plan.settings.via_socks4 } else { c.via_socks4 };
+        let how = Manner { via_socks4, silent };
+        let conn = match open(self.task, server, state, address(server, state, &target), how).await {
             Ok(conn) => conn,
             Err(Failed::Late) => return Some(Outcome::new(Status::L4Timeout, self.place(step))),
             Err(Failed::Refused(e)) => {
@@ -781,6 +801,12 @@ impl Run<'_> {
             _ => {}
         }
     }
+}
+
+/// Is nothing sent or expected over the connection that this step makes?
+fn is_silent(steps: &[Step], at: usize) -> bool {
+    let next = steps.iter().skip(at + 1).find(|s| !matches!(s.rule.act, Act::Comment | Act::Variable(_)));
+    next.is_none_or(|s| matches!(s.rule.act, Act::Connect(_)))
 }
 
 fn about(step: &Step) -> String {

@@ -4,7 +4,7 @@
 use super::link::Link;
 use super::server;
 use crate::accept::{self, Accepting};
-use crate::check::run::{open, within};
+use crate::check::run::{Manner, open, within};
 use crate::plan::{ListenerPlan, ServerPlan};
 use crate::rules::attach::Attached;
 use crate::session::{self, Origin, Session};
@@ -98,7 +98,8 @@ async fn keep(worker: Rc<Worker>, listener: Arc<ListenerPlan>, plan: OwnPlan, re
 /// A connection to the server that is ready for HTTP/2, before the task's deadline.
 async fn dial(task: &Task, server: &ServerPlan) -> Option<(Conn, Peer)> {
     let worker = &task.worker;
-    let mut conn = open(task, server, &server.state, None, true).await.ok()?;
+    let how = Manner { via_socks4: true, silent: false };
+    let mut conn = open(task, server, &server.state, None, how).await.ok()?;
     let peer = conn.remote().map_or(Peer::Unix, Peer::Inet);
     let facts = Facts::new();
     let mut header = Vec::new();

@@ -58,7 +58,7 @@ impl<T: Default> Connection<T> {
             Some(s) => {
                 s.left -= i64::from(length);
                 s.body = s.body.map(|n| n - u64::from(payload));
-                Ok(s.body.is_none() && !end && s.extra == 0 && s.left < i64::from(s.window / 2))
+                Ok(s.body.is_none() && !end && s.extra == 0)
             }
             None if was_reset || self.client => Ok(false),
             None => Err(Reason::StreamClosed),
@@ -150,7 +150,7 @@ impl<T: Default> Connection<T> {
     }
 
     /// A stream with a large body gets half of what nobody has of the shared window: a request's whose length is not said at
-    /// once, a response's when half of its window was used.
+    /// once, a response's when something of it has come.
     fn share(&mut self, id: u32) {
         let unit = self.config.unit.max(1);
         let extra = self.shared / 2 / unit * unit;
