@@ -6,6 +6,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, WaitOptions, waitpid};
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::process::ExitCode;
 
 /// A process in the background that starts.
@@ -78,11 +79,21 @@ impl Background {
     }
 }
 
-/// Writes the pid into the pid file.
+/// Writes the pid into the pid file, which is made anew: whoever left a link there does not choose what is written to.
 ///
 /// # Errors
 /// The message.
 pub fn write_pid(path: &str) -> Result<(), String> {
-    std::fs::write(path, format!("{}\n", std::process::id()))
+    let is_file = |m: std::fs::Metadata| m.is_file() || m.is_symlink();
+    if std::fs::symlink_metadata(path).is_ok_and(is_file) {
+        let _ = std::fs::remove_file(path);
+    }
+    File::options()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o644)
+        .open(path)
+        .and_then(|mut file| writeln!(file, "{}", std::process::id()))
         .map_err(|_| format!("[haproxy.main()] Cannot create pidfile {path}"))
 }

@@ -21,6 +21,7 @@ pub fn configuration(options: &Options) -> Result<Loaded, String> {
     let files = Progress::new(&LocalFiles, options.quiet);
     let mut loaded = load_as(manner, &sources, &compose::registry(), &files, &mut environment(options));
     drop(files);
+    tell_overridden(&mut loaded, options);
     override_model(&mut loaded.model, options);
     resolve::servers(&mut loaded, &LocalFiles, options.ignore_resolution);
     portcullis_config::rows::global_reading::restore(&loaded.model.global);
@@ -68,12 +69,31 @@ fn environment(options: &Options) -> Env {
     env
 }
 
+/// What the configuration says in vain.
+fn tell_overridden(loaded: &mut Loaded, options: &Options) {
+    let vain = [
+        (
+            options.systemd && loaded.model.global.daemon,
+            "'daemon' is not compatible with -Ws (master-worker mode for systemd), ignoring.",
+        ),
+        (
+            options.pidfile.is_some() && loaded.model.global.pidfile.is_some(),
+            "'pidfile' already specified (on the command line). Continuing.",
+        ),
+    ];
+    for (_, text) in vain.into_iter().filter(|(said, _)| *said) {
+        loaded.diags.late(Severity::Warning, None, text.to_owned());
+    }
+}
+
 /// The command line has precedence over the configuration.
 fn override_model(model: &mut Model, options: &Options) {
     let g = &mut model.global;
     g.maxconn = options.maxconn.or(g.maxconn);
     g.localpeer = options.localpeer.clone().or(g.localpeer.take());
-    g.pidfile = options.pidfile.clone().or(g.pidfile.take());
+    if let Some(path) = &options.pidfile {
+        g.pidfile = Some(path.clone());
+    }
     g.daemon = (g.daemon || options.daemon) && !options.foreground && !options.debug && !options.systemd;
     g.zero_warning |= options.no_warnings;
     if options.ipv4_only {

@@ -44,7 +44,8 @@ fn mail_server(port: u16) -> Arc<Mutex<Vec<String>>> {
 }
 
 fn ask(w: &World, command: &str) {
-    let mut s = UnixStream::connect(w.dir().join("cli")).unwrap();
+    // its file is there a moment before it listens
+    let mut s = wait_for(PATIENCE, || UnixStream::connect(w.dir().join("cli")).ok()).unwrap();
     let _ = s.write_all(format!("{command}\n").as_bytes());
     let _ = s.shutdown(Shutdown::Write);
     let _ = s.read_to_string(&mut String::new());

@@ -199,7 +199,8 @@ pub async fn rules_on(
                 x.look_at_cookies(&worker, false);
                 x.requested();
                 let t = &x.front.timeouts;
-                let time = x.facts.timeout(crate::rules::Timeout::Tarpit).or(t.tarpit).or(t.connect);
+                let said = t.tarpit.filter(|t| !t.is_zero());
+                let time = x.facts.timeout(crate::rules::Timeout::Tarpit).or(said).or(t.connect);
                 let began = worker.clock.now();
                 let until = began.after(time);
                 let waited =

@@ -386,7 +386,9 @@ pub fn note(worker: &Worker, proxy: &ProxyPlan, level: Level, text: &str) {
 /// The line of a session that ends before it has a stream (manual section 8.2.5). `received`: bytes came, so that
 /// `option dontlognull` does not hide it.
 pub fn never_began(session: &Session, front: &ProxyPlan, message: &str, received: bool) {
-    if !front.logs() || (!received && front.has(Opts::DONTLOGNULL)) {
+    // a section without any format only tells who is accepted
+    let formatless = front.formats.log.is_none() && front.formats.error.is_none();
+    if formatless || !front.logs() || (!received && front.has(Opts::DONTLOGNULL)) {
         return;
     }
     let worker = session.worker();

@@ -118,6 +118,7 @@ pub fn compile(
                 said => said,
             };
             let shard_of = shard_of(&model.global, workers, shards);
+            let sockets = shard_of.iter().flatten().max().map_or(1, |last| last + 1);
             let tls = acceptor(model, p, &bind, number, sessions, diags);
             let tune = &model.global.tune;
             let (rcvbuf, sndbuf) = match datagram {
@@ -144,13 +145,14 @@ pub fn compile(
                 },
                 enabled: reversed.is_none() && !(inet && bind.address.ports == Ports::None),
                 reversed,
-                shards: shard_of.iter().flatten().max().map_or(1, |last| last + 1),
+                shards: sockets,
                 shard_of,
                 counts: process.listener(
                     &p.name,
                     &bind.text,
                     (nth, tls.is_some()),
-                    bind.maxconn.unwrap_or(0),
+                    // as many on each of its sockets
+                    bind.maxconn.unwrap_or(0).saturating_mul(sockets as u32),
                 ),
                 gone: AtomicBool::new(false),
                 shakes_hands: bind.accept_proxy
