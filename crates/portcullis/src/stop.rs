@@ -44,6 +44,8 @@ struct Life<'o> {
     reloader: Reloader<'o>,
     log: LogWriter,
     phase: Phase,
+    /// SIGTTOU came, and SIGTTIN has not since.
+    paused: bool,
     /// When the streams of plans older than this one are ended (`hard-stop-after`).
     ending: VecDeque<(Instant, u64)>,
 }
@@ -52,7 +54,8 @@ struct Life<'o> {
 pub fn until_stopped(signals: &Signals, link: Option<&Link>, begun: Begun<'_>) -> ExitCode {
     let Begun { running, door, reloader, askers } = begun;
     let log = LogWriter::new(0, running.process.counts.clone());
-    let mut life = Life { running, reloader, log, phase: Phase::Serving, ending: VecDeque::new() };
+    let mut life =
+        Life { running, reloader, log, phase: Phase::Serving, paused: false, ending: VecDeque::new() };
     loop {
         wait(signals, link, askers.as_ref(), life.patience());
         while let Some(signal) = signals.next() {
@@ -262,6 +265,7 @@ impl Life<'_> {
     fn pause(&mut self) {
         if self.phase == Phase::Serving {
             self.running.pause();
+            self.paused = true;
             self.tell_fronts("Paused");
         }
     }
@@ -272,7 +276,8 @@ impl Life<'_> {
             return;
         }
         match self.running.resume() {
-            Ok(()) => self.tell_fronts("Resumed"),
+            Ok(()) if std::mem::take(&mut self.paused) => self.tell_fronts("Resumed"),
+            Ok(()) => {}
             Err((listener, e)) => {
                 let text = format!(
                     "Failed to resume frontend {} on {}: {e}.",

@@ -7,6 +7,7 @@ use crate::session::{Origin, Session};
 use portcullis_message::{Head, Version};
 use portcullis_sample::Facts;
 use portcullis_telemetry::trace::{self, Event, Level, Source, Subject, events};
+use portcullis_transport::Conn;
 use portcullis_wire::h2::Next;
 use portcullis_wire::h2::frame::{flag, kind};
 use std::fmt::Write;
@@ -207,6 +208,33 @@ fn told_h1(
             }
         },
     });
+}
+
+/// Parts of bodies have passed, each yes or no: received and sent of the request's, received and sent of the response's.
+#[inline(always)]
+#[track_caller]
+pub fn bodies(x: &Exchange<'_>, session: &Session, server: &Conn, moved: [bool; 4]) {
+    if trace::on(Source::H1) {
+        told_bodies(x, session, server, moved);
+    }
+}
+
+#[cold]
+#[track_caller]
+fn told_bodies(x: &Exchange<'_>, session: &Session, server: &Conn, moved: [bool; 4]) {
+    use events::h1::{RX_BODY, RX_DATA, TX_BODY, TX_DATA};
+    let ways = [
+        (Side::Front, RX_DATA | RX_BODY, "receiving request body"),
+        (Side::Back, TX_DATA | TX_BODY, "sending request body"),
+        (Side::Back, RX_DATA | RX_BODY, "receiving response body"),
+        (Side::Front, TX_DATA | TX_BODY, "sending response body"),
+    ];
+    for ((side, what, text), _) in ways.into_iter().zip(moved).filter(|(_, moved)| *moved) {
+        let conn = if side == Side::Front { &session.conn } else { server };
+        if conn.stream().is_none() {
+            told_h1(x, session, side, what, Level::Data, text, None);
+        }
+    }
 }
 
 /// ` REQ: GET /path HTTP/1.1`, and at a higher verbosity the fields. `h1`: it is on a connection of HTTP/1, whatever it was

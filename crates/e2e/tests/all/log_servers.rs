@@ -5,8 +5,8 @@ use portcullis_e2e::process::{PATIENCE, wait_for};
 use portcullis_e2e::sink::LogSink;
 use portcullis_e2e::{Conn, OriginConn, World, mask, proc, scenario};
 use rustix::net::{SocketAddrAny, SocketType, getpeername, getsockname, sockopt};
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::sync::{Arc, Mutex};
@@ -421,6 +421,28 @@ fn a_newline_ends_every_message_if_that_is_said() {
         c.write_all(b"7 begins with a digit\n<1>one\nand text\n").unwrap();
         sink.wait(3).iter().for_each(|line| w.note(line.as_str()));
     });
+}
+
+/// Many messages at once are more than a ring holds: its server gets them in between.
+#[test]
+fn a_burst_goes_through_a_ring() {
+    let mut w = World::new(Binary::under_test());
+    let (port, server) = (w.port("in"), TcpListener::bind(("127.0.0.1", w.port("server"))).unwrap());
+    w.proxy(
+        "global\n  nbthread 1\nlog-forward f\n  bind 127.0.0.1:${in}\n  log backend@logs format rfc5424 local0\n\
+         backend logs\n  mode log\n  server s1 127.0.0.1:${server}\n",
+    );
+    let (socket, _) = server.accept().unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut lines = BufReader::new(socket).lines();
+    let mut c = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let messages = (0..2000)
+        .map(|n| format!("<14>1 2026-11-28T07:00:00.000000+00:00 h app 7 - - {n} {}\n", "z".repeat(n % 200)));
+    c.write_all(messages.collect::<String>().as_bytes()).unwrap();
+    for n in 0..2000 {
+        let line = lines.next().unwrap().unwrap();
+        assert!(line.contains(&format!("- - {n} ")), "{n}: {line}");
+    }
 }
 
 /// A log server over TLS with a certificate of the scenario's authority, which wants one of us.

@@ -127,6 +127,39 @@ fn an_error() {
 }
 
 /// All sources at once, with what there is to tell.
+/// What passes is told of at level data.
+#[test]
+fn bytes_that_pass() {
+    if !ours() {
+        return;
+    }
+    let mut w = World::new(Binary::under_test());
+    start(
+        &mut w,
+        "backend checked
+  option tcp-check
+  tcp-check send hello
+  tcp-check set-var(check.x) int(1)
+  tcp-check expect string nothing
+  server s1 127.0.0.1:${o1} check inter 1s
+traces
+  trace all sink r1 level data
+  trace h1 start now
+  trace check start now
+",
+    );
+    w.client("fe").get("/there", "Connection: close\r\n").read_to_end();
+    for what in [
+        "h1: sending response body",
+        "check: sending data",
+        "check: eval action rule",
+        "check: receiving data",
+        "check: rule failed",
+    ] {
+        wait_events(&w, "r1", what);
+    }
+}
+
 #[test]
 fn every_source() {
     if !ours() {

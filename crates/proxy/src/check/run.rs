@@ -332,10 +332,22 @@ impl Run<'_> {
                 Act::Expect(e) => self.expect(step, e).await,
             };
             if let Some(outcome) = failed {
+                let what = events::check::TCP_CHECK_EVAL | events::check::TCP_CHECK_ERR;
+                self.subject.trace(&self.task.worker, what, Level::Error, "rule failed");
                 return outcome;
             }
         }
         std::mem::take(&mut self.result)
+    }
+
+    /// Bytes pass, or do not.
+    #[inline]
+    #[track_caller]
+    fn trace_bytes<E>(&self, got: &Result<usize, E>, [data, err]: [u64; 2], text: &str) {
+        if trace::on(trace::Source::Check) {
+            let (what, level) = if got.is_ok() { (data, Level::Data) } else { (err, Level::Error) };
+            self.subject.trace(&self.task.worker, what | events::check::HCHCK_RUN, level, text);
+        }
     }
 
     /// A step begins.
@@ -347,9 +359,9 @@ impl Run<'_> {
                 Act::Connect(_) => (events::check::TCP_CHECK_CONN, "eval connect rule"),
                 Act::Send(_) | Act::Request(_) => (events::check::TCP_CHECK_SEND, "eval send rule"),
                 Act::Expect(_) => (events::check::TCP_CHECK_EXPECT, "eval expect rule"),
-                Act::Comment | Act::Variable(_) => (0, "eval action rule"),
+                Act::Comment | Act::Variable(_) => (events::check::TCP_CHECK_ACTION, "eval action rule"),
             };
-            let what = what | events::check::TCP_CHECK_EVAL;
+            let what = what | events::check::TCP_CHECK_EVAL | events::check::HCHCK_RUN;
             self.subject.trace(&self.task.worker, what, Level::Proto, text);
         }
     }
@@ -564,6 +576,9 @@ impl Run<'_> {
         let conn = self.conn()?;
         while !bytes.is_empty() {
             let sent = within(self.task, |cx| conn.poll_send(cx, &[IoSlice::new(bytes)], false)).await;
+            if let Ok(sent) = &sent {
+                self.trace_bytes(sent, [events::check::TX_DATA, events::check::TX_ERR], "sending data");
+            }
             match sent {
                 Ok(Ok(n)) => bytes = bytes.get(n..).unwrap_or_default(),
                 Ok(Err(e)) => {
@@ -586,6 +601,9 @@ impl Run<'_> {
             false => Poll::Pending,
         })
         .await;
+        if let Ok(got) = &got {
+            self.trace_bytes(got, [events::check::RX_DATA, events::check::RX_ERR], "receiving data");
+        }
         let mut over = false;
         let mut answer = Vec::new();
         match (&mut self.h2, &mut self.response) {

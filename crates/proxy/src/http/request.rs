@@ -20,7 +20,7 @@ enum Got {
     End,
     Broken,
     Late,
-    Aborted(crate::worker::slots::Abort),
+    Aborted,
 }
 
 /// Reads until the head is complete and sets what the facts and the exchange know of it.
@@ -243,7 +243,7 @@ async fn more(x: &mut Exchange<'_>, session: &mut Session) -> Result<(), Stop> {
         }
         match task.poll_woken(cx) {
             Some(Woken::Late) => Poll::Ready(Got::Late),
-            Some(Woken::Aborted(why)) => Poll::Ready(Got::Aborted(why)),
+            Some(Woken::Aborted(_)) => Poll::Ready(Got::Aborted),
             None => Poll::Pending,
         }
     })
@@ -275,7 +275,8 @@ async fn more(x: &mut Exchange<'_>, session: &mut Session) -> Result<(), Stop> {
         Got::End if null => Err(Stop { logged: false, ..Stop::new(b"CR", 400) }),
         Got::End | Got::Broken => Err(Stop::new(b"CR", 400)),
         Got::Late => Err(Stop { logged: !null, ..Stop::new(b"cR", 408) }),
-        Got::Aborted(why) => Err(Stop::new(&[why.letter(), b'R'], 0)),
+        // there is no stream yet that somebody could have ended: the process is over
+        Got::Aborted => Err(Stop::silent()),
     }
 }
 

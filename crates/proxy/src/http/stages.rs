@@ -197,7 +197,9 @@ pub async fn rules_on(
             Flow::Tarpit(answer) => {
                 x.denied(session, direction);
                 x.look_at_cookies(&worker, false);
-                x.requested();
+                if x.back.is_some() {
+                    x.requested();
+                }
                 let t = &x.front.timeouts;
                 let said = t.tarpit.filter(|t| !t.is_zero());
                 let time = x.facts.timeout(crate::rules::Timeout::Tarpit).or(said).or(t.connect);

@@ -654,6 +654,9 @@ async fn pump(
                 _ => {}
             }
         }
+        let now = (up.reads, up.writes, down.reads, down.writes);
+        let moved = [before.0 != now.0, before.1 != now.1, before.2 != now.2, before.3 != now.3];
+        traced::bodies(x, session, server, moved);
         // a client that does not know yet that its request is not wanted any more is told so by the end of its stream
         if down.done && (up.done || (streamed && up.was_dropped())) {
             return Poll::Ready(None);
@@ -672,7 +675,7 @@ async fn pump(
             tally.see(&task.worker, up.counted(), down.counted());
         }
         let gated = up.is_gated() || down.is_gated();
-        if first || gated || before != (up.reads, up.writes, down.reads, down.writes) {
+        if first || gated || before != now {
             first = false;
             let writing = down.is_writing();
             let independent = |p: &ProxyPlan| p.has(Opts::INDEPENDENT_STREAMS);

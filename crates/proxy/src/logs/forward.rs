@@ -19,8 +19,9 @@ use tokio::io::ReadBuf;
 
 /// Longest message that comes as a datagram.
 const DATAGRAM: usize = 65_535;
-/// Datagrams that are taken before others have their turn.
-const AT_ONCE: u32 = 64;
+/// Bytes of messages that are taken before others have their turn: those who send on what waits in a ring, which may hold no more
+/// than 16 KiB.
+const AT_ONCE: usize = 4096;
 
 /// A socket that takes datagrams.
 enum Datagrams {
@@ -76,14 +77,20 @@ pub async fn receive(worker: Rc<Worker>, listening: Listening, retired: Rc<Cell<
             Some(Ok((length, from))) => {
                 let message = bytes.get(..length).unwrap_or_default();
                 hand_on(&worker, &listener.proxy, message, from);
+                taken += length;
             }
             // an answer to nothing that was sent
             Some(Err(_)) => {}
         }
-        taken += 1;
-        if taken % AT_ONCE == 0 {
-            tokio::task::yield_now().await;
-        }
+        turn(&mut taken).await;
+    }
+}
+
+/// Others have their turn once enough was taken.
+async fn turn(taken: &mut usize) {
+    if *taken >= AT_ONCE {
+        *taken = 0;
+        tokio::task::yield_now().await;
     }
 }
 
@@ -91,6 +98,7 @@ pub async fn receive(worker: Rc<Worker>, listening: Listening, retired: Rc<Cell<
 pub async fn serve(session: &mut Session, first: Option<Buffer>) {
     let worker = session.worker().clone();
     let mut input = first.unwrap_or_else(|| worker.buffers.take());
+    let mut taken = 0;
     loop {
         let front = session.listener.proxy.clone();
         let from = session.client.addr();
@@ -100,6 +108,8 @@ pub async fn serve(session: &mut Session, first: Option<Buffer>) {
                 Framed::Message(message, used) => {
                     hand_on(&worker, &front, message, from);
                     input.consume(used);
+                    taken += used;
+                    turn(&mut taken).await;
                 }
                 Framed::More => break,
                 Framed::Wrong => return worker.buffers.give(input),

@@ -510,9 +510,9 @@ fn count(
         if broken {
             s.failed_resp.inc();
         }
-        // a server's are the requests that it has answered
-        if let Some(status) = status.filter(|_| facts.timers.response >= 0) {
-            s.response(status);
+        // a server's are the requests that it has answered, with its own status
+        if status.is_some() && facts.timers.response >= 0 {
+            s.response(facts.server_link.status);
             s.cum_req.inc();
         }
         if server.is_observed()

@@ -226,6 +226,9 @@ sources! {
         RX_DATA "rx_data" "receipt of any H1 data",
         RX_EOI "rx_eoi" "receipt of end of H1 input",
         RX_HEADERS "rx_headers" "receipt of H1 headers",
+        RX_BODY "rx_body" "receipt of H1 body",
+        TX_DATA "tx_data" "transmission of any H1 data",
+        TX_BODY "tx_body" "transmission of H1 body",
         TX_EOI "tx_eoi" "transmission of end of H1 input",
         TX_HEADERS "tx_headers" "transmission of all headers",
         H1S_NEW "h1s_new" "new H1 stream",
@@ -246,13 +249,20 @@ sources! {
         locks &[CHECK, NOTHING, THREAD];
         verbosities &STREAMS;
         HCHCK_START "hchck_start" "Health-check started",
+        HCHCK_RUN "hchck_run" "Health-check running",
         HCHCK_END "hchck_end" "Health-check terminated",
         HCHCK_SUCC "hchck_succ" "Health-check success",
         HCHCK_ERR "hchck_err" "Health-check failure",
         TCP_CHECK_EVAL "tcp_check_eval" "tcp-check rules evaluation",
+        TCP_CHECK_ERR "tcp_check_err" "tcp-check evaluation error",
         TCP_CHECK_CONN "tcp_check_conn" "tcp-check connection rule",
         TCP_CHECK_SEND "tcp_check_send" "tcp-check send rule",
-        TCP_CHECK_EXPECT "tcp_check_expect" "tcp-check expect rule",;
+        TCP_CHECK_EXPECT "tcp_check_expect" "tcp-check expect rule",
+        TCP_CHECK_ACTION "tcp_check_action" "tcp-check action rule",
+        RX_DATA "rx_data" "receipt of data",
+        RX_ERR "rx_err" "receipt error",
+        TX_DATA "tx_data" "transmission of data",
+        TX_ERR "tx_err" "transmission error",;
     /// Answers that come from inside the process.
     Applet applet "applet" "Applet endpoint"
         locks &[NOTHING, APPLET, THREAD];
