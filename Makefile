@@ -30,7 +30,7 @@ lint: ## formatting, clippy without warnings, fuzz targets that compile, licence
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	@# they are not linked: libFuzzer need not be there
-	CUSTOM_LIBFUZZER_PATH=/none/libfuzzer.a cargo check --locked --manifest-path fuzz/Cargo.toml --target-dir $(TARGET)
+	CUSTOM_LIBFUZZER_PATH=/none/libfuzzer.a cargo check --manifest-path fuzz/Cargo.toml --target-dir $(TARGET)
 	@scripts/cargo-deny check bans licenses sources
 
 fmt: ## format everything

@@ -3,6 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use portcullis_tls::hello::{Seen, look};
+use portcullis_tls::odd_name::Name;
 
 /// The bytes, and the same as a message of a right length in a record of a right length.
 fn wrapped(body: &[u8]) -> Vec<u8> {
@@ -20,7 +21,7 @@ fn check(raw: &[u8]) {
     if let Seen::There(hello) = seen {
         assert!(hello.body.len() + 9 <= first);
         assert!(hello.sni.as_ref().is_none_or(|s| s.len() <= hello.body.len()));
-        let _ = hello.offers(b"h2");
+        let _ = (hello.offers(b"h2"), hello.newest(), Name::of(&hello));
     }
 }
 

@@ -4,9 +4,10 @@
 
 use libfuzzer_sys::fuzz_target;
 use portcullis_tls::encrypted::{self, Passphrases};
+use portcullis_tls::revocation::Revocations;
 use portcullis_tls::store::{Parts, build, certificates, crls, key_of};
 use portcullis_tls::x509::Purpose;
-use portcullis_tls::{der, describe, dn, ocsp, verify, x509};
+use portcullis_tls::{der, describe, dn, ocsp, x509};
 
 const PEM: &[u8] = include_bytes!("../../crates/tls/tests/self_signed.pem");
 
@@ -29,7 +30,7 @@ fuzz_target!(|raw: &[u8]| {
     describe::certificate(raw, &mut words);
     describe::revocations(raw, &mut words);
     describe::pem("X", raw, &mut words);
-    let _ = (ocsp::read(raw, 0).is_ok(), der::is_sct_list(raw), verify::is_crl(raw));
+    let _ = (ocsp::read(raw, 0).is_ok(), der::is_sct_list(raw), Revocations::new(raw.to_vec()).is_some());
     if let Some(cert) = x509::Cert::parse(raw) {
         let _ = (
             cert.validity(),
