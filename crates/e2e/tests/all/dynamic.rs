@@ -87,6 +87,71 @@ fn origins(w: &mut World) {
     w.forget_origins();
 }
 
+/// Columns of lines of `show stat`.
+fn columns(w: &World, lines: &[(&str, &str)], names: &[&str]) {
+    let text = ask(w, "show stat");
+    let table: Vec<Vec<&str>> =
+        text.trim_start_matches("# ").lines().map(|l| l.split(',').collect()).collect();
+    let column = |name: &str| table[0].iter().position(|n| *n == name).expect("a column");
+    for (proxy, server) in lines {
+        let line = table.iter().find(|l| l.len() > 2 && l[0] == *proxy && l[1] == *server).expect("a line");
+        let values: Vec<String> = names.iter().map(|n| format!("{n}={}", line[column(n)])).collect();
+        w.note(format!("{proxy}/{server} {}", values.join(" ")));
+    }
+}
+
+/// `srid` tells servers with one id apart; `iid` goes on behind the last one.
+#[test]
+fn numbers_of_what_comes_and_goes() {
+    scenario("dynamic/numbers", |w| {
+        start(
+            w,
+            "defaults forwarding\n  mode http\n  option forwardfor\n  timeout connect 5s\n  timeout server 5s\n\
+             defaults heir from forwarding\nbackend be from web\n  server s1 127.0.0.1:1\nbackend five from web\n  id 5\n",
+        );
+        all(w, &["add server be/a 127.0.0.1:1", "del server be/a", "add server be/b 127.0.0.1:1"]);
+        columns(w, &[("be", "s1"), ("be", "b")], &["sid", "srid"]);
+        all(
+            w,
+            &[
+                "add backend n1 from web",
+                "add backend n2 from web",
+                "del backend n1",
+                "add backend n3 from web",
+                "add backend t from forwarding mode tcp",
+                "add backend u from heir",
+            ],
+        );
+        let back = ["be", "five", "n2", "n3", "t"].map(|name| (name, "BACKEND"));
+        columns(w, &back, &["iid"]);
+    });
+}
+
+/// `clear counters` begins the highest rates again, and what connections of each version are counted by.
+#[test]
+fn counters_that_begin_again() {
+    scenario("dynamic/counters_that_begin_again", |w| {
+        w.ok("o1");
+        start(
+            w,
+            "frontend fe\n  bind 127.0.0.1:${fe}\n  default_backend be\nbackend be\n  server s1 127.0.0.1:${o1}\n",
+        );
+        for n in 0..3 {
+            w.client("fe").get(&format!("/{n}"), "Connection: close\r\n").read_to_end();
+        }
+        let lines = [("fe", "FRONTEND"), ("be", "BACKEND")];
+        let names = ["stot", "req_tot", "rate_max", "h1_total_connections", "h1_total_streams"];
+        let front = ["conn_rate_max", "req_rate_max", "h1sess", "h1req", "ssl_sess"];
+        for command in ["clear counters", "clear counters all"] {
+            all(w, &[command]);
+            columns(w, &lines, &names);
+            columns(w, &lines[..1], &front);
+            let info = ask(w, "show info");
+            info.lines().filter(|l| l.starts_with("Max") && l.contains("Rate:")).for_each(|l| w.note(l));
+        }
+    });
+}
+
 #[test]
 fn servers_come_and_go() {
     scenario("dynamic/servers_come_and_go", |w| {

@@ -423,6 +423,29 @@ fn initial_states() {
     });
 }
 
+/// Nobody but its agent can tell that it is back.
+#[test]
+fn an_agent_alone() {
+    scenario("health/an_agent_alone", |w| {
+        let _o1 = ok(w, "o1");
+        let _agent = origin(w, "agent", |mut c| {
+            c.send_quietly(b"up\n");
+            c.half_close();
+            c.wait_end();
+        });
+        start(
+            w,
+            "backend be\n server s1 127.0.0.1:${o1} agent-check agent-inter 1h agent-port ${agent}\n server s2 127.0.0.1:${o1}\n",
+        );
+        until(w, ("be", "s1"), "agent_status", "L7OK");
+        for command in ["agent down", "state maint", "state ready", "agent up"] {
+            ask(w, &format!("set server be/s1 {command}"));
+            w.note(command);
+            note_server(w, "be", "s1");
+        }
+    });
+}
+
 #[test]
 fn agents() {
     scenario("health/agents", |w| {

@@ -138,7 +138,7 @@ fn bytes_that_pass() {
         &mut w,
         "backend checked
   option tcp-check
-  tcp-check send hello
+  tcp-check send GET\\ /\\ HTTP/1.0\\r\\n\\r\\n
   tcp-check set-var(check.x) int(1)
   tcp-check expect string nothing
   server s1 127.0.0.1:${o1} check inter 1s
