@@ -42,9 +42,16 @@ pub struct Own {
 }
 
 impl Own {
-    /// The connection to this server, if there is one.
-    pub fn take(&mut self, server: &Arc<ServerState>) -> Option<Handle> {
-        self.servers.iter_mut().find(|(s, h)| h.is_some() && Arc::ptr_eq(s, server))?.1.take()
+    /// A connection to this server that fits, if there is one.
+    pub fn take(
+        &mut self,
+        server: &Arc<ServerState>,
+        fits: &mut dyn FnMut(Handle) -> bool,
+    ) -> Option<Handle> {
+        let of = |(s, h): &&mut (Arc<ServerState>, Option<Handle>)| {
+            Arc::ptr_eq(s, server) && h.is_some_and(&mut *fits)
+        };
+        self.servers.iter_mut().find(of)?.1.take()
     }
 
     /// May one more connection rest?

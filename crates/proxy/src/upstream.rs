@@ -29,13 +29,14 @@ use portcullis_backend::{
     retry,
 };
 use portcullis_config::{Proto, Reuse, Websockets};
-use portcullis_sample::{Facts, Message, ServerSide, Socket};
+use portcullis_sample::{Facts, Message, Scope, ServerSide, Socket};
 use portcullis_telemetry::gauge::Held;
 use portcullis_tls::connector::Offer;
 use portcullis_transport::{Conn, Millis, connect};
 use portcullis_wire::h2::Reason;
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -785,9 +786,26 @@ impl Way {
         };
         facts.backend_tls = None;
         let speaks = Speaks::of(server, wish);
-        let key = key_of(server, key) ^ speaks.key();
+        let key = key_of(server, key) ^ speaks.key() ^ apart(task, server, facts, wish);
         Self { asked, key, name, speaks }
     }
+}
+
+/// What tells this request's connection from others to the same server, besides names: where it goes and comes from where
+/// that depends on the client, the PROXY header, marks. 0: nothing does.
+fn apart(task: &Task, server: &ServerPlan, facts: &Facts<'_>, wish: &Wish<'_>) -> u64 {
+    let marks = (wish.side.tos, wish.side.mark);
+    let like_any = server.shareable() && marks == (None, None);
+    if like_any || server.reversed || wish.reuse.is_none() {
+        return 0;
+    }
+    let source = usesrc::source(&server.usesrc, facts, wish.request.head(), facts.server);
+    let mut header = Vec::new();
+    let scope = Scope { wall: task.worker.clock.wall(), ..Scope::new(facts, &task.worker.random) };
+    crate::preface::write(server, &scope, &mut header);
+    let mut hasher = DefaultHasher::new();
+    (marks, facts.server, source.ok(), header).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// An idle connection to the server, if one may be used.
@@ -805,7 +823,9 @@ fn idle_one(
     let asker = Asker { reuse, first: wish.reuse?, session: wish.session, early: wish.early };
     let worker = &task.worker;
     let mut idle = worker.idle.borrow_mut();
-    let own = wish.own.and_then(|own| own.borrow().take(slot.server())).and_then(|h| idle.pool.remove(h));
+    let mut fits = |h| idle.pool.get_mut(h).is_some_and(|up| up.key == way.key);
+    let own = wish.own.and_then(|own| own.borrow().take(slot.server(), &mut fits));
+    let own = own.and_then(|h| idle.pool.remove(h));
     let own = own.filter(|u| !u.is_dead() && u.generation == server.generation);
     let joined = if own.is_none() { idle.join(slot.server(), way.key, asker) } else { None };
     let up = match joined {

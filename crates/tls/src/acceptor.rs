@@ -24,7 +24,7 @@ use rustls::sign::{CertifiedKey, Signer, SigningKey};
 use rustls::{
     DistinguishedName, ServerConfig, SignatureAlgorithm, SignatureScheme, SupportedProtocolVersion, version,
 };
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -32,17 +32,24 @@ use std::sync::{Arc, OnceLock};
 thread_local! {
     /// A resolver does not know its connection: who runs the handshake leaves the certificate here.
     static CHOSEN: RefCell<Option<Arc<CertifiedKey>>> = const { RefCell::new(None) };
+    /// How often that has changed which its client is judged by.
+    static DEMANDS: Cell<u64> = const { Cell::new(0) };
 }
 
-/// The certificate for the handshake that is run next on this thread, which is one of TLS 1.3 or not.
-pub fn set_chosen(key: Option<Arc<CertifiedKey>>, v13: bool) {
-    CHOSEN.set(key);
-    ecdsa::set_v13(v13);
+/// The choice that the handshake which is run next on this thread goes by.
+pub fn set_chosen(choice: &Choice) {
+    CHOSEN.set(choice.certificate.as_ref().map(|c| c.answers().clone()));
+    DEMANDS.set(choice.clients.as_ref().map_or(0, |c| c.policy.changes()));
+    ecdsa::set_v13(choice.v13);
 }
 
-/// Shows the end entity certificate of the handshake that is under way in this thread; nothing: there is none.
-pub(crate) fn with_leaf<T>(look: impl FnOnce(&[u8]) -> T) -> T {
-    CHOSEN.with_borrow(|key| look(key.as_ref().and_then(|k| k.cert.first()).map_or(&[], |c| c.as_ref())))
+/// What sessions of the handshake that is under way in this thread are bound to: the end entity certificate, and what clients
+/// are judged by.
+pub(crate) fn binding() -> Vec<u8> {
+    CHOSEN.with_borrow(|key| {
+        let leaf = key.as_ref().and_then(|k| k.cert.first()).map_or(&[][..], |c| c.as_ref());
+        [leaf, &DEMANDS.get().to_be_bytes()].concat()
+    })
 }
 
 #[derive(Debug)]

@@ -214,10 +214,7 @@ pub fn compile(global: &GlobalTls, tls: &ServerTls) -> Result<Connector, String>
 
 /// How often anything has changed that sessions depend on.
 fn changes(certificate: Option<&Arc<Slot<Certificate>>>, policy: Option<&Policy>) -> u64 {
-    let own = certificate.map_or(0, |slot| slot.changes());
-    let Some(policy) = policy else { return own };
-    let trusted: u64 = policy.trusted.iter().map(|slot| slot.changes()).sum();
-    own + trusted + policy.revoked.as_ref().map_or(0, |slot| slot.changes())
+    certificate.map_or(0, |slot| slot.changes()) + policy.map_or(0, Policy::changes)
 }
 
 /// Likewise, with early data where a session allows it. Sessions are shared.

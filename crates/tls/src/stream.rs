@@ -382,7 +382,7 @@ impl Stream {
             self.choice = Some(Box::new(choice));
         }
         if let Some(choice) = &self.choice {
-            set_chosen(choice.certificate.as_ref().map(|c| c.answers().clone()), choice.v13);
+            set_chosen(choice);
             odd_name::set(choice.odd.as_deref());
             if let Some(odd) = &choice.odd {
                 odd.show(bytes);

@@ -122,9 +122,10 @@ impl Made {
 }
 
 impl Key {
-    /// What a ticket is bound to: the key's name, and the certificate, so that nobody who resumes is served under another.
+    /// What a ticket is bound to besides the key: nobody who resumes is served under another certificate, or let in after
+    /// his own was revoked.
     fn under(&self) -> Aad<Vec<u8>> {
-        Aad::from(acceptor::with_leaf(|leaf| [&self.name[..], leaf].concat()))
+        Aad::from([&self.name[..], &acceptor::binding()].concat())
     }
 }
 
@@ -251,7 +252,7 @@ pub struct Sessions {
 impl Sessions {
     fn key(&self, key: &[u8]) -> Vec<u8> {
         let mut hasher = DefaultHasher::new();
-        acceptor::with_leaf(|leaf| leaf.hash(&mut hasher));
+        acceptor::binding().hash(&mut hasher);
         [&self.identity, &hasher.finish().to_ne_bytes()[..], key].concat()
     }
 }

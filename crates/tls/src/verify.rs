@@ -195,6 +195,12 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// How often anything that it looks into has changed since it was read.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        let trusted: u64 = self.trusted.iter().map(|slot| slot.changes()).sum();
+        trusted + self.revoked.as_ref().map_or(0, |slot| slot.changes())
+    }
     /// Judges a chain, the peer's own certificate first.
     #[must_use]
     pub fn judge(&self, chain: &[&[u8]], now: i64) -> Verdict {

@@ -56,6 +56,37 @@ fn prefer_last_server() {
     });
 }
 
+/// The connection of a client's last request is not taken for one that goes elsewhere.
+#[test]
+fn another_destination() {
+    for reuse in ["never", "safe", "always"] {
+        scenario(&format!("own_connections/another_destination_{reuse}"), |w| {
+            for (name, answer) in [("o1", "one"), ("o2", "two")] {
+                w.origin(name, move |mut c| {
+                    while c.request().is_some() {
+                        let head = format!("HTTP/1.1 200 OK\r\nwho: {answer}\r\nContent-Length: 0\r\n\r\n");
+                        c.send_quietly(head.as_bytes());
+                    }
+                });
+            }
+            w.proxy(&format!(
+                "frontend fe
+  bind 127.0.0.1:${{fe}}
+  http-request set-dst str(127.0.0.1)
+  http-request set-dst-port int(${{o1}}) if {{ path /0/0 }}
+  http-request set-dst-port int(${{o2}}) unless {{ path /0/0 }}
+  default_backend be
+backend be
+  http-reuse {reuse}
+  server s 0.0.0.0:0
+"
+            ));
+            rounds(w, 1, 2);
+            w.forget_logs();
+        });
+    }
+}
+
 /// A server that a request would have to wait for is not preferred.
 #[test]
 fn max_keep_alive_queue() {
