@@ -60,6 +60,32 @@ impl Rules {
     pub fn of(&self, owner: Place) -> bool {
         self.owner == Some(owner) && !self.list.is_empty()
     }
+    /// May a rule that does this follow those of the section that begins there? `paired`: a request stands between a
+    /// connection and what is expected.
+    ///
+    /// # Errors
+    /// Why not; `kind`: the name of such rules.
+    pub fn accept(&self, owner: Place, act: &Act, kind: &str, paired: bool) -> Result<(), String> {
+        let mut done =
+            self.list.iter().filter(|_| self.owner == Some(owner)).map(|r| &r.act).filter_map(Step::of);
+        let (Some(step), Some(first)) = (Step::of(act), done.next()) else { return Ok(()) };
+        if step == Step::Connect && first != Step::Connect {
+            return Err("first step MUST also be a 'connect', optionally preceded by a 'set-var', an 'unset-var' or a \
+                        'comment', when there is a 'connect' step in the tcp-check ruleset"
+                .into());
+        }
+        let Some(missing) = step.missing_after(done.next_back().unwrap_or(first)).filter(|_| paired) else {
+            return Ok(());
+        };
+        let number = self.next_number();
+        let (step, missing) = (step.name(), missing.name());
+        Err(format!("unable to add {kind} {step} rule at step {number} (missing {missing} rule)."))
+    }
+    /// The number of the next rule as HAProxy counts: from the last request on.
+    fn next_number(&self) -> usize {
+        let since = self.list.iter().rev().position(|r| matches!(r.act, Act::Request(_)));
+        since.map_or(self.list.len(), |n| n + 1) + 1
+    }
     /// Adds one that stands in the section that begins there.
     pub fn add(&mut self, owner: Place, rule: Rule) {
         if self.owner != Some(owner) {
@@ -67,6 +93,41 @@ impl Rules {
             self.owner = Some(owner);
         }
         self.list.push(Arc::new(rule));
+    }
+}
+
+/// What a connection goes through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Connect,
+    Send,
+    Expect,
+}
+
+impl Step {
+    fn of(act: &Act) -> Option<Self> {
+        match act {
+            Act::Connect(_) => Some(Self::Connect),
+            Act::Send(_) | Act::Request(_) => Some(Self::Send),
+            Act::Expect(_) => Some(Self::Expect),
+            Act::Comment | Act::Variable(_) => None,
+        }
+    }
+    /// What would have to stand between this and the one before.
+    fn missing_after(self, before: Self) -> Option<Self> {
+        match (before, self) {
+            (Self::Connect | Self::Send, Self::Connect) => Some(Self::Expect),
+            (Self::Connect, Self::Expect) => Some(Self::Send),
+            (Self::Send | Self::Expect, Self::Send) => Some(Self::Connect),
+            _ => None,
+        }
+    }
+    fn name(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Send => "send",
+            Self::Expect => "expect",
+        }
     }
 }
 

@@ -312,6 +312,12 @@ fn rule(cx: &mut Cx<'_>, line: &Line, http: bool) {
                 p.cx.alert(Some(word), text);
                 return;
             }
+            let paired = http && matches!(config.method, Method::Http(_));
+            let rules = if http { &config.http } else { &config.tcp };
+            if let Err(why) = rules.accept(owner, &rule.act, kind, paired) {
+                p.cx.alert(Some(word), format!("'{kind} {action}' : {why}."));
+                return;
+            }
             if http {
                 config.own(owner);
                 config.http.add(owner, rule);
