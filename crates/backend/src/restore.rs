@@ -1,7 +1,7 @@
 //! What a state file says about servers, applied before anything runs (manual section 4.2 `load-server-state-from-file`).
 
 use crate::backend::BackendState;
-use crate::health::{Report, Status, Verdict};
+use crate::health::{Life, Report, Status, Verdict};
 use crate::server::{Admin, ServerConfig, ServerState, Spot, SpotPort, Whereabouts};
 use crate::states::States;
 use portcullis_config::saved::{Saved, admin};
@@ -49,32 +49,58 @@ impl BackendState {
         if saved.initial_weight == config.weight && !self.is_static() {
             server.store_weight(saved.weight);
         }
-        orders(server, config, saved);
+        let own = wanted(config, saved);
+        let mut out = Vec::new();
+        if own == Admin::Maint && !config.disabled && saved.operation == operation::STOPPED {
+            // it was down before it was taken away
+            out = self.restore_down(server, now);
+        }
+        last_check(server, saved);
+        if config.disabled && own != Admin::Maint {
+            // an operator had enabled it
+            out = self.order_admin(server, own, now);
+        } else {
+            server.store_orders(own, server.inherited_admin());
+            out.extend(self.operation(server, config, saved, now));
+        }
+        self.bake_cookies();
+        if !server.is_unresolved() {
+            server.unchanged_before(saved.since.saturating_mul(1000));
+        }
+        out
+    }
+
+    /// Whether it works, of a server whose orders are known.
+    fn operation(
+        self: &Arc<Self>,
+        server: &Arc<ServerState>,
+        config: &ServerConfig,
+        saved: &Saved,
+        now: u64,
+    ) -> Vec<Report> {
         let away = server.admin() == Admin::Maint;
-        if away {
+        {
             let mut life = server.life.lock();
-            life.check.paused |= life.check.configured;
-            life.check.health = 0;
-        } else if saved.operation != 0 {
-            checks(server, saved);
+            if away {
+                life.check.paused |= life.check.configured;
+                life.check.health = 0;
+            }
+            if saved.operation != operation::STOPPED && (!away || config.disabled) {
+                health(&mut life, saved);
+            }
         }
         if away {
             server.store_health(crate::Health::Down);
         }
         self.changed(server);
-        self.bake_cookies();
         let starting = saved.operation == operation::STARTING && server.life.lock().check.configured;
-        let out = match saved.operation {
+        match saved.operation {
             _ if away => Vec::new(),
             operation::STOPPED => self.restore_down(server, now),
             _ if starting => self.restore_down(server, now),
             operation::STOPPING => self.restore_stopping(server, now),
             _ => Vec::new(),
-        };
-        if !server.is_unresolved() {
-            server.unchanged_before(saved.since.saturating_mul(1000));
         }
-        out
     }
 }
 
@@ -115,33 +141,40 @@ fn targets(server: &ServerState, saved: &Saved) {
     }
 }
 
-/// What an operator wanted. What the configuration wanted, it says anew.
-fn orders(server: &ServerState, config: &ServerConfig, saved: &Saved) {
-    let by_operator = saved.admin & admin::FORCED_MAINT != 0 && saved.admin & admin::CONFIG_MAINT == 0;
-    let own = match (config.disabled || by_operator, saved.admin & admin::FORCED_DRAIN != 0) {
+/// What an operator wanted. What the configuration wants, it says anew; the operator had enabled a server if the line knows it
+/// as disabled, and not as in maintenance.
+fn wanted(config: &ServerConfig, saved: &Saved) -> Admin {
+    let has = |bit| saved.admin & bit != 0;
+    let (forced, configured) = (has(admin::FORCED_MAINT), has(admin::CONFIG_MAINT));
+    let away = if config.disabled { forced || !configured } else { forced && !configured };
+    match (away, has(admin::FORCED_DRAIN)) {
         (true, _) => Admin::Maint,
         (false, true) => Admin::Drain,
         (false, false) => Admin::Ready,
-    };
-    server.store_orders(own, server.inherited_admin());
+    }
 }
 
-/// What the last check found.
-fn checks(server: &ServerState, saved: &Saved) {
-    let mut life = server.life.lock();
-    if !life.check.configured {
+/// What the last check found, of servers without checks too.
+fn last_check(server: &ServerState, saved: &Saved) {
+    let Some(status) = Status::numbered(saved.check_status).filter(|s| *s > Status::Initializing) else {
         return;
-    }
-    if saved.check_health >= life.check.rise {
+    };
+    let mut life = server.life.lock();
+    let check = &mut life.check;
+    check.last.status = status;
+    check.ended = true;
+    check.verdict =
+        [Verdict::Unknown, Verdict::Neutral, Verdict::Failed, Verdict::Passed, Verdict::Conditional]
+            .get(usize::from(saved.check_result))
+            .copied()
+            .unwrap_or_default();
+}
+
+/// How far it was from the other state.
+fn health(life: &mut Life, saved: &Saved) {
+    if !life.check.configured {
+        life.check.health = saved.check_health.min(life.check.full());
+    } else if saved.check_health >= life.check.rise {
         life.check.health = life.check.full();
-    }
-    if let Some(status) = Status::numbered(saved.check_status).filter(|s| *s > Status::Initializing) {
-        life.check.last.status = status;
-        life.check.ended = true;
-        life.check.verdict =
-            [Verdict::Unknown, Verdict::Neutral, Verdict::Failed, Verdict::Passed, Verdict::Conditional]
-                .get(usize::from(saved.check_result))
-                .copied()
-                .unwrap_or_default();
     }
 }
