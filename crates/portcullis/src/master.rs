@@ -329,10 +329,15 @@ impl Master<'_> {
         }
     }
 
+    /// How many reloads a worker may survive.
+    fn most_reloads(&self) -> u32 {
+        self.global.mworker_max_reloads.unwrap_or(MAX_RELOADS)
+    }
+
     /// The new worker serves: the old ones may go.
     fn serves(&mut self, pid: Pid, link: Link) {
         say::notice("Loading success.");
-        let most = self.global.mworker_max_reloads.unwrap_or(MAX_RELOADS);
+        let most = self.most_reloads();
         for worker in &mut self.workers {
             worker.current = false;
             worker.reloads += 1;
@@ -429,7 +434,12 @@ impl Master<'_> {
         let pid = worker.pid.as_raw_nonzero();
         if !worker.current || code == 0 {
             let which = if worker.current { "Current" } else { "Former" };
-            say::warning(format!("{which} worker ({pid}) exited with code {code} ({how})"));
+            let most = self.most_reloads();
+            let why = match worker.reloads > most && !worker.current && code == 143 {
+                true => format!(", as it exceeds max reloads ({most})"),
+                false => String::new(),
+            };
+            say::warning(format!("{which} worker ({pid}) exited with code {code} ({how}){why}"));
             return;
         }
         say::alert(format!("Current worker ({pid}) exited with code {code} ({how})"));

@@ -336,10 +336,10 @@ pub fn server(p: &ProxyPlan, s: &ServerState, plan: &ServerPlan, m: Moment) -> L
     line.put(Col::Lastsess, age(s.counters.iter().map(|c| c.times.last.get()).max(), s.used_before(), m));
     line.times(|| Box::new(s.counters.iter().map(|c| &c.times)));
     if m.legends {
-        line.put(
-            Col::Addr,
-            Value::text(plan.address(s).map_or_else(|| "unix".to_owned(), |a| a.to_string())),
-        );
+        let unix = || (!s.is_unresolved()).then(|| "unix".to_owned());
+        if let Some(addr) = plan.address(s).map(|a| a.to_string()).or_else(unix) {
+            line.put(Col::Addr, Value::text(addr));
+        }
         if let Some(cookie) = p.state.as_ref().and_then(|b| b.cookie_of(s)) {
             line.put(Col::Cookie, Value::text(String::from_utf8_lossy(&cookie)));
         }

@@ -120,7 +120,7 @@ fn options(call: &Call<'_>) -> Result<(Option<Mode>, Option<String>), String> {
     while call.has(at) {
         let value = Some(call.arg(at + 1).into_owned()).filter(|v| !v.is_empty()).ok_or(USAGE)?;
         match &*call.arg(at) {
-            "mode" => {
+            "mode" if mode.is_none() => {
                 mode = Some(match &*value {
                     "tcp" => Mode::Tcp,
                     "http" => Mode::Http,
@@ -130,7 +130,7 @@ fn options(call: &Call<'_>) -> Result<(Option<Mode>, Option<String>), String> {
                     _ => return Err("Unknown proxy mode.".into()),
                 });
             }
-            "guid" => guid = Some(value),
+            "guid" if guid.is_none() => guid = Some(value),
             _ => return Err(USAGE.into()),
         }
         at += 2;

@@ -104,6 +104,9 @@ fn narrow(call: &Call<'_>) -> Result<Narrow, Outcome> {
                 n.older = time.map_err(|_| Outcome::err("Invalid age."))?.0.as_secs();
                 at += 1;
             }
+            "frontend" | "backend" | "server" if n.frontend.is_some() || n.backend.is_some() => {
+                return Err(Outcome::err("Only one of backend, frontend or server may be set."));
+            }
             "frontend" | "backend" => {
                 let front = word == "frontend";
                 if !call.has(at + 1) {

@@ -233,7 +233,6 @@ fn prompt(call: &mut Call<'_>) -> Outcome {
     }
     for word in call.words.iter().skip(1) {
         match word.as_slice() {
-            b"n" => state.mode = Mode::Once,
             b"i" => state.mode = Mode::Interactive,
             b"p" => state.mode = Mode::Prompt,
             b"timed" => {

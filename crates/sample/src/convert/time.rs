@@ -221,11 +221,10 @@ fn http_date<'s>(args: &Args, v: Value<'s>) -> Sample<'s> {
     let n = n.saturating_add(args.int(0).unwrap_or(0));
     let Some(epoch) = sane(n.div_euclid(per_second)) else { return Sample::Missing };
     let mut text = portcullis_message::date::http(epoch).into_bytes();
-    let digits = if per_second == 1000 { 3 } else { 6 };
     if per_second > 1 && text.ends_with(b" GMT") {
         text.truncate(text.len() - 4);
         text.push(b'.');
-        padded(&mut text, n.rem_euclid(per_second).unsigned_abs(), digits);
+        text.extend_from_slice(n.rem_euclid(per_second).to_string().as_bytes());
         text.extend_from_slice(b" GMT");
     }
     Value::Str(Cow::Owned(text)).into()
