@@ -14,6 +14,36 @@ fn room(head: &mut Head, bytes: usize, limit: usize) -> bool {
     head.size() + bytes <= limit
 }
 
+/// Is there room for so many bytes once `gone` others are not there any more? `clear` takes those away, which happens only if
+/// both do not fit beside each other.
+fn room_instead(
+    head: &mut Head,
+    bytes: usize,
+    gone: usize,
+    limit: usize,
+    clear: impl FnOnce(&mut Head),
+) -> bool {
+    if room(head, bytes, limit) {
+        return true;
+    }
+    if head.size() + bytes > limit + gone {
+        return false;
+    }
+    clear(head);
+    compact(head);
+    true
+}
+
+/// Another target.
+fn change_target(head: &mut Head, target: &[u8], limit: usize) -> bool {
+    let gone = head.target().len();
+    let fits = room_instead(head, target.len(), gone, limit, |head| head.set_target(b""));
+    if fits {
+        head.set_target(target);
+    }
+    fits
+}
+
 /// Makes the arena hold nothing but what is used.
 fn compact(head: &mut Head) {
     let mut fresh = Head::default();
@@ -65,7 +95,10 @@ pub fn put_header(cx: &mut RuleCx<'_, '_>, name: &[u8], value: &[u8], set: bool)
     let limit = cx.limit;
     let Some(head) = cx.head() else { return false };
     if !room(head, name.len() + value.len(), limit) {
-        return false;
+        // what it takes the place of makes room
+        if !set || head.remove_all(name) == 0 || !room(head, name.len() + value.len(), limit) {
+            return false;
+        }
     }
     if set {
         head.set(name, value);
@@ -120,7 +153,8 @@ pub fn replace_header(
         };
         let Ok(new) = new else { return false };
         let Some(new) = new else { continue };
-        if !room(head, new.len(), limit) {
+        let gone = field.value.len();
+        if !room_instead(head, new.len(), gone, limit, |head| head.set_value(index, b"")) {
             return false;
         }
         head.set_value(index, &new);
@@ -227,16 +261,15 @@ pub fn set_target(cx: &mut RuleCx<'_, '_>, part: Part, format: &Format) -> bool 
 fn put_target(cx: &mut RuleCx<'_, '_>, part: Part, new: &[u8]) -> bool {
     let limit = cx.limit;
     let Some(head) = cx.request.as_deref_mut() else { return false };
-    if !room(head, head.target().len() + new.len() + 1, limit) {
-        return false;
-    }
     let target = head.target();
     let whole = match part {
         Part::Uri => new.to_vec(),
         Part::Query => with_query(target, new),
         Part::Path | Part::PathQuery => with_path(target, part, new),
     };
-    head.set_target(&whole);
+    if !change_target(head, &whole, limit) {
+        return false;
+    }
     if part != Part::Uri {
         return true;
     }
@@ -248,11 +281,7 @@ fn put_target(cx: &mut RuleCx<'_, '_>, part: Part, new: &[u8]) -> bool {
 pub(super) fn put_whole(cx: &mut RuleCx<'_, '_>, target: &[u8]) -> bool {
     let limit = cx.limit;
     let Some(head) = cx.request.as_deref_mut() else { return false };
-    if !room(head, target.len(), limit) {
-        return false;
-    }
-    head.set_target(target);
-    true
+    change_target(head, target, limit)
 }
 
 /// A target with an authority says the host anew; an empty one is none.
