@@ -16,7 +16,8 @@ pub fn parse(raw: &[u8]) -> Result<Parsed<'_>, Refused> {
     if begins(SIGNATURE) {
         return v2(raw);
     }
-    Err(Fault::NotHeader.into())
+    // as HAProxy: what is shorter than the shortest header of version 2 may have lacked its end
+    Err(if raw.len() < 16 { Fault::Truncated } else { Fault::NotHeader }.into())
 }
 
 /// Section 2.1: one line. It must have ended after 107 bytes, unless it comes at once.

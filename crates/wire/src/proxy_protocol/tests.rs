@@ -76,7 +76,9 @@ fn v1_refusals() {
         ("PROXY  TCP4 1.2.3.4 5.6.7.8 10 20\r\n", Fault::Protocol),
         ("proxy TCP4 1.2.3.4 5.6.7.8 10 20\r\n", Fault::NotHeader),
         ("GET / HTTP/1.1\r\n\r\n", Fault::NotHeader),
-        ("PROXX", Fault::NotHeader),
+        ("PROXX", Fault::Truncated),
+        ("NOPROXY 345678\r", Fault::Truncated),
+        ("NOPROXY 345678\r\n", Fault::NotHeader),
         (&endless, Fault::Bad),
     ] {
         assert_eq!(parse(line.as_bytes()), Err(fault.into()), "{line:?}");
@@ -126,7 +128,7 @@ fn v2_refusals() {
         (v2(0x21, 0x11, &[A4, &tlv(kind::CRC32C, b"abc")]), Fault::Bad),
         (v2(0x21, 0x11, &[A4, &tlv(kind::CRC32C, b"abcd")]), Fault::Bad),
         (v2(0x20, 0x00, &[&tlv(kind::CRC32C, b"abcd")]), Fault::Bad),
-        (b"\r\n\r\nX".to_vec(), Fault::NotHeader),
+        (b"\r\n\r\nX".to_vec(), Fault::Truncated),
     ] {
         assert_eq!(parse(&raw).map_err(|e| e.fault), Err(fault), "{raw:?}");
     }
