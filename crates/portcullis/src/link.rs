@@ -2,25 +2,28 @@
 //!
 //! A worker tells the master what it says while it starts (`T` and the text), and `R` when it serves. The master gives it
 //! connections for its Runtime API (`C`, level, modes), and asks it to follow the configuration in place (`F`; what is said, then
-//! `Y`, `N` if the configuration is wrong, or `X` if only a new process can follow it). A new worker, which has the master's end of the old one's pair, asks
+//! `Y`, `N` if the configuration is wrong, or `X` if only a new process can follow it). A worker that was told to leave says `Q`
+//! when it takes no more connections. A new worker, which has the master's end of the old one's pair, asks
 //! `L` and gets the listening sockets: one packet each, with its names as its text, and a full stop at the end.
 
 use crate::mcli::Visit;
 use crate::reload::Refusal;
 use portcullis_admin::Level;
 use portcullis_transport::handover::{self, Given};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, send, socketpair, sockopt};
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const READY: &[u8] = b"R";
 const FOLLOW: &[u8] = b"F";
 const FOLLOWED: &[u8] = b"Y";
 const WRONG: &[u8] = b"N";
 const FIXED: &[u8] = b"X";
+const RESTS: &[u8] = b"Q";
 const LISTENERS: &[u8] = b"L";
 const END: &[u8] = b".";
 /// In front of what a worker has said.
@@ -43,6 +46,8 @@ pub struct Link(OwnedFd);
 pub enum Heard {
     /// The worker serves.
     Ready,
+    /// The worker was told to leave, and takes no more connections.
+    Rests,
     /// The new worker wants the listening sockets.
     Listeners,
     /// The worker has said this on its standard error.
@@ -92,6 +97,27 @@ impl Link {
     /// Tells the master that the worker serves.
     pub fn ready(&self) {
         let _ = send(&self.0, READY, SendFlags::NOSIGNAL);
+    }
+
+    /// Tells the master that the worker takes no more connections.
+    pub fn rests(&self) {
+        let _ = send(&self.0, RESTS, SendFlags::NOSIGNAL);
+    }
+
+    /// Waits for that, or for the worker's end, but not longer than `patience`.
+    pub fn await_rest(&self, patience: Duration) {
+        let until = Instant::now() + patience;
+        loop {
+            match self.hear() {
+                Heard::Rests | Heard::Gone => return,
+                Heard::Nothing => {}
+                _ => continue,
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            let Some(left) = Timespec::try_from(left).ok().filter(|_| !left.is_zero()) else { return };
+            // interrupted or failed: what has come is looked at anyhow
+            let _ = poll(&mut [PollFd::from_borrowed_fd(self.as_fd(), PollFlags::IN)], Some(&left));
+        }
     }
 
     /// Asks the worker to follow the configuration in place.
@@ -175,6 +201,7 @@ impl Link {
 fn understand(text: &[u8], fd: Option<OwnedFd>) -> Heard {
     match (text, fd) {
         (READY, _) => Heard::Ready,
+        (RESTS, _) => Heard::Rests,
         (LISTENERS, _) => Heard::Listeners,
         (FOLLOW, _) => Heard::Follow,
         (FOLLOWED, _) => Heard::Followed(Ok(())),

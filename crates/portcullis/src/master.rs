@@ -17,6 +17,7 @@ use std::ffi::CString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// The environment variable by which a master tells the master that it becomes about its workers.
 pub const STATE: &str = "PORTCULLIS_MASTER";
@@ -24,6 +25,8 @@ pub const STATE: &str = "PORTCULLIS_MASTER";
 const MAX_RELOADS: u32 = 50;
 /// Most connections that wait for the reload that comes next.
 const MOST_ASKERS: usize = 32;
+/// An old worker that has not said by then that it takes no more connections is not waited for.
+const REST: Duration = Duration::from_millis(500);
 
 /// What a program has to know to become itself again.
 pub struct Program {
@@ -206,7 +209,8 @@ impl Master<'_> {
         match self.start_worker() {
             Some(code) => return code,
             None if self.workers.is_empty() => return self.end(),
-            None => {}
+            // commands have waited for the worker
+            None => self.serve_cli(),
         }
         loop {
             if let Some(next) = self.next.take() {
@@ -339,10 +343,14 @@ impl Master<'_> {
         say::notice("Loading success.");
         let most = self.most_reloads();
         for worker in &mut self.workers {
-            worker.current = false;
+            let was_current = std::mem::take(&mut worker.current);
             worker.reloads += 1;
             let signal = if worker.reloads > most || self.reload.hard { Signal::TERM } else { Signal::USR1 };
             let _ = kill_process(worker.pid, signal);
+            if was_current {
+                // who is told that the reload succeeded meets the new configuration
+                worker.link.await_rest(REST);
+            }
         }
         let first = self.workers.is_empty();
         let version = portcullis_config::VERSION.to_string();
@@ -555,6 +563,9 @@ impl Supervisor for Master<'_> {
     fn pid_of(&self, relative: u32) -> Option<i32> {
         let found = self.workers.iter().find(|w| w.current && relative == 1)?;
         Some(found.pid.as_raw_nonzero().get())
+    }
+    fn begins(&self) -> bool {
+        self.starting.is_some() && self.workers.is_empty()
     }
     fn is_worker(&self, pid: i32) -> bool {
         self.workers.iter().any(|w| w.pid.as_raw_nonzero().get() == pid)

@@ -21,6 +21,8 @@ use std::time::{Duration, Instant};
 
 /// How often a leaving process looks whether its last connection is gone.
 const LOOK: Duration = Duration::from_millis(10);
+/// The same while somebody waits for its listeners to close.
+const MOMENT: Duration = Duration::from_millis(1);
 /// How long streams have to end, with their log lines, after a hard stop.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How long a collector is waited for behind a soft stop, and when the process is told to end at once.
@@ -46,6 +48,8 @@ struct Life<'o> {
     phase: Phase,
     /// SIGTTOU came, and SIGTTIN has not since.
     paused: bool,
+    /// It was told to leave, and takes no more connections, or will for a while (`grace`).
+    rests: bool,
     /// When the streams of plans older than this one are ended (`hard-stop-after`).
     ending: VecDeque<(Instant, u64)>,
 }
@@ -54,8 +58,15 @@ struct Life<'o> {
 pub fn until_stopped(signals: &Signals, link: Option<&Link>, begun: Begun<'_>) -> ExitCode {
     let Begun { running, door, reloader, askers } = begun;
     let log = LogWriter::new(0, running.process.counts.clone());
-    let mut life =
-        Life { running, reloader, log, phase: Phase::Serving, paused: false, ending: VecDeque::new() };
+    let mut life = Life {
+        running,
+        reloader,
+        log,
+        phase: Phase::Serving,
+        paused: false,
+        rests: false,
+        ending: VecDeque::new(),
+    };
     loop {
         wait(signals, link, askers.as_ref(), life.patience());
         while let Some(signal) = signals.next() {
@@ -82,6 +93,9 @@ pub fn until_stopped(signals: &Signals, link: Option<&Link>, begun: Begun<'_>) -
         if life.running.broken() {
             say::alert("A worker thread has ended unexpectedly. Exiting.");
             return ExitCode::FAILURE;
+        }
+        if life.begins_to_rest() {
+            link.iter().for_each(|l| l.rests());
         }
         if life.step() {
             break;
@@ -145,8 +159,19 @@ impl Life<'_> {
             // workers do not end by themselves; if one does all the same, that is seen within this time
             Phase::Serving => Some(Duration::from_secs(1)),
             Phase::Grace(at) => Some(until(at)),
+            Phase::Leaving(_) if !self.rests => Some(MOMENT),
             Phase::Leaving(_) | Phase::Ending(_) => Some(LOOK),
         }
+    }
+
+    /// Is there nothing more to wait for, since just now, for who waits until this process leaves the field to another one?
+    fn begins_to_rest(&mut self) -> bool {
+        let now = match self.phase {
+            Phase::Serving => false,
+            Phase::Grace(_) => true,
+            Phase::Leaving(_) | Phase::Ending(_) => self.running.rests(),
+        };
+        now && !std::mem::replace(&mut self.rests, now)
     }
 
     fn signal(&mut self, signal: i32) {

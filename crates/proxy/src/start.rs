@@ -290,11 +290,15 @@ impl Running {
             }))
         });
     }
-    /// Has every worker closed its listeners after [`Running::soft_stop`], and is no connection left?
+    /// Has every worker closed its listeners after [`Running::soft_stop`]?
+    #[must_use]
+    pub fn rests(&self) -> bool {
+        self.closed.load(Ordering::SeqCst) >= self.threads.len()
+    }
+    /// Has it, and is no connection left?
     #[must_use]
     pub fn left(&self) -> bool {
-        self.closed.load(Ordering::SeqCst) >= self.threads.len()
-            && self.process.load.iter().all(|n| n.load(Ordering::SeqCst) == 0)
+        self.rests() && self.process.load.iter().all(|n| n.load(Ordering::SeqCst) == 0)
     }
     /// Has a worker ended, which none does before [`Running::join`]?
     #[must_use]

@@ -354,6 +354,7 @@ fn silent_clients_make_way() {
     let mut last = silent.pop().unwrap();
     // the one that came last is still there
     last.write_all(b"show version\n").unwrap();
+    last.shutdown(Shutdown::Write).unwrap();
     let mut answer = String::new();
     last.read_to_string(&mut answer).unwrap();
     assert!(answer.contains("3.5"), "{answer}");

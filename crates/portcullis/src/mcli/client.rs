@@ -25,10 +25,8 @@ const MOST_OUTPUT: usize = 1024 * 1024;
 /// As on a `stats socket`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
-    /// One line.
+    /// Many lines, as it is from the beginning (management manual section 9.3, `prompt`).
     #[default]
-    Once,
-    /// Many lines.
     Interactive,
     /// Many lines, each behind a prompt.
     Prompt,
@@ -130,7 +128,7 @@ impl Client {
     pub fn new(socket: OwnedFd, level: Level) -> Self {
         let state = State {
             level,
-            mode: Mode::Once,
+            mode: Mode::default(),
             timed: false,
             expert: false,
             experimental: false,
@@ -219,6 +217,11 @@ impl Client {
         match std::mem::replace(&mut self.at, At::Line) {
             At::Line => self.line(),
             At::Payload { commands, mark, text } => self.payload(commands, mark, text),
+            // what is for a worker waits for the first one
+            At::Commands { commands, payload } if master.begins() && names_worker(&commands) => {
+                self.at = At::Commands { commands, payload };
+                false
+            }
             At::Commands { mut commands, payload } => match commands.pop_front() {
                 Some(command) => {
                     let last = commands.is_empty();
@@ -287,7 +290,6 @@ impl Client {
     /// The line is done.
     fn done(&mut self, master: &dyn Supervisor) -> bool {
         match self.state.mode {
-            Mode::Once => self.closing = true,
             Mode::Interactive => {}
             Mode::Prompt => {
                 let prompt = self.state.prompt(master);
@@ -400,7 +402,7 @@ impl Client {
         let Some(pid) = target else { return self.unknown(word) };
         if rest.is_empty() {
             let mode = match (self.state.mode, self.state.timed) {
-                (Mode::Once | Mode::Interactive, _) => "prompt i\n",
+                (Mode::Interactive, _) => "prompt i\n",
                 (Mode::Prompt, false) => "prompt p\n",
                 (Mode::Prompt, true) => "prompt timed\n",
             };
@@ -473,6 +475,12 @@ fn write(to: impl AsFd, bytes: &[u8]) -> Result<usize, Errno> {
         }
     }
     Ok(sent)
+}
+
+/// Is the next command one for a worker?
+fn names_worker(commands: &VecDeque<Vec<u8>>) -> bool {
+    let named = commands.front().and_then(|command| prefix::split(command));
+    named.is_some_and(|(word, _)| prefix::parse(word.trim_start_matches('@')) != Some(Target::Master))
 }
 
 #[cfg(test)]

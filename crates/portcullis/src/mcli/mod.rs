@@ -35,6 +35,8 @@ const MOST: usize = 32;
 pub trait Supervisor {
     /// The process that this number means: `None` for none.
     fn pid_of(&self, relative: u32) -> Option<i32>;
+    /// Is the first worker still loading?
+    fn begins(&self) -> bool;
     /// Is it one of the master's?
     fn is_worker(&self, pid: i32) -> bool;
     /// A connection to the worker's Runtime API.
