@@ -117,6 +117,8 @@ pub struct Global {
     pub chroot: Option<Chroot>,
     /// `pidfile`
     pub pidfile: Option<String>,
+    /// The command line's `-m`: MiB that the process may allocate.
+    pub memory: Option<u64>,
     /// `user` or `uid`
     pub uid: Option<u32>,
     /// `group` or `gid`

@@ -2,6 +2,7 @@
 
 use crate::say;
 use portcullis_config::{Global, Model};
+use portcullis_tls::settings::{BindTls, ServerTls};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -39,7 +40,8 @@ fn most(global: &Global, system: &Rlimit) -> u64 {
 pub fn wanted(model: &Model, system: &Rlimit) -> Limits {
     let own = own(model);
     let most = most(&model.global, system);
-    let found = u32::try_from(most.saturating_sub(own) / 2).unwrap_or(u32::MAX).max(1);
+    let found = u32::try_from(most.saturating_sub(own) / 2).unwrap_or(u32::MAX);
+    let found = fitting(model).map_or(found, |n| in_two_digits(found.min(n))).max(1);
     let maxconn = model.global.maxconn.unwrap_or(found);
     let needed = (own + 2 * u64::from(maxconn)).max(model.global.ulimit_n.unwrap_or(0));
     let automatic = model.global.maxconn.is_none();
@@ -47,6 +49,27 @@ pub fn wanted(model: &Model, system: &Rlimit) -> Limits {
     let wanted =
         if automatic && model.global.ulimit_n.is_none() { needed.min(most.max(own)) } else { needed };
     Limits { maxconn, wanted, automatic }
+}
+
+/// Bytes that a connection may take with its two buffers, and what TLS takes on each side, for `-m`: as HAProxy reckons, so that
+/// a configuration admits as many here.
+const CONNECTION: u64 = 37_400;
+const TLS: u64 = 57_900;
+
+/// How many connections go into what `-m` says.
+fn fitting(model: &Model) -> Option<u32> {
+    let bytes = model.global.memory?.saturating_mul(1 << 20);
+    let all = || model.proxies.iter();
+    let clients = all().flat_map(|p| &p.binds).any(|b| b.ext.get::<BindTls>().is_some_and(|t| t.ssl));
+    let servers = all().flat_map(|p| &p.servers).any(|s| s.set.ext.get::<ServerTls>().is_some_and(|t| t.ssl));
+    let each = CONNECTION + TLS * (u64::from(clients) + u64::from(servers));
+    u32::try_from(bytes / each).ok()
+}
+
+/// Rounded down to a number of two digits and zeroes.
+fn in_two_digits(n: u32) -> u32 {
+    let unit = 10u32.pow(n.max(10).ilog10() - 1);
+    n / unit * unit
 }
 
 /// The system's limit on descriptors.
@@ -166,5 +189,8 @@ mod tests {
         let l = wanted(&model(|g| g.maxconn = Some(5000)), &system);
         assert_eq!((l.maxconn, l.wanted, l.automatic), (5000, 10013, false));
         assert_eq!(wanted(&model(|g| g.ulimit_n = Some(30000)), &system).wanted, 30000);
+        for (megabytes, connections) in [(50, 1400), (100, 2800), (1, 28), (100_000, 9900)] {
+            assert_eq!(wanted(&model(|g| g.memory = Some(megabytes)), &system).maxconn, connections);
+        }
     }
 }

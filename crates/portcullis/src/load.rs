@@ -91,6 +91,7 @@ fn override_model(model: &mut Model, options: &Options) {
     let g = &mut model.global;
     g.maxconn = options.maxconn.or(g.maxconn);
     g.localpeer = options.localpeer.clone().or(g.localpeer.take());
+    g.memory = options.memory;
     if let Some(path) = &options.pidfile {
         g.pidfile = Some(path.clone());
     }

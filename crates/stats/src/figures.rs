@@ -121,6 +121,10 @@ impl<'a> Info<'a> {
     fn jobs(&self) -> u32 {
         self.listeners() + self.counts().conns.get() + self.vitals.clients.load(Relaxed)
     }
+    /// `-m`, in MiB; 0: none.
+    fn memory_limit(&self) -> u64 {
+        self.vitals.model().global.memory.unwrap_or(0)
+    }
     fn node(&self) -> String {
         let global = &self.vitals.model().global;
         global.node.clone().unwrap_or_else(portcullis_sys::localtime::host_name)
@@ -175,7 +179,7 @@ pub const FIGURES: &[Figure] = &[
         "Memmax_MB",
         "CLPV",
         "Worker process's hard limit on memory usage in MB (-m on command line)",
-        |_| Value::U32(0),
+        |i| u32(i.memory_limit()),
     ),
     row(10, "PoolAlloc_MB", "MGPV", "Amount of memory allocated in pools (in MB)", |i| u32(i.pools.0 >> 20)),
     row(11, "PoolUsed_MB", "MGPV", "Amount of pool memory currently used (in MB)", |i| u32(i.pools.1 >> 20)),
@@ -485,7 +489,7 @@ pub const FIGURES: &[Figure] = &[
         "Memmax_bytes",
         "CLPV",
         "Worker process's hard limit on memory usage in bytes (-m on command line)",
-        |_| Value::U32(0),
+        |i| Value::U64(i.memory_limit() << 20),
     ),
     row(68, "PoolAlloc_bytes", "MGPV", "Amount of memory allocated in pools (in bytes)", |i| {
         Value::U64(i.pools.0)
