@@ -489,7 +489,7 @@ pub const FIGURES: &[Figure] = &[
         "Memmax_bytes",
         "CLPV",
         "Worker process's hard limit on memory usage in bytes (-m on command line)",
-        |i| Value::U64(i.memory_limit() << 20),
+        |i| u32(i.memory_limit() << 20),
     ),
     row(68, "PoolAlloc_bytes", "MGPV", "Amount of memory allocated in pools (in bytes)", |i| {
         Value::U64(i.pools.0)

@@ -239,11 +239,14 @@ fn reloads_at_once() {
     let first = reload(&w);
     let begun = || talk(connect(&w)?, "show proc").contains("old workers").then_some(());
     assert!(wait_for(PATIENCE, begun).is_some());
+    // it opens once the new worker reads from it, which has read its configuration by then
+    let mut feed = std::fs::File::options().write(true).open(&pipe).unwrap();
     std::fs::write(&file, format!("{good}  bogus\n")).unwrap();
     let others = [reload(&w), reload(&w)];
     // theirs are taken before this is
     assert!(talk(connect(&w).unwrap(), "show version").contains("3.5"));
-    std::fs::write(&pipe, "/a\n").unwrap();
+    feed.write_all(b"/a\n").unwrap();
+    drop(feed);
     let told = |mut s: UnixStream| {
         let mut text = String::new();
         s.read_to_string(&mut text).map(|_| text).unwrap_or_default()
