@@ -20,6 +20,7 @@ const fn natural(size: usize, align: usize) -> bool {
 // is as large as its layout says, and as aligned: `natural` asks for no more than mimalloc gives to all blocks.
 unsafe impl GlobalAlloc for Heap {
     #[inline]
+    // SAFETY: as the trait demands: the layout has a size that is not 0.
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let (size, align) = (layout.size(), layout.align());
         // SAFETY: any size and any power of two may be asked for.
@@ -27,6 +28,7 @@ unsafe impl GlobalAlloc for Heap {
             .cast()
     }
     #[inline]
+    // SAFETY: likewise.
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         let (size, align) = (layout.size(), layout.align());
         // SAFETY: as above.
@@ -34,11 +36,13 @@ unsafe impl GlobalAlloc for Heap {
             .cast()
     }
     #[inline]
+    // SAFETY: as the trait demands: the block came from here, and is not used afterwards.
     unsafe fn dealloc(&self, block: *mut u8, _: Layout) {
         // SAFETY: the caller has it of one of these functions, and does not use it again.
         unsafe { mi::mi_free(block.cast()) }
     }
     #[inline]
+    // SAFETY: likewise, with the layout that it came with and a size that is not 0.
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         let align = layout.align();
         // SAFETY: as for `dealloc`; a block that stays where it is keeps the alignment that it has.
