@@ -41,7 +41,7 @@ impl<T: Default> Connection<T> {
             _ => At::Data { stream: id, payload, padding: rest, end },
         };
         let was_reset = self.streams.was_reset(id);
-        // what is right; true: it is large
+        // what is right; true: nobody knows how large it will be
         let limits = match self.streams.get_mut(id) {
             // RFC 9113 section 5.1: who has reset a stream sends nothing more on it
             Some(s) if s.left_by_peer => {
